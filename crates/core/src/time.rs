@@ -1,0 +1,151 @@
+//! Seconds since the Unix epoch, the only time the rules know.
+
+use core::fmt;
+use core::time::Duration;
+
+const DAY: u64 = 86_400;
+
+/// A moment in whole seconds: `NumericDate` of [RFC 7519 §2].
+///
+/// [RFC 7519 §2]: https://www.rfc-editor.org/rfc/rfc7519#section-2
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct UnixTime(u64);
+
+impl UnixTime {
+    /// The moment `secs` seconds after the epoch.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs)
+    }
+
+    /// Seconds since the epoch.
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `span` later, or the end of time.
+    #[must_use]
+    pub const fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span.as_secs()))
+    }
+
+    /// The moment `span` earlier, or the epoch.
+    #[must_use]
+    pub const fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span.as_secs()))
+    }
+
+    /// How long until `later`; zero once it has passed.
+    #[must_use]
+    pub const fn until(self, later: Self) -> Duration {
+        Duration::from_secs(later.0.saturating_sub(self.0))
+    }
+
+    /// How long since `earlier`; zero while that is still to come.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        earlier.until(self)
+    }
+
+    /// The UTC day, `2026-11-23`.
+    pub fn day(self) -> String {
+        let (year, month, day) = self.civil();
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
+    /// The UTC minute, `2026-11-23T18:46`.
+    pub fn minute(self) -> String {
+        let (hour, minute, _) = self.clock();
+        format!("{}T{hour:02}:{minute:02}", self.day())
+    }
+
+    /// The first second of this moment's minute.
+    #[must_use]
+    pub const fn start_of_minute(self) -> Self {
+        Self(self.0.saturating_sub(self.0 % 60))
+    }
+
+    const fn clock(self) -> (u64, u64, u64) {
+        (self.0 % DAY / 3_600, self.0 % 3_600 / 60, self.0 % 60)
+    }
+
+    /// Year, month and day in the proleptic Gregorian calendar: days are counted from 1 March of
+    /// the year 0, so that the leap day comes last in each 400-year era.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a u64 of seconds divided into days leaves every term far below overflow"
+    )]
+    const fn civil(self) -> (u64, u64, u64) {
+        let days = self.0 / DAY + 719_468;
+        let era = days / 146_097;
+        let day_of_era = days % 146_097;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
+        let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+        (year, month, day)
+    }
+}
+
+/// RFC 3339 in UTC, `2026-11-23T18:46:43Z`: sorts as it counts until the year 9999.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (hour, minute, second) = self.clock();
+        write!(f, "{}T{hour:02}:{minute:02}:{second:02}Z", self.day())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_moments_read_as_the_calendar_does() {
+        for (secs, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_300_819_380, "2011-03-22T18:43:00Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(UnixTime::from_secs(secs).to_string(), text);
+        }
+        assert_eq!(
+            UnixTime::from_secs(1_300_819_380).minute(),
+            "2011-03-22T18:43"
+        );
+        assert_eq!(
+            UnixTime::from_secs(119).start_of_minute(),
+            UnixTime::from_secs(60)
+        );
+    }
+
+    #[test]
+    fn spans_stop_at_both_ends_of_time() {
+        let end = UnixTime::from_secs(u64::MAX);
+        assert_eq!(end.after(Duration::from_secs(1)), end);
+        assert_eq!(
+            UnixTime::from_secs(1).before(Duration::from_secs(2)),
+            UnixTime::from_secs(0)
+        );
+        assert_eq!(end.until(UnixTime::from_secs(0)), Duration::ZERO);
+        assert!(!end.to_string().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn text_sorts_as_seconds_do(a in 0_u64..253_402_300_799, b in 0_u64..253_402_300_799) {
+            let (a, b) = (UnixTime::from_secs(a), UnixTime::from_secs(b));
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+    }
+}
