@@ -4,5 +4,9 @@
 //! arguments and stored state is passed in, so every rule gives the same answer on a Worker, on
 //! Lambda and in a test.
 
+pub mod denial;
+pub mod id;
+pub mod json;
 pub mod secret;
 pub mod time;
+pub mod token;

@@ -1,0 +1,70 @@
+//! Names we give out: random, opaque, safe in a key, a header and a URL.
+
+use core::fmt;
+
+use data_encoding::BASE64URL_NOPAD;
+use thiserror::Error;
+
+/// The name of a user, session, token or request: 1 to 64 of `A-Z a-z 0-9 - _`.
+///
+/// One made by us is 128 random bits, 22 characters; nobody can guess a neighbour.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Id(String);
+
+/// The text is no [`Id`].
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("an id is 1 to 64 letters, digits, hyphens or underscores")]
+pub struct IdError;
+
+impl Id {
+    /// Writes 128 random bits as an id.
+    pub fn from_random(bits: [u8; 16]) -> Self {
+        Self(BASE64URL_NOPAD.encode(&bits))
+    }
+
+    /// Reads an id that came from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`IdError`] if it is empty, too long or has another character.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError)
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_random_id_reads_back() {
+        let id = Id::from_random([0xff; 16]);
+        assert_eq!(id.as_str(), "_____________________w");
+        assert_eq!(Id::parse(id.as_str()), Ok(id));
+    }
+
+    #[test]
+    fn what_could_leave_its_row_is_no_id() {
+        let longest = "a".repeat(64);
+        assert!(Id::parse(&longest).is_ok());
+        for text in ["", "a#b", "a b", "ä", "a/b", &format!("{longest}a")] {
+            assert_eq!(Id::parse(text), Err(IdError));
+        }
+    }
+}

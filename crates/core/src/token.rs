@@ -1,0 +1,4 @@
+//! Access tokens: form, claims, and the proof that both were checked.
+
+pub mod algorithm;
+pub mod jws;
