@@ -70,6 +70,24 @@ impl Json {
         }
     }
 
+    /// `text` as a JSON string, quotes included ([RFC 8259 §7]).
+    ///
+    /// [RFC 8259 §7]: https://www.rfc-editor.org/rfc/rfc8259#section-7
+    pub fn quote(text: &str) -> String {
+        let mut quoted = String::with_capacity(text.len().saturating_add(2));
+        quoted.push('"');
+        for letter in text.chars() {
+            match letter {
+                '"' => quoted.push_str("\\\""),
+                '\\' => quoted.push_str("\\\\"),
+                '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
+                _ => quoted.push(letter),
+            }
+        }
+        quoted.push('"');
+        quoted
+    }
+
     /// The text, if it is a string.
     pub fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self {
@@ -223,6 +241,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_quoted_text_reads_back(text: String) {
+            prop_assert_eq!(Json::parse(Json::quote(&text).as_bytes()), Ok(Json::Text(text)));
+        }
+
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             let _ = Json::parse(&bytes);

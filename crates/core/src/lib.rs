@@ -7,6 +7,7 @@
 pub mod denial;
 pub mod id;
 pub mod json;
+pub mod keys;
 pub mod secret;
 pub mod time;
 pub mod token;

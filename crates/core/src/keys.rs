@@ -1,0 +1,4 @@
+//! Keys that check signatures: how they are read, kept and published.
+
+pub mod jwk;
+pub mod rsa;

@@ -1,0 +1,189 @@
+//! RSA moduli that are worth checking a signature with.
+
+use core::fmt;
+
+use thiserror::Error;
+
+/// The fewest bits an RSA modulus has here ([RFC 7518 §3.3]).
+///
+/// [RFC 7518 §3.3]: https://www.rfc-editor.org/rfc/rfc7518#section-3.3
+pub const MIN_RSA_BITS: usize = 2_048;
+
+/// The most bits: every implementation of the check agrees up to here, and beyond it one
+/// signature costs milliseconds at the edge.
+pub const MAX_RSA_BITS: usize = 4_096;
+
+/// An RSA modulus: 2048 to 4096 bits, odd, without the ROCA fingerprint.
+#[derive(Clone, Eq, PartialEq)]
+pub struct RsaModulus(Vec<u8>);
+
+/// Why a modulus is not taken.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum RsaModulusError {
+    /// It starts with a zero octet (RFC 7518 §6.3.1.1) or is empty.
+    #[error("the modulus is not in its shortest form")]
+    NotMinimal,
+    /// It has fewer than 2048 bits.
+    #[error("the modulus has fewer than 2048 bits")]
+    TooShort,
+    /// It has more than 4096 bits.
+    #[error("the modulus has more than 4096 bits")]
+    TooLong,
+    /// It is even, so one of its primes is 2.
+    #[error("the modulus is even")]
+    Even,
+    /// It was made by a generator whose keys can be factored (CVE-2017-15361).
+    #[error("the modulus has the ROCA fingerprint")]
+    Roca,
+}
+
+impl RsaModulus {
+    /// Takes the big-endian octets of a modulus.
+    ///
+    /// # Errors
+    ///
+    /// The first [`RsaModulusError`] that fits.
+    pub fn new(octets: Vec<u8>) -> Result<Self, RsaModulusError> {
+        let (Some(first), Some(last)) = (octets.first(), octets.last()) else {
+            return Err(RsaModulusError::NotMinimal);
+        };
+        if *first == 0 {
+            return Err(RsaModulusError::NotMinimal);
+        }
+        let bits = bits(octets.len(), *first);
+        if bits < MIN_RSA_BITS {
+            return Err(RsaModulusError::TooShort);
+        }
+        if bits > MAX_RSA_BITS {
+            return Err(RsaModulusError::TooLong);
+        }
+        if last % 2 == 0 {
+            return Err(RsaModulusError::Even);
+        }
+        if has_roca_fingerprint(&octets) {
+            return Err(RsaModulusError::Roca);
+        }
+        Ok(Self(octets))
+    }
+
+    /// The big-endian octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RsaModulus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RsaModulus({} octets)", self.0.len())
+    }
+}
+
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a Vec holds at most isize::MAX octets, a token 8192"
+)]
+const fn bits(octets: usize, first: u8) -> usize {
+    octets.saturating_mul(8) - first.leading_zeros() as usize
+}
+
+/// The flawed generator makes primes `k * M + 65537^a mod M`, so its moduli are powers of 65537
+/// modulo each small prime that divides `M`; a sound modulus is so for all of these once in 2^27
+/// ("The Return of Coppersmith's Attack", Nemec et al., CCS 2017, §2).
+fn has_roca_fingerprint(octets: &[u8]) -> bool {
+    const PRIMES: [u32; 17] = [
+        11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
+    ];
+    PRIMES
+        .iter()
+        .all(|prime| is_power_of_65537(remainder(octets, *prime), *prime))
+}
+
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "both factors stay below 157 * 256 + 255"
+)]
+fn remainder(octets: &[u8], prime: u32) -> u32 {
+    octets
+        .iter()
+        .fold(0, |rest, octet| (rest * 256 + u32::from(*octet)) % prime)
+}
+
+#[expect(clippy::arithmetic_side_effects, reason = "both factors are below 157")]
+const fn is_power_of_65537(residue: u32, prime: u32) -> bool {
+    let generator = 65_537 % prime;
+    let mut power = 1;
+    loop {
+        if power == residue {
+            return true;
+        }
+        power = power * generator % prime;
+        if power == 1 {
+            return false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modulus(bits: usize) -> Vec<u8> {
+        let mut octets = vec![0xa5; bits.div_ceil(8)];
+        octets[0] = if bits % 8 == 0 {
+            0x80
+        } else {
+            1 << (bits % 8 - 1)
+        };
+        *octets.last_mut().expect("not empty") = 0x01;
+        octets
+    }
+
+    #[test]
+    fn both_ends_of_the_size_count() {
+        assert_eq!(
+            RsaModulus::new(modulus(2_047)),
+            Err(RsaModulusError::TooShort)
+        );
+        assert!(RsaModulus::new(modulus(2_048)).is_ok());
+        assert!(RsaModulus::new(modulus(4_096)).is_ok());
+        assert_eq!(
+            RsaModulus::new(modulus(4_097)),
+            Err(RsaModulusError::TooLong)
+        );
+    }
+
+    #[test]
+    fn form_counts() {
+        assert_eq!(RsaModulus::new(vec![]), Err(RsaModulusError::NotMinimal));
+        let padded = [vec![0], modulus(2_048)].concat();
+        assert_eq!(RsaModulus::new(padded), Err(RsaModulusError::NotMinimal));
+        let mut even = modulus(2_048);
+        *even.last_mut().expect("not empty") = 2;
+        assert_eq!(RsaModulus::new(even), Err(RsaModulusError::Even));
+    }
+
+    #[test]
+    fn a_power_of_65537_has_the_fingerprint() {
+        // 65537^128 = (2^16 + 1)^128 has 2049 bits, is odd, and is a power modulo every prime.
+        let mut octets = vec![1_u8];
+        for _ in 0..128 {
+            let shifted = [octets.clone(), vec![0, 0]].concat();
+            let mut sum = Vec::new();
+            let mut carry = 0_u16;
+            for place in 0..shifted.len() {
+                let low = octets
+                    .len()
+                    .checked_sub(place + 1)
+                    .map_or(0, |at| octets[at]);
+                carry += u16::from(shifted[shifted.len() - place - 1]) + u16::from(low);
+                sum.push((carry & 0xff) as u8);
+                carry >>= 8;
+            }
+            sum.extend((carry > 0).then_some(carry as u8));
+            sum.reverse();
+            octets = sum;
+        }
+        assert_eq!(RsaModulus::new(octets), Err(RsaModulusError::Roca));
+        assert!(!has_roca_fingerprint(&modulus(2_048)));
+    }
+}
