@@ -50,11 +50,11 @@ impl RsaModulus {
         if *first == 0 {
             return Err(RsaModulusError::NotMinimal);
         }
-        let bits = bits(octets.len(), *first);
-        if bits < MIN_RSA_BITS {
+        // The top bit of 256 octets makes 2048 bits; 512 octets hold 4096.
+        if octets.len() < MIN_RSA_BITS / 8 || octets.len() == MIN_RSA_BITS / 8 && *first < 0x80 {
             return Err(RsaModulusError::TooShort);
         }
-        if bits > MAX_RSA_BITS {
+        if octets.len() > MAX_RSA_BITS / 8 {
             return Err(RsaModulusError::TooLong);
         }
         if last % 2 == 0 {
@@ -76,14 +76,6 @@ impl fmt::Debug for RsaModulus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RsaModulus({} octets)", self.0.len())
     }
-}
-
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "a Vec holds at most isize::MAX octets, a token 8192"
-)]
-const fn bits(octets: usize, first: u8) -> usize {
-    octets.saturating_mul(8) - first.leading_zeros() as usize
 }
 
 /// The flawed generator makes primes `k * M + 65537^a mod M`, so its moduli are powers of 65537
@@ -127,27 +119,23 @@ const fn is_power_of_65537(residue: u32, prime: u32) -> bool {
 mod tests {
     use super::*;
 
-    fn modulus(bits: usize) -> Vec<u8> {
-        let mut octets = vec![0xa5; bits.div_ceil(8)];
-        octets[0] = if bits % 8 == 0 {
-            0x80
-        } else {
-            1 << (bits % 8 - 1)
-        };
-        *octets.last_mut().expect("not empty") = 0x01;
-        octets
+    fn modulus(octets: usize, first: u8) -> Vec<u8> {
+        let mut modulus = vec![0xa5; octets];
+        modulus[0] = first;
+        modulus.push(0x01);
+        modulus
     }
 
     #[test]
     fn both_ends_of_the_size_count() {
         assert_eq!(
-            RsaModulus::new(modulus(2_047)),
+            RsaModulus::new(modulus(255, 0x7f)),
             Err(RsaModulusError::TooShort)
         );
-        assert!(RsaModulus::new(modulus(2_048)).is_ok());
-        assert!(RsaModulus::new(modulus(4_096)).is_ok());
+        assert!(RsaModulus::new(modulus(255, 0x80)).is_ok());
+        assert!(RsaModulus::new(modulus(511, 0xff)).is_ok());
         assert_eq!(
-            RsaModulus::new(modulus(4_097)),
+            RsaModulus::new(modulus(512, 0x01)),
             Err(RsaModulusError::TooLong)
         );
     }
@@ -155,35 +143,29 @@ mod tests {
     #[test]
     fn form_counts() {
         assert_eq!(RsaModulus::new(vec![]), Err(RsaModulusError::NotMinimal));
-        let padded = [vec![0], modulus(2_048)].concat();
+        let padded = [vec![0], modulus(255, 0x80)].concat();
         assert_eq!(RsaModulus::new(padded), Err(RsaModulusError::NotMinimal));
-        let mut even = modulus(2_048);
-        *even.last_mut().expect("not empty") = 2;
+        let mut even = modulus(255, 0x80);
+        even[255] = 2;
         assert_eq!(RsaModulus::new(even), Err(RsaModulusError::Even));
     }
 
     #[test]
     fn a_power_of_65537_has_the_fingerprint() {
-        // 65537^128 = (2^16 + 1)^128 has 2049 bits, is odd, and is a power modulo every prime.
+        // 65537^128 has 2049 bits, is odd, and is such a power modulo every prime.
         let mut octets = vec![1_u8];
         for _ in 0..128 {
-            let shifted = [octets.clone(), vec![0, 0]].concat();
-            let mut sum = Vec::new();
-            let mut carry = 0_u16;
-            for place in 0..shifted.len() {
-                let low = octets
-                    .len()
-                    .checked_sub(place + 1)
-                    .map_or(0, |at| octets[at]);
-                carry += u16::from(shifted[shifted.len() - place - 1]) + u16::from(low);
-                sum.push((carry & 0xff) as u8);
-                carry >>= 8;
+            let mut carry = 0_u32;
+            for octet in octets.iter_mut().rev() {
+                let product = u32::from(*octet).wrapping_mul(65_537).wrapping_add(carry);
+                *octet = product.to_be_bytes()[3];
+                carry = product >> 8;
             }
-            sum.extend((carry > 0).then_some(carry as u8));
-            sum.reverse();
-            octets = sum;
+            let head = carry.to_be_bytes();
+            let zeros = head.iter().take_while(|octet| **octet == 0).count();
+            octets.splice(0..0, head.into_iter().skip(zeros));
         }
         assert_eq!(RsaModulus::new(octets), Err(RsaModulusError::Roca));
-        assert!(!has_roca_fingerprint(&modulus(2_048)));
+        assert!(!has_roca_fingerprint(&modulus(255, 0x80)));
     }
 }
