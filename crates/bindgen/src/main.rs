@@ -1,0 +1,49 @@
+//! The step between `rustc` and the Worker: reads a wasm module with `wasm-bindgen`'s notes in it and
+//! writes the JavaScript that carries values across, with the module those notes are taken out of.
+//!
+//! It stands in for the `wasm-bindgen` command: building this file takes a minute, installing that
+//! command takes ten, and here its version cannot differ from the one in `Cargo.lock`.
+//! It leaves to `cargo xtask build` what is done before and after (compile, shrink, bundle).
+
+use std::{env, ffi::OsString, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
+
+/// Usage: `portcullis-bindgen MODULE.wasm FOLDER`; writes `FOLDER/bindings.js` and `FOLDER/bindings_bg.wasm`.
+fn main() -> Result<()> {
+    let [module, folder] = arguments(env::args_os().skip(1))?;
+    Bindgen::new()
+        .input_path(&module)
+        .out_name("bindings")
+        .typescript(false)
+        .demangle(false)
+        // INVARIANT: a handler that trapped leaves an unusable instance behind. The reset function gives
+        // `crates/worker/js/worker.js` a fresh one, and the abort handler marks the old one as dead.
+        .reset_state_function(true)
+        .force_enable_abort_handler(true)
+        .module(true)?
+        .generate(&folder)
+        .with_context(|| format!("cannot make bindings for {}", module.display()))
+}
+
+fn arguments(given: impl Iterator<Item = OsString>) -> Result<[PathBuf; 2]> {
+    let given: Vec<PathBuf> = given.map(PathBuf::from).collect();
+    let Ok(paths) = <[PathBuf; 2]>::try_from(given) else {
+        bail!("usage: portcullis-bindgen MODULE.wasm FOLDER");
+    };
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_paths_are_wanted_and_neither_fewer_nor_more() {
+        let given = |text: &str| arguments(text.split_whitespace().map(OsString::from));
+        assert_eq!(given("a.wasm out").unwrap(), ["a.wasm", "out"].map(PathBuf::from));
+        assert!(given("a.wasm").is_err());
+        assert!(given("a.wasm out more").is_err());
+    }
+}
