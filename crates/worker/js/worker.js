@@ -38,12 +38,12 @@ function refusal() {
 export default {
   async fetch(request, env, context) {
     let fail;
-    const died = new Promise((resolve) => {
-      fail = () => resolve(refusal());
-    });
+    const died = new Promise((resolve) => (fail = resolve));
     waiting.add(fail);
     try {
-      return await Promise.race([portcullis.fetch(request, env, context), died]);
+      const answer = await Promise.race([portcullis.fetch(request, env, context), died]);
+      // Made here and not by the one that reports the death: a Response belongs to its own request.
+      return answer ?? refusal();
     } catch (fault) {
       console.error(isTrap(fault) ? "the module trapped and starts afresh" : "the module failed");
       return refusal();
