@@ -8,6 +8,7 @@ pub mod denial;
 pub mod id;
 pub mod json;
 pub mod keys;
+pub mod revocation;
 pub mod secret;
 pub mod time;
 pub mod token;

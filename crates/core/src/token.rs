@@ -2,3 +2,4 @@
 
 pub mod algorithm;
 pub mod jws;
+pub mod signature;

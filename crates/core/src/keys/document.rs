@@ -1,0 +1,226 @@
+//! The key document: every public key of our own issuer, and when each may be used.
+//!
+//! Hosts write it by a conditional write on its version; the edge and the JWKS endpoint read it.
+
+use core::fmt::Write as _;
+use core::time::Duration;
+
+use thiserror::Error;
+
+use crate::json::Json;
+use crate::keys::jwk::{JwkError, VerifyingKey};
+use crate::time::UnixTime;
+
+/// The public keys of our own issuer, as they stand in the store.
+#[derive(Clone, Debug, Default)]
+pub struct KeyDocument {
+    version: u64,
+    keys: Vec<PublishedKey>,
+}
+
+/// A key with the times between which it is good.
+#[derive(Clone, Debug)]
+pub struct PublishedKey {
+    /// The public key; it always has a name.
+    pub key: VerifyingKey,
+    /// From when hosts sign with it. It verifies from the moment it is published.
+    pub sign_from: UnixTime,
+    /// When it stops verifying; open while no successor is known.
+    pub ends_at: Option<UnixTime>,
+}
+
+/// The stored text is no key document. Never quotes it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum KeyDocumentError {
+    /// Not the object that we write.
+    #[error("the key document does not have its form")]
+    Malformed,
+    /// A key in it is not usable: nothing is passed over here, since we wrote it.
+    #[error("a key of the document is not acceptable: {0}")]
+    Key(#[from] JwkError),
+}
+
+impl KeyDocument {
+    /// Reads the document's JSON:
+    /// `{"version": 1, "keys": [{"jwk": {..}, "sign_from": 0, "ends_at": 0}]}`, times in seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyDocumentError`] for anything else, an unnamed key or a name that stands twice.
+    pub fn parse(json: &[u8]) -> Result<Self, KeyDocumentError> {
+        let members = Json::parse_object(json).map_err(|_| KeyDocumentError::Malformed)?;
+        let version = members.get("version").and_then(Json::as_whole);
+        let mut document = Self {
+            version: version.ok_or(KeyDocumentError::Malformed)?,
+            keys: vec![],
+        };
+        let keys = members
+            .get("keys")
+            .and_then(Json::as_array)
+            .ok_or(KeyDocumentError::Malformed)?;
+        for entry in keys {
+            let published = PublishedKey::from_json(entry)?;
+            let id = published.key.id().ok_or(KeyDocumentError::Malformed)?;
+            if document.find(id).is_some() {
+                return Err(KeyDocumentError::Malformed);
+            }
+            document.keys.push(published);
+        }
+        Ok(document)
+    }
+
+    /// How often it was written; 0 before the first time.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The keys, oldest first.
+    pub fn keys(&self) -> &[PublishedKey] {
+        &self.keys
+    }
+
+    /// The key called `id`, good or ended.
+    pub fn find(&self, id: &str) -> Option<&PublishedKey> {
+        self.keys
+            .iter()
+            .find(|published| published.key.id() == Some(id))
+    }
+
+    /// The next version, with `key` good for signing from `sign_from`. Nameless keys and shared
+    /// secrets are not published: the document comes back as it was.
+    #[must_use]
+    pub fn with(mut self, key: VerifyingKey, sign_from: UnixTime) -> Self {
+        if key.id().is_some_and(|id| self.find(id).is_none()) && key.to_jwk().is_some() {
+            self.version = self.version.saturating_add(1);
+            self.keys.push(PublishedKey {
+                key,
+                sign_from,
+                ends_at: None,
+            });
+        }
+        self
+    }
+
+    /// The keys that verify at `now`, as the JWK Set others read.
+    pub fn to_jwks(&self, now: UnixTime) -> String {
+        let good = self.keys.iter().filter(|published| published.verifies(now));
+        let keys: Vec<_> = good
+            .filter_map(|published| published.key.to_jwk())
+            .collect();
+        format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+    }
+
+    /// The document as it is stored.
+    pub fn to_json(&self) -> String {
+        let keys: Vec<_> = self.keys.iter().filter_map(PublishedKey::to_json).collect();
+        format!(
+            r#"{{"version":{},"keys":[{}]}}"#,
+            self.version,
+            keys.join(",")
+        )
+    }
+}
+
+impl PublishedKey {
+    /// Whether signatures of this key count at `now`: until the second before it ends.
+    pub fn verifies(&self, now: UnixTime) -> bool {
+        self.ends_at.is_none_or(|end| now < end)
+    }
+
+    /// How long this key still verifies after `now`; `None` while its end is open.
+    pub fn remaining(&self, now: UnixTime) -> Option<Duration> {
+        self.ends_at.map(|end| now.until(end))
+    }
+
+    fn from_json(entry: &Json) -> Result<Self, KeyDocumentError> {
+        let members = entry.as_object().ok_or(KeyDocumentError::Malformed)?;
+        let time = |name| {
+            let value = members
+                .get(name)
+                .map(|value| value.as_whole().map(UnixTime::from_secs));
+            value
+                .map(|time| time.ok_or(KeyDocumentError::Malformed))
+                .transpose()
+        };
+        Ok(Self {
+            key: VerifyingKey::from_json(members.get("jwk").ok_or(KeyDocumentError::Malformed)?)?,
+            sign_from: time("sign_from")?.ok_or(KeyDocumentError::Malformed)?,
+            ends_at: time("ends_at")?,
+        })
+    }
+
+    fn to_json(&self) -> Option<String> {
+        let mut json = format!(
+            r#"{{"jwk":{},"sign_from":{}"#,
+            self.key.to_jwk()?,
+            self.sign_from.as_secs()
+        );
+        if let Some(end) = self.ends_at {
+            write!(json, r#","ends_at":{}"#, end.as_secs()).ok()?;
+        }
+        json.push('}');
+        Some(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::algorithm::Algorithm;
+
+    const NOON: UnixTime = UnixTime::from_secs(1_000);
+
+    fn key() -> VerifyingKey {
+        let jwk =
+            br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        let key = VerifyingKey::parse(jwk).expect("RFC 8037");
+        VerifyingKey::new(key.material().clone(), Algorithm::EdDsa).expect("fits")
+    }
+
+    #[test]
+    fn a_document_survives_the_store() {
+        let mut document = KeyDocument::default().with(key(), NOON);
+        document.keys[0].ends_at = Some(UnixTime::from_secs(2_000));
+        let read = KeyDocument::parse(document.to_json().as_bytes()).expect("our own");
+        assert_eq!(read.version(), 1);
+        assert_eq!(read.to_json(), document.to_json());
+    }
+
+    #[test]
+    fn publishing_a_key_again_changes_nothing() {
+        let document = KeyDocument::default().with(key(), NOON);
+        assert_eq!(
+            document.clone().with(key(), NOON).to_json(),
+            document.to_json()
+        );
+    }
+
+    #[test]
+    fn a_key_leaves_the_set_the_second_it_ends() {
+        let mut document = KeyDocument::default().with(key(), NOON);
+        document.keys[0].ends_at = Some(NOON);
+        assert!(
+            document
+                .to_jwks(UnixTime::from_secs(999))
+                .contains("11qYAYKx")
+        );
+        assert_eq!(document.to_jwks(NOON), r#"{"keys":[]}"#);
+    }
+
+    #[test]
+    fn what_we_did_not_write_is_refused() {
+        let good = KeyDocument::default().with(key(), NOON).to_json();
+        assert!(KeyDocument::parse(good.as_bytes()).is_ok());
+        for bad in [
+            "",
+            "{}",
+            r#"{"version":-1,"keys":[]}"#,
+            r#"{"version":1,"keys":[{}]}"#,
+            &good.replace("1000", "\"1000\""),
+            &good.replace("Ed25519", "Ed448"),
+            &good.replace("kid", "name"),
+        ] {
+            assert!(KeyDocument::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

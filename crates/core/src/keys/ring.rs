@@ -1,0 +1,58 @@
+//! The key ring: which keys verify for which issuer, now.
+
+use std::collections::BTreeMap;
+
+use crate::keys::document::{KeyDocument, PublishedKey};
+use crate::keys::set::JwkSet;
+use crate::time::UnixTime;
+
+/// The keys of every trusted issuer, found by issuer and `kid` together: a `kid` means nothing
+/// without its issuer.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRing {
+    issuers: BTreeMap<String, Vec<PublishedKey>>,
+}
+
+impl KeyRing {
+    /// Puts the keys of a key document on the ring in place of what `issuer` had.
+    pub fn put_document(&mut self, issuer: &str, document: &KeyDocument) {
+        self.issuers
+            .insert(issuer.to_owned(), document.keys().to_vec());
+    }
+
+    /// Puts a fixed set of keys on the ring in place of what `issuer` had; they do not end.
+    pub fn put_set(&mut self, issuer: &str, set: &JwkSet) {
+        let published = set.keys().iter().map(|key| PublishedKey {
+            key: key.clone(),
+            sign_from: UnixTime::default(),
+            ends_at: None,
+        });
+        self.issuers.insert(issuer.to_owned(), published.collect());
+    }
+
+    /// The key that `issuer` calls `key_id`, if it verifies at `now`.
+    pub fn find(&self, issuer: &str, key_id: &str, now: UnixTime) -> Option<&PublishedKey> {
+        self.issuers
+            .get(issuer)?
+            .iter()
+            .find(|published| published.key.id() == Some(key_id) && published.verifies(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_under_its_own_issuer_only() {
+        let set = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}"#;
+        let mut ring = KeyRing::default();
+        ring.put_set("https://one", &JwkSet::parse(set).expect("good"));
+        let now = UnixTime::from_secs(1);
+        assert!(ring.find("https://one", "a", now).is_some());
+        assert!(ring.find("https://two", "a", now).is_none());
+        assert!(ring.find("https://one", "b", now).is_none());
+        ring.put_document("https://one", &KeyDocument::default());
+        assert!(ring.find("https://one", "a", now).is_none());
+    }
+}

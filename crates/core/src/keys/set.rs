@@ -1,0 +1,115 @@
+//! JWK Sets ([RFC 7517 §5]): what `/.well-known/jwks.json` holds.
+//!
+//! [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
+
+use crate::json::Json;
+use crate::keys::jwk::{JwkError, VerifyingKey};
+
+/// The keys of one issuer, in its order.
+#[derive(Clone, Debug, Default)]
+pub struct JwkSet {
+    keys: Vec<VerifyingKey>,
+}
+
+impl JwkSet {
+    /// Reads the set that `json` holds. Keys we have no use for are passed over, as [RFC 7517 §5]
+    /// asks, so that an issuer can publish encryption keys or new types beside the ones in use.
+    ///
+    /// # Errors
+    ///
+    /// [`JwkError::Malformed`] if it is no object with an array `keys`, each member once, or if
+    /// two keys bear the same `kid`: a name must mean one key.
+    ///
+    /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
+    pub fn parse(json: &[u8]) -> Result<Self, JwkError> {
+        Self::from_json(&Json::parse(json).map_err(|_| JwkError::Malformed)?)
+    }
+
+    /// Reads a set from its parsed form.
+    ///
+    /// # Errors
+    ///
+    /// As [`JwkSet::parse`].
+    pub fn from_json(json: &Json) -> Result<Self, JwkError> {
+        let members = json.as_object().ok_or(JwkError::Malformed)?;
+        let keys = members
+            .get("keys")
+            .and_then(Json::as_array)
+            .ok_or(JwkError::Malformed)?;
+        if keys.iter().any(|key| key.as_object().is_none()) {
+            return Err(JwkError::Malformed);
+        }
+        let keys: Vec<_> = keys
+            .iter()
+            .filter_map(|key| VerifyingKey::from_json(key).ok())
+            .collect();
+        for (place, key) in keys.iter().enumerate() {
+            let earlier = keys.iter().take(place);
+            if key.id().is_some() && earlier.into_iter().any(|other| other.id() == key.id()) {
+                return Err(JwkError::Malformed);
+            }
+        }
+        Ok(Self { keys })
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &[VerifyingKey] {
+        &self.keys
+    }
+
+    /// The key called `id`; without a name, the only key there is.
+    pub fn find(&self, id: Option<&str>) -> Option<&VerifyingKey> {
+        match (id, self.keys.as_slice()) {
+            (Some(_), keys) => keys.iter().find(|key| key.id() == id),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+}
+
+impl FromIterator<VerifyingKey> for JwkSet {
+    fn from_iter<I: IntoIterator<Item = VerifyingKey>>(keys: I) -> Self {
+        Self {
+            keys: keys.into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OKP: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}"#;
+
+    #[test]
+    fn keys_of_no_use_are_passed_over() {
+        let set =
+            format!(r#"{{"keys":[{{"kty":"new"}},{OKP},{{"kty":"EC","use":"enc"}}],"more":1}}"#);
+        let set = JwkSet::parse(set.as_bytes()).expect("one good key");
+        assert_eq!(set.keys().len(), 1);
+        assert!(set.find(Some("a")).is_some() && set.find(None).is_some());
+        assert!(set.find(Some("b")).is_none());
+    }
+
+    #[test]
+    fn a_name_means_one_key() {
+        let twice = format!(r#"{{"keys":[{OKP},{OKP}]}}"#);
+        assert_eq!(
+            JwkSet::parse(twice.as_bytes()).err(),
+            Some(JwkError::Malformed)
+        );
+        for bad in [
+            "[]",
+            "{}",
+            r#"{"keys":{}}"#,
+            r#"{"keys":[1]}"#,
+            r#"{"keys":[],"keys":[]}"#,
+        ] {
+            assert_eq!(
+                JwkSet::parse(bad.as_bytes()).err(),
+                Some(JwkError::Malformed),
+                "{bad}"
+            );
+        }
+    }
+}
