@@ -4,11 +4,15 @@
 //! arguments and stored state is passed in, so every rule gives the same answer on a Worker, on
 //! Lambda and in a test.
 
+pub mod audit;
 pub mod denial;
+pub mod email;
 pub mod id;
 pub mod json;
 pub mod keys;
+pub mod password;
 pub mod revocation;
 pub mod secret;
+pub mod session;
 pub mod time;
 pub mod token;

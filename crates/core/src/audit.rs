@@ -1,0 +1,85 @@
+//! What is worth remembering about a request, in words that are safe to keep.
+
+use crate::id::Id;
+use crate::time::UnixTime;
+
+/// One line of the audit trail. Holds names and reasons, never a password, token or address.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AuditEvent {
+    /// The line's own name: a retry of one write keeps it, so that it is one line.
+    pub id: Id,
+    /// When it happened.
+    pub at: UnixTime,
+    /// What was tried, and how it ended.
+    pub kind: AuditKind,
+    /// Who: a user id, which is a pseudonym; `None` where no account is involved.
+    pub user_id: Option<Id>,
+    /// The session it concerns.
+    pub session_id: Option<Id>,
+    /// Where from: the client's address as the platform reports it.
+    pub client_address: String,
+    /// The request that caused it; the edge and the origin see the same id.
+    pub request_id: Id,
+}
+
+/// What happened.
+///
+/// Exhaustive on purpose: see `Denial`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AuditKind {
+    /// An account was made.
+    Registered,
+    /// Somebody tried to register an address that has an account.
+    RegistrationRefused(RegistrationDenial),
+    /// Someone signed in.
+    LoggedIn,
+    /// Someone tried to, and could not.
+    LoginRefused(LoginDenial),
+    /// A session was ended by its bearer.
+    LoggedOut,
+    /// A password hash was renewed because the parameters rose.
+    PasswordRehashed,
+}
+
+/// Why a registration was refused, as we know it; the caller is told nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RegistrationDenial {
+    /// The address has an account.
+    AddressTaken,
+}
+
+/// Why a sign-in was refused, as we know it; the caller is told less.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LoginDenial {
+    /// No account has that address.
+    UnknownAddress,
+    /// The account is there, the password is not right.
+    WrongPassword,
+    /// The password is right, the account is disabled.
+    Disabled,
+}
+
+impl AuditKind {
+    /// A stable name of what was tried.
+    pub const fn action(self) -> &'static str {
+        match self {
+            Self::Registered | Self::RegistrationRefused(_) => "register",
+            Self::LoggedIn | Self::LoginRefused(_) => "login",
+            Self::LoggedOut => "logout",
+            Self::PasswordRehashed => "password_rehash",
+        }
+    }
+
+    /// A stable name of how it ended.
+    pub const fn outcome(self) -> &'static str {
+        match self {
+            Self::Registered | Self::LoggedIn | Self::LoggedOut | Self::PasswordRehashed => {
+                "success"
+            }
+            Self::RegistrationRefused(RegistrationDenial::AddressTaken) => "address_taken",
+            Self::LoginRefused(LoginDenial::UnknownAddress) => "unknown_address",
+            Self::LoginRefused(LoginDenial::WrongPassword) => "wrong_password",
+            Self::LoginRefused(LoginDenial::Disabled) => "disabled",
+        }
+    }
+}

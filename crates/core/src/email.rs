@@ -1,0 +1,184 @@
+//! E-mail addresses, parsed once and compared in one form.
+
+use core::fmt;
+
+use email_address::Options;
+use thiserror::Error;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The longest address, in bytes: a path of [RFC 5321 §4.5.3.1.3] less its brackets.
+///
+/// [RFC 5321 §4.5.3.1.3]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
+pub const MAX_ADDRESS_BYTES: usize = 254;
+
+/// An address in two forms: the one accounts are found by, and the one mail goes to.
+///
+/// The normal form is NFC, in lower case, the domain in its ASCII form (IDNA, UTS 46). Hosts may
+/// tell `Bob@` from `bob@` (RFC 5321 §2.4), people do not.
+#[derive(Clone, Eq, PartialEq)]
+pub struct EmailAddress {
+    normal: String,
+    typed: String,
+    domain_at: usize,
+}
+
+/// The text is not an address we accept. Says which rule, never the text.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum EmailError {
+    /// There is no `@`.
+    #[error("an address has a local part and a domain around an @")]
+    NoAtSign,
+    /// Longer than a path may be.
+    #[error("an address is at most 254 bytes long")]
+    TooLong,
+    /// The part before the `@` is none ([RFC 5321 §4.1.2], [RFC 6531 §3.3]), or a quoted one.
+    ///
+    /// [RFC 5321 §4.1.2]: https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2
+    /// [RFC 6531 §3.3]: https://www.rfc-editor.org/rfc/rfc6531#section-3.3
+    #[error("the part before the @ is not one that mail can be sent to")]
+    BadLocalPart,
+    /// The domain is no host name under a top-level domain; address literals are none.
+    #[error("the part behind the @ is not a full domain name")]
+    BadDomain,
+}
+
+impl EmailAddress {
+    /// Reads an address as a person typed it; blanks around it are forgiven.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that `text` breaks.
+    pub fn parse(text: &str) -> Result<Self, EmailError> {
+        let typed = text.trim();
+        if typed.len() > MAX_ADDRESS_BYTES {
+            return Err(EmailError::TooLong);
+        }
+        let (local, domain) = typed.rsplit_once('@').ok_or(EmailError::NoAtSign)?;
+        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| EmailError::BadDomain)?;
+        if !domain.contains('.') || is_dotted_number(&domain) {
+            return Err(EmailError::BadDomain);
+        }
+        let local: String = local.nfc().collect::<String>().to_lowercase();
+        let normal = format!("{local}@{domain}");
+        let options = Options::default()
+            .without_display_text()
+            .without_domain_literal();
+        if local.contains('"')
+            || email_address::EmailAddress::parse_with_options(&normal, options).is_err()
+        {
+            return Err(EmailError::BadLocalPart);
+        }
+        if normal.len() > MAX_ADDRESS_BYTES {
+            return Err(EmailError::TooLong);
+        }
+        let domain_at = local.len().saturating_add(1);
+        Ok(Self {
+            normal,
+            typed: typed.to_owned(),
+            domain_at,
+        })
+    }
+
+    /// The normal form: two addresses are one account if it is the same.
+    pub fn as_str(&self) -> &str {
+        &self.normal
+    }
+
+    /// The address as it was typed, for sending mail to.
+    pub fn as_typed(&self) -> &str {
+        &self.typed
+    }
+
+    /// The domain of the normal form.
+    pub fn domain(&self) -> &str {
+        self.normal.get(self.domain_at..).unwrap_or_default()
+    }
+}
+
+/// A last label of digits would make it an IPv4 address to some ([RFC 3696 §2]).
+///
+/// [RFC 3696 §2]: https://www.rfc-editor.org/rfc/rfc3696#section-2
+fn is_dotted_number(domain: &str) -> bool {
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Prints the domain alone: logs hold no full address.
+impl fmt::Debug for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmailAddress(..@{})", self.domain())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<String, EmailError> {
+        EmailAddress::parse(text).map(|address| address.as_str().to_owned())
+    }
+
+    #[test]
+    fn spellings_of_one_address_share_a_normal_form() {
+        for (typed, normal) in [
+            ("Alice@Example.COM", "alice@example.com"),
+            (" alice@example.com ", "alice@example.com"),
+            ("a.b+tag@example.co.uk", "a.b+tag@example.co.uk"),
+            ("jose\u{301}@example.com", "jos\u{e9}@example.com"),
+            ("info@B\u{fc}cher.example", "info@xn--bcher-kva.example"),
+            ("info@xn--bcher-kva.example", "info@xn--bcher-kva.example"),
+            ("o'hara#1@example.com", "o'hara#1@example.com"),
+        ] {
+            assert_eq!(parse(typed).as_deref(), Ok(normal), "{typed}");
+        }
+        let address = EmailAddress::parse("Alice@B\u{fc}cher.example").expect("good");
+        assert_eq!(address.as_typed(), "Alice@B\u{fc}cher.example");
+        assert_eq!(address.domain(), "xn--bcher-kva.example");
+        assert!(!format!("{address:?}").contains("lice"));
+    }
+
+    #[test]
+    fn each_broken_rule_is_told() {
+        use EmailError::{BadDomain, BadLocalPart, NoAtSign, TooLong};
+        for (text, error) in [
+            ("", NoAtSign),
+            ("alice", NoAtSign),
+            ("@example.com", BadLocalPart),
+            ("a@", BadDomain),
+            ("a@localhost", BadDomain),
+            ("a@[127.0.0.1]", BadDomain),
+            ("a@127.0.0.1", BadDomain),
+            ("a@-x.example", BadDomain),
+            ("a@x..example", BadDomain),
+            ("a@x.example.", BadDomain),
+            (".a@example.com", BadLocalPart),
+            ("a..b@example.com", BadLocalPart),
+            ("a b@example.com", BadLocalPart),
+            ("\"a b\"@example.com", BadLocalPart),
+            ("a@b@example.com", BadLocalPart),
+            ("a\r\nbcc:x@example.com", BadLocalPart),
+            ("a\0@example.com", BadLocalPart),
+            ("<a@example.com>", BadDomain),
+        ] {
+            assert_eq!(parse(text), Err(error), "{text:?}");
+        }
+        assert_eq!(parse(&format!("a@{}.com", "x".repeat(250))), Err(TooLong));
+        assert_eq!(
+            parse(&format!("{}@example.com", "a".repeat(65))),
+            Err(BadLocalPart)
+        );
+        assert!(parse(&format!("{}@example.com", "a".repeat(64))).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn the_normal_form_is_its_own(text in "\\PC{0,60}", ascii in "[a-z.+@A-Z0-9-]{0,30}") {
+            for text in [text, ascii] {
+                if let Ok(normal) = parse(&text) {
+                    prop_assert_eq!(parse(&normal), Ok(normal.clone()));
+                }
+            }
+        }
+    }
+}
