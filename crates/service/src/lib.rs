@@ -1,1 +1,7 @@
-//! (to come)
+//! The use cases: what happens between a request and its answer, on any platform.
+//!
+//! Each is one async function over the [`ports`] and the [`store`]. It reads the store, asks the
+//! rules of `portcullis-core`, writes what they say, and answers; no rule is decided here.
+
+pub mod ports;
+pub mod store;

@@ -1,0 +1,212 @@
+//! The store ports: what the use cases need kept, in whole steps, and nothing about where.
+//!
+//! What must be atomic is one call. Each write names the request it is made for, so that one that
+//! is repeated after a lost answer recognises itself.
+
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::keys::document::KeyDocument;
+use portcullis_core::password::PasswordHash;
+use portcullis_core::revocation::{Revocable, Revocation, Revocations};
+use portcullis_core::session::Session;
+use portcullis_core::time::UnixTime;
+use thiserror::Error;
+
+/// The store did not do what it was asked.
+#[derive(Debug, Error)]
+#[error("{operation} failed in the store")]
+pub struct StoreError {
+    operation: &'static str,
+    source: Box<dyn core::error::Error + Send + Sync>,
+}
+
+impl StoreError {
+    /// Names what was attempted; `source` holds why it failed.
+    pub fn new(
+        operation: &'static str,
+        source: impl core::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { operation, source: Box::new(source) }
+    }
+
+    /// What was attempted.
+    pub const fn operation(&self) -> &'static str {
+        self.operation
+    }
+}
+
+/// An account as it is kept.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The stable name tokens speak for (`sub`).
+    pub user_id: Id,
+    /// The address it was made with, in both forms.
+    pub email: EmailAddress,
+    /// The hash of its password.
+    pub password: PasswordHash,
+    /// Whether it may be used.
+    pub status: AccountStatus,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// When its address was verified, if it was.
+    pub verified_at: Option<UnixTime>,
+    /// Raised to end every session of the subject.
+    pub generation: u64,
+    /// Raised by every write.
+    pub version: u64,
+}
+
+/// Whether an account may be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AccountStatus {
+    /// It may.
+    Active,
+    /// An operator closed it.
+    Disabled,
+}
+
+/// How a write that may be made once ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Written {
+    /// It is done, now or by an earlier attempt of the same request.
+    Done,
+    /// Somebody else was first; nothing was written.
+    Conflict,
+}
+
+/// Keeps accounts.
+#[expect(
+    async_fn_in_trait,
+    reason = "each door names its own store, so Send is inferred there"
+)]
+pub trait AccountStore {
+    /// The account under `email`, read consistently.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn account(&self, email: &EmailAddress) -> Result<Option<Account>, StoreError>;
+
+    /// Makes the account: user, user by id, domain and audit row, all or none.
+    /// [`Written::Conflict`] if the address has one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn register(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError>;
+
+    /// Puts a new hash in place of the one in `account`, with its audit row.
+    /// [`Written::Conflict`] if the account changed since it was read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn rehash(
+        &self,
+        account: &Account,
+        hash: &PasswordHash,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError>;
+}
+
+/// Keeps sessions.
+#[expect(
+    async_fn_in_trait,
+    reason = "each door names its own store, so Send is inferred there"
+)]
+pub trait SessionStore {
+    /// Opens a session: its row, its locator and the audit row, all or none. Refused with
+    /// [`Written::Conflict`] if the account's generation or status changed since it was read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn open_session(&self, session: &Session, event: &AuditEvent)
+    -> Result<Written, StoreError>;
+
+    /// Ends a session and calls back what is left of it, in one step: the session row and its
+    /// locator go, each revocation and its feed row, stamped `stamp`, and the audit row come.
+    /// A session that is already gone is no error: what is called back is written all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: then nothing may be taken for ended.
+    async fn end_session(
+        &self,
+        session_id: &Id,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
+}
+
+/// Knows what was called back.
+#[expect(
+    async_fn_in_trait,
+    reason = "each door names its own store, so Send is inferred there"
+)]
+pub trait RevocationStore {
+    /// What stands against this one token, read consistently from its own rows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also if only part of it could be read.
+    async fn revocations_of(&self, token: Revocable<'_>) -> Result<Revocations, StoreError>;
+
+    /// Every row of the feed stamped from `from` to `to`, read consistently: all shards, all pages.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also if only part of it could be read.
+    async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Writes feed rows again, stamped afresh, for revocations whose first rows took too long.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: then they may not be taken for announced.
+    async fn announce(
+        &self,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        request_id: &Id,
+    ) -> Result<(), StoreError>;
+}
+
+/// Keeps the key document.
+#[expect(
+    async_fn_in_trait,
+    reason = "each door names its own store, so Send is inferred there"
+)]
+pub trait KeyStore {
+    /// The document, read consistently; empty (version 0) before the first write.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; a document that does not parse is one too, with `KeyDocumentError` as source.
+    async fn key_document(&self) -> Result<KeyDocument, StoreError>;
+
+    /// Replaces version `document.version() - 1`. [`Written::Conflict`] if it is not that any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn publish(&self, document: &KeyDocument, request_id: &Id)
+    -> Result<Written, StoreError>;
+}
+
+/// Keeps the audit trail of what changes no other state.
+#[expect(
+    async_fn_in_trait,
+    reason = "each door names its own store, so Send is inferred there"
+)]
+pub trait AuditStore {
+    /// Writes one line.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn record(&self, event: &AuditEvent) -> Result<(), StoreError>;
+}
