@@ -42,7 +42,10 @@ mod tests {
     #[test]
     fn two_paths_are_wanted_and_neither_fewer_nor_more() {
         let given = |text: &str| arguments(text.split_whitespace().map(OsString::from));
-        assert_eq!(given("a.wasm out").unwrap(), ["a.wasm", "out"].map(PathBuf::from));
+        assert_eq!(
+            given("a.wasm out").unwrap(),
+            ["a.wasm", "out"].map(PathBuf::from)
+        );
         assert!(given("a.wasm").is_err());
         assert!(given("a.wasm out more").is_err());
     }

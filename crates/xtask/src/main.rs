@@ -1,1 +1,78 @@
-fn main() {}
+//! `cargo xtask`: what a developer and CI do with this repository, from a fresh clone on.
+//!
+//! Each command sets up what it needs by itself, and does nothing twice.
+
+mod build;
+mod bundle;
+mod check;
+mod dev;
+mod prerequisites;
+mod processes;
+mod setup;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of Portcullis")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing: the wasm target, the lint tools, the npm packages
+    Setup,
+    /// Run the whole system on this machine and print what to try
+    Dev(dev::Options),
+    /// Run every test: the crates' own, and the built Worker in its real runtime
+    Test(test::Options),
+    /// Build the Worker into target/worker
+    Build,
+    /// Build the Worker and show its size
+    Bundle(bundle::Options),
+    /// Format, lints on both targets, documentation, dependencies
+    Check,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    processes::end_all_on_signal()?;
+    match arguments.command {
+        Command::Setup => setup::run(&workspace),
+        Command::Dev(options) => dev::run(&workspace, &options),
+        Command::Test(options) => test::run(&workspace, &options),
+        Command::Build => setup::for_worker(&workspace).and_then(|()| build::worker(&workspace)),
+        Command::Bundle(options) => bundle::run(&workspace, &options),
+        Command::Check => check::run(&workspace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask dev`: the whole system on loopback, until Ctrl-C.
+//!
+//! Four programs: the database engine and the demo origin (`crates/local`), the host (`lambda-host`) and the
+//! Worker in `wrangler dev`. They keep what they write in one folder, which a test names for itself.
+
+mod folder;
+mod health;
+mod ports;
+mod session;
+mod system;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use self::{folder::Folder, ports::Ports, system::System};
+use crate::{build, setup, step::step, test, workspace::Workspace};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    ports: Ports,
+    /// Start with an empty database and new keys
+    #[arg(long)]
+    fresh: bool,
+    /// Where the database, the keys and the logs are kept
+    #[arg(long, env = "PORTCULLIS_DEV_FOLDER", default_value = "target/dev")]
+    folder: PathBuf,
+}
+
+/// Builds, starts and watches it all; comes back only with an error, since a signal ends the program itself.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    options.ports.check()?;
+    setup::run(workspace)?;
+    test::local_programs(workspace)?;
+    build::worker(workspace)?;
+    let folder = Folder::open(&workspace.path(&options.folder), options.fresh)?;
+    let secrets = folder.secrets()?;
+    let mut system = System::new(workspace, &folder, &secrets, &options.ports);
+    step("start the database", || system.start_database())?;
+    step("start the origin", || system.start_origin())?;
+    step("start the host", || system.start_host())?;
+    step("start the Worker", || system.start_worker())?;
+    println!("{}", session::text(&options.ports, &options.folder));
+    system.watch()
+}

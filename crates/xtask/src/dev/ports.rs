@@ -1,0 +1,132 @@
+//! The four ports, and a clear word when one is taken.
+
+use std::{collections::BTreeMap, net::TcpListener};
+
+use anyhow::{Result, bail};
+use clap::{Args, value_parser};
+
+#[derive(Args, Clone, Copy)]
+pub(super) struct Ports {
+    /// Where the Worker listens
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "PORTCULLIS_WORKER_PORT",
+        default_value = "8787"
+    )]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(super) worker_port: u16,
+    /// Where the host listens
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "PORTCULLIS_HOST_PORT",
+        default_value = "8788"
+    )]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(super) host_port: u16,
+    /// Where the database listens
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "PORTCULLIS_DYNAMODB_PORT",
+        default_value = "8000"
+    )]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(super) dynamodb_port: u16,
+    /// Where the demo origin listens
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "PORTCULLIS_ORIGIN_PORT",
+        default_value = "8789"
+    )]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(super) origin_port: u16,
+}
+
+impl Ports {
+    /// Looks whether each can be had, before minutes of building are spent.
+    pub(super) fn check(&self) -> Result<()> {
+        let mut seen = BTreeMap::new();
+        let mut faults = Vec::new();
+        for (name, port) in self.named() {
+            if let Some(other) = seen.insert(port, name) {
+                faults.push(format!("port {port} is given to both {other} and {name}"));
+            } else if TcpListener::bind(("127.0.0.1", port)).is_err() {
+                let variable = name.to_uppercase();
+                faults.push(format!(
+                    "port {port} is taken: end what listens there, or choose another by --{name}-port \
+                     or PORTCULLIS_{variable}_PORT"
+                ));
+            }
+        }
+        if !faults.is_empty() {
+            bail!("{}", faults.join("\nerror: "));
+        }
+        Ok(())
+    }
+
+    fn named(&self) -> [(&'static str, u16); 4] {
+        [
+            ("worker", self.worker_port),
+            ("host", self.host_port),
+            ("dynamodb", self.dynamodb_port),
+            ("origin", self.origin_port),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four ports that were free a moment ago.
+    fn free() -> Ports {
+        let listeners = [0; 4].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+        let [worker_port, host_port, dynamodb_port, origin_port] = listeners
+            .each_ref()
+            .map(|listener| listener.local_addr().unwrap().port());
+        Ports {
+            worker_port,
+            host_port,
+            dynamodb_port,
+            origin_port,
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_its_flag_and_its_variable() {
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let fault = Ports {
+            host_port: port,
+            ..free()
+        }
+        .check()
+        .unwrap_err()
+        .to_string();
+        for part in [
+            port.to_string().as_str(),
+            "--host-port",
+            "PORTCULLIS_HOST_PORT",
+        ] {
+            assert!(fault.contains(part), "{part} is not in: {fault}");
+        }
+    }
+
+    #[test]
+    fn two_programs_cannot_share_a_port() {
+        let ports = free();
+        let fault = Ports {
+            origin_port: ports.worker_port,
+            ..ports
+        }
+        .check()
+        .unwrap_err();
+        assert!(
+            fault.to_string().contains("both worker and origin"),
+            "{fault}"
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! What `cargo xtask dev` prints once everything answers: the addresses, and a session to paste.
+
+use std::path::Path;
+
+use super::ports::Ports;
+
+/// The text. Each line to be pasted is indented by four spaces, and no other line is.
+pub(super) fn text(ports: &Ports, folder: &Path) -> String {
+    let Ports {
+        worker_port,
+        host_port,
+        dynamodb_port,
+        origin_port,
+    } = *ports;
+    let logs = folder.join("logs").display().to_string();
+    format!(
+        r#"
+Portcullis is up. Ctrl-C ends it.
+
+  Worker    http://127.0.0.1:{worker_port}
+  host      http://127.0.0.1:{host_port}
+  DynamoDB  http://127.0.0.1:{dynamodb_port}
+  origin    http://127.0.0.1:{origin_port}
+  logs      {logs}
+
+Try it in another terminal. Who are you? (A password that stands alone needs 15 characters or more: NIST SP
+800-63B-4, section 3.1.1.2.)
+
+    WORKER=http://127.0.0.1:{worker_port} HOST=http://127.0.0.1:{host_port}
+    ADA='{{"email": "ada@example.com", "password": "gates fall at nightfall"}}'
+    curl -sS $HOST/v1/register -H 'content-type: application/json' -d "$ADA"; echo
+
+Log in and keep the token.
+
+    LOGIN=$(curl -sS $HOST/v1/login -H 'content-type: application/json' -d "$ADA")
+    TOKEN=$(echo "$LOGIN" | sed -E 's/.*"access_token": ?"([^"]+)".*/\1/')
+
+Call the origin through the Worker: refused without the token, answered with it, and it has no admin scope.
+
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/hello
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/admin/ -H "authorization: Bearer $TOKEN"
+
+Log out, and see the same token refused as soon as the Worker has heard of it (10 s at most).
+
+    curl -sS -w '%{{http_code}}\n' -X POST $HOST/v1/logout -H "authorization: Bearer $TOKEN"
+    sleep 10
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_names_the_ports_in_use_and_a_password_long_enough() {
+        let ports = Ports {
+            worker_port: 1,
+            host_port: 2,
+            dynamodb_port: 3,
+            origin_port: 4,
+        };
+        let text = text(&ports, Path::new("elsewhere"));
+        for part in [
+            "WORKER=http://127.0.0.1:1 HOST=http://127.0.0.1:2",
+            ":3\n",
+            ":4\n",
+            "elsewhere/logs",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let password = text
+            .split(r#""password": ""#)
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap();
+        assert!(password.len() >= 15);
+    }
+}

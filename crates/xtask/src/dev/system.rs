@@ -1,0 +1,248 @@
+//! The programs of the local system: how each is started, when it counts as up, and what is said when it falls.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    folder::{Folder, Secrets},
+    health,
+    ports::Ports,
+};
+use crate::{processes::Running, workspace::Workspace};
+
+const REGION: &str = "us-east-1";
+const TABLE: &str = "Portcullis";
+const BLACKLIST: &str = "TokenBlacklist";
+/// What tokens are for; the demo policy in `wrangler.toml` names the same.
+const AUDIENCE: &str = "https://api.example";
+/// How long a program may take to answer for the first time.
+const START: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How much of a log is shown when its program falls.
+const LAST_LINES: usize = 20;
+
+pub(super) struct System<'a> {
+    workspace: &'a Workspace,
+    folder: &'a Folder,
+    secrets: &'a Secrets,
+    ports: &'a Ports,
+    programs: Vec<Program>,
+}
+
+struct Program {
+    name: &'static str,
+    running: Running,
+    log: PathBuf,
+}
+
+impl<'a> System<'a> {
+    pub(super) fn new(
+        workspace: &'a Workspace,
+        folder: &'a Folder,
+        secrets: &'a Secrets,
+        ports: &'a Ports,
+    ) -> Self {
+        Self {
+            workspace,
+            folder,
+            secrets,
+            ports,
+            programs: Vec::new(),
+        }
+    }
+
+    pub(super) fn start_database(&mut self) -> Result<()> {
+        let port = self.ports.dynamodb_port;
+        let mut engine = self
+            .workspace
+            .program(self.workspace.binary("portcullis-local"));
+        engine.args(["dynamodb", "--listen", &local(port)]);
+        engine
+            .arg("--data")
+            .arg(self.folder.path("data/dynamodb.sqlite"));
+        engine.args(["--table", TABLE, "--blacklist-table", BLACKLIST]);
+        self.start("dynamodb", &mut engine, || {
+            health::status(port, "/") == Some(200)
+        })
+    }
+
+    pub(super) fn start_origin(&mut self) -> Result<()> {
+        let port = self.ports.origin_port;
+        let mut origin = self
+            .workspace
+            .program(self.workspace.binary("portcullis-local"));
+        origin.args(["origin", "--listen", &local(port)]);
+        self.start("origin", &mut origin, || {
+            health::status(port, "/") == Some(200)
+        })
+    }
+
+    pub(super) fn start_host(&mut self) -> Result<()> {
+        let port = self.ports.host_port;
+        let mut host = self
+            .workspace
+            .program(self.workspace.binary("portcullis-host"));
+        host.env("PORTCULLIS_LISTEN", local(port))
+            .env("PORTCULLIS_ISSUER", url(port))
+            .env("PORTCULLIS_AUDIENCE", AUDIENCE)
+            .env(
+                "PORTCULLIS_SIGNING_KEY_FILE",
+                self.folder.path("data/signing-key.json"),
+            )
+            .env("PORTCULLIS_TABLE", TABLE)
+            .env("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST)
+            .env(
+                "PORTCULLIS_DYNAMODB_ENDPOINT",
+                url(self.ports.dynamodb_port),
+            )
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key)
+            .env_remove("AWS_SESSION_TOKEN");
+        self.start("host", &mut host, || {
+            health::status(port, "/health") == Some(200)
+        })
+    }
+
+    pub(super) fn start_worker(&mut self) -> Result<()> {
+        let port = self.ports.worker_port;
+        let issuer = url(self.ports.host_port);
+        let variables = self.folder.write_variables(&[
+            ("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key),
+            ("AWS_REGION", REGION),
+            ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
+            (
+                "PORTCULLIS_DYNAMODB_ENDPOINT",
+                &url(self.ports.dynamodb_port),
+            ),
+            ("PORTCULLIS_ISSUER", &issuer),
+            ("PORTCULLIS_ORIGIN", &url(self.ports.origin_port)),
+        ])?;
+        // The script itself, since `npx` would put a process between us that passes no signal on.
+        let mut wrangler = self.workspace.node("wrangler/bin/wrangler.js");
+        wrangler.args([
+            "dev",
+            "--local",
+            "--ip",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+        ]);
+        wrangler.args([
+            "--inspector-port",
+            "0",
+            "--show-interactive-dev-session=false",
+        ]);
+        wrangler.arg("--env-file").arg(variables);
+        wrangler
+            .arg("--persist-to")
+            .arg(self.folder.path("wrangler/state"));
+        self.keep_inside(&mut wrangler);
+        self.start("worker", &mut wrangler, || {
+            health::status(port, "/public/ready") == Some(200)
+        })
+    }
+
+    /// Nothing leaves loopback, and nothing is written outside the folder.
+    fn keep_inside(&self, wrangler: &mut Command) {
+        wrangler
+            .env("CI", "1")
+            .env("FORCE_COLOR", "0")
+            .env("WRANGLER_SEND_METRICS", "false")
+            .env("WRANGLER_SEND_ERROR_REPORTS", "false")
+            .env("WRANGLER_HIDE_BANNER", "true")
+            .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
+            .env("WRANGLER_LOG_PATH", self.folder.path("logs/wrangler"))
+            .env(
+                "WRANGLER_REGISTRY_PATH",
+                self.folder.path("wrangler/registry"),
+            )
+            .env_remove("CLOUDFLARE_ENV");
+    }
+
+    fn start(
+        &mut self,
+        name: &'static str,
+        command: &mut Command,
+        is_up: impl Fn() -> bool,
+    ) -> Result<()> {
+        let log = self.folder.path(&format!("logs/{name}.log"));
+        let file = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
+        command.stdout(file.try_clone()?).stderr(file);
+        self.programs.push(Program {
+            name,
+            running: Running::start(command)?,
+            log,
+        });
+        let deadline = Instant::now() + START;
+        while !is_up() {
+            self.check()?;
+            if Instant::now() >= deadline {
+                bail!(
+                    "{name} does not answer after {} s\n{}",
+                    START.as_secs(),
+                    self.last_words(name)
+                );
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        // What answered might be a stranger that took the port while ours was building.
+        self.check()
+    }
+
+    /// Waits for as long as all run.
+    ///
+    /// # Errors
+    ///
+    /// When one ends by itself, with the last lines it logged.
+    pub(super) fn watch(&mut self) -> Result<()> {
+        loop {
+            self.check()?;
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn check(&mut self) -> Result<()> {
+        for program in &mut self.programs {
+            if let Some(status) = program.running.ended()? {
+                let words = last_lines(&program.log);
+                bail!("{} ended with {status}\n{words}", program.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn last_words(&self, name: &str) -> String {
+        let program = self.programs.iter().find(|program| program.name == name);
+        program
+            .map(|program| last_lines(&program.log))
+            .unwrap_or_default()
+    }
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = text.unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines
+        .get(lines.len().saturating_sub(LAST_LINES)..)
+        .unwrap_or_default()
+        .join("\n");
+    format!("the last lines of {}:\n{last}", log.display())
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}

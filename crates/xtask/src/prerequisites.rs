@@ -1,0 +1,112 @@
+//! What must be on the machine before anything else can be installed: rustup, Node, npm, a C compiler.
+
+use std::{env, path::PathBuf, process::Command};
+
+use anyhow::{Result, bail};
+
+use crate::processes;
+
+/// The oldest Node that the Worker's tools run on.
+const NODE: u32 = 20;
+
+/// Fails with one line for each thing that is missing.
+pub(crate) fn check() -> Result<()> {
+    let faults: Vec<String> = [rustup(), node(), npm(), c_compiler()]
+        .into_iter()
+        .flatten()
+        .collect();
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\nerror: "));
+    }
+    Ok(())
+}
+
+/// rustup, from the PATH or from where its installer puts it.
+pub(crate) fn rustup_command() -> Command {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let installed = home
+        .map(|home| home.join("bin/rustup"))
+        .filter(|path| path.exists());
+    Command::new(installed.unwrap_or_else(|| PathBuf::from("rustup")))
+}
+
+fn rustup() -> Option<String> {
+    let missing = "rustup is missing: install it from https://rustup.rs";
+    version(rustup_command().arg("--version"))
+        .is_none()
+        .then(|| missing.to_owned())
+}
+
+fn node() -> Option<String> {
+    judge_node(version(Command::new("node").arg("--version")).as_deref())
+}
+
+fn judge_node(version: Option<&str>) -> Option<String> {
+    let Some(version) = version else {
+        return Some(format!(
+            "node is missing: install Node {NODE} or newer from https://nodejs.org"
+        ));
+    };
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok());
+    let old = major.is_none_or(|major: u32| major < NODE);
+    old.then(|| {
+        format!("node {version} is too old: install Node {NODE} or newer from https://nodejs.org")
+    })
+}
+
+fn npm() -> Option<String> {
+    let missing = "npm is missing: it comes with Node, from https://nodejs.org";
+    version(Command::new("npm").arg("--version"))
+        .is_none()
+        .then(|| missing.to_owned())
+}
+
+fn c_compiler() -> Option<String> {
+    let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let missing =
+        "a C compiler is missing (`cc`): install gcc or clang, or name one in the variable CC";
+    version(Command::new(compiler).arg("--version"))
+        .is_none()
+        .then(|| missing.to_owned())
+}
+
+/// The first line a program prints, if it runs at all.
+fn version(command: &mut Command) -> Option<String> {
+    let output = processes::output(command)
+        .ok()
+        .filter(|output| output.status.success())?;
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .next()
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_passes_from_version_20_on() {
+        assert_eq!(judge_node(Some("v20.0.0")), None);
+        assert_eq!(judge_node(Some("v24.1.0")), None);
+        for version in [Some("v19.9.9"), Some("nonsense"), None] {
+            let fault = judge_node(version).unwrap();
+            assert_eq!(fault.lines().count(), 1);
+            assert!(fault.contains("Node 20 or newer"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_has_no_version() {
+        assert_eq!(
+            version(&mut Command::new("portcullis-no-such-program")),
+            None
+        );
+        assert_eq!(version(&mut Command::new("false")), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask test`: every test there is.
+
+use std::{env, fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::{
+    build, setup,
+    step::{quietly, run as run_step, show},
+    workspace::Workspace,
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only the crates' own tests
+    #[arg(long, conflicts_with = "worker")]
+    crates: bool,
+    /// Only the tests of the built Worker
+    #[arg(long)]
+    worker: bool,
+}
+
+/// Sets up, builds and tests.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    setup::run(workspace)?;
+    if !options.worker {
+        crates(workspace)?;
+    }
+    if !options.crates {
+        build::worker(workspace)?;
+        local_programs(workspace)?;
+        worker(workspace)?;
+    }
+    Ok(())
+}
+
+/// The programs that `dev` and the Worker's tests start.
+pub(crate) fn local_programs(workspace: &Workspace) -> Result<()> {
+    let packages = [
+        "--package",
+        "portcullis-local",
+        "--package",
+        "portcullis-lambda-host",
+    ];
+    let mut build = workspace.cargo(["build", "--bins", "--locked", "--quiet"]);
+    run_step(
+        "compile the host and the local services",
+        build.args(packages),
+    )
+}
+
+fn crates(workspace: &Workspace) -> Result<()> {
+    let nextest = quietly(&mut workspace.cargo(["nextest", "--version"])).is_ok();
+    let runner: &[&str] = if nextest {
+        &["nextest", "run"]
+    } else {
+        &["test", "--all-targets"]
+    };
+    let mut tests = workspace.cargo(runner);
+    show("test the crates", tests.args(["--workspace", "--locked"]))?;
+    let mut examples = workspace.cargo(["test", "--doc", "--workspace", "--locked", "--quiet"]);
+    show("test the examples in the documentation", &mut examples)
+}
+
+fn worker(workspace: &Workspace) -> Result<()> {
+    let mut node = workspace.program("node");
+    node.args(["--test", "--test-reporter=spec"])
+        .args(files(workspace)?);
+    node.env("PORTCULLIS_BINARIES", workspace.cargo_target.join("debug"));
+    // The Worker's tests run `cargo xtask` themselves, and must meet the same builds.
+    node.env("CARGO_TARGET_DIR", &workspace.cargo_target);
+    if env::var_os("CI").is_none() {
+        node.env_remove("NODE_OPTIONS");
+    }
+    show("test the Worker in its runtime", &mut node)
+}
+
+fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let folder = workspace.path("tests/worker");
+    let entries =
+        fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(".test.mjs") {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}

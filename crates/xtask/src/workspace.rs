@@ -1,0 +1,159 @@
+//! Where things lie, and how cargo and the npm tools are called.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+/// This checkout and the folder cargo builds into.
+pub(crate) struct Workspace {
+    /// The folder of the workspace's `Cargo.toml`.
+    pub(crate) root: PathBuf,
+    /// Where cargo puts what it compiles: `CARGO_TARGET_DIR`, else `target`.
+    pub(crate) cargo_target: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace that this very program belongs to.
+    pub(crate) fn find() -> Result<Self> {
+        let manifest = env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = manifest
+            .ancestors()
+            .nth(2)
+            .context("crates/xtask does not stand inside a workspace")?
+            .to_path_buf();
+        let cargo_target = match env::var_os("CARGO_TARGET_DIR") {
+            Some(folder) => env::current_dir()?.join(folder),
+            None => root.join("target"),
+        };
+        Ok(Self { root, cargo_target })
+    }
+
+    /// A path below the root.
+    pub(crate) fn path(&self, below: impl AsRef<Path>) -> PathBuf {
+        self.root.join(below)
+    }
+
+    /// Where the finished Worker lies; `wrangler.toml` names the same folder.
+    pub(crate) fn worker(&self) -> PathBuf {
+        self.path("target/worker")
+    }
+
+    /// A program that `cargo build` (of the `dev` profile) has put into the target folder.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.cargo_target
+            .join("debug")
+            .join(name)
+            .with_extension(env::consts::EXE_EXTENSION)
+    }
+
+    /// The cargo that runs this program, in the root of the workspace.
+    pub(crate) fn cargo<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = self.program(cargo);
+        command
+            .args(arguments)
+            .env("CARGO_TARGET_DIR", &self.cargo_target);
+        // `cargo run` tells a program which package it belongs to. Handed on, that would make build scripts
+        // which watch these variables run again each time the caller changes.
+        for (name, _) in env::vars_os() {
+            let name_text = name.to_string_lossy();
+            if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
+        }
+        command
+    }
+
+    /// A JavaScript file of an installed npm package, run by node.
+    pub(crate) fn node(&self, script: &str) -> Command {
+        let mut command = self.program("node");
+        command.arg(self.path("node_modules").join(script));
+        command
+    }
+
+    /// Any program, in the root of the workspace.
+    pub(crate) fn program(&self, name: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(name);
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// The packages of the workspace that stand in `crates`, `lambda-host` and `tests`, in order.
+    pub(crate) fn packages(&self) -> Result<Vec<String>> {
+        let crates = fs::read_dir(self.path("crates")).context("cannot list crates/")?;
+        let mut folders = vec![self.path("lambda-host"), self.path("tests")];
+        for entry in crates {
+            folders.push(entry?.path());
+        }
+        let mut names = Vec::new();
+        for manifest in folders.iter().map(|folder| folder.join("Cargo.toml")) {
+            if manifest.exists() {
+                let text = read(&manifest)?;
+                let name = text.lines().find_map(|line| line.strip_prefix("name = "));
+                let name = name.with_context(|| format!("{} has no name", manifest.display()))?;
+                names.push(name.trim_matches('"').to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Waits until no other `cargo xtask` writes to the shared folders; held until dropped.
+    pub(crate) fn lock(&self) -> Result<File> {
+        fs::create_dir_all(self.path("target"))?;
+        let path = self.path("target/xtask.lock");
+        let file =
+            File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        file.lock()
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(file)
+    }
+}
+
+/// The text of a file, with an error that names it.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_is_found_by_its_name() {
+        let packages = Workspace::find().unwrap().packages().unwrap();
+        for name in [
+            "portcullis-core",
+            "portcullis-lambda-host",
+            "portcullis-tests",
+            "portcullis-xtask",
+        ] {
+            assert!(
+                packages.iter().any(|package| package == name),
+                "{name} is not in {packages:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn cargo_is_not_told_which_package_called_it() {
+        let command = Workspace::find().unwrap().cargo(["build"]);
+        let kept = command.get_envs().filter(|(_, value)| value.is_some());
+        assert!(
+            kept.map(|(name, _)| name.to_string_lossy())
+                .all(|name| !name.starts_with("CARGO_PKG_"))
+        );
+        let removed = command
+            .get_envs()
+            .filter(|(_, value)| value.is_none())
+            .count();
+        assert!(removed > 0, "under cargo there is something to take away");
+    }
+}
