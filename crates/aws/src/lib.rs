@@ -1,1 +1,20 @@
-//! (to come)
+//! DynamoDB and Secrets Manager over plain signed HTTP, for platforms that have no AWS SDK or
+//! no room for one.
+//!
+//! A door brings a [`transport::Transport`], credentials and addresses; [`client::Client`] signs,
+//! sends, reads and tries again where that is safe. [`dynamodb`] keeps the layout of our rows and
+//! implements the store ports on it. Nothing here reads a clock, the environment or a random
+//! source.
+
+pub mod answer;
+pub mod capacity;
+pub mod client;
+pub mod code;
+pub mod credentials;
+pub mod dynamodb;
+pub mod endpoint;
+pub mod error;
+pub mod operation;
+pub mod retry;
+pub mod sign;
+pub mod transport;

@@ -1,0 +1,150 @@
+//! What the requests cost, in DynamoDB's capacity units, counted in whole half-units.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Map, Number, Value};
+
+use crate::operation::Effect;
+
+/// Capacity consumed so far. DynamoDB charges in steps of half a unit, so halves are whole.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Consumed {
+    /// Halves of a read unit.
+    pub read_halves: u64,
+    /// Halves of a write unit.
+    pub write_halves: u64,
+}
+
+impl Consumed {
+    /// What was consumed between `earlier` and this reading.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            read_halves: self.read_halves.saturating_sub(earlier.read_halves),
+            write_halves: self.write_halves.saturating_sub(earlier.write_halves),
+        }
+    }
+}
+
+/// Adds up what the answers say they cost.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    read_halves: AtomicU64,
+    write_halves: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn reading(&self) -> Consumed {
+        Consumed {
+            read_halves: self.read_halves.load(Ordering::Relaxed),
+            write_halves: self.write_halves.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts the `ConsumedCapacity` of `answer`: one object, or a list with one for each table.
+    pub(crate) fn count(&self, effect: Effect, answer: &Map<String, Value>) {
+        let tables = match answer.get("ConsumedCapacity") {
+            Some(Value::Array(tables)) => tables.as_slice(),
+            Some(table) => core::slice::from_ref(table),
+            None => return,
+        };
+        let halves = tables
+            .iter()
+            .filter_map(|table| table.get("CapacityUnits")?.as_number())
+            .map(halves)
+            .fold(0, u64::saturating_add);
+        let counter = match effect {
+            Effect::Read => &self.read_halves,
+            Effect::Write => &self.write_halves,
+        };
+        counter.fetch_add(halves, Ordering::Relaxed);
+    }
+}
+
+/// `12.5` is 25 halves; what lies between two halves counts as the higher one.
+fn halves(units: &Number) -> u64 {
+    let text = units.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let Ok(whole) = whole.parse::<u64>() else {
+        return 0;
+    };
+    let fraction = fraction.trim_end_matches('0');
+    let part = match fraction.bytes().next() {
+        None => 0,
+        Some(b'0'..=b'4') => 1,
+        Some(b'5') if fraction.len() == 1 => 1,
+        Some(_) => 2,
+    };
+    whole.saturating_mul(2).saturating_add(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn count(effect: Effect, answer: &Value) -> Consumed {
+        let meter = Meter::default();
+        meter.count(effect, answer.as_object().unwrap());
+        meter.reading()
+    }
+
+    #[test]
+    fn one_table_and_several_are_counted() {
+        let one = json!({"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 0.5}});
+        assert_eq!(count(Effect::Read, &one).read_halves, 1);
+        let two = json!({"ConsumedCapacity": [
+            {"TableName": "t", "CapacityUnits": 4.0},
+            {"TableName": "u", "CapacityUnits": 2},
+        ]});
+        assert_eq!(
+            count(Effect::Write, &two),
+            Consumed {
+                read_halves: 0,
+                write_halves: 12
+            }
+        );
+    }
+
+    #[test]
+    fn units_are_rounded_up_to_halves_and_nonsense_is_nothing() {
+        for (units, expected) in [
+            (json!(0.0), 0),
+            (json!(0.25), 1),
+            (json!(0.5), 1),
+            (json!(0.75), 2),
+            (json!(12.5), 25),
+            (json!(7), 14),
+            (json!(-1.0), 0),
+            (json!(u64::MAX), u64::MAX),
+        ] {
+            assert_eq!(halves(units.as_number().unwrap()), expected, "{units}");
+        }
+        for nonsense in [
+            json!({}),
+            json!({"ConsumedCapacity": "x"}),
+            json!({"ConsumedCapacity": [1]}),
+        ] {
+            assert_eq!(count(Effect::Read, &nonsense), Consumed::default());
+        }
+    }
+
+    #[test]
+    fn a_reading_is_compared_with_an_earlier_one() {
+        let earlier = Consumed {
+            read_halves: 1,
+            write_halves: 4,
+        };
+        let later = Consumed {
+            read_halves: 3,
+            write_halves: 4,
+        };
+        assert_eq!(
+            later.since(earlier),
+            Consumed {
+                read_halves: 2,
+                write_halves: 0
+            }
+        );
+    }
+}

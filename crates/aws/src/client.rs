@@ -1,0 +1,427 @@
+//! One signed call: request out, answer in, tried again where that is safe.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request};
+use portcullis_core::time::UnixTime;
+use serde_json::Value;
+
+use crate::answer::{self, Answer};
+use crate::capacity::{Consumed, Meter};
+use crate::credentials::{CredentialSource, Credentials};
+use crate::dynamodb::table::Tables;
+use crate::endpoint::{Endpoint, EndpointError, Region};
+use crate::error::CallError;
+use crate::operation::{Effect, Operation, Service};
+use crate::retry::{ATTEMPTS, delay, may_repeat};
+use crate::sign::{Scope, SignError, sign};
+use crate::transport::Transport;
+
+/// Where a client calls and what it finds there.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The region that signatures name.
+    pub region: Region,
+    /// Where DynamoDB is reached.
+    pub dynamodb: Endpoint,
+    /// Where Secrets Manager is reached.
+    pub secrets_manager: Endpoint,
+    /// The names of the tables.
+    pub tables: Tables,
+}
+
+impl Config {
+    /// The public endpoints of `region` and the tables' usual names.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] if `region` cannot be part of a host name.
+    pub fn of(region: Region) -> Result<Self, EndpointError> {
+        Ok(Self {
+            dynamodb: Endpoint::of(Service::DynamoDb, &region)?,
+            secrets_manager: Endpoint::of(Service::SecretsManager, &region)?,
+            tables: Tables::default(),
+            region,
+        })
+    }
+}
+
+/// One call, before it is signed.
+#[derive(Clone)]
+pub struct Call {
+    operation: Operation,
+    body: Answer,
+}
+
+impl Call {
+    /// A call of `operation` without any member yet.
+    pub fn new(operation: Operation) -> Self {
+        let mut call = Self {
+            operation,
+            body: Answer::new(),
+        };
+        if operation.service() == Service::DynamoDb {
+            call.body
+                .insert("ReturnConsumedCapacity".to_owned(), "TOTAL".into());
+        }
+        call
+    }
+
+    /// The call with one more member of its body.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.body.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The operation it calls.
+    pub const fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// Whether doing it twice is the same as doing it once, or shows itself as a condition that
+    /// failed: it reads, or it carries a condition or a token.
+    pub fn is_repeatable(&self) -> bool {
+        match self.operation.effect() {
+            Effect::Read => true,
+            Effect::Write => {
+                self.body.contains_key("ConditionExpression")
+                    || self.body.contains_key("ClientRequestToken")
+            }
+        }
+    }
+
+    fn to_body(&self) -> Bytes {
+        Value::Object(self.body.clone()).to_string().into()
+    }
+}
+
+// SECURITY: a body holds rows and secrets.
+impl core::fmt::Debug for Call {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Call({})", self.operation.name())
+    }
+}
+
+/// Calls DynamoDB and Secrets Manager over one transport. It lives as long as its door, so that
+/// connections are kept and capacity adds up; the time comes with each call.
+#[derive(Debug)]
+pub struct Client<T> {
+    transport: T,
+    credentials: CredentialSource,
+    config: Config,
+    meter: Meter,
+    chance: AtomicU64,
+}
+
+impl<T> Client<T> {
+    /// A client; `seed` comes from the door's random source and spreads the waits between tries,
+    /// so that many hosts do not come back at the same moment.
+    pub fn new(transport: T, credentials: Credentials, config: Config, seed: u64) -> Self {
+        Self {
+            transport,
+            credentials: CredentialSource::new(credentials),
+            config,
+            meter: Meter::default(),
+            chance: AtomicU64::new(seed),
+        }
+    }
+
+    /// The credentials in force; a door replaces them there when they rotate.
+    pub const fn credentials(&self) -> &CredentialSource {
+        &self.credentials
+    }
+
+    /// The names of the tables.
+    pub const fn tables(&self) -> &Tables {
+        &self.config.tables
+    }
+
+    /// The capacity units that all calls so far have cost.
+    pub fn consumed(&self) -> Consumed {
+        self.meter.reading()
+    }
+
+    /// The first half of a call: the signed request, ready to be sent. Pure but for the
+    /// credentials in force.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`] if it cannot be signed at `now`.
+    pub fn request(&self, call: &Call, now: UnixTime) -> Result<Request<Bytes>, SignError> {
+        let operation = call.operation;
+        let service = operation.service();
+        let endpoint = match service {
+            Service::DynamoDb => &self.config.dynamodb,
+            Service::SecretsManager => &self.config.secrets_manager,
+        };
+        let mut request = Request::new(call.to_body());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.uri().clone();
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, service.content_type());
+        headers.insert("x-amz-target", operation.target());
+        let scope = Scope {
+            service: service.signing_name(),
+            region: self.config.region.as_str(),
+        };
+        sign(&mut request, scope, &self.credentials.current(), now)?;
+        // Not signed, because proxies rewrite it; wanted, because the checksum is made over the
+        // bytes as they are sent.
+        request
+            .headers_mut()
+            .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Ok(request)
+    }
+
+    fn chance(&self) -> u64 {
+        splitmix(self.chance.fetch_add(GOLDEN, Ordering::Relaxed))
+    }
+}
+
+impl<T: Transport> Client<T> {
+    /// Sends `call`, signed at `now`, and reads its answer; up to [`ATTEMPTS`] times where trying
+    /// again is safe.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] of the last try. After [`CallError::may_have_been_done`] a write may stand
+    /// all the same.
+    pub async fn call(&self, call: &Call, now: UnixTime) -> Result<Answer, CallError> {
+        let mut tries = 1;
+        loop {
+            let error = match self.attempt(call, now).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if tries >= ATTEMPTS || !may_repeat(&error, call.is_repeatable()) {
+                return Err(error);
+            }
+            self.pause(tries).await;
+            tries = tries.saturating_add(1);
+        }
+    }
+
+    /// Waits before try number `retry` is repeated, for a random while.
+    pub(crate) async fn pause(&self, retry: u32) {
+        self.transport.sleep(delay(retry, self.chance())).await;
+    }
+
+    async fn attempt(&self, call: &Call, now: UnixTime) -> Result<Answer, CallError> {
+        let request = self.request(call, now)?;
+        let response = self.transport.send(request).await?;
+        let answer = answer::read(response)?;
+        self.meter.count(call.operation.effect(), &answer);
+        Ok(answer)
+    }
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): enough to spread waits, and nothing else.
+const fn splitmix(state: u64) -> u64 {
+    let z = state.wrapping_add(GOLDEN);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use http::Response;
+    use portcullis_core::secret::Secret;
+
+    use super::*;
+    use crate::code::Code;
+    use crate::transport::TransportError;
+
+    const NOON: UnixTime = UnixTime::from_secs(1_440_938_160);
+
+    /// Gives the answers it was given, one a request, and keeps what it was asked.
+    #[derive(Debug, Default)]
+    struct Script {
+        answers: Mutex<VecDeque<Result<Response<Bytes>, TransportError>>>,
+        requests: Mutex<Vec<Request<Bytes>>>,
+        sleeps: Mutex<Vec<Duration>>,
+    }
+
+    impl Transport for Script {
+        async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+            self.requests.lock().unwrap().push(request);
+            self.answers.lock().unwrap().pop_front().unwrap()
+        }
+
+        async fn sleep(&self, span: Duration) {
+            self.sleeps.lock().unwrap().push(span);
+        }
+    }
+
+    fn client(
+        answers: impl IntoIterator<Item = Result<Response<Bytes>, TransportError>>,
+    ) -> Client<Script> {
+        let script = Script {
+            answers: Mutex::new(answers.into_iter().collect()),
+            ..Script::default()
+        };
+        let key = Credentials::new("AKIDEXAMPLE", Secret::new("secret".to_owned()));
+        let config = Config::of(Region::parse("eu-central-1").unwrap()).unwrap();
+        Client::new(script, key, config, 7)
+    }
+
+    fn answer(status: u16, body: &'static str) -> Result<Response<Bytes>, TransportError> {
+        Ok(Response::builder()
+            .status(status)
+            .body(Bytes::from_static(body.as_bytes()))
+            .unwrap())
+    }
+
+    fn throttled() -> Result<Response<Bytes>, TransportError> {
+        answer(400, r#"{"__type":"x#ThrottlingException"}"#)
+    }
+
+    fn plain_put() -> Call {
+        Call::new(Operation::PutItem).with("TableName", "t")
+    }
+
+    fn sent(client: &Client<Script>) -> usize {
+        client.transport.requests.lock().unwrap().len()
+    }
+
+    #[test]
+    fn a_request_says_what_it_wants_and_signs_all_of_it_but_the_encoding() {
+        let client = client([]);
+        let call = Call::new(Operation::GetItem).with("TableName", "t");
+        let request = client.request(&call, NOON).unwrap();
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(
+            request.uri(),
+            "https://dynamodb.eu-central-1.amazonaws.com/"
+        );
+        let headers = request.headers();
+        assert_eq!(headers["x-amz-target"], "DynamoDB_20120810.GetItem");
+        assert_eq!(headers["content-type"], "application/x-amz-json-1.0");
+        assert_eq!(headers["accept-encoding"], "identity");
+        let authorization = headers["authorization"].to_str().unwrap();
+        assert!(
+            authorization.contains(
+                "/20150830/eu-central-1/dynamodb/aws4_request, \
+                 SignedHeaders=content-type;host;x-amz-date;x-amz-target, "
+            ),
+            "{authorization}"
+        );
+        assert_eq!(
+            request.body(),
+            r#"{"ReturnConsumedCapacity":"TOTAL","TableName":"t"}"#
+        );
+    }
+
+    #[test]
+    fn a_secret_is_asked_for_in_its_own_dialect() {
+        let call = Call::new(Operation::GetSecretValue).with("SecretId", "signing");
+        let request = client([]).request(&call, NOON).unwrap();
+        assert_eq!(
+            request.uri(),
+            "https://secretsmanager.eu-central-1.amazonaws.com/"
+        );
+        assert_eq!(
+            request.headers()["content-type"],
+            "application/x-amz-json-1.1"
+        );
+        assert_eq!(request.body(), r#"{"SecretId":"signing"}"#);
+    }
+
+    #[tokio::test]
+    async fn rotated_credentials_sign_the_next_request() {
+        let client = client([answer(200, "{}"), answer(200, "{}")]);
+        client.call(&plain_put(), NOON).await.unwrap();
+        client.credentials().replace(
+            Credentials::new("AKIDNEXT", Secret::new("other".to_owned()))
+                .with_session_token(Secret::new("session".to_owned())),
+        );
+        client.call(&plain_put(), NOON).await.unwrap();
+        let requests = client.transport.requests.lock().unwrap();
+        let header = |n: usize, name: &str| {
+            let value = requests[n].headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert!(header(0, "authorization").unwrap().contains("AKIDEXAMPLE"));
+        assert!(header(1, "authorization").unwrap().contains("AKIDNEXT"));
+        assert_eq!(header(0, "x-amz-security-token"), None);
+        assert_eq!(
+            header(1, "x-amz-security-token").as_deref(),
+            Some("session")
+        );
+    }
+
+    #[tokio::test]
+    async fn the_third_try_may_succeed_and_there_is_no_fourth() {
+        let lucky = client([throttled(), throttled(), answer(200, "{}")]);
+        assert!(lucky.call(&plain_put(), NOON).await.is_ok());
+        assert_eq!(lucky.transport.sleeps.lock().unwrap().len(), 2);
+
+        let unlucky = client([throttled(), throttled(), throttled()]);
+        let error = unlucky.call(&plain_put(), NOON).await.unwrap_err();
+        assert_eq!(error.refusal().unwrap().code(), &Code::Throttling);
+        assert_eq!(sent(&unlucky), 3);
+        assert_eq!(unlucky.transport.sleeps.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_answer_is_lost_goes_out_again_only_with_a_condition_or_a_token() {
+        let lost = || client([Err(TransportError::Timeout), answer(200, "{}")]);
+        let bare = lost();
+        assert!(bare.call(&plain_put(), NOON).await.is_err());
+        assert_eq!(sent(&bare), 1);
+        for guard in ["ConditionExpression", "ClientRequestToken"] {
+            let guarded = lost();
+            let call = plain_put().with(guard, "x");
+            assert!(guarded.call(&call, NOON).await.is_ok());
+            let requests = guarded.transport.requests.lock().unwrap();
+            assert_eq!(requests[0].body(), requests[1].body(), "{guard}");
+        }
+        let read = lost();
+        assert!(
+            read.call(&Call::new(Operation::GetItem), NOON)
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let client = client([answer(307, "{}")]);
+        assert!(client.call(&plain_put(), NOON).await.is_err());
+        assert_eq!(sent(&client), 1);
+    }
+
+    #[tokio::test]
+    async fn what_reads_and_writes_cost_is_added_up_apart() {
+        let cost = r#"{"ConsumedCapacity":{"CapacityUnits":0.5}}"#;
+        let client = client([answer(200, cost), answer(200, cost), answer(200, cost)]);
+        let get = Call::new(Operation::GetItem);
+        client.call(&get, NOON).await.unwrap();
+        let earlier = client.consumed();
+        client.call(&get, NOON).await.unwrap();
+        client.call(&plain_put(), NOON).await.unwrap();
+        assert_eq!(client.consumed().read_halves, 2);
+        let since = client.consumed().since(earlier);
+        assert_eq!((since.read_halves, since.write_halves), (1, 1));
+    }
+
+    #[test]
+    fn chances_differ_and_neither_a_call_nor_a_client_prints_a_secret() {
+        let client = client([]);
+        assert_ne!(client.chance(), client.chance());
+        // The first output of SplitMix64 seeded with 0, as its reference implementation gives it.
+        assert_eq!(splitmix(0), 0xe220_a839_7b1d_cdaf);
+        let call = plain_put().with("SecretString", "hunter2");
+        assert_eq!(format!("{call:?}"), "Call(PutItem)");
+        assert!(!format!("{client:?}").contains("\"secret\""));
+    }
+}

@@ -1,0 +1,471 @@
+//! Rows as DynamoDB writes them: `{"name": {"S": "text"}, ...}`.
+//!
+//! An [`Item`] keeps the wire's own form and is read attribute by attribute, so an attribute that
+//! no code of ours asks for costs nothing and cannot spoil the row.
+
+use core::fmt;
+
+use data_encoding::BASE64;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// One attribute's value, of the types that our rows use.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Attribute(Value);
+
+/// A row, or the key of one.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Item(Map<String, Value>);
+
+/// An attribute is not what the row's kind promises. Names it, never quotes it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum ItemError {
+    /// There is none.
+    #[error("the attribute {0} is missing")]
+    Missing(&'static str),
+    /// It has another type, or its value is no value of that type.
+    #[error("the attribute {0} is not of its type")]
+    Type(&'static str),
+}
+
+impl Attribute {
+    /// A string (`S`).
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::tagged("S", Value::String(text.into()))
+    }
+
+    /// A number (`N`), which the wire writes as text.
+    pub fn number(number: u64) -> Self {
+        Self::tagged("N", Value::String(number.to_string()))
+    }
+
+    /// A number (`N`) that may be below zero.
+    pub fn signed(number: i64) -> Self {
+        Self::tagged("N", Value::String(number.to_string()))
+    }
+
+    /// Bytes (`B`).
+    pub fn bytes(bytes: &[u8]) -> Self {
+        Self::tagged("B", Value::String(BASE64.encode(bytes)))
+    }
+
+    /// A boolean (`BOOL`).
+    pub fn flag(flag: bool) -> Self {
+        Self::tagged("BOOL", Value::Bool(flag))
+    }
+
+    /// A list (`L`).
+    pub fn list(members: impl IntoIterator<Item = Self>) -> Self {
+        let members = members.into_iter().map(|member| member.0).collect();
+        Self::tagged("L", Value::Array(members))
+    }
+
+    /// A map (`M`).
+    pub fn map(members: Item) -> Self {
+        Self::tagged("M", Value::Object(members.0))
+    }
+
+    /// The string, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        text_of(&self.0, "S")
+    }
+
+    /// The number, if it is a whole one from 0 to 2^64 - 1.
+    pub fn as_number(&self) -> Option<u64> {
+        text_of(&self.0, "N")?.parse().ok()
+    }
+
+    /// The number, if it is a whole one from -2^63 to 2^63 - 1.
+    pub fn as_signed(&self) -> Option<i64> {
+        text_of(&self.0, "N")?.parse().ok()
+    }
+
+    /// The bytes, if they are some.
+    pub fn as_bytes(&self) -> Option<Vec<u8>> {
+        bytes_of(&self.0)
+    }
+
+    /// The boolean, if it is one.
+    pub fn as_flag(&self) -> Option<bool> {
+        untagged(&self.0, "BOOL")?.as_bool()
+    }
+
+    /// The members, if it is a list.
+    pub fn as_list(&self) -> Option<Vec<Self>> {
+        list_of(&self.0)
+    }
+
+    /// The members, if it is a map.
+    pub fn as_map(&self) -> Option<Item> {
+        map_of(&self.0)
+    }
+
+    pub(crate) fn into_wire(self) -> Value {
+        self.0
+    }
+
+    fn tagged(tag: &str, value: Value) -> Self {
+        Self(Value::Object(Map::from_iter([(tag.to_owned(), value)])))
+    }
+}
+
+impl Item {
+    /// An empty row.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The row with `attribute` under `name`.
+    #[must_use]
+    pub fn with(mut self, name: &str, attribute: Attribute) -> Self {
+        self.0.insert(name.to_owned(), attribute.0);
+        self
+    }
+
+    /// The row with a string.
+    #[must_use]
+    pub fn with_text(self, name: &str, text: impl Into<String>) -> Self {
+        self.with(name, Attribute::text(text))
+    }
+
+    /// The row with a number.
+    #[must_use]
+    pub fn with_number(self, name: &str, number: u64) -> Self {
+        self.with(name, Attribute::number(number))
+    }
+
+    /// The attribute as it stands, if there is one.
+    pub fn attribute(&self, name: &str) -> Option<Attribute> {
+        self.0.get(name).cloned().map(Attribute)
+    }
+
+    /// Whether there is an attribute of that name, whatever its type.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// A string.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`] if it is missing or no string.
+    pub fn text(&self, name: &'static str) -> Result<&str, ItemError> {
+        text_of(self.wire(name)?, "S").ok_or(ItemError::Type(name))
+    }
+
+    /// A string, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError::Type`] if something else stands there.
+    pub fn optional_text(&self, name: &'static str) -> Result<Option<&str>, ItemError> {
+        optional(self.text(name))
+    }
+
+    /// A whole number from 0 to 2^64 - 1.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`] if it is missing or no such number.
+    pub fn number(&self, name: &'static str) -> Result<u64, ItemError> {
+        text_of(self.wire(name)?, "N")
+            .and_then(|text| text.parse().ok())
+            .ok_or(ItemError::Type(name))
+    }
+
+    /// A whole number from 0 to 2^64 - 1, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError::Type`] if something else stands there.
+    pub fn optional_number(&self, name: &'static str) -> Result<Option<u64>, ItemError> {
+        optional(self.number(name))
+    }
+
+    /// A whole number from -2^63 to 2^63 - 1.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`] if it is missing or no such number.
+    pub fn signed(&self, name: &'static str) -> Result<i64, ItemError> {
+        text_of(self.wire(name)?, "N")
+            .and_then(|text| text.parse().ok())
+            .ok_or(ItemError::Type(name))
+    }
+
+    /// Bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`] if they are missing or no bytes.
+    pub fn bytes(&self, name: &'static str) -> Result<Vec<u8>, ItemError> {
+        bytes_of(self.wire(name)?).ok_or(ItemError::Type(name))
+    }
+
+    /// A boolean.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`] if it is missing or no boolean.
+    pub fn flag(&self, name: &'static str) -> Result<bool, ItemError> {
+        untagged(self.wire(name)?, "BOOL")
+            .and_then(Value::as_bool)
+            .ok_or(ItemError::Type(name))
+    }
+
+    /// The members of a list.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`] if it is missing or no list.
+    pub fn list(&self, name: &'static str) -> Result<Vec<Attribute>, ItemError> {
+        list_of(self.wire(name)?).ok_or(ItemError::Type(name))
+    }
+
+    /// The members of a map.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`] if it is missing or no map.
+    pub fn map(&self, name: &'static str) -> Result<Self, ItemError> {
+        map_of(self.wire(name)?).ok_or(ItemError::Type(name))
+    }
+
+    pub(crate) const fn from_wire(wire: Map<String, Value>) -> Self {
+        Self(wire)
+    }
+
+    pub(crate) fn into_wire(self) -> Value {
+        Value::Object(self.0)
+    }
+
+    fn wire(&self, name: &'static str) -> Result<&Value, ItemError> {
+        self.0.get(name).ok_or(ItemError::Missing(name))
+    }
+}
+
+/// A missing attribute becomes `None`; one of another type stays an error.
+fn optional<T>(found: Result<T, ItemError>) -> Result<Option<T>, ItemError> {
+    match found {
+        Ok(value) => Ok(Some(value)),
+        Err(ItemError::Missing(_)) => Ok(None),
+        Err(error @ ItemError::Type(_)) => Err(error),
+    }
+}
+
+/// The value under `tag`, if that is the only member: `{"S": "a", "N": "1"}` is neither.
+fn untagged<'a>(wire: &'a Value, tag: &str) -> Option<&'a Value> {
+    let object = wire.as_object()?;
+    if object.len() == 1 {
+        object.get(tag)
+    } else {
+        None
+    }
+}
+
+fn text_of<'a>(wire: &'a Value, tag: &str) -> Option<&'a str> {
+    untagged(wire, tag)?.as_str()
+}
+
+fn bytes_of(wire: &Value) -> Option<Vec<u8>> {
+    BASE64.decode(text_of(wire, "B")?.as_bytes()).ok()
+}
+
+fn list_of(wire: &Value) -> Option<Vec<Attribute>> {
+    let members = untagged(wire, "L")?.as_array()?;
+    Some(members.iter().cloned().map(Attribute).collect())
+}
+
+fn map_of(wire: &Value) -> Option<Item> {
+    untagged(wire, "M")?.as_object().cloned().map(Item)
+}
+
+// SECURITY: rows hold addresses, password hashes and token hashes.
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Item({} attributes)", self.0.len())
+    }
+}
+
+impl fmt::Debug for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attribute(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn row(wire: Value) -> Item {
+        match wire {
+            Value::Object(members) => Item::from_wire(members),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_row_is_written_as_the_wire_has_it() {
+        let item = Item::new()
+            .with_text("PK", "USER#ada@example.com")
+            .with_number("version", 7)
+            .with("offset", Attribute::signed(-7))
+            .with("hash", Attribute::bytes(&[0, 255]))
+            .with("verified", Attribute::flag(true))
+            .with(
+                "last",
+                Attribute::list([Attribute::number(1), Attribute::number(2)]),
+            )
+            .with(
+                "device",
+                Attribute::map(Item::new().with_text("name", "phone")),
+            );
+        assert_eq!(
+            item.into_wire(),
+            json!({
+                "PK": {"S": "USER#ada@example.com"},
+                "version": {"N": "7"},
+                "offset": {"N": "-7"},
+                "hash": {"B": "AP8="},
+                "verified": {"BOOL": true},
+                "last": {"L": [{"N": "1"}, {"N": "2"}]},
+                "device": {"M": {"name": {"S": "phone"}}},
+            })
+        );
+    }
+
+    #[test]
+    fn each_type_is_read_and_no_other_taken_for_it() {
+        let item = row(json!({
+            "s": {"S": "1"}, "n": {"N": "1"}, "b": {"B": "AA=="}, "bool": {"BOOL": true},
+            "l": {"L": []}, "m": {"M": {}}, "null": {"NULL": true}, "ss": {"SS": ["a"]},
+            "two": {"S": "a", "N": "1"}, "bare": "text", "empty": {},
+        }));
+        assert_eq!(item.text("s"), Ok("1"));
+        assert_eq!(item.number("n"), Ok(1));
+        assert_eq!(item.signed("n"), Ok(1));
+        assert_eq!(item.bytes("b"), Ok(vec![0]));
+        assert_eq!(item.flag("bool"), Ok(true));
+        assert_eq!(item.list("l").unwrap(), []);
+        assert_eq!(item.map("m"), Ok(Item::new()));
+        for other in [
+            "n", "b", "bool", "l", "m", "null", "ss", "two", "bare", "empty",
+        ] {
+            assert_eq!(item.text(other), Err(ItemError::Type(other)));
+        }
+        assert_eq!(item.number("s"), Err(ItemError::Type("s")));
+        assert_eq!(item.number("gone"), Err(ItemError::Missing("gone")));
+        assert_eq!(item.optional_number("gone"), Ok(None));
+        assert_eq!(item.optional_text("n"), Err(ItemError::Type("n")));
+    }
+
+    #[test]
+    fn numbers_end_where_their_type_ends() {
+        let item = |text: &str| row(json!({"n": {"N": text}}));
+        assert_eq!(item("18446744073709551615").number("n"), Ok(u64::MAX));
+        assert_eq!(item("-9223372036854775808").signed("n"), Ok(i64::MIN));
+        for text in ["18446744073709551616", "-1", "1.5", "1e3", "", " 1"] {
+            assert_eq!(item(text).number("n"), Err(ItemError::Type("n")), "{text}");
+        }
+        let bare = row(json!({"n": {"N": 1}}));
+        assert_eq!(bare.number("n"), Err(ItemError::Type("n")));
+    }
+
+    #[test]
+    fn bytes_are_canonical_base64() {
+        for text in ["AP8", "AP9=", "A P8=", "-_8="] {
+            let item = row(json!({"b": {"B": text}}));
+            assert_eq!(item.bytes("b"), Err(ItemError::Type("b")), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_row_is_printed() {
+        let item = Item::new().with_text("password", "$argon2id$");
+        let attribute = item.attribute("password").unwrap();
+        assert_eq!(
+            format!("{item:?} {attribute:?}"),
+            "Item(1 attributes) Attribute(..)"
+        );
+    }
+
+    fn any_attribute() -> impl Strategy<Value = Attribute> {
+        let leaf = prop_oneof![
+            any::<String>().prop_map(Attribute::text),
+            any::<u64>().prop_map(Attribute::number),
+            any::<i64>().prop_map(Attribute::signed),
+            any::<Vec<u8>>().prop_map(|bytes| Attribute::bytes(&bytes)),
+            any::<bool>().prop_map(Attribute::flag),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Attribute::list),
+                prop::collection::vec(("[a-z]{1,8}", inner), 0..4).prop_map(|members| {
+                    let members = members.into_iter();
+                    Attribute::map(
+                        members.fold(Item::new(), |item, (name, member)| item.with(&name, member)),
+                    )
+                }),
+            ]
+        })
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let tag = prop_oneof!["S|N|B|BOOL|L|M|NULL|SS", "[a-z]{0,3}"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::String),
+        ];
+        leaf.prop_recursive(4, 32, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                prop::collection::vec((tag.clone(), inner), 0..3)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_back(
+            text in any::<String>(), number in any::<u64>(), signed in any::<i64>(),
+            bytes in any::<Vec<u8>>(), flag in any::<bool>(), member in any_attribute(),
+        ) {
+            let wire = Item::new()
+                .with_text("text", text.clone())
+                .with_number("number", number)
+                .with("signed", Attribute::signed(signed))
+                .with("bytes", Attribute::bytes(&bytes))
+                .with("flag", Attribute::flag(flag))
+                .with("list", Attribute::list([member.clone()]))
+                .with("map", Attribute::map(Item::new().with("member", member.clone())))
+                .into_wire();
+            let item = row(serde_json::from_str(&wire.to_string()).unwrap());
+            prop_assert_eq!(item.text("text"), Ok(text.as_str()));
+            prop_assert_eq!(item.number("number"), Ok(number));
+            prop_assert_eq!(item.signed("signed"), Ok(signed));
+            prop_assert_eq!(item.bytes("bytes"), Ok(bytes));
+            prop_assert_eq!(item.flag("flag"), Ok(flag));
+            prop_assert_eq!(item.list("list").unwrap(), vec![member.clone()]);
+            prop_assert_eq!(item.map("map").unwrap().attribute("member"), Some(member));
+        }
+
+        #[test]
+        fn whatever_stands_in_a_row_is_read_as_one_type_at_most(wire in any_json()) {
+            let item = row(json!({ "a": wire }));
+            let read = [
+                item.text("a").is_ok(),
+                item.signed("a").is_ok() || item.number("a").is_ok(),
+                item.bytes("a").is_ok(),
+                item.flag("a").is_ok(),
+                item.list("a").is_ok(),
+                item.map("a").is_ok(),
+            ];
+            prop_assert!(read.into_iter().filter(|read| *read).count() <= 1);
+        }
+    }
+}

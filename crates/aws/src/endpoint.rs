@@ -1,0 +1,177 @@
+//! Where a service is reached: by its region, or at an address given in configuration.
+
+use core::fmt;
+
+use http::Uri;
+use http::uri::Scheme;
+use thiserror::Error;
+
+use crate::operation::Service;
+
+/// A region of AWS, `eu-central-1`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Region(String);
+
+/// The text is no region. Says which rule, never the text.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("a region is made of lower-case letters, digits and hyphens, at most 40 of them")]
+pub struct RegionError;
+
+impl Region {
+    /// Reads a region's name.
+    ///
+    /// # Errors
+    ///
+    /// [`RegionError`] if it could not stand in a host name.
+    pub fn parse(text: &str) -> Result<Self, RegionError> {
+        let is_label = (1..=40).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !text.starts_with('-')
+            && !text.ends_with('-');
+        if is_label {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(RegionError)
+        }
+    }
+
+    /// The region's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The address of a service: scheme, host and port.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Endpoint(Uri);
+
+/// The text is no endpoint. Says which rule, never the text.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum EndpointError {
+    /// It is no absolute address.
+    #[error(
+        "an endpoint is an absolute address such as https://dynamodb.eu-central-1.amazonaws.com"
+    )]
+    NotAbsolute,
+    /// It is neither `http` nor `https`.
+    #[error("an endpoint is reached by http or https")]
+    Scheme,
+    /// It carries a user name, a path or a query.
+    #[error("an endpoint has a scheme, a host and a port, and nothing else")]
+    TooMuch,
+}
+
+impl Endpoint {
+    /// Reads an address such as `http://127.0.0.1:8000`.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that `text` breaks.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let uri: Uri = text
+            .trim()
+            .parse()
+            .map_err(|_uri| EndpointError::NotAbsolute)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(EndpointError::NotAbsolute);
+        };
+        if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
+            return Err(EndpointError::Scheme);
+        }
+        if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() {
+            return Err(EndpointError::TooMuch);
+        }
+        Ok(Self(uri))
+    }
+
+    /// The public endpoint of `service` in `region`.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError::NotAbsolute`] if the region cannot be part of a host name.
+    pub fn of(service: Service, region: &Region) -> Result<Self, EndpointError> {
+        let service = service.signing_name();
+        let region = region.as_str();
+        let suffix = if region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
+        Self::parse(&format!("https://{service}.{region}.{suffix}"))
+    }
+
+    pub(crate) const fn uri(&self) -> &Uri {
+        &self.0
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_names_its_endpoints() {
+        let frankfurt = Region::parse("eu-central-1").unwrap();
+        assert_eq!(
+            Endpoint::of(Service::DynamoDb, &frankfurt)
+                .unwrap()
+                .to_string(),
+            "https://dynamodb.eu-central-1.amazonaws.com/"
+        );
+        let beijing = Region::parse("cn-north-1").unwrap();
+        assert_eq!(
+            Endpoint::of(Service::SecretsManager, &beijing)
+                .unwrap()
+                .to_string(),
+            "https://secretsmanager.cn-north-1.amazonaws.com.cn/"
+        );
+    }
+
+    #[test]
+    fn text_that_could_change_the_host_is_no_region() {
+        for text in [
+            "",
+            "eu.central",
+            "evil.example/",
+            "EU-central-1",
+            "-a",
+            "a-",
+            &"a".repeat(41),
+        ] {
+            assert_eq!(Region::parse(text), Err(RegionError), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_scheme_host_and_port() {
+        assert_eq!(
+            Endpoint::parse("http://127.0.0.1:8000").unwrap(),
+            Endpoint::parse("http://127.0.0.1:8000/").unwrap()
+        );
+        for (text, error) in [
+            ("127.0.0.1:8000", EndpointError::NotAbsolute),
+            ("/", EndpointError::NotAbsolute),
+            ("", EndpointError::NotAbsolute),
+            ("ftp://127.0.0.1/", EndpointError::Scheme),
+            ("http://user@127.0.0.1/", EndpointError::TooMuch),
+            ("http://127.0.0.1/path", EndpointError::TooMuch),
+            ("http://127.0.0.1/?query", EndpointError::TooMuch),
+        ] {
+            assert_eq!(Endpoint::parse(text), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! When a failed call is tried again, and how long to wait before.
+
+use core::time::Duration;
+
+use crate::code::Class;
+use crate::error::{AnswerError, CallError};
+use crate::transport::TransportError;
+
+/// How often one call is sent at most.
+pub const ATTEMPTS: u32 = 3;
+
+const BASE: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Whether a call that failed with `error` may be sent once more.
+///
+/// `repeatable` says that doing it twice is the same as doing it once: it reads, or it carries a
+/// condition or a token. Where the first try may have been carried out, only such a call goes out
+/// again.
+pub fn may_repeat(error: &CallError, repeatable: bool) -> bool {
+    let curable = match error {
+        CallError::Sign(_) => false,
+        CallError::Transport(error) => match error {
+            TransportError::Connect(_) | TransportError::Timeout | TransportError::Broken(_) => {
+                true
+            }
+            TransportError::TooLong => false,
+        },
+        CallError::Service(error) => match error.class() {
+            Class::Throttle | Class::Conflict | Class::Server => true,
+            Class::Condition | Class::Access | Class::Resource | Class::Request => false,
+        },
+        CallError::Answer(error) => match error {
+            AnswerError::NotJson | AnswerError::Damaged => true,
+            AnswerError::Redirect | AnswerError::TooLong | AnswerError::Lacks(_) => false,
+        },
+    };
+    curable && (repeatable || !error.may_have_been_done())
+}
+
+/// How long to wait before try `retry` (1 is the first repetition): anything from nothing up to a
+/// bound that doubles each time, chosen by `chance`, so that many clients do not come back
+/// together ("full jitter").
+pub fn delay(retry: u32, chance: u64) -> Duration {
+    let doubled = 1_u32
+        .checked_shl(retry.saturating_sub(1))
+        .unwrap_or(u32::MAX);
+    let bound = BASE.saturating_mul(doubled).min(LONGEST);
+    let steps = u64::try_from(bound.as_millis())
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    Duration::from_millis(chance.checked_rem(steps).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Code;
+    use crate::error::ServiceError;
+    use crate::sign::SignError;
+
+    fn refusal(code: &str, status: u16) -> CallError {
+        CallError::Service(ServiceError {
+            code: Code::parse(code),
+            status,
+            request_id: None,
+            reasons: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn what_was_not_done_is_always_tried_again() {
+        for error in [
+            refusal("ThrottlingException", 400),
+            refusal("ProvisionedThroughputExceededException", 400),
+            refusal("RequestLimitExceeded", 400),
+            refusal("TransactionConflictException", 400),
+            refusal("TransactionInProgressException", 400),
+            refusal("Unheard", 429),
+            TransportError::Connect("refused".into()).into(),
+        ] {
+            assert!(
+                may_repeat(&error, false) && may_repeat(&error, true),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_tried_again_only_if_twice_is_once() {
+        for error in [
+            refusal("InternalServerError", 500),
+            refusal("", 503),
+            TransportError::Timeout.into(),
+            TransportError::Broken("reset".into()).into(),
+            AnswerError::NotJson.into(),
+            AnswerError::Damaged.into(),
+        ] {
+            assert!(!may_repeat(&error, false), "{error:?}");
+            assert!(may_repeat(&error, true), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_another_try_does_not_cure_is_not_tried() {
+        for error in [
+            refusal("ConditionalCheckFailedException", 400),
+            refusal("ValidationException", 400),
+            refusal("AccessDeniedException", 400),
+            refusal("ResourceNotFoundException", 400),
+            refusal("ExpiredTokenException", 400),
+            SignError::Time.into(),
+            TransportError::TooLong.into(),
+            AnswerError::Redirect.into(),
+            AnswerError::Lacks("Item").into(),
+        ] {
+            assert!(!may_repeat(&error, true), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_wait_is_spread_from_nothing_to_a_bound_that_doubles_up_to_a_second() {
+        for (retry, bound) in [(0, 50), (1, 50), (2, 100), (3, 200), (6, 1000), (99, 1000)] {
+            assert_eq!(delay(retry, 0), Duration::ZERO);
+            assert_eq!(delay(retry, bound), Duration::from_millis(bound));
+            assert_eq!(delay(retry, bound + 1), Duration::ZERO);
+            assert!(delay(retry, u64::MAX) <= Duration::from_millis(bound));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Signature Version 4 over an `http::Request`, at an explicit second.
+//!
+//! `aws-sigv4` does the cryptography; this module gives it our types and puts the headers on.
+
+use std::time::SystemTime;
+
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
+use aws_sigv4::sign::v4;
+use bytes::Bytes;
+use core::time::Duration;
+use http::{HeaderValue, Request};
+use portcullis_core::time::UnixTime;
+use thiserror::Error;
+
+use crate::credentials::Credentials;
+
+/// The first second of the year 10000, which the eight digits of a scope's date cannot hold.
+const END_OF_DATES: UnixTime = UnixTime::from_secs(253_402_300_800);
+
+/// What a signature is good for: one service in one region.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Scope<'a> {
+    /// The service's signing name, `dynamodb`.
+    pub service: &'a str,
+    /// The region, `eu-central-1`.
+    pub region: &'a str,
+}
+
+/// A request could not be signed. Nothing of it or of the key is quoted.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum SignError {
+    /// The moment lies outside the years a signature can name.
+    #[error("the time to sign at is beyond the year 9999")]
+    Time,
+    /// The request's address or a header cannot be written in canonical form.
+    #[error("the request cannot be signed as it is written")]
+    Request,
+    /// The access key's name or the session token is empty or holds blanks or line ends.
+    #[error("the access key or the session token is empty or holds blanks")]
+    Credentials,
+}
+
+/// Adds `x-amz-date`, `authorization` and, for temporary credentials, `x-amz-security-token`.
+///
+/// Every header present is signed, so headers that something on the way may change are added
+/// afterwards. The host is taken from the request's own address.
+///
+/// # Errors
+///
+/// [`SignError`] if `now`, the request or the credentials cannot be written down as the signature
+/// needs them; `request` is unchanged then.
+pub fn sign(
+    request: &mut Request<Bytes>,
+    scope: Scope<'_>,
+    credentials: &Credentials,
+    now: UnixTime,
+) -> Result<(), SignError> {
+    // `time`, which writes the date, panics beyond it.
+    if now >= END_OF_DATES {
+        return Err(SignError::Time);
+    }
+    let time = SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_secs(now.as_secs()))
+        .ok_or(SignError::Time)?;
+    let parts = [
+        Some(credentials.access_key_id()),
+        credentials.session_token(),
+    ];
+    let is_token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
+    if !parts.into_iter().flatten().all(is_token) {
+        return Err(SignError::Credentials);
+    }
+    let identity = aws_credential_types::Credentials::new(
+        credentials.access_key_id(),
+        credentials.secret_access_key(),
+        credentials.session_token().map(str::to_owned),
+        None,
+        "portcullis",
+    )
+    .into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(scope.region)
+        .name(scope.service)
+        .time(time)
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|_missing| SignError::Request)?
+        .into();
+    let mut headers = Vec::with_capacity(request.headers().len());
+    for (name, value) in request.headers() {
+        let value = value.to_str().map_err(|_unprintable| SignError::Request)?;
+        headers.push((name.as_str(), value));
+    }
+    let signable = SignableRequest::new(
+        request.method().as_str(),
+        request.uri().to_string(),
+        headers.into_iter(),
+        SignableBody::Bytes(request.body()),
+    )
+    .map_err(|_uri| SignError::Request)?;
+    let (instructions, _signature) = sigv4(signable, &params)
+        .map_err(|_canonical| SignError::Request)?
+        .into_parts();
+
+    // `apply_to_request_http1x` would panic on a key that is no header value.
+    let (signed, _query) = instructions.into_parts();
+    let mut added = Vec::with_capacity(signed.len());
+    for header in &signed {
+        let mut value =
+            HeaderValue::from_str(header.value()).map_err(|_unprintable| SignError::Credentials)?;
+        value.set_sensitive(header.sensitive());
+        added.push((header.name(), value));
+    }
+    for (name, value) in added {
+        request.headers_mut().insert(name, value);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_core::secret::Secret;
+
+    const NOON: UnixTime = UnixTime::from_secs(1_440_938_160);
+    const SCOPE: Scope<'_> = Scope {
+        service: "service",
+        region: "us-east-1",
+    };
+
+    fn key() -> Credentials {
+        Credentials::new(
+            "AKIDEXAMPLE",
+            Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned()),
+        )
+    }
+
+    fn request() -> Request<Bytes> {
+        Request::get("http://example.amazonaws.com/")
+            .body(Bytes::new())
+            .unwrap()
+    }
+
+    #[test]
+    fn the_vanilla_vector_is_met() {
+        let mut request = request();
+        sign(&mut request, SCOPE, &key(), NOON).unwrap();
+        assert_eq!(
+            request.headers()["authorization"],
+            "AWS4-HMAC-SHA256 \
+             Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+             SignedHeaders=host;x-amz-date, \
+             Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
+        );
+        assert_eq!(request.headers()["x-amz-date"], "20150830T123600Z");
+    }
+
+    #[test]
+    fn signing_works_until_the_last_second_of_9999() {
+        let last = UnixTime::from_secs(END_OF_DATES.as_secs() - 1);
+        let mut signed = request();
+        sign(&mut signed, SCOPE, &key(), last).unwrap();
+        assert_eq!(signed.headers()["x-amz-date"], "99991231T235959Z");
+        for late in [END_OF_DATES, UnixTime::from_secs(u64::MAX)] {
+            assert_eq!(
+                sign(&mut request(), SCOPE, &key(), late),
+                Err(SignError::Time)
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_no_header_value_is_refused_and_changes_nothing() {
+        let secret = || Secret::new("secret".to_owned());
+        for broken in [
+            key().with_session_token(Secret::new("two\nlines".to_owned())),
+            key().with_session_token(Secret::new(String::new())),
+            Credentials::new("AKIDEXAMPLE\n", secret()),
+            Credentials::new("", secret()),
+        ] {
+            let mut request = request();
+            assert_eq!(
+                sign(&mut request, SCOPE, &broken, NOON),
+                Err(SignError::Credentials)
+            );
+            assert!(request.headers().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_no_text_is_refused() {
+        let mut request = request();
+        let value = HeaderValue::from_bytes(&[0xff]).unwrap();
+        request.headers_mut().insert("x-odd", value);
+        assert_eq!(
+            sign(&mut request, SCOPE, &key(), NOON),
+            Err(SignError::Request)
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! What carries a signed request: implemented by each door with the client its platform has.
+//!
+//! The transport owns everything that needs a clock or a socket: time-outs, kept-alive
+//! connections, and sleeping between attempts. It never retries and never follows redirects.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+/// The longest answer a transport should read, in bytes.
+///
+/// A page of a `Query` holds 1 MB of items; written as JSON it stays below this.
+pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why the wire failed, in the words of the platform's own client.
+pub type Cause = Box<dyn core::error::Error + Send + Sync>;
+
+/// Carries one signed request and brings the whole answer back.
+#[expect(
+    async_fn_in_trait,
+    reason = "each door names its own transport, so Send is inferred there"
+)]
+pub trait Transport {
+    /// Sends `request` once, as it stands, and waits for the whole answer.
+    ///
+    /// Redirects come back as answers. At most [`MAX_ANSWER_BYTES`] are read.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] if no whole answer came within the transport's own time-out.
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, TransportError>;
+
+    /// Waits between two attempts.
+    async fn sleep(&self, span: Duration);
+}
+
+/// There is no whole answer.
+#[derive(Debug, Error)]
+pub enum TransportError {
+    /// No connection came about: the request has not left.
+    #[error("no connection could be made")]
+    Connect(#[source] Cause),
+    /// The answer did not arrive in time.
+    #[error("no answer arrived in time")]
+    Timeout,
+    /// The connection broke after the request had begun to leave.
+    #[error("the connection broke before the answer was whole")]
+    Broken(#[source] Cause),
+    /// The answer is longer than [`MAX_ANSWER_BYTES`].
+    #[error("the answer is too long")]
+    TooLong,
+}
+
+impl TransportError {
+    /// Whether the request may have reached the server, and so may have been carried out.
+    pub const fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Connect(_) => false,
+            Self::Timeout | Self::Broken(_) | Self::TooLong => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_connection_that_never_came_about_leaves_no_doubt() {
+        assert!(!TransportError::Connect("refused".into()).may_have_arrived());
+        assert!(TransportError::Broken("reset".into()).may_have_arrived());
+        assert!(TransportError::Timeout.may_have_arrived());
+        assert!(TransportError::TooLong.may_have_arrived());
+    }
+}
