@@ -1,0 +1,204 @@
+//! The one form of a path that is judged and forwarded.
+
+use core::fmt;
+
+use crate::denial::Denial;
+
+/// The longest path that is looked at, in bytes.
+pub const MAX_PATH_BYTES: usize = 8_192;
+
+/// A request path in canonical form: what the policy judges is what the origin gets.
+///
+/// It begins with `/`; unreserved characters stand for themselves (`/%61dmin` is `/admin`), other
+/// escapes are in upper case ([RFC 3986 §6.2.2]). Whatever two servers could read differently is
+/// refused: escaped or doubled slashes, backslashes, dot segments, NUL, broken escapes, and path
+/// parameters (`;`), which some servers drop before they match.
+///
+/// [RFC 3986 §6.2.2]: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CanonicalPath(String);
+
+impl CanonicalPath {
+    /// Reads the path of a request target, without its query.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::BadPath`] for anything that has no canonical form.
+    pub fn parse(raw: &str) -> Result<Self, Denial> {
+        if raw.len() > MAX_PATH_BYTES || !raw.starts_with('/') {
+            return Err(Denial::BadPath);
+        }
+        let mut path = String::with_capacity(raw.len());
+        let mut bytes = raw.bytes();
+        while let Some(byte) = bytes.next() {
+            if byte == b'%' {
+                push_escape(&mut path, escaped(bytes.next(), bytes.next())?)?;
+            } else if is_plain(byte) {
+                path.push(char::from(byte));
+            } else {
+                return Err(Denial::BadPath);
+            }
+        }
+        if path.contains("//")
+            || path
+                .split('/')
+                .any(|segment| segment == "." || segment == "..")
+        {
+            return Err(Denial::BadPath);
+        }
+        Ok(Self(path))
+    }
+
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CanonicalPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn escaped(high: Option<u8>, low: Option<u8>) -> Result<u8, Denial> {
+    let digit = |byte: Option<u8>| {
+        let digit = char::from(byte?).to_digit(16)?;
+        u8::try_from(digit).ok()
+    };
+    match (digit(high), digit(low)) {
+        (Some(high), Some(low)) => Ok(high << 4 | low),
+        (_, _) => Err(Denial::BadPath),
+    }
+}
+
+fn push_escape(path: &mut String, byte: u8) -> Result<(), Denial> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    match byte {
+        0 | b'/' | b'\\' | b';' => return Err(Denial::BadPath),
+        _ if is_unreserved(byte) => path.push(char::from(byte)),
+        _ => {
+            path.push('%');
+            for digit in [byte >> 4, byte & 0xf] {
+                path.push(
+                    DIGITS
+                        .get(usize::from(digit))
+                        .map_or('0', |digit| char::from(*digit)),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// [RFC 3986 §2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// `pchar` of [RFC 3986 §3.3] less `;`, and the characters that URLs of the WHATWG kind leave as
+/// they are; every server reads them alike.
+///
+/// [RFC 3986 §3.3]: https://www.rfc-editor.org/rfc/rfc3986#section-3.3
+const fn is_plain(byte: u8) -> bool {
+    is_unreserved(byte)
+        || matches!(
+            byte,
+            b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
+        )
+        || matches!(byte, b'=' | b':' | b'@' | b'[' | b']' | b'|' | b'^')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(raw: &str) -> Option<String> {
+        CanonicalPath::parse(raw).ok().map(|path| path.to_string())
+    }
+
+    #[test]
+    fn spellings_of_one_path_are_one_path() {
+        for (raw, canonical) in [
+            ("/", "/"),
+            ("/admin", "/admin"),
+            ("/%61dmin", "/admin"),
+            ("/%41", "/A"),
+            ("/a%7eb", "/a~b"),
+            ("/a%20b", "/a%20b"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/a%25b", "/a%25b"),
+            ("/%2525", "/%2525"),
+            ("/a/", "/a/"),
+            ("/...", "/..."),
+            ("/a.b/.well-known", "/a.b/.well-known"),
+            ("/items[0]:x@y", "/items[0]:x@y"),
+            ("/%3f", "/%3F"),
+        ] {
+            assert_eq!(parse(raw).as_deref(), Some(canonical), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_two_servers_could_read_differently_is_refused() {
+        for raw in [
+            "",
+            "a",
+            "*",
+            "//",
+            "/a//b",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a\\b",
+            "/a%5cb",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/a/..",
+            "/%2e",
+            "/%2e%2e/b",
+            "/.%2E/b",
+            "/a%00",
+            "/a\0",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/%+1",
+            "/a b",
+            "/a\tb",
+            "/a?b",
+            "/a#b",
+            "/\u{e9}",
+            "/a;b",
+            "/a%3bb",
+            "/a\"b",
+            "/a<b",
+            "/a{b}",
+            "/a`b",
+            "/a\u{7f}",
+        ] {
+            assert_eq!(parse(raw), None, "{raw:?}");
+        }
+        let longest = format!("/{}", "a".repeat(MAX_PATH_BYTES - 1));
+        assert!(parse(&longest).is_some());
+        assert_eq!(parse(&format!("{longest}a")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_canonical_path_is_its_own(raw in "/([a-zA-Z0-9./%_~!-]|%[0-9a-fA-F]{2}){0,40}") {
+            if let Some(path) = parse(&raw) {
+                prop_assert_eq!(parse(&path), Some(path.clone()));
+                prop_assert!(!path.contains("//"));
+                prop_assert!(path.split('/').all(|segment| segment != ".." && segment != "."));
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(raw: String) {
+            let _ = parse(&raw);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Routes: which requirement covers a path.
+
+use core::time::Duration;
+
+use crate::path::CanonicalPath;
+
+/// What a route asks of its callers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Requirement {
+    /// Whether a token is needed at all.
+    pub access: Access,
+    /// The scopes the token must have, all of them.
+    pub scopes: Vec<String>,
+    /// How old the knowledge of revocations may be for this route, where that is longer than the
+    /// policy's hard bound: the route would rather serve than be sure.
+    pub serve_stale: Option<Duration>,
+}
+
+/// Who may pass.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// Anyone, and nobody's identity is forwarded.
+    Open,
+    /// The bearer of a good token.
+    Token,
+}
+
+/// A path, or everything at and under one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoutePattern {
+    path: String,
+    subtree: bool,
+}
+
+/// The routes of a policy. The most specific one that covers a path has the word, whatever their
+/// order: an exact path before a subtree, a longer subtree before a shorter.
+#[derive(Clone, Debug, Default)]
+pub struct Routes(Vec<(RoutePattern, Requirement)>);
+
+impl RoutePattern {
+    /// Reads `/exact/path` or `/subtree/*`. `/admin/*` covers `/admin` too: who guards a house
+    /// guards its door.
+    ///
+    /// `None` unless the path is canonical and has no other `*`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (path, subtree) = match text.strip_suffix("/*") {
+            Some(path) => (path, true),
+            None => (text, false),
+        };
+        let root = subtree && path.is_empty();
+        let canonical = root || CanonicalPath::parse(path).is_ok_and(|read| read.as_str() == path);
+        let open_end = subtree && path.ends_with('/');
+        (canonical && !path.contains('*') && !open_end).then(|| Self {
+            path: path.to_owned(),
+            subtree,
+        })
+    }
+
+    fn covers(&self, path: &str) -> bool {
+        match path.strip_prefix(self.path.as_str()) {
+            Some(rest) => rest.is_empty() || self.subtree && rest.starts_with('/'),
+            None => false,
+        }
+    }
+
+    /// Exactness first, then length.
+    fn rank(&self) -> (bool, usize) {
+        (!self.subtree, self.path.len())
+    }
+}
+
+impl Routes {
+    /// Adds a route; `false` if that very pattern has one already.
+    #[must_use]
+    pub fn insert(&mut self, pattern: RoutePattern, requirement: Requirement) -> bool {
+        let new = self.0.iter().all(|(known, _)| *known != pattern);
+        if new {
+            self.0.push((pattern, requirement));
+            self.0
+                .sort_by_key(|(pattern, _)| core::cmp::Reverse(pattern.rank()));
+        }
+        new
+    }
+
+    /// What covers `path`, if anything does.
+    pub fn find(&self, path: &CanonicalPath) -> Option<&Requirement> {
+        let mut routes = self.0.iter();
+        routes
+            .find(|(pattern, _)| pattern.covers(path.as_str()))
+            .map(|(_, requirement)| requirement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(patterns: &[&str]) -> Routes {
+        let mut routes = Routes::default();
+        for pattern in patterns {
+            let requirement = Requirement {
+                access: Access::Token,
+                scopes: vec![(*pattern).to_owned()],
+                serve_stale: None,
+            };
+            assert!(routes.insert(
+                RoutePattern::parse(pattern).expect("a pattern"),
+                requirement
+            ));
+        }
+        routes
+    }
+    fn found(routes: &Routes, path: &str) -> Option<String> {
+        let path = CanonicalPath::parse(path).expect("canonical");
+        routes
+            .find(&path)
+            .map(|requirement| requirement.scopes.concat())
+    }
+
+    #[test]
+    fn the_most_specific_route_has_the_word_whatever_the_order() {
+        let patterns = ["/*", "/admin/*", "/admin/health", "/admin/deep/*"];
+        let reversed: Vec<_> = patterns.into_iter().rev().collect();
+        for routes in [routes(&patterns), routes(&reversed)] {
+            for (path, pattern) in [
+                ("/", "/*"),
+                ("/x", "/*"),
+                ("/admin", "/admin/*"),
+                ("/admin/", "/admin/*"),
+                ("/admin/x", "/admin/*"),
+                ("/administrator", "/*"),
+                ("/admin/health", "/admin/health"),
+                ("/admin/health/", "/admin/*"),
+                ("/admin/deep/x/y", "/admin/deep/*"),
+                ("/Admin", "/*"),
+            ] {
+                assert_eq!(found(&routes, path).as_deref(), Some(pattern), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_cover_there_is_no_requirement() {
+        assert_eq!(found(&routes(&["/a", "/b/*"]), "/c"), None);
+        assert_eq!(found(&routes(&["/a"]), "/a/b"), None);
+        assert_eq!(found(&routes(&["/"]), "/a"), None);
+    }
+
+    #[test]
+    fn a_pattern_is_canonical_and_stands_once() {
+        for bad in [
+            "", "a", "*", "/a*", "/*/b", "/a/*/b", "/%61", "/a//*", "/a/../b", "//*", "/a/**",
+        ] {
+            assert_eq!(RoutePattern::parse(bad), None, "{bad}");
+        }
+        let mut routes = routes(&["/a/*"]);
+        let again = Requirement {
+            access: Access::Open,
+            scopes: vec![],
+            serve_stale: None,
+        };
+        assert!(!routes.insert(RoutePattern::parse("/a/*").expect("a pattern"), again));
+    }
+}

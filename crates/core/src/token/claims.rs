@@ -1,0 +1,275 @@
+//! The claims of an access token, read strictly.
+
+use crate::denial::{Denial, RequiredClaim};
+use crate::json::{Json, Object};
+use crate::revocation::Revocable;
+use crate::time::UnixTime;
+use crate::token::scope::Scopes;
+
+/// The longest claim that is used as a name, in bytes: `sub` has 255 in OpenID Connect Core §2,
+/// and each becomes part of a key in the store.
+pub const MAX_NAME_BYTES: usize = 512;
+
+/// The last second of the year 9999: a time beyond it is a mistake of units.
+const MAX_TIME: u64 = 253_402_300_799;
+
+/// The claims this system reads ([RFC 7519 §4.1], [RFC 9068 §2.2]).
+///
+/// [RFC 7519 §4.1]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1
+/// [RFC 9068 §2.2]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claims {
+    /// Who issued the token (`iss`).
+    pub issuer: String,
+    /// Whom it speaks for (`sub`).
+    pub subject: String,
+    /// Whom it is meant for (`aud`); at least one.
+    pub audience: Vec<String>,
+    /// When it stops being good (`exp`).
+    pub expires_at: UnixTime,
+    /// When it was issued (`iat`).
+    pub issued_at: UnixTime,
+    /// When it starts being good (`nbf`).
+    pub not_before: Option<UnixTime>,
+    /// Its own name (`jti`).
+    pub token_id: String,
+    /// The client it was issued to (`client_id`).
+    pub client_id: String,
+    /// What it lets its bearer do (`scope`).
+    pub scopes: Scopes,
+    /// The login it stems from (`sid`).
+    pub session_id: Option<String>,
+    /// The subject's generation at that login (`gen`).
+    pub generation: Option<u64>,
+    /// When the bearer last proved who they are (`auth_time`).
+    pub authenticated_at: Option<UnixTime>,
+}
+
+impl Claims {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::MalformedClaims`] if it is no object with each member once or a claim has the
+    /// wrong type; [`Denial::MissingClaim`]; [`Denial::BoundToken`] for a `cnf`
+    /// ([RFC 7800 §3.1]): without its proof a bound token is worth nothing;
+    /// [`Denial::UnforwardableClaim`] where a claim that becomes a header value cannot be one.
+    ///
+    /// [RFC 7800 §3.1]: https://www.rfc-editor.org/rfc/rfc7800#section-3.1
+    pub fn parse(payload: &[u8]) -> Result<Self, Denial> {
+        let members = Json::parse_object(payload).map_err(|_| Denial::MalformedClaims)?;
+        if members.contains_key("cnf") {
+            return Err(Denial::BoundToken);
+        }
+        let missing = |claim| move || Denial::MissingClaim(claim);
+        let claims = Self {
+            issuer: name(&members, "iss")?.ok_or_else(missing(RequiredClaim::Issuer))?,
+            subject: name(&members, "sub")?.ok_or_else(missing(RequiredClaim::Subject))?,
+            audience: audience(&members)?.ok_or_else(missing(RequiredClaim::Audience))?,
+            expires_at: time(&members, "exp")?.ok_or_else(missing(RequiredClaim::ExpiresAt))?,
+            issued_at: time(&members, "iat")?.ok_or_else(missing(RequiredClaim::IssuedAt))?,
+            not_before: time(&members, "nbf")?,
+            token_id: name(&members, "jti")?.ok_or_else(missing(RequiredClaim::TokenId))?,
+            client_id: name(&members, "client_id")?.ok_or_else(missing(RequiredClaim::ClientId))?,
+            scopes: Scopes::parse(text(&members, "scope")?.unwrap_or_default())?,
+            session_id: name(&members, "sid")?,
+            generation: whole(&members, "gen")?,
+            authenticated_at: time(&members, "auth_time")?,
+        };
+        let forwarded = [
+            Some(&claims.issuer),
+            Some(&claims.subject),
+            claims.session_id.as_ref(),
+        ];
+        if forwarded
+            .into_iter()
+            .flatten()
+            .all(|value| is_header_value(value))
+        {
+            Ok(claims)
+        } else {
+            Err(Denial::UnforwardableClaim)
+        }
+    }
+
+    /// What of it can be called back, signed by the key `key_id`.
+    pub fn revocable<'a>(&'a self, key_id: &'a str) -> Revocable<'a> {
+        Revocable {
+            issuer: &self.issuer,
+            subject: &self.subject,
+            token_id: &self.token_id,
+            session_id: self.session_id.as_deref(),
+            generation: self.generation,
+            key_id,
+        }
+    }
+}
+
+/// Visible ASCII: the same to every HTTP implementation, with nothing to trim or fold.
+fn is_header_value(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn text<'m>(members: &'m Object, claim: &str) -> Result<Option<&'m str>, Denial> {
+    let value = members.get(claim);
+    value
+        .map(|value| value.as_text().ok_or(Denial::MalformedClaims))
+        .transpose()
+}
+
+/// A text that names something: not empty, not too long.
+fn name(members: &Object, claim: &str) -> Result<Option<String>, Denial> {
+    let Some(text) = text(members, claim)? else {
+        return Ok(None);
+    };
+    if text.is_empty() || text.len() > MAX_NAME_BYTES {
+        return Err(Denial::MalformedClaims);
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn whole(members: &Object, claim: &str) -> Result<Option<u64>, Denial> {
+    let value = members.get(claim);
+    value
+        .map(|value| value.as_whole().ok_or(Denial::MalformedClaims))
+        .transpose()
+}
+
+/// A `NumericDate` in whole seconds. RFC 7519 §2 allows fractions; nobody needs them, and
+/// implementations round them differently.
+fn time(members: &Object, claim: &str) -> Result<Option<UnixTime>, Denial> {
+    match whole(members, claim)? {
+        Some(secs) if secs > MAX_TIME => Err(Denial::MalformedClaims),
+        secs => Ok(secs.map(UnixTime::from_secs)),
+    }
+}
+
+fn audience(members: &Object) -> Result<Option<Vec<String>>, Denial> {
+    let Some(value) = members.get("aud") else {
+        return Ok(None);
+    };
+    if let Some(one) = value.as_text() {
+        return Ok(Some(vec![one.to_owned()]));
+    }
+    let many = value.as_array().ok_or(Denial::MalformedClaims)?;
+    let many: Option<Vec<_>> = many
+        .iter()
+        .map(|one| one.as_text().map(str::to_owned))
+        .collect();
+    match many {
+        Some(many) if !many.is_empty() => Ok(Some(many)),
+        Some(_) | None => Err(Denial::MalformedClaims),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"iss":"us","sub":"alice","aud":"api","exp":2000,"iat":1000,"jti":"t1","client_id":"web"}"#;
+
+    fn denial(payload: &str) -> Option<Denial> {
+        Claims::parse(payload.as_bytes()).err()
+    }
+    fn with(more: &str) -> String {
+        GOOD.replacen('{', &format!("{{{more},"), 1)
+    }
+
+    #[test]
+    fn every_claim_lands_in_its_place() {
+        let claims = with(r#""scope":"a b","sid":"s1","gen":3,"auth_time":900,"nbf":950"#);
+        let claims =
+            Claims::parse(claims.replace(r#""api""#, r#"["x","api"]"#).as_bytes()).expect("good");
+        assert_eq!(claims.audience, ["x", "api"]);
+        assert_eq!(claims.expires_at, UnixTime::from_secs(2_000));
+        assert_eq!(claims.not_before, Some(UnixTime::from_secs(950)));
+        assert_eq!(claims.scopes.to_string(), "a b");
+        assert_eq!(
+            (claims.session_id.as_deref(), claims.generation),
+            (Some("s1"), Some(3))
+        );
+    }
+
+    #[test]
+    fn each_required_claim_is_missed() {
+        use RequiredClaim::{Audience, ClientId, ExpiresAt, IssuedAt, Issuer, Subject, TokenId};
+        assert_eq!(denial(GOOD), None);
+        for (claim, missed) in [
+            ("iss", Issuer),
+            ("sub", Subject),
+            ("aud", Audience),
+            ("exp", ExpiresAt),
+            ("iat", IssuedAt),
+            ("jti", TokenId),
+            ("client_id", ClientId),
+        ] {
+            let without = GOOD.replace(&format!("\"{claim}\""), "\"other\"");
+            assert_eq!(
+                denial(&without),
+                Some(Denial::MissingClaim(missed)),
+                "{claim}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_claim_of_the_wrong_type_is_refused() {
+        for (from, to) in [
+            ("2000", "\"2000\""),
+            ("2000", "2000.0"),
+            ("2000", "2e3"),
+            ("2000", "-1"),
+            ("2000", "null"),
+            ("2000", "253402300800"),
+            ("\"us\"", "1"),
+            ("\"us\"", "\"\""),
+            ("\"api\"", "[]"),
+            ("\"api\"", "[\"api\",1]"),
+            ("\"api\"", "{}"),
+            ("\"t1\"", "[\"t1\"]"),
+        ] {
+            let bent = GOOD.replace(from, to);
+            assert_eq!(denial(&bent), Some(Denial::MalformedClaims), "{to}");
+        }
+        for more in [
+            r#""scope":["a"]"#,
+            r#""scope":" a""#,
+            r#""sid":7"#,
+            r#""gen":"1""#,
+            r#""iss":"us""#,
+        ] {
+            assert_eq!(denial(&with(more)), Some(Denial::MalformedClaims), "{more}");
+        }
+        let long = GOOD.replace("alice", &"a".repeat(513));
+        assert_eq!(denial(&long), Some(Denial::MalformedClaims));
+        assert_eq!(denial(&GOOD.replace("alice", &"a".repeat(512))), None);
+        assert_eq!(denial(&GOOD.replace("2000", "253402300799")), None);
+    }
+
+    #[test]
+    fn what_cannot_be_a_header_value_is_refused() {
+        for sub in [
+            "josé",
+            "a b",
+            "a\\r\\nx-auth-scope: admin",
+            "a\\u0000",
+            "\\u007f",
+        ] {
+            let bent = GOOD.replace("alice", sub);
+            assert_eq!(denial(&bent), Some(Denial::UnforwardableClaim), "{sub}");
+        }
+        assert_eq!(
+            denial(&with(r#""sid":"a b""#)),
+            Some(Denial::UnforwardableClaim)
+        );
+    }
+
+    #[test]
+    fn a_bound_token_is_refused() {
+        assert_eq!(
+            denial(&with(r#""cnf":{"jkt":"x"}"#)),
+            Some(Denial::BoundToken)
+        );
+        assert_eq!(denial(&with(r#""cnf":null"#)), Some(Denial::BoundToken));
+    }
+}

@@ -1,0 +1,71 @@
+//! Scopes: what a token lets its bearer do.
+
+use crate::denial::Denial;
+
+/// The scopes of a token, in its order ([RFC 6749 §3.3]).
+///
+/// [RFC 6749 §3.3]: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Scopes(Vec<String>);
+
+impl Scopes {
+    /// Reads a `scope` value: names between single spaces. The empty text is no scope at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::MalformedClaims`] for a character outside `scope-token` or an empty name.
+    pub fn parse(text: &str) -> Result<Self, Denial> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let names: Vec<_> = text.split(' ').map(str::to_owned).collect();
+        if names.iter().all(|name| is_scope(name)) {
+            Ok(Self(names))
+        } else {
+            Err(Denial::MalformedClaims)
+        }
+    }
+
+    /// Whether `name` is among them; names are case-sensitive.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|own| own == name)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The names between single spaces, as in the claim.
+impl core::fmt::Display for Scopes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+/// Whether `name` is a `scope-token`: printable ASCII without blank, quote and backslash.
+pub(crate) fn is_scope(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_between_single_spaces() {
+        let scopes = Scopes::parse("read admin:write").expect("well formed");
+        assert!(
+            scopes.contains("admin:write") && !scopes.contains("admin") && !scopes.contains("READ")
+        );
+        assert_eq!(scopes.to_string(), "read admin:write");
+        assert!(Scopes::parse("").expect("none").is_empty());
+        for bad in [" ", "a  b", " a", "a ", "a\tb", "a\"b", "a\\b", "ä", "a\0"] {
+            assert_eq!(Scopes::parse(bad), Err(Denial::MalformedClaims), "{bad:?}");
+        }
+    }
+}
