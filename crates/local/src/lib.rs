@@ -1,1 +1,20 @@
-//! (to come)
+//! Portcullis without a cloud: a DynamoDB engine that lives in this process, and an origin that says what
+//! it was sent.
+//!
+//! `cargo xtask dev` runs both as programs (`portcullis-local`); tests start a [`LocalDynamo`] in memory
+//! under a clock they turn by hand. INVARIANT: nothing of this is linked into the Lambda artefact
+//! (`cargo xtask check` looks).
+
+mod dynamo;
+mod engine;
+mod origin;
+mod tables;
+
+pub use dynoxide::storage_backend::ManualClock;
+
+pub use self::{
+    dynamo::LocalDynamo,
+    engine::{Engine, EngineError},
+    origin::serve as serve_origin,
+    tables::TableNames,
+};

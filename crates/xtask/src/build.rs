@@ -51,7 +51,7 @@ pub(crate) fn worker(workspace: &Workspace) -> Result<()> {
 
 fn compile(workspace: &Workspace) -> Result<()> {
     let package = ["--package", "portcullis-worker", "--lib"];
-    let profile = ["--profile", "wasm", "--target", WASM, "--locked", "--quiet"];
+    let profile = ["--profile", "wasm", "--target", WASM, "--quiet"];
     quietly(&mut workspace.cargo(["build"].iter().chain(&package).chain(&profile)))
 }
 
@@ -75,14 +75,7 @@ fn inputs(workspace: &Workspace) -> Vec<PathBuf> {
 }
 
 fn bind(workspace: &Workspace, staging: &Path) -> Result<()> {
-    let mut bindgen = workspace.cargo([
-        "run",
-        "--quiet",
-        "--locked",
-        "--package",
-        "portcullis-bindgen",
-        "--",
-    ]);
+    let mut bindgen = workspace.cargo(["run", "--quiet", "--package", "portcullis-bindgen", "--"]);
     quietly(bindgen.arg(compiled(workspace)).arg(staging))
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn local_programs(workspace: &Workspace) -> Result<()> {
         "--package",
         "portcullis-lambda-host",
     ];
-    let mut build = workspace.cargo(["build", "--bins", "--locked", "--quiet"]);
+    let mut build = workspace.cargo(["build", "--bins", "--quiet"]);
     run_step(
         "compile the host and the local services",
         build.args(packages),
@@ -58,8 +58,8 @@ fn crates(workspace: &Workspace) -> Result<()> {
         &["test", "--all-targets"]
     };
     let mut tests = workspace.cargo(runner);
-    show("test the crates", tests.args(["--workspace", "--locked"]))?;
-    let mut examples = workspace.cargo(["test", "--doc", "--workspace", "--locked", "--quiet"]);
+    show("test the crates", tests.args(["--workspace"]))?;
+    let mut examples = workspace.cargo(["test", "--doc", "--workspace", "--quiet"]);
     show("test the examples in the documentation", &mut examples)
 }
 

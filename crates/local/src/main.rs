@@ -1,0 +1,157 @@
+//! `portcullis-local`: the parts of a local system that a deployment rents.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use portcullis_local::{Engine, TableNames, serve_origin};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time,
+};
+
+/// How often rows past their `ttl` are removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+#[derive(Parser)]
+#[command(about = "The parts of a local Portcullis that a deployment rents")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A DynamoDB engine with the two tables of Portcullis
+    Dynamodb(Dynamodb),
+    /// An origin that answers with what it was sent
+    Origin {
+        /// Where to listen; port 0 takes a free one and prints it
+        #[arg(long, default_value = "127.0.0.1:8789")]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(Args)]
+struct Dynamodb {
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// The file that keeps the data
+    #[arg(long, value_name = "FILE", required_unless_present = "memory")]
+    data: Option<PathBuf>,
+    /// Keep nothing
+    #[arg(long, conflicts_with = "data")]
+    memory: bool,
+    /// Start empty: remove the file first
+    #[arg(long, requires = "data")]
+    fresh: bool,
+    #[arg(long, default_value = "Portcullis")]
+    table: String,
+    #[arg(long, default_value = "TokenBlacklist")]
+    blacklist_table: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Dynamodb(options) => dynamodb(options).await,
+        Command::Origin { listen } => {
+            let listener = bind("origin", listen).await?;
+            Ok(serve_origin(listener, ended()?).await?)
+        }
+    }
+}
+
+async fn dynamodb(options: Dynamodb) -> Result<()> {
+    let tables = TableNames {
+        main: options.table,
+        blacklist: options.blacklist_table,
+    };
+    let engine = match options.data.as_deref() {
+        Some(path) => {
+            prepare(path, options.fresh)?;
+            let engine = Engine::on_file(path, &tables);
+            engine.with_context(|| format!("cannot open {}", path.display()))?
+        }
+        None => Engine::forgetful(&tables)?,
+    };
+    let listener = bind("dynamodb", options.listen).await?;
+    tokio::spawn(sweep(engine.clone()));
+    Ok(engine.serve(listener, ended()?).await?)
+}
+
+/// Makes the file's folder and, where a fresh start is wanted, removes the file with what SQLite keeps beside it.
+fn prepare(path: &Path, fresh: bool) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    for ending in ["", "-wal", "-shm"].iter().filter(|_| fresh) {
+        let mut file = path.as_os_str().to_owned();
+        file.push(ending);
+        let removed = fs::remove_file(&file);
+        if removed
+            .as_ref()
+            .is_err_and(|fault| fault.kind() != io::ErrorKind::NotFound)
+        {
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    println!("{name} listens on http://{}", listener.local_addr()?);
+    Ok(listener)
+}
+
+async fn sweep(engine: Engine) {
+    let mut timer = time::interval(SWEEP_EVERY);
+    loop {
+        timer.tick().await;
+        let engine = engine.clone();
+        match tokio::task::spawn_blocking(move || engine.sweep()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(fault)) => eprintln!("the sweep failed: {fault}"),
+            Err(fault) => eprintln!("the sweep broke: {fault}"),
+        }
+    }
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+fn ended() -> Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+        assert!(
+            Arguments::try_parse_from(["x", "dynamodb"]).is_err(),
+            "data or memory must be named"
+        );
+        assert!(Arguments::try_parse_from(["x", "dynamodb", "--memory", "--fresh"]).is_err());
+        assert!(Arguments::try_parse_from(["x", "dynamodb", "--memory"]).is_ok());
+    }
+}
