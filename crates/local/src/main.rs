@@ -50,7 +50,7 @@ struct Dynamodb {
     #[arg(long, conflicts_with = "data")]
     memory: bool,
     /// Start empty: remove the file first
-    #[arg(long, requires = "data")]
+    #[arg(long, conflicts_with = "memory")]
     fresh: bool,
     #[arg(long, default_value = "Portcullis")]
     table: String,
