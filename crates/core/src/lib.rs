@@ -5,16 +5,23 @@
 //! Lambda and in a test.
 
 pub mod audit;
+pub mod bearer;
+pub mod decision;
 pub mod denial;
 pub mod email;
+pub mod gate;
 pub mod id;
+pub mod identity;
 pub mod json;
 pub mod keys;
 pub mod password;
 pub mod path;
+pub mod policy;
+pub mod refusal;
 pub mod revocation;
 pub mod route;
 pub mod secret;
 pub mod session;
+pub mod snapshot;
 pub mod time;
 pub mod token;

@@ -2,6 +2,8 @@
 
 pub mod algorithm;
 pub mod claims;
+pub mod draft;
 pub mod jws;
 pub mod scope;
 pub mod signature;
+pub mod verifier;

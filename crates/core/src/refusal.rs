@@ -1,0 +1,232 @@
+//! The answer to a refused request, the same from every door ([RFC 6750 §3], [RFC 9457]).
+//!
+//! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
+//! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+
+use crate::denial::Denial;
+use crate::id::Id;
+use crate::identity::REQUEST_ID_HEADER;
+use crate::json::Json;
+use crate::route::Requirement;
+
+/// A refusal, ready to be sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// Problem JSON: `title`, `status`, `detail`, `code` and `request_id`.
+    pub body: String,
+}
+
+impl Refusal {
+    /// The answer to a request refused for `denial`. `need` is what its route asks, as far as it
+    /// came to that: it names the scopes that would do.
+    pub fn new(denial: Denial, need: Option<&Requirement>, request_id: &Id) -> Self {
+        let status = denial.status();
+        let mut headers = vec![
+            ("content-type", "application/problem+json".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+            (REQUEST_ID_HEADER, request_id.to_string()),
+        ];
+        headers.extend(challenge(denial, need).map(|value| ("www-authenticate", value)));
+        if status == 503 {
+            headers.push(("retry-after", "1".to_owned()));
+        }
+        let body = format!(
+            r#"{{"title":{},"status":{status},"detail":{},"code":{},"request_id":{}}}"#,
+            Json::quote(title(status)),
+            Json::quote(denial.detail()),
+            Json::quote(denial.code()),
+            Json::quote(request_id.as_str()),
+        );
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+}
+
+/// The `WWW-Authenticate` value, where a token would help or did not.
+fn challenge(denial: Denial, need: Option<&Requirement>) -> Option<String> {
+    let error = match (denial, denial.status()) {
+        // RFC 6750 §3.1: no error code for a request that brought no token.
+        (Denial::MissingToken, _) => return Some("Bearer".to_owned()),
+        (Denial::MalformedAuthorization, _) => "invalid_request",
+        (_, 401) => "invalid_token",
+        (_, 403) => "insufficient_scope",
+        (_, _) => return None,
+    };
+    let mut value = format!(
+        r#"Bearer error="{error}", error_description="{}""#,
+        denial.detail()
+    );
+    if denial == Denial::InsufficientScope {
+        let scopes = need.map(|need| need.scopes.join(" ")).unwrap_or_default();
+        value.push_str(&format!(r#", scope="{scopes}""#));
+    }
+    Some(value)
+}
+
+const fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        502 => "Bad Gateway",
+        _ => "Service Unavailable",
+    }
+}
+
+impl Denial {
+    /// The HTTP status of the answer.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadPath | Self::MalformedAuthorization => 400,
+            Self::InsufficientScope => 403,
+            Self::UnknownRoute => 404,
+            Self::OriginUnreachable => 502,
+            Self::StaleSnapshot | Self::NotConfigured => 503,
+            Self::MissingToken
+            | Self::TokenTooLarge
+            | Self::MalformedToken
+            | Self::MalformedBase64
+            | Self::MalformedHeader
+            | Self::ForbiddenHeader(_)
+            | Self::UnsupportedAlgorithm
+            | Self::WrongType
+            | Self::MissingKeyId
+            | Self::MalformedClaims
+            | Self::MissingClaim(_)
+            | Self::UnforwardableClaim
+            | Self::BoundToken
+            | Self::UnknownIssuer
+            | Self::WrongAudience
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::IssuedInFuture
+            | Self::LifetimeTooLong
+            | Self::TooOld
+            | Self::AlgorithmNotAllowed
+            | Self::UnknownKey
+            | Self::UnusableKey
+            | Self::BadSignature
+            | Self::Revoked => 401,
+        }
+    }
+
+    /// The reason in one sentence, of the characters that `error_description` allows.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::BadPath => "the path has no canonical form",
+            Self::UnknownRoute => "no route covers this path",
+            Self::MissingToken => "a bearer token is needed here",
+            Self::MalformedAuthorization => "the Authorization header is not one bearer token",
+            Self::TokenTooLarge => "the token is too large",
+            Self::MalformedToken => "the token does not have three parts",
+            Self::MalformedBase64 => "a part of the token is not canonical base64url",
+            Self::MalformedHeader => "the token header is not a strict JSON object",
+            Self::ForbiddenHeader(_) => "the token header has a member that is not taken",
+            Self::UnsupportedAlgorithm => "the token names no supported algorithm",
+            Self::WrongType => "the token is not an access token",
+            Self::MissingKeyId => "the token names no key",
+            Self::MalformedClaims => "the claims are not a strict JSON object or have a wrong type",
+            Self::MissingClaim(_) => "the token lacks a required claim",
+            Self::UnforwardableClaim => "a claim has characters that cannot be forwarded",
+            Self::BoundToken => "the token is bound to a key and was not proven",
+            Self::UnknownIssuer => "the issuer of the token is not trusted",
+            Self::WrongAudience => "the token is meant for somebody else",
+            Self::Expired => "the token has expired",
+            Self::NotYetValid => "the token is not good yet",
+            Self::IssuedInFuture => "the token was issued in the future",
+            Self::LifetimeTooLong => "the token lives too long",
+            Self::TooOld => "the token was issued too long ago",
+            Self::AlgorithmNotAllowed => "the algorithm is not allowed for this issuer or key",
+            Self::UnknownKey => "the key of the token is not known",
+            Self::UnusableKey => "the key of the token cannot be used",
+            Self::BadSignature => "the signature does not match",
+            Self::Revoked => "the token was revoked",
+            Self::InsufficientScope => "the token lacks a scope that is needed here",
+            Self::StaleSnapshot => "keys and revocations are not known well enough",
+            Self::NotConfigured => "the gate is not configured",
+            Self::OriginUnreachable => "the origin did not answer",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Access;
+
+    fn refuse(denial: Denial) -> Refusal {
+        let need = Requirement {
+            access: Access::Token,
+            scopes: vec!["a".into(), "b".into()],
+            serve_stale: None,
+        };
+        Refusal::new(denial, Some(&need), &Id::from_random([0; 16]))
+    }
+    fn header(refusal: &Refusal, name: &str) -> Option<String> {
+        refusal
+            .headers
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn challenges_are_those_of_rfc_6750() {
+        for (denial, status, challenge) in [
+            (Denial::MissingToken, 401, Some("Bearer")),
+            (
+                Denial::Expired,
+                401,
+                Some(r#"Bearer error="invalid_token", error_description="the token has expired""#),
+            ),
+            (
+                Denial::InsufficientScope,
+                403,
+                Some(
+                    r#"Bearer error="insufficient_scope", error_description="the token lacks a scope that is needed here", scope="a b""#,
+                ),
+            ),
+            (
+                Denial::MalformedAuthorization,
+                400,
+                Some(
+                    r#"Bearer error="invalid_request", error_description="the Authorization header is not one bearer token""#,
+                ),
+            ),
+            (Denial::StaleSnapshot, 503, None),
+            (Denial::BadPath, 400, None),
+        ] {
+            let refusal = refuse(denial);
+            assert_eq!(refusal.status, status);
+            assert_eq!(header(&refusal, "www-authenticate").as_deref(), challenge);
+            assert_eq!(
+                header(&refusal, "cache-control").as_deref(),
+                Some("no-store")
+            );
+        }
+        assert_eq!(
+            header(&refuse(Denial::StaleSnapshot), "retry-after").as_deref(),
+            Some("1")
+        );
+    }
+
+    #[test]
+    fn the_body_is_problem_json_with_the_code() {
+        let body = refuse(Denial::BadSignature).body;
+        let members = Json::parse_object(body.as_bytes()).expect("strict JSON");
+        assert_eq!(
+            members.get("code").and_then(Json::as_text),
+            Some("bad_signature")
+        );
+        assert_eq!(members.get("status").and_then(Json::as_whole), Some(401));
+        assert_eq!(members.len(), 5);
+    }
+}
