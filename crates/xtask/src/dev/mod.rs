@@ -32,10 +32,10 @@ pub(crate) struct Options {
 /// Builds, starts and watches it all; comes back only with an error, since a signal ends the program itself.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     options.ports.check()?;
+    let folder = Folder::open(&workspace.path(&options.folder), options.fresh)?;
     setup::run(workspace)?;
     test::local_programs(workspace)?;
     build::worker(workspace)?;
-    let folder = Folder::open(&workspace.path(&options.folder), options.fresh)?;
     let secrets = folder.secrets()?;
     let mut system = System::new(workspace, &folder, &secrets, &options.ports);
     step("start the database", || system.start_database())?;
