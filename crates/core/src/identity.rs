@@ -32,7 +32,7 @@ pub fn is_reserved_header(name: &str) -> bool {
                 ours == theirs.to_ascii_lowercase() || ours == b'-' && theirs == b'_'
             })
     };
-    RESERVED.iter().any(|ours| same(ours))
+    RESERVED.iter().any(same)
 }
 
 /// The headers to set on the forwarded request; every value is visible ASCII, scopes with single

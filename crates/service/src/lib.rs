@@ -3,5 +3,12 @@
 //! Each is one async function over the [`ports`] and the [`store`]. It reads the store, asks the
 //! rules of `portcullis-core`, writes what they say, and answers; no rule is decided here.
 
+pub mod authenticate;
+pub mod error;
+pub mod guard;
+pub mod login;
+pub mod logout;
 pub mod ports;
+pub mod register;
+pub mod snapshot;
 pub mod store;

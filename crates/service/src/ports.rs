@@ -1,5 +1,6 @@
 //! The ports that are no store: time, chance, signatures and hashing.
 
+use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::password::{Password, PasswordHash};
@@ -16,6 +17,21 @@ pub struct Call {
     pub request_id: Id,
     /// The client's address as the platform reports it, or empty where it reports none.
     pub client_address: String,
+}
+
+impl Call {
+    /// The audit line of something that happened in this call.
+    pub(crate) fn event(&self, id: Id, kind: AuditKind, user_id: Option<&Id>) -> AuditEvent {
+        AuditEvent {
+            id,
+            at: self.now,
+            kind,
+            user_id: user_id.cloned(),
+            session_id: None,
+            client_address: self.client_address.clone(),
+            request_id: self.request_id.clone(),
+        }
+    }
 }
 
 /// Reads the clock again after I/O, where an answer depends on how long that took.

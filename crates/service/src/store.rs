@@ -27,7 +27,10 @@ impl StoreError {
         operation: &'static str,
         source: impl core::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self { operation, source: Box::new(source) }
+        Self {
+            operation,
+            source: Box::new(source),
+        }
     }
 
     /// What was attempted.
@@ -123,8 +126,11 @@ pub trait SessionStore {
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn open_session(&self, session: &Session, event: &AuditEvent)
-    -> Result<Written, StoreError>;
+    async fn open_session(
+        &self,
+        session: &Session,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError>;
 
     /// Ends a session and calls back what is left of it, in one step: the session row and its
     /// locator go, each revocation and its feed row, stamped `stamp`, and the audit row come.

@@ -1,0 +1,65 @@
+//! Who calls the host itself: judged like at the edge, but against the store as it is now.
+
+use portcullis_core::bearer::bearer_token;
+use portcullis_core::decision::Decision;
+use portcullis_core::denial::Denial;
+use portcullis_core::gate::Gate;
+use portcullis_core::revocation::Revocations;
+use portcullis_core::route::{Access, Requirement};
+use portcullis_core::snapshot::Snapshot;
+use portcullis_core::time::UnixTime;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+
+use crate::guard;
+use crate::ports::Signatures;
+use crate::store::{KeyStore, RevocationStore, StoreError};
+
+/// Who calls.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Caller {
+    /// The bearer of a good token.
+    Known(Box<Verified<Claims>>),
+    /// Nobody we let in.
+    Refused(Denial),
+}
+
+/// Judges the `Authorization` value of a request to the host: keys and revocations are read
+/// consistently for this one token.
+///
+/// # Errors
+///
+/// [`StoreError`]; the caller is nobody then.
+pub async fn authenticate(
+    gate: &Gate,
+    authorization: Option<&str>,
+    store: &(impl KeyStore + RevocationStore),
+    signatures: &impl Signatures,
+    now: UnixTime,
+) -> Result<Caller, StoreError> {
+    let token = match bearer_token(authorization) {
+        Ok(Some(token)) => token,
+        Ok(None) => return Ok(Caller::Refused(Denial::MissingToken)),
+        Err(denial) => return Ok(Caller::Refused(denial)),
+    };
+    let document = store.key_document().await?;
+    let world = Snapshot::new(gate.policy(), &document, Revocations::default(), now);
+    let caller = match guard::verify(gate, token, &world, signatures, now).await {
+        Ok(caller) => caller,
+        Err(denial) => return Ok(Caller::Refused(denial)),
+    };
+    let revoked = store
+        .revocations_of(caller.get().revocable(caller.key_id()))
+        .await?;
+    let world = world.with_revocations(revoked, now);
+    let need = Requirement {
+        access: Access::Token,
+        scopes: Vec::new(),
+        serve_stale: None,
+    };
+    Ok(match gate.decide(&need, Some(&caller), &world, now) {
+        Decision::Allow(_) => Caller::Known(Box::new(caller)),
+        Decision::Deny(denial) => Caller::Refused(denial),
+    })
+}

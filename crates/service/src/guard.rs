@@ -1,0 +1,93 @@
+//! The edge's straight line: a request for the origin becomes a decision.
+//!
+//! The first half needs nothing but the policy; only a token for a guarded route asks for a
+//! snapshot of the world. How that is come by differs by door.
+
+use portcullis_core::bearer::bearer_token;
+use portcullis_core::decision::Decision;
+use portcullis_core::denial::Denial;
+use portcullis_core::gate::Gate;
+use portcullis_core::path::CanonicalPath;
+use portcullis_core::route::{Access, Requirement};
+use portcullis_core::snapshot::Snapshot;
+use portcullis_core::time::UnixTime;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+
+use crate::ports::Signatures;
+
+/// What is known of a request before anything is read or verified.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Approach<'g, 't> {
+    /// The path that is judged and forwarded.
+    pub path: CanonicalPath,
+    /// What its route asks.
+    pub need: &'g Requirement,
+    /// The token to judge; `None` on an open route.
+    pub token: Option<&'t str>,
+}
+
+/// A request refused before anything was read, with what its route asks if it came to that.
+pub type Refused<'g> = (Denial, Option<&'g Requirement>);
+
+/// Finds the route of a request and the token it brings. A token on an open route is not looked
+/// at: nobody's identity is forwarded there.
+///
+/// # Errors
+///
+/// The [`Denial`], with the requirement once the route is known.
+pub fn approach<'g, 't>(
+    gate: &'g Gate,
+    raw_path: &str,
+    authorization: Option<&'t str>,
+) -> Result<Approach<'g, 't>, Refused<'g>> {
+    let path = CanonicalPath::parse(raw_path).map_err(|denial| (denial, None))?;
+    let need = gate.requirement(&path).map_err(|denial| (denial, None))?;
+    let token = match need.access {
+        Access::Open => None,
+        Access::Token => {
+            let token = bearer_token(authorization).map_err(|denial| (denial, Some(need)))?;
+            Some(token.ok_or((Denial::MissingToken, Some(need)))?)
+        }
+    };
+    Ok(Approach { path, need, token })
+}
+
+/// Verifies `token` against the keys of `world` and decides, as things stand at `now`.
+///
+/// # Errors
+///
+/// The first [`Denial`] met.
+pub async fn admit(
+    gate: &Gate,
+    need: &Requirement,
+    token: &str,
+    world: &Snapshot,
+    signatures: &impl Signatures,
+    now: UnixTime,
+) -> Result<Verified<Claims>, Denial> {
+    // Nobody's signature is checked against keys that nobody may rely on.
+    gate.judge_staleness(need, world, now)?;
+    let caller = verify(gate, token, world, signatures, now).await?;
+    match gate.decide(need, Some(&caller), world, now) {
+        Decision::Allow(_) => Ok(caller),
+        Decision::Deny(denial) => Err(denial),
+    }
+}
+
+/// Inspects `token`, has its signature checked, and accepts it.
+pub(crate) async fn verify(
+    gate: &Gate,
+    token: &str,
+    world: &Snapshot,
+    signatures: &impl Signatures,
+    now: UnixTime,
+) -> Result<Verified<Claims>, Denial> {
+    let inspected = gate.verifier().inspect(token, world.keys(), now)?;
+    let verdict = signatures
+        .check(&inspected.check()?)
+        .await
+        .map_err(|_| Denial::UnusableKey)?;
+    inspected.accept(verdict)
+}

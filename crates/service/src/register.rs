@@ -1,0 +1,70 @@
+//! Registration: an address and a password become an account.
+
+use portcullis_core::audit::{AuditEvent, AuditKind, RegistrationDenial};
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::password::{Password, PasswordError};
+
+use crate::error::ServiceError;
+use crate::ports::{Call, Chance, Hasher};
+use crate::store::{Account, AccountStatus, AccountStore, AuditStore, Written};
+
+/// What the caller sent, already parsed.
+#[derive(Clone, Debug)]
+pub struct RegisterRequest {
+    /// The address the account is to have.
+    pub email: EmailAddress,
+    /// Its password.
+    pub password: Password,
+}
+
+/// How a registration ends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum RegisterOutcome {
+    /// The caller is told this id, whether an account was made or the address had one already.
+    Accepted(Id),
+    /// The password is not one an account may have.
+    BadPassword(PasswordError),
+}
+
+/// Makes an account, or notes that somebody tried to make a second one.
+///
+/// # Errors
+///
+/// [`ServiceError`]; no account was made then, or a repetition finds it made.
+pub async fn register(
+    request: &RegisterRequest,
+    store: &(impl AccountStore + AuditStore),
+    hasher: &impl Hasher,
+    chance: &impl Chance,
+    call: &Call,
+) -> Result<RegisterOutcome, ServiceError> {
+    if let Err(error) = request.password.judge() {
+        return Ok(RegisterOutcome::BadPassword(error));
+    }
+    // SECURITY: hashed before anything is looked up, so that a taken address costs as much.
+    let password = hasher.hash(&request.password).await?;
+    let account = Account {
+        user_id: chance.id()?,
+        email: request.email.clone(),
+        password,
+        status: AccountStatus::Active,
+        created_at: call.now,
+        verified_at: None,
+        generation: 0,
+        version: 1,
+    };
+    let event = call.event(chance.id()?, AuditKind::Registered, Some(&account.user_id));
+    if store.register(&account, &event).await? == Written::Conflict {
+        let refused = AuditKind::RegistrationRefused(RegistrationDenial::AddressTaken);
+        store
+            .record(&AuditEvent {
+                kind: refused,
+                user_id: None,
+                ..event
+            })
+            .await?;
+    }
+    Ok(RegisterOutcome::Accepted(account.user_id))
+}
