@@ -63,6 +63,9 @@ pub enum AnswerError {
     /// It is longer than [`crate::transport::MAX_ANSWER_BYTES`].
     #[error("the answer is too long")]
     TooLong,
+    /// Keys of a batch were left unread, however often they were asked for.
+    #[error("the service left keys unread")]
+    Unread,
     /// A member that the operation promises is missing or of another type.
     #[error("the answer lacks {0}")]
     Lacks(&'static str),
@@ -71,7 +74,7 @@ pub enum AnswerError {
 impl AnswerError {
     const fn may_follow_a_write(self) -> bool {
         match self {
-            Self::Redirect => false,
+            Self::Redirect | Self::Unread => false,
             Self::NotJson | Self::Damaged | Self::TooLong | Self::Lacks(_) => true,
         }
     }

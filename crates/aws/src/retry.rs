@@ -32,7 +32,10 @@ pub fn may_repeat(error: &CallError, repeatable: bool) -> bool {
         },
         CallError::Answer(error) => match error {
             AnswerError::NotJson | AnswerError::Damaged => true,
-            AnswerError::Redirect | AnswerError::TooLong | AnswerError::Lacks(_) => false,
+            AnswerError::Redirect
+            | AnswerError::TooLong
+            | AnswerError::Unread
+            | AnswerError::Lacks(_) => false,
         },
     };
     curable && (repeatable || !error.may_have_been_done())
@@ -112,6 +115,7 @@ mod tests {
             SignError::Time.into(),
             TransportError::TooLong.into(),
             AnswerError::Redirect.into(),
+            AnswerError::Unread.into(),
             AnswerError::Lacks("Item").into(),
         ] {
             assert!(!may_repeat(&error, true), "{error:?}");

@@ -9,6 +9,8 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::dynamodb::table::Key;
+
 /// One attribute's value, of the types that our rows use.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Attribute(Value);
@@ -231,6 +233,12 @@ impl Item {
         map_of(self.wire(name)?).ok_or(ItemError::Type(name))
     }
 
+    /// The row with the attributes of its key.
+    pub(crate) fn under(mut self, key: &Key) -> Self {
+        self.0.extend(key.to_item().0);
+        self
+    }
+
     pub(crate) const fn from_wire(wire: Map<String, Value>) -> Self {
         Self(wire)
     }
@@ -300,10 +308,7 @@ mod tests {
     use serde_json::json;
 
     fn row(wire: Value) -> Item {
-        match wire {
-            Value::Object(members) => Item::from_wire(members),
-            other => panic!("{other}"),
-        }
+        Item::from_wire(wire.as_object().unwrap().clone())
     }
 
     #[test]

@@ -1,0 +1,231 @@
+//! Accounts: the user's row, the way to it from the user id, and the domain's.
+
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::password::PasswordHash;
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{Account, AccountStatus, AccountStore, StoreError, Written};
+
+use super::audit::audit_row;
+use super::{DynamoStore, REQUEST_ID, RowError, id, is_written_for, time};
+use crate::dynamodb::item::{Attribute, Item};
+use crate::dynamodb::table::Key;
+use crate::dynamodb::write::{Expression, NEW};
+use crate::transport::Transport;
+
+impl<T: Transport> AccountStore for DynamoStore<'_, T> {
+    async fn account(&self, email: &EmailAddress) -> Result<Option<Account>, StoreError> {
+        const OPERATION: &str = "reading an account";
+        let row = self
+            .client
+            .row(&Key::user(email), self.now)
+            .await
+            .map_err(|error| StoreError::new(OPERATION, error))?;
+        row.map(|row| read_user(&row, email))
+            .transpose()
+            .map_err(|error| StoreError::new(OPERATION, error))
+    }
+
+    async fn register(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+        const OPERATION: &str = "registering an account";
+        let request_id = &event.request_id;
+        let mut transaction = self.transaction();
+        transaction.put_if(
+            &Key::user(&account.email),
+            user_row(account, request_id),
+            &NEW,
+        );
+        transaction.put_if(
+            &Key::user_by_id(&account.user_id),
+            user_by_id_row(account, request_id),
+            &NEW,
+        );
+        // Unconditional: the user's row guards it, and what an erased account may have left there
+        // is no reason to turn its address away.
+        transaction.put(
+            &Key::domain(&account.email),
+            domain_row(account, request_id),
+        );
+        transaction.put(&Key::audit(event), audit_row(event));
+        // SECURITY: a request id may be borrowed, a user id is drawn by us.
+        self.commit(OPERATION, transaction)
+            .await?
+            .judge(OPERATION, |row| {
+                is_written_for(row, request_id) && row.text(USER_ID) == Ok(account.user_id.as_str())
+            })
+    }
+
+    async fn rehash(
+        &self,
+        account: &Account,
+        hash: &PasswordHash,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        const OPERATION: &str = "renewing a password hash";
+        let next = account.version.saturating_add(1);
+        let change = Expression::of(
+            "SET #password = :password, #version = :next, #request_id = :request_id",
+        )
+        .with(":password", Attribute::text(hash.as_phc()))
+        .with(":next", Attribute::number(next))
+        .with(":request_id", Attribute::text(event.request_id.as_str()));
+        let unchanged =
+            Expression::of("#version = :read").with(":read", Attribute::number(account.version));
+        let mut transaction = self.transaction();
+        transaction.update_if(&Key::user(&account.email), &change, &unchanged);
+        transaction.put(&Key::audit(event), audit_row(event));
+        self.commit(OPERATION, transaction)
+            .await?
+            .judge(OPERATION, |row| {
+                is_written_for(row, &event.request_id)
+                    && row.number(VERSION) == Ok(next)
+                    && row.text(PASSWORD) == Ok(hash.as_phc())
+            })
+    }
+}
+
+pub(super) const USER_ID: &str = "user_id";
+pub(super) const CREATED_AT: &str = "created_at";
+pub(super) const ACTIVE: &str = "active";
+const DISABLED: &str = "disabled";
+const EMAIL: &str = "email";
+const PASSWORD: &str = "password";
+const STATUS: &str = "status";
+const VERIFIED_AT: &str = "verified_at";
+pub(super) const GENERATION: &str = "generation";
+const VERSION: &str = "version";
+
+/// The user: the address as it was typed (the key holds its normal form), the hash as a PHC
+/// string, times in seconds.
+fn user_row(account: &Account, request_id: &Id) -> Item {
+    let status = match account.status {
+        AccountStatus::Active => ACTIVE,
+        AccountStatus::Disabled => DISABLED,
+    };
+    let row = Item::new()
+        .with_text(USER_ID, account.user_id.as_str())
+        .with_text(EMAIL, account.email.as_typed())
+        .with_text(PASSWORD, account.password.as_phc())
+        .with_text(STATUS, status)
+        .with_number(CREATED_AT, account.created_at.as_secs())
+        .with_number(GENERATION, account.generation)
+        .with_number(VERSION, account.version)
+        .with_text(REQUEST_ID, request_id.as_str());
+    match account.verified_at {
+        Some(moment) => row.with_number(VERIFIED_AT, moment.as_secs()),
+        None => row,
+    }
+}
+
+fn read_user(row: &Item, asked: &EmailAddress) -> Result<Account, RowError> {
+    let email = EmailAddress::parse(row.text(EMAIL)?)
+        .ok()
+        .filter(|email| email.as_str() == asked.as_str())
+        .ok_or(RowError::Value(EMAIL))?;
+    let password =
+        PasswordHash::parse(row.text(PASSWORD)?).map_err(|_phc| RowError::Value(PASSWORD))?;
+    let status = match row.text(STATUS)? {
+        ACTIVE => AccountStatus::Active,
+        DISABLED => AccountStatus::Disabled,
+        _ => return Err(RowError::Value(STATUS)),
+    };
+    Ok(Account {
+        user_id: id(row, USER_ID)?,
+        email,
+        password,
+        status,
+        created_at: time(row, CREATED_AT)?,
+        verified_at: row.optional_number(VERIFIED_AT)?.map(UnixTime::from_secs),
+        generation: row.number(GENERATION)?,
+        version: row.number(VERSION)?,
+    })
+}
+
+fn user_by_id_row(account: &Account, request_id: &Id) -> Item {
+    Item::new()
+        .with_text(EMAIL, account.email.as_str())
+        .with_number(CREATED_AT, account.created_at.as_secs())
+        .with_text(REQUEST_ID, request_id.as_str())
+}
+
+fn domain_row(account: &Account, request_id: &Id) -> Item {
+    Item::new()
+        .with_number(CREATED_AT, account.created_at.as_secs())
+        .with_text(REQUEST_ID, request_id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamodb::item::ItemError;
+
+    fn account() -> Account {
+        Account {
+            user_id: Id::parse("u1").unwrap(),
+            email: EmailAddress::parse("Ada@Example.com").unwrap(),
+            password: PasswordHash::parse("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA").unwrap(),
+            status: AccountStatus::Disabled,
+            created_at: UnixTime::from_secs(1),
+            verified_at: Some(UnixTime::from_secs(2)),
+            generation: 3,
+            version: 4,
+        }
+    }
+
+    fn row() -> Item {
+        user_row(&account(), &Id::parse("r1").unwrap())
+    }
+
+    #[test]
+    fn an_account_survives_its_row() {
+        let read = read_user(&row(), &account().email).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", account()));
+        assert_eq!(read.email.as_typed(), "Ada@Example.com");
+        assert_eq!(read.password.as_phc(), account().password.as_phc());
+    }
+
+    #[test]
+    fn an_unverified_account_has_no_such_moment() {
+        let unverified = Account {
+            verified_at: None,
+            ..account()
+        };
+        let row = user_row(&unverified, &Id::parse("r1").unwrap());
+        assert!(!row.contains(VERIFIED_AT));
+        assert_eq!(read_user(&row, &account().email).unwrap().verified_at, None);
+    }
+
+    #[test]
+    fn a_row_that_we_did_not_write_is_an_error_that_names_the_attribute() {
+        for (name, value, error) in [
+            (STATUS, Attribute::text("odd"), RowError::Value(STATUS)),
+            (
+                EMAIL,
+                Attribute::text("eve@example.com"),
+                RowError::Value(EMAIL),
+            ),
+            (
+                PASSWORD,
+                Attribute::text("plain"),
+                RowError::Value(PASSWORD),
+            ),
+            (USER_ID, Attribute::text(""), RowError::Value(USER_ID)),
+            (
+                VERSION,
+                Attribute::text("4"),
+                ItemError::Type(VERSION).into(),
+            ),
+            (
+                VERIFIED_AT,
+                Attribute::flag(true),
+                ItemError::Type(VERIFIED_AT).into(),
+            ),
+        ] {
+            let read = read_user(&row().with(name, value), &account().email);
+            assert_eq!(read.unwrap_err(), error);
+        }
+        let read = read_user(&Item::new(), &account().email);
+        assert_eq!(read.unwrap_err(), ItemError::Missing(EMAIL).into());
+    }
+}

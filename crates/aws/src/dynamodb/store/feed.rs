@@ -1,0 +1,107 @@
+//! Reading the feed: every shard of every minute of a span, a few at a time.
+
+use core::time::Duration;
+
+use futures_util::future::try_join_all;
+use portcullis_core::revocation::FEED_SHARDS;
+use portcullis_core::time::UnixTime;
+use thiserror::Error;
+
+use crate::client::Client;
+use crate::dynamodb::item::Item;
+use crate::dynamodb::read::Range;
+use crate::dynamodb::table::{Key, Table};
+use crate::error::CallError;
+use crate::transport::Transport;
+
+/// The longest span that is read at once: a day holds 1440 minutes, each a query for every shard.
+const LONGEST_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many queries are under way together. A Worker may have six connections open.
+const TOGETHER: usize = 6;
+
+/// The feed was not read.
+#[derive(Debug, Error)]
+pub(super) enum FeedError {
+    /// More than a day was asked for.
+    #[error("the feed is read for at most a day at once")]
+    Span,
+    /// A part could not be read, so nothing is known.
+    #[error("a part of the feed could not be read")]
+    Call(#[from] CallError),
+}
+
+/// Every row stamped from `from` to `to`, both included.
+pub(super) async fn rows<T: Transport>(
+    client: &Client<T>,
+    from: UnixTime,
+    to: UnixTime,
+    now: UnixTime,
+) -> Result<Vec<Item>, FeedError> {
+    if to.since(from) > LONGEST_SPAN {
+        return Err(FeedError::Span);
+    }
+    let mut rows = Vec::new();
+    for some in ranges(from, to).chunks(TOGETHER) {
+        let pages = some.iter().map(|range| client.range(range, now));
+        rows.extend(try_join_all(pages).await?.into_iter().flatten());
+    }
+    Ok(rows)
+}
+
+/// The partitions that hold what was stamped from `from` to `to`, and where in them.
+fn ranges(from: UnixTime, to: UnixTime) -> Vec<Range> {
+    let mut ranges = Vec::new();
+    let mut minute = from.start_of_minute();
+    while from <= to && minute <= to {
+        for shard in 0..FEED_SHARDS {
+            ranges.push(Range {
+                table: Table::Blacklist,
+                partition: Key::feed_partition(minute, shard),
+                from: from.to_string(),
+                // `~` comes after the `#` that follows the stamp.
+                to: format!("{to}~"),
+            });
+        }
+        minute = minute.after(Duration::from_secs(60));
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
+
+    fn partitions(from: UnixTime, to: UnixTime) -> Vec<String> {
+        ranges(from, to)
+            .into_iter()
+            .map(|range| range.partition)
+            .collect()
+    }
+
+    #[test]
+    fn every_minute_that_the_span_touches_is_read() {
+        let second = Duration::from_secs(1);
+        assert_eq!(partitions(NOON, NOON), ["FEED#2026-11-23T12:00#0"]);
+        assert_eq!(
+            partitions(NOON.before(second), NOON.after(Duration::from_secs(60))),
+            [
+                "FEED#2026-11-23T11:59#0",
+                "FEED#2026-11-23T12:00#0",
+                "FEED#2026-11-23T12:01#0",
+            ]
+        );
+        assert_eq!(partitions(NOON, NOON.before(second)), [""; 0]);
+    }
+
+    #[test]
+    fn both_ends_of_the_span_belong_to_it() {
+        let range = ranges(NOON, NOON).remove(0);
+        let stamped = "2026-11-23T12:00:00Z#0123";
+        assert!(range.from.as_str() <= stamped && stamped <= range.to.as_str());
+        assert!("2026-11-23T11:59:59Z#ffff" < range.from.as_str());
+        assert!(range.to.as_str() < "2026-11-23T12:00:01Z#0");
+    }
+}

@@ -1,0 +1,240 @@
+//! What was called back: a row each, found by its own key, and the feed that announces it.
+
+use portcullis_core::id::Id;
+use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{RevocationStore, StoreError};
+
+use super::accounts::GENERATION;
+use super::feed;
+use super::{Committed, DynamoStore, REQUEST_ID, RowError, time};
+use crate::dynamodb::item::{Attribute, Item};
+use crate::dynamodb::table::{Key, TTL, Table};
+use crate::dynamodb::write::{Expression, Transaction};
+use crate::transport::Transport;
+
+impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
+    async fn revocations_of(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
+        const OPERATION: &str = "looking up what was called back";
+        let rows = self
+            .client
+            .rows(Table::Blacklist, &keys_of(token), self.now)
+            .await
+            .map_err(|error| StoreError::new(OPERATION, error))?;
+        let found: Result<Revocations, RowError> = rows.iter().map(read_revocation).collect();
+        let mut found = found.map_err(|error| StoreError::new(OPERATION, error))?;
+        // DynamoDB deletes late.
+        found.forget(self.now);
+        Ok(found)
+    }
+
+    async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
+        const OPERATION: &str = "reading the feed";
+        let rows = feed::rows(self.client, from, to, self.now)
+            .await
+            .map_err(|error| StoreError::new(OPERATION, error))?;
+        rows.iter()
+            .map(read_revocation)
+            .collect::<Result<_, _>>()
+            .map_err(|error| StoreError::new(OPERATION, error))
+    }
+
+    async fn announce(
+        &self,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        request_id: &Id,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "announcing what was called back";
+        if revocations.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.transaction();
+        announce(&mut transaction, revocations, stamp, request_id);
+        match self.commit(OPERATION, transaction).await? {
+            Committed::Done => Ok(()),
+            Committed::Refused(refusal) => Err(StoreError::new(OPERATION, refusal)),
+        }
+    }
+}
+
+/// Writes the row of one revocation. That of a subject never falls back to an older generation,
+/// in whatever order two of them arrive.
+pub(super) fn revoke(transaction: &mut Transaction<'_>, revocation: &Revocation, request_id: &Id) {
+    let key = Key::revocation(&revocation.target);
+    let row = revocation_row(revocation, request_id);
+    match &revocation.target {
+        RevocationTarget::Token(_) | RevocationTarget::Session(_) | RevocationTarget::Key(_) => {
+            transaction.put(&key, row);
+        }
+        RevocationTarget::Subject { generation, .. } => {
+            let not_weaker =
+                Expression::of("attribute_not_exists(#PK) OR #generation <= :generation")
+                    .with(":generation", Attribute::number(*generation));
+            transaction.put_if(&key, row, &not_weaker);
+        }
+    }
+}
+
+/// Writes the feed rows of `revocations`.
+pub(super) fn announce(
+    transaction: &mut Transaction<'_>,
+    revocations: &[Revocation],
+    stamp: UnixTime,
+    request_id: &Id,
+) {
+    for revocation in revocations {
+        let key = Key::feed(&revocation.target, stamp, request_id);
+        transaction.put(&key, revocation_row(revocation, request_id));
+    }
+}
+
+/// Every row that could speak against `token`.
+fn keys_of(token: Revocable<'_>) -> Vec<Key> {
+    let subject = RevocationTarget::Subject {
+        issuer: token.issuer.to_owned(),
+        subject: token.subject.to_owned(),
+        // The key does not tell.
+        generation: 0,
+    };
+    let session = token.session_id.map(str::to_owned);
+    [
+        Some(RevocationTarget::Token(token.token_id.to_owned())),
+        session.map(RevocationTarget::Session),
+        Some(subject),
+        Some(RevocationTarget::Key(token.key_id.to_owned())),
+    ]
+    .iter()
+    .flatten()
+    .map(Key::revocation)
+    .collect()
+}
+
+const KIND: &str = "kind";
+const TARGET_ID: &str = "target_id";
+const ISSUER: &str = "issuer";
+const SUBJECT: &str = "subject";
+
+/// The row of a revocation, the same beside its target's key and in the feed. `ttl` is when it
+/// may be forgotten.
+fn revocation_row(revocation: &Revocation, request_id: &Id) -> Item {
+    let row = Item::new()
+        .with_text(REQUEST_ID, request_id.as_str())
+        .with_number(TTL, revocation.until.as_secs());
+    let named = |kind: &str, id: &str| row.clone().with_text(KIND, kind).with_text(TARGET_ID, id);
+    match &revocation.target {
+        RevocationTarget::Token(id) => named("token", id),
+        RevocationTarget::Session(id) => named("session", id),
+        RevocationTarget::Key(id) => named("key", id),
+        RevocationTarget::Subject {
+            issuer,
+            subject,
+            generation,
+        } => row
+            .with_text(KIND, "subject")
+            .with_text(ISSUER, issuer.as_str())
+            .with_text(SUBJECT, subject.as_str())
+            .with_number(GENERATION, *generation),
+    }
+}
+
+// SECURITY: a row that cannot be read is an error, never passed over: it may be what calls the
+// token back.
+fn read_revocation(row: &Item) -> Result<Revocation, RowError> {
+    let target_id = || row.text(TARGET_ID).map(str::to_owned);
+    let target = match row.text(KIND)? {
+        "token" => RevocationTarget::Token(target_id()?),
+        "session" => RevocationTarget::Session(target_id()?),
+        "key" => RevocationTarget::Key(target_id()?),
+        "subject" => RevocationTarget::Subject {
+            issuer: row.text(ISSUER)?.to_owned(),
+            subject: row.text(SUBJECT)?.to_owned(),
+            generation: row.number(GENERATION)?,
+        },
+        _ => return Err(RowError::Value(KIND)),
+    };
+    let until = time(row, TTL)?;
+    Ok(Revocation { target, until })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamodb::item::ItemError;
+
+    fn request_id() -> Id {
+        Id::parse("r1").unwrap()
+    }
+
+    fn every_kind() -> [Revocation; 4] {
+        [
+            RevocationTarget::Token("t1".to_owned()),
+            RevocationTarget::Session("s1".to_owned()),
+            RevocationTarget::Key("k1".to_owned()),
+            RevocationTarget::Subject {
+                issuer: "https://id.example".to_owned(),
+                subject: "u1".to_owned(),
+                generation: 7,
+            },
+        ]
+        .map(|target| Revocation {
+            target,
+            until: UnixTime::from_secs(2_000),
+        })
+    }
+
+    #[test]
+    fn every_kind_survives_its_row() {
+        for revocation in every_kind() {
+            let row = revocation_row(&revocation, &request_id());
+            assert_eq!(row.number("ttl"), Ok(2_000));
+            assert_eq!(read_revocation(&row), Ok(revocation));
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_an_error() {
+        let [token, .., subject] = every_kind();
+        let good = revocation_row(&token, &request_id());
+        let subject = revocation_row(&subject, &request_id());
+        for (row, error) in [
+            (Item::new(), ItemError::Missing(KIND).into()),
+            (
+                good.clone().with_text(KIND, "tokens"),
+                RowError::Value(KIND),
+            ),
+            (
+                good.clone().with_text(TTL, "2000"),
+                ItemError::Type(TTL).into(),
+            ),
+            (
+                good.with_text(KIND, "subject"),
+                ItemError::Missing(ISSUER).into(),
+            ),
+            (
+                subject.with_text(GENERATION, "7"),
+                ItemError::Type(GENERATION).into(),
+            ),
+        ] {
+            assert_eq!(read_revocation(&row), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_token_is_looked_up_under_all_its_names() {
+        let mut token = Revocable {
+            issuer: "https://id.example",
+            subject: "u1",
+            token_id: "t1",
+            session_id: Some("s1"),
+            generation: Some(7),
+            key_id: "k1",
+        };
+        let written = every_kind().map(|revocation| Key::revocation(&revocation.target));
+        let asked = keys_of(token);
+        assert_eq!(asked.len(), 4);
+        assert!(written.iter().all(|key| asked.contains(key)));
+        token.session_id = None;
+        assert_eq!(keys_of(token).len(), 3);
+    }
+}

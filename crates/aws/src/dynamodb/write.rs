@@ -1,0 +1,184 @@
+//! Writes in DynamoDB's words: single conditional ones and transactions.
+
+use serde_json::{Map, Value};
+
+use crate::client::Call;
+use crate::dynamodb::item::{Attribute, Item};
+use crate::dynamodb::table::{Key, Tables, digest};
+use crate::operation::Operation;
+
+/// Holds for a row that is not there yet.
+pub(crate) const NEW: Expression = Expression::of("attribute_not_exists(#PK)");
+
+/// An expression with the values it compares or sets.
+///
+/// Attributes are written `#name`, so that none can be one of DynamoDB's reserved words.
+#[derive(Clone, Debug)]
+pub(crate) struct Expression {
+    text: &'static str,
+    values: Vec<(&'static str, Attribute)>,
+}
+
+impl Expression {
+    pub(crate) const fn of(text: &'static str) -> Self {
+        Self {
+            text,
+            values: Vec::new(),
+        }
+    }
+
+    /// The expression with the value for its placeholder `name` (`:version`).
+    pub(crate) fn with(mut self, name: &'static str, value: Attribute) -> Self {
+        self.values.push((name, value));
+        self
+    }
+
+    /// The attributes it names: each `#name` of the text.
+    fn attributes(&self) -> impl Iterator<Item = &'static str> {
+        self.text.split('#').skip(1).map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            end.and_then(|end| rest.get(..end)).unwrap_or(rest)
+        })
+    }
+}
+
+/// Rows that are written together or not at all.
+#[derive(Debug)]
+pub(crate) struct Transaction<'a> {
+    tables: &'a Tables,
+    actions: Vec<Value>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) const fn new(tables: &'a Tables) -> Self {
+        Self {
+            tables,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Writes `row` under `key`, over what may stand there.
+    pub(crate) fn put(&mut self, key: &Key, row: Item) {
+        let action = self.action(key).row(key, row);
+        self.push("Put", action);
+    }
+
+    /// Writes `row` under `key` if `condition` holds for what stands there.
+    pub(crate) fn put_if(&mut self, key: &Key, row: Item, condition: &Expression) {
+        let action = self.action(key).row(key, row).condition(condition);
+        self.push("Put", action);
+    }
+
+    /// Changes what stands under `key` if `condition` holds for it.
+    pub(crate) fn update_if(&mut self, key: &Key, change: &Expression, condition: &Expression) {
+        let action = self
+            .action(key)
+            .key(key)
+            .update(change)
+            .condition(condition);
+        self.push("Update", action);
+    }
+
+    /// Holds the others back unless `condition` holds for what stands under `key`.
+    pub(crate) fn check(&mut self, key: &Key, condition: &Expression) {
+        let action = self.action(key).key(key).condition(condition);
+        self.push("ConditionCheck", action);
+    }
+
+    /// Removes what stands under `key`, if anything does.
+    pub(crate) fn delete(&mut self, key: &Key) {
+        let action = self.action(key).key(key);
+        self.push("Delete", action);
+    }
+
+    /// The call. Its token is a digest of all it writes, ids of the request and its audit row
+    /// included: a repetition has the same token and is done once; nothing else can have it.
+    pub(crate) fn into_call(self) -> Call {
+        let actions = Value::Array(self.actions);
+        let token = digest(&actions.to_string());
+        Call::new(Operation::TransactWriteItems)
+            .with("TransactItems", actions)
+            .with("ClientRequestToken", token)
+    }
+
+    fn action(&self, key: &Key) -> Action {
+        Action::on(self.tables, key)
+    }
+
+    fn push(&mut self, kind: &str, action: Action) {
+        let action = Map::from_iter([(kind.to_owned(), Value::Object(action.members))]);
+        self.actions.push(Value::Object(action));
+    }
+}
+
+/// A `PutItem` of `row` under `key` if `condition` holds for what stands there.
+pub(crate) fn put_if(tables: &Tables, key: &Key, row: Item, condition: &Expression) -> Call {
+    let action = Action::on(tables, key).row(key, row).condition(condition);
+    let call = Call::new(Operation::PutItem);
+    action
+        .members
+        .into_iter()
+        .fold(call, |call, (name, value)| call.with(&name, value))
+}
+
+/// The members that a single write and one in a transaction share.
+struct Action {
+    members: Map<String, Value>,
+}
+
+impl Action {
+    fn on(tables: &Tables, key: &Key) -> Self {
+        let table = Value::from(tables.name(key.table()));
+        Self {
+            members: Map::from_iter([("TableName".to_owned(), table)]),
+        }
+    }
+
+    fn row(self, key: &Key, row: Item) -> Self {
+        self.with("Item", row.under(key).into_wire())
+    }
+
+    fn key(self, key: &Key) -> Self {
+        self.with("Key", key.to_item().into_wire())
+    }
+
+    fn update(self, change: &Expression) -> Self {
+        self.with("UpdateExpression", change.text.into())
+            .terms(change)
+    }
+
+    /// A condition whose failure shows the row that stood in the way: how a retry finds out that
+    /// it was itself.
+    fn condition(self, condition: &Expression) -> Self {
+        self.with("ConditionExpression", condition.text.into())
+            .with("ReturnValuesOnConditionCheckFailure", "ALL_OLD".into())
+            .terms(condition)
+    }
+
+    fn terms(mut self, expression: &Expression) -> Self {
+        for attribute in expression.attributes() {
+            let name = format!("#{attribute}");
+            self.insert("ExpressionAttributeNames", name, attribute.into());
+        }
+        for (name, value) in &expression.values {
+            let value = value.clone().into_wire();
+            self.insert("ExpressionAttributeValues", (*name).to_owned(), value);
+        }
+        self
+    }
+
+    fn insert(&mut self, member: &str, name: String, value: Value) {
+        let terms = self
+            .members
+            .entry(member)
+            .or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(terms) = terms {
+            terms.insert(name, value);
+        }
+    }
+
+    fn with(mut self, name: &str, value: Value) -> Self {
+        self.members.insert(name.to_owned(), value);
+        self
+    }
+}
