@@ -1,0 +1,126 @@
+//! The `Signatures` port on `jwt-simple`'s key types: natively, and wherever wasm runs without a
+//! crypto API.
+
+use jwt_simple::algorithms::{
+    ECDSAP256PublicKeyLike as _, ECDSAP384PublicKeyLike as _, ES256PublicKey, ES384PublicKey,
+    Edwards25519PublicKey, RSAPublicKey,
+};
+use p256::ecdsa::signature::Verifier as _;
+use portcullis_core::keys::jwk::KeyMaterial;
+use portcullis_core::token::algorithm::Algorithm;
+use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
+use portcullis_service::ports::{Signatures, UnusableKey};
+use superboring::hash::MessageDigest;
+use superboring::pkey::PKey;
+use superboring::rsa::Padding;
+use superboring::sign::Verifier;
+
+use crate::form::{self, Form};
+use crate::hmac;
+
+/// Checks signatures by computing, here and now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NativeSignatures;
+
+impl NativeSignatures {
+    /// Checks one signature, for callers that are not async.
+    ///
+    /// # Errors
+    ///
+    /// [`UnusableKey`] for an EC point off its curve and what [`form::judge`] refuses.
+    pub fn check_now(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
+        match form::judge(check)? {
+            Form::Impossible => return Ok(SignatureVerdict::Invalid),
+            Form::Plausible => {}
+        }
+        let (input, signature) = (check.signing_input(), check.signature());
+        let matches = match check.key().material() {
+            KeyMaterial::Ed25519 { x } => ed25519(x, input, signature),
+            KeyMaterial::P256 { x, y } => p256(&uncompressed(x, y), input, signature)?,
+            KeyMaterial::P384 { x, y } => p384(&uncompressed(x, y), input, signature)?,
+            KeyMaterial::Rsa { n, e } => {
+                let key = RSAPublicKey::from_components(n.as_bytes(), &e.to_be_bytes())
+                    .map_err(|_| UnusableKey)?;
+                rsa(key, check.algorithm(), input, signature)?
+            }
+            KeyMaterial::Hmac(secret) => return Ok(hmac::check(secret.expose(), input, signature)),
+        };
+        Ok(if matches {
+            SignatureVerdict::Valid
+        } else {
+            SignatureVerdict::Invalid
+        })
+    }
+}
+
+impl Signatures for NativeSignatures {
+    async fn check(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
+        self.check_now(check)
+    }
+}
+
+/// A point that is not on the curve makes no key unusable here: WebCrypto takes any 32 octets and
+/// finds that nothing verifies, and the doors must agree.
+fn ed25519(x: &[u8; 32], input: &[u8], signature: &[u8]) -> bool {
+    let (Ok(key), Ok(signature)) = (
+        Edwards25519PublicKey::from_bytes(x),
+        ed25519_compact::Signature::from_slice(signature),
+    ) else {
+        return false;
+    };
+    key.as_ref().verify(input, &signature).is_ok()
+}
+
+/// SEC 1 §2.3.3: a four, then both coordinates.
+fn uncompressed(x: &[u8], y: &[u8]) -> Vec<u8> {
+    [&[4], x, y].concat()
+}
+
+fn p256(point: &[u8], input: &[u8], signature: &[u8]) -> Result<bool, UnusableKey> {
+    let key = ES256PublicKey::from_bytes(point).map_err(|_| UnusableKey)?;
+    let signature = p256::ecdsa::Signature::from_slice(signature);
+    Ok(
+        signature
+            .is_ok_and(|signature| key.public_key().as_ref().verify(input, &signature).is_ok()),
+    )
+}
+
+fn p384(point: &[u8], input: &[u8], signature: &[u8]) -> Result<bool, UnusableKey> {
+    let key = ES384PublicKey::from_bytes(point).map_err(|_| UnusableKey)?;
+    let signature = p384::ecdsa::Signature::from_slice(signature);
+    Ok(
+        signature
+            .is_ok_and(|signature| key.public_key().as_ref().verify(input, &signature).is_ok()),
+    )
+}
+
+fn rsa(
+    key: RSAPublicKey,
+    algorithm: Algorithm,
+    input: &[u8],
+    signature: &[u8],
+) -> Result<bool, UnusableKey> {
+    let (digest, padding) = rsa_scheme(algorithm).ok_or(UnusableKey)?;
+    let key = PKey::from_rsa(key.as_ref().clone()).map_err(|_| UnusableKey)?;
+    // PSS salts are as long as the hash (RFC 7518 §3.5): this verifier's default, and the only
+    // length it then takes.
+    let mut verifier = Verifier::new(digest, &key).map_err(|_| UnusableKey)?;
+    verifier.set_rsa_padding(padding).map_err(|_| UnusableKey)?;
+    verifier.update(input).map_err(|_| UnusableKey)?;
+    Ok(verifier.verify(signature).unwrap_or(false))
+}
+
+/// Hash and padding of an RSA algorithm ([RFC 7518 §3.3], §3.5); `None` for the others.
+///
+/// [RFC 7518 §3.3]: https://www.rfc-editor.org/rfc/rfc7518#section-3.3
+pub(crate) fn rsa_scheme(algorithm: Algorithm) -> Option<(MessageDigest, Padding)> {
+    match algorithm {
+        Algorithm::Rs256 => Some((MessageDigest::sha256(), Padding::PKCS1)),
+        Algorithm::Rs384 => Some((MessageDigest::sha384(), Padding::PKCS1)),
+        Algorithm::Rs512 => Some((MessageDigest::sha512(), Padding::PKCS1)),
+        Algorithm::Ps256 => Some((MessageDigest::sha256(), Padding::PKCS1_PSS)),
+        Algorithm::Ps384 => Some((MessageDigest::sha384(), Padding::PKCS1_PSS)),
+        Algorithm::Ps512 => Some((MessageDigest::sha512(), Padding::PKCS1_PSS)),
+        Algorithm::EdDsa | Algorithm::Es256 | Algorithm::Es384 | Algorithm::Hs256 => None,
+    }
+}
