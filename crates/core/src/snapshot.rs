@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::denial::Denial;
 use crate::keys::document::KeyDocument;
 use crate::keys::ring::KeyRing;
 use crate::policy::{KeySource, Policy, Staleness};
@@ -123,27 +124,73 @@ impl Freshness {
 
 /// Who reads next: a claim with a deadline instead of a lock, since its holder may vanish.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RefreshClaim {
-    until: Option<UnixTime>,
+pub struct RefreshClaim(State);
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    #[default]
+    Free,
+    Reading {
+        until: UnixTime,
+    },
+    Failed {
+        until: UnixTime,
+    },
+}
+
+/// How it stands with the claim for one who wants it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Claimed {
+    /// It is theirs: they read, and tell how that ended.
+    Yours,
+    /// Somebody else is reading.
+    Reading,
+    /// A reading has just failed, and the store is given a moment.
+    Failed,
 }
 
 /// How long a reading may take before somebody else may begin one.
 pub const CLAIM_LIFETIME: Duration = Duration::from_secs(5);
 
+/// How long a failed reading keeps the next one waiting: so soon is service back once the store is.
+pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
 impl RefreshClaim {
-    /// Takes the claim; `false` while somebody else holds it.
-    #[must_use]
-    pub fn take(&mut self, now: UnixTime) -> bool {
-        let free = self.until.is_none_or(|until| until <= now);
-        if free {
-            self.until = Some(now.after(CLAIM_LIFETIME));
+    /// Takes the claim, if it is free.
+    pub fn take(&mut self, now: UnixTime) -> Claimed {
+        match self.0 {
+            State::Reading { until } if now < until => return Claimed::Reading,
+            State::Failed { until } if now < until => return Claimed::Failed,
+            State::Free | State::Reading { .. } | State::Failed { .. } => {}
         }
-        free
+        self.0 = State::Reading {
+            until: now.after(CLAIM_LIFETIME),
+        };
+        Claimed::Yours
     }
 
-    /// Gives it back once the reading ended, well or not.
+    /// The reading ended well.
     pub const fn release(&mut self) {
-        self.until = None;
+        self.0 = State::Free;
+    }
+
+    /// The reading failed.
+    pub const fn fail(&mut self, now: UnixTime) {
+        self.0 = State::Failed {
+            until: now.after(RETRY_INTERVAL),
+        };
+    }
+}
+
+/// How long the keys are not read again though a token names one that is not known: made-up names
+/// cost nothing.
+pub const UNKNOWN_KEY_COOLDOWN: Duration = Duration::from_secs(10);
+
+impl Snapshot {
+    /// Whether a request refused for `denial` is worth another reading of the keys.
+    pub fn may_lack_a_key(&self, denial: Denial, now: UnixTime) -> bool {
+        denial == Denial::UnknownKey && now.since(self.keys_read_at) >= UNKNOWN_KEY_COOLDOWN
     }
 }
 
@@ -180,10 +227,19 @@ mod tests {
     #[test]
     fn a_claim_is_free_again_at_its_deadline_though_its_holder_vanished() {
         let mut claim = RefreshClaim::default();
-        assert!(claim.take(NOON));
-        assert!(!claim.take(UnixTime::from_secs(1_004)));
-        assert!(claim.take(UnixTime::from_secs(1_005)));
+        assert_eq!(claim.take(NOON), Claimed::Yours);
+        assert_eq!(claim.take(UnixTime::from_secs(1_004)), Claimed::Reading);
+        assert_eq!(claim.take(UnixTime::from_secs(1_005)), Claimed::Yours);
         claim.release();
-        assert!(claim.take(UnixTime::from_secs(1_005)));
+        assert_eq!(claim.take(UnixTime::from_secs(1_005)), Claimed::Yours);
+    }
+
+    #[test]
+    fn a_failed_reading_is_not_repeated_in_the_same_second() {
+        let mut claim = RefreshClaim::default();
+        assert_eq!(claim.take(NOON), Claimed::Yours);
+        claim.fail(NOON);
+        assert_eq!(claim.take(NOON), Claimed::Failed);
+        assert_eq!(claim.take(UnixTime::from_secs(1_001)), Claimed::Yours);
     }
 }

@@ -214,6 +214,17 @@ impl fmt::Debug for KeyMaterial {
 }
 
 impl KeyMaterial {
+    /// Whether both are the same public key. Shared secrets are not compared: they never are.
+    pub fn is_same_public_key(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ed25519 { x }, Self::Ed25519 { x: other }) => x == other,
+            (Self::P256 { x, y }, Self::P256 { x: ox, y: oy }) => (x, y) == (ox, oy),
+            (Self::P384 { x, y }, Self::P384 { x: ox, y: oy }) => (x, y) == (ox, oy),
+            (Self::Rsa { n, e }, Self::Rsa { n: on, e: oe }) => (n, e) == (on, oe),
+            (_, _) => false,
+        }
+    }
+
     /// Whether signatures of `algorithm` are made with this type of key.
     pub const fn fits(&self, algorithm: Algorithm) -> bool {
         match self {
@@ -264,6 +275,16 @@ impl KeyMaterial {
                 Ok(Self::Hmac(secret))
             }
             _ => Err(JwkError::UnsupportedType),
+        }
+    }
+
+    /// The bare public key as a JWK: no name, use or algorithm. `None` for a shared secret.
+    pub fn to_bare_jwk(&self) -> Option<String> {
+        match self {
+            Self::Ed25519 { .. } | Self::P256 { .. } | Self::P384 { .. } | Self::Rsa { .. } => {
+                Some(write(&self.canonical()))
+            }
+            Self::Hmac(_) => None,
         }
     }
 
@@ -415,6 +436,9 @@ mod tests {
             let again = parse(&key.to_jwk().expect("public")).expect("our own export");
             assert_eq!(again.thumbprint(), key.thumbprint());
             assert_eq!((again.id(), again.algorithm()), (key.id(), key.algorithm()));
+            assert!(again.material().is_same_public_key(key.material()));
+            let bare = parse(&key.material().to_bare_jwk().expect("public")).expect("bare");
+            assert_eq!((bare.id(), bare.thumbprint()), (None, key.thumbprint()));
         }
     }
 
