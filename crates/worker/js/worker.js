@@ -9,12 +9,15 @@ import * as portcullis from "./bindings.js";
 /** Ends the wait of each request in flight. */
 const waiting = new Set();
 
-addEventListener("error", (event) => {
-  if (!isTrap(event.error)) return;
+addEventListener("error", (event) => endIfTrap(event.error));
+addEventListener("unhandledrejection", (event) => endIfTrap(event.reason));
+
+function endIfTrap(fault) {
+  if (!isTrap(fault)) return;
   console.error("the module trapped and starts afresh");
   for (const fail of waiting) fail();
   waiting.clear();
-});
+}
 
 /** A fault of the module itself (`unreachable`, out of bounds; a RangeError is its stack at an end). */
 function isTrap(fault) {
@@ -45,7 +48,7 @@ export default {
       // Made here and not by the one that reports the death: a Response belongs to its own request.
       return answer ?? refusal();
     } catch (fault) {
-      console.error(isTrap(fault) ? "the module trapped and starts afresh" : "the module failed");
+      endIfTrap(fault);
       return refusal();
     } finally {
       waiting.delete(fail);

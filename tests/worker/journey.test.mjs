@@ -1,0 +1,75 @@
+// The main job: register, log in, reach the origin through the Worker, log out, be refused.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { PASSWORD, System, auth, bearer, code, received } from "./system.mjs";
+
+let system;
+before(async () => (system = await System.start()));
+after(() => system.stop());
+
+test("a person logs in, reaches the origin, logs out and is refused within 10 s", async () => {
+  const user = { email: "ada@example.com", password: PASSWORD };
+  const registered = await system.post("/v1/register", user);
+  assert.equal(registered.status, 201);
+  assert.match((await registered.json()).user_id, /\S/);
+
+  const loggedIn = await system.post("/v1/login", user);
+  assert.equal(loggedIn.status, 200);
+  const { access_token: token, token_type: type, expires_in: seconds } = await loggedIn.json();
+  assert.equal(type, "Bearer");
+  assert.ok(seconds > 0 && seconds <= 600);
+
+  const answer = await system.ask("/hello", { headers: auth(token) });
+  assert.equal(answer.status, 200, answer.text);
+  assert.equal(received(answer).get("x-auth-issuer"), "https://login.example");
+
+  const loggedOut = await fetch(`${system.hostUrl}/v1/logout`, { method: "POST", headers: bearer(token) });
+  assert.equal(loggedOut.status, 204);
+  const waited = await system.untilStatus(token, 401, 10);
+  assert.ok(waited <= 10);
+  assert.equal(code(await system.ask("/hello", { headers: auth(token) })), "revoked");
+});
+
+test("another's logout changes nothing for the one who stays", async () => {
+  const [gone, stays] = [await system.logIn(), await system.logIn()];
+  await system.logOut(gone);
+  await system.untilStatus(gone, 401, 10);
+  assert.equal((await system.ask("/hello", { headers: auth(stays) })).status, 200);
+});
+
+test("without a token there is a bearer challenge that names no error", async () => {
+  const answer = await system.ask("/hello");
+  assert.equal(answer.status, 401);
+  assert.equal(code(answer), "missing_token");
+  assert.match(answer.headers["www-authenticate"], /^Bearer\b/);
+  assert.doesNotMatch(answer.headers["www-authenticate"], /error=/);
+  assert.equal(answer.headers["content-type"], "application/problem+json");
+  assert.equal(answer.headers["cache-control"], "no-store");
+});
+
+test("a token without the scope is 403, and the scope is named", async () => {
+  const answer = await system.ask("/admin/", { headers: auth(await system.logIn()) });
+  assert.equal(answer.status, 403);
+  assert.equal(code(answer), "insufficient_scope");
+  assert.match(answer.headers["www-authenticate"], /error="insufficient_scope".*scope="admin"/);
+});
+
+test("an open route asks for nothing and a bad token there still opens no other", async () => {
+  assert.equal((await system.ask("/public/page")).status, 200);
+  const answer = await system.ask("/private", { headers: auth("not.a.token") });
+  assert.equal(answer.status, 401);
+  assert.match(answer.headers["www-authenticate"], /error="invalid_token"/);
+});
+
+test("a token with one bit of its signature changed is refused", async () => {
+  const token = await system.logIn();
+  const [header, claims, signature] = token.split(".");
+  const bytes = Buffer.from(signature, "base64url");
+  bytes[10] ^= 1;
+  const forged = [header, claims, bytes.toString("base64url")].join(".");
+  const answer = await system.ask("/hello", { headers: auth(forged) });
+  assert.equal(answer.status, 401);
+  assert.equal(code(answer), "bad_signature");
+});

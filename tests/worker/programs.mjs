@@ -1,0 +1,81 @@
+// Programs that a test starts: each on a free port, each gone when the test is.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+/** The root of the repository. */
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+const BINARIES = process.env.PORTCULLIS_BINARIES ?? path.join(ROOT, "target/debug");
+const running = new Set();
+
+// A test that breaks off leaves nothing behind.
+process.on("exit", () => running.forEach((program) => program.child.kill("SIGKILL")));
+
+export class Program {
+  /** Starts a compiled program of the workspace; its output is kept for a failing test to show. */
+  constructor(name, args, env) {
+    this.name = name;
+    this.log = "";
+    this.child = spawn(path.join(BINARIES, name), args, {
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.ended = once(this.child, "close");
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.log += text));
+    }
+    running.add(this);
+  }
+
+  /** Waits until `look` gives something; fails when the program ends before. */
+  async until(look, what) {
+    const found = await eventually(async () => this.child.exitCode !== null || look(), what, () => this.log);
+    if (found === true && this.child.exitCode !== null) {
+      throw new Error(`${this.name} ended with ${this.child.exitCode}\n${this.log}`);
+    }
+    return found;
+  }
+
+  async stop() {
+    this.child.kill("SIGTERM");
+    const killer = setTimeout(() => this.child.kill("SIGKILL"), 5_000);
+    await this.ended;
+    clearTimeout(killer);
+    running.delete(this);
+  }
+}
+
+/** What `look` gives once it gives something; fails after `seconds`. */
+export async function eventually(look, what, detail = () => "", seconds = 30) {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}\n${detail()}`);
+    await sleep(50);
+  }
+}
+
+/** A port that nobody listened on a moment ago. */
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A folder that goes when the test process does. */
+export function scratch() {
+  const folder = mkdtempSync(path.join(tmpdir(), "portcullis-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}

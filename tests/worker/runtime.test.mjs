@@ -1,0 +1,139 @@
+// The two ways to run the Worker by hand: `wrangler dev` alone, and `cargo xtask dev` with all around it.
+
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, readdirSync } from "node:fs";
+import { createServer } from "node:net";
+import path from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+import { ROOT, eventually, freePort, scratch } from "./programs.mjs";
+
+const QUIET = {
+  CI: "1",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  WRANGLER_HIDE_BANNER: "true",
+  WRANGLER_SEND_ERROR_REPORTS: "false",
+  WRANGLER_SEND_METRICS: "false",
+};
+
+/** A program in a process group of its own, ended with all it has started. */
+class Group {
+  constructor(command, args, env) {
+    this.log = "";
+    this.child = spawn(command, args, {
+      cwd: ROOT,
+      detached: true,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.ended = once(this.child, "exit");
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.log += text));
+    }
+    this.kill = () => {
+      try {
+        process.kill(-this.child.pid, "SIGKILL");
+      } catch {
+        // It has ended.
+      }
+    };
+    process.on("exit", this.kill);
+  }
+}
+
+test("wrangler dev alone builds the Worker, which says that it has no credentials", async () => {
+  const port = await freePort();
+  const folder = scratch();
+  const script = path.join(ROOT, "node_modules/wrangler/bin/wrangler.js");
+  const flags = ["dev", "--port", String(port), "--inspector-port", "0", "--persist-to", folder];
+  // An empty file in place of whatever variables a developer keeps here.
+  const wrangler = new Group(process.execPath, [script, ...flags, "--env-file", path.join(folder, "none")], {
+    ...QUIET,
+    WRANGLER_LOG_PATH: folder,
+    WRANGLER_REGISTRY_PATH: folder,
+  });
+  try {
+    const look = () => fetch(`http://127.0.0.1:${port}/hello`).catch(() => undefined);
+    const answer = await eventually(look, "wrangler answers", () => wrangler.log, 120);
+    assert.equal(answer.status, 503);
+    assert.equal((await answer.json()).code, "not_configured");
+    assert.match(wrangler.log, /cargo xtask build/);
+  } finally {
+    wrangler.kill();
+    await wrangler.ended;
+  }
+});
+
+/** `cargo xtask dev` on free ports, in a folder of its own. */
+async function startDev(folder) {
+  const names = ["worker", "host", "dynamodb", "origin"];
+  const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
+  const flags = names.map((name) => `--${name}-port=${ports[name]}`);
+  const dev = new Group("cargo", ["xtask", "dev", `--folder=${folder}`, ...flags]);
+  const look = () => dev.log.includes("Portcullis is up") || dev.child.exitCode !== null;
+  await eventually(look, "the system is up", () => dev.log, 240);
+  assert.equal(dev.child.exitCode, null, dev.log);
+  return { dev, ports };
+}
+
+/** The lines to paste: those indented by four spaces. */
+function session(log) {
+  const lines = log.split("\n").filter((line) => line.startsWith("    "));
+  return lines.map((line) => line.trim()).join("\n");
+}
+
+/** Every process that names the folder in its command line or its environment. */
+function left(folder) {
+  const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
+  return processes.filter((pid) => {
+    try {
+      return ["cmdline", "environ"].some((file) => readFileSync(`/proc/${pid}/${file}`).includes(folder));
+    } catch {
+      return false;
+    }
+  });
+}
+
+test("xtask dev runs the session that it prints, keeps accounts, and leaves no process", { timeout: 400_000 }, async () => {
+  const folder = scratch();
+  let run = await startDev(folder);
+  try {
+    const { stdout } = await promisify(execFile)("bash", ["-euo", "pipefail", "-c", session(run.dev.log)]);
+    const statuses = stdout.split("\n").filter((line) => /^\d{3}$/.test(line));
+    assert.deepEqual(statuses, ["401", "200", "403", "204", "401"], stdout);
+    assert.ok(left(folder).length >= 4, "the look for processes finds none, though all run");
+    await stop(run.dev, "SIGINT", folder);
+
+    run = await startDev(folder);
+    const user = session(run.dev.log).match(/ADA='(.*)'/)[1];
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body: user };
+    const answer = await fetch(`http://127.0.0.1:${run.ports.host}/v1/login`, init);
+    assert.equal(answer.status, 200, "the account is gone after a restart");
+    await stop(run.dev, "SIGTERM", folder);
+  } finally {
+    run.dev.kill();
+  }
+});
+
+async function stop(dev, signal, folder) {
+  process.kill(dev.child.pid, signal);
+  await dev.ended;
+  const look = () => left(folder).length === 0;
+  await eventually(look, "all processes are gone", () => left(folder).join(" "), 5);
+}
+
+test("xtask dev names a taken port with its flag and starts nothing", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address();
+  const folder = scratch();
+  const dev = new Group("cargo", ["xtask", "dev", `--folder=${folder}`, `--host-port=${port}`]);
+  const [status] = await dev.ended;
+  taken.close();
+  assert.equal(status, 1);
+  assert.match(dev.log, new RegExp(`port ${port} is taken.*--host-port.*PORTCULLIS_HOST_PORT`));
+  assert.deepEqual(readdirSync(folder), []);
+});

@@ -1,0 +1,182 @@
+// The whole system for one test file: the real engine, origin and host as programs, and the built Worker in
+// workerd, all on free ports of loopback.
+
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import path from "node:path";
+
+import { Miniflare } from "miniflare";
+
+import { Program, ROOT, eventually, freePort, scratch } from "./programs.mjs";
+
+const ISSUER = "https://login.example";
+const WRANGLER = readFileSync(path.join(ROOT, "wrangler.toml"), "utf8");
+const setting = (pattern) => WRANGLER.match(pattern)[1];
+
+/** Keys of the local database, which checks none. */
+const CREDENTIALS = { AWS_ACCESS_KEY_ID: "AKIDTEST", AWS_SECRET_ACCESS_KEY: "only-a-test-secret" };
+
+/** Fifteen characters or more, as the host wants it. */
+export const PASSWORD = "gates fall at nightfall";
+
+export class System {
+  /** Starts it all. `bindings` change the Worker's variables; `undefined` takes one away. */
+  static async start({ bindings = {} } = {}) {
+    const system = new System();
+    system.folder = scratch();
+    await system.startEngine();
+    await Promise.all([system.startOrigin(), system.startHost()]);
+    await system.startWorker(bindings);
+    return system;
+  }
+
+  /** The engine keeps its data on a file, so that it can be taken away and come back. */
+  async startEngine() {
+    this.enginePort ??= await freePort();
+    const data = path.join(this.folder, "dynamodb.sqlite");
+    const where = `127.0.0.1:${this.enginePort}`;
+    this.engine = new Program("portcullis-local", ["dynamodb", "--listen", where, "--data", data]);
+    await this.engine.until(() => this.engine.log.includes("listens on"), "the engine listens");
+  }
+
+  async startOrigin() {
+    this.origin = new Program("portcullis-local", ["origin", "--listen", "127.0.0.1:0"]);
+    const address = () => this.origin.log.match(/listens on (http:\S+)/)?.[1];
+    this.originUrl = await this.origin.until(address, "the origin listens");
+  }
+
+  async startHost() {
+    const port = await freePort();
+    this.hostUrl = `http://127.0.0.1:${port}`;
+    this.host = new Program("portcullis-host", [], {
+      ...CREDENTIALS,
+      AWS_REGION: "us-east-1",
+      PORTCULLIS_LISTEN: `127.0.0.1:${port}`,
+      PORTCULLIS_ISSUER: ISSUER,
+      PORTCULLIS_AUDIENCE: "https://api.example",
+      PORTCULLIS_SIGNING_KEY_FILE: path.join(this.folder, "signing-key.json"),
+      PORTCULLIS_DYNAMODB_ENDPOINT: this.engineUrl,
+    });
+    const healthy = () => fetch(`${this.hostUrl}/health`).then((answer) => answer.ok, () => false);
+    await this.host.until(healthy, "the host is healthy");
+  }
+
+  /** A Worker of its own isolate: it has read nothing yet. */
+  async startWorker(bindings = {}) {
+    await this.worker?.dispose();
+    const built = (name) => path.join(ROOT, "target/worker", name);
+    this.workerLog = "";
+    const keep = (stream) => stream.setEncoding("utf8").on("data", (text) => (this.workerLog += text));
+    this.worker = new Miniflare({
+      host: "127.0.0.1",
+      port: 0,
+      cf: false,
+      modules: [
+        { type: "ESModule", path: built("index.js") },
+        { type: "CompiledWasm", path: built("index.wasm") },
+      ],
+      modulesRoot: built(""),
+      compatibilityDate: setting(/^compatibility_date = "(.*)"/m),
+      handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach(keep),
+      bindings: defined({
+        ...CREDENTIALS,
+        AWS_REGION: "us-east-1",
+        PORTCULLIS_DYNAMODB_ENDPOINT: this.engineUrl,
+        PORTCULLIS_BLACKLIST_TABLE: "TokenBlacklist",
+        PORTCULLIS_ORIGIN: this.originUrl,
+        PORTCULLIS_ISSUER: ISSUER,
+        PORTCULLIS_POLICY: setting(/PORTCULLIS_POLICY = '''([^]*?)'''/),
+        ...bindings,
+      }),
+    });
+    this.workerUrl = await this.worker.ready;
+  }
+
+  get engineUrl() {
+    return `http://127.0.0.1:${this.enginePort}`;
+  }
+
+  async stop() {
+    await this.worker?.dispose();
+    const programs = [this.host, this.origin, this.engine];
+    await Promise.all(programs.map((program) => program?.stop()));
+  }
+
+  /** A call to the host with a JSON body. */
+  post(where, body, headers = {}) {
+    const type = { "content-type": "application/json" };
+    const init = { method: "POST", headers: { ...type, ...headers }, body: JSON.stringify(body) };
+    return fetch(this.hostUrl + where, init);
+  }
+
+  /** A fresh user's access token. */
+  async logIn(email = `user${Math.random().toString(36).slice(2)}@example.com`) {
+    const user = { email, password: PASSWORD };
+    await expectStatus(await this.post("/v1/register", user), 201);
+    const answer = await expectStatus(await this.post("/v1/login", user), 200);
+    return (await answer.json()).access_token;
+  }
+
+  async logOut(token) {
+    const init = { method: "POST", headers: bearer(token) };
+    await expectStatus(await fetch(`${this.hostUrl}/v1/logout`, init), 204);
+  }
+
+  /**
+   * A request to the Worker with its path and its headers exactly as given (`fetch` would tidy both).
+   * `headers` is a flat list of names and values.
+   */
+  async ask(rawPath, { method = "GET", headers = [], body } = {}) {
+    const { hostname, port } = this.workerUrl;
+    const sized = body === undefined ? [] : ["content-length", String(Buffer.byteLength(body))];
+    const all = ["host", `${hostname}:${port}`, ...headers, ...sized];
+    return new Promise((resolve, reject) => {
+      const request = http.request({ hostname, port, path: rawPath, method, headers: all }, (answer) => {
+        const chunks = [];
+        answer.on("data", (chunk) => chunks.push(chunk));
+        answer.on("error", reject);
+        answer.on("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({ status: answer.statusCode, headers: answer.headers, text });
+        });
+      });
+      request.on("error", reject);
+      request.end(body);
+    });
+  }
+
+  /** Waits until a request with this token has the status, and says how many seconds that took. */
+  async untilStatus(token, status, seconds) {
+    const begun = Date.now();
+    const look = async () => (await this.ask("/status", { headers: auth(token) })).status === status;
+    await eventually(look, `status ${status}`, () => this.workerLog, seconds);
+    return (Date.now() - begun) / 1000;
+  }
+}
+
+/** The header of a bearer token, for `fetch`. */
+export const bearer = (token) => ({ authorization: `Bearer ${token}` });
+
+/** The same as a flat list, for `System.ask`. */
+export const auth = (token) => ["authorization", `Bearer ${token}`];
+
+/** The problem code of a refusal. */
+export const code = (answer) => JSON.parse(answer.text).code;
+
+/** The headers the origin was sent, by name; a name that came twice has both values. */
+export function received(answer) {
+  const headers = new Map();
+  for (const [name, value] of JSON.parse(answer.text).headers) {
+    headers.set(name, headers.has(name) ? `${headers.get(name)}, ${value}` : value);
+  }
+  return headers;
+}
+
+async function expectStatus(answer, status) {
+  if (answer.status === status) return answer;
+  throw new Error(`expected ${status}, got ${answer.status}: ${await answer.text()}`);
+}
+
+function defined(object) {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
