@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test there is.
 
-use std::{env, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -70,9 +70,6 @@ fn worker(workspace: &Workspace) -> Result<()> {
     node.env("PORTCULLIS_BINARIES", workspace.cargo_target.join("debug"));
     // The Worker's tests run `cargo xtask` themselves, and must meet the same builds.
     node.env("CARGO_TARGET_DIR", &workspace.cargo_target);
-    if env::var_os("CI").is_none() {
-        node.env_remove("NODE_OPTIONS");
-    }
     show("test the Worker in its runtime", &mut node)
 }
 

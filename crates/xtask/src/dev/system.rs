@@ -1,6 +1,7 @@
 //! The programs of the local system: how each is started, when it counts as up, and what is said when it falls.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
@@ -89,6 +90,7 @@ impl<'a> System<'a> {
         let mut host = self
             .workspace
             .program(self.workspace.binary("portcullis-host"));
+        forget_settings(&mut host);
         host.env("PORTCULLIS_LISTEN", local(port))
             .env("PORTCULLIS_ISSUER", url(port))
             .env("PORTCULLIS_AUDIENCE", AUDIENCE)
@@ -104,8 +106,7 @@ impl<'a> System<'a> {
             )
             .env("AWS_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id)
-            .env("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key)
-            .env_remove("AWS_SESSION_TOKEN");
+            .env("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key);
         self.start("host", &mut host, || {
             health::status(port, "/health") == Some(200)
         })
@@ -237,6 +238,16 @@ fn last_lines(log: &Path) -> String {
         .unwrap_or_default()
         .join("\n");
     format!("the last lines of {}:\n{last}", log.display())
+}
+
+/// Takes away what the developer's shell may hold for a real deployment: a local run must not reach it.
+fn forget_settings(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("AWS_") || text.starts_with("PORTCULLIS_") {
+            command.env_remove(&name);
+        }
+    }
 }
 
 fn local(port: u16) -> String {
