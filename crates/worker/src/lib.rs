@@ -1,1 +1,125 @@
-//! (to come)
+//! The Cloudflare door: what stands between the edge and the origin.
+//!
+//! One request goes in a straight line: the clock is read, the route found, the token judged
+//! against a snapshot of keys and revocations that the isolate keeps, and the request forwarded
+//! with its bearer's identity, or answered here. Rules are `portcullis-core`'s; this door brings
+//! the clock, `fetch`, `crypto.subtle` and what an isolate remembers between requests.
+
+pub mod clock;
+pub mod config;
+pub mod forward;
+pub mod isolate;
+pub mod refuse;
+pub mod signatures;
+pub mod transport;
+
+use portcullis_core::denial::Denial;
+use portcullis_core::id::Id;
+use portcullis_core::route::Requirement;
+use portcullis_service::guard;
+use worker::{Context, Env};
+
+use crate::clock::now;
+use crate::forward::forward;
+use crate::isolate::Isolate;
+use crate::refuse::refuse;
+
+/// The handler of the `fetch` event.
+#[cfg(feature = "entry")]
+#[worker::event(fetch)]
+async fn fetch(
+    request: web_sys::Request,
+    env: Env,
+    context: Context,
+) -> worker::Result<web_sys::Response> {
+    answer(&request, &env, &context).await
+}
+
+/// Answers one request: by the origin, or by a refusal.
+///
+/// # Errors
+///
+/// [`worker::Error`] if the platform cannot even make a response.
+pub async fn answer(
+    request: &web_sys::Request,
+    env: &Env,
+    context: &Context,
+) -> worker::Result<web_sys::Response> {
+    let Some(request_id) = fresh_id() else {
+        // Nothing about the request is needed to say that the platform has no randomness left.
+        return refuse(Denial::NotConfigured, None, &Id::from_random([0; 16]));
+    };
+    match pass(request, env, context, &request_id).await {
+        Ok(response) => Ok(response),
+        Err((denial, need)) => refuse(denial, need.as_ref(), &request_id),
+    }
+}
+
+async fn pass(
+    request: &web_sys::Request,
+    env: &Env,
+    context: &Context,
+    request_id: &Id,
+) -> Result<web_sys::Response, (Denial, Option<Requirement>)> {
+    let isolate = Isolate::current(env).ok_or((Denial::NotConfigured, None))?;
+    let gate = isolate.gate();
+    let url = request.url();
+    let (path, query) = split(&url);
+    let headers = request.headers();
+    let authorization = headers.get("authorization").unwrap_or_default();
+    let approach = guard::approach(gate, path, authorization.as_deref())
+        .map_err(|(denial, need)| (denial, need.cloned()))?;
+    let caller = match approach.token {
+        None => None,
+        Some(token) => {
+            let admitted = isolate.admit(context, approach.need, token, now()).await;
+            Some(admitted.map_err(|denial| (denial, Some(approach.need.clone())))?)
+        }
+    };
+    let target = isolate.origin().target(&approach.path, query);
+    forward(
+        request,
+        &target,
+        caller.as_ref(),
+        gate.policy().strip_token,
+        request_id,
+    )
+    .await
+    .map_err(|denial| (denial, None))
+}
+
+/// Path and query of an absolute URL; the platform has parsed it, so both are where they belong.
+fn split(url: &str) -> (&str, Option<&str>) {
+    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let start = behind_scheme.find('/').unwrap_or(behind_scheme.len());
+    let target = behind_scheme.get(start..).unwrap_or_default();
+    let target = target.split_once('#').map_or(target, |(target, _)| target);
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
+fn fresh_id() -> Option<Id> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).ok()?;
+    Some(Id::from_random(bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart_where_the_platform_put_it_together() {
+        for (url, path, query) in [
+            ("https://x.example/", "/", None),
+            ("https://x.example/a/b?c=/d?e", "/a/b", Some("c=/d?e")),
+            ("https://x.example:8443/a?", "/a", Some("")),
+            ("https://x.example/a#b?c", "/a", None),
+            ("https://x.example", "", None),
+        ] {
+            assert_eq!(split(url), (path, query), "{url}");
+        }
+    }
+}

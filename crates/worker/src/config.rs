@@ -1,0 +1,139 @@
+//! What the Worker is told by its variables and secrets.
+
+use portcullis_aws::client::Config as AwsConfig;
+use portcullis_aws::credentials::Credentials;
+use portcullis_aws::endpoint::{Endpoint, EndpointError, Region, RegionError};
+use portcullis_core::path::CanonicalPath;
+use portcullis_core::policy::{Policy, PolicyError};
+use portcullis_core::secret::Secret;
+use thiserror::Error;
+use worker::Env;
+
+/// Everything a Worker needs to know, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// Whom to trust and what to ask (`PORTCULLIS_POLICY`, `PORTCULLIS_ISSUER`).
+    pub policy: Policy,
+    /// Where admitted requests go (`PORTCULLIS_ORIGIN`).
+    pub origin: Origin,
+    /// Region, endpoint and table (`AWS_REGION`, `PORTCULLIS_DYNAMODB_ENDPOINT`,
+    /// `PORTCULLIS_BLACKLIST_TABLE`).
+    pub aws: AwsConfig,
+    /// The secrets `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for temporary ones,
+    /// `AWS_SESSION_TOKEN`.
+    pub credentials: Credentials,
+}
+
+/// A variable is missing or makes no sense. Names it, never its value where that is secret.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// It is not set, or empty.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// The policy is refused.
+    #[error("PORTCULLIS_POLICY: {0}")]
+    Policy(#[from] PolicyError),
+    /// The region is none.
+    #[error("AWS_REGION: {0}")]
+    Region(#[from] RegionError),
+    /// An address is none.
+    #[error("{0}: {1}")]
+    Endpoint(&'static str, EndpointError),
+}
+
+impl Config {
+    /// Reads and checks the variables.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] met.
+    pub fn read(env: &Env) -> Result<Self, ConfigError> {
+        let own_issuer = variable(env, "PORTCULLIS_ISSUER");
+        let policy = Policy::parse(&required(env, "PORTCULLIS_POLICY")?, own_issuer.as_deref())?;
+        let origin = required(env, "PORTCULLIS_ORIGIN")?;
+        let endpoint = |name| move |error| ConfigError::Endpoint(name, error);
+        let origin = Origin::parse(&origin).map_err(endpoint("PORTCULLIS_ORIGIN"))?;
+        let region = Region::parse(&required(env, "AWS_REGION")?)?;
+        let mut aws = AwsConfig::of(region).map_err(endpoint("AWS_REGION"))?;
+        if let Some(address) = variable(env, "PORTCULLIS_DYNAMODB_ENDPOINT") {
+            aws.dynamodb =
+                Endpoint::parse(&address).map_err(endpoint("PORTCULLIS_DYNAMODB_ENDPOINT"))?;
+        }
+        if let Some(table) = variable(env, "PORTCULLIS_BLACKLIST_TABLE") {
+            aws.tables.blacklist = table;
+        }
+        let secret = Secret::new(required(env, "AWS_SECRET_ACCESS_KEY")?);
+        let mut credentials = Credentials::new(required(env, "AWS_ACCESS_KEY_ID")?, secret);
+        if let Some(token) = variable(env, "AWS_SESSION_TOKEN") {
+            credentials = credentials.with_session_token(Secret::new(token));
+        }
+        Ok(Self {
+            policy,
+            origin,
+            aws,
+            credentials,
+        })
+    }
+}
+
+/// A variable or a secret: the platform gives both the same way.
+fn variable(env: &Env, name: &str) -> Option<String> {
+    let value = js_sys::Reflect::get(env, &name.into()).ok()?.as_string()?;
+    (!value.is_empty()).then_some(value)
+}
+
+fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
+    variable(env, name).ok_or(ConfigError::Missing(name))
+}
+
+/// Where admitted requests go: scheme, host and port, nothing more.
+#[derive(Clone, Debug)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Reads an address such as `https://origin.example`.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`], the rule that `text` breaks.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let endpoint = Endpoint::parse(text)?;
+        let text = endpoint.to_string();
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+
+    /// The URL to forward to: the path that was judged, and the query as it came.
+    pub fn target(&self, path: &CanonicalPath, query: Option<&str>) -> String {
+        query.map_or_else(
+            || format!("{}{path}", self.0),
+            |query| format!("{}{path}?{query}", self.0),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_a_place_not_a_path() {
+        let path = CanonicalPath::parse("/a/b").expect("canonical");
+        for text in ["http://127.0.0.1:8789", "http://127.0.0.1:8789/"] {
+            let origin = Origin::parse(text).expect("good");
+            assert_eq!(
+                origin.target(&path, Some("c=d")),
+                "http://127.0.0.1:8789/a/b?c=d"
+            );
+            assert_eq!(origin.target(&path, None), "http://127.0.0.1:8789/a/b");
+        }
+        for bad in [
+            "",
+            "origin.example",
+            "ftp://x",
+            "https://x/base",
+            "https://u:p@x",
+        ] {
+            assert!(Origin::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

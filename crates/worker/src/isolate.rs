@@ -1,0 +1,208 @@
+//! What an isolate keeps between requests: its configuration, imported keys and the snapshot.
+//!
+//! INVARIANT: no future crosses requests. workerd ends I/O with the request that began it, so a
+//! second request that awaited the first one's reading would hang or fail, and a starter that
+//! disconnects would take the reading with it. Who reads is settled by a claim with a deadline,
+//! and what is shared is only the finished snapshot.
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+use portcullis_aws::client::Client;
+use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_core::denial::Denial;
+use portcullis_core::gate::Gate;
+use portcullis_core::route::Requirement;
+use portcullis_core::snapshot::{Claimed, Freshness, RefreshClaim, Snapshot};
+use portcullis_core::time::UnixTime;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+use portcullis_service::guard;
+use portcullis_service::snapshot::{self, Keys};
+use portcullis_service::store::StoreError;
+use worker::{Context, Env};
+
+use crate::clock::now;
+use crate::config::{Config, Origin};
+use crate::transport::FetchTransport;
+
+#[cfg(feature = "portable")]
+type PlatformSignatures = portcullis_jwt::NativeSignatures;
+#[cfg(not(feature = "portable"))]
+type PlatformSignatures = crate::signatures::SubtleSignatures;
+
+thread_local! {
+    static ISOLATE: OnceCell<Option<Rc<Isolate>>> = const { OnceCell::new() };
+}
+
+/// One isolate's own.
+#[derive(Debug)]
+pub struct Isolate {
+    gate: Gate,
+    origin: Origin,
+    client: Client<FetchTransport>,
+    signatures: PlatformSignatures,
+    snapshot: RefCell<Option<Rc<Snapshot>>>,
+    claim: RefCell<RefreshClaim>,
+}
+
+impl Isolate {
+    /// This isolate's state, made at its first request. `None` if a variable is missing or wrong;
+    /// the log says which, once. Variables cannot change within an isolate's life.
+    pub fn current(env: &Env) -> Option<Rc<Self>> {
+        ISOLATE.with(|isolate| isolate.get_or_init(|| Self::make(env)).clone())
+    }
+
+    fn make(env: &Env) -> Option<Rc<Self>> {
+        let config = match Config::read(env) {
+            Ok(config) => config,
+            Err(error) => {
+                worker::console_error!("portcullis is not configured: {error}");
+                return None;
+            }
+        };
+        let mut seed = [0; 8];
+        // Only spreads the waits between retries: without it they are merely alike.
+        let _ = getrandom::fill(&mut seed);
+        let seed = u64::from_le_bytes(seed);
+        Some(Rc::new(Self {
+            gate: Gate::new(config.policy),
+            origin: config.origin,
+            client: Client::new(FetchTransport, config.credentials, config.aws, seed),
+            signatures: PlatformSignatures::default(),
+            snapshot: RefCell::default(),
+            claim: RefCell::default(),
+        }))
+    }
+
+    /// The gate under this Worker's policy.
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Where admitted requests go.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Judges `token` for a route that asks `need`, against what is known of the world, reading
+    /// it anew where that is too old or lacks the token's key.
+    ///
+    /// # Errors
+    ///
+    /// The [`Denial`].
+    pub async fn admit(
+        self: &Rc<Self>,
+        context: &Context,
+        need: &Requirement,
+        token: &str,
+        now: UnixTime,
+    ) -> Result<Verified<Claims>, Denial> {
+        let world = self
+            .world(context, now)
+            .await
+            .ok_or(Denial::StaleSnapshot)?;
+        let denial = match self.judge(need, token, &world).await {
+            Err(denial) if world.may_lack_a_key(denial, now) => denial,
+            settled => return settled,
+        };
+        match self.take_claim(now) {
+            Claimed::Yours => {}
+            Claimed::Reading | Claimed::Failed => return Err(denial),
+        }
+        self.refresh(Keys::Now, now).await;
+        let world = self.held().ok_or(Denial::StaleSnapshot)?;
+        self.judge(need, token, &world).await
+    }
+
+    /// The clock is read again here: the reading before may have taken its time.
+    async fn judge(
+        &self,
+        need: &Requirement,
+        token: &str,
+        world: &Snapshot,
+    ) -> Result<Verified<Claims>, Denial> {
+        guard::admit(&self.gate, need, token, world, &self.signatures, now()).await
+    }
+
+    /// The newest snapshot to be had at `now`, whether it may be relied on or not: the gate judges.
+    async fn world(self: &Rc<Self>, context: &Context, now: UnixTime) -> Option<Rc<Snapshot>> {
+        let held = self.held();
+        let freshness = held
+            .as_ref()
+            .map(|held| held.freshness(self.gate.policy(), now));
+        match freshness {
+            Some(Freshness::Fresh) => {}
+            Some(Freshness::Due) => match self.take_claim(now) {
+                Claimed::Yours => {
+                    let isolate = Rc::clone(self);
+                    context.wait_until(async move { isolate.refresh(Keys::WhenDue, now).await });
+                }
+                Claimed::Reading | Claimed::Failed => {}
+            },
+            Some(Freshness::Late | Freshness::Spent) | None => match self.take_claim(now) {
+                // Whoever finds the claim taken reads for itself: the other's reading is out of
+                // reach, and what is held is too old.
+                Claimed::Yours | Claimed::Reading => {
+                    self.refresh(Keys::WhenDue, now).await;
+                    return self.held();
+                }
+                Claimed::Failed => {}
+            },
+        }
+        held
+    }
+
+    /// Reads the world, or what is new in it, and keeps the result if nobody kept a newer one.
+    async fn refresh(&self, keys: Keys, began_at: UnixTime) {
+        match self.read(keys, began_at).await {
+            Ok(read) => {
+                let mut held = self.snapshot.borrow_mut();
+                let newer = held
+                    .as_ref()
+                    .is_none_or(|held| held.revocations_read_at() <= read.revocations_read_at());
+                if newer {
+                    *held = Some(Rc::new(read));
+                }
+                self.claim.borrow_mut().release();
+            }
+            Err(error) => {
+                report("the world could not be read", &error);
+                self.claim.borrow_mut().fail(now());
+            }
+        }
+    }
+
+    async fn read(&self, keys: Keys, began_at: UnixTime) -> Result<Snapshot, StoreError> {
+        let policy = self.gate.policy();
+        let store = DynamoStore::at(&self.client, began_at);
+        let Some(held) = self.held() else {
+            return snapshot::read(policy, &store, began_at).await;
+        };
+        let previous = Snapshot::clone(&held);
+        let followed = snapshot::follow(policy, previous, keys, &store, began_at).await?;
+        if let Some(error) = &followed.keys_error {
+            report("the last good keys are kept", error);
+        }
+        Ok(followed.snapshot)
+    }
+
+    fn held(&self) -> Option<Rc<Snapshot>> {
+        self.snapshot.borrow().clone()
+    }
+
+    fn take_claim(&self, now: UnixTime) -> Claimed {
+        self.claim.borrow_mut().take(now)
+    }
+}
+
+/// One line with the whole chain of causes; store errors name operations and codes, never data.
+fn report(event: &str, error: &StoreError) {
+    let mut line = format!("{event}: {error}");
+    let mut cause = core::error::Error::source(error);
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    worker::console_error!("{line}");
+}
