@@ -176,6 +176,11 @@ impl<T> Client<T> {
         Ok(request)
     }
 
+    #[cfg(test)]
+    pub(crate) const fn transport(&self) -> &T {
+        &self.transport
+    }
+
     fn chance(&self) -> u64 {
         splitmix(self.chance.fetch_add(GOLDEN, Ordering::Relaxed))
     }
@@ -230,56 +235,13 @@ const fn splitmix(state: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-    use std::collections::VecDeque;
-    use std::sync::Mutex;
-
     use http::Response;
     use portcullis_core::secret::Secret;
 
     use super::*;
     use crate::code::Code;
+    use crate::script::{NOON, Script, answer, client};
     use crate::transport::TransportError;
-
-    const NOON: UnixTime = UnixTime::from_secs(1_440_938_160);
-
-    /// Gives the answers it was given, one a request, and keeps what it was asked.
-    #[derive(Debug, Default)]
-    struct Script {
-        answers: Mutex<VecDeque<Result<Response<Bytes>, TransportError>>>,
-        requests: Mutex<Vec<Request<Bytes>>>,
-        sleeps: Mutex<Vec<Duration>>,
-    }
-
-    impl Transport for Script {
-        async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-            self.requests.lock().unwrap().push(request);
-            self.answers.lock().unwrap().pop_front().unwrap()
-        }
-
-        async fn sleep(&self, span: Duration) {
-            self.sleeps.lock().unwrap().push(span);
-        }
-    }
-
-    fn client(
-        answers: impl IntoIterator<Item = Result<Response<Bytes>, TransportError>>,
-    ) -> Client<Script> {
-        let script = Script {
-            answers: Mutex::new(answers.into_iter().collect()),
-            ..Script::default()
-        };
-        let key = Credentials::new("AKIDEXAMPLE", Secret::new("secret".to_owned()));
-        let config = Config::of(Region::parse("eu-central-1").unwrap()).unwrap();
-        Client::new(script, key, config, 7)
-    }
-
-    fn answer(status: u16, body: &'static str) -> Result<Response<Bytes>, TransportError> {
-        Ok(Response::builder()
-            .status(status)
-            .body(Bytes::from_static(body.as_bytes()))
-            .unwrap())
-    }
 
     fn throttled() -> Result<Response<Bytes>, TransportError> {
         answer(400, r#"{"__type":"x#ThrottlingException"}"#)
@@ -290,7 +252,7 @@ mod tests {
     }
 
     fn sent(client: &Client<Script>) -> usize {
-        client.transport.requests.lock().unwrap().len()
+        client.transport().requests().len()
     }
 
     #[test]
@@ -345,7 +307,7 @@ mod tests {
                 .with_session_token(Secret::new("session".to_owned())),
         );
         client.call(&plain_put(), NOON).await.unwrap();
-        let requests = client.transport.requests.lock().unwrap();
+        let requests = client.transport().requests();
         let header = |n: usize, name: &str| {
             let value = requests[n].headers().get(name);
             value.map(|value| value.to_str().unwrap().to_owned())
@@ -363,13 +325,13 @@ mod tests {
     async fn the_third_try_may_succeed_and_there_is_no_fourth() {
         let lucky = client([throttled(), throttled(), answer(200, "{}")]);
         assert!(lucky.call(&plain_put(), NOON).await.is_ok());
-        assert_eq!(lucky.transport.sleeps.lock().unwrap().len(), 2);
+        assert_eq!(lucky.transport().sleeps().len(), 2);
 
         let unlucky = client([throttled(), throttled(), throttled()]);
         let error = unlucky.call(&plain_put(), NOON).await.unwrap_err();
         assert_eq!(error.refusal().unwrap().code(), &Code::Throttling);
         assert_eq!(sent(&unlucky), 3);
-        assert_eq!(unlucky.transport.sleeps.lock().unwrap().len(), 2);
+        assert_eq!(unlucky.transport().sleeps().len(), 2);
     }
 
     #[tokio::test]
@@ -382,7 +344,7 @@ mod tests {
             let guarded = lost();
             let call = plain_put().with(guard, "x");
             assert!(guarded.call(&call, NOON).await.is_ok());
-            let requests = guarded.transport.requests.lock().unwrap();
+            let requests = guarded.transport().requests();
             assert_eq!(requests[0].body(), requests[1].body(), "{guard}");
         }
         let read = lost();

@@ -16,5 +16,8 @@ pub mod endpoint;
 pub mod error;
 pub mod operation;
 pub mod retry;
+#[cfg(test)]
+mod script;
+pub mod secrets_manager;
 pub mod sign;
 pub mod transport;

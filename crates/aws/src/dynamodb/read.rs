@@ -124,3 +124,101 @@ fn item(row: Value) -> Result<Item, AnswerError> {
     };
     Ok(Item::from_wire(row))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::script::{NOON, answer, client};
+
+    const ROW: &str = r#"{"PK":{"S":"KEYS"},"version":{"N":"7"}}"#;
+
+    fn range() -> Range {
+        Range {
+            table: Table::Blacklist,
+            partition: "FEED#m#0".to_owned(),
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_is_read_consistently_and_may_be_absent() {
+        let found = format!(r#"{{"Item":{ROW}}}"#);
+        let client = client([
+            answer(200, found),
+            answer(200, "{}"),
+            answer(200, r#"{"Item":1}"#),
+        ]);
+        let key = Key::key_document();
+        let row = client.row(&key, NOON).await.unwrap().unwrap();
+        assert_eq!(row.number("version"), Ok(7));
+        assert!(client.row(&key, NOON).await.unwrap().is_none());
+        assert!(client.row(&key, NOON).await.is_err());
+        assert_eq!(
+            client.transport().bodies()[0],
+            json!({"TableName": "TokenBlacklist", "ConsistentRead": true,
+                "Key": {"PK": {"S": "KEYS"}, "SK": {"S": "JWKS"}},
+                "ReturnConsumedCapacity": "TOTAL"})
+        );
+    }
+
+    #[tokio::test]
+    async fn keys_left_unread_are_asked_for_again() {
+        let left = json!({"Keys": [{"PK": {"S": "KEYS"}}], "ConsistentRead": true});
+        let part = json!({"Responses": {"TokenBlacklist": [{"n": {"N": "1"}}]},
+            "UnprocessedKeys": {"TokenBlacklist": left}});
+        let rest = json!({"Responses": {"TokenBlacklist": [{"n": {"N": "2"}}]},
+            "UnprocessedKeys": {}});
+        let client = client([answer(200, part.to_string()), answer(200, rest.to_string())]);
+        let rows = client
+            .rows(Table::Blacklist, &[Key::key_document()], NOON)
+            .await
+            .unwrap();
+        let numbers: Vec<_> = rows.iter().map(|row| row.number("n").unwrap()).collect();
+        assert_eq!(numbers, [1, 2]);
+        let again = &client.transport().bodies()[1]["RequestItems"]["TokenBlacklist"];
+        assert_eq!(*again, left);
+        assert_eq!(client.transport().sleeps().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn keys_left_unread_three_times_are_an_error_and_not_an_absence() {
+        let none = json!({"Responses": {}, "UnprocessedKeys": {"TokenBlacklist":
+            {"Keys": [{"PK": {"S": "KEYS"}}]}}});
+        let client = client((0..3).map(|_| answer(200, none.to_string())));
+        let error = client
+            .rows(Table::Blacklist, &[Key::key_document()], NOON)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CallError::Answer(AnswerError::Unread)));
+        assert_eq!(client.transport().requests().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_range_is_read_to_its_last_page() {
+        let last = json!({"PK": {"S": "FEED#m#0"}, "SK": {"S": "a1"}});
+        let first = json!({"Items": [{"n": {"N": "1"}}], "LastEvaluatedKey": last});
+        let second = json!({"Items": [], "LastEvaluatedKey": last});
+        let third = json!({"Items": [{"n": {"N": "3"}}]});
+        let client = client([first, second, third].map(|page| answer(200, page.to_string())));
+        let rows = client.range(&range(), NOON).await.unwrap();
+        assert_eq!(rows.len(), 2);
+        let bodies = client.transport().bodies();
+        assert_eq!(bodies[0].get("ExclusiveStartKey"), None);
+        assert_eq!(bodies[2]["ExclusiveStartKey"], last);
+        assert_eq!(bodies[0]["ConsistentRead"], true);
+    }
+
+    #[tokio::test]
+    async fn half_a_range_and_a_range_without_end_are_errors() {
+        let page = r#"{"Items":[],"LastEvaluatedKey":{}}"#;
+        let half = client([answer(200, page), answer(200, "{}")]);
+        assert!(half.range(&range(), NOON).await.is_err());
+        let endless = client((0..=MAX_PAGES).map(|_| answer(200, page)));
+        assert!(endless.range(&range(), NOON).await.is_err());
+        let odd = client([answer(200, r#"{"Items":[1]}"#)]);
+        assert!(odd.range(&range(), NOON).await.is_err());
+    }
+}

@@ -43,7 +43,6 @@ impl Expression {
 }
 
 /// Rows that are written together or not at all.
-#[derive(Debug)]
 pub(crate) struct Transaction<'a> {
     tables: &'a Tables,
     actions: Vec<Value>,
@@ -180,5 +179,81 @@ impl Action {
     fn with(mut self, name: &str, value: Value) -> Self {
         self.members.insert(name.to_owned(), value);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::script::{NOON, client};
+
+    fn body(call: &Call) -> Value {
+        let request = client([]).request(call, NOON).unwrap();
+        serde_json::from_slice(request.body()).unwrap()
+    }
+
+    fn versions() -> Expression {
+        Expression::of("#version = :version").with(":version", Attribute::number(7))
+    }
+
+    #[test]
+    fn an_expression_knows_the_attributes_it_names() {
+        let text = "attribute_not_exists(#PK) OR (#status = :s AND #request_id<:r)";
+        let names: Vec<_> = Expression::of(text).attributes().collect();
+        assert_eq!(names, ["PK", "status", "request_id"]);
+        assert_eq!(Expression::of("#ttl").attributes().next(), Some("ttl"));
+    }
+
+    #[test]
+    fn a_conditional_write_shows_what_stood_in_its_way() {
+        let row = Item::new().with_number("version", 8);
+        let call = put_if(&Tables::default(), &Key::key_document(), row, &versions());
+        assert!(call.is_repeatable());
+        assert_eq!(
+            body(&call),
+            json!({
+                "TableName": "TokenBlacklist",
+                "Item": {"PK": {"S": "KEYS"}, "SK": {"S": "JWKS"}, "version": {"N": "8"}},
+                "ConditionExpression": "#version = :version",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": {":version": {"N": "7"}},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                "ReturnConsumedCapacity": "TOTAL",
+            })
+        );
+    }
+
+    #[test]
+    fn a_change_and_its_condition_share_their_names_and_values() {
+        let tables = Tables::default();
+        let mut transaction = Transaction::new(&tables);
+        let change = Expression::of("SET #version = :next").with(":next", Attribute::number(8));
+        transaction.update_if(&Key::key_document(), &change, &versions());
+        let update = &body(&transaction.into_call())["TransactItems"][0]["Update"];
+        assert_eq!(update["UpdateExpression"], "SET #version = :next");
+        assert_eq!(
+            update["ExpressionAttributeNames"],
+            json!({"#version": "version"})
+        );
+        assert_eq!(
+            update["ExpressionAttributeValues"],
+            json!({":version": {"N": "7"}, ":next": {"N": "8"}})
+        );
+    }
+
+    #[test]
+    fn a_transaction_has_the_same_token_when_repeated_and_another_when_it_differs() {
+        let tables = Tables::default();
+        let token = |number: u64| {
+            let mut transaction = Transaction::new(&tables);
+            transaction.put(&Key::key_document(), Item::new().with_number("n", number));
+            let body = body(&transaction.into_call());
+            body["ClientRequestToken"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(token(1), token(1));
+        assert_ne!(token(1), token(2));
+        assert!((1..=36).contains(&token(1).len()));
     }
 }

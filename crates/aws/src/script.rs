@@ -1,0 +1,69 @@
+//! A transport for unit tests that gives the answers it was given.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use portcullis_core::secret::Secret;
+use portcullis_core::time::UnixTime;
+
+use crate::client::{Client, Config};
+use crate::credentials::Credentials;
+use crate::endpoint::Region;
+use crate::transport::{Transport, TransportError};
+
+pub(crate) const NOON: UnixTime = UnixTime::from_secs(1_440_938_160);
+
+pub(crate) type Scripted = Result<Response<Bytes>, TransportError>;
+
+/// Gives one answer a request, and keeps what it was asked and how often it was made to wait.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    answers: Mutex<VecDeque<Scripted>>,
+    requests: Mutex<Vec<Request<Bytes>>>,
+    sleeps: Mutex<Vec<Duration>>,
+}
+
+impl Script {
+    pub(crate) fn requests(&self) -> MutexGuard<'_, Vec<Request<Bytes>>> {
+        self.requests.lock().unwrap()
+    }
+
+    pub(crate) fn sleeps(&self) -> MutexGuard<'_, Vec<Duration>> {
+        self.sleeps.lock().unwrap()
+    }
+
+    /// The bodies of all requests, as JSON.
+    pub(crate) fn bodies(&self) -> Vec<serde_json::Value> {
+        let read = |request: &Request<Bytes>| serde_json::from_slice(request.body()).unwrap();
+        self.requests().iter().map(read).collect()
+    }
+}
+
+impl Transport for Script {
+    async fn send(&self, request: Request<Bytes>) -> Scripted {
+        self.requests().push(request);
+        self.answers.lock().unwrap().pop_front().unwrap()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.sleeps().push(span);
+    }
+}
+
+pub(crate) fn client(answers: impl IntoIterator<Item = Scripted>) -> Client<Script> {
+    let script = Script {
+        answers: Mutex::new(answers.into_iter().collect()),
+        ..Script::default()
+    };
+    let key = Credentials::new("AKIDEXAMPLE", Secret::new("secret".to_owned()));
+    let config = Config::of(Region::parse("eu-central-1").unwrap()).unwrap();
+    Client::new(script, key, config, 7)
+}
+
+pub(crate) fn answer(status: u16, body: impl Into<String>) -> Scripted {
+    let body = Bytes::from(body.into());
+    Ok(Response::builder().status(status).body(body).unwrap())
+}

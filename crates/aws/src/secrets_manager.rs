@@ -1,0 +1,324 @@
+//! Secrets Manager: the versions of one secret, by the stages that a rotation moves.
+//!
+//! The rotation itself is a use case; here are only the calls it is made of.
+
+use std::collections::BTreeMap;
+
+use portcullis_core::secret::Secret;
+use portcullis_core::time::UnixTime;
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::client::{Call, Client};
+use crate::code::Code;
+use crate::error::{AnswerError, CallError};
+use crate::operation::Operation;
+use crate::transport::Transport;
+
+/// A stage that Secrets Manager itself knows. At most one version of a secret has it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Stage {
+    /// The version in force.
+    Current,
+    /// The version that was in force before.
+    Previous,
+    /// The version that a rotation is bringing up.
+    Pending,
+}
+
+impl Stage {
+    /// The stage's label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "AWSCURRENT",
+            Self::Previous => "AWSPREVIOUS",
+            Self::Pending => "AWSPENDING",
+        }
+    }
+}
+
+/// Which version of a secret is meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Version<'a> {
+    /// The one that has this stage.
+    Stage(Stage),
+    /// The one of this id; a rotation's `ClientRequestToken` is one.
+    Id(&'a str),
+    /// The one of this id, provided that it has this stage.
+    Staged(&'a str, Stage),
+}
+
+/// A version of a secret. Neither the id nor the stages are secret, the value is.
+#[derive(Clone, Debug)]
+pub struct SecretVersion {
+    /// The version's id.
+    pub id: String,
+    /// The stages it has.
+    pub stages: Vec<String>,
+    /// The value, as text.
+    pub value: Secret<String>,
+}
+
+/// A secret without its values.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SecretDescription {
+    /// Whether a rotation is set up.
+    pub rotation_enabled: bool,
+    /// The stages of each version, by the version's id. A version without one is on its way out.
+    pub versions: BTreeMap<String, Vec<String>>,
+}
+
+impl SecretDescription {
+    /// The id of the version that has `stage`.
+    pub fn version_at(&self, stage: Stage) -> Option<&str> {
+        let label = stage.as_str();
+        let mut versions = self.versions.iter();
+        let (id, _) = versions.find(|(_, stages)| stages.iter().any(|held| held == label))?;
+        Some(id)
+    }
+}
+
+/// Secrets Manager as it is reached at one moment.
+#[derive(Debug)]
+pub struct SecretsManager<'a, T> {
+    client: &'a Client<T>,
+    now: UnixTime,
+}
+
+impl<'a, T: Transport> SecretsManager<'a, T> {
+    /// Reaches it at `now`, which signs every request.
+    pub const fn at(client: &'a Client<T>, now: UnixTime) -> Self {
+        Self { client, now }
+    }
+
+    /// The version `version` of `secret` (a name or an ARN); none if the secret or that version
+    /// does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]; a binary secret is [`AnswerError::Lacks`], for ours are text.
+    pub async fn value(
+        &self,
+        secret: &str,
+        version: Version<'_>,
+    ) -> Result<Option<SecretVersion>, CallError> {
+        let call = Call::new(Operation::GetSecretValue).with("SecretId", secret);
+        let call = match version {
+            Version::Stage(stage) => call.with("VersionStage", stage.as_str()),
+            Version::Id(id) => call.with("VersionId", id),
+            Version::Staged(id, stage) => call
+                .with("VersionId", id)
+                .with("VersionStage", stage.as_str()),
+        };
+        let mut answer = match self.client.call(&call, self.now).await {
+            Ok(answer) => answer,
+            Err(CallError::Service(refusal)) if *refusal.code() == Code::ResourceNotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(Value::String(value)) = answer.remove("SecretString") else {
+            return Err(AnswerError::Lacks("SecretString").into());
+        };
+        let value = Secret::new(value);
+        Ok(Some(SecretVersion {
+            id: text(&mut answer, "VersionId")?,
+            stages: labels(answer.get("VersionStages"), "VersionStages")?,
+            value,
+        }))
+    }
+
+    /// The versions of `secret` and their stages.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`], also if there is no such secret.
+    pub async fn describe(&self, secret: &str) -> Result<SecretDescription, CallError> {
+        const STAGES: &str = "VersionIdsToStages";
+        let call = Call::new(Operation::DescribeSecret).with("SecretId", secret);
+        let answer = self.client.call(&call, self.now).await?;
+        let versions = match answer.get(STAGES) {
+            None => BTreeMap::new(),
+            Some(Value::Object(versions)) => versions
+                .iter()
+                .map(|(id, stages)| Ok((id.clone(), labels(Some(stages), STAGES)?)))
+                .collect::<Result<_, AnswerError>>()?,
+            Some(_) => return Err(AnswerError::Lacks(STAGES).into()),
+        };
+        let rotation = answer.get("RotationEnabled").and_then(Value::as_bool);
+        Ok(SecretDescription {
+            rotation_enabled: rotation.unwrap_or(false),
+            versions,
+        })
+    }
+
+    /// Adds the version `id` with `value` to `secret`, in `stage`. Repeating it with the same
+    /// value changes nothing; with another it is refused with [`Code::ResourceExists`].
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn put(
+        &self,
+        secret: &str,
+        id: &str,
+        value: &Secret<String>,
+        stage: Stage,
+    ) -> Result<(), CallError> {
+        let call = Call::new(Operation::PutSecretValue)
+            .with("SecretId", secret)
+            .with("ClientRequestToken", id)
+            .with("SecretString", value.expose().as_str())
+            .with("VersionStages", vec![stage.as_str()]);
+        self.client.call(&call, self.now).await.map(drop)
+    }
+
+    /// Moves `stage` to the version `to`, away from the version `from` if one has it. Secrets
+    /// Manager itself gives [`Stage::Previous`] to the one that loses [`Stage::Current`].
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]; [`Code::InvalidParameter`] if `from` does not have the stage any more.
+    pub async fn move_stage(
+        &self,
+        secret: &str,
+        stage: Stage,
+        from: Option<&str>,
+        to: &str,
+    ) -> Result<(), CallError> {
+        let call = Call::new(Operation::UpdateSecretVersionStage)
+            .with("SecretId", secret)
+            .with("VersionStage", stage.as_str())
+            .with("MoveToVersionId", to);
+        let call = match from {
+            Some(from) => call.with("RemoveFromVersionId", from),
+            None => call,
+        };
+        self.client.call(&call, self.now).await.map(drop)
+    }
+}
+
+fn text(answer: &mut Answer, name: &'static str) -> Result<String, AnswerError> {
+    match answer.remove(name) {
+        Some(Value::String(text)) => Ok(text),
+        _ => Err(AnswerError::Lacks(name)),
+    }
+}
+
+/// A list of labels; none where the member is left out.
+fn labels(value: Option<&Value>, name: &'static str) -> Result<Vec<String>, AnswerError> {
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    let label = |label: &Value| label.as_str().map(str::to_owned);
+    value
+        .as_array()
+        .and_then(|labels| labels.iter().map(label).collect())
+        .ok_or(AnswerError::Lacks(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::script::{NOON, answer, client};
+    use crate::transport::TransportError;
+
+    const VALUE: &str = r#"{"Name":"signing","VersionId":"v2","VersionStages":["AWSCURRENT"],
+        "SecretString":"hunter2"}"#;
+
+    fn missing() -> crate::script::Scripted {
+        answer(
+            400,
+            r#"{"__type":"ResourceNotFoundException","Message":"no"}"#,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_value_is_asked_for_by_stage_by_id_or_by_both_and_never_printed() {
+        let client = client([answer(200, VALUE), answer(200, VALUE), answer(200, VALUE)]);
+        let secrets = SecretsManager::at(&client, NOON);
+        for version in [
+            Version::Stage(Stage::Previous),
+            Version::Id("v2"),
+            Version::Staged("v2", Stage::Pending),
+        ] {
+            let found = secrets.value("signing", version).await.unwrap().unwrap();
+            assert_eq!(found.id, "v2");
+            assert_eq!(found.stages, ["AWSCURRENT"]);
+            assert_eq!(found.value.expose(), "hunter2");
+            assert!(!format!("{found:?}").contains("hunter2"));
+        }
+        assert_eq!(
+            client.transport().bodies(),
+            [
+                json!({"SecretId": "signing", "VersionStage": "AWSPREVIOUS"}),
+                json!({"SecretId": "signing", "VersionId": "v2"}),
+                json!({"SecretId": "signing", "VersionId": "v2", "VersionStage": "AWSPENDING"}),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_not_there_is_none_and_a_binary_one_an_error() {
+        let binary = r#"{"VersionId":"v2","SecretBinary":"AAAA"}"#;
+        let client = client([missing(), answer(200, binary)]);
+        let secrets = SecretsManager::at(&client, NOON);
+        let pending = Version::Stage(Stage::Pending);
+        assert!(secrets.value("signing", pending).await.unwrap().is_none());
+        let error = secrets.value("signing", pending).await.unwrap_err();
+        assert!(matches!(
+            error,
+            CallError::Answer(AnswerError::Lacks("SecretString"))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_description_tells_which_version_has_which_stage() {
+        let described = r#"{"RotationEnabled":true,"VersionIdsToStages":{
+            "v1":["AWSPREVIOUS"],"v2":["AWSCURRENT","AWSPENDING"],"v0":[]}}"#;
+        let odd = r#"{"VersionIdsToStages":{"v1":"AWSCURRENT"}}"#;
+        let client = client([
+            answer(200, described),
+            answer(200, "{}"),
+            answer(200, odd),
+            missing(),
+        ]);
+        let secrets = SecretsManager::at(&client, NOON);
+        let description = secrets.describe("signing").await.unwrap();
+        assert!(description.rotation_enabled);
+        assert_eq!(description.version_at(Stage::Current), Some("v2"));
+        assert_eq!(description.version_at(Stage::Pending), Some("v2"));
+        assert_eq!(description.version_at(Stage::Previous), Some("v1"));
+        let empty = secrets.describe("signing").await.unwrap();
+        assert_eq!(empty.version_at(Stage::Current), None);
+        assert!(!empty.rotation_enabled);
+        assert!(secrets.describe("signing").await.is_err());
+        assert!(secrets.describe("signing").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn putting_a_version_is_repeated_after_a_lost_answer_and_moving_a_stage_is_not() {
+        let lost = || Err(TransportError::Timeout);
+        let client = client([lost(), answer(200, "{}"), lost(), answer(200, "{}")]);
+        let secrets = SecretsManager::at(&client, NOON);
+        let value = Secret::new("hunter2".to_owned());
+        let put = secrets.put("signing", "v3", &value, Stage::Pending).await;
+        assert!(put.is_ok());
+        let moved = secrets.move_stage("signing", Stage::Current, Some("v2"), "v3");
+        assert!(moved.await.unwrap_err().may_have_been_done());
+        let moved = secrets.move_stage("signing", Stage::Current, None, "v3");
+        assert!(moved.await.is_ok());
+        let bodies = client.transport().bodies();
+        let put = json!({"SecretId": "signing", "ClientRequestToken": "v3",
+            "SecretString": "hunter2", "VersionStages": ["AWSPENDING"]});
+        assert_eq!(bodies[..2], [put.clone(), put]);
+        assert_eq!(
+            bodies[2],
+            json!({"SecretId": "signing", "VersionStage": "AWSCURRENT",
+                "RemoveFromVersionId": "v2", "MoveToVersionId": "v3"})
+        );
+        assert_eq!(bodies.len(), 4);
+    }
+}
