@@ -1,11 +1,14 @@
-//! The JWS layer alone: is this token signed by this key? Nothing of its payload is looked at.
+//! The JWS layer alone: is this token, or this text, signed by this key? Nothing of a payload is
+//! looked at.
 
 use std::borrow::Cow;
 
+use data_encoding::HEXLOWER;
 use portcullis_core::denial::Denial;
 use portcullis_core::keys::jwk::{JwkError, VerifyingKey};
 use portcullis_core::keys::set::JwkSet;
-use portcullis_core::token::jws::Jws;
+use portcullis_core::token::algorithm::Algorithm;
+use portcullis_core::token::jws::{Header, Jws};
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use portcullis_service::ports::{Signatures, UnusableKey};
 use serde::Deserialize;
@@ -13,7 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::answer;
 
-/// One line: `token` and either `jwk` or `jwks`. Other members are the vector's own affair.
+/// One line. Members it does not name are the vector's own affair.
 #[derive(Deserialize)]
 struct Question<'l> {
     #[serde(borrow)]
@@ -21,9 +24,22 @@ struct Question<'l> {
     #[serde(borrow)]
     token: Option<&'l RawValue>,
     #[serde(borrow)]
+    raw: Option<Raw<'l>>,
+    #[serde(borrow)]
     jwk: Option<&'l RawValue>,
     #[serde(borrow)]
     jwks: Option<&'l RawValue>,
+}
+
+/// A signature over a text that need not be a token's.
+#[derive(Deserialize)]
+struct Raw<'l> {
+    #[serde(borrow)]
+    alg: Cow<'l, str>,
+    #[serde(borrow)]
+    input: Cow<'l, str>,
+    #[serde(borrow)]
+    signature: Cow<'l, str>,
 }
 
 /// Why a line is rejected.
@@ -39,7 +55,8 @@ enum Reason {
 /// line that is no such object, or `bad_key_..` for a key that is not acceptable.
 ///
 /// A token names one key of a set by `kid`; a single key is taken at its word unless both it and
-/// the token bear a name and the names differ.
+/// the token bear a name and the names differ. In place of `token` may stand
+/// `"raw": {"alg", "input", "signature"}`: the input as text, the signature in hexadecimal.
 pub async fn judge(line: &str, signatures: &impl Signatures) -> String {
     let Ok(question) = serde_json::from_str::<Question<'_>>(line) else {
         return answer::reject("null", Reason::BadLine.code());
@@ -52,21 +69,46 @@ pub async fn judge(line: &str, signatures: &impl Signatures) -> String {
 }
 
 async fn verify(question: &Question<'_>, signatures: &impl Signatures) -> Result<(), Reason> {
-    let token = question.token.ok_or(Reason::BadLine)?;
-    let token: Cow<'_, str> =
-        Deserialize::deserialize(token).map_err(|_| Reason::BadLine)?;
     let keys = match (question.jwk, question.jwks) {
         (Some(jwk), None) => Keys::One(VerifyingKey::parse(jwk.get().as_bytes())?),
         (None, Some(jwks)) => Keys::Set(JwkSet::parse(jwks.get().as_bytes())?),
         (None, None) | (Some(_), Some(_)) => return Err(Reason::BadLine),
     };
-    let jws = Jws::parse(&token)?;
-    let key = keys.find(jws.header.key_id.as_deref()).ok_or(Denial::UnknownKey)?;
+    let text: Cow<'_, str>;
+    let jws = match (question.token, &question.raw) {
+        (Some(token), None) => {
+            text = Deserialize::deserialize(token).map_err(|_| Reason::BadLine)?;
+            Jws::parse(&text)?
+        }
+        (None, Some(raw)) => raw.to_jws()?,
+        (None, None) | (Some(_), Some(_)) => return Err(Reason::BadLine),
+    };
+    let key = keys
+        .find(jws.header.key_id.as_deref())
+        .ok_or(Denial::UnknownKey)?;
     let check = SignatureCheck::new(&jws, key)?;
     match signatures.check(&check).await {
         Ok(SignatureVerdict::Valid) => Ok(()),
         Ok(SignatureVerdict::Invalid) => Err(Denial::BadSignature.into()),
         Err(UnusableKey) => Err(Denial::UnusableKey.into()),
+    }
+}
+
+impl Raw<'_> {
+    /// The same question as a token would ask it.
+    fn to_jws(&self) -> Result<Jws<'_>, Reason> {
+        Ok(Jws {
+            header: Header {
+                algorithm: Algorithm::parse(&self.alg).ok_or(Denial::UnsupportedAlgorithm)?,
+                key_id: None,
+                media_type: None,
+            },
+            payload: vec![],
+            signature: HEXLOWER
+                .decode(self.signature.as_bytes())
+                .map_err(|_| Reason::BadLine)?,
+            signing_input: &self.input,
+        })
     }
 }
 
@@ -115,5 +157,126 @@ impl From<Denial> for Reason {
 impl From<JwkError> for Reason {
     fn from(error: JwkError) -> Self {
         Self::Key(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// Answers without looking, so that what is tested here is the way to the question.
+    struct Says(Result<SignatureVerdict, UnusableKey>);
+
+    impl Signatures for Says {
+        async fn check(&self, _: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
+            self.0
+        }
+    }
+
+    const TOKEN: &str = "eyJhbGciOiJFZERTQSIsImtpZCI6ImEifQ.e30.AAAA";
+    const JWK: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+    fn answer(line: &str, verdict: Result<SignatureVerdict, UnusableKey>) -> String {
+        let says = Says(verdict);
+        match pin!(judge(line, &says)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => panic!("nothing to wait for"),
+        }
+    }
+
+    #[test]
+    fn the_verdict_is_told_under_the_id_as_it_was_given() {
+        for (id, given) in [
+            ("1", "1"),
+            ("-1.50e7", "-1.50e7"),
+            (r#""\u0061 \"x""#, r#""\u0061 \"x""#),
+            ("null", "null"),
+            ("null", "[1]"),
+            ("null", r#"{"a":1}"#),
+            ("null", "true"),
+        ] {
+            let line = format!(r#"{{"id":{given},"token":"{TOKEN}","jwk":{JWK},"more":[]}}"#);
+            assert_eq!(
+                answer(&line, Ok(SignatureVerdict::Valid)),
+                format!(r#"{{"id":{id},"result":"accept"}}"#)
+            );
+            assert_eq!(
+                answer(&line, Ok(SignatureVerdict::Invalid)),
+                format!(r#"{{"id":{id},"result":"reject","reason":"bad_signature"}}"#)
+            );
+            assert_eq!(
+                answer(&line, Err(UnusableKey)),
+                format!(r#"{{"id":{id},"result":"reject","reason":"unusable_key"}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_question_is_rejected_with_what_id_it_has() {
+        let bad = |line: &str| answer(line, Ok(SignatureVerdict::Valid));
+        let told = |id: &str, reason: &str| {
+            format!(r#"{{"id":{id},"result":"reject","reason":"{reason}"}}"#)
+        };
+        for line in [
+            "",
+            "{",
+            "[]",
+            "7",
+            "{}",
+            r#"{"token":1}"#,
+            r#"{"id":1,"id":1}"#,
+        ] {
+            assert_eq!(bad(line), told("null", "bad_line"), "{line}");
+        }
+        for (line, reason) in [
+            (r#"{"id":1}"#.to_owned(), "bad_line"),
+            (format!(r#"{{"id":1,"token":"{TOKEN}"}}"#), "bad_line"),
+            (format!(r#"{{"id":1,"jwk":{JWK}}}"#), "bad_line"),
+            (format!(r#"{{"id":1,"token":7,"jwk":{JWK}}}"#), "bad_line"),
+            (
+                format!(r#"{{"id":1,"token":"\ud800","jwk":{JWK}}}"#),
+                "bad_line",
+            ),
+            (
+                format!(r#"{{"id":1,"token":"","jwk":{JWK}}}"#),
+                "malformed_token",
+            ),
+            (
+                format!(r#"{{"id":1,"token":"{TOKEN}","jwk":[]}}"#),
+                "bad_key_form",
+            ),
+            (
+                format!(r#"{{"id":1,"token":"{TOKEN}","jwk":null}}"#),
+                "bad_line",
+            ),
+            (
+                format!(r#"{{"id":1,"token":"{TOKEN}","jwks":{{"keys":[]}}}}"#),
+                "unknown_key",
+            ),
+            (
+                format!(r#"{{"id":1,"token":"{TOKEN}","jwks":{{"keys":[{JWK}]}}}}"#),
+                "unknown_key",
+            ),
+        ] {
+            assert_eq!(bad(&line), told("1", reason), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_single_key_may_be_nameless_but_not_otherwise_named() {
+        for (name, result) in [
+            ("", "accept"),
+            (r#""kid":"a","#, "accept"),
+            (r#""kid":"b","#, "reject"),
+        ] {
+            let jwk = JWK.replacen('{', &format!("{{{name}"), 1);
+            let line = format!(r#"{{"token":"{TOKEN}","jwk":{jwk}}}"#);
+            let answer = answer(&line, Ok(SignatureVerdict::Valid));
+            assert!(answer.contains(result), "{name}: {answer}");
+        }
     }
 }

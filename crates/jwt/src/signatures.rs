@@ -3,7 +3,7 @@
 
 use jwt_simple::algorithms::{
     ECDSAP256PublicKeyLike as _, ECDSAP384PublicKeyLike as _, ES256PublicKey, ES384PublicKey,
-    Edwards25519PublicKey, RSAPublicKey,
+    RSAPublicKey,
 };
 use p256::ecdsa::signature::Verifier as _;
 use portcullis_core::keys::jwk::KeyMaterial;
@@ -59,16 +59,22 @@ impl Signatures for NativeSignatures {
     }
 }
 
+/// By the equation without cofactor, as BoringSSL and OpenSSL have it: `jwt-simple`'s own check
+/// multiplies by the cofactor ([RFC 8032 §5.1.7] allows either), and so takes signatures, which only
+/// a key's owner can make, that the platforms refuse.
+///
 /// A point that is not on the curve makes no key unusable here: WebCrypto takes any 32 octets and
 /// finds that nothing verifies, and the doors must agree.
+///
+/// [RFC 8032 §5.1.7]: https://www.rfc-editor.org/rfc/rfc8032#section-5.1.7
 fn ed25519(x: &[u8; 32], input: &[u8], signature: &[u8]) -> bool {
     let (Ok(key), Ok(signature)) = (
-        Edwards25519PublicKey::from_bytes(x),
-        ed25519_compact::Signature::from_slice(signature),
+        ed25519_dalek::VerifyingKey::from_bytes(x),
+        ed25519_dalek::Signature::from_slice(signature),
     ) else {
         return false;
     };
-    key.as_ref().verify(input, &signature).is_ok()
+    key.verify_strict(input, &signature).is_ok()
 }
 
 /// SEC 1 §2.3.3: a four, then both coordinates.
