@@ -176,8 +176,8 @@ impl<T> Client<T> {
         Ok(request)
     }
 
-    #[cfg(test)]
-    pub(crate) const fn transport(&self) -> &T {
+    /// What carries its requests.
+    pub const fn transport(&self) -> &T {
         &self.transport
     }
 

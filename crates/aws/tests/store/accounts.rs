@@ -1,0 +1,161 @@
+//! Accounts: made once, read back, and renewed only as they were read.
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::password::PasswordHash;
+use portcullis_service::store::{Account, AccountStore as _, AuditStore as _, Written};
+use serde_json::{Value, json};
+
+use crate::engine::{Engine, ada, audit_trail, event, id, row, store};
+
+#[tokio::test]
+async fn an_account_is_four_rows_and_is_read_back_under_any_spelling() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let registered = event(AuditKind::Registered, "r1");
+    let before = client.consumed();
+    let written = store(&client).register(&ada(), &registered).await.unwrap();
+    assert_eq!(written, Written::Done);
+    // A transaction costs two units a row, and each row is below 1 KB.
+    assert_eq!(client.consumed().since(before).write_halves, 4 * 2 * 2);
+
+    let typed = EmailAddress::parse("ADA@example.COM").unwrap();
+    let read = store(&client).account(&typed).await.unwrap().unwrap();
+    assert_eq!(format!("{read:?}"), format!("{:?}", ada()));
+    assert_eq!(read.password.as_phc(), ada().password.as_phc());
+
+    let user = row(&client, "Portcullis", "USER#ada@example.com", "PROFILE").await;
+    assert_eq!(user["request_id"], json!({"S": "r1"}));
+    let by_id = row(&client, "Portcullis", "ID#u-ada", "USER").await;
+    assert_eq!(by_id["email"], json!({"S": "ada@example.com"}));
+    let domain = row(
+        &client,
+        "Portcullis",
+        "EMAIL#example.com",
+        "USER#ada@example.com",
+    )
+    .await;
+    assert_eq!(domain["created_at"], json!({"N": "1795435200"}));
+    assert_eq!(
+        audit_trail(&client).await,
+        [("register".to_owned(), "success".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_address_has_no_account() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let nobody = store(&client).account(&ada().email).await.unwrap();
+    assert!(nobody.is_none());
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_leaves_no_trace_of_the_second_account() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let second = Account {
+        user_id: id("u-eve"),
+        ..ada()
+    };
+    let kind = AuditKind::Registered;
+    let first = store(&client).register(&ada(), &event(kind, "r1")).await;
+    assert_eq!(first.unwrap(), Written::Done);
+    let again = store(&client).register(&second, &event(kind, "r2")).await;
+    assert_eq!(again.unwrap(), Written::Conflict);
+    // Not even under the first one's request id.
+    let borrowed = store(&client).register(&second, &event(kind, "r1")).await;
+    assert_eq!(borrowed.unwrap(), Written::Conflict);
+
+    assert_eq!(
+        row(&client, "Portcullis", "ID#u-eve", "USER").await,
+        Value::Null
+    );
+    assert_eq!(audit_trail(&client).await.len(), 1);
+    let kept = store(&client).account(&ada().email).await.unwrap().unwrap();
+    assert_eq!(kept.user_id, id("u-ada"));
+}
+
+#[tokio::test]
+async fn of_two_hosts_that_register_an_address_together_one_wins() {
+    let engine = Engine::start().await;
+    let (one, other) = (engine.client(), engine.client());
+    let second = Account {
+        user_id: id("u-eve"),
+        ..ada()
+    };
+    let (first, again) = (
+        event(AuditKind::Registered, "r1"),
+        event(AuditKind::Registered, "r2"),
+    );
+    let (account, here, there) = (ada(), store(&one), store(&other));
+    let (a, b) = tokio::join!(
+        here.register(&account, &first),
+        there.register(&second, &again)
+    );
+    let mut ends = [a.unwrap(), b.unwrap()];
+    ends.sort_by_key(|end| *end == Written::Conflict);
+    assert_eq!(ends, [Written::Done, Written::Conflict]);
+    assert_eq!(audit_trail(&one).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let registered = event(AuditKind::Registered, "r1");
+    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let stronger = PasswordHash::parse("$argon2id$v=19$m=65536,t=3,p=1$c2FsdA$bmV3").unwrap();
+    let kind = AuditKind::PasswordRehashed;
+    let renewed = store(&client)
+        .rehash(&ada(), &stronger, &event(kind, "r2"))
+        .await;
+    assert_eq!(renewed.unwrap(), Written::Done);
+    let read = store(&client).account(&ada().email).await.unwrap().unwrap();
+    assert_eq!(
+        (read.version, read.password.as_phc()),
+        (2, stronger.as_phc())
+    );
+
+    let stale = store(&client)
+        .rehash(&ada(), &ada().password, &event(kind, "r3"))
+        .await;
+    assert_eq!(stale.unwrap(), Written::Conflict);
+    let read = store(&client).account(&ada().email).await.unwrap().unwrap();
+    assert_eq!(
+        (read.version, read.password.as_phc()),
+        (2, stronger.as_phc())
+    );
+    assert_eq!(audit_trail(&client).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_account_that_is_gone_is_not_brought_back_by_a_new_hash() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let renewed = event(AuditKind::PasswordRehashed, "r2");
+    let end = store(&client)
+        .rehash(&ada(), &ada().password, &renewed)
+        .await;
+    assert_eq!(end.unwrap(), Written::Conflict);
+    assert!(
+        store(&client)
+            .account(&ada().email)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn an_audit_line_is_one_line_however_often_it_is_recorded() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let line = event(AuditKind::LoggedOut, "r1");
+    store(&client).record(&line).await.unwrap();
+    store(&client).record(&line).await.unwrap();
+    assert_eq!(
+        audit_trail(&client).await,
+        [("logout".to_owned(), "success".to_owned())]
+    );
+}

@@ -1,0 +1,114 @@
+//! The key document: replaced version by version, and never read as something else.
+
+use core::error::Error as _;
+
+use portcullis_aws::client::{Call, Client};
+use portcullis_aws::operation::Operation;
+use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
+use portcullis_core::keys::jwk::VerifyingKey;
+use portcullis_service::store::{KeyStore as _, Written};
+use serde_json::json;
+
+use crate::engine::{Engine, NOON, id, row, store};
+use crate::wire::Wire;
+
+/// The public keys of RFC 8037 §A.2 and RFC 8032 §7.1 (TEST 2), the second under another name.
+fn key(name: &str, x: &str) -> VerifyingKey {
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": name, "x": x});
+    VerifyingKey::parse(jwk.to_string().as_bytes()).unwrap()
+}
+
+fn first() -> KeyDocument {
+    let key = key("k1", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+    KeyDocument::default().with(key, NOON)
+}
+
+fn second() -> KeyDocument {
+    first().with(
+        key("k2", "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"),
+        NOON,
+    )
+}
+
+#[tokio::test]
+async fn the_document_is_empty_before_the_first_write_and_then_what_was_written() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    assert_eq!(store(&client).key_document().await.unwrap().version(), 0);
+    for (document, request_id) in [(first(), "r1"), (second(), "r2")] {
+        let written = store(&client).publish(&document, &id(request_id)).await;
+        assert_eq!(written.unwrap(), Written::Done);
+        let read = store(&client).key_document().await.unwrap();
+        assert_eq!(read.to_json(), document.to_json());
+    }
+    let written = row(&client, "TokenBlacklist", "KEYS", "JWKS").await;
+    assert_eq!(written["version"], json!({"N": "2"}));
+}
+
+#[tokio::test]
+async fn only_the_next_version_replaces_a_document() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    // A second version needs a first.
+    let skipped = store(&client).publish(&second(), &id("r0")).await;
+    assert_eq!(skipped.unwrap(), Written::Conflict);
+    let _ = store(&client).publish(&first(), &id("r1")).await.unwrap();
+    let again = store(&client).publish(&first(), &id("r2")).await;
+    assert_eq!(again.unwrap(), Written::Conflict);
+    let empty = store(&client)
+        .publish(&KeyDocument::default(), &id("r3"))
+        .await;
+    assert_eq!(empty.unwrap(), Written::Conflict);
+    assert_eq!(store(&client).key_document().await.unwrap().version(), 1);
+}
+
+#[tokio::test]
+async fn the_same_request_repeated_finds_its_own_document() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    for _ in 0..2 {
+        let written = store(&client).publish(&first(), &id("r1")).await;
+        assert_eq!(written.unwrap(), Written::Done);
+    }
+}
+
+#[tokio::test]
+async fn of_two_hosts_that_publish_together_one_wins() {
+    let engine = Engine::start().await;
+    let (one, other) = (engine.client(), engine.client());
+    let (document, names) = (first(), [id("r1"), id("r2")]);
+    let (here, there) = (store(&one), store(&other));
+    let (a, b) = tokio::join!(
+        here.publish(&document, &names[0]),
+        there.publish(&document, &names[1]),
+    );
+    let mut ends = [a.unwrap(), b.unwrap()];
+    ends.sort_by_key(|end| *end == Written::Conflict);
+    assert_eq!(ends, [Written::Done, Written::Conflict]);
+}
+
+async fn put(client: &Client<Wire>, version: &str, document: &str) {
+    let call = Call::new(Operation::PutItem)
+        .with("TableName", "TokenBlacklist")
+        .with(
+            "Item",
+            json!({"PK": {"S": "KEYS"}, "SK": {"S": "JWKS"},
+                "version": {"N": version}, "document": {"S": document}}),
+        );
+    client.call(&call, NOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_document_that_does_not_parse_is_an_error_that_says_so() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let json = first().to_json();
+    for (version, document) in [("1", "{"), ("1", "{}"), ("2", json.as_str())] {
+        put(&client, version, document).await;
+        let error = store(&client).key_document().await.unwrap_err();
+        let source = error.source().unwrap().downcast_ref::<KeyDocumentError>();
+        assert!(source.is_some(), "{document}");
+    }
+    put(&client, "1", &json).await;
+    assert!(store(&client).key_document().await.is_ok());
+}

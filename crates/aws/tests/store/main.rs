@@ -1,0 +1,15 @@
+//! The store ports against the real embedded engine over HTTP, with faults on the wire between.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a failed expectation ends the test; clippy frees only the test functions themselves"
+)]
+
+mod accounts;
+mod engine;
+mod faults;
+mod keys;
+mod revocations;
+mod sessions;
+mod wire;

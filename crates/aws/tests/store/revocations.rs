@@ -1,0 +1,223 @@
+//! What was called back is found by its names, and by whoever follows the feed.
+
+use core::time::Duration;
+
+use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_core::audit::AuditKind;
+use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{RevocationStore as _, SessionStore as _};
+
+use crate::engine::{Engine, NOON, event, id, row, store};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn token() -> Revocable<'static> {
+    Revocable {
+        issuer: "https://id.example",
+        subject: "u-ada",
+        token_id: "t1",
+        session_id: Some("s1"),
+        generation: Some(3),
+        key_id: "k1",
+    }
+}
+
+fn subject(generation: u64) -> RevocationTarget {
+    RevocationTarget::Subject {
+        issuer: "https://id.example".to_owned(),
+        subject: "u-ada".to_owned(),
+        generation,
+    }
+}
+
+fn until_later(target: RevocationTarget) -> Revocation {
+    Revocation {
+        target,
+        until: NOON.after(MINUTE),
+    }
+}
+
+#[tokio::test]
+async fn each_kind_is_found_by_a_token_it_speaks_against_and_by_no_other() {
+    for (target, stops) in [
+        (RevocationTarget::Token("t1".to_owned()), true),
+        (RevocationTarget::Token("t2".to_owned()), false),
+        (RevocationTarget::Session("s1".to_owned()), true),
+        (RevocationTarget::Session("s2".to_owned()), false),
+        (RevocationTarget::Key("k1".to_owned()), true),
+        (RevocationTarget::Key("k2".to_owned()), false),
+        (subject(4), true),
+        (subject(3), false),
+    ] {
+        let engine = Engine::start().await;
+        let client = engine.client();
+        let revocation = until_later(target);
+        store(&client)
+            .end_session(
+                &id("s9"),
+                core::slice::from_ref(&revocation),
+                NOON,
+                &event(AuditKind::LoggedOut, "r1"),
+            )
+            .await
+            .unwrap();
+        let known = store(&client).revocations_of(token()).await.unwrap();
+        assert_eq!(known.contains(token()), stops, "{revocation:?}");
+        let feed = store(&client).feed(NOON, NOON).await.unwrap();
+        let followed = Revocations::from_iter(feed.clone());
+        assert_eq!(followed.contains(token()), stops, "{revocation:?}");
+        assert_eq!(feed, [revocation]);
+    }
+}
+
+#[tokio::test]
+async fn what_has_run_out_is_no_longer_found_though_its_row_still_stands() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let revocation = until_later(RevocationTarget::Token("t1".to_owned()));
+    store(&client)
+        .end_session(
+            &id("s9"),
+            &[revocation],
+            NOON,
+            &event(AuditKind::LoggedOut, "r1"),
+        )
+        .await
+        .unwrap();
+    for (now, stands) in [
+        (NOON.after(MINUTE), false),
+        (NOON.after(MINUTE - SECOND), true),
+    ] {
+        let later = DynamoStore::at(&client, now);
+        let known = later.revocations_of(token()).await.unwrap();
+        assert_eq!(known.contains(token()), stands, "{now}");
+    }
+    let row = row(&client, "TokenBlacklist", "TOKEN#t1", "REVOKED").await;
+    assert!(row.is_object());
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_subject_never_falls_back_to_an_older_generation() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let target = |generation| [until_later(subject(generation)), until_later(session())];
+    for (generation, request_id) in [(5, "r1"), (4, "r2")] {
+        let logged_out = event(AuditKind::LoggedOut, request_id);
+        store(&client)
+            .end_session(&id("s9"), &target(generation), NOON, &logged_out)
+            .await
+            .unwrap();
+    }
+    let pk = "SUBJECT#https://id.example#u-ada";
+    let kept = row(&client, "TokenBlacklist", pk, "REVOKED").await;
+    assert_eq!(kept["generation"]["N"], "5");
+    // What could be written of the second one was: its session, its announcements.
+    let other = row(&client, "TokenBlacklist", "SESSION#s1", "REVOKED").await;
+    assert_eq!(other["request_id"]["S"], "r2");
+    assert_eq!(store(&client).feed(NOON, NOON).await.unwrap().len(), 4);
+}
+
+fn session() -> RevocationTarget {
+    RevocationTarget::Session("s1".to_owned())
+}
+
+#[tokio::test]
+async fn the_feed_gives_what_was_stamped_within_the_span_over_all_its_minutes() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let stamps = [0, 59, 60, 61, 119, 180].map(|secs| NOON.after(Duration::from_secs(secs)));
+    for stamp in stamps {
+        let target = RevocationTarget::Token(stamp.to_string());
+        store(&client)
+            .announce(&[until_later(target)], stamp, &id("r1"))
+            .await
+            .unwrap();
+    }
+    let within = async |from: u64, to: u64| {
+        let at = |secs| NOON.after(Duration::from_secs(secs));
+        let feed = store(&client).feed(at(from), at(to)).await.unwrap();
+        feed.into_iter()
+            .filter_map(|revocation| {
+                let RevocationTarget::Token(stamp) = revocation.target else {
+                    return None;
+                };
+                Some(stamp)
+            })
+            .collect::<Vec<_>>()
+    };
+    let expected = |places: &[usize]| -> Vec<String> {
+        places
+            .iter()
+            .map(|place| stamps[*place].to_string())
+            .collect()
+    };
+    assert_eq!(within(0, 180).await, expected(&[0, 1, 2, 3, 4, 5]));
+    assert_eq!(within(59, 60).await, expected(&[1, 2]));
+    assert_eq!(within(1, 58).await, expected(&[]));
+    assert_eq!(within(61, 179).await, expected(&[3, 4]));
+    assert_eq!(within(181, 600).await, expected(&[]));
+}
+
+#[tokio::test]
+async fn a_feed_longer_than_a_page_is_read_whole() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let issuer = "i".repeat(4_000);
+    for batch in 0..6 {
+        let revocations: Vec<_> = (0..100)
+            .map(|place| {
+                until_later(RevocationTarget::Subject {
+                    issuer: issuer.clone(),
+                    subject: format!("{batch}-{place}"),
+                    generation: 1,
+                })
+            })
+            .collect();
+        store(&client)
+            .announce(&revocations, NOON, &id("r1"))
+            .await
+            .unwrap();
+    }
+    client.transport().order([]);
+    let feed = store(&client).feed(NOON, NOON).await.unwrap();
+    assert_eq!(feed.len(), 600);
+    // 600 rows of 4 KB are more than two pages of 1 MB.
+    assert!(client.transport().sent().len() >= 3);
+}
+
+#[tokio::test]
+async fn a_span_beyond_a_day_is_refused_before_anything_is_sent() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let ages = store(&client).feed(UnixTime::from_secs(0), NOON).await;
+    assert!(ages.is_err());
+    assert!(client.transport().sent().is_empty());
+}
+
+#[tokio::test]
+async fn announcing_again_is_a_fresh_row_and_announcing_nothing_is_none() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let revoked = [until_later(session())];
+    for secs in [0, 0, 3] {
+        let stamp = NOON.after(Duration::from_secs(secs));
+        store(&client)
+            .announce(&revoked, stamp, &id("r1"))
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        store(&client)
+            .feed(NOON, NOON.after(MINUTE))
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    client.transport().order([]);
+    store(&client).announce(&[], NOON, &id("r2")).await.unwrap();
+    assert!(client.transport().sent().is_empty());
+}

@@ -1,0 +1,182 @@
+//! Sessions: opened only on the account as it was read, ended as a whole.
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_core::session::Session;
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{
+    Account, AccountStatus, AccountStore as _, RevocationStore as _, SessionStore as _, Written,
+};
+use serde_json::{Value, json};
+
+use crate::engine::{Engine, NOON, ada, audit_trail, event, id, row, rows, session, store};
+
+const ROW: &str = "SESSION#2026-11-23T12:00:00Z#s1";
+
+fn revoked() -> [Revocation; 2] {
+    let until = UnixTime::from_secs(NOON.as_secs() + 602);
+    [
+        RevocationTarget::Token("t1".to_owned()),
+        RevocationTarget::Session("s1".to_owned()),
+    ]
+    .map(|target| Revocation { target, until })
+}
+
+#[tokio::test]
+async fn a_session_stands_beside_its_account_and_is_found_by_its_id() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let registered = event(AuditKind::Registered, "r1");
+    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let before = client.consumed();
+    let opened = store(&client)
+        .open_session(&session("s1"), &event(AuditKind::LoggedIn, "r2"))
+        .await;
+    assert_eq!(opened.unwrap(), Written::Done);
+    assert!(client.consumed().since(before).write_halves <= 12 * 2);
+
+    let written = row(&client, "Portcullis", "USER#ada@example.com", ROW).await;
+    assert_eq!(written["ttl"], json!({"N": "1798027200"}));
+    assert_eq!(written["device"], json!({"S": "curl/8.0"}));
+    let locator = row(&client, "Portcullis", "SID#s1", "SESSION").await;
+    assert_eq!(locator["session_sk"], json!({"S": ROW}));
+    assert_eq!(audit_trail(&client).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_account_that_changed_since_it_was_read_gets_no_session() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let closed = Account {
+        status: AccountStatus::Disabled,
+        generation: 4,
+        ..ada()
+    };
+    let registered = event(AuditKind::Registered, "r1");
+    let logged_in = event(AuditKind::LoggedIn, "r2");
+    // There is no account at all.
+    let nobody = store(&client)
+        .open_session(&session("s1"), &logged_in)
+        .await;
+    assert_eq!(nobody.unwrap(), Written::Conflict);
+    // It is closed.
+    let _ = store(&client).register(&closed, &registered).await.unwrap();
+    let current = Session {
+        generation: 4,
+        ..session("s1")
+    };
+    let refused = store(&client).open_session(&current, &logged_in).await;
+    assert_eq!(refused.unwrap(), Written::Conflict);
+    assert_eq!(
+        row(&client, "Portcullis", "SID#s1", "SESSION").await,
+        Value::Null
+    );
+    assert_eq!(audit_trail(&client).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_of_an_older_generation_is_not_opened() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let raised = Account {
+        generation: 4,
+        ..ada()
+    };
+    let registered = event(AuditKind::Registered, "r1");
+    let _ = store(&client).register(&raised, &registered).await.unwrap();
+    for (generation, end) in [(3, Written::Conflict), (4, Written::Done)] {
+        let session = Session {
+            generation,
+            ..session("s1")
+        };
+        let logged_in = event(AuditKind::LoggedIn, &format!("r-{generation}"));
+        let opened = store(&client).open_session(&session, &logged_in).await;
+        assert_eq!(opened.unwrap(), end, "{generation}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_taken_is_a_failure_and_no_login() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let registered = event(AuditKind::Registered, "r1");
+    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let first = event(AuditKind::LoggedIn, "r2");
+    let _ = store(&client)
+        .open_session(&session("s1"), &first)
+        .await
+        .unwrap();
+    let second = event(AuditKind::LoggedIn, "r3");
+    assert!(
+        store(&client)
+            .open_session(&session("s1"), &second)
+            .await
+            .is_err()
+    );
+    assert_eq!(audit_trail(&client).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_ended_session_is_gone_called_back_and_announced_in_one_step() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let registered = event(AuditKind::Registered, "r1");
+    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let logged_in = event(AuditKind::LoggedIn, "r2");
+    let _ = store(&client)
+        .open_session(&session("s1"), &logged_in)
+        .await
+        .unwrap();
+    client.transport().order([]);
+    store(&client)
+        .end_session(
+            &id("s1"),
+            &revoked(),
+            NOON,
+            &event(AuditKind::LoggedOut, "r3"),
+        )
+        .await
+        .unwrap();
+    assert_eq!(client.transport().sent(), ["GetItem", "TransactWriteItems"]);
+
+    assert_eq!(
+        row(&client, "Portcullis", "SID#s1", "SESSION").await,
+        Value::Null
+    );
+    assert_eq!(
+        row(&client, "Portcullis", "USER#ada@example.com", ROW).await,
+        Value::Null
+    );
+    let token = row(&client, "TokenBlacklist", "TOKEN#t1", "REVOKED").await;
+    assert_eq!(token["ttl"], json!({"N": "1795435802"}));
+    assert_eq!(token["request_id"], json!({"S": "r3"}));
+    let feed = rows(&client, "TokenBlacklist", "FEED#2026-11-23T12:00#0").await;
+    assert_eq!(feed.len(), 2);
+    assert_eq!(audit_trail(&client).await.len(), 3);
+}
+
+#[tokio::test]
+async fn ending_a_session_that_is_gone_calls_it_back_all_the_same() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    for request_id in ["r1", "r2"] {
+        let logged_out = event(AuditKind::LoggedOut, request_id);
+        store(&client)
+            .end_session(&id("s1"), &revoked(), NOON, &logged_out)
+            .await
+            .unwrap();
+    }
+    let revocable = Revocable {
+        issuer: "https://id.example",
+        subject: "u-ada",
+        token_id: "t9",
+        session_id: Some("s1"),
+        generation: Some(0),
+        key_id: "k1",
+    };
+    let known = store(&client).revocations_of(revocable).await.unwrap();
+    assert!(known.contains(revocable));
+    // A repeated revocation is announced afresh.
+    let feed = store(&client).feed(NOON, NOON).await.unwrap();
+    assert_eq!(feed.len(), 4);
+}

@@ -1,0 +1,125 @@
+//! A real HTTP connection, and what can go wrong on it.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use portcullis_aws::transport::{Transport, TransportError};
+use serde_json::Value;
+
+/// What happens to one request. Whatever none is ordered for passes.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// It passes as it is.
+    Pass,
+    /// No connection comes about.
+    Refuse,
+    /// The server does what was asked, and the connection breaks before the answer.
+    LoseAnswer,
+    /// The server does what was asked, and its answer is cut in the middle.
+    CutAnswer,
+    /// The server does what was asked, and one byte of its answer changes.
+    SpoilAnswer,
+    /// The server has forgotten the token: a transaction's repetition counts as a new one.
+    ForgetToken,
+    /// Something answers in the server's place; the server never hears of it.
+    Answer(u16, &'static str),
+}
+
+/// Carries requests over hyper, through the faults it was ordered.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    http: Client<HttpConnector, Full<Bytes>>,
+    faults: Mutex<VecDeque<Fault>>,
+    sent: Mutex<Vec<String>>,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self {
+            http: Client::builder(TokioExecutor::new()).build_http(),
+            faults: Mutex::default(),
+            sent: Mutex::default(),
+        }
+    }
+}
+
+impl Wire {
+    /// Orders faults for the requests to come, one each.
+    pub(crate) fn order(&self, faults: impl IntoIterator<Item = Fault>) {
+        *self.faults.lock().unwrap() = faults.into_iter().collect();
+        self.sent.lock().unwrap().clear();
+    }
+
+    /// The operations asked for since the last order.
+    pub(crate) fn sent(&self) -> Vec<String> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    async fn pass(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let answer = self
+            .http
+            .request(request.map(Full::new))
+            .await
+            .map_err(|error| {
+                if error.is_connect() {
+                    TransportError::Connect(error.into())
+                } else {
+                    TransportError::Broken(error.into())
+                }
+            })?;
+        let (head, body) = answer.into_parts();
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| TransportError::Broken(error.into()))?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+impl Transport for Wire {
+    async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let target = request.headers()["x-amz-target"].to_str().unwrap();
+        let operation = target.rsplit('.').next().unwrap().to_owned();
+        self.sent.lock().unwrap().push(operation);
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault.unwrap_or(Fault::Pass) {
+            Fault::Pass => self.pass(request).await,
+            Fault::Refuse => Err(TransportError::Connect("refused".into())),
+            Fault::LoseAnswer => {
+                self.pass(request).await?;
+                Err(TransportError::Broken("reset".into()))
+            }
+            Fault::CutAnswer => {
+                let mut answer = self.pass(request).await?;
+                // Without its checksum, as an engine that sends none would leave it.
+                answer.headers_mut().remove("x-amz-crc32");
+                Ok(answer.map(|body| body.slice(..body.len() / 2)))
+            }
+            Fault::SpoilAnswer => Ok(self.pass(request).await?.map(|body| {
+                let mut body = body.to_vec();
+                body.push(b' ');
+                body.into()
+            })),
+            Fault::ForgetToken => {
+                let mut body: Value = serde_json::from_slice(request.body()).unwrap();
+                body["ClientRequestToken"] = "forgotten".into();
+                *request.body_mut() = body.to_string().into();
+                request.headers_mut().remove("content-length");
+                self.pass(request).await
+            }
+            Fault::Answer(status, body) => Ok(Response::builder()
+                .status(status)
+                .body(Bytes::from_static(body.as_bytes()))
+                .unwrap()),
+        }
+    }
+
+    async fn sleep(&self, _span: Duration) {}
+}
