@@ -1,1 +1,20 @@
-//! (to come)
+//! The native door: registers people, logs them in and out, and publishes the keys.
+//!
+//! One axum router answers on a socket or under the Lambda Runtime API. Here time, chance, the
+//! environment and the network enter; what they mean is decided on the floors below.
+
+pub mod chance;
+pub mod clock;
+pub mod config;
+mod failure;
+pub mod hasher;
+pub mod host;
+pub mod keys;
+pub mod lambda;
+pub mod log;
+pub mod problem;
+pub mod reception;
+mod routes;
+pub mod socket;
+pub mod start;
+pub mod transport;

@@ -1,0 +1,50 @@
+//! Where chance enters: the operating system's random source.
+
+use portcullis_core::id::Id;
+use portcullis_service::ports::{Chance, NoEntropy};
+
+/// Draws from the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemChance;
+
+impl SystemChance {
+    /// Fills `bytes` at random.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`] if the system has none to give.
+    pub fn fill(self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        getrandom::fill(bytes).map_err(|_| NoEntropy)
+    }
+
+    /// A number that spreads the waits between tries over many hosts.
+    ///
+    /// # Errors
+    ///
+    /// As [`SystemChance::fill`].
+    pub fn seed(self) -> Result<u64, NoEntropy> {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+impl Chance for SystemChance {
+    fn id(&self) -> Result<Id, NoEntropy> {
+        let mut bits = [0; 16];
+        self.fill(&mut bits)?;
+        Ok(Id::from_random(bits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_draws_are_alike() {
+        let (one, other) = (SystemChance.id(), SystemChance.id());
+        assert_ne!(one.expect("entropy"), other.expect("entropy"));
+        assert_ne!(SystemChance.seed(), SystemChance.seed());
+    }
+}

@@ -1,0 +1,124 @@
+//! Where time enters: once for each request, and again after I/O whose length matters.
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use portcullis_core::time::UnixTime;
+use portcullis_service::ports::Clock;
+use thiserror::Error;
+
+/// Tells the time to a door. Tests bring one that stands still.
+pub trait WallClock: fmt::Debug + Send + Sync {
+    /// The present second.
+    ///
+    /// # Errors
+    ///
+    /// [`ClockError`] if there is no such second to be told.
+    fn read(&self) -> Result<UnixTime, ClockError>;
+}
+
+/// The machine's clock stands before 1970: nothing can be judged by it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("the clock of this machine stands before 1970")]
+pub struct ClockError;
+
+/// The machine's own clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl WallClock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the door is where time enters")]
+    fn read(&self) -> Result<UnixTime, ClockError> {
+        seconds(SystemTime::now())
+    }
+}
+
+/// The wall clock over one request. A reading that fails repeats the one before, and
+/// [`Watch::judge`] tells that nothing may be concluded from it.
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
+    wall: &'a dyn WallClock,
+    last: AtomicU64,
+    failed: AtomicBool,
+}
+
+impl<'a> Watch<'a> {
+    /// Starts at `now`.
+    pub(crate) const fn new(wall: &'a dyn WallClock, now: UnixTime) -> Self {
+        Self {
+            wall,
+            last: AtomicU64::new(now.as_secs()),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`ClockError`] if any reading failed.
+    pub(crate) fn judge(&self) -> Result<(), ClockError> {
+        if self.failed.load(Ordering::Relaxed) {
+            Err(ClockError)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Clock for Watch<'_> {
+    fn now(&self) -> UnixTime {
+        if let Ok(now) = self.wall.read() {
+            self.last.store(now.as_secs(), Ordering::Relaxed);
+        } else {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        UnixTime::from_secs(self.last.load(Ordering::Relaxed))
+    }
+}
+
+fn seconds(time: SystemTime) -> Result<UnixTime, ClockError> {
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch
+        .map(|span| UnixTime::from_secs(span.as_secs()))
+        .map_err(|_before| ClockError)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Script(AtomicU64);
+
+    /// Runs backwards out of time: 1, 0, and then no time any more.
+    impl WallClock for Script {
+        fn read(&self) -> Result<UnixTime, ClockError> {
+            let left = self
+                .0
+                .load(Ordering::Relaxed)
+                .checked_sub(1)
+                .ok_or(ClockError)?;
+            self.0.store(left, Ordering::Relaxed);
+            Ok(UnixTime::from_secs(left))
+        }
+    }
+
+    #[test]
+    fn a_watch_remembers_that_the_clock_failed() {
+        let wall = Script(AtomicU64::new(2));
+        let watch = Watch::new(&wall, UnixTime::from_secs(9));
+        assert_eq!(watch.now().as_secs(), 1);
+        assert_eq!((watch.now().as_secs(), watch.judge()), (0, Ok(())));
+        assert_eq!((watch.now().as_secs(), watch.judge()), (0, Err(ClockError)));
+    }
+
+    #[test]
+    fn time_begins_in_1970() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        assert_eq!(seconds(epoch), Ok(UnixTime::from_secs(0)));
+        assert_eq!(seconds(epoch - Duration::from_secs(1)), Err(ClockError));
+        assert!(SystemClock.read().expect("after 1970") > UnixTime::from_secs(1_700_000_000));
+    }
+}

@@ -1,0 +1,330 @@
+//! Where the environment enters: every setting of the host, read once at the start.
+
+mod variable;
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use portcullis_aws::client;
+use portcullis_aws::credentials::Credentials;
+use portcullis_aws::dynamodb::table::Tables;
+use portcullis_aws::endpoint::{Endpoint, Region};
+use portcullis_aws::operation::Service;
+use tracing::level_filters::LevelFilter;
+
+pub use crate::config::variable::{ConfigError, Fault};
+use crate::config::variable::{Environment, plain_or_loopback, positive, table_name, token_text};
+
+/// The variable that names where DynamoDB is reached; log lines about it name it too.
+pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
+
+/// The longest an access token may live: a day.
+const MAX_ACCESS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Every setting of the host.
+#[derive(Debug)]
+pub struct Config {
+    /// How requests come in.
+    pub entrance: Entrance,
+    /// Our name as an issuer (`iss`), as it stands: policies compare it so.
+    pub issuer: String,
+    /// Whom our tokens are for (`aud`).
+    pub audience: String,
+    /// The client that logs people in (`client_id`).
+    pub client_id: String,
+    /// How long an access token lives.
+    pub access_lifetime: Duration,
+    /// Where AWS is reached, and the tables.
+    pub aws: client::Config,
+    /// Who signs calls to AWS.
+    pub credentials: Credentials,
+    /// Where the signing key is.
+    pub signing_key: KeySource,
+    /// The least level that is logged.
+    pub log: LevelFilter,
+}
+
+/// How requests come in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Entrance {
+    /// From the Lambda Runtime API.
+    Lambda,
+    /// On a socket.
+    Socket(SocketAddr),
+}
+
+/// Where the signing key is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum KeySource {
+    /// In Secrets Manager, by this name or ARN.
+    Secret(String),
+    /// In this file, which is made if it is missing: for one host and its own machine.
+    File(PathBuf),
+}
+
+/// Everything that is wrong with the environment, so that it can be mended in one go.
+#[derive(Debug, Eq, PartialEq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Each variable with what is wrong about it.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, error) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "; " };
+            write!(f, "{comma}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for ConfigErrors {}
+
+impl Config {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigErrors`] naming every variable that is missing or not usable.
+    pub fn from_env() -> Result<Self, ConfigErrors> {
+        Self::read(|name| std::env::var_os(name))
+    }
+
+    /// Reads the variables that `lookup` knows. An empty one counts as missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::from_env`].
+    pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigErrors> {
+        let mut environment = Environment::new(&lookup);
+        match Self::assemble(&mut environment) {
+            Some(config) if environment.errors.is_empty() => Ok(config),
+            _ => Err(ConfigErrors(environment.errors)),
+        }
+    }
+
+    fn assemble(env: &mut Environment<'_>) -> Option<Self> {
+        // Each is read before any is missed, so that one look tells all that is wrong.
+        let entrance = entrance(env);
+        let issuer = env.required("PORTCULLIS_ISSUER", plain_or_loopback);
+        let audience = env.required("PORTCULLIS_AUDIENCE", token_text);
+        let client_id = env.optional("PORTCULLIS_CLIENT_ID", token_text);
+        let access_lifetime = env.optional("PORTCULLIS_ACCESS_LIFETIME", |text| {
+            positive(text, MAX_ACCESS_LIFETIME)
+        });
+        let (aws, credentials) = (aws(env), credentials(env));
+        let signing_key = signing_key(env);
+        let log = env.optional("PORTCULLIS_LOG", |text| {
+            let fault = Fault::Invalid("one of off, error, warn, info, debug, trace");
+            text.parse().map_err(|_| fault)
+        });
+        Some(Self {
+            entrance: entrance?,
+            issuer: issuer?,
+            audience: audience?,
+            client_id: client_id.unwrap_or_else(|| "portcullis".to_owned()),
+            access_lifetime: access_lifetime.unwrap_or(Duration::from_secs(600)),
+            aws: aws?,
+            credentials: credentials?,
+            signing_key: signing_key?,
+            log: log.unwrap_or(LevelFilter::INFO),
+        })
+    }
+}
+
+fn entrance(env: &mut Environment<'_>) -> Option<Entrance> {
+    if env.has("AWS_LAMBDA_RUNTIME_API") {
+        // The runtime of `lambda_http` would stop the process over a missing one; Lambda sets all.
+        let mut whole = true;
+        for name in [
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "AWS_LAMBDA_FUNCTION_VERSION",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        ] {
+            whole &= env.required(name, |text| Ok(text.to_owned())).is_some();
+        }
+        return whole.then_some(Entrance::Lambda);
+    }
+    env.required("PORTCULLIS_LISTEN", |text| {
+        let fault = Fault::Invalid("an address and a port such as 127.0.0.1:8788");
+        text.parse().map_err(|_| fault)
+    })
+    .map(Entrance::Socket)
+}
+
+fn aws(env: &mut Environment<'_>) -> Option<client::Config> {
+    let region = env.required("AWS_REGION", |text| {
+        let fault = Fault::Invalid("a region such as eu-central-1");
+        Region::parse(text).map_err(|_| fault)
+    });
+    let endpoint = |text: &str| {
+        let fault =
+            Fault::Invalid("an address such as https://dynamodb.eu-central-1.amazonaws.com");
+        let text = plain_or_loopback(text)?;
+        Endpoint::parse(&text).map_err(|_| fault)
+    };
+    let dynamodb = env.optional(DYNAMODB_ENDPOINT, endpoint);
+    let secrets_manager = env.optional("PORTCULLIS_SECRETS_ENDPOINT", endpoint);
+    let main = env.optional("PORTCULLIS_TABLE", table_name);
+    let blacklist = env.optional("PORTCULLIS_BLACKLIST_TABLE", table_name);
+
+    let region = region?;
+    let usual = Tables::default();
+    Some(client::Config {
+        dynamodb: dynamodb.or_else(|| Endpoint::of(Service::DynamoDb, &region).ok())?,
+        secrets_manager: secrets_manager
+            .or_else(|| Endpoint::of(Service::SecretsManager, &region).ok())?,
+        tables: Tables {
+            main: main.unwrap_or(usual.main),
+            blacklist: blacklist.unwrap_or(usual.blacklist),
+        },
+        region,
+    })
+}
+
+fn credentials(env: &mut Environment<'_>) -> Option<Credentials> {
+    let key_id = env.required("AWS_ACCESS_KEY_ID", token_text);
+    let secret = env.secret("AWS_SECRET_ACCESS_KEY");
+    let session = env.optional_secret("AWS_SESSION_TOKEN");
+    let credentials = Credentials::new(key_id?, secret?);
+    Some(match session {
+        Some(token) => credentials.with_session_token(token),
+        None => credentials,
+    })
+}
+
+fn signing_key(env: &mut Environment<'_>) -> Option<KeySource> {
+    let secret = env.optional("PORTCULLIS_SIGNING_SECRET", token_text);
+    let file = env.optional("PORTCULLIS_SIGNING_KEY_FILE", |text| {
+        Ok(PathBuf::from(text))
+    });
+    match (secret, file) {
+        (Some(secret), None) => Some(KeySource::Secret(secret)),
+        (None, Some(file)) => Some(KeySource::File(file)),
+        (Some(_), Some(_)) => env.fault(
+            "PORTCULLIS_SIGNING_SECRET",
+            Fault::Invalid("left out where PORTCULLIS_SIGNING_KEY_FILE is set, or the other way"),
+        ),
+        (None, None) => env.fault(
+            "PORTCULLIS_SIGNING_SECRET",
+            Fault::MissingOr("PORTCULLIS_SIGNING_KEY_FILE"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const WHOLE: [(&str, &str); 7] = [
+        ("PORTCULLIS_LISTEN", "127.0.0.1:8788"),
+        ("PORTCULLIS_ISSUER", "https://login.example"),
+        ("PORTCULLIS_AUDIENCE", "https://api.example"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI"),
+        (
+            "PORTCULLIS_SIGNING_KEY_FILE",
+            "/var/lib/portcullis/key.json",
+        ),
+    ];
+
+    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+        let mut variables = BTreeMap::from(WHOLE);
+        variables.extend(changes.iter().copied());
+        Config::read(|name| variables.get(name).map(OsString::from))
+    }
+
+    fn told(changes: &[(&str, &str)]) -> String {
+        read(changes)
+            .map(|_| ())
+            .expect_err("not usable")
+            .to_string()
+    }
+
+    #[test]
+    fn a_whole_environment_has_the_documented_defaults() {
+        let config = read(&[]).expect("whole");
+        assert_eq!(
+            config.entrance,
+            Entrance::Socket("127.0.0.1:8788".parse().expect("an address"))
+        );
+        assert_eq!(config.issuer, "https://login.example");
+        assert_eq!(config.client_id, "portcullis");
+        assert_eq!(config.access_lifetime, Duration::from_secs(600));
+        assert_eq!(config.aws.tables, Tables::default());
+        assert_eq!(
+            config.aws.dynamodb.to_string(),
+            "https://dynamodb.eu-central-1.amazonaws.com/"
+        );
+        assert!(!format!("{config:?}").contains("wJalrXUtnFEMI"));
+    }
+
+    #[test]
+    fn each_missing_variable_is_named_and_all_at_once() {
+        for (name, _) in WHOLE {
+            assert!(told(&[(name, "")]).contains(name), "{name}");
+        }
+        let all = Config::read(|_| None)
+            .map(|_| ())
+            .expect_err("nothing is set");
+        assert_eq!(all.iter().count(), WHOLE.len());
+    }
+
+    #[test]
+    fn each_invalid_variable_is_named_and_never_quoted() {
+        for (name, value) in [
+            ("PORTCULLIS_LISTEN", "localhost"),
+            ("PORTCULLIS_ISSUER", "http://login.example"),
+            ("PORTCULLIS_ISSUER", "https://login.example/?a=b"),
+            ("PORTCULLIS_AUDIENCE", "two words"),
+            ("AWS_REGION", "Frankfurt am Main"),
+            ("PORTCULLIS_DYNAMODB_ENDPOINT", "http://dynamodb.example"),
+            ("PORTCULLIS_DYNAMODB_ENDPOINT", "127.0.0.1:8000"),
+            ("PORTCULLIS_DYNAMODB_ENDPOINT", "http://127.0.0.1:8000/path"),
+            ("PORTCULLIS_SECRETS_ENDPOINT", "ftp://127.0.0.1"),
+            ("PORTCULLIS_TABLE", "no/slash"),
+            ("PORTCULLIS_ACCESS_LIFETIME", "0"),
+            ("PORTCULLIS_ACCESS_LIFETIME", "86401"),
+            ("PORTCULLIS_ACCESS_LIFETIME", "10m"),
+            ("PORTCULLIS_CLIENT_ID", "a\u{e9}"),
+            ("PORTCULLIS_LOG", "loud"),
+            ("PORTCULLIS_SIGNING_SECRET", "both"),
+            ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
+        ] {
+            let told = told(&[(name, value)]);
+            let names = if name == "AWS_LAMBDA_RUNTIME_API" {
+                "AWS_LAMBDA_FUNCTION_NAME"
+            } else {
+                name
+            };
+            assert!(told.contains(names), "{name}: {told}");
+            assert!(
+                !told.contains(value) || value == "0" || value == "both",
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn lambda_is_known_by_its_runtime_api() {
+        let config = read(&[
+            ("PORTCULLIS_LISTEN", ""),
+            ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "host"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+        ]);
+        assert_eq!(config.expect("whole").entrance, Entrance::Lambda);
+    }
+}

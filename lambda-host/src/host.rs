@@ -1,0 +1,196 @@
+//! What every request finds: the settings, the clients and the keys of this host.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+use std::thread;
+
+use portcullis_aws::client::Client;
+use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_core::gate::Gate;
+use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
+use portcullis_core::route::Routes;
+use portcullis_core::time::UnixTime;
+use portcullis_core::token::algorithm::Algorithm;
+use portcullis_service::login::Issuing;
+use portcullis_service::ports::NoEntropy;
+
+use crate::chance::SystemChance;
+use crate::clock::{SystemClock, WallClock};
+use crate::config::Config;
+use crate::hasher::{Argon2Hasher, HashLimits, HashParameters};
+use crate::keys::{PublishedKeys, SigningKeys};
+use crate::problem::Problem;
+use crate::transport::{HyperTransport, Timeouts};
+
+/// The client of this door.
+pub type AwsClient = Client<HyperTransport>;
+
+/// The most recent news of the store.
+#[derive(Debug, Default)]
+pub struct StoreHealth(AtomicU8);
+
+/// Everything that lives as long as the host. Making one reads nothing and connects nowhere.
+#[derive(Debug)]
+pub struct Host {
+    /// Where AWS is reached, and how.
+    pub client: AwsClient,
+    /// What tells the time.
+    pub clock: Arc<dyn WallClock>,
+    /// What draws names.
+    pub chance: SystemChance,
+    /// What hashes passwords.
+    pub hasher: Argon2Hasher,
+    /// What tokens are signed with.
+    pub signing_keys: SigningKeys,
+    /// What tokens are verified with, as others read it.
+    pub published_keys: PublishedKeys,
+    /// How access tokens are made out.
+    pub issuing: Issuing,
+    /// Judges the tokens that callers of the host itself bring.
+    pub gate: Gate,
+    /// Whether the store answered when it was last asked.
+    pub health: StoreHealth,
+}
+
+/// What a test sets otherwise than a deployment.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// What tells the time.
+    pub clock: Arc<dyn WallClock>,
+    /// What new passwords are hashed with.
+    pub hashing: HashParameters,
+    /// How long the store may take.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            hashing: HashParameters::TODAY,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+impl Host {
+    /// A host as `config` describes it.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`] if the platform has no random bytes.
+    pub fn new(config: Config, bench: Bench) -> Result<Self, NoEntropy> {
+        let chance = SystemChance;
+        let transport = HyperTransport::new(bench.timeouts);
+        let client = Client::new(transport, config.credentials, config.aws, chance.seed()?);
+        Ok(Self {
+            client,
+            clock: bench.clock,
+            chance,
+            hasher: Argon2Hasher::new(bench.hashing, hash_limits()),
+            signing_keys: SigningKeys::new(config.signing_key),
+            published_keys: PublishedKeys::default(),
+            gate: Gate::new(own_policy(&config.issuer, &config.audience)),
+            issuing: Issuing {
+                issuer: config.issuer,
+                audience: config.audience,
+                client_id: config.client_id,
+                lifetime: config.access_lifetime,
+            },
+            health: StoreHealth::default(),
+        })
+    }
+
+    /// What became of a use case; whether the store answered is kept for `/health`.
+    ///
+    /// # Errors
+    ///
+    /// The [`Problem`] that a failure is told as, once it is logged.
+    pub fn settle<T>(&self, end: Result<T, impl Into<Problem>>) -> Result<T, Problem> {
+        let end = end.map_err(Into::into);
+        match &end {
+            Ok(_) => self.health.note(true),
+            Err(Problem::StoreUnavailable) => self.health.note(false),
+            Err(_) => {}
+        }
+        end
+    }
+
+    /// The store as it is reached at `now`.
+    pub const fn store(&self, now: UnixTime) -> DynamoStore<'_, HyperTransport> {
+        DynamoStore::at(&self.client, now)
+    }
+}
+
+impl StoreHealth {
+    /// Takes note of whether the store answered.
+    pub fn note(&self, reachable: bool) {
+        self.0
+            .store(if reachable { 1 } else { 2 }, Ordering::Relaxed);
+    }
+
+    /// The news in one word: `unknown` before the first time it was asked.
+    pub fn word(&self) -> &'static str {
+        match self.0.load(Ordering::Relaxed) {
+            1 => "reachable",
+            2 => "unreachable",
+            _ => "unknown",
+        }
+    }
+}
+
+/// One hash a core; as many again as fit into about a second may wait.
+fn hash_limits() -> HashLimits {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    HashLimits {
+        at_once: cores,
+        waiting: cores.saturating_mul(32),
+    }
+}
+
+/// The policy for calls to the host itself: its own tokens, of any lifetime it may have had.
+fn own_policy(issuer: &str, audience: &str) -> Policy {
+    // Keys and revocations are read for each call, so they are as young as the call.
+    let now = Duration::from_secs(30);
+    let fresh = Staleness {
+        poll: now,
+        soft: now,
+        hard: now,
+    };
+    Policy {
+        issuers: vec![TrustedIssuer {
+            issuer: issuer.to_owned(),
+            audience: vec![audience.to_owned()],
+            algorithms: vec![
+                Algorithm::EdDsa,
+                Algorithm::Es256,
+                Algorithm::Rs256,
+                Algorithm::Ps256,
+            ],
+            keys: KeySource::Document,
+            leeway: Duration::ZERO,
+            max_lifetime: Duration::from_secs(24 * 60 * 60),
+            max_age: None,
+        }],
+        routes: Routes::default(),
+        revocations: fresh,
+        keys: fresh,
+        strip_token: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_news_of_the_store_counts() {
+        let health = StoreHealth::default();
+        assert_eq!(health.word(), "unknown");
+        health.note(false);
+        assert_eq!(health.word(), "unreachable");
+        health.note(true);
+        assert_eq!(health.word(), "reachable");
+    }
+}

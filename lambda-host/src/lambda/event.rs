@@ -1,0 +1,218 @@
+//! Events as Lambda hands them over, and what `lambda_http` leaves to us about them.
+
+use core::net::{IpAddr, SocketAddr};
+
+use data_encoding::BASE64;
+use http::HeaderMap;
+use http::header::HOST;
+use lambda_http::RequestExt as _;
+use lambda_http::request::{LambdaRequest, RequestContext};
+use portcullis_core::path::MAX_PATH_BYTES;
+
+/// A path that is refused as having no canonical form.
+const NO_PATH: &str = "//";
+
+/// Takes out of an event what `lambda_http` would panic over, and this API has no use for: the
+/// `Host`, from which it builds an address, the query, and a body that is not the base64 it is
+/// said to be. All of these a caller can send, at least by way of a load balancer.
+pub(super) fn make_sound(request: &mut LambdaRequest) {
+    match request {
+        LambdaRequest::ApiGatewayV1(event) => {
+            event.request_context.domain_name = None;
+            event.headers.remove(HOST);
+            event.multi_value_headers.remove(HOST);
+            event.query_string_parameters = Default::default();
+            event.multi_value_query_string_parameters = Default::default();
+            sound_path(&mut event.path);
+            sound_body(&mut event.body, event.is_base64_encoded);
+        }
+        LambdaRequest::ApiGatewayV2(event) => {
+            let context = &mut event.request_context;
+            let own_domain = context
+                .domain_name
+                .take()
+                .is_some_and(|name| is_gateway(&name));
+            event.headers.remove(HOST);
+            event.query_string_parameters = Default::default();
+            event.raw_query_string = None;
+            sound_path(&mut event.raw_path);
+            if own_domain && let (Some(path), Some(stage)) = (&mut event.raw_path, &context.stage) {
+                leave_stage(path, stage);
+            }
+            sound_body(&mut event.body, event.is_base64_encoded);
+        }
+        LambdaRequest::Alb(event) => {
+            event.headers.remove(HOST);
+            event.multi_value_headers.remove(HOST);
+            event.query_string_parameters = Default::default();
+            event.multi_value_query_string_parameters = Default::default();
+            sound_path(&mut event.path);
+            sound_body(&mut event.body, event.is_base64_encoded);
+        }
+        // Other events are not compiled in.
+        _ => {}
+    }
+}
+
+/// The caller's address as the gateway saw it; of `X-Forwarded-For` only what the load balancer
+/// itself has put at its end.
+pub(super) fn client_address(request: &lambda_http::Request) -> String {
+    let address = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.as_deref(),
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+        Some(RequestContext::Alb(_)) => last_forwarded_for(request.headers()),
+        _ => None,
+    };
+    address
+        .and_then(read_address)
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+}
+
+/// The gateway's own name for the request.
+pub(super) fn gateway_name(request: &lambda_http::Request) -> Option<String> {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.request_id.clone(),
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+        _ => None,
+    }
+}
+
+fn sound_path(path: &mut Option<String>) {
+    if !path
+        .as_ref()
+        .is_some_and(|path| path.starts_with('/') && path.len() <= MAX_PATH_BYTES)
+    {
+        *path = Some(NO_PATH.to_owned());
+    }
+}
+
+fn sound_body(body: &mut Option<String>, is_base64: bool) {
+    if is_base64
+        && body
+            .as_ref()
+            .is_some_and(|body| BASE64.decode(body.as_bytes()).is_err())
+    {
+        *body = None;
+    }
+}
+
+/// HTTP APIs leave the stage in the path; it is part of the address, not of the API.
+fn leave_stage(path: &mut String, stage: &str) {
+    let rest = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(stage));
+    if let Some(rest) = rest.filter(|rest| rest.starts_with('/')) {
+        *path = rest.to_owned();
+    }
+}
+
+/// Whether a domain is the gateway's own, where paths begin with the stage.
+fn is_gateway(domain: &str) -> bool {
+    domain.contains(".execute-api.")
+}
+
+fn last_forwarded_for(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all("x-forwarded-for").iter();
+    values.next_back()?.to_str().ok()?.rsplit(',').next()
+}
+
+/// An address, with the port that load balancers can be told to add.
+fn read_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    text.parse().ok().or_else(with_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> lambda_http::Request {
+        let event: Result<LambdaRequest, _> = serde_json::from_str(json);
+        let mut event = event.expect("an event");
+        make_sound(&mut event);
+        event.into()
+    }
+
+    fn alb(path: &str, headers: &str, body: &str, base64: bool) -> lambda_http::Request {
+        read(&format!(
+            r#"{{"requestContext":{{"elb":{{"targetGroupArn":"arn:aws:x"}}}},"httpMethod":"POST",
+            "path":{path},"queryStringParameters":{{"a":"\u0000 b"}},"headers":{headers},
+            "body":{body},"isBase64Encoded":{base64}}}"#
+        ))
+    }
+
+    #[test]
+    fn what_a_caller_of_a_load_balancer_can_send_stops_nothing() {
+        for host in ["a b", "[", "x:99999999", "", "\\u00e9", "%", "http://x"] {
+            let headers = format!(r#"{{"host":"{host}","x-forwarded-proto":"%%"}}"#);
+            let request = alb(r#""/v1/login""#, &headers, "\"{}\"", false);
+            assert_eq!(request.raw_http_path(), "/v1/login", "{host}");
+        }
+        let long = format!("\"/{}\"", "a".repeat(100_000));
+        for path in ["\":99999\"", "\"\"", "null", "\"x\"", &long] {
+            let request = alb(path, "{}", "null", false);
+            assert_eq!(request.raw_http_path(), NO_PATH, "{path:.20}");
+        }
+        for odd in ["/\u{7f}", "/ ", "/<>\\\\^`{|}", "/%", "/\u{e9}", "/?#"] {
+            let request = alb(&format!("\"{odd}\""), "{}", "null", false);
+            assert!(request.raw_http_path().starts_with('/'), "{odd}");
+        }
+        let request = alb("\"/\"", "{}", "\"not base64!\"", true);
+        assert!(request.body().is_empty());
+        assert_eq!(alb("\"/\"", "{}", "\"aGk=\"", true).body().as_ref(), b"hi");
+    }
+
+    #[test]
+    fn only_the_balancers_own_word_about_the_caller_counts() {
+        for (forwarded, address) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("10.0.0.1, 203.0.113.7", "203.0.113.7"),
+            ("127.0.0.1,2001:db8::1", "2001:db8::1"),
+            ("x, 203.0.113.7:4711", "203.0.113.7"),
+            ("203.0.113.7, evil", ""),
+            ("", ""),
+        ] {
+            let headers = format!(r#"{{"x-forwarded-for":"{forwarded}"}}"#);
+            let request = alb("\"/\"", &headers, "null", false);
+            assert_eq!(client_address(&request), address, "{forwarded}");
+        }
+        assert_eq!(client_address(&alb("\"/\"", "{}", "null", false)), "");
+    }
+
+    #[test]
+    fn the_stage_is_left_where_it_is_part_of_the_address() {
+        for (domain, path, left) in [
+            (
+                "a1.execute-api.eu-central-1.amazonaws.com",
+                "/prod/v1/login",
+                "/v1/login",
+            ),
+            (
+                "a1.execute-api.eu-central-1.amazonaws.com",
+                "/production",
+                "/production",
+            ),
+            (
+                "a1.execute-api.eu-central-1.amazonaws.com",
+                "/v1/login",
+                "/v1/login",
+            ),
+            ("login.example", "/prod/v1/login", "/prod/v1/login"),
+        ] {
+            let request = read(&format!(
+                r#"{{"version":"2.0","routeKey":"$default","rawPath":"{path}",
+                "rawQueryString":"a=%zz\u0000","headers":{{"host":"{domain}"}},
+                "requestContext":{{"accountId":"1","apiId":"a1","domainName":"{domain}",
+                "http":{{"method":"POST","path":"{path}","protocol":"HTTP/1.1",
+                "sourceIp":"203.0.113.7","userAgent":"curl"}},"requestId":"JKJaXmPLvHcESHA=",
+                "routeKey":"$default","stage":"prod","time":"","timeEpoch":0}},
+                "body":"{{}}","isBase64Encoded":false}}"#
+            ));
+            assert_eq!(request.raw_http_path(), left, "{path}");
+            assert_eq!(client_address(&request), "203.0.113.7");
+            assert_eq!(gateway_name(&request).as_deref(), Some("JKJaXmPLvHcESHA="));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What a request that fails is told: problem JSON with a stable code ([RFC 9457]).
+//!
+//! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, StatusCode};
+use portcullis_core::denial::Denial;
+use portcullis_core::email::EmailError;
+use portcullis_core::id::Id;
+use portcullis_core::json::Json;
+use portcullis_core::password::PasswordError;
+use portcullis_core::refusal::Refusal;
+
+/// Why a request failed.
+///
+/// Exhaustive on purpose: a new reason must fail to compile until it has an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Problem {
+    /// Refused for a reason that every door shares.
+    Refused(Denial),
+    /// The path is there, the method is not.
+    MethodNotAllowed,
+    /// The body is not sent as JSON.
+    UnsupportedMediaType,
+    /// The body is longer than any request needs.
+    BodyTooLarge,
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// The body is not one JSON object with each member once, or broke off.
+    MalformedBody,
+    /// The body has a member that means nothing here.
+    UnknownMember,
+    /// The body lacks a member.
+    MissingMember(&'static str),
+    /// A member is not a string.
+    BadMember(&'static str),
+    /// The address is none.
+    BadEmail(EmailError),
+    /// The password is not one an account may have.
+    BadPassword(PasswordError),
+    /// The address and the password do not go together.
+    BadCredentials,
+    /// The token stems from no session of ours.
+    NoSession,
+    /// The store does not answer.
+    StoreUnavailable,
+    /// The signing key could not be had or published.
+    KeyUnavailable,
+    /// A revocation was written, but too slowly to be announced to every edge.
+    LateFeed,
+    /// As many passwords are being hashed as this host can hash.
+    Busy,
+    /// The host itself is out of order.
+    Internal,
+}
+
+impl Problem {
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Refused(denial) => {
+                StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::MalformedBody
+            | Self::UnknownMember
+            | Self::MissingMember(_)
+            | Self::BadMember(_)
+            | Self::BadEmail(_)
+            | Self::BadPassword(_)
+            | Self::NoSession => StatusCode::BAD_REQUEST,
+            Self::BadCredentials => StatusCode::UNAUTHORIZED,
+            Self::StoreUnavailable | Self::KeyUnavailable | Self::LateFeed | Self::Busy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A stable name; never holds anything the caller sent.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Refused(denial) => denial.code(),
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::MalformedBody => "malformed_body",
+            Self::UnknownMember => "unknown_member",
+            Self::MissingMember(_) => "missing_member",
+            Self::BadMember(_) => "bad_member",
+            Self::BadEmail(_) => "bad_email",
+            Self::BadPassword(PasswordError::TooShort) => "password_too_short",
+            Self::BadPassword(PasswordError::TooLong) => "password_too_long",
+            Self::BadCredentials => "bad_credentials",
+            Self::NoSession => "no_session",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::KeyUnavailable => "key_unavailable",
+            Self::LateFeed => "late_feed",
+            Self::Busy => "busy",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The reason in one sentence.
+    pub fn detail(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Refused(denial) => denial.detail(),
+            Self::MethodNotAllowed => "this path takes another method",
+            Self::UnsupportedMediaType => "the body must be application/json, not encoded",
+            Self::BodyTooLarge => "the body is longer than 8 KiB",
+            Self::BodyTimeout => "the body did not arrive in time",
+            Self::MalformedBody => {
+                "the body must be one JSON object in UTF-8 with each member at most once"
+            }
+            Self::UnknownMember => "the body has a member other than email and password",
+            Self::MissingMember(name) => return format!("the body lacks {name}").into(),
+            Self::BadMember(name) => return format!("{name} must be a string").into(),
+            Self::BadEmail(error) => return error.to_string().into(),
+            Self::BadPassword(error) => return error.to_string().into(),
+            Self::BadCredentials => "no account has this address and this password",
+            Self::NoSession => "the token stems from no session that could be ended",
+            Self::StoreUnavailable => "the store does not answer; try again",
+            Self::KeyUnavailable => "the signing key is not at hand; try again",
+            Self::LateFeed => "the session is over, but not every edge may know; try again",
+            Self::Busy => "too many passwords are being checked; try again",
+            Self::Internal => "the host is out of order",
+        })
+    }
+
+    /// The whole answer to the request called `request_id`.
+    pub fn answer(self, request_id: &Id) -> Response {
+        if let Self::Refused(denial) = self {
+            return refusal(denial, request_id);
+        }
+        let status = self.status();
+        let body = format!(
+            r#"{{"type":"about:blank","title":{},"status":{},"detail":{},"code":{},"request_id":{}}}"#,
+            Json::quote(status.canonical_reason().unwrap_or_default()),
+            status.as_u16(),
+            Json::quote(&self.detail()),
+            Json::quote(self.code()),
+            Json::quote(request_id.as_str()),
+        );
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// Leaves the problem to whoever knows the request's name: [`Problem::answer`] is written over
+/// this response before it is sent.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The refusal that every door writes.
+fn refusal(denial: Denial, request_id: &Id) -> Response {
+    let refusal = Refusal::new(denial, None, request_id);
+    let mut response = Response::new(Body::from(refusal.body));
+    *response.status_mut() = Problem::Refused(denial).status();
+    for (name, value) in refusal.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    const ALL: [Problem; 24] = [
+        Problem::Refused(Denial::MissingToken),
+        Problem::Refused(Denial::UnknownRoute),
+        Problem::MethodNotAllowed,
+        Problem::UnsupportedMediaType,
+        Problem::BodyTooLarge,
+        Problem::BodyTimeout,
+        Problem::MalformedBody,
+        Problem::UnknownMember,
+        Problem::MissingMember("email"),
+        Problem::BadMember("password"),
+        Problem::BadEmail(EmailError::NoAtSign),
+        Problem::BadEmail(EmailError::TooLong),
+        Problem::BadEmail(EmailError::BadLocalPart),
+        Problem::BadEmail(EmailError::BadDomain),
+        Problem::BadPassword(PasswordError::TooShort),
+        Problem::BadPassword(PasswordError::TooLong),
+        Problem::BadCredentials,
+        Problem::NoSession,
+        Problem::StoreUnavailable,
+        Problem::KeyUnavailable,
+        Problem::LateFeed,
+        Problem::Busy,
+        Problem::Refused(Denial::BadPath),
+        Problem::Internal,
+    ];
+
+    #[tokio::test]
+    async fn each_is_problem_json_that_says_what_the_status_says() {
+        let id = Id::from_random([7; 16]);
+        for problem in ALL {
+            let response = problem.answer(&id);
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+            let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), unavailable);
+            let status = u64::from(response.status().as_u16());
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .expect("whole")
+                .to_bytes();
+            let members = Json::parse_object(&body).expect("an object");
+            assert_eq!(members["status"].as_whole(), Some(status));
+            assert_eq!(members["code"].as_text(), Some(problem.code()));
+            assert_eq!(members["detail"].as_text(), Some(&*problem.detail()));
+            assert_eq!(members["request_id"].as_text(), Some(id.as_str()));
+        }
+    }
+
+    #[test]
+    fn no_token_is_challenged_as_rfc_6750_says() {
+        let response = Problem::Refused(Denial::MissingToken).answer(&Id::from_random([7; 16]));
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    }
+}

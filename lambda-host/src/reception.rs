@@ -1,0 +1,142 @@
+//! Where a request comes in, whatever door it came by: it is named, timed and put in canonical
+//! form, answered, and noted in the log.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderName, Request};
+use portcullis_core::denial::Denial;
+use portcullis_core::id::Id;
+use portcullis_core::identity::REQUEST_ID_HEADER;
+use portcullis_core::path::CanonicalPath;
+use portcullis_service::ports::{Call, Chance as _};
+use tokio::time::Instant;
+use tower_service::Service as _;
+use tracing::{Instrument as _, info, info_span};
+
+use crate::host::Host;
+use crate::problem::Problem;
+use crate::routes::router;
+
+/// What a door knows of a request besides what the request says itself.
+#[derive(Clone, Debug, Default)]
+pub struct Arrival {
+    /// The caller's address as the platform reports it, or nothing where it reports none.
+    pub client_address: String,
+    /// The platform's own name for the request.
+    pub request_id: Option<Id>,
+    /// The path, where it is not the one in the request's target.
+    pub path: Option<String>,
+}
+
+/// Answers requests.
+#[derive(Clone, Debug)]
+pub struct Reception {
+    host: Arc<Host>,
+    router: Router,
+}
+
+impl Reception {
+    /// Answers with what `host` has.
+    pub fn new(host: Arc<Host>) -> Self {
+        Self {
+            router: router(Arc::clone(&host)),
+            host,
+        }
+    }
+
+    /// The host behind it.
+    pub const fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// Answers `request`. There is always an answer.
+    pub async fn answer(&self, arrival: Arrival, request: Request<Body>) -> Response {
+        let request_id = self.name(&arrival, request.headers());
+        let span = info_span!("request", request_id = request_id.as_str());
+        let answered = self.respond(arrival, request, &request_id).instrument(span);
+        let mut response = answered.await;
+        let headers = response.headers_mut();
+        if let Ok(name) = HeaderValue::from_str(request_id.as_str()) {
+            headers.insert(HeaderName::from_static(REQUEST_ID_HEADER), name);
+        }
+        // Whatever an endpoint did not mark as public is for one pair of eyes.
+        headers
+            .entry(CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+
+    async fn respond(&self, arrival: Arrival, request: Request<Body>, request_id: &Id) -> Response {
+        let (began, method) = (Instant::now(), request.method().clone());
+        let mut response = match self.prepare(arrival, request, request_id) {
+            Ok(request) => self.route(request).await,
+            Err(problem) => problem.into_response(),
+        };
+        let problem = response.extensions_mut().remove::<Problem>();
+        if let Some(problem) = problem {
+            let written = problem.answer(request_id);
+            // `Allow` and its like were set on the way here and stay.
+            let (mut parts, body) = written.into_parts();
+            for (name, value) in response.headers() {
+                parts.headers.entry(name).or_insert_with(|| value.clone());
+            }
+            parts.headers.remove(http::header::CONTENT_LENGTH);
+            response = Response::from_parts(parts, body);
+        }
+        info!(
+            %method,
+            status = response.status().as_u16(),
+            code = problem.map(Problem::code),
+            micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "answered"
+        );
+        response
+    }
+
+    fn prepare(
+        &self,
+        arrival: Arrival,
+        mut request: Request<Body>,
+        request_id: &Id,
+    ) -> Result<Request<Body>, Problem> {
+        let path = arrival
+            .path
+            .as_deref()
+            .unwrap_or_else(|| request.uri().path());
+        let path = CanonicalPath::parse(path).map_err(Problem::Refused)?;
+        let path = PathAndQuery::try_from(path.as_str());
+        *request.uri_mut() = Uri::from(path.map_err(|_| Problem::Refused(Denial::BadPath))?);
+        let call = Call {
+            now: self.host.clock.read()?,
+            request_id: request_id.clone(),
+            client_address: arrival.client_address,
+        };
+        request.extensions_mut().insert(call);
+        Ok(request)
+    }
+
+    async fn route(&self, request: Request<Body>) -> Response {
+        match self.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The platform's name for the request, else the one it brings if that is an id, else a new
+    /// one.
+    fn name(&self, arrival: &Arrival, headers: &HeaderMap) -> Id {
+        let brought = || {
+            let value = headers.get(REQUEST_ID_HEADER)?.to_str().ok()?;
+            Id::parse(value).ok()
+        };
+        let name = arrival.request_id.clone().or_else(brought);
+        // Without entropy every use case fails anyway, and answers so.
+        name.or_else(|| self.host.chance.id().ok())
+            .unwrap_or_else(|| Id::from_random([0; 16]))
+    }
+}

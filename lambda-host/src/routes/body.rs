@@ -1,0 +1,142 @@
+//! The body of a request: JSON, small, in time, and wiped.
+
+use core::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::time;
+use zeroize::Zeroizing;
+
+use crate::problem::Problem;
+
+/// The longest body, in bytes: an address and a password many times over.
+const MAX_BODY_BYTES: usize = 8 * 1024;
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads the body of `request`, which must be JSON by its own account.
+///
+/// # Errors
+///
+/// [`Problem`] if it says to be something else, is too long, too slow, or breaks off.
+pub(super) async fn read(request: Request<Body>) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    if !is_json(&request) {
+        return Err(Problem::UnsupportedMediaType);
+    }
+    time::timeout(PATIENCE, collect(request.into_body()))
+        .await
+        .unwrap_or(Err(Problem::BodyTimeout))
+}
+
+async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let mut body = Limited::new(body, MAX_BODY_BYTES);
+    // SECURITY: holds a password. Room for all of it at once: no growing buffer leaves copies.
+    let mut whole = Zeroizing::new(Vec::with_capacity(MAX_BODY_BYTES));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Problem::BodyTooLarge
+            } else {
+                Problem::MalformedBody
+            }
+        })?;
+        if let Some(part) = frame.data_ref() {
+            whole.extend_from_slice(part);
+        }
+    }
+    Ok(whole)
+}
+
+/// Whether the content type is `application/json`, in UTF-8 as far as it tells ([RFC 8259 §11]
+/// knows no parameters; many clients add that one), and the content as it is.
+///
+/// [RFC 8259 §11]: https://www.rfc-editor.org/rfc/rfc8259#section-11
+fn is_json(request: &Request<Body>) -> bool {
+    let mut types = request.headers().get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let Ok(value) = value.to_str() else {
+        return false;
+    };
+    let (media_type, parameter) = value.split_once(';').unwrap_or((value, "charset=utf-8"));
+    let parameter = parameter.trim().trim_matches('"');
+    let utf_8 = ["charset=utf-8", "charset=\"utf-8"];
+    media_type.trim().eq_ignore_ascii_case("application/json")
+        && utf_8
+            .iter()
+            .any(|known| parameter.eq_ignore_ascii_case(known))
+        && !request.headers().contains_key(CONTENT_ENCODING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn code(content_type: &str, body: Body) -> Result<usize, Problem> {
+        let request = Request::post("/").header(CONTENT_TYPE, content_type);
+        read(request.body(body).expect("a request"))
+            .await
+            .map(|whole| whole.len())
+    }
+
+    #[tokio::test]
+    async fn json_in_utf_8_is_read_and_nothing_else() {
+        for good in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+        ] {
+            assert_eq!(code(good, Body::from("{}")).await, Ok(2), "{good}");
+        }
+        for bad in [
+            "",
+            "text/plain",
+            "application/json; charset=latin1",
+            "application/json, text/plain",
+            "application/jsonp",
+            "application/x-www-form-urlencoded",
+        ] {
+            let refused = code(bad, Body::from("{}")).await;
+            assert_eq!(refused, Err(Problem::UnsupportedMediaType), "{bad}");
+        }
+        let encoded = Request::post("/").header(CONTENT_TYPE, "application/json");
+        let encoded = encoded
+            .header(CONTENT_ENCODING, "gzip")
+            .body(Body::from("{}"));
+        let refused = read(encoded.expect("a request")).await.map(|_| ());
+        assert_eq!(refused, Err(Problem::UnsupportedMediaType));
+    }
+
+    #[tokio::test]
+    async fn eight_kibibytes_fit_and_not_a_byte_more() {
+        for (length, fits) in [(8_192, Ok(8_192)), (8_193, Err(Problem::BodyTooLarge))] {
+            assert_eq!(
+                code("application/json", Body::from(vec![b' '; length])).await,
+                fits
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        struct Endless;
+        impl http_body::Body for Endless {
+            type Data = bytes::Bytes;
+            type Error = core::convert::Infallible;
+            fn poll_frame(
+                self: core::pin::Pin<&mut Self>,
+                _: &mut core::task::Context<'_>,
+            ) -> core::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>>
+            {
+                core::task::Poll::Pending
+            }
+        }
+        let given_up = code("application/json", Body::new(Endless)).await;
+        assert_eq!(given_up, Err(Problem::BodyTimeout));
+    }
+}

@@ -1,0 +1,135 @@
+//! `{"email", "password"}`, as register and login take it.
+
+use axum::body::Body;
+use http::Request;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::json::{Json, Object};
+use portcullis_core::password::Password;
+use portcullis_core::secret::Secret;
+
+use crate::problem::Problem;
+use crate::routes::body;
+
+/// An address and a password, well-formed.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    pub(super) email: EmailAddress,
+    pub(super) password: Password,
+}
+
+impl Credentials {
+    /// Reads them from the body of `request`.
+    ///
+    /// # Errors
+    ///
+    /// The [`Problem`] that the body has.
+    pub(super) async fn read(request: Request<Body>) -> Result<Self, Problem> {
+        Self::parse(&body::read(request).await?)
+    }
+
+    fn parse(json: &[u8]) -> Result<Self, Problem> {
+        let mut members = Json::parse_object(json).map_err(|_| Problem::MalformedBody)?;
+        // SECURITY: the password first, so that whatever else is wrong, it is wiped.
+        let password = take(&mut members, "password").map(Secret::new);
+        let email = take(&mut members, "email");
+        if !members.is_empty() {
+            return Err(Problem::UnknownMember);
+        }
+        let email = EmailAddress::parse(&email?).map_err(Problem::BadEmail)?;
+        let password = Password::parse(&password?).map_err(Problem::BadPassword)?;
+        Ok(Self { email, password })
+    }
+}
+
+fn take(members: &mut Object, name: &'static str) -> Result<String, Problem> {
+    match members.remove(name) {
+        Some(Json::Text(text)) => Ok(text),
+        Some(
+            Json::Null
+            | Json::Bool(_)
+            | Json::Whole(_)
+            | Json::Other
+            | Json::Array(_)
+            | Json::Object(_),
+        ) => Err(Problem::BadMember(name)),
+        None => Err(Problem::MissingMember(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::email::EmailError;
+    use portcullis_core::password::PasswordError;
+
+    use super::*;
+
+    #[test]
+    fn an_address_and_a_password_are_all_there_is() {
+        let read = Credentials::parse(br#"{"password":"secret","email":"Ann@Example.com"}"#);
+        let read = read.expect("good");
+        assert_eq!(read.email.as_str(), "ann@example.com");
+        assert_eq!(read.password.as_bytes(), b"secret");
+    }
+
+    #[test]
+    fn each_way_to_be_wrong_has_its_problem() {
+        let long = format!(
+            r#"{{"email":"a@b.example","password":"{}"}}"#,
+            "x".repeat(257)
+        );
+        let cases: [(&[u8], Problem); 15] = [
+            (b"", Problem::MalformedBody),
+            (b"null", Problem::MalformedBody),
+            (b"[]", Problem::MalformedBody),
+            (
+                br#"{"email":"a@b.example","password":"x""#,
+                Problem::MalformedBody,
+            ),
+            (
+                br#"{"email":"a@b.example","password":"x"}}"#,
+                Problem::MalformedBody,
+            ),
+            (
+                br#"{"email":"a@b.example","email":"a@b.example","password":"x"}"#,
+                Problem::MalformedBody,
+            ),
+            (
+                b"{\"email\":\"a@b.example\",\"password\":\"\xff\"}",
+                Problem::MalformedBody,
+            ),
+            (
+                br#"{"email":"a@b.example","password":"x","admin":true}"#,
+                Problem::UnknownMember,
+            ),
+            (
+                br#"{"email":"a@b.example"}"#,
+                Problem::MissingMember("password"),
+            ),
+            (br#"{"password":"x"}"#, Problem::MissingMember("email")),
+            (
+                br#"{"email":"a@b.example","password":null}"#,
+                Problem::BadMember("password"),
+            ),
+            (
+                br#"{"email":["a@b.example"],"password":"x"}"#,
+                Problem::BadMember("email"),
+            ),
+            (
+                br#"{"email":"a","password":"x"}"#,
+                Problem::BadEmail(EmailError::NoAtSign),
+            ),
+            (
+                br#"{"email":"a@b","password":"x"}"#,
+                Problem::BadEmail(EmailError::BadDomain),
+            ),
+            (
+                long.as_bytes(),
+                Problem::BadPassword(PasswordError::TooLong),
+            ),
+        ];
+        for (json, problem) in cases {
+            let read = Credentials::parse(json).map(|_| ());
+            assert_eq!(read, Err(problem), "{}", String::from_utf8_lossy(json));
+        }
+    }
+}

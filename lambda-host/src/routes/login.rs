@@ -1,0 +1,65 @@
+//! `POST /v1/login`: an access token for an address and its password.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::USER_AGENT;
+use http::{Request, StatusCode};
+use portcullis_core::json::Json;
+use portcullis_core::session::Device;
+use portcullis_service::login::{self, LoginOutcome, LoginRequest};
+use portcullis_service::ports::Call;
+
+use crate::host::Host;
+use crate::problem::Problem;
+use crate::routes::credentials::Credentials;
+use crate::routes::json;
+
+pub(super) async fn login(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let device = request.headers().get(USER_AGENT);
+    let device = Device::new(
+        device
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default(),
+    );
+    let Credentials { email, password } = Credentials::read(request).await?;
+    let request = LoginRequest {
+        email,
+        password,
+        device,
+    };
+    let ready = host
+        .signing_keys
+        .ready(&host.client, call.now, &call.request_id)
+        .await;
+    let signer = host.settle(ready)?;
+    let store = host.store(call.now);
+    let end = login::login(
+        &request,
+        &host.issuing,
+        &store,
+        &host.hasher,
+        signer,
+        &host.chance,
+        &call,
+    );
+    match host.settle(end.await)? {
+        LoginOutcome::Admit(grant) => {
+            let body = format!(
+                r#"{{"access_token":{},"token_type":"Bearer","expires_in":{}}}"#,
+                Json::quote(grant.access_token.expose()),
+                grant.expires_in.as_secs(),
+            );
+            Ok(json(StatusCode::OK, body))
+        }
+        // SECURITY: an unknown address, a wrong password and a closed account are one answer.
+        LoginOutcome::Refuse(_) => Err(Problem::BadCredentials),
+    }
+}

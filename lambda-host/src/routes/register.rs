@@ -1,0 +1,37 @@
+//! `POST /v1/register`: always the same answer, so that nobody learns who has an account.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{Request, StatusCode};
+use portcullis_core::json::Json;
+use portcullis_service::ports::Call;
+use portcullis_service::register::{self, RegisterOutcome, RegisterRequest};
+
+use crate::host::Host;
+use crate::problem::Problem;
+use crate::routes::credentials::Credentials;
+use crate::routes::json;
+
+pub(super) async fn register(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let Credentials { email, password } = Credentials::read(request).await?;
+    // Before the store is asked, so that its health is not guessed from this.
+    password.judge().map_err(Problem::BadPassword)?;
+    let request = RegisterRequest { email, password };
+    let store = host.store(call.now);
+    let end = register::register(&request, &store, &host.hasher, &host.chance, &call).await;
+    match host.settle(end)? {
+        RegisterOutcome::Accepted(user_id) => {
+            let body = format!(r#"{{"user_id":{}}}"#, Json::quote(user_id.as_str()));
+            Ok(json(StatusCode::CREATED, body))
+        }
+        RegisterOutcome::BadPassword(error) => Err(Problem::BadPassword(error)),
+    }
+}

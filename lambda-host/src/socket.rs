@@ -1,0 +1,114 @@
+//! The door on a socket: HTTP/1.1, time-outs, a bounded number of connections, an orderly end.
+
+use core::future::Future;
+use core::net::SocketAddr;
+use core::pin::pin;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::{select, time};
+use tracing::{debug, info, warn};
+
+use crate::problem::Problem;
+use crate::reception::{Arrival, Reception};
+
+/// How many connections are served at once; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 1_024;
+
+/// How long a connection may take to send a request's head, and may stay silent between two.
+const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long requests under way may take once the host is asked to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How long to rest when the system has no room for another connection.
+const BREATHER: Duration = Duration::from_millis(100);
+
+/// Serves `listener` until `stop`, and then finishes what is under way.
+pub async fn serve(listener: TcpListener, reception: Reception, stop: impl Future<Output = ()>) {
+    let (graceful, places) = (
+        GracefulShutdown::new(),
+        Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+    );
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = select! {
+            () = &mut stop => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let (stream, peer, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "no connection was accepted");
+                time::sleep(BREATHER).await;
+                continue;
+            }
+        };
+        // Answers are small: waiting to fill a packet would only delay them.
+        let _ = stream.set_nodelay(true);
+        let reception = reception.clone();
+        let service = service_fn(move |request| {
+            let reception = reception.clone();
+            async move {
+                Ok::<_, core::convert::Infallible>(see_through(reception, peer, request).await)
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_PATIENCE)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.await {
+                debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    info!("stopping; requests under way are finished");
+    if time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+        warn!("some requests did not finish in time");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+/// Answers `request` in a task of its own: a caller that hangs up stops no work half-way, so that
+/// nobody can try passwords and be gone before the audit trail is written.
+async fn see_through(
+    reception: Reception,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response {
+    let client_address = peer.ip().to_canonical().to_string();
+    let arrival = Arrival {
+        client_address,
+        ..Arrival::default()
+    };
+    let request = request.map(Body::new);
+    let task = tokio::spawn(async move { reception.answer(arrival, request).await });
+    task.await
+        .unwrap_or_else(|_stopped| Problem::Internal.into_response())
+}

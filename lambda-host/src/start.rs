@@ -1,0 +1,102 @@
+//! From settings to a serving host.
+
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+
+use portcullis_service::ports::{Chance as _, NoEntropy};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::{select, time};
+use tracing::{error, info};
+
+use crate::config::{Config, Entrance};
+use crate::failure::Chain;
+use crate::host::{Bench, Host};
+use crate::reception::Reception;
+use crate::{lambda, socket};
+
+/// The longest wait between two tries to publish the signing key.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The host did not come to serve, or stopped serving.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The system gives no threads, signals or the like.
+    #[error("the system does not let the host run: {0}")]
+    System(#[source] io::Error),
+    /// The address cannot be listened on.
+    #[error("PORTCULLIS_LISTEN: {0} cannot be listened on: {1}")]
+    Listen(core::net::SocketAddr, #[source] io::Error),
+    /// The system has no random bytes.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    /// The Lambda Runtime API broke off.
+    #[error("the Lambda Runtime API failed: {0}")]
+    Lambda(#[source] lambda_http::Error),
+}
+
+/// Serves as `config` says, until asked to stop by SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub fn run(config: Config) -> Result<(), StartError> {
+    let entrance = config.entrance;
+    let reception = Reception::new(Arc::new(Host::new(config, Bench::default())?));
+    match entrance {
+        // One request at a time: more threads would only cost their start.
+        Entrance::Lambda => runtime(&mut Builder::new_current_thread())?
+            .block_on(lambda::serve(reception))
+            .map_err(StartError::Lambda),
+        Entrance::Socket(address) => runtime(&mut Builder::new_multi_thread())?.block_on(async {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.map_err(|error| StartError::Listen(address, error))?;
+            let stop = stopped().map_err(StartError::System)?;
+            let address = listener.local_addr().map_err(StartError::System)?;
+            info!(%address, "listening");
+            let publishing = tokio::spawn(publish(Arc::clone(reception.host())));
+            socket::serve(listener, reception, stop).await;
+            publishing.abort();
+            Ok(())
+        }),
+    }
+}
+
+fn runtime(builder: &mut Builder) -> Result<Runtime, StartError> {
+    builder.enable_all().build().map_err(StartError::System)
+}
+
+/// Waits for the word to stop.
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Publishes the signing key before anyone needs it, so that a store that cannot be reached is
+/// known from the start and not from the first login.
+async fn publish(host: Arc<Host>) {
+    let mut wait = Duration::from_secs(1);
+    loop {
+        let Ok(now) = host.clock.read() else { return };
+        let Ok(id) = host.chance.id() else { return };
+        match host.signing_keys.ready(&host.client, now, &id).await {
+            Ok(_) => return,
+            Err(error) => error!(
+                error = %Chain(&error),
+                retry_in = wait.as_secs(),
+                "the signing key is not ready; /v1 answers 503 until it is"
+            ),
+        }
+        time::sleep(wait).await;
+        wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+    }
+}

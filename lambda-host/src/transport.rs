@@ -1,0 +1,179 @@
+//! Carries signed requests with hyper: pooled connections, rustls, time-outs.
+
+use core::time::Duration;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
+use tokio::time;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// To open a connection.
+    pub connect: Duration,
+    /// From the request to the last byte of its answer, connecting included.
+    pub answer: Duration,
+    /// How long an idle connection is kept.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    /// DynamoDB answers in milliseconds; one that does not in 3 s is asked again.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(1),
+            answer: Duration::from_secs(3),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Speaks HTTP/1.1, over TLS wherever the address says `https`.
+#[derive(Debug)]
+pub struct HyperTransport {
+    timeouts: Timeouts,
+    // Made on first use: a cold start pays for no TLS roots before it needs them.
+    client: OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+}
+
+impl HyperTransport {
+    /// A transport without any connection yet.
+    pub const fn new(timeouts: Timeouts) -> Self {
+        Self {
+            timeouts,
+            client: OnceLock::new(),
+        }
+    }
+
+    fn client(&self) -> &Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
+        self.client.get_or_init(|| {
+            let mut connector = HttpConnector::new();
+            connector.enforce_http(false);
+            connector.set_nodelay(true);
+            connector.set_connect_timeout(Some(self.timeouts.connect));
+            let connector = HttpsConnectorBuilder::new()
+                .with_webpki_roots()
+                .https_or_http()
+                .enable_http1()
+                .wrap_connector(connector);
+            // A pooled connection that the server closed before a byte of the request left is
+            // replaced by hyper; nothing that may have arrived is ever sent again here.
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(self.timeouts.idle)
+                .build(connector)
+        })
+    }
+
+    async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let response = self.client().request(request.map(Full::new)).await;
+        let (parts, body) = response.map_err(failure)?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
+            Ok(_) => TransportError::TooLong,
+            Err(error) => TransportError::Broken(error),
+        })?;
+        Ok(http::Response::from_parts(parts, body.to_bytes()))
+    }
+}
+
+impl Transport for HyperTransport {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        time::timeout(self.timeouts.answer, self.exchange(request))
+            .await
+            .unwrap_or(Err(TransportError::Timeout))
+    }
+
+    async fn sleep(&self, span: Duration) {
+        time::sleep(span).await;
+    }
+}
+
+fn failure(error: hyper_util::client::legacy::Error) -> TransportError {
+    if error.is_connect() {
+        TransportError::Connect(error.into())
+    } else {
+        TransportError::Broken(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers each connection's first request with `answer`, then hangs up.
+    async fn peer(answer: &'static [u8]) -> http::Request<Bytes> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4_096]).await;
+                let _ = stream.write_all(answer).await;
+                if answer.is_empty() {
+                    core::future::pending::<()>().await;
+                }
+            }
+        });
+        let request = http::Request::post(format!("http://{address}/"));
+        request.body(Bytes::from_static(b"{}")).expect("a request")
+    }
+
+    async fn send(request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
+        let answer = Duration::from_millis(300);
+        HyperTransport::new(Timeouts {
+            answer,
+            ..Timeouts::default()
+        })
+        .send(request)
+        .await
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_back_as_it_was_given_redirects_too() {
+        let redirect =
+            b"HTTP/1.1 307 T\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 2\r\n\r\nhi";
+        let response = send(peer(redirect).await).await.expect("an answer");
+        assert_eq!(
+            (response.status().as_u16(), &response.body()[..]),
+            (307, &b"hi"[..])
+        );
+    }
+
+    #[tokio::test]
+    async fn each_failure_says_whether_the_request_may_have_arrived() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let closed = format!("http://{}/", listener.local_addr().expect("bound"));
+        drop(listener);
+        let refused = send(
+            http::Request::post(closed)
+                .body(Bytes::new())
+                .expect("a request"),
+        );
+        assert!(matches!(refused.await, Err(TransportError::Connect(_))));
+
+        let cut = peer(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
+        assert!(matches!(send(cut).await, Err(TransportError::Broken(_))));
+        let silent = peer(b"").await;
+        assert!(matches!(send(silent).await, Err(TransportError::Timeout)));
+        let endless = peer(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").await;
+        assert!(matches!(
+            send(endless).await,
+            Err(TransportError::TooLong | TransportError::Broken(_))
+        ));
+    }
+}
