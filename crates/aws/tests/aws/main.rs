@@ -1,4 +1,5 @@
-//! The store ports against the real embedded engine over HTTP, with faults on the wire between.
+//! The crate from outside: the store ports against the real embedded engine over HTTP with faults on
+//! the wire between, and signatures against other people's.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,4 +13,5 @@ mod faults;
 mod keys;
 mod revocations;
 mod sessions;
+mod signing;
 mod wire;
