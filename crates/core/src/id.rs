@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use data_encoding::BASE64URL_NOPAD;
 use thiserror::Error;
+
+use crate::base64url;
 
 /// The name of a user, session, token or request: 1 to 64 of `A-Z a-z 0-9 - _`.
 ///
@@ -19,7 +20,7 @@ pub struct IdError;
 impl Id {
     /// Writes 128 random bits as an id.
     pub fn from_random(bits: [u8; 16]) -> Self {
-        Self(BASE64URL_NOPAD.encode(&bits))
+        Self(base64url::encode(&bits))
     }
 
     /// Reads an id that came from outside.

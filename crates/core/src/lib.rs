@@ -5,6 +5,7 @@
 //! Lambda and in a test.
 
 pub mod audit;
+pub mod base64url;
 pub mod bearer;
 pub mod decision;
 pub mod denial;

@@ -1,5 +1,6 @@
 //! The policy: whom the gate trusts, what each route asks, how old its knowledge may be.
 
+mod members;
 mod text;
 
 use core::time::Duration;
@@ -77,9 +78,12 @@ pub struct Staleness {
 /// Why a policy is refused. May quote the policy, never a key.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum PolicyError {
-    /// Not the JSON that a policy is.
-    #[error("the policy is not valid: {0}")]
-    Malformed(String),
+    /// Not strict JSON.
+    #[error("the policy is not one JSON value with each member at most once")]
+    NotJson,
+    /// A member is missing, unknown or of another type.
+    #[error("{0} is not {1}")]
+    Malformed(String, &'static str),
     /// No issuer, or one twice.
     #[error("a policy names at least one issuer, and each once")]
     Issuers,
@@ -92,6 +96,9 @@ pub enum PolicyError {
     /// An issuer without audience or algorithms, or with an algorithm we do not know.
     #[error("issuer {0}: audience and algorithms must be given, each algorithm one we know")]
     Issuer(String),
+    /// A profile there is none of.
+    #[error("issuer {0}: the profile is at+jwt")]
+    Profile(String),
     /// An issuer's fixed keys cannot be read, or none of them is of use.
     #[error("issuer {0}: its keys are not acceptable: {1}")]
     Keys(String, JwkError),
@@ -118,7 +125,7 @@ impl Policy {
     ///
     /// The first [`PolicyError`] met.
     pub fn parse(json: &str, own_issuer: Option<&str>) -> Result<Self, PolicyError> {
-        text::PolicyText::parse(json)?.check(own_issuer)
+        text::parse(json, own_issuer)
     }
 
     /// The issuer called `name`.
@@ -235,6 +242,19 @@ mod tests {
         assert_eq!(
             parse(r#"{"issuers":[],"routes":[]}"#).err(),
             Some(PolicyError::Issuers)
+        );
+        let told = |json: &str| parse(json).expect_err("bent").to_string();
+        assert_eq!(
+            told(&DEMO.replace(r#""access": "open""#, r#""axess": "open""#)),
+            "routes[0].access is not there"
+        );
+        assert_eq!(
+            told(&DEMO.replace(r#""profile""#, r#""leeway": "1", "profile""#)),
+            "issuers[0].leeway is not whole seconds"
+        );
+        assert_eq!(
+            told(&DEMO.replace(r#""access": "open""#, r#""access": "open", "more": 1"#)),
+            "routes[0].more is not known"
         );
     }
 }

@@ -73,13 +73,14 @@ impl Routes {
     /// Adds a route; `false` if that very pattern has one already.
     #[must_use]
     pub fn insert(&mut self, pattern: RoutePattern, requirement: Requirement) -> bool {
-        let new = self.0.iter().all(|(known, _)| *known != pattern);
-        if new {
-            self.0.push((pattern, requirement));
-            self.0
-                .sort_by_key(|(pattern, _)| core::cmp::Reverse(pattern.rank()));
+        if self.0.iter().any(|(known, _)| *known == pattern) {
+            return false;
         }
-        new
+        let place = self
+            .0
+            .partition_point(|(known, _)| known.rank() > pattern.rank());
+        self.0.insert(place, (pattern, requirement));
+        true
     }
 
     /// What covers `path`, if anything does.

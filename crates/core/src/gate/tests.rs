@@ -1,10 +1,10 @@
 //! Tokens through the whole gate. The signature is taken for checked: that is a port's work, held
 //! to the standards' vectors elsewhere.
 
-use data_encoding::BASE64URL_NOPAD;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base64url;
 use crate::keys::document::KeyDocument;
 use crate::keys::jwk::VerifyingKey;
 use crate::revocation::{Revocation, RevocationTarget, Revocations};
@@ -52,7 +52,7 @@ fn world(revoked: Option<RevocationTarget>) -> Snapshot {
     )
 }
 fn token(header: &str, claims: &str) -> String {
-    let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+    let encode = |text: &str| base64url::encode(text.as_bytes());
     let header = header.replace("KID", &key().thumbprint());
     format!("{}.{}.AAAA", encode(&header), encode(claims))
 }

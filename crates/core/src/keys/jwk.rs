@@ -9,10 +9,10 @@
 
 use core::fmt;
 
-use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use crate::base64url;
 use crate::json::{Json, Object};
 use crate::keys::rsa::{RsaModulus, RsaModulusError};
 use crate::secret::Secret;
@@ -248,7 +248,7 @@ impl KeyMaterial {
         let kind = text(members, "kty")?.ok_or(JwkError::Malformed)?;
         // RSA's private members, and `d` of every type (RFC 7518 §6.2.2, §6.3.2; RFC 8037 §2).
         let private = ["d", "p", "q", "dp", "dq", "qi", "oth"];
-        if kind != "oct" && private.iter().any(|name| members.contains_key(*name)) {
+        if kind != "oct" && private.iter().any(|name| members.contains_key(name)) {
             return Err(JwkError::Private);
         }
         match (kind, text(members, "crv")?) {
@@ -299,7 +299,7 @@ impl KeyMaterial {
 
     /// The members that make the key, by name in lexicographic order, as RFC 7638 §3.2 hashes them.
     fn canonical(&self) -> Vec<(&'static str, String)> {
-        let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+        let encode = |bytes: &[u8]| base64url::encode(bytes);
         let kind = ("kty", self.key_type().to_owned());
         let curve = |name: &str| ("crv", name.to_owned());
         match self {
@@ -318,7 +318,7 @@ impl KeyMaterial {
     }
 
     fn thumbprint(&self) -> String {
-        BASE64URL_NOPAD.encode(&Sha256::digest(write(&self.canonical())))
+        base64url::encode(&Sha256::digest(write(&self.canonical())))
     }
 }
 
@@ -352,9 +352,7 @@ fn text<'m>(members: &'m Object, name: &str) -> Result<Option<&'m str>, JwkError
 
 fn number(members: &Object, name: &str) -> Result<Vec<u8>, JwkError> {
     let text = text(members, name)?.ok_or(JwkError::BadNumber)?;
-    BASE64URL_NOPAD
-        .decode(text.as_bytes())
-        .map_err(|_| JwkError::BadNumber)
+    base64url::decode(text).ok_or(JwkError::BadNumber)
 }
 
 fn exactly<const N: usize>(members: &Object, name: &str) -> Result<[u8; N], JwkError> {
@@ -522,7 +520,7 @@ mod tests {
         let oct = |bytes: usize| {
             format!(
                 r#"{{"kty":"oct","k":"{}","alg":"HS256"}}"#,
-                BASE64URL_NOPAD.encode(&vec![7; bytes])
+                base64url::encode(&vec![7; bytes])
             )
         };
         assert_eq!(parse(&oct(31)).err(), Some(JwkError::ShortSecret));

@@ -1,9 +1,8 @@
-//! A policy as it is written: JSON members one to one, then checked into a [`Policy`].
+//! A policy as it is written: JSON, checked into a [`Policy`].
 
 use core::time::Duration;
 
-use serde::Deserialize;
-
+use super::members::Members;
 use super::{
     KeySource, MAX_LEEWAY, MAX_STALENESS, OWN_ISSUER, Policy, PolicyError, Staleness, TrustedIssuer,
 };
@@ -14,210 +13,155 @@ use crate::route::{Access, Requirement, RoutePattern, Routes};
 use crate::token::algorithm::Algorithm;
 use crate::token::scope::is_scope;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PolicyText {
-    issuers: Vec<IssuerText>,
-    routes: Vec<RouteText>,
-    revocations: Option<StalenessText>,
-    keys: Option<StalenessText>,
-    #[serde(default)]
-    strip_token: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IssuerText {
-    issuer: String,
-    audience: Json,
-    algorithms: Vec<String>,
-    keys: Json,
-    profile: String,
-    leeway: Option<u64>,
-    max_lifetime: Option<u64>,
-    max_age: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouteText {
-    path: String,
-    access: String,
-    #[serde(default)]
-    scopes: Vec<String>,
-    serve_stale: Option<u64>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StalenessText {
-    poll: u64,
-    soft: u64,
-    hard: u64,
-}
-
 /// Followed every 5 s, relied on for 10 s, never beyond 30 s.
-const REVOCATIONS: StalenessText = StalenessText {
-    poll: 5,
-    soft: 10,
-    hard: 30,
-};
+const REVOCATIONS: Staleness = staleness(5, 10, 30);
 
 /// Keys change seldom and are published long before they sign.
-const KEYS: StalenessText = StalenessText {
-    poll: 60,
-    soft: 300,
-    hard: 600,
-};
+const KEYS: Staleness = staleness(60, 300, 600);
 
 /// The access tokens of our own issuer live 10 minutes.
-const MAX_LIFETIME: u64 = 600;
+const MAX_LIFETIME: Duration = Duration::from_secs(600);
 
-impl PolicyText {
-    pub(super) fn parse(json: &str) -> Result<Self, PolicyError> {
-        serde_json::from_str(json).map_err(|error| PolicyError::Malformed(error.to_string()))
+/// No access token lives longer than a day.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
+
+const fn staleness(poll: u64, soft: u64, hard: u64) -> Staleness {
+    Staleness {
+        poll: Duration::from_secs(poll),
+        soft: Duration::from_secs(soft),
+        hard: Duration::from_secs(hard),
     }
+}
 
-    pub(super) fn check(self, own_issuer: Option<&str>) -> Result<Policy, PolicyError> {
-        let mut issuers: Vec<TrustedIssuer> = Vec::with_capacity(self.issuers.len());
-        for text in self.issuers {
-            let trusted = text.check(own_issuer)?;
-            if issuers.iter().any(|known| known.issuer == trusted.issuer) {
-                return Err(PolicyError::Issuers);
-            }
-            issuers.push(trusted);
-        }
-        if issuers.is_empty() {
+pub(super) fn parse(json: &str, own_issuer: Option<&str>) -> Result<Policy, PolicyError> {
+    let json = Json::parse(json.as_bytes()).map_err(|_| PolicyError::NotJson)?;
+    let mut members = Members::of(json, "")?;
+    let mut issuers: Vec<TrustedIssuer> = Vec::new();
+    for text in members.objects("issuers")? {
+        let trusted = issuer(text, own_issuer)?;
+        if issuers.iter().any(|known| known.issuer == trusted.issuer) {
             return Err(PolicyError::Issuers);
         }
-        if issuers
-            .iter()
-            .filter(|known| matches!(known.keys, KeySource::Document))
-            .count()
-            > 1
-        {
-            return Err(PolicyError::TwoDocuments);
-        }
-        let mut routes = Routes::default();
-        for text in self.routes {
-            text.insert_into(&mut routes)?;
-        }
-        Ok(Policy {
-            issuers,
-            routes,
-            revocations: self
-                .revocations
-                .unwrap_or(REVOCATIONS)
-                .check("revocations")?,
-            keys: self.keys.unwrap_or(KEYS).check("keys")?,
-            strip_token: self.strip_token,
-        })
+        issuers.push(trusted);
     }
-}
-
-impl IssuerText {
-    fn check(self, own_issuer: Option<&str>) -> Result<TrustedIssuer, PolicyError> {
-        let issuer = match (self.issuer.as_str(), own_issuer) {
-            (OWN_ISSUER, own) => own.ok_or(PolicyError::NoOwnIssuer)?.to_owned(),
-            (_, _) => self.issuer,
-        };
-        let incomplete = || PolicyError::Issuer(issuer.clone());
-        if self.profile != "at+jwt" {
-            return Err(PolicyError::Malformed(format!(
-                "issuer {issuer}: profile is at+jwt"
-            )));
-        }
-        let algorithms: Option<Vec<_>> = self
-            .algorithms
-            .iter()
-            .map(|name| Algorithm::parse(name))
-            .collect();
-        let algorithms = algorithms
-            .filter(|known| !known.is_empty())
-            .ok_or_else(incomplete)?;
-        let audience = texts(&self.audience).ok_or_else(incomplete)?;
-        let keys =
-            key_source(&self.keys).map_err(|error| PolicyError::Keys(issuer.clone(), error))?;
-        let symmetric = algorithms.iter().any(|algorithm| algorithm.is_symmetric());
-        if symmetric && (algorithms.len() > 1 || matches!(keys, KeySource::Document)) {
-            return Err(PolicyError::SharedSecret(issuer));
-        }
-        let leeway = Duration::from_secs(self.leeway.unwrap_or(0));
-        if leeway > MAX_LEEWAY {
-            return Err(PolicyError::Range("leeway"));
-        }
-        let max_lifetime = self.max_lifetime.unwrap_or(MAX_LIFETIME);
-        if !(1..=86_400).contains(&max_lifetime) {
-            return Err(PolicyError::Range("max_lifetime"));
-        }
-        Ok(TrustedIssuer {
-            issuer,
-            audience,
-            algorithms,
-            keys,
-            leeway,
-            max_lifetime: Duration::from_secs(max_lifetime),
-            max_age: self.max_age.map(Duration::from_secs),
-        })
+    if issuers.is_empty() {
+        return Err(PolicyError::Issuers);
     }
-}
-
-impl RouteText {
-    fn insert_into(self, routes: &mut Routes) -> Result<(), PolicyError> {
-        let Self {
-            path,
-            access,
-            scopes,
-            serve_stale,
-        } = self;
-        let access = match access.as_str() {
-            "open" if scopes.is_empty() => Access::Open,
-            "token" if scopes.iter().all(|scope| is_scope(scope)) => Access::Token,
-            _ => return Err(PolicyError::Requirement(path)),
-        };
-        let serve_stale = serve_stale.map(Duration::from_secs);
-        if serve_stale.is_some_and(|bound| bound > MAX_STALENESS) {
-            return Err(PolicyError::Range("serve_stale"));
-        }
-        let requirement = Requirement {
-            access,
-            scopes,
-            serve_stale,
-        };
-        match RoutePattern::parse(&path).map(|pattern| routes.insert(pattern, requirement)) {
-            Some(true) => Ok(()),
-            Some(false) | None => Err(PolicyError::Route(path)),
-        }
-    }
-}
-
-impl StalenessText {
-    fn check(self, name: &'static str) -> Result<Staleness, PolicyError> {
-        let Self { poll, soft, hard } = self;
-        let sound = 1 <= poll && poll <= soft && soft <= hard && hard <= MAX_STALENESS.as_secs();
-        if !sound {
-            return Err(PolicyError::Range(name));
-        }
-        let secs = Duration::from_secs;
-        Ok(Staleness {
-            poll: secs(poll),
-            soft: secs(soft),
-            hard: secs(hard),
-        })
-    }
-}
-
-/// One text, or an array of at least one.
-fn texts(json: &Json) -> Option<Vec<String>> {
-    if let Some(one) = json.as_text() {
-        return Some(vec![one.to_owned()]);
-    }
-    let many: Option<Vec<_>> = json
-        .as_array()?
+    let documents = issuers
         .iter()
-        .map(|one| one.as_text().map(str::to_owned))
+        .filter(|known| matches!(known.keys, KeySource::Document));
+    if documents.count() > 1 {
+        return Err(PolicyError::TwoDocuments);
+    }
+    let mut routes = Routes::default();
+    for text in members.objects("routes")? {
+        route(text, &mut routes)?;
+    }
+    let policy = Policy {
+        issuers,
+        routes,
+        revocations: ageing(&mut members, "revocations", REVOCATIONS)?,
+        keys: ageing(&mut members, "keys", KEYS)?,
+        strip_token: members.switch("strip_token")?,
+    };
+    members.end()?;
+    Ok(policy)
+}
+
+fn issuer(mut members: Members, own_issuer: Option<&str>) -> Result<TrustedIssuer, PolicyError> {
+    let named = members.text("issuer")?;
+    let issuer = match (named.as_str(), own_issuer) {
+        (OWN_ISSUER, own) => own.ok_or(PolicyError::NoOwnIssuer)?.to_owned(),
+        (_, _) => named,
+    };
+    let incomplete = || PolicyError::Issuer(issuer.clone());
+    let some = |texts: &Vec<String>| !texts.is_empty();
+    if members.text("profile")? != "at+jwt" {
+        return Err(PolicyError::Profile(issuer));
+    }
+    let algorithms = members
+        .texts("algorithms")?
+        .filter(some)
+        .ok_or_else(incomplete)?;
+    let algorithms: Option<Vec<_>> = algorithms
+        .iter()
+        .map(|name| Algorithm::parse(name))
         .collect();
-    many.filter(|many| !many.is_empty())
+    let algorithms = algorithms.ok_or_else(incomplete)?;
+    let audience = members
+        .texts("audience")?
+        .filter(some)
+        .ok_or_else(incomplete)?;
+    let keys = key_source(&members.required("keys")?)
+        .map_err(|error| PolicyError::Keys(issuer.clone(), error))?;
+    let symmetric = algorithms.iter().any(|algorithm| algorithm.is_symmetric());
+    if symmetric && (algorithms.len() > 1 || matches!(keys, KeySource::Document)) {
+        return Err(PolicyError::SharedSecret(issuer));
+    }
+    let leeway = members.seconds("leeway")?.unwrap_or_default();
+    if leeway > MAX_LEEWAY {
+        return Err(PolicyError::Range("leeway"));
+    }
+    let max_lifetime = members.seconds("max_lifetime")?.unwrap_or(MAX_LIFETIME);
+    if max_lifetime.is_zero() || max_lifetime > LONGEST_LIFETIME {
+        return Err(PolicyError::Range("max_lifetime"));
+    }
+    let max_age = members.seconds("max_age")?;
+    members.end()?;
+    Ok(TrustedIssuer {
+        issuer,
+        audience,
+        algorithms,
+        keys,
+        leeway,
+        max_lifetime,
+        max_age,
+    })
+}
+
+fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
+    let path = members.text("path")?;
+    let scopes = members.texts("scopes")?.unwrap_or_default();
+    let access = match members.text("access")?.as_str() {
+        "open" if scopes.is_empty() => Access::Open,
+        "token" if scopes.iter().all(|scope| is_scope(scope)) => Access::Token,
+        _ => return Err(PolicyError::Requirement(path)),
+    };
+    let serve_stale = members.seconds("serve_stale")?;
+    if serve_stale.is_some_and(|bound| bound > MAX_STALENESS) {
+        return Err(PolicyError::Range("serve_stale"));
+    }
+    members.end()?;
+    let requirement = Requirement {
+        access,
+        scopes,
+        serve_stale,
+    };
+    match RoutePattern::parse(&path).map(|pattern| routes.insert(pattern, requirement)) {
+        Some(true) => Ok(()),
+        Some(false) | None => Err(PolicyError::Route(path)),
+    }
+}
+
+fn ageing(
+    members: &mut Members,
+    name: &'static str,
+    usual: Staleness,
+) -> Result<Staleness, PolicyError> {
+    let Some(mut text) = members.object(name)? else {
+        return Ok(usual);
+    };
+    let given = Staleness {
+        poll: text.seconds("poll")?.unwrap_or(usual.poll),
+        soft: text.seconds("soft")?.unwrap_or(usual.soft),
+        hard: text.seconds("hard")?.unwrap_or(usual.hard),
+    };
+    text.end()?;
+    let ordered = given.poll <= given.soft && given.soft <= given.hard;
+    if given.poll.is_zero() || !ordered || given.hard > MAX_STALENESS {
+        return Err(PolicyError::Range(name));
+    }
+    Ok(given)
 }
 
 fn key_source(json: &Json) -> Result<KeySource, JwkError> {

@@ -3,8 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use data_encoding::BASE64URL_NOPAD;
-
+use crate::base64url;
 use crate::id::Id;
 use crate::json::Json;
 use crate::secret::Secret;
@@ -79,7 +78,7 @@ impl AccessTokenDraft {
             ));
         }
         claims.push('}');
-        let encode = |text: String| BASE64URL_NOPAD.encode(text.as_bytes());
+        let encode = |text: String| base64url::encode(text.as_bytes());
         SigningInput(format!("{}.{}", encode(header), encode(claims)))
     }
 }
@@ -92,7 +91,7 @@ impl SigningInput {
 
     /// The finished token.
     pub fn with_signature(self, signature: &[u8]) -> Secret<String> {
-        Secret::new(format!("{}.{}", self.0, BASE64URL_NOPAD.encode(signature)))
+        Secret::new(format!("{}.{}", self.0, base64url::encode(signature)))
     }
 }
 

@@ -1,0 +1,47 @@
+//! Canonical base64url without padding ([RFC 7515 §2]), in time that does not tell what is in it.
+//!
+//! [RFC 7515 §2]: https://www.rfc-editor.org/rfc/rfc7515#section-2
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+
+/// Writes `bytes`.
+pub fn encode(bytes: &[u8]) -> String {
+    Base64UrlUnpadded::encode_string(bytes)
+}
+
+/// Reads `text`; `None` for padding, blanks, another alphabet or stray bits in the last character,
+/// so that nothing has two spellings.
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    Base64UrlUnpadded::decode_vec(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_the_canonical_spelling_is_read() {
+        assert_eq!(decode("AA"), Some(vec![0]));
+        assert_eq!(decode(""), Some(vec![]));
+        for bad in [
+            "A", "AB", "AA==", "AA=", "A A", "AA\n", "+A", "/A", "Ä", "AAB", "AAAAA",
+        ] {
+            assert_eq!(decode(bad), None, "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(bytes: Vec<u8>) {
+            prop_assert_eq!(decode(&encode(&bytes)), Some(bytes));
+        }
+
+        #[test]
+        fn what_is_read_has_one_spelling(text in "[A-Za-z0-9_=+/ -]{0,12}") {
+            if let Some(bytes) = decode(&text) {
+                prop_assert_eq!(encode(&bytes), text);
+            }
+        }
+    }
+}

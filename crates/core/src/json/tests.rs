@@ -1,0 +1,171 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(text: &str) -> Result<Json, JsonError> {
+    Json::parse(text.as_bytes())
+}
+
+#[test]
+fn a_member_may_stand_once_at_any_depth() {
+    assert!(parse(r#"{"a":{"b":1},"c":{"b":2}}"#).is_ok());
+    for twice in [
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":1,"\u0061":1}"#,
+        r#"{"b":0,"a":1,"c":2,"a":1}"#,
+        r#"{"x":{"a":1,"a":2}}"#,
+        r#"[[{"a":[{"b":1,"b":1}]}]]"#,
+        r#"{"":1,"":1}"#,
+    ] {
+        assert_eq!(parse(twice), Err(JsonError), "{twice}");
+    }
+}
+
+#[test]
+fn only_one_whole_value_in_utf_8_is_read() {
+    assert_eq!(parse(" \t\r\n1 "), Ok(Json::Whole(1)));
+    for bad in [
+        "",
+        " ",
+        "1 2",
+        "{} x",
+        "{'a':1}",
+        r#"{"a":1,}"#,
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "{",
+        "[",
+        r#"{"a"}"#,
+        r#"{"a":}"#,
+        r#"{1:1}"#,
+        r#"{"a" 1}"#,
+        "tru",
+        "True",
+        "nul",
+        "NaN",
+        "Infinity",
+        "\u{feff}1",
+        "\u{a0}1",
+        "//\n1",
+        "'a'",
+        r#"""#,
+        r#""\ud800""#,
+        r#""\udc00""#,
+        r#""\ud800\u0041""#,
+        r#""\ud800\ud800""#,
+        r#""\x41""#,
+        r#""\u00g0""#,
+        r#""\u00""#,
+        "\"a\nb\"",
+        "\"\u{0}\"",
+        "\"\u{1f}\"",
+        r#""\"#,
+    ] {
+        assert_eq!(parse(bad), Err(JsonError), "{bad:?}");
+    }
+    let not_utf_8: [&[u8]; 4] = [
+        b"\"\xff\"",
+        b"\"\xc0\x80\"",
+        b"\"\xed\xa0\x80\"",
+        b"\"\xf5\x80\x80\x80\"",
+    ];
+    for bad in not_utf_8 {
+        assert_eq!(Json::parse(bad), Err(JsonError), "{bad:?}");
+    }
+}
+
+#[test]
+fn nesting_ends_at_its_depth() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(parse(&nested(MAX_DEPTH)).is_ok());
+    assert_eq!(parse(&nested(MAX_DEPTH + 1)), Err(JsonError));
+    assert_eq!(parse(&"[".repeat(100_000)), Err(JsonError));
+}
+
+#[test]
+fn escapes_are_what_they_stand_for() {
+    let text = parse(r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00""#).expect("all of them");
+    assert_eq!(text.as_text(), Some("\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}"));
+}
+
+#[test]
+fn a_number_is_whole_only_if_written_so() {
+    assert_eq!(parse("18446744073709551615"), Ok(Json::Whole(u64::MAX)));
+    assert_eq!(parse("0"), Ok(Json::Whole(0)));
+    for decimal in [
+        "-1",
+        "1.0",
+        "1e3",
+        "1E+3",
+        "0.5",
+        "-0",
+        "18446744073709551616",
+        "1e-300",
+    ] {
+        assert_eq!(
+            parse(decimal),
+            Ok(Json::Decimal(decimal.to_owned())),
+            "{decimal}"
+        );
+    }
+    for bad in [
+        "01", "-", "+1", ".5", "1.", "1e", "1e+", "0x1", "00", "-01", "1e301", "1e99999", "1-",
+    ] {
+        assert_eq!(parse(bad), Err(JsonError), "{bad}");
+    }
+    assert_eq!(parse(&"9".repeat(41)), Err(JsonError));
+}
+
+#[test]
+fn an_object_keeps_one_member_of_a_name() {
+    let mut object = Object::from_iter([("b", 1_u64), ("a", 2), ("b", 3)]);
+    assert_eq!(object.to_string(), r#"{"a":2,"b":3}"#);
+    assert_eq!(object.remove("a"), Some(Json::Whole(2)));
+    assert_eq!((object.len(), object.contains_key("a")), (1, false));
+}
+
+fn any_json() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::Bool),
+        any::<u64>().prop_map(Json::Whole),
+        any::<String>().prop_map(Json::Text),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Json::Array),
+            proptest::collection::btree_map(any::<String>(), inner, 0..6)
+                .prop_map(|members| Json::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// What a well-known parser makes of it, repeated members aside.
+fn oracle(bytes: &[u8]) -> Option<serde_json::Value> {
+    serde_json::from_slice(bytes).ok()
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_back(value in any_json()) {
+        let text = value.to_string();
+        prop_assert_eq!(Json::parse(text.as_bytes()), Ok(value));
+        prop_assert!(oracle(text.as_bytes()).is_some());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+        let _ = Json::parse(&bytes);
+    }
+
+    #[test]
+    fn nothing_is_read_that_a_lenient_parser_refuses(text in r#"[\[\]{}:,"\\ a0-9eE.+\-truefalsn]{0,24}"#) {
+        if let Ok(value) = parse(&text) {
+            let theirs = oracle(text.as_bytes());
+            prop_assert!(theirs.is_some(), "{}", text);
+            let again = oracle(value.to_string().as_bytes());
+            prop_assert_eq!(theirs, again);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! An object of the policy text, taken apart member by member, so that none is passed over.
+
+use core::time::Duration;
+
+use super::PolicyError;
+use crate::json::{Json, Object};
+
+/// The members of one object that nobody has read yet, and where in the policy it stands.
+pub(super) struct Members {
+    place: String,
+    members: Object,
+}
+
+impl Members {
+    /// Begins with `value`, which stands at `place`.
+    pub(super) fn of(value: Json, place: &str) -> Result<Self, PolicyError> {
+        let members = value
+            .into_object()
+            .ok_or_else(|| wrong(place, "an object"))?;
+        Ok(Self {
+            place: place.to_owned(),
+            members,
+        })
+    }
+
+    /// The objects of the array `name`, which must be there.
+    pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Self>, PolicyError> {
+        let place = self.path(name);
+        let elements = self
+            .required(name)?
+            .into_array()
+            .ok_or_else(|| wrong(&place, "an array"))?;
+        let object = |(at, element)| Self::of(element, &format!("{place}[{at}]"));
+        elements.into_iter().enumerate().map(object).collect()
+    }
+
+    /// The object `name`, if it is there.
+    pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, PolicyError> {
+        let place = self.path(name);
+        self.members
+            .remove(name)
+            .map(|value| Self::of(value, &place))
+            .transpose()
+    }
+
+    /// The value `name`, which must be there.
+    pub(super) fn required(&mut self, name: &str) -> Result<Json, PolicyError> {
+        self.members
+            .remove(name)
+            .ok_or_else(|| wrong(&self.path(name), "there"))
+    }
+
+    /// The text `name`, which must be there.
+    pub(super) fn text(&mut self, name: &str) -> Result<String, PolicyError> {
+        self.required(name)?
+            .into_text()
+            .ok_or_else(|| wrong(&self.path(name), "a text"))
+    }
+
+    /// The texts of the array `name`; one text alone stands for an array of it.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, PolicyError> {
+        let texts = match self.members.remove(name) {
+            None => return Ok(None),
+            Some(Json::Text(one)) => Some(vec![one]),
+            Some(value) => value
+                .into_array()
+                .and_then(|elements| elements.into_iter().map(Json::into_text).collect()),
+        };
+        texts
+            .map(Some)
+            .ok_or_else(|| wrong(&self.path(name), "a text or an array of texts"))
+    }
+
+    /// The seconds `name`, if they are there.
+    pub(super) fn seconds(&mut self, name: &str) -> Result<Option<Duration>, PolicyError> {
+        let Some(value) = self.members.remove(name) else {
+            return Ok(None);
+        };
+        let seconds = value
+            .as_whole()
+            .ok_or_else(|| wrong(&self.path(name), "whole seconds"))?;
+        Ok(Some(Duration::from_secs(seconds)))
+    }
+
+    /// The switch `name`, off if it is not there.
+    pub(super) fn switch(&mut self, name: &str) -> Result<bool, PolicyError> {
+        match self.members.remove(name) {
+            None => Ok(false),
+            Some(Json::Bool(on)) => Ok(on),
+            Some(_) => Err(wrong(&self.path(name), "true or false")),
+        }
+    }
+
+    /// Ends the reading: whatever is left is a mistake of the writer's.
+    pub(super) fn end(self) -> Result<(), PolicyError> {
+        match self.members.iter().next() {
+            None => Ok(()),
+            Some((name, _)) => Err(PolicyError::Malformed(self.path(name), "known")),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        if self.place.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.place)
+        }
+    }
+}
+
+fn wrong(place: &str, wanted: &'static str) -> PolicyError {
+    PolicyError::Malformed(place.to_owned(), wanted)
+}
