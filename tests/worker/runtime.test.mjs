@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { test } from "node:test";
@@ -49,14 +49,19 @@ test("wrangler dev alone builds the Worker, which says that it has no credential
   const folder = scratch();
   const script = path.join(ROOT, "node_modules/wrangler/bin/wrangler.js");
   const flags = ["dev", "--port", String(port), "--inspector-port", "0", "--persist-to", folder];
-  // An empty file in place of whatever variables a developer keeps here.
-  const wrangler = new Group(process.execPath, [script, ...flags, "--env-file", path.join(folder, "none")], {
+  // In place of whatever variables a developer keeps in the root.
+  const variables = path.join(folder, "none.env");
+  writeFileSync(variables, "");
+  const wrangler = new Group(process.execPath, [script, ...flags, "--env-file", variables], {
     ...QUIET,
     WRANGLER_LOG_PATH: folder,
     WRANGLER_REGISTRY_PATH: folder,
   });
   try {
-    const look = () => fetch(`http://127.0.0.1:${port}/hello`).catch(() => undefined);
+    const look = () => {
+      assert.equal(wrangler.child.exitCode, null, wrangler.log);
+      return fetch(`http://127.0.0.1:${port}/hello`).catch(() => undefined);
+    };
     const answer = await eventually(look, "wrangler answers", () => wrangler.log, 120);
     assert.equal(answer.status, 503);
     assert.equal((await answer.json()).code, "not_configured");

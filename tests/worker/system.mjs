@@ -65,7 +65,7 @@ export class System {
   async startWorker(bindings = {}) {
     await this.worker?.dispose();
     const built = (name) => path.join(ROOT, "target/worker", name);
-    this.workerLog = "";
+    this.workerLog ??= "";
     const keep = (stream) => stream.setEncoding("utf8").on("data", (text) => (this.workerLog += text));
     this.worker = new Miniflare({
       host: "127.0.0.1",

@@ -68,7 +68,7 @@ fn inputs(workspace: &Workspace) -> Vec<PathBuf> {
         "crates/bindgen/src/main.rs",
         "crates/xtask/src/build.rs",
     ];
-    let theirs = ["package-lock.json", "Cargo.lock"];
+    let theirs = ["package-lock.json"];
     let mut inputs = vec![compiled(workspace)];
     inputs.extend(ours.iter().chain(&theirs).map(|name| workspace.path(name)));
     inputs
