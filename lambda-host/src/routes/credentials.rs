@@ -42,18 +42,11 @@ impl Credentials {
 }
 
 fn take(members: &mut Object, name: &'static str) -> Result<String, Problem> {
-    match members.remove(name) {
-        Some(Json::Text(text)) => Ok(text),
-        Some(
-            Json::Null
-            | Json::Bool(_)
-            | Json::Whole(_)
-            | Json::Other
-            | Json::Array(_)
-            | Json::Object(_),
-        ) => Err(Problem::BadMember(name)),
-        None => Err(Problem::MissingMember(name)),
-    }
+    let value = members.remove(name).ok_or(Problem::MissingMember(name))?;
+    let Json::Text(text) = value else {
+        return Err(Problem::BadMember(name));
+    };
+    Ok(text)
 }
 
 #[cfg(test)]
