@@ -116,6 +116,7 @@ mod tests {
     use super::*;
     use crate::code::Class;
     use crate::dynamodb::item::Attribute;
+    use proptest::prelude::*;
 
     fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response<Bytes> {
         let mut response = Response::builder().status(status);
@@ -245,5 +246,36 @@ mod tests {
         assert!(error.reasons()[0].is_condition());
         let row = error.reasons()[0].existing().unwrap();
         assert_eq!(row.attribute("version"), Some(Attribute::number(7)));
+    }
+
+    #[test]
+    fn an_answer_cut_anywhere_is_none() {
+        let whole = r#"{"Item":{"PK":{"S":"K\u00e9y"},"version":{"N":"7"}},"a":[1.5,true,null]}"#;
+        assert!(read(response(200, &[], whole)).is_ok());
+        for end in 0..whole.len() {
+            let cut = response(200, &[], whole.get(..end).unwrap());
+            assert_eq!(answer_error(cut), AnswerError::NotJson, "{end}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_back_is_judged_and_prints_as_one_plain_line(
+            status in 200_u16..600,
+            kind in prop_oneof!["[A-Za-z]{1,30}Exception", any::<String>()],
+            body in prop::collection::vec(any::<u8>(), 0..64),
+            is_json in any::<bool>(),
+        ) {
+            let json = serde_json::json!({
+                "__type": kind, "message": "m", "CancellationReasons": [{"Code": kind}, kind],
+            });
+            let body = if is_json { json.to_string().into_bytes() } else { body };
+            let response = Response::builder().status(status).body(Bytes::from(body)).unwrap();
+            if let Err(CallError::Service(error)) = read(response) {
+                prop_assert!(!(200..400).contains(&status));
+                let line = error.to_string();
+                prop_assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
+            }
+        }
     }
 }

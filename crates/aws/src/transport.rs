@@ -10,8 +10,8 @@ use thiserror::Error;
 
 /// The longest answer a transport should read, in bytes.
 ///
-/// A page of a `Query` holds 1 MB of items; written as JSON it stays below this.
-pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// A page of a `Query` holds 1 MB of items, and no byte of it becomes more than six in JSON.
+pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why the wire failed, in the words of the platform's own client.
 pub type Cause = Box<dyn core::error::Error + Send + Sync>;

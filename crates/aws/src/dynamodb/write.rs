@@ -10,6 +10,9 @@ use crate::operation::Operation;
 /// Holds for a row that is not there yet.
 pub(crate) const NEW: Expression = Expression::of("attribute_not_exists(#PK)");
 
+/// How many rows DynamoDB writes in one transaction.
+pub(crate) const LONGEST_TRANSACTION: usize = 100;
+
 /// An expression with the values it compares or sets.
 ///
 /// Attributes are written `#name`, so that none can be one of DynamoDB's reserved words.

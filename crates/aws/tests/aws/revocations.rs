@@ -166,8 +166,9 @@ async fn a_feed_longer_than_a_page_is_read_whole() {
     let engine = Engine::start().await;
     let client = engine.client();
     let issuer = "i".repeat(4_000);
-    for batch in 0..6 {
-        let revocations: Vec<_> = (0..100)
+    // More than one transaction holds, too.
+    for batch in 0..2 {
+        let revocations: Vec<_> = (0..300)
             .map(|place| {
                 until_later(RevocationTarget::Subject {
                     issuer: issuer.clone(),

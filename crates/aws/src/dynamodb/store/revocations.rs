@@ -10,7 +10,7 @@ use super::feed;
 use super::{Committed, DynamoStore, REQUEST_ID, RowError, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, TTL, Table};
-use crate::dynamodb::write::{Expression, Transaction};
+use crate::dynamodb::write::{Expression, LONGEST_TRANSACTION, Transaction};
 use crate::transport::Transport;
 
 impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
@@ -46,15 +46,14 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
         request_id: &Id,
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "announcing what was called back";
-        if revocations.is_empty() {
-            return Ok(());
+        for some in revocations.chunks(LONGEST_TRANSACTION) {
+            let mut transaction = self.transaction();
+            announce(&mut transaction, some, stamp, request_id);
+            if let Committed::Refused(refusal) = self.commit(OPERATION, transaction).await? {
+                return Err(StoreError::new(OPERATION, refusal));
+            }
         }
-        let mut transaction = self.transaction();
-        announce(&mut transaction, revocations, stamp, request_id);
-        match self.commit(OPERATION, transaction).await? {
-            Committed::Done => Ok(()),
-            Committed::Refused(refusal) => Err(StoreError::new(OPERATION, refusal)),
-        }
+        Ok(())
     }
 }
 
