@@ -13,6 +13,8 @@ pub mod refuse;
 pub mod signatures;
 pub mod transport;
 
+use core::convert::Infallible;
+
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
@@ -31,26 +33,18 @@ async fn fetch(
     request: web_sys::Request,
     env: Env,
     context: Context,
-) -> worker::Result<web_sys::Response> {
-    answer(&request, &env, &context).await
+) -> Result<web_sys::Response, Infallible> {
+    Ok(answer(&request, &env, &context).await)
 }
 
 /// Answers one request: by the origin, or by a refusal.
-///
-/// # Errors
-///
-/// [`worker::Error`] if the platform cannot even make a response.
-pub async fn answer(
-    request: &web_sys::Request,
-    env: &Env,
-    context: &Context,
-) -> worker::Result<web_sys::Response> {
+pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) -> web_sys::Response {
     let Some(request_id) = fresh_id() else {
         // Nothing about the request is needed to say that the platform has no randomness left.
         return refuse(Denial::NotConfigured, None, &Id::from_random([0; 16]));
     };
     match pass(request, env, context, &request_id).await {
-        Ok(response) => Ok(response),
+        Ok(response) => response,
         Err((denial, need)) => refuse(denial, need.as_ref(), &request_id),
     }
 }

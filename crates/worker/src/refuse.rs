@@ -4,19 +4,23 @@ use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::route::Requirement;
+use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
 /// Answers a request that was refused for `denial`, and leaves a line in the log.
-///
-/// # Errors
-///
-/// [`worker::Error`] if the platform cannot make a response.
-pub fn refuse(
-    denial: Denial,
-    need: Option<&Requirement>,
-    request_id: &Id,
-) -> worker::Result<Response> {
+pub fn refuse(denial: Denial, need: Option<&Requirement>, request_id: &Id) -> Response {
     let refusal = Refusal::new(denial, need, request_id);
+    worker::console_log!(
+        r#"{{"event":"refused","code":"{}","status":{},"request_id":"{request_id}"}}"#,
+        denial.code(),
+        refusal.status,
+    );
+    // Our own status, names and values: the platform has no reason to refuse them, and if it
+    // should, the request is refused all the same.
+    response(&refusal).unwrap_or_else(|_| Response::error())
+}
+
+fn response(refusal: &Refusal) -> Result<Response, JsValue> {
     let headers = Headers::new()?;
     for (name, value) in &refusal.headers {
         headers.set(name, value)?;
@@ -24,13 +28,5 @@ pub fn refuse(
     let init = ResponseInit::new();
     init.set_status(refusal.status);
     init.set_headers(&headers);
-    worker::console_log!(
-        r#"{{"event":"refused","code":"{}","status":{},"request_id":"{request_id}"}}"#,
-        denial.code(),
-        refusal.status,
-    );
-    Ok(Response::new_with_opt_str_and_init(
-        Some(&refusal.body),
-        &init,
-    )?)
+    Response::new_with_opt_str_and_init(Some(&refusal.body), &init)
 }
