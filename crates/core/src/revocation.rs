@@ -1,7 +1,6 @@
 //! Tokens, sessions, keys and subjects that were called back before they expired.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use core::time::Duration;
 
@@ -49,11 +48,22 @@ pub enum RevocationTarget {
 
 /// Everything called back that an edge knows of and that has not been forgotten.
 #[derive(Clone, Debug, Default)]
-pub struct Revocations {
-    tokens: BTreeMap<String, UnixTime>,
-    sessions: BTreeMap<String, UnixTime>,
-    keys: BTreeMap<String, UnixTime>,
-    subjects: BTreeMap<(String, String), (u64, UnixTime)>,
+pub struct Revocations(BTreeMap<Name, Extent>);
+
+/// What is called back. One map for all kinds: each map of its own kind would weigh 5 KB in wasm.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Name {
+    kind: u8,
+    issuer: String,
+    id: String,
+}
+
+/// How much of it, and for how long that matters.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    /// For a subject the first generation that is good again; for all else none is.
+    generation: u64,
+    until: UnixTime,
 }
 
 /// What of a token can be called back.
@@ -77,72 +87,63 @@ impl Revocations {
     /// Takes note of `revocation`; the same one twice counts once, for the longer time.
     pub fn insert(&mut self, revocation: Revocation) {
         let Revocation { target, until } = revocation;
-        match target {
-            RevocationTarget::Token(id) => prolong(&mut self.tokens, id, until),
-            RevocationTarget::Session(id) => prolong(&mut self.sessions, id, until),
-            RevocationTarget::Key(id) => prolong(&mut self.keys, id, until),
+        let (name, generation) = match target {
+            RevocationTarget::Token(id) => (Name::of(TOKEN, "", id), u64::MAX),
+            RevocationTarget::Session(id) => (Name::of(SESSION, "", id), u64::MAX),
+            RevocationTarget::Key(id) => (Name::of(KEY, "", id), u64::MAX),
             RevocationTarget::Subject {
                 issuer,
                 subject,
                 generation,
-            } => {
-                let known = self
-                    .subjects
-                    .entry((issuer, subject))
-                    .or_insert((generation, until));
-                *known = (known.0.max(generation), known.1.max(until));
-            }
-        }
+            } => (Name::of(SUBJECT, &issuer, subject), generation),
+        };
+        let known = self.0.entry(name).or_insert(Extent { generation, until });
+        known.generation = known.generation.max(generation);
+        known.until = known.until.max(until);
     }
 
     /// Forgets what can stop nothing any more.
     pub fn forget(&mut self, now: UnixTime) {
-        self.tokens.retain(|_, until| now < *until);
-        self.sessions.retain(|_, until| now < *until);
-        self.keys.retain(|_, until| now < *until);
-        self.subjects.retain(|_, (_, until)| now < *until);
+        self.0.retain(|_, extent| now < extent.until);
     }
 
     /// Whether a token was called back. One that tells no generation is older than any.
     pub fn contains(&self, token: Revocable<'_>) -> bool {
-        let subject = (token.issuer.to_owned(), token.subject.to_owned());
-        self.tokens.contains_key(token.token_id)
-            || token
-                .session_id
-                .is_some_and(|id| self.sessions.contains_key(id))
-            || self.keys.contains_key(token.key_id)
-            || self
-                .subjects
-                .get(&subject)
-                .is_some_and(|(generation, _)| token.generation.is_none_or(|own| own < *generation))
+        // Most of the time nothing is called back anywhere, and nothing need be looked up.
+        if self.0.is_empty() {
+            return false;
+        }
+        let has = |kind, id: &str| self.0.contains_key(&Name::of(kind, "", id));
+        let subject = || self.0.get(&Name::of(SUBJECT, token.issuer, token.subject));
+        has(TOKEN, token.token_id)
+            || token.session_id.is_some_and(|id| has(SESSION, id))
+            || has(KEY, token.key_id)
+            || subject()
+                .is_some_and(|extent| token.generation.is_none_or(|own| own < extent.generation))
     }
 
     /// How many are known.
     pub fn len(&self) -> usize {
-        [
-            self.tokens.len(),
-            self.sessions.len(),
-            self.keys.len(),
-            self.subjects.len(),
-        ]
-        .into_iter()
-        .fold(0, usize::saturating_add)
+        self.0.len()
     }
 
     /// Whether none is known.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.is_empty()
     }
 }
 
-fn prolong(known: &mut BTreeMap<String, UnixTime>, id: String, until: UnixTime) {
-    match known.entry(id) {
-        Entry::Occupied(mut held) => {
-            let longest = until.max(*held.get());
-            held.insert(longest);
-        }
-        Entry::Vacant(place) => {
-            place.insert(until);
+const TOKEN: u8 = 0;
+const SESSION: u8 = 1;
+const KEY: u8 = 2;
+const SUBJECT: u8 = 3;
+
+impl Name {
+    fn of(kind: u8, issuer: &str, id: impl Into<String>) -> Self {
+        Self {
+            kind,
+            issuer: issuer.to_owned(),
+            id: id.into(),
         }
     }
 }
