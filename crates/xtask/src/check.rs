@@ -1,11 +1,11 @@
 //! `cargo xtask check`: what a change must pass beside its tests.
 
-use std::env;
+use std::{env, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    processes, setup,
+    invariants, processes, setup,
     setup::WASM,
     step::{quietly, show, step},
     workspace::Workspace,
@@ -23,37 +23,44 @@ const IN_WASM: [&str; 5] = [
 /// What must never be part of the artefact that goes to Lambda.
 const NEVER_ON_LAMBDA: [&str; 3] = ["portcullis-local", "dynoxide-rs", "rusqlite"];
 
-/// All checks, the quick ones first.
+/// All checks, the quick ones first. One that fails keeps none of the others from being run.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     setup::run(workspace)?;
-    show("format", &mut workspace.cargo(["fmt", "--all", "--check"]))?;
-    step("keep the local system out of the Lambda artefact", || {
-        lambda_is_lean(workspace)
-    })?;
     let native = named(&workspace.packages()?);
-    let in_wasm = named(&IN_WASM);
-    let strict = ["--locked", "--quiet", "--", "-D", "warnings"].map(str::to_owned);
-    let clippy = |packages: &[String], how: &[&str]| {
-        let how = how.iter().map(|word| (*word).to_owned());
-        workspace.cargo(
-            ["clippy".to_owned()]
-                .into_iter()
-                .chain(packages.to_vec())
-                .chain(how)
-                .chain(strict.clone()),
-        )
-    };
-    show("lints", &mut clippy(&native, &["--all-targets"]))?;
-    show(
-        "lints, wasm32",
-        &mut clippy(&in_wasm, &["--lib", "--target", WASM]),
-    )?;
     let mut doc = workspace.cargo(["doc", "--no-deps", "--locked", "--quiet"]);
-    show(
-        "documentation",
-        doc.args(&native).env("RUSTDOCFLAGS", "-D warnings"),
-    )?;
-    dependencies(workspace)
+    doc.args(&native).env("RUSTDOCFLAGS", "-D warnings");
+    let checks = [
+        show("format", &mut workspace.cargo(["fmt", "--all", "--check"])),
+        step("see that imports go down only", || {
+            invariants::check(workspace)
+        }),
+        step("keep the local system off Lambda", || {
+            lambda_is_lean(workspace)
+        }),
+        show("lints", &mut clippy(workspace, &native, &["--all-targets"])),
+        show(
+            "lints, wasm32",
+            &mut clippy(workspace, &named(&IN_WASM), &["--lib", "--target", WASM]),
+        ),
+        show("documentation", &mut doc),
+        dependencies(workspace),
+    ];
+    let faults: Vec<String> = checks
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|fault| format!("{fault:#}"))
+        .collect();
+    ensure!(faults.is_empty(), "{}", faults.join("\nerror: "));
+    Ok(())
+}
+
+fn clippy(workspace: &Workspace, packages: &[String], what: &[&str]) -> Command {
+    let mut clippy = workspace.cargo(["clippy", "--locked", "--quiet"]);
+    clippy
+        .args(packages)
+        .args(what)
+        .args(["--", "-D", "warnings"]);
+    clippy
 }
 
 fn named<T: AsRef<str>>(packages: &[T]) -> Vec<String> {

@@ -6,6 +6,7 @@ mod build;
 mod bundle;
 mod check;
 mod dev;
+mod invariants;
 mod prerequisites;
 mod processes;
 mod setup;

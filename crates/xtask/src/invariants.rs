@@ -1,0 +1,122 @@
+//! The staircase: imports go down only, no door names another, and the rules on the ground floor stay pure.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::{Workspace, read};
+
+/// Each crate of the product with those of ours that it may name. Tools and tests are free.
+const MAY_NAME: [(&str, &[&str]); 6] = [
+    ("crates/core", &[]),
+    ("crates/service", &["core"]),
+    ("crates/jwt", &["core", "service"]),
+    ("crates/aws", &["core", "service"]),
+    ("crates/worker", &["core", "service", "jwt", "aws"]),
+    ("lambda-host", &["core", "service", "jwt", "aws"]),
+];
+
+/// What the rules never touch: a clock, the environment, chance, threads, files, sockets, a target of their own.
+const NEVER_IN_CORE: [&str; 11] = [
+    "async fn",
+    "async move",
+    "cfg(target_arch",
+    "getrandom",
+    "Instant::now",
+    "SystemTime",
+    "std::env",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "extern \"C\"",
+];
+
+/// Looks through manifests and sources.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let mut faults = Vec::new();
+    for (folder, allowed) in MAY_NAME {
+        let manifest = read(&workspace.path(folder).join("Cargo.toml"))?;
+        for name in named(&manifest).filter(|name| !allowed.contains(name)) {
+            faults.push(format!(
+                "{folder} names portcullis-{name}, which does not stand below it"
+            ));
+        }
+    }
+    for file in sources(&workspace.path("crates/core/src"))? {
+        for word in impure(&read(&file)?) {
+            faults.push(format!(
+                "{} has `{word}`: core is rules alone",
+                file.display()
+            ));
+        }
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\nerror: "));
+    }
+    Ok(())
+}
+
+/// Our crates under `[dependencies]`, without their first name.
+fn named(manifest: &str) -> impl Iterator<Item = &str> {
+    let lines = manifest
+        .lines()
+        .skip_while(|line| *line != "[dependencies]")
+        .skip(1);
+    lines
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.strip_prefix("portcullis-"))
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+}
+
+/// Forbidden words outside comments, and outside the tests at a file's foot.
+fn impure(source: &str) -> Vec<&'static str> {
+    let product = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let code = |line: &&str| !line.trim_start().starts_with("//");
+    let lines: Vec<&str> = product.lines().filter(code).collect();
+    NEVER_IN_CORE
+        .into_iter()
+        .filter(|word| lines.iter().any(|line| line.contains(word)))
+        .collect()
+}
+
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder);
+    let mut files = Vec::new();
+    for entry in entries.with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_tree_keeps_them() {
+        check(&Workspace::find().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn only_what_a_crate_is_built_with_counts() {
+        let manifest = "[dependencies]\nportcullis-core.workspace = true\nbytes = \"1\"\n\
+                        portcullis-jwt = { workspace = true }\n\n[dev-dependencies]\nportcullis-local = \"1\"\n";
+        assert_eq!(named(manifest).collect::<Vec<_>>(), ["core", "jwt"]);
+    }
+
+    #[test]
+    fn a_clock_is_seen_in_code_and_not_in_a_comment_or_a_test() {
+        assert_eq!(impure("let now = SystemTime::now();"), ["SystemTime"]);
+        assert!(
+            impure("// no SystemTime here\n#[cfg(test)]\nmod tests { use std::fs; }").is_empty()
+        );
+    }
+}
