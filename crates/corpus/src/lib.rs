@@ -5,4 +5,5 @@
 //! answers must agree byte for byte. Nothing here is deployed.
 
 mod answer;
+pub mod decision;
 pub mod signature;

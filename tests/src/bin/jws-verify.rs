@@ -3,6 +3,8 @@
 
 use std::io::{Result, stdin, stdout};
 
+use portcullis_tests::judge;
+
 fn main() -> Result<()> {
-    portcullis_tests::judge_signatures(stdin().lock(), stdout().lock())
+    judge::lines(stdin().lock(), stdout().lock(), judge::signature)
 }

@@ -1,0 +1,165 @@
+//! Whole decisions: a request, a policy and what is known of the world, and what becomes of it.
+
+use std::borrow::Cow;
+
+use portcullis_core::denial::Denial;
+use portcullis_core::gate::Gate;
+use portcullis_core::id::Id;
+use portcullis_core::identity::identity_headers;
+use portcullis_core::json::Json;
+use portcullis_core::keys::document::KeyDocument;
+use portcullis_core::path::CanonicalPath;
+use portcullis_core::policy::Policy;
+use portcullis_core::refusal::Refusal;
+use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations};
+use portcullis_core::route::Requirement;
+use portcullis_core::snapshot::Snapshot;
+use portcullis_core::time::UnixTime;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+use portcullis_service::guard;
+use portcullis_service::ports::Signatures;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::answer;
+
+/// The name every request of the corpus bears.
+const REQUEST_ID: [u8; 16] = *b"a corpus request";
+
+/// One line. Members it does not name are the vector's own affair.
+#[derive(Deserialize)]
+struct Question<'l> {
+    #[serde(borrow)]
+    id: Option<&'l RawValue>,
+    #[serde(borrow)]
+    policy: &'l RawValue,
+    #[serde(borrow)]
+    document: &'l RawValue,
+    revocations: Vec<RevocationText>,
+    keys_read_at: u64,
+    revocations_read_at: u64,
+    #[serde(borrow)]
+    path: Cow<'l, str>,
+    #[serde(borrow)]
+    authorization: Option<Cow<'l, str>>,
+    now: u64,
+}
+
+/// `{"token": "jti"}` and its kind.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RevocationText {
+    Token(String),
+    Session(String),
+    Key(String),
+    Subject {
+        issuer: String,
+        subject: String,
+        generation: u64,
+    },
+}
+
+/// Let through: the path that is forwarded, and for whom.
+type Admitted = (CanonicalPath, Option<Verified<Claims>>);
+
+/// Judges `{"id", "policy", "document", "revocations", "keys_read_at", "revocations_read_at",
+/// "path", "authorization", "now"}`, times in seconds, and answers
+/// `{"id", "decision": "allow", "path", "headers"}` with the headers that are set on the forwarded
+/// request, or `{"id", "decision": "deny", "code", "status", "challenge"}`.
+///
+/// A line that is no such question is answered with `"decision": "none"`.
+pub async fn judge(line: &str, signatures: &impl Signatures) -> String {
+    let Ok(question) = serde_json::from_str::<Question<'_>>(line) else {
+        return none("null", "bad_line");
+    };
+    let id = answer::id(question.id);
+    let Ok(policy) = Policy::parse(question.policy.get(), None) else {
+        return none(id, "bad_policy");
+    };
+    let Ok(document) = KeyDocument::parse(question.document.get().as_bytes()) else {
+        return none(id, "bad_document");
+    };
+    let world = world(&question, &policy, &document);
+    let gate = Gate::new(policy);
+    match pass(&question, &gate, &world, signatures).await {
+        Ok((path, caller)) => allow(id, &path, caller.as_ref()),
+        Err((denial, need)) => deny(id, denial, need),
+    }
+}
+
+fn world(question: &Question<'_>, policy: &Policy, document: &KeyDocument) -> Snapshot {
+    let revocations = question.revocations.iter().map(|text| Revocation {
+        target: text.to_target(),
+        until: UnixTime::from_secs(u64::MAX),
+    });
+    let [keys, feed] =
+        [question.keys_read_at, question.revocations_read_at].map(UnixTime::from_secs);
+    Snapshot::new(policy, document, Revocations::default(), keys)
+        .with_revocations(revocations.collect(), feed)
+}
+
+async fn pass<'g>(
+    question: &Question<'_>,
+    gate: &'g Gate,
+    world: &Snapshot,
+    signatures: &impl Signatures,
+) -> Result<Admitted, (Denial, Option<&'g Requirement>)> {
+    let approach = guard::approach(gate, &question.path, question.authorization.as_deref())?;
+    let Some(token) = approach.token else {
+        return Ok((approach.path, None));
+    };
+    let (need, now) = (approach.need, UnixTime::from_secs(question.now));
+    let caller = guard::admit(gate, need, token, world, signatures, now)
+        .await
+        .map_err(|denial| (denial, Some(need)))?;
+    Ok((approach.path, Some(caller)))
+}
+
+fn allow(id: &str, path: &CanonicalPath, caller: Option<&Verified<Claims>>) -> String {
+    let headers = identity_headers(caller, &Id::from_random(REQUEST_ID));
+    let headers = headers
+        .iter()
+        .map(|(name, value)| format!("{}:{}", Json::quote(name), Json::quote(value)));
+    format!(
+        r#"{{"id":{id},"decision":"allow","path":{},"headers":{{{}}}}}"#,
+        Json::quote(path.as_str()),
+        headers.collect::<Vec<_>>().join(",")
+    )
+}
+
+fn deny(id: &str, denial: Denial, need: Option<&Requirement>) -> String {
+    let refusal = Refusal::new(denial, need, &Id::from_random(REQUEST_ID));
+    let mut headers = refusal.headers.iter();
+    let challenge = headers.find(|(name, _)| *name == "www-authenticate");
+    format!(
+        r#"{{"id":{id},"decision":"deny","code":{},"status":{},"challenge":{}}}"#,
+        Json::quote(denial.code()),
+        refusal.status,
+        challenge.map_or_else(|| "null".to_owned(), |(_, value)| Json::quote(value))
+    )
+}
+
+fn none(id: &str, reason: &str) -> String {
+    let reason = Json::quote(reason);
+    format!(r#"{{"id":{id},"decision":"none","reason":{reason}}}"#)
+}
+
+impl RevocationText {
+    fn to_target(&self) -> RevocationTarget {
+        match self {
+            Self::Token(id) => RevocationTarget::Token(id.clone()),
+            Self::Session(id) => RevocationTarget::Session(id.clone()),
+            Self::Key(id) => RevocationTarget::Key(id.clone()),
+            Self::Subject {
+                issuer,
+                subject,
+                generation,
+            } => RevocationTarget::Subject {
+                issuer: issuer.clone(),
+                subject: subject.clone(),
+                generation: *generation,
+            },
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Every question about a signature, and what the native layer answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::LazyLock;
+
+use portcullis_tests::vectors::{Expected, Vector, committed, folder};
+use portcullis_tests::{attacks, judge, wycheproof};
+use serde::Deserialize;
+
+/// Vectors whose official result is another than ours, and why. `set-3..7` are five of them.
+#[derive(Deserialize)]
+struct Exception {
+    why: String,
+    answer: String,
+    ids: Vec<String>,
+}
+
+fn each(ids: &str) -> Vec<String> {
+    let Some((first, last)) = ids.split_once("..") else {
+        return vec![ids.to_owned()];
+    };
+    let (set, first) = first.rsplit_once('-').expect(ids);
+    let numbers = first.parse::<u32>().expect(ids)..=last.parse().expect(ids);
+    numbers.map(|number| format!("{set}-{number}")).collect()
+}
+
+/// Wycheproof takes seconds: it is answered once.
+static WYCHEPROOF: LazyLock<Vec<(Vector, Expected)>> = LazyLock::new(|| {
+    let vectors = wycheproof::all().vectors.into_iter();
+    vectors
+        .map(|vector| {
+            let answer = answer(&vector);
+            (vector, answer)
+        })
+        .collect()
+});
+
+fn answer(vector: &Vector) -> Expected {
+    let (id, answer) = Expected::of_answer(&judge::signature(&vector.line));
+    assert_eq!(id, vector.id);
+    answer
+}
+
+/// The vectors that are not answered as expected, with the answer they get.
+fn differences<'v>(
+    answered: impl IntoIterator<Item = (&'v Vector, Expected)>,
+) -> BTreeMap<String, String> {
+    let differ = answered
+        .into_iter()
+        .filter(|(vector, answer)| !vector.expected.is_met_by(answer));
+    differ
+        .map(|(vector, answer)| {
+            let told = match answer {
+                Expected::Accept => "accept".to_owned(),
+                Expected::Reject(reason) => reason.unwrap_or_default(),
+            };
+            (vector.id.clone(), told)
+        })
+        .collect()
+}
+
+fn with_answers(vectors: &[Vector]) -> impl Iterator<Item = (&Vector, Expected)> {
+    vectors.iter().map(|vector| (vector, answer(vector)))
+}
+
+#[test]
+fn the_standards_examples_are_judged_as_the_standards_say() {
+    let vectors = committed();
+    assert_eq!(vectors.len(), 33);
+    assert_eq!(differences(with_answers(&vectors)), BTreeMap::new());
+}
+
+#[test]
+fn no_attack_passes_and_what_is_harmless_does() {
+    let vectors = attacks::all();
+    assert_eq!(differences(with_answers(&vectors)), BTreeMap::new());
+    let passing = vectors
+        .iter()
+        .filter(|vector| vector.expected == Expected::Accept);
+    assert!(
+        passing.count() >= 15,
+        "each kind of attack has its harmless twin"
+    );
+}
+
+#[test]
+fn wycheproof_is_answered_as_it_says_but_for_the_listed_exceptions() {
+    let all = wycheproof::all();
+    // A changed count is a changed set of vectors, to be looked at.
+    assert_eq!((all.vectors.len(), all.not_text), (4_704, 142));
+    let answered = WYCHEPROOF
+        .iter()
+        .map(|(vector, answer)| (vector, answer.clone()));
+    let file = folder().join("wycheproof-exceptions.json");
+    let exceptions: Vec<Exception> =
+        serde_json::from_str(&fs::read_to_string(file).expect("a file")).expect("exceptions");
+    let mut listed = BTreeMap::new();
+    for exception in exceptions {
+        assert!(!exception.why.is_empty());
+        for id in exception.ids.iter().flat_map(|ids| each(ids)) {
+            let twice = listed.insert(id, exception.answer.clone());
+            assert_eq!(twice, None, "an exception is listed once");
+        }
+    }
+    assert_eq!(differences(answered), listed, "found, and listed");
+}
+
+#[test]
+fn each_vector_has_a_name_of_its_own() {
+    let all = [committed(), attacks::all(), wycheproof::all().vectors].concat();
+    let names: BTreeSet<_> = all.iter().map(|vector| &vector.id).collect();
+    assert_eq!(names.len(), all.len());
+}
+
+#[test]
+fn every_algorithm_has_vectors_that_pass_and_vectors_that_do_not() {
+    for algorithm in [
+        "EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "HS256",
+    ] {
+        let named = format!(r#""alg":"{algorithm}","input""#);
+        let of_it = WYCHEPROOF
+            .iter()
+            .filter(|(vector, _)| vector.line.contains(&named));
+        let (passing, failing): (Vec<_>, Vec<_>) =
+            of_it.partition(|(_, answer)| *answer == Expected::Accept);
+        // Most messages of the HMAC set are no text.
+        let least = if algorithm == "HS256" { 3 } else { 10 };
+        assert!(passing.len() >= least && failing.len() >= 10, "{algorithm}");
+    }
+}

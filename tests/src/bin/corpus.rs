@@ -1,0 +1,37 @@
+//! Prints the corpus, so that other runtimes can be held to it: `corpus signatures` or
+//! `corpus decisions` gives the questions as JSON lines, with `--answers` the native answers.
+
+use std::io::{Write as _, stdout};
+
+use anyhow::{Result, bail};
+use portcullis_tests::{attacks, decisions, judge, vectors, wycheproof};
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let (corpus, answers) = match arguments.as_slice() {
+        [corpus] => (*corpus, false),
+        [corpus, "--answers"] => (*corpus, true),
+        _ => bail!("usage: corpus signatures|decisions [--answers]"),
+    };
+    let (questions, judge): (Vec<String>, fn(&str) -> String) = match corpus {
+        "signatures" => {
+            let mut all = vectors::committed();
+            all.extend(attacks::all());
+            all.extend(wycheproof::all().vectors);
+            let lines = all.into_iter().map(|vector| vector.line).collect();
+            (lines, judge::signature)
+        }
+        "decisions" => (decisions::all().lines, judge::decision),
+        other => bail!("there is no corpus {other}: signatures, decisions"),
+    };
+    let mut out = stdout().lock();
+    for question in questions {
+        if answers {
+            writeln!(out, "{}", judge(&question))?;
+        } else {
+            writeln!(out, "{question}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! The corpus, judged natively.
+
+use std::io::{BufRead, Result, Write};
+
+use futures_util::FutureExt as _;
+use portcullis_corpus::{decision, signature};
+use portcullis_jwt::NativeSignatures;
+
+/// Answers one question about a signature.
+///
+/// # Panics
+///
+/// Never: a native check computes and waits for nothing.
+pub fn signature(line: &str) -> String {
+    signature::judge(line, &NativeSignatures)
+        .now_or_never()
+        .expect("a native check waits for nothing")
+}
+
+/// Answers one question about a request.
+///
+/// # Panics
+///
+/// Never: a native check computes and waits for nothing.
+pub fn decision(line: &str) -> String {
+    decision::judge(line, &NativeSignatures)
+        .now_or_never()
+        .expect("a native check waits for nothing")
+}
+
+/// Answers every line of `questions` on `answers`, in order and each at once. A line that is not
+/// UTF-8 is answered like any other that makes no sense; blank lines have no answer.
+///
+/// # Errors
+///
+/// Only those of reading and writing.
+pub fn lines(
+    mut questions: impl BufRead,
+    mut answers: impl Write,
+    judge: impl Fn(&str) -> String,
+) -> Result<()> {
+    let mut line = Vec::new();
+    while questions.read_until(b'\n', &mut line)? > 0 {
+        if !line.trim_ascii().is_empty() {
+            writeln!(
+                answers,
+                "{}",
+                judge(str::from_utf8(&line).unwrap_or_default())
+            )?;
+            answers.flush()?;
+        }
+        line.clear();
+    }
+    Ok(())
+}
