@@ -1,18 +1,21 @@
 //! Signature Version 4 over an `http::Request`, at an explicit second.
 //!
-//! `aws-sigv4` does the cryptography; this module gives it our types and puts the headers on.
+//! `aws-sigv4` derives the key and makes the signature; the canonical form is ours, and the
+//! vectors of AWS and botocore hold it to theirs.
+
+mod canonical;
 
 use std::time::SystemTime;
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
-use aws_sigv4::sign::v4;
+use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use bytes::Bytes;
 use core::time::Duration;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Uri};
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
 use crate::credentials::Credentials;
+use canonical::SignedHeaders;
 
 /// The first second of the year 10000, which the eight digits of a scope's date cannot hold.
 const END_OF_DATES: UnixTime = UnixTime::from_secs(253_402_300_800);
@@ -70,52 +73,74 @@ pub fn sign(
     if !parts.into_iter().flatten().all(is_token) {
         return Err(SignError::Credentials);
     }
-    let identity = aws_credential_types::Credentials::new(
-        credentials.access_key_id(),
-        credentials.secret_access_key(),
-        credentials.session_token().map(str::to_owned),
-        None,
-        "portcullis",
-    )
-    .into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(scope.region)
-        .name(scope.service)
-        .time(time)
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|_missing| SignError::Request)?
-        .into();
-    let mut headers = Vec::with_capacity(request.headers().len());
+    // 2026-11-23T18:46:43Z without its punctuation.
+    let stamp: String = now
+        .to_string()
+        .chars()
+        .filter(|c| !matches!(c, '-' | ':'))
+        .collect();
+    let date = stamp.get(..8).ok_or(SignError::Time)?;
+
+    let mut headers = SignedHeaders::default();
     for (name, value) in request.headers() {
         let value = value.to_str().map_err(|_unprintable| SignError::Request)?;
-        headers.push((name.as_str(), value));
+        headers.insert(name.as_str(), value);
     }
-    let signable = SignableRequest::new(
+    headers.insert("x-amz-date", &stamp);
+    if let Some(token) = credentials.session_token() {
+        headers.insert("x-amz-security-token", token);
+    }
+    if !headers.contains("host") {
+        headers.insert("host", &host(request.uri()).ok_or(SignError::Request)?);
+    }
+    let canonical = canonical::request(
         request.method().as_str(),
-        request.uri().to_string(),
-        headers.into_iter(),
-        SignableBody::Bytes(request.body()),
-    )
-    .map_err(|_uri| SignError::Request)?;
-    let (instructions, _signature) = sigv4(signable, &params)
-        .map_err(|_canonical| SignError::Request)?
-        .into_parts();
+        request.uri(),
+        &headers,
+        request.body(),
+    );
+    let scope_text = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
+    let hash = canonical::sha256(canonical.as_bytes());
+    let to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope_text}\n{hash}");
+    let key = generate_signing_key(
+        credentials.secret_access_key(),
+        time,
+        scope.region,
+        scope.service,
+    );
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={}/{scope_text}, SignedHeaders={}, Signature={}",
+        credentials.access_key_id(),
+        headers.names(),
+        calculate_signature(key, to_sign.as_bytes()),
+    );
 
-    // `apply_to_request_http1x` would panic on a key that is no header value.
-    let (signed, _query) = instructions.into_parts();
-    let mut added = Vec::with_capacity(signed.len());
-    for header in &signed {
-        let mut value =
-            HeaderValue::from_str(header.value()).map_err(|_unprintable| SignError::Credentials)?;
-        value.set_sensitive(header.sensitive());
-        added.push((header.name(), value));
-    }
-    for (name, value) in added {
-        request.headers_mut().insert(name, value);
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| SignError::Credentials);
+    let mut authorization = value(&authorization)?;
+    authorization.set_sensitive(true);
+    let token = credentials.session_token().map(value).transpose()?;
+    let added = request.headers_mut();
+    added.insert("x-amz-date", value(&stamp)?);
+    added.insert("authorization", authorization);
+    if let Some(mut token) = token {
+        token.set_sensitive(true);
+        added.insert("x-amz-security-token", token);
     }
     Ok(())
+}
+
+/// The `Host` that every client sends for `uri`: without the port its scheme implies.
+fn host(uri: &Uri) -> Option<String> {
+    let authority = uri.authority()?;
+    let implied = match uri.scheme_str() {
+        Some("https") => Some(443),
+        Some("http") => Some(80),
+        _ => None,
+    };
+    Some(match authority.port_u16() {
+        Some(port) if Some(port) != implied => format!("{}:{port}", authority.host()),
+        Some(_) | None => authority.host().to_owned(),
+    })
 }
 
 #[cfg(test)]
