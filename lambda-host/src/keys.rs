@@ -30,9 +30,9 @@ const PUBLICATIONS: usize = 8;
 #[derive(Debug)]
 pub struct SigningKeys {
     source: KeySource,
-    // Each is tried again on the next need for as long as it fails.
-    loaded: OnceCell<SigningKey>,
-    published: OnceCell<()>,
+    // Loading and publishing are one step: for as long as either fails, the next need begins
+    // anew, so that a key that was put right is taken up without a restart.
+    ready: OnceCell<SigningKey>,
 }
 
 /// There is no key to sign with. Never quotes one.
@@ -85,8 +85,7 @@ impl SigningKeys {
     pub const fn new(source: KeySource) -> Self {
         Self {
             source,
-            loaded: OnceCell::const_new(),
-            published: OnceCell::const_new(),
+            ready: OnceCell::const_new(),
         }
     }
 
@@ -101,16 +100,15 @@ impl SigningKeys {
         now: UnixTime,
         request_id: &Id,
     ) -> Result<&SigningKey, KeyError> {
-        let key = self
-            .loaded
-            .get_or_try_init(|| load(&self.source, client, now))
-            .await?;
-        // INVARIANT: a key is published before it signs.
         let store = DynamoStore::at(client, now);
-        self.published
-            .get_or_try_init(|| publish(key, &store, now, request_id))
-            .await?;
-        Ok(key)
+        self.ready
+            .get_or_try_init(async || {
+                let key = load(&self.source, client, now).await?;
+                // INVARIANT: a key is published before it signs.
+                publish(&key, &store, now, request_id).await?;
+                Ok(key)
+            })
+            .await
     }
 }
 

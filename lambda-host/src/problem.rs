@@ -235,9 +235,18 @@ mod tests {
                 .to_bytes();
             let members = Json::parse_object(&body).expect("an object");
             assert_eq!(members.get("status").and_then(Json::as_whole), Some(status));
-            assert_eq!(members.get("code").and_then(Json::as_text), Some(problem.code()));
-            assert_eq!(members.get("detail").and_then(Json::as_text), Some(&*problem.detail()));
-            assert_eq!(members.get("request_id").and_then(Json::as_text), Some(id.as_str()));
+            assert_eq!(
+                members.get("code").and_then(Json::as_text),
+                Some(problem.code())
+            );
+            assert_eq!(
+                members.get("detail").and_then(Json::as_text),
+                Some(&*problem.detail())
+            );
+            assert_eq!(
+                members.get("request_id").and_then(Json::as_text),
+                Some(id.as_str())
+            );
         }
     }
 

@@ -1,0 +1,165 @@
+//! What must look alike from outside: who has an account is nobody's business.
+
+use portcullis_tests::system::{Reply, System};
+use serde_json::{Value, json};
+
+use crate::{EMAIL, PASSWORD, token, with_account};
+
+/// A reply without what names the request.
+fn anonymous(reply: &Reply) -> (u16, Vec<(String, String)>, Value) {
+    let mut json = reply.json.clone();
+    if let Some(members) = json.as_object_mut() {
+        members.remove("request_id");
+    }
+    let headers = reply
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != "x-request-id" && *name != "date");
+    let headers = headers.map(|(name, value)| (name.to_string(), format!("{value:?}")));
+    (reply.status, headers.collect(), json)
+}
+
+async fn disable(system: &System) {
+    let body = json!({
+        "TableName": "Portcullis",
+        "Key": {"PK": {"S": "USER#ann@example.com"}, "SK": {"S": "PROFILE"}},
+        "UpdateExpression": "SET #s = :s",
+        "ExpressionAttributeNames": {"#s": "status"},
+        "ExpressionAttributeValues": {":s": {"S": "disabled"}},
+    });
+    system
+        .engine_call("UpdateItem", &body)
+        .await
+        .expect("updated");
+}
+
+#[tokio::test]
+async fn no_refused_login_says_why_and_each_costs_one_hash() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let wrong = |system: &System| system.host.hasher.runs();
+
+    let mut replies = vec![];
+    for (email, password) in [
+        (EMAIL, "wrong horse battery"),
+        ("nobody@example.com", PASSWORD),
+        (EMAIL, "short"),
+    ] {
+        let before = wrong(&system);
+        replies.push(peer.login(email, password).await);
+        assert_eq!(wrong(&system), before + 1, "{email} costs one run");
+    }
+    disable(&system).await;
+    let before = wrong(&system);
+    replies.push(peer.login(EMAIL, PASSWORD).await);
+    assert_eq!(wrong(&system), before + 1);
+
+    assert_eq!(
+        (replies[0].status, replies[0].code()),
+        (401, "bad_credentials")
+    );
+    for reply in &replies {
+        assert_eq!(anonymous(reply), anonymous(&replies[0]));
+    }
+    let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    let mut known: Vec<_> = audit
+        .iter()
+        .filter(|line| line["action"] == "login")
+        .map(|line| line["outcome"].as_str().expect("an outcome"))
+        .collect();
+    known.sort_unstable();
+    assert_eq!(
+        known,
+        [
+            "disabled",
+            "unknown_address",
+            "wrong_password",
+            "wrong_password"
+        ]
+    );
+    assert!(
+        system
+            .rows("Portcullis", "SID#")
+            .await
+            .expect("rows")
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn the_same_calls_go_to_the_store_for_an_unknown_address_and_a_wrong_password() {
+    let system = with_account().await;
+    let peer = system.peer();
+    assert_eq!(
+        peer.login(EMAIL, "wrong horse battery").await.status,
+        401,
+        "the key is published"
+    );
+    let mut journeys = vec![];
+    for email in [EMAIL, "nobody@example.com"] {
+        let before = system.proxy.calls().len();
+        assert_eq!(peer.login(email, "wrong horse battery").await.status, 401);
+        let calls = system.proxy.calls();
+        let calls: Vec<_> = calls
+            .iter()
+            .skip(before)
+            .map(|call| call.operation.clone())
+            .collect();
+        journeys.push(calls);
+    }
+    assert_eq!(journeys[0], journeys[1]);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_registered_in_vain_and_nobody_sees() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let fresh = peer.register("bob@example.com", PASSWORD).await;
+    let runs = system.host.hasher.runs();
+    let taken = peer
+        .register("ANN@example.com", "another long password")
+        .await;
+    assert_eq!(
+        system.host.hasher.runs(),
+        runs + 1,
+        "a taken address costs one run, too"
+    );
+    assert_eq!((fresh.status, taken.status), (201, 201));
+    let ids = [&fresh, &taken].map(|reply| reply.json["user_id"].as_str().expect("an id").len());
+    assert_eq!(ids[0], ids[1]);
+
+    // The account is the first one's still.
+    token(&peer.login(EMAIL, PASSWORD).await);
+    assert_eq!(peer.login(EMAIL, "another long password").await.status, 401);
+    let users = system.rows("Portcullis", "USER#ann@").await.expect("rows");
+    assert_eq!(users.iter().filter(|row| row["SK"] == "PROFILE").count(), 1);
+    let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    let vain = audit
+        .iter()
+        .filter(|line| line["outcome"] == "address_taken");
+    assert_eq!(vain.count(), 1);
+}
+
+#[tokio::test]
+async fn racing_registrations_of_one_address_make_one_account() {
+    let system = System::start().await.expect("a system");
+    let peer = system.peer();
+    let passwords: Vec<String> = (0..8)
+        .map(|number| format!("{PASSWORD} {number}"))
+        .collect();
+    let races = passwords
+        .iter()
+        .map(|password| peer.register(EMAIL, password));
+    for reply in futures_util::future::join_all(races).await {
+        assert_eq!(reply.status, 201);
+    }
+    let mut good = 0;
+    for password in &passwords {
+        good += usize::from(peer.login(EMAIL, password).await.status == 200);
+    }
+    assert_eq!(good, 1);
+    assert_eq!(
+        system.rows("Portcullis", "ID#").await.expect("rows").len(),
+        1
+    );
+}

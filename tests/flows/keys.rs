@@ -1,0 +1,189 @@
+//! The signing key: from a secret or a file, published before it signs, by many hosts at once.
+
+use futures_util::future::join_all;
+use portcullis_tests::proxy::Fault;
+use portcullis_tests::system::{CHEAP, System, signing_key};
+use serde_json::Value;
+
+use crate::{EMAIL, PASSWORD, part, token, with_account};
+
+async fn document(system: &System) -> Value {
+    let rows = system.rows("TokenBlacklist", "KEYS").await.expect("rows");
+    assert!(rows.len() <= 1);
+    rows.into_iter().next().unwrap_or_default()
+}
+
+fn kids(text: &Value) -> Vec<String> {
+    let text = text.to_string();
+    text.split("kid")
+        .skip(1)
+        .map(|rest| rest.chars().skip(3).take(20).collect())
+        .collect()
+}
+
+#[tokio::test]
+async fn no_token_is_signed_before_its_key_is_published() {
+    let system = with_account().await;
+    let peer = system.peer();
+    assert_eq!(
+        document(&system).await,
+        Value::Null,
+        "nothing is published before it is needed"
+    );
+    system.proxy.inject_often("PutItem", &Fault::LostRequest, 3);
+    let reply = peer.login(EMAIL, PASSWORD).await;
+    assert_eq!((reply.status, reply.code()), (503, "store_unavailable"));
+    assert_eq!(document(&system).await, Value::Null);
+    assert!(
+        system
+            .rows("Portcullis", "SID#")
+            .await
+            .expect("rows")
+            .is_empty()
+    );
+
+    let kid = part(&token(&peer.login(EMAIL, PASSWORD).await), 0)["kid"].clone();
+    let jwks = peer.get("/.well-known/jwks.json").await.json;
+    assert_eq!(jwks["keys"][0]["kid"], kid);
+    let puts = system.proxy.count("PutItem");
+    token(&peer.login(EMAIL, PASSWORD).await);
+    assert_eq!(system.proxy.count("PutItem"), puts, "once is enough");
+}
+
+#[tokio::test]
+async fn a_publication_whose_answer_is_lost_is_found_done() {
+    for fault in [
+        Fault::LostAnswer,
+        Fault::HalfAnswer,
+        Fault::Refused(500, "InternalServerError"),
+    ] {
+        let system = with_account().await;
+        system.proxy.inject("PutItem", fault);
+        token(&system.peer().login(EMAIL, PASSWORD).await);
+        let row = document(&system).await;
+        assert_eq!(row["version"], 1, "{row}");
+        assert_eq!(kids(&row).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn hosts_that_publish_at_once_lose_no_key() {
+    let system = with_account().await;
+    let mut hosts = vec![];
+    for number in 0..5 {
+        let name = format!("key-{number}");
+        system.proxy.keep_secret(&name, &signing_key());
+        let changes = [("PORTCULLIS_SIGNING_SECRET", name.as_str())];
+        hosts.push(system.another(CHEAP, &changes).await.expect("a host"));
+    }
+    let logins = join_all(hosts.iter().map(|host| host.login(EMAIL, PASSWORD))).await;
+    let tokens: Vec<_> = logins.iter().map(token).collect();
+    let row = document(&system).await;
+    assert_eq!(
+        (row["version"].clone(), kids(&row).len()),
+        (5.into(), 5),
+        "{row}"
+    );
+    // Each host verifies what any other has signed.
+    for (token, host) in tokens.iter().zip(hosts.iter().rev()) {
+        assert_eq!(host.logout(token).await.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn two_hosts_with_one_key_publish_it_once() {
+    let system = with_account().await;
+    let other = system.another(CHEAP, &[]).await.expect("a host");
+    let peer = system.peer();
+    let (one, two) = tokio::join!(peer.login(EMAIL, PASSWORD), other.login(EMAIL, PASSWORD));
+    assert_eq!(part(&token(&one), 0)["kid"], part(&token(&two), 0)["kid"]);
+    assert_eq!(document(&system).await["version"], 1);
+}
+
+#[tokio::test]
+async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
+    let system = with_account().await;
+    for (name, value) in [
+        ("not-there", None),
+        ("no-key", Some("hunter2")),
+        (
+            "shared",
+            Some(
+                r#"{"kty":"oct","alg":"HS256","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}"#,
+            ),
+        ),
+    ] {
+        if let Some(value) = value {
+            system.proxy.keep_secret(name, value);
+        }
+        let changes = [("PORTCULLIS_SIGNING_SECRET", name)];
+        let host = system.another(CHEAP, &changes).await.expect("a host");
+        let reply = host.login(EMAIL, PASSWORD).await;
+        assert_eq!(
+            (reply.status, reply.code()),
+            (503, "key_unavailable"),
+            "{name}"
+        );
+        assert!(!reply.json.to_string().contains("hunter2"));
+        assert_eq!(host.get("/health").await.status, 200, "{name}");
+        // Mended, it works without a restart.
+        system.proxy.keep_secret(name, &signing_key());
+        token(&host.login(EMAIL, PASSWORD).await);
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_a_file_is_made_on_first_need_and_kept() {
+    let system = with_account().await;
+    let path = system.folder().join("signing-key.json");
+    let path = path.to_str().expect("UTF-8");
+    let changes = [
+        ("PORTCULLIS_SIGNING_SECRET", ""),
+        ("PORTCULLIS_SIGNING_KEY_FILE", path),
+    ];
+    let mut kids = vec![];
+    for _ in 0..2 {
+        let host = system.another(CHEAP, &changes).await.expect("a host");
+        kids.push(part(&token(&host.login(EMAIL, PASSWORD).await), 0)["kid"].clone());
+    }
+    assert_eq!(kids[0], kids[1]);
+    assert_eq!(document(&system).await["version"], 1);
+    assert_eq!(system.proxy.count("GetSecretValue"), 0);
+}
+
+#[tokio::test]
+async fn a_document_that_does_not_parse_signs_nothing_and_is_left_alone() {
+    let system = with_account().await;
+    let broken = serde_json::json!({
+        "TableName": "TokenBlacklist",
+        "Item": {"PK": {"S": "KEYS"}, "SK": {"S": "JWKS"}, "document": {"S": "{"}, "version": {"N": "1"}},
+    });
+    system
+        .engine_call("PutItem", &broken)
+        .await
+        .expect("written");
+    let peer = system.peer();
+    assert_eq!(
+        peer.login(EMAIL, PASSWORD).await.code(),
+        "store_unavailable"
+    );
+    assert_eq!(peer.get("/.well-known/jwks.json").await.status, 503);
+    assert_eq!(document(&system).await["document"], "{");
+    assert_eq!(system.proxy.count("PutItem"), 0);
+    assert!(system.proxy.count("GetSecretValue") > 0);
+}
+
+#[tokio::test]
+async fn the_last_good_keys_are_told_while_the_store_is_away() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let good = peer.get("/.well-known/jwks.json").await;
+    system.clock.pass(60);
+    system.proxy.inject_often("GetItem", &Fault::LostRequest, 3);
+    let bridged = peer.get("/.well-known/jwks.json").await;
+    assert_eq!((bridged.status, bridged.json), (200, good.json));
+    system.clock.pass(300);
+    system.proxy.inject_often("GetItem", &Fault::LostRequest, 3);
+    let reply = peer.get("/.well-known/jwks.json").await;
+    assert_eq!((reply.status, reply.code()), (503, "store_unavailable"));
+}

@@ -1,0 +1,136 @@
+//! The host as a process: the program that ships, built, started, read and stopped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command as Build, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time;
+
+/// How long a process may take over what it does in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program, built from this tree once for each process that asks.
+pub fn host_program(release: bool) -> &'static Path {
+    static BUILT: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
+    let [debug, optimised] = &BUILT;
+    let built = if release { optimised } else { debug };
+    built.get_or_init(|| build(release).unwrap_or_else(|error| panic!("{error:#}")))
+}
+
+fn build(release: bool) -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Build::new(cargo);
+    build.args([
+        "build",
+        "-q",
+        "-p",
+        "portcullis-lambda-host",
+        "--bin",
+        "portcullis-host",
+    ]);
+    build.args(["--message-format", "json"]);
+    if release {
+        build.arg("--release");
+    }
+    let output = build.stderr(Stdio::inherit()).output()?;
+    anyhow::ensure!(output.status.success(), "portcullis-host does not build");
+    // Cargo says itself where it put the program.
+    let messages = String::from_utf8(output.stdout)?;
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let programs = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.last().context("cargo built no program")
+}
+
+/// A running host.
+pub struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    /// Starts `program` with nothing in its environment but `environment`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub fn start<N: AsRef<str>, V: AsRef<str>>(
+        program: &Path,
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        for (name, value) in environment {
+            command.env(name.as_ref(), value.as_ref());
+        }
+        let mut child = command.spawn()?;
+        let output = child.stdout.take().context("its output")?;
+        Ok(Self {
+            child,
+            lines: BufReader::new(output).lines(),
+        })
+    }
+
+    /// Its next log line that `wanted` wants.
+    ///
+    /// # Errors
+    ///
+    /// If it ends, prints something that is no JSON line, or takes too long.
+    pub async fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let search = async {
+            loop {
+                let line = self.lines.next_line().await?.context("it has ended")?;
+                let line: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+                if wanted(&line) {
+                    return Ok(line);
+                }
+            }
+        };
+        time::timeout(PATIENCE, search)
+            .await
+            .context("no such line")?
+    }
+
+    /// Every log line up to its end, and its exit code.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::line`].
+    pub async fn end(mut self) -> anyhow::Result<(Vec<Value>, Option<i32>)> {
+        let mut lines = vec![];
+        let rest = async {
+            while let Some(line) = self.lines.next_line().await? {
+                lines.push(serde_json::from_str(&line).with_context(|| line.clone())?);
+            }
+            anyhow::Ok(self.child.wait().await?.code())
+        };
+        let code = time::timeout(PATIENCE, rest)
+            .await
+            .context("it does not end")??;
+        Ok((lines, code))
+    }
+
+    /// Sends it a signal, `TERM` or `INT`.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended already.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let id = self.child.id().context("it has ended")?;
+        let sent = Build::new("kill")
+            .args(["-s", name, &id.to_string()])
+            .status()?;
+        anyhow::ensure!(sent.success(), "no signal was sent");
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! What stands in for AWS's front: it checks every signature, notes every call, loses answers on
+//! demand, and keeps secrets, for the engine behind it does none of that.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use serde_json::{Value, json};
+
+use crate::sigv4::{self, AccessKey, Scope};
+use crate::system::TestClock;
+use crate::wire::{self, Answer, Client};
+
+/// The region that signatures must be for.
+pub const REGION: &str = "eu-central-1";
+
+/// What happens to a call.
+#[derive(Clone)]
+pub enum Fault {
+    /// It is not carried out, and nobody says so.
+    LostRequest,
+    /// It is carried out, and nobody says so.
+    LostAnswer,
+    /// It is carried out, and the answer breaks off half-way.
+    HalfAnswer,
+    /// It is carried out, and the answer says nothing that could be understood.
+    Garbage,
+    /// It is refused with this status and code.
+    Refused(u16, &'static str),
+    /// It is carried out after this: time passing, say, or somebody else writing.
+    After(Happening),
+}
+
+/// Something that happens while a call is under way.
+type Happening = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+impl Fault {
+    /// The call is carried out once `happen` has.
+    pub fn after<F: Future<Output = ()> + Send + 'static>(
+        happen: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self::After(Arc::new(move || Box::pin(happen())))
+    }
+}
+
+/// A running proxy.
+#[derive(Clone)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    upstream: SocketAddr,
+    key: AccessKey,
+    clock: TestClock,
+    client: Client,
+    faults: Mutex<Vec<(String, Fault)>>,
+    calls: Mutex<Vec<Seen>>,
+    secrets: Mutex<BTreeMap<String, String>>,
+}
+
+/// A call that came by.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The operation, `PutItem`.
+    pub operation: String,
+    /// What was wrong with its signature, if anything.
+    pub signature: Result<(), String>,
+    /// Its body.
+    pub body: Value,
+}
+
+impl Proxy {
+    /// Stands in front of `upstream`.
+    ///
+    /// # Errors
+    ///
+    /// If no port is free.
+    pub async fn start(upstream: SocketAddr, key: AccessKey, clock: TestClock) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            upstream,
+            key,
+            clock,
+            client: Client::default(),
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+            secrets: Mutex::default(),
+        });
+        let served = Arc::clone(&shared);
+        let address = wire::serve_somewhere(move |request| {
+            let served = Arc::clone(&served);
+            async move { served.answer(request).await }
+        })
+        .await?;
+        Ok(Self { address, shared })
+    }
+
+    /// Where it listens, as an endpoint.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Does `fault` to the next call of `operation`; said twice, to the next two.
+    pub fn inject(&self, operation: &str, fault: Fault) {
+        self.shared
+            .faults
+            .lock()
+            .expect("whole")
+            .push((operation.to_owned(), fault));
+    }
+
+    /// Does `fault` to the next `times` calls of `operation`.
+    pub fn inject_often(&self, operation: &str, fault: &Fault, times: usize) {
+        for _ in 0..times {
+            self.inject(operation, fault.clone());
+        }
+    }
+
+    /// Forgets the faults that have not happened yet; tells how many those were.
+    pub fn heal(&self) -> usize {
+        self.shared.faults.lock().expect("whole").drain(..).count()
+    }
+
+    /// Every call so far, faults included.
+    pub fn calls(&self) -> Vec<Seen> {
+        self.shared.calls.lock().expect("whole").clone()
+    }
+
+    /// How often `operation` was called.
+    pub fn count(&self, operation: &str) -> usize {
+        self.calls()
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
+    }
+
+    /// Keeps `value` as the current version of the secret called `name`.
+    pub fn keep_secret(&self, name: &str, value: &str) {
+        self.shared
+            .secrets
+            .lock()
+            .expect("whole")
+            .insert(name.to_owned(), value.to_owned());
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<Bytes>) -> Answer {
+        let target = request
+            .headers()
+            .get("x-amz-target")
+            .and_then(|name| name.to_str().ok());
+        let target = target.unwrap_or_default().to_owned();
+        let (prefix, operation) = target.split_once('.').unwrap_or_default();
+        let service = if prefix == "secretsmanager" {
+            "secretsmanager"
+        } else {
+            "dynamodb"
+        };
+        let scope = Scope {
+            region: REGION,
+            service,
+        };
+        let signature = sigv4::verify(&request, &self.key, scope, self.clock.now());
+        self.calls.lock().expect("whole").push(Seen {
+            operation: operation.to_owned(),
+            signature: signature.clone(),
+            body: serde_json::from_slice(request.body()).unwrap_or_default(),
+        });
+        if signature.is_err() {
+            return Answer::Whole(refusal(400, "InvalidSignatureException"));
+        }
+        if service == "secretsmanager" {
+            return Answer::Whole(self.secret(&request));
+        }
+        let fault = self.next_fault(operation);
+        match fault {
+            Some(Fault::LostRequest) => return Answer::Nothing,
+            Some(Fault::Refused(status, code)) => return Answer::Whole(refusal(status, code)),
+            Some(Fault::After(ref happen)) => happen().await,
+            Some(Fault::LostAnswer | Fault::HalfAnswer | Fault::Garbage) | None => {}
+        }
+        let Ok(response) = self.client.send(self.upstream, request).await else {
+            return Answer::Nothing;
+        };
+        match fault {
+            Some(Fault::LostAnswer) => Answer::Nothing,
+            Some(Fault::HalfAnswer) => Answer::Half(response),
+            Some(Fault::Garbage) => Answer::Whole(Response::new(Bytes::from_static(b"<html>"))),
+            _ => Answer::Whole(response),
+        }
+    }
+
+    fn next_fault(&self, operation: &str) -> Option<Fault> {
+        let mut faults = self.faults.lock().expect("whole");
+        let place = faults.iter().position(|(on, _)| on == operation)?;
+        Some(faults.remove(place).1)
+    }
+
+    fn secret(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let name = body["SecretId"].as_str().unwrap_or_default();
+        match self.secrets.lock().expect("whole").get(name) {
+            Some(value) => Response::new(Bytes::from(
+                json!({
+                    "ARN": format!("arn:aws:secretsmanager:{REGION}:1:secret:{name}"),
+                    "Name": name,
+                    "SecretString": value,
+                    "VersionId": "1",
+                    "VersionStages": ["AWSCURRENT"],
+                })
+                .to_string(),
+            )),
+            None => refusal(400, "ResourceNotFoundException"),
+        }
+    }
+}
+
+fn refusal(status: u16, code: &str) -> Response<Bytes> {
+    let body = json!({"__type": format!("com.amazonaws#{code}"), "message": "by the test"});
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", "application/json");
+    response
+        .body(Bytes::from(body.to_string()))
+        .expect("an answer")
+}
