@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Response};
-use serde_json::{Map, Value};
+use portcullis_core::json::{Json, Object};
 
 use crate::code::{Code, UnknownCode};
 use crate::dynamodb::item::Item;
@@ -13,7 +13,7 @@ use crate::transport::MAX_ANSWER_BYTES;
 const ERROR_TYPE: &str = "x-amzn-errortype";
 
 /// The object that an operation answers with.
-pub type Answer = Map<String, Value>;
+pub type Answer = Object;
 
 /// Reads `response`.
 ///
@@ -36,25 +36,25 @@ pub fn read(response: Response<Bytes>) -> Result<Answer, CallError> {
     let object = match object {
         Ok(object) => object,
         // A failure counts even if its body is lost: a balancer's error page has none of ours.
-        Err(_) if head.status.is_server_error() => Answer::new(),
-        Err(_) if head.headers.contains_key(ERROR_TYPE) => Answer::new(),
+        Err(_) if head.status.is_server_error() => Answer::default(),
+        Err(_) if head.headers.contains_key(ERROR_TYPE) => Answer::default(),
         Err(error) => return Err(error.into()),
     };
     Err(refusal(head.status.as_u16(), &head.headers, object).into())
 }
 
 fn object(body: &[u8]) -> Result<Answer, AnswerError> {
-    serde_json::from_slice(body).map_err(|_syntax| AnswerError::NotJson)
+    Json::parse_object(body).map_err(|_syntax| AnswerError::NotJson)
 }
 
 fn refusal(status: u16, headers: &HeaderMap, mut object: Answer) -> ServiceError {
     let code = match object.get("__type").or_else(|| object.get("code")) {
-        Some(Value::String(code)) => Code::parse(code),
+        Some(Json::Text(code)) => Code::parse(code),
         _ => Code::parse(header(headers, ERROR_TYPE).unwrap_or_default()),
     };
     let reasons = match (object.remove("CancellationReasons"), object.remove("Item")) {
-        (Some(Value::Array(reasons)), _) => reasons.into_iter().map(reason).collect(),
-        (_, Some(Value::Object(item))) => vec![Reason {
+        (Some(Json::Array(reasons)), _) => reasons.into_iter().map(reason).collect(),
+        (_, Some(Json::Object(item))) => vec![Reason {
             code: Some(code.clone()),
             existing: Some(Item::from_wire(item)),
         }],
@@ -69,13 +69,14 @@ fn refusal(status: u16, headers: &HeaderMap, mut object: Answer) -> ServiceError
     }
 }
 
-fn reason(mut reason: Value) -> Reason {
-    let code = match reason.get("Code").and_then(Value::as_str) {
+fn reason(reason: Json) -> Reason {
+    let mut reason = reason.into_object().unwrap_or_default();
+    let code = match reason.get("Code").and_then(Json::as_text) {
         None | Some("None") => None,
         Some(code) => Some(Code::parse(code)),
     };
-    let existing = match reason.get_mut("Item").map(Value::take) {
-        Some(Value::Object(item)) => Some(Item::from_wire(item)),
+    let existing = match reason.remove("Item") {
+        Some(Json::Object(item)) => Some(Item::from_wire(item)),
         _ => None,
     };
     Reason { code, existing }

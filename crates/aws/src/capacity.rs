@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::{Map, Number, Value};
+use portcullis_core::json::{Json, Object};
 
 use crate::operation::Effect;
 
@@ -42,15 +42,15 @@ impl Meter {
     }
 
     /// Counts the `ConsumedCapacity` of `answer`: one object, or a list with one for each table.
-    pub(crate) fn count(&self, effect: Effect, answer: &Map<String, Value>) {
+    pub(crate) fn count(&self, effect: Effect, answer: &Object) {
         let tables = match answer.get("ConsumedCapacity") {
-            Some(Value::Array(tables)) => tables.as_slice(),
+            Some(Json::Array(tables)) => tables.as_slice(),
             Some(table) => core::slice::from_ref(table),
             None => return,
         };
         let halves = tables
             .iter()
-            .filter_map(|table| table.get("CapacityUnits")?.as_number())
+            .filter_map(|table| table.get("CapacityUnits"))
             .map(halves)
             .fold(0, u64::saturating_add);
         let counter = match effect {
@@ -62,9 +62,13 @@ impl Meter {
 }
 
 /// `12.5` is 25 halves; what lies between two halves counts as the higher one.
-fn halves(units: &Number) -> u64 {
-    let text = units.to_string();
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+fn halves(units: &Json) -> u64 {
+    let text = match units {
+        Json::Whole(units) => return units.saturating_mul(2),
+        Json::Decimal(text) => text,
+        Json::Null | Json::Bool(_) | Json::Text(_) | Json::Array(_) | Json::Object(_) => return 0,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let Ok(whole) = whole.parse::<u64>() else {
         return 0;
     };
@@ -81,11 +85,15 @@ fn halves(units: &Number) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn parsed(value: &Value) -> Json {
+        Json::parse(value.to_string().as_bytes()).unwrap()
+    }
 
     fn count(effect: Effect, answer: &Value) -> Consumed {
         let meter = Meter::default();
-        meter.count(effect, answer.as_object().unwrap());
+        meter.count(effect, &parsed(answer).into_object().unwrap());
         meter.reading()
     }
 
@@ -118,7 +126,7 @@ mod tests {
             (json!(-1.0), 0),
             (json!(u64::MAX), u64::MAX),
         ] {
-            assert_eq!(halves(units.as_number().unwrap()), expected, "{units}");
+            assert_eq!(halves(&parsed(&units)), expected, "{units}");
         }
         for nonsense in [
             json!({}),

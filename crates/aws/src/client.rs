@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
+use portcullis_core::json::Json;
 use portcullis_core::time::UnixTime;
-use serde_json::Value;
 
 use crate::answer::{self, Answer};
 use crate::capacity::{Consumed, Meter};
@@ -60,19 +60,18 @@ impl Call {
     pub fn new(operation: Operation) -> Self {
         let mut call = Self {
             operation,
-            body: Answer::new(),
+            body: Answer::default(),
         };
         if operation.service() == Service::DynamoDb {
-            call.body
-                .insert("ReturnConsumedCapacity".to_owned(), "TOTAL".into());
+            call.body.insert("ReturnConsumedCapacity", "TOTAL");
         }
         call
     }
 
     /// The call with one more member of its body.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.body.insert(name.to_owned(), value.into());
+    pub fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
+        self.body.insert(name, value);
         self
     }
 
@@ -94,7 +93,7 @@ impl Call {
     }
 
     fn to_body(&self) -> Bytes {
-        Value::Object(self.body.clone()).to_string().into()
+        self.body.to_string().into()
     }
 }
 

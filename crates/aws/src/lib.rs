@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod dynamodb;
 pub mod endpoint;
 pub mod error;
+mod hash;
 pub mod operation;
 pub mod retry;
 #[cfg(test)]

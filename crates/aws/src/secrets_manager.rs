@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use portcullis_core::json::Json;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::client::{Call, Client};
@@ -117,7 +117,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
             }
             Err(error) => return Err(error),
         };
-        let Some(Value::String(value)) = answer.remove("SecretString") else {
+        let Some(Json::Text(value)) = answer.remove("SecretString") else {
             return Err(AnswerError::Lacks("SecretString").into());
         };
         let value = Secret::new(value);
@@ -139,13 +139,13 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
         let answer = self.client.call(&call, self.now).await?;
         let versions = match answer.get(STAGES) {
             None => BTreeMap::new(),
-            Some(Value::Object(versions)) => versions
+            Some(Json::Object(versions)) => versions
                 .iter()
-                .map(|(id, stages)| Ok((id.clone(), labels(Some(stages), STAGES)?)))
+                .map(|(id, stages)| Ok((id.to_owned(), labels(Some(stages), STAGES)?)))
                 .collect::<Result<_, AnswerError>>()?,
             Some(_) => return Err(AnswerError::Lacks(STAGES).into()),
         };
-        let rotation = answer.get("RotationEnabled").and_then(Value::as_bool);
+        let rotation = answer.get("RotationEnabled").and_then(Json::as_bool);
         Ok(SecretDescription {
             rotation_enabled: rotation.unwrap_or(false),
             versions,
@@ -169,7 +169,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
             .with("SecretId", secret)
             .with("ClientRequestToken", id)
             .with("SecretString", value.expose().as_str())
-            .with("VersionStages", vec![stage.as_str()]);
+            .with("VersionStages", vec![Json::from(stage.as_str())]);
         self.client.call(&call, self.now).await.map(drop)
     }
 
@@ -200,17 +200,17 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
 
 fn text(answer: &mut Answer, name: &'static str) -> Result<String, AnswerError> {
     match answer.remove(name) {
-        Some(Value::String(text)) => Ok(text),
+        Some(Json::Text(text)) => Ok(text),
         _ => Err(AnswerError::Lacks(name)),
     }
 }
 
 /// A list of labels; none where the member is left out.
-fn labels(value: Option<&Value>, name: &'static str) -> Result<Vec<String>, AnswerError> {
+fn labels(value: Option<&Json>, name: &'static str) -> Result<Vec<String>, AnswerError> {
     let Some(value) = value else {
         return Ok(Vec::new());
     };
-    let label = |label: &Value| label.as_str().map(str::to_owned);
+    let label = |label: &Json| label.as_text().map(str::to_owned);
     value
         .as_array()
         .and_then(|labels| labels.iter().map(label).collect())

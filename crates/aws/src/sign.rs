@@ -15,6 +15,7 @@ use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
 use crate::credentials::Credentials;
+use crate::hash::sha256_hex;
 use canonical::SignedHeaders;
 
 /// The first second of the year 10000, which the eight digits of a scope's date cannot hold.
@@ -100,7 +101,7 @@ pub fn sign(
         request.body(),
     );
     let scope_text = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
-    let hash = canonical::sha256(canonical.as_bytes());
+    let hash = sha256_hex(canonical.as_bytes());
     let to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope_text}\n{hash}");
     let key = generate_signing_key(
         credentials.secret_access_key(),

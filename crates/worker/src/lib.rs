@@ -13,6 +13,7 @@ pub mod refuse;
 pub mod signatures;
 pub mod transport;
 
+#[cfg(feature = "entry")]
 use core::convert::Infallible;
 
 use portcullis_core::denial::Denial;

@@ -5,19 +5,19 @@
 
 use core::fmt;
 
-use data_encoding::BASE64;
-use serde_json::{Map, Value};
+use base64ct::{Base64, Encoding as _};
+use portcullis_core::json::{Json, Object};
 use thiserror::Error;
 
 use crate::dynamodb::table::Key;
 
 /// One attribute's value, of the types that our rows use.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Attribute(Value);
+pub struct Attribute(Json);
 
 /// A row, or the key of one.
 #[derive(Clone, Default, Eq, PartialEq)]
-pub struct Item(Map<String, Value>);
+pub struct Item(Object);
 
 /// An attribute is not what the row's kind promises. Names it, never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
@@ -33,38 +33,38 @@ pub enum ItemError {
 impl Attribute {
     /// A string (`S`).
     pub fn text(text: impl Into<String>) -> Self {
-        Self::tagged("S", Value::String(text.into()))
+        Self::tagged("S", Json::Text(text.into()))
     }
 
     /// A number (`N`), which the wire writes as text.
     pub fn number(number: u64) -> Self {
-        Self::tagged("N", Value::String(number.to_string()))
+        Self::tagged("N", Json::Text(number.to_string()))
     }
 
     /// A number (`N`) that may be below zero.
     pub fn signed(number: i64) -> Self {
-        Self::tagged("N", Value::String(number.to_string()))
+        Self::tagged("N", Json::Text(number.to_string()))
     }
 
     /// Bytes (`B`).
     pub fn bytes(bytes: &[u8]) -> Self {
-        Self::tagged("B", Value::String(BASE64.encode(bytes)))
+        Self::tagged("B", Json::Text(Base64::encode_string(bytes)))
     }
 
     /// A boolean (`BOOL`).
     pub fn flag(flag: bool) -> Self {
-        Self::tagged("BOOL", Value::Bool(flag))
+        Self::tagged("BOOL", Json::Bool(flag))
     }
 
     /// A list (`L`).
     pub fn list(members: impl IntoIterator<Item = Self>) -> Self {
         let members = members.into_iter().map(|member| member.0).collect();
-        Self::tagged("L", Value::Array(members))
+        Self::tagged("L", Json::Array(members))
     }
 
     /// A map (`M`).
     pub fn map(members: Item) -> Self {
-        Self::tagged("M", Value::Object(members.0))
+        Self::tagged("M", Json::Object(members.0))
     }
 
     /// The string, if it is one.
@@ -102,12 +102,12 @@ impl Attribute {
         map_of(&self.0)
     }
 
-    pub(crate) fn into_wire(self) -> Value {
+    pub(crate) fn into_wire(self) -> Json {
         self.0
     }
 
-    fn tagged(tag: &str, value: Value) -> Self {
-        Self(Value::Object(Map::from_iter([(tag.to_owned(), value)])))
+    fn tagged(tag: &str, value: Json) -> Self {
+        Self(Json::Object(Object::from_iter([(tag, value)])))
     }
 }
 
@@ -120,7 +120,7 @@ impl Item {
     /// The row with `attribute` under `name`.
     #[must_use]
     pub fn with(mut self, name: &str, attribute: Attribute) -> Self {
-        self.0.insert(name.to_owned(), attribute.0);
+        self.0.insert(name, attribute.0);
         self
     }
 
@@ -211,7 +211,7 @@ impl Item {
     /// [`ItemError`] if it is missing or no boolean.
     pub fn flag(&self, name: &'static str) -> Result<bool, ItemError> {
         untagged(self.wire(name)?, "BOOL")
-            .and_then(Value::as_bool)
+            .and_then(Json::as_bool)
             .ok_or(ItemError::Type(name))
     }
 
@@ -235,19 +235,21 @@ impl Item {
 
     /// The row with the attributes of its key.
     pub(crate) fn under(mut self, key: &Key) -> Self {
-        self.0.extend(key.to_item().0);
+        for (name, value) in key.to_item().0 {
+            self.0.insert(name, value);
+        }
         self
     }
 
-    pub(crate) const fn from_wire(wire: Map<String, Value>) -> Self {
+    pub(crate) const fn from_wire(wire: Object) -> Self {
         Self(wire)
     }
 
-    pub(crate) fn into_wire(self) -> Value {
-        Value::Object(self.0)
+    pub(crate) fn into_wire(self) -> Json {
+        Json::Object(self.0)
     }
 
-    fn wire(&self, name: &'static str) -> Result<&Value, ItemError> {
+    fn wire(&self, name: &'static str) -> Result<&Json, ItemError> {
         self.0.get(name).ok_or(ItemError::Missing(name))
     }
 }
@@ -262,7 +264,7 @@ fn optional<T>(found: Result<T, ItemError>) -> Result<Option<T>, ItemError> {
 }
 
 /// The value under `tag`, if that is the only member: `{"S": "a", "N": "1"}` is neither.
-fn untagged<'a>(wire: &'a Value, tag: &str) -> Option<&'a Value> {
+fn untagged<'a>(wire: &'a Json, tag: &str) -> Option<&'a Json> {
     let object = wire.as_object()?;
     if object.len() == 1 {
         object.get(tag)
@@ -271,20 +273,20 @@ fn untagged<'a>(wire: &'a Value, tag: &str) -> Option<&'a Value> {
     }
 }
 
-fn text_of<'a>(wire: &'a Value, tag: &str) -> Option<&'a str> {
-    untagged(wire, tag)?.as_str()
+fn text_of<'a>(wire: &'a Json, tag: &str) -> Option<&'a str> {
+    untagged(wire, tag)?.as_text()
 }
 
-fn bytes_of(wire: &Value) -> Option<Vec<u8>> {
-    BASE64.decode(text_of(wire, "B")?.as_bytes()).ok()
+fn bytes_of(wire: &Json) -> Option<Vec<u8>> {
+    Base64::decode_vec(text_of(wire, "B")?).ok()
 }
 
-fn list_of(wire: &Value) -> Option<Vec<Attribute>> {
+fn list_of(wire: &Json) -> Option<Vec<Attribute>> {
     let members = untagged(wire, "L")?.as_array()?;
     Some(members.iter().cloned().map(Attribute).collect())
 }
 
-fn map_of(wire: &Value) -> Option<Item> {
+fn map_of(wire: &Json) -> Option<Item> {
     untagged(wire, "M")?.as_object().cloned().map(Item)
 }
 
@@ -305,10 +307,14 @@ impl fmt::Debug for Attribute {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn parsed(wire: &Json) -> Value {
+        serde_json::from_str(&wire.to_string()).unwrap()
+    }
 
     fn row(wire: Value) -> Item {
-        Item::from_wire(wire.as_object().unwrap().clone())
+        Item::from_wire(Json::parse_object(wire.to_string().as_bytes()).unwrap())
     }
 
     #[test]
@@ -328,7 +334,7 @@ mod tests {
                 Attribute::map(Item::new().with_text("name", "phone")),
             );
         assert_eq!(
-            item.into_wire(),
+            parsed(&item.into_wire()),
             json!({
                 "PK": {"S": "USER#ada@example.com"},
                 "version": {"N": "7"},
@@ -449,7 +455,7 @@ mod tests {
                 .with("list", Attribute::list([member.clone()]))
                 .with("map", Attribute::map(Item::new().with("member", member.clone())))
                 .into_wire();
-            let item = row(serde_json::from_str(&wire.to_string()).unwrap());
+            let item = row(parsed(&wire));
             prop_assert_eq!(item.text("text"), Ok(text.as_str()));
             prop_assert_eq!(item.number("number"), Ok(number));
             prop_assert_eq!(item.signed("signed"), Ok(signed));

@@ -1,7 +1,7 @@
 //! Reads in DynamoDB's words: one row, several by their keys, all of a range. Always consistent.
 
+use portcullis_core::json::{Json, Object};
 use portcullis_core::time::UnixTime;
-use serde_json::{Map, Value};
 
 use crate::answer::Answer;
 use crate::client::{Call, Client};
@@ -34,7 +34,7 @@ impl<T: Transport> Client<T> {
         let mut answer = self.call(&call, now).await?;
         match answer.remove("Item") {
             None => Ok(None),
-            Some(Value::Object(item)) => Ok(Some(Item::from_wire(item))),
+            Some(Json::Object(item)) => Ok(Some(Item::from_wire(item))),
             Some(_) => Err(AnswerError::Lacks("Item").into()),
         }
     }
@@ -49,21 +49,17 @@ impl<T: Transport> Client<T> {
     ) -> Result<Vec<Item>, CallError> {
         let name = self.tables().name(table);
         let keys = keys.iter().map(|key| key.to_item().into_wire()).collect();
-        let mut wanted = Value::Object(Map::from_iter([
-            ("Keys".to_owned(), Value::Array(keys)),
-            ("ConsistentRead".to_owned(), true.into()),
+        let mut wanted = Json::Object(Object::from_iter([
+            ("Keys", Json::Array(keys)),
+            ("ConsistentRead", true.into()),
         ]));
         let mut rows = Vec::new();
         for retry in 1..=ATTEMPTS {
-            let request = Map::from_iter([(name.to_owned(), wanted)]);
+            let request = Object::from_iter([(name, wanted)]);
             let call = Call::new(Operation::BatchGetItem).with("RequestItems", request);
             let mut answer = self.call(&call, now).await?;
-            let responses = answer.get_mut("Responses").map(Value::take);
-            rows.append(&mut items(responses.unwrap_or_default(), name)?);
-            let unread = answer
-                .get_mut("UnprocessedKeys")
-                .and_then(|keys| keys.get_mut(name));
-            match unread.map(Value::take) {
+            rows.append(&mut items(of_table(&mut answer, "Responses", name))?);
+            match of_table(&mut answer, "UnprocessedKeys", name) {
                 None => return Ok(rows),
                 Some(keys) => wanted = keys,
             }
@@ -104,22 +100,27 @@ impl<T: Transport> Client<T> {
 
 fn page(answer: &mut Answer) -> Result<Vec<Item>, AnswerError> {
     match answer.remove("Items") {
-        Some(Value::Array(rows)) => rows.into_iter().map(item).collect(),
+        Some(Json::Array(rows)) => rows.into_iter().map(item).collect(),
         _ => Err(AnswerError::Lacks("Items")),
     }
 }
 
-fn items(mut responses: Value, table: &str) -> Result<Vec<Item>, AnswerError> {
-    match responses.get_mut(table).map(Value::take) {
+/// What the member `name` of a batch's answer holds for `table`.
+fn of_table(answer: &mut Answer, name: &str, table: &str) -> Option<Json> {
+    answer.remove(name)?.into_object()?.remove(table)
+}
+
+fn items(responses: Option<Json>) -> Result<Vec<Item>, AnswerError> {
+    match responses {
         // A batch in which nothing was read says so by leaving the table out.
         None => Ok(Vec::new()),
-        Some(Value::Array(rows)) => rows.into_iter().map(item).collect(),
+        Some(Json::Array(rows)) => rows.into_iter().map(item).collect(),
         Some(_) => Err(AnswerError::Lacks("Responses")),
     }
 }
 
-fn item(row: Value) -> Result<Item, AnswerError> {
-    let Value::Object(row) = row else {
+fn item(row: Json) -> Result<Item, AnswerError> {
+    let Json::Object(row) = row else {
         return Err(AnswerError::Lacks("a row"));
     };
     Ok(Item::from_wire(row))

@@ -3,7 +3,6 @@
 //! Text from outside (`jti`, `sid`, `kid`, `iss`, `sub` of foreign tokens) is made fit for a key:
 //! `#` and `%` are escaped, so that no two things share a key, and what is too long is hashed.
 
-use data_encoding::HEXLOWER;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
@@ -12,6 +11,7 @@ use portcullis_core::time::UnixTime;
 use sha2::{Digest as _, Sha256};
 
 use crate::dynamodb::item::Item;
+use crate::hash::sha256_hex;
 
 /// The partition key's name in both tables.
 pub const PARTITION_KEY: &str = "PK";
@@ -199,14 +199,13 @@ impl core::fmt::Debug for Key {
 
 /// The first 128 bits of a SHA-256, in hex: a name that nobody can make another text have.
 pub(crate) fn digest(text: &str) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    HEXLOWER.encode(hash.get(..16).unwrap_or_default())
+    sha256_hex(text.as_bytes()).chars().take(32).collect()
 }
 
 // INVARIANT: an escaped part has `%` only before `23` or `25`, a hashed one begins with `%h`.
 fn part(text: &str) -> String {
     if text.len() > LONGEST_PART {
-        format!("%h{}", HEXLOWER.encode(&Sha256::digest(text.as_bytes())))
+        format!("%h{}", sha256_hex(text.as_bytes()))
     } else {
         text.replace('%', "%25").replace('#', "%23")
     }

@@ -1,6 +1,6 @@
 //! Writes in DynamoDB's words: single conditional ones and transactions.
 
-use serde_json::{Map, Value};
+use portcullis_core::json::{Json, Object};
 
 use crate::client::Call;
 use crate::dynamodb::item::{Attribute, Item};
@@ -48,7 +48,7 @@ impl Expression {
 /// Rows that are written together or not at all.
 pub(crate) struct Transaction<'a> {
     tables: &'a Tables,
-    actions: Vec<Value>,
+    actions: Vec<Json>,
 }
 
 impl<'a> Transaction<'a> {
@@ -96,7 +96,7 @@ impl<'a> Transaction<'a> {
     /// The call. Its token is a digest of all it writes, ids of the request and its audit row
     /// included: a repetition has the same token and is done once; nothing else can have it.
     pub(crate) fn into_call(self) -> Call {
-        let actions = Value::Array(self.actions);
+        let actions = Json::Array(self.actions);
         let token = digest(&actions.to_string());
         Call::new(Operation::TransactWriteItems)
             .with("TransactItems", actions)
@@ -108,8 +108,8 @@ impl<'a> Transaction<'a> {
     }
 
     fn push(&mut self, kind: &str, action: Action) {
-        let action = Map::from_iter([(kind.to_owned(), Value::Object(action.members))]);
-        self.actions.push(Value::Object(action));
+        let action = Object::from_iter([(kind, action.members)]);
+        self.actions.push(action.into());
     }
 }
 
@@ -125,14 +125,14 @@ pub(crate) fn put_if(tables: &Tables, key: &Key, row: Item, condition: &Expressi
 
 /// The members that a single write and one in a transaction share.
 struct Action {
-    members: Map<String, Value>,
+    members: Object,
 }
 
 impl Action {
     fn on(tables: &Tables, key: &Key) -> Self {
-        let table = Value::from(tables.name(key.table()));
+        let table = tables.name(key.table());
         Self {
-            members: Map::from_iter([("TableName".to_owned(), table)]),
+            members: Object::from_iter([("TableName", table)]),
         }
     }
 
@@ -169,18 +169,15 @@ impl Action {
         self
     }
 
-    fn insert(&mut self, member: &str, name: String, value: Value) {
-        let terms = self
-            .members
-            .entry(member)
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(terms) = terms {
-            terms.insert(name, value);
-        }
+    fn insert(&mut self, member: &str, name: String, value: Json) {
+        let terms = self.members.remove(member).and_then(Json::into_object);
+        let mut terms = terms.unwrap_or_default();
+        terms.insert(name, value);
+        self.members.insert(member, terms);
     }
 
-    fn with(mut self, name: &str, value: Value) -> Self {
-        self.members.insert(name.to_owned(), value);
+    fn with(mut self, name: &str, value: Json) -> Self {
+        self.members.insert(name, value);
         self
     }
 }
@@ -192,7 +189,7 @@ mod tests {
     use super::*;
     use crate::script::{NOON, client};
 
-    fn body(call: &Call) -> Value {
+    fn body(call: &Call) -> serde_json::Value {
         let request = client([]).request(call, NOON).unwrap();
         serde_json::from_slice(request.body()).unwrap()
     }

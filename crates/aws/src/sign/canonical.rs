@@ -9,7 +9,8 @@
 use core::fmt::Write as _;
 
 use http::Uri;
-use sha2::{Digest as _, Sha256};
+
+use crate::hash::sha256_hex;
 
 /// The headers that are signed: names in lower case and in order, values trimmed.
 #[derive(Debug, Default)]
@@ -54,18 +55,8 @@ pub(super) fn request(method: &str, uri: &Uri, headers: &SignedHeaders, body: &[
     text.push('\n');
     text.push_str(&headers.names());
     text.push('\n');
-    text.push_str(&sha256(body));
+    text.push_str(&sha256_hex(body));
     text
-}
-
-/// SHA-256 in lower-case hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
 
 /// Dot segments and doubled slashes gone, then every segment escaped once more.

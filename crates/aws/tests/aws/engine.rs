@@ -11,6 +11,7 @@ use portcullis_aws::operation::Operation;
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
+use portcullis_core::json::Json;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Session};
@@ -72,13 +73,26 @@ pub(crate) fn store(client: &Client<Wire>) -> DynamoStore<'_, Wire> {
     DynamoStore::at(client, NOON)
 }
 
+/// Our own JSON for a literal.
+pub(crate) fn wire(value: &Value) -> Json {
+    Json::parse(value.to_string().as_bytes()).unwrap()
+}
+
+/// The other way round.
+fn plain(json: &Json) -> Value {
+    serde_json::from_str(&json.to_string()).unwrap()
+}
+
 /// The row as it lies in the engine; `Value::Null` where there is none.
 pub(crate) async fn row(client: &Client<Wire>, table: &str, pk: &str, sk: &str) -> Value {
     let call = Call::new(Operation::GetItem)
         .with("TableName", table)
-        .with("Key", json!({"PK": {"S": pk}, "SK": {"S": sk}}));
+        .with("Key", wire(&json!({"PK": {"S": pk}, "SK": {"S": sk}})));
     let mut answer = client.call(&call, NOON).await.unwrap();
-    answer.remove("Item").unwrap_or_default()
+    answer
+        .remove("Item")
+        .map(|row| plain(&row))
+        .unwrap_or_default()
 }
 
 /// The rows under `pk`, in their order.
@@ -86,9 +100,12 @@ pub(crate) async fn rows(client: &Client<Wire>, table: &str, pk: &str) -> Vec<Va
     let call = Call::new(Operation::Query)
         .with("TableName", table)
         .with("KeyConditionExpression", "PK = :pk")
-        .with("ExpressionAttributeValues", json!({":pk": {"S": pk}}));
+        .with(
+            "ExpressionAttributeValues",
+            wire(&json!({":pk": {"S": pk}})),
+        );
     let mut answer = client.call(&call, NOON).await.unwrap();
-    serde_json::from_value(answer.remove("Items").unwrap()).unwrap()
+    serde_json::from_value(plain(&answer.remove("Items").unwrap())).unwrap()
 }
 
 /// Every line of NOON's day in the audit trail, as pairs of action and outcome.

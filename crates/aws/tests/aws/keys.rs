@@ -9,7 +9,7 @@ use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_service::store::{KeyStore as _, Written};
 use serde_json::json;
 
-use crate::engine::{Engine, NOON, id, row, store};
+use crate::engine::{Engine, NOON, id, row, store, wire};
 use crate::wire::Wire;
 
 /// The public keys of RFC 8037 §A.2 and RFC 8032 §7.1 (TEST 2), the second under another name.
@@ -92,8 +92,8 @@ async fn put(client: &Client<Wire>, version: &str, document: &str) {
         .with("TableName", "TokenBlacklist")
         .with(
             "Item",
-            json!({"PK": {"S": "KEYS"}, "SK": {"S": "JWKS"},
-                "version": {"N": version}, "document": {"S": document}}),
+            wire(&json!({"PK": {"S": "KEYS"}, "SK": {"S": "JWKS"},
+                "version": {"N": version}, "document": {"S": document}})),
         );
     client.call(&call, NOON).await.unwrap();
 }
