@@ -12,7 +12,8 @@ import { fileURLToPath } from "node:url";
 /** The root of the repository. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-const BINARIES = process.env.PORTCULLIS_BINARIES ?? path.join(ROOT, "target/debug");
+/** Where the compiled programs of the workspace lie. */
+export const BINARIES = process.env.PORTCULLIS_BINARIES ?? path.join(ROOT, "target/debug");
 const running = new Set();
 
 // A test that breaks off leaves nothing behind.

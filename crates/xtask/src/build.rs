@@ -10,9 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 
 use crate::{
-    setup::{WASM, fingerprint},
+    setup::{self, WASM, fingerprint},
     step::{quietly, step},
     workspace::{Workspace, read},
 };
@@ -28,55 +29,108 @@ const FEATURES: [&str; 7] = [
     "--enable-sign-ext",
 ];
 
+/// A module for workerd.
+struct Module {
+    package: &'static str,
+    /// Where the finished files lie, below `target`.
+    folder: &'static str,
+    called: &'static str,
+}
+
+const WORKER: Module = Module {
+    package: "portcullis-worker",
+    folder: "worker",
+    called: "the Worker",
+};
+
+/// What the tests ask inside workerd.
+const CORPUS: Module = Module {
+    package: "portcullis-corpus-worker",
+    folder: "corpus-worker",
+    called: "the corpus",
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Build what answers the test vectors instead, into target/corpus-worker
+    #[arg(long)]
+    corpus: bool,
+}
+
+/// Sets up what the build needs, and builds.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    setup::for_worker(workspace)?;
+    if options.corpus {
+        corpus(workspace)
+    } else {
+        worker(workspace)
+    }
+}
+
 /// Builds the Worker, or finds that it is built.
 pub(crate) fn worker(workspace: &Workspace) -> Result<()> {
-    let _lock = workspace.lock()?;
-    step("compile the Worker", || compile(workspace))?;
-    let built = fingerprint(inputs(workspace))?.to_string();
-    let stamp = workspace.path("target/worker.stamp");
-    let there = ["index.js", "index.wasm"]
-        .iter()
-        .all(|name| workspace.worker().join(name).exists());
-    if there && fs::read_to_string(&stamp).is_ok_and(|before| before == built) {
-        return Ok(());
+    WORKER.build(workspace)
+}
+
+/// Builds the module that answers the corpus, or finds that it is built.
+pub(crate) fn corpus(workspace: &Workspace) -> Result<()> {
+    CORPUS.build(workspace)
+}
+
+impl Module {
+    fn build(&self, workspace: &Workspace) -> Result<()> {
+        let _lock = workspace.lock()?;
+        let called = self.called;
+        step(&format!("compile {called}"), || self.compile(workspace))?;
+        let built = fingerprint(self.inputs(workspace))?.to_string();
+        let below = |name: &str| workspace.path("target").join(name);
+        let finished = below(self.folder);
+        let stamp = below(&format!("{}.stamp", self.folder));
+        let there = ["index.js", "index.wasm"]
+            .iter()
+            .all(|name| finished.join(name).exists());
+        if there && fs::read_to_string(&stamp).is_ok_and(|before| before == built) {
+            return Ok(());
+        }
+        let staging = below(&format!("{}-staging", self.folder));
+        empty(&staging)?;
+        step(&format!("bind {called} to JavaScript"), || {
+            self.bind(workspace, &staging)
+        })?;
+        step(&format!("shrink {called}"), || shrink(workspace, &staging))?;
+        step(&format!("bundle {called}"), || bundle(workspace, &staging))?;
+        publish(&staging, &finished)?;
+        fs::write(&stamp, built).with_context(|| format!("cannot write {}", stamp.display()))
     }
-    let staging = workspace.path("target/worker-staging");
-    empty(&staging)?;
-    step("bind it to JavaScript", || bind(workspace, &staging))?;
-    step("shrink it", || shrink(workspace, &staging))?;
-    step("bundle it", || bundle(workspace, &staging))?;
-    publish(&staging, &workspace.worker())?;
-    fs::write(&stamp, built).context("cannot write target/worker.stamp")
-}
 
-fn compile(workspace: &Workspace) -> Result<()> {
-    let package = ["--package", "portcullis-worker", "--lib"];
-    let profile = ["--profile", "wasm", "--target", WASM, "--quiet"];
-    quietly(&mut workspace.cargo(["build"].iter().chain(&package).chain(&profile)))
-}
+    fn compile(&self, workspace: &Workspace) -> Result<()> {
+        let package = ["--package", self.package, "--lib"];
+        let profile = ["--profile", "wasm", "--target", WASM, "--quiet"];
+        quietly(&mut workspace.cargo(["build"].iter().chain(&package).chain(&profile)))
+    }
 
-fn compiled(workspace: &Workspace) -> PathBuf {
-    workspace
-        .cargo_target
-        .join(WASM)
-        .join("wasm/portcullis_worker.wasm")
-}
+    fn compiled(&self, workspace: &Workspace) -> PathBuf {
+        let file = format!("{}.wasm", self.package.replace('-', "_"));
+        workspace.cargo_target.join(WASM).join("wasm").join(file)
+    }
 
-fn inputs(workspace: &Workspace) -> Vec<PathBuf> {
-    let ours = [
-        "crates/worker/js/worker.js",
-        "crates/bindgen/src/main.rs",
-        "crates/xtask/src/build.rs",
-    ];
-    let theirs = ["package-lock.json"];
-    let mut inputs = vec![compiled(workspace)];
-    inputs.extend(ours.iter().chain(&theirs).map(|name| workspace.path(name)));
-    inputs
-}
+    fn inputs(&self, workspace: &Workspace) -> Vec<PathBuf> {
+        let ours = [
+            "crates/worker/js/worker.js",
+            "crates/bindgen/src/main.rs",
+            "crates/xtask/src/build.rs",
+        ];
+        let theirs = ["package-lock.json"];
+        let mut inputs = vec![self.compiled(workspace)];
+        inputs.extend(ours.iter().chain(&theirs).map(|name| workspace.path(name)));
+        inputs
+    }
 
-fn bind(workspace: &Workspace, staging: &Path) -> Result<()> {
-    let mut bindgen = workspace.cargo(["run", "--quiet", "--package", "portcullis-bindgen", "--"]);
-    quietly(bindgen.arg(compiled(workspace)).arg(staging))
+    fn bind(&self, workspace: &Workspace, staging: &Path) -> Result<()> {
+        let mut bindgen =
+            workspace.cargo(["run", "--quiet", "--package", "portcullis-bindgen", "--"]);
+        quietly(bindgen.arg(self.compiled(workspace)).arg(staging))
+    }
 }
 
 fn shrink(workspace: &Workspace, staging: &Path) -> Result<()> {

@@ -42,6 +42,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
             "lints, wasm32",
             &mut clippy(workspace, &named(&IN_WASM), &["--lib", "--target", WASM]),
         ),
+        show(
+            "lints of the corpus, wasm32",
+            &mut clippy(
+                workspace,
+                &named(&["portcullis-corpus-worker"]),
+                &["--lib", "--target", WASM],
+            ),
+        ),
         show("documentation", &mut doc),
         dependencies(workspace),
     ];

@@ -36,7 +36,7 @@ enum Command {
     /// Run every test: the crates' own, and the built Worker in its real runtime
     Test(test::Options),
     /// Build the Worker into target/worker
-    Build,
+    Build(build::Options),
     /// Build the Worker and show its size
     Bundle(bundle::Options),
     /// Format, lints on both targets, documentation, dependencies
@@ -60,7 +60,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Setup => setup::run(&workspace),
         Command::Dev(options) => dev::run(&workspace, &options),
         Command::Test(options) => test::run(&workspace, &options),
-        Command::Build => setup::for_worker(&workspace).and_then(|()| build::worker(&workspace)),
+        Command::Build(options) => build::run(&workspace, &options),
         Command::Bundle(options) => bundle::run(&workspace, &options),
         Command::Check => check::run(&workspace),
     }

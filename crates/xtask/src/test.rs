@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test there is.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -29,7 +29,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if !options.crates {
         build::worker(workspace)?;
+        build::corpus(workspace)?;
         local_programs(workspace)?;
+        run_step(
+            "compile the corpus for this machine",
+            &mut corpus(workspace),
+        )?;
         worker(workspace)?;
     }
     Ok(())
@@ -48,6 +53,18 @@ pub(crate) fn local_programs(workspace: &Workspace) -> Result<()> {
         "compile the host and the local services",
         build.args(packages),
     )
+}
+
+/// What tells the corpus and the native answers.
+fn corpus(workspace: &Workspace) -> Command {
+    workspace.cargo([
+        "build",
+        "--package",
+        "portcullis-tests",
+        "--bin",
+        "corpus",
+        "--quiet",
+    ])
 }
 
 fn crates(workspace: &Workspace) -> Result<()> {
