@@ -73,11 +73,11 @@ test("wrangler dev alone builds the Worker, which says that it has no credential
 });
 
 /** `cargo xtask dev` on free ports, in a folder of its own. */
-async function startDev(folder) {
+async function startDev(folder, ...more) {
   const names = ["worker", "host", "dynamodb", "origin"];
   const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
   const flags = names.map((name) => `--${name}-port=${ports[name]}`);
-  const dev = new Group("cargo", ["xtask", "dev", `--folder=${folder}`, ...flags]);
+  const dev = new Group("cargo", ["xtask", "dev", `--folder=${folder}`, ...flags, ...more]);
   const look = () => dev.log.includes("Portcullis is up") || dev.child.exitCode !== null;
   await eventually(look, "the system is up", () => dev.log, 240);
   assert.equal(dev.child.exitCode, null, dev.log);
@@ -115,9 +115,13 @@ test("xtask dev runs the session that it prints, keeps accounts, and leaves no p
     run = await startDev(folder);
     const user = session(run.dev.log).match(/ADA='(.*)'/)[1];
     const init = { method: "POST", headers: { "content-type": "application/json" }, body: user };
-    const answer = await fetch(`http://127.0.0.1:${run.ports.host}/v1/login`, init);
-    assert.equal(answer.status, 200, "the account is gone after a restart");
+    const logIn = () => fetch(`http://127.0.0.1:${run.ports.host}/v1/login`, init);
+    assert.equal((await logIn()).status, 200, "the account is gone after a restart");
     await stop(run.dev, "SIGTERM", folder);
+
+    run = await startDev(folder, "--fresh");
+    assert.equal((await logIn()).status, 401, "the account is there after a fresh start");
+    await stop(run.dev, "SIGHUP", folder);
   } finally {
     run.dev.kill();
   }

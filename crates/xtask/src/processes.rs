@@ -97,6 +97,7 @@ pub(crate) fn end_all_on_signal() -> Result<()> {
         if let Some(signal) = signals.forever().next() {
             // INVARIANT: never released. From here on nobody may start another program.
             let groups = groups();
+            eprintln!("\nending what runs");
             end(&groups);
             process::exit(128 + signal);
         }
