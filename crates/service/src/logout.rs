@@ -6,6 +6,7 @@ use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
 use portcullis_core::policy::MAX_LEEWAY;
 use portcullis_core::revocation::{CLOCK_SKEW, Revocation, RevocationTarget, WRITE_BOUND};
+use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
@@ -47,39 +48,64 @@ pub async fn logout(
     let (Some(Ok(session_id)), Ok(user_id)) = (session, Id::parse(&claims.subject)) else {
         return Ok(LogoutOutcome::NoSession);
     };
+    let ended = Ended {
+        user_id,
+        session_id,
+        token_id: &claims.token_id,
+        expires_at: claims.expires_at,
+    };
+    end_and_announce(&ended, lifetime, store, clock, chance, call).await?;
+    Ok(LogoutOutcome::Done)
+}
+
+/// The session that ends, and the token it ends by.
+struct Ended<'a> {
+    user_id: Id,
+    session_id: Id,
+    token_id: &'a str,
+    expires_at: UnixTime,
+}
+
+async fn end_and_announce(
+    ended: &Ended<'_>,
+    lifetime: Duration,
+    store: &(impl SessionStore + RevocationStore),
+    clock: &impl Clock,
+    chance: &impl Chance,
+    call: &Call,
+) -> Result<(), ServiceError> {
     let margin = MAX_LEEWAY.saturating_add(CLOCK_SKEW);
     let revocations = [
         Revocation {
-            target: RevocationTarget::Token(claims.token_id.clone()),
-            until: claims.expires_at.after(margin),
+            target: RevocationTarget::Token(ended.token_id.to_owned()),
+            until: ended.expires_at.after(margin),
         },
         Revocation {
-            target: RevocationTarget::Session(session_id.to_string()),
+            target: RevocationTarget::Session(ended.session_id.to_string()),
             until: call.now.after(lifetime).after(margin),
         },
     ];
-    let event = call.event(chance.id()?, AuditKind::LoggedOut, Some(&user_id));
+    let event = call.event(chance.id()?, AuditKind::LoggedOut, Some(&ended.user_id));
     let event = AuditEvent {
-        session_id: Some(session_id.clone()),
+        session_id: Some(ended.session_id.clone()),
         ..event
     };
     let mut stamp = clock.now();
     store
-        .end_session(&session_id, &revocations, stamp, &event)
+        .end_session(&ended.session_id, &revocations, stamp, &event)
         .await?;
     // INVARIANT: acknowledged only once a feed row was seen committed within the write bound of
     // its stamp: edges look no further back than that.
-    for _ in 0..ANNOUNCEMENTS {
-        if clock.now() <= stamp.after(WRITE_BOUND) {
-            return Ok(LogoutOutcome::Done);
-        }
+    let mut announcements = 0..ANNOUNCEMENTS;
+    while clock.now() > stamp.after(WRITE_BOUND) {
+        announcements.next().ok_or(ServiceError::LateFeed)?;
         stamp = clock.now();
         store
             .announce(&revocations, stamp, &call.request_id)
             .await?;
     }
-    if clock.now() <= stamp.after(WRITE_BOUND) {
-        return Ok(LogoutOutcome::Done);
-    }
-    Err(ServiceError::LateFeed)
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,6 @@ async fn revocations(
     known.forget(now);
     Ok(known)
 }
+
+#[cfg(test)]
+mod tests;
