@@ -6,9 +6,9 @@ mod bad_input;
 mod faults;
 mod journey;
 mod keys;
-//mod lambda;
+mod lambda;
 mod rehash;
-//mod start;
+mod start;
 
 use portcullis_tests::system::{Reply, System};
 use serde_json::Value;

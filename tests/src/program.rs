@@ -101,6 +101,11 @@ impl Program {
             .context("no such line")?
     }
 
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Every log line up to its end, and its exit code.
     ///
     /// # Errors

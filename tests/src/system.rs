@@ -97,7 +97,8 @@ pub struct System {
     pub host: Arc<Host>,
     address: SocketAddr,
     client: Client,
-    engine: LocalDynamo,
+    engine_address: SocketAddr,
+    _engine: LocalDynamo,
     folder: PathBuf,
 }
 
@@ -125,7 +126,8 @@ impl System {
             host,
             address,
             client: Client::default(),
-            engine,
+            engine_address: engine.address(),
+            _engine: engine,
             folder,
         })
     }
@@ -157,6 +159,11 @@ impl System {
             address,
             client: self.client.clone(),
         }
+    }
+
+    /// Where the engine itself listens: no signatures, no faults.
+    pub const fn engine_address(&self) -> SocketAddr {
+        self.engine_address
     }
 
     /// A folder that is gone with the system.
@@ -201,7 +208,7 @@ impl System {
                  SignedHeaders=host, Signature=0",
             )
             .body(Bytes::from(body.to_string()))?;
-        let response = self.client.send(self.engine.address(), request).await?;
+        let response = self.client.send(self.engine_address, request).await?;
         anyhow::ensure!(response.status().is_success(), "{:?}", response.body());
         Ok(serde_json::from_slice(response.body())?)
     }

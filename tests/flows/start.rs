@@ -1,0 +1,255 @@
+//! The program that ships: what it says when it cannot start, and how it stops.
+
+use std::time::Duration;
+
+use portcullis_tests::program::{Program, host_program};
+use portcullis_tests::system::System;
+use portcullis_tests::wire::Client;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::time;
+
+use crate::{EMAIL, PASSWORD};
+
+const NAMES: [&str; 7] = [
+    "PORTCULLIS_LISTEN",
+    "PORTCULLIS_ISSUER",
+    "PORTCULLIS_AUDIENCE",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "PORTCULLIS_SIGNING_KEY_FILE",
+];
+
+/// A whole environment for a host on `database`, with its key in `key_file`.
+fn variables<'a>(database: &'a str, key_file: &'a str) -> Vec<(&'static str, &'a str)> {
+    let values = [
+        "127.0.0.1:0",
+        "http://127.0.0.1:1",
+        "https://api.example",
+        "eu-central-1",
+        "AKIDSTART",
+        "hunter2-secret",
+        key_file,
+    ];
+    let usual = NAMES.into_iter().zip(values);
+    usual
+        .chain([("PORTCULLIS_DYNAMODB_ENDPOINT", database)])
+        .collect()
+}
+
+fn start(variables: Vec<(&str, &str)>) -> Program {
+    Program::start(host_program(false), variables).expect("a process")
+}
+
+fn says(line: &Value, text: &str) -> bool {
+    line["message"]
+        .as_str()
+        .is_some_and(|message| message.contains(text))
+}
+
+#[tokio::test]
+async fn each_missing_variable_is_named_and_the_process_ends() {
+    for missing in NAMES {
+        let mut variables = variables("http://127.0.0.1:1", "/nonexistent/key.json");
+        variables.retain(|(name, _)| *name != missing);
+        let (lines, code) = start(variables).end().await.expect("ended");
+        assert_eq!(code, Some(2), "{missing}");
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["level"], "ERROR");
+        assert!(says(&lines[0], missing), "{missing}: {lines:?}");
+        assert!(!lines[0].to_string().contains("hunter2"));
+    }
+    let (lines, code) = start(vec![]).end().await.expect("ended");
+    assert_eq!(
+        (lines.len(), code),
+        (NAMES.len(), Some(2)),
+        "all are named at once: {lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let mut variables = variables("http://127.0.0.1:1", "/nonexistent/key.json");
+    variables[0].1 = &address;
+    let (lines, code) = start(variables).end().await.expect("ended");
+    assert_eq!(code, Some(1));
+    let last = lines.last().expect("a line");
+    assert!(
+        says(last, "PORTCULLIS_LISTEN") && says(last, &address),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_unreachable_database_is_named_and_waited_for() {
+    let system = System::start().await.expect("a system");
+    let key_file = system.folder().join("key.json");
+    let key_file = key_file.to_str().expect("UTF-8");
+    // A port that nobody listens on yet.
+    let reserved = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let database = reserved.local_addr().expect("bound");
+    drop(reserved);
+    let endpoint = format!("http://{database}");
+    let mut host = start(variables(&endpoint, key_file));
+    let listening = host
+        .line(|line| says(line, "listening"))
+        .await
+        .expect("a line");
+    let address = listening["address"]
+        .as_str()
+        .expect("an address")
+        .parse()
+        .expect("one");
+    let complaint = host
+        .line(|line| says(line, "signing key is not ready"))
+        .await
+        .expect("a line");
+    let error = complaint["error"].as_str().expect("an error");
+    assert!(error.contains("PORTCULLIS_DYNAMODB_ENDPOINT"), "{error}");
+
+    let client = Client::default();
+    let login = || {
+        let body = serde_json::json!({"email": EMAIL, "password": PASSWORD}).to_string();
+        let request = http::Request::post("/v1/login").header("content-type", "application/json");
+        client.send(address, request.body(body.into()).expect("a request"))
+    };
+    let reply = login().await.expect("an answer");
+    assert_eq!(
+        (
+            reply.status().as_u16(),
+            reply.headers()["retry-after"].as_bytes()
+        ),
+        (503, &b"1"[..])
+    );
+    let health = http::Request::get("/health")
+        .body(bytes::Bytes::new())
+        .expect("a request");
+    assert_eq!(
+        client
+            .send(address, health)
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16(),
+        200
+    );
+
+    // The database comes up: whatever listens there now hands everything to the engine.
+    let listener = TcpListener::bind(database).await.expect("the same port");
+    let engine = system.engine_address();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut behind = tokio::net::TcpStream::connect(engine).await?;
+                tokio::io::copy_bidirectional(&mut stream, &mut behind).await
+            });
+        }
+    });
+    let up = async {
+        // An unknown address is a 401 as soon as the store can be asked.
+        while login().await.expect("an answer").status().as_u16() != 401 {
+            time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    time::timeout(Duration::from_secs(60), up)
+        .await
+        .expect("it recovers by itself");
+}
+
+#[tokio::test]
+async fn both_signals_end_it_in_order() {
+    let system = System::start().await.expect("a system");
+    let endpoint = format!("http://{}", system.engine_address());
+    for signal in ["TERM", "INT"] {
+        let key_file = system.folder().join(signal);
+        let key_file = key_file.to_str().expect("UTF-8");
+        let mut host = start(variables(&endpoint, key_file));
+        host.line(|line| says(line, "published the signing key"))
+            .await
+            .expect("a line");
+        host.signal(signal).expect("sent");
+        let (_, code) = host.end().await.expect("ended");
+        assert_eq!(code, Some(0), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn no_log_line_holds_a_secret() {
+    let system = System::start().await.expect("a system");
+    let endpoint = format!("http://{}", system.engine_address());
+    let key_file = system.folder().join("key.json");
+    let mut variables = variables(&endpoint, key_file.to_str().expect("UTF-8"));
+    variables.push(("PORTCULLIS_LOG", "trace"));
+    let mut host = start(variables);
+    let listening = host
+        .line(|line| says(line, "listening"))
+        .await
+        .expect("a line");
+    let address = listening["address"]
+        .as_str()
+        .expect("an address")
+        .parse()
+        .expect("one");
+    host.line(|line| says(line, "published the signing key"))
+        .await
+        .expect("a line");
+
+    let client = Client::default();
+    let post = |path: &str, body: &str, bearer: &str| {
+        let request = http::Request::post(path)
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {bearer}"));
+        client.send(
+            address,
+            request.body(body.to_owned().into()).expect("a request"),
+        )
+    };
+    let body = serde_json::json!({"email": EMAIL, "password": PASSWORD}).to_string();
+    for path in ["/v1/register", "/v1/login", "/v1/login?password=hunter2"] {
+        assert!(
+            post(path, &body, "x")
+                .await
+                .expect("an answer")
+                .status()
+                .is_success()
+        );
+    }
+    let login = post("/v1/login", &body, "x").await.expect("an answer");
+    let login: Value = serde_json::from_slice(login.body()).expect("JSON");
+    let token = login["access_token"].as_str().expect("a token");
+    assert_eq!(
+        post("/v1/logout", "", token)
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16(),
+        204
+    );
+
+    host.signal("TERM").expect("sent");
+    let (lines, _) = host.end().await.expect("ended");
+    let answered = lines.iter().filter(|line| says(line, "answered")).count();
+    assert_eq!(answered, 5);
+    let log = Value::from(lines).to_string();
+    let key = std::fs::read_to_string(key_file).expect("a key");
+    let key: Value = serde_json::from_str(&key).expect("a JWK");
+    let private = key["d"].as_str().expect("a private half");
+    let signature = token.rsplit('.').next().expect("a signature");
+    for secret in [
+        "hunter2",
+        PASSWORD,
+        "nn@",
+        "example.com",
+        private,
+        signature,
+        "$argon2",
+    ] {
+        assert!(
+            !log.to_lowercase().contains(&secret.to_lowercase()),
+            "{secret:.4}.."
+        );
+    }
+}
