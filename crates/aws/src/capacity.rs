@@ -68,6 +68,10 @@ fn halves(units: &Json) -> u64 {
         Json::Decimal(text) => text,
         Json::Null | Json::Bool(_) | Json::Text(_) | Json::Array(_) | Json::Object(_) => return 0,
     };
+    // DynamoDB writes no exponents for amounts it can charge.
+    if text.contains(['e', 'E']) {
+        return 0;
+    }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let Ok(whole) = whole.parse::<u64>() else {
         return 0;
@@ -124,6 +128,7 @@ mod tests {
             (json!(12.5), 25),
             (json!(7), 14),
             (json!(-1.0), 0),
+            (json!(1e300), 0),
             (json!(u64::MAX), u64::MAX),
         ] {
             assert_eq!(halves(&parsed(&units)), expected, "{units}");

@@ -225,7 +225,7 @@ mod tests {
     use crate::script::{NOON, answer, client};
     use crate::transport::TransportError;
 
-    const VALUE: &str = r#"{"Name":"signing","VersionId":"v2","VersionStages":["AWSCURRENT"],
+    const VALUE: &str = r#"{"Name":"signing","CreatedDate":1.523477145713E9,"VersionId":"v2","VersionStages":["AWSCURRENT"],
         "SecretString":"hunter2"}"#;
 
     fn missing() -> crate::script::Scripted {

@@ -21,6 +21,9 @@ use canonical::SignedHeaders;
 /// The first second of the year 10000, which the eight digits of a scope's date cannot hold.
 const END_OF_DATES: UnixTime = UnixTime::from_secs(253_402_300_800);
 
+/// What signing puts on a request, in place of what an earlier signature left there.
+const ADDED: [&str; 3] = ["authorization", "x-amz-date", "x-amz-security-token"];
+
 /// What a signature is good for: one service in one region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Scope<'a> {
@@ -83,7 +86,8 @@ pub fn sign(
     let date = stamp.get(..8).ok_or(SignError::Time)?;
 
     let mut headers = SignedHeaders::default();
-    for (name, value) in request.headers() {
+    let present = request.headers().iter();
+    for (name, value) in present.filter(|(name, _)| !ADDED.contains(&name.as_str())) {
         let value = value.to_str().map_err(|_unprintable| SignError::Request)?;
         headers.insert(name.as_str(), value);
     }
@@ -120,8 +124,12 @@ pub fn sign(
     let mut authorization = value(&authorization)?;
     authorization.set_sensitive(true);
     let token = credentials.session_token().map(value).transpose()?;
+    let stamp = value(&stamp)?;
     let added = request.headers_mut();
-    added.insert("x-amz-date", value(&stamp)?);
+    for name in ADDED {
+        added.remove(name);
+    }
+    added.insert("x-amz-date", stamp);
     added.insert("authorization", authorization);
     if let Some(mut token) = token {
         token.set_sensitive(true);
@@ -212,6 +220,19 @@ mod tests {
             );
             assert!(request.headers().is_empty());
         }
+    }
+
+    #[test]
+    fn a_request_signed_again_carries_the_new_signature_alone() {
+        let temporary = key().with_session_token(Secret::new("session".to_owned()));
+        let earlier = UnixTime::from_secs(NOON.as_secs() - 60);
+        let mut again = request();
+        sign(&mut again, SCOPE, &temporary, earlier).unwrap();
+        assert!(again.headers().contains_key("x-amz-security-token"));
+        sign(&mut again, SCOPE, &key(), NOON).unwrap();
+        let mut once = request();
+        sign(&mut once, SCOPE, &key(), NOON).unwrap();
+        assert_eq!(again.headers(), once.headers());
     }
 
     #[test]
