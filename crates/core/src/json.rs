@@ -85,7 +85,11 @@ impl Json {
 
     /// The truth value, if it is one.
     pub const fn as_bool(&self) -> Option<bool> {
-        if let Self::Bool(value) = self { Some(*value) } else { None }
+        if let Self::Bool(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
     }
 
     /// The number, if it is written as a whole one and fits.

@@ -16,7 +16,7 @@ pub struct Refusal {
     pub status: u16,
     /// The headers, names in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// Problem JSON: `title`, `status`, `detail`, `code` and `request_id`.
+    /// Problem JSON: `type`, `title`, `status`, `detail`, `code` and `request_id`.
     pub body: String,
 }
 
@@ -34,19 +34,26 @@ impl Refusal {
         if status == 503 {
             headers.push(("retry-after", "1".to_owned()));
         }
-        let body = format!(
-            r#"{{"title":{},"status":{status},"detail":{},"code":{},"request_id":{}}}"#,
-            Json::quote(title(status)),
-            Json::quote(denial.detail()),
-            Json::quote(denial.code()),
-            Json::quote(request_id.as_str()),
-        );
+        let body = problem_json(status, denial.detail(), denial.code(), request_id);
         Self {
             status,
             headers,
             body,
         }
     }
+}
+
+/// Problem JSON ([RFC 9457 §3.1]) with our two members: a stable `code` and the `request_id`.
+///
+/// [RFC 9457 §3.1]: https://www.rfc-editor.org/rfc/rfc9457#section-3.1
+pub fn problem_json(status: u16, detail: &str, code: &str, request_id: &Id) -> String {
+    format!(
+        r#"{{"type":"about:blank","title":{},"status":{status},"detail":{},"code":{},"request_id":{}}}"#,
+        Json::quote(title(status)),
+        Json::quote(detail),
+        Json::quote(code),
+        Json::quote(request_id.as_str()),
+    )
 }
 
 /// The `WWW-Authenticate` value, where a token would help or did not.
@@ -70,14 +77,23 @@ fn challenge(denial: Denial, need: Option<&Requirement>) -> Option<String> {
     Some(value)
 }
 
+/// The name of the status, which is what `about:blank` stands for ([RFC 9110 §15]).
+///
+/// [RFC 9110 §15]: https://www.rfc-editor.org/rfc/rfc9110#section-15
 const fn title(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        429 => "Too Many Requests",
         502 => "Bad Gateway",
-        _ => "Service Unavailable",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
     }
 }
 
@@ -227,6 +243,10 @@ mod tests {
             Some("bad_signature")
         );
         assert_eq!(members.get("status").and_then(Json::as_whole), Some(401));
-        assert_eq!(members.len(), 5);
+        assert_eq!(
+            members.get("type").and_then(Json::as_text),
+            Some("about:blank")
+        );
+        assert_eq!(members.len(), 6);
     }
 }
