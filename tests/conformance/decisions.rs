@@ -1,1 +1,134 @@
-//! Whole decisions.
+//! Whole decisions, as the cases expect them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use portcullis_core::denial::{Denial, ForbiddenHeader, RequiredClaim};
+use portcullis_tests::decisions::{Expected, all};
+use portcullis_tests::judge;
+use portcullis_tests::vectors::folder;
+use serde_json::{Map, Value};
+
+#[test]
+fn every_request_is_decided_as_its_case_expects() {
+    let cases = all();
+    for (line, expected) in cases.lines.iter().zip(&cases.expected) {
+        let answer: Value = serde_json::from_str(&judge::decision(line)).expect("JSON");
+        let allowed = answer["decision"] == "allow";
+        let outcome = if allowed {
+            &answer["decision"]
+        } else {
+            &answer["code"]
+        };
+        assert_eq!(*outcome, expected.outcome, "{}: {answer}", expected.id);
+        assert_eq!(answer["id"], expected.id);
+        if allowed {
+            let mut headers: Map<_, _> = expected.headers.clone();
+            headers.insert("x-request-id".to_owned(), "YSBjb3JwdXMgcmVxdWVzdA".into());
+            assert_eq!(answer["headers"], Value::Object(headers), "{}", expected.id);
+            assert_eq!(answer["path"], expected.path, "{}", expected.id);
+        }
+    }
+}
+
+#[test]
+fn each_case_has_a_name_of_its_own() {
+    let cases = all().expected;
+    let names: BTreeSet<_> = cases.iter().map(|case| &case.id).collect();
+    assert_eq!(names.len(), cases.len());
+}
+
+/// What no token and no path can cause.
+const NOT_THE_CALLERS: [Denial; 2] = [Denial::NotConfigured, Denial::OriginUnreachable];
+
+#[test]
+fn every_denial_a_caller_can_meet_has_a_case_and_so_has_each_way_through() {
+    let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+    for Expected { outcome, .. } in all().expected {
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    assert!(
+        outcomes
+            .remove("allow")
+            .is_some_and(|allowed| allowed >= 40)
+    );
+    let known: BTreeSet<_> = every_denial()
+        .into_iter()
+        .filter(|denial| !NOT_THE_CALLERS.contains(denial))
+        .map(|denial| denial.code().to_owned())
+        .collect();
+    assert_eq!(outcomes.into_keys().collect::<BTreeSet<_>>(), known);
+}
+
+/// The questions stand in the repository too, for whoever would ask them without this program.
+#[test]
+fn the_stored_questions_are_those_of_the_cases() {
+    let stored = fs::read_to_string(folder().join("decisions/questions.jsonl")).expect("a file");
+    let made = all().lines;
+    for (line, (stored, made)) in stored.lines().zip(&made).enumerate() {
+        assert_eq!(
+            stored,
+            made,
+            "line {}: make them again by `corpus decisions`",
+            line + 1
+        );
+    }
+    assert_eq!(stored.lines().count(), made.len());
+}
+
+fn every_denial() -> Vec<Denial> {
+    let forbidden = ForbiddenHeader::ALL.map(|(_, member)| Denial::ForbiddenHeader(member));
+    let missing = [
+        RequiredClaim::Audience,
+        RequiredClaim::ClientId,
+        RequiredClaim::ExpiresAt,
+        RequiredClaim::IssuedAt,
+        RequiredClaim::Issuer,
+        RequiredClaim::Subject,
+        RequiredClaim::TokenId,
+    ];
+    let mut all = vec![Denial::BadPath];
+    // A new denial does not compile until it has its place in this chain, and then wants its case.
+    while let Some(next) = all.last().copied().and_then(after) {
+        all.push(next);
+    }
+    all.extend(forbidden);
+    all.extend(missing.map(Denial::MissingClaim));
+    all
+}
+
+const fn after(denial: Denial) -> Option<Denial> {
+    use Denial as D;
+    Some(match denial {
+        D::BadPath => D::UnknownRoute,
+        D::UnknownRoute => D::MissingToken,
+        D::MissingToken => D::MalformedAuthorization,
+        D::MalformedAuthorization => D::TokenTooLarge,
+        D::TokenTooLarge => D::MalformedToken,
+        D::MalformedToken => D::MalformedBase64,
+        D::MalformedBase64 => D::MalformedHeader,
+        D::MalformedHeader => D::UnsupportedAlgorithm,
+        D::UnsupportedAlgorithm => D::WrongType,
+        D::WrongType => D::MissingKeyId,
+        D::MissingKeyId => D::MalformedClaims,
+        D::MalformedClaims => D::UnforwardableClaim,
+        D::UnforwardableClaim => D::BoundToken,
+        D::BoundToken => D::UnknownIssuer,
+        D::UnknownIssuer => D::WrongAudience,
+        D::WrongAudience => D::Expired,
+        D::Expired => D::NotYetValid,
+        D::NotYetValid => D::IssuedInFuture,
+        D::IssuedInFuture => D::LifetimeTooLong,
+        D::LifetimeTooLong => D::TooOld,
+        D::TooOld => D::AlgorithmNotAllowed,
+        D::AlgorithmNotAllowed => D::UnknownKey,
+        D::UnknownKey => D::UnusableKey,
+        D::UnusableKey => D::BadSignature,
+        D::BadSignature => D::Revoked,
+        D::Revoked => D::InsufficientScope,
+        D::InsufficientScope => D::StaleSnapshot,
+        D::StaleSnapshot => D::NotConfigured,
+        D::NotConfigured => D::OriginUnreachable,
+        D::OriginUnreachable | D::ForbiddenHeader(_) | D::MissingClaim(_) => return None,
+    })
+}
