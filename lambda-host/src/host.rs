@@ -53,9 +53,9 @@ pub struct Host {
     pub health: StoreHealth,
 }
 
-/// What a test sets otherwise than a deployment.
+/// What a test brings of its own, and a deployment leaves as it is.
 #[derive(Clone, Debug)]
-pub struct Bench {
+pub struct Surroundings {
     /// What tells the time.
     pub clock: Arc<dyn WallClock>,
     /// What new passwords are hashed with.
@@ -64,7 +64,7 @@ pub struct Bench {
     pub timeouts: Timeouts,
 }
 
-impl Default for Bench {
+impl Default for Surroundings {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
@@ -80,15 +80,15 @@ impl Host {
     /// # Errors
     ///
     /// [`NoEntropy`] if the platform has no random bytes.
-    pub fn new(config: Config, bench: Bench) -> Result<Self, NoEntropy> {
+    pub fn new(config: Config, surroundings: Surroundings) -> Result<Self, NoEntropy> {
         let chance = SystemChance;
-        let transport = HyperTransport::new(bench.timeouts);
+        let transport = HyperTransport::new(surroundings.timeouts);
         let client = Client::new(transport, config.credentials, config.aws, chance.seed()?);
         Ok(Self {
             client,
-            clock: bench.clock,
+            clock: surroundings.clock,
             chance,
-            hasher: Argon2Hasher::new(bench.hashing, hash_limits()),
+            hasher: Argon2Hasher::new(surroundings.hashing, hash_limits()),
             signing_keys: SigningKeys::new(config.signing_key),
             published_keys: PublishedKeys::default(),
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),

@@ -11,9 +11,8 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use portcullis_core::denial::Denial;
 use portcullis_core::email::EmailError;
 use portcullis_core::id::Id;
-use portcullis_core::json::Json;
 use portcullis_core::password::PasswordError;
-use portcullis_core::refusal::Refusal;
+use portcullis_core::refusal::{Refusal, problem_json};
 
 /// Why a request failed.
 ///
@@ -138,14 +137,7 @@ impl Problem {
     /// The whole answer to the request called `request_id`.
     pub fn answer(self, request_id: &Id) -> Response {
         let status = self.status();
-        let body = format!(
-            r#"{{"type":"about:blank","title":{},"status":{},"detail":{},"code":{},"request_id":{}}}"#,
-            Json::quote(status.canonical_reason().unwrap_or_default()),
-            status.as_u16(),
-            Json::quote(&self.detail()),
-            Json::quote(self.code()),
-            Json::quote(request_id.as_str()),
-        );
+        let body = problem_json(status.as_u16(), &self.detail(), self.code(), request_id);
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -187,6 +179,7 @@ fn insert_shared(headers: &mut HeaderMap, denial: Denial, request_id: &Id) {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use portcullis_core::json::Json;
 
     use super::*;
 

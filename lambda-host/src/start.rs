@@ -14,7 +14,7 @@ use tracing::{error, info};
 
 use crate::config::{Config, Entrance};
 use crate::failure::Chain;
-use crate::host::{Bench, Host};
+use crate::host::{Host, Surroundings};
 use crate::reception::Reception;
 use crate::{lambda, socket};
 
@@ -45,7 +45,7 @@ pub enum StartError {
 /// [`StartError`].
 pub fn run(config: Config) -> Result<(), StartError> {
     let entrance = config.entrance;
-    let reception = Reception::new(Arc::new(Host::new(config, Bench::default())?));
+    let reception = Reception::new(Arc::new(Host::new(config, Surroundings::default())?));
     match entrance {
         // One request at a time: more threads would only cost their start.
         Entrance::Lambda => runtime(&mut Builder::new_current_thread())?

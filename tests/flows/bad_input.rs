@@ -394,7 +394,7 @@ async fn a_request_is_named_by_its_caller_if_the_name_is_an_id() {
 async fn a_clock_before_1970_is_an_error_answer() {
     let system = with_account().await;
     let token = token(&system.peer().login(EMAIL, PASSWORD).await);
-    system.clock.set(u64::MAX);
+    system.clock.set_before_1970();
     for reply in [
         system.peer().login(EMAIL, PASSWORD).await,
         system.peer().logout(&token).await,

@@ -1,7 +1,6 @@
 //! The program that ships, under a Lambda Runtime API, with an event of each kind it will meet.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
 use portcullis_tests::lambda_runtime::{LambdaRuntime, Posted};
 use portcullis_tests::program::{Program, host_program};
 use portcullis_tests::system::{System, environment};
@@ -94,9 +93,7 @@ struct Function {
 impl Function {
     async fn start(system: &System) -> Self {
         // The program has the machine's clock, so everything around it gets the same.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("after 1970");
+        let now = SystemClock.read().expect("after 1970");
         system.clock.set(now.as_secs());
         let runtime = LambdaRuntime::start().await.expect("a runtime");
         let mut variables = environment(&system.proxy);
@@ -159,14 +156,20 @@ async fn each_gateway_registers_logs_in_and_logs_out() {
             204,
             "{gateway:?}"
         );
-        let again = function.invoke(&event).await;
         assert_eq!(
-            (&again["statusCode"], &body(&again)["code"]),
-            (&401.into(), &"revoked".into())
+            function.invoke(&event).await["statusCode"],
+            204,
+            "asked again"
+        );
+        let nobody = gateway.event("POST", "/v1/logout", &[("authorization", "Bearer x")], None);
+        let nobody = function.invoke(&nobody).await;
+        assert_eq!(
+            (&nobody["statusCode"], &body(&nobody)["code"]),
+            (&401.into(), &"malformed_token".into())
         );
         assert!(
             gateway
-                .header(&again, "www-authenticate")
+                .header(&nobody, "www-authenticate")
                 .starts_with("Bearer error=")
         );
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_tests::program::{Program, host_program};
+use portcullis_tests::program::{Program, Signal, host_program};
 use portcullis_tests::system::System;
 use portcullis_tests::wire::Client;
 use serde_json::Value;
@@ -163,8 +163,8 @@ async fn an_unreachable_database_is_named_and_waited_for() {
 async fn both_signals_end_it_in_order() {
     let system = System::start().await.expect("a system");
     let endpoint = format!("http://{}", system.engine_address());
-    for signal in ["TERM", "INT"] {
-        let key_file = system.folder().join(signal);
+    for signal in [Signal::TERM, Signal::INT] {
+        let key_file = system.folder().join(format!("{signal:?}"));
         let key_file = key_file.to_str().expect("UTF-8");
         let mut host = start(variables(&endpoint, key_file));
         host.line(|line| says(line, "published the signing key"))
@@ -172,7 +172,7 @@ async fn both_signals_end_it_in_order() {
             .expect("a line");
         host.signal(signal).expect("sent");
         let (_, code) = host.end().await.expect("ended");
-        assert_eq!(code, Some(0), "{signal}");
+        assert_eq!(code, Some(0), "{signal:?}");
     }
 }
 
@@ -229,7 +229,7 @@ async fn no_log_line_holds_a_secret() {
         204
     );
 
-    host.signal("TERM").expect("sent");
+    host.signal(Signal::TERM).expect("sent");
     let (lines, _) = host.end().await.expect("ended");
     let answered = lines.iter().filter(|line| says(line, "answered")).count();
     assert_eq!(answered, 5);

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -33,7 +35,15 @@ fn build(release: bool) -> anyhow::Result<PathBuf> {
         "--bin",
         "portcullis-host",
     ]);
-    build.args(["--message-format", "json"]);
+    build.args(["--message-format", "json", "--manifest-path"]);
+    build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
+    // Of the package under test this build shall know nothing: build scripts watch these variables.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(&name);
+        }
+    }
     if release {
         build.arg("--release");
     }
@@ -44,8 +54,9 @@ fn build(release: bool) -> anyhow::Result<PathBuf> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let programs = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    programs.last().context("cargo built no program")
+    let mut programs =
+        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.next_back().context("cargo built no program")
 }
 
 /// A running host.
@@ -125,17 +136,14 @@ impl Program {
         Ok((lines, code))
     }
 
-    /// Sends it a signal, `TERM` or `INT`.
+    /// Sends it a signal.
     ///
     /// # Errors
     ///
     /// If it has ended already.
-    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let id = self.child.id().context("it has ended")?;
-        let sent = Build::new("kill")
-            .args(["-s", name, &id.to_string()])
-            .status()?;
-        anyhow::ensure!(sent.success(), "no signal was sent");
-        Ok(())
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let id = id.and_then(Pid::from_raw).context("it has ended")?;
+        Ok(kill_process(id, signal)?)
     }
 }

@@ -155,7 +155,9 @@ fn seconds(moment: &str) -> Option<u64> {
     if !well_formed || year < 1970 || !(1..=12).contains(&month) {
         return None;
     }
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let lengths = [
         31,
         28 + u64::from(leap(year)),

@@ -1,44 +1,40 @@
 //! The host with everything around it: an engine in memory, the proxy before it, a clock that
 //! stands still, and the host's own router on a real socket.
 
-use std::fmt;
+mod clock;
+mod peer;
+mod settings;
+
 use std::future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::{Method, Request, Response};
-use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::clock::{ClockError, WallClock};
+use http::Request;
+use portcullis_lambda_host::chance::SystemChance;
 use portcullis_lambda_host::config::Config;
 use portcullis_lambda_host::hasher::HashParameters;
-use portcullis_lambda_host::host::{Bench, Host};
+use portcullis_lambda_host::host::{Host, Surroundings};
 use portcullis_lambda_host::reception::Reception;
 use portcullis_lambda_host::socket;
 use portcullis_lambda_host::transport::Timeouts;
-use portcullis_local::{LocalDynamo, ManualClock};
+use portcullis_local::LocalDynamo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::proxy::{Proxy, REGION};
-use crate::sigv4::AccessKey;
+use crate::proxy::Proxy;
+pub use crate::system::clock::TestClock;
+pub use crate::system::peer::{Peer, Reply};
+pub use crate::system::settings::{
+    AUDIENCE, ISSUER, SIGNING_SECRET, access_key, environment, signing_key,
+};
 use crate::wire::Client;
 
 /// 2026-11-23T12:00:00Z.
 pub const NOON: u64 = 1_795_435_200;
-
-/// Whom the host's tokens are for.
-pub const AUDIENCE: &str = "https://api.example";
-
-/// The issuer of the host's tokens.
-pub const ISSUER: &str = "https://login.example";
-
-/// The name that the signing key has where it is a secret.
-pub const SIGNING_SECRET: &str = "portcullis/signing-key";
 
 /// Argon2 as cheap as it gets: what it costs is not what these tests are about.
 pub const CHEAP: HashParameters = HashParameters {
@@ -46,46 +42,6 @@ pub const CHEAP: HashParameters = HashParameters {
     passes: 1,
     lanes: 1,
 };
-
-/// One clock for the host, the proxy and the engine. It moves only by hand.
-#[derive(Clone)]
-pub struct TestClock {
-    engine: ManualClock,
-    now: Arc<AtomicU64>,
-}
-
-impl TestClock {
-    /// Seconds since 1970.
-    pub fn now(&self) -> u64 {
-        self.now.load(Ordering::SeqCst)
-    }
-
-    /// Lets `seconds` pass.
-    pub fn pass(&self, seconds: u64) {
-        self.set(self.now().saturating_add(seconds));
-    }
-
-    /// Sets the clock; before 1970 is what the largest number stands for.
-    pub fn set(&self, now: u64) {
-        self.engine.set(now);
-        self.now.store(now, Ordering::SeqCst);
-    }
-}
-
-impl fmt::Debug for TestClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TestClock({})", self.now())
-    }
-}
-
-impl WallClock for TestClock {
-    fn read(&self) -> Result<UnixTime, ClockError> {
-        match self.now() {
-            u64::MAX => Err(ClockError),
-            now => Ok(UnixTime::from_secs(now)),
-        }
-    }
-}
 
 /// A host and what stands behind it.
 pub struct System {
@@ -110,10 +66,7 @@ impl System {
     /// If a port, the engine or the host is not to be had.
     pub async fn start() -> anyhow::Result<Self> {
         let engine = LocalDynamo::start(NOON).await?;
-        let clock = TestClock {
-            engine: engine.clock().clone(),
-            now: Arc::new(AtomicU64::new(NOON)),
-        };
+        let clock = TestClock::new(engine.clock().clone(), NOON);
         let proxy = Proxy::start(engine.address(), access_key(), clock.clone()).await?;
         proxy.keep_secret(SIGNING_SECRET, &signing_key());
         let folder = std::env::temp_dir().join(format!("portcullis-flows-{}", fresh_name()));
@@ -144,21 +97,12 @@ impl System {
     ) -> anyhow::Result<Peer> {
         let host = new_host(&self.proxy, &self.clock, hashing, changes)?;
         let address = serve(&host).await?;
-        Ok(Peer {
-            host,
-            address,
-            client: self.client.clone(),
-        })
+        Ok(Peer::new(host, address, self.client.clone()))
     }
 
     /// This host as a peer of others.
     pub fn peer(&self) -> Peer {
-        let (host, address) = (Arc::clone(&self.host), self.address);
-        Peer {
-            host,
-            address,
-            client: self.client.clone(),
-        }
+        Peer::new(Arc::clone(&self.host), self.address, self.client.clone())
     }
 
     /// Where the engine itself listens: no signatures, no faults.
@@ -220,147 +164,6 @@ impl Drop for System {
     }
 }
 
-/// A host as its callers see it.
-#[derive(Clone)]
-pub struct Peer {
-    /// The host itself.
-    pub host: Arc<Host>,
-    address: SocketAddr,
-    client: Client,
-}
-
-/// What came back.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The status.
-    pub status: u16,
-    /// The headers.
-    pub headers: http::HeaderMap,
-    /// The body as JSON; null if it is none.
-    pub json: Value,
-}
-
-impl Reply {
-    /// The problem's code, or nothing.
-    pub fn code(&self) -> &str {
-        self.json["code"].as_str().unwrap_or_default()
-    }
-
-    /// The value of a header, or nothing.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    }
-}
-
-impl From<Response<Bytes>> for Reply {
-    fn from(response: Response<Bytes>) -> Self {
-        Self {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            json: serde_json::from_slice(response.body()).unwrap_or_default(),
-        }
-    }
-}
-
-impl Peer {
-    /// Where it listens.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Sends `request` as it stands.
-    ///
-    /// # Panics
-    ///
-    /// If no answer comes: the host always answers.
-    pub async fn send(&self, request: Request<Bytes>) -> Reply {
-        let what = format!("{} {}", request.method(), request.uri());
-        let response = self.client.send(self.address, request).await;
-        response
-            .unwrap_or_else(|error| panic!("{what}: {error:#}"))
-            .into()
-    }
-
-    /// `GET path`.
-    pub async fn get(&self, path: &str) -> Reply {
-        self.send(Request::get(path).body(Bytes::new()).expect("a request"))
-            .await
-    }
-
-    /// `POST path` with a JSON body.
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
-        self.post_bytes(path, body.to_string()).await
-    }
-
-    /// `POST path` with a body that says to be JSON.
-    pub async fn post_bytes(&self, path: &str, body: impl Into<Bytes>) -> Reply {
-        let request = Request::post(path).header("content-type", "application/json");
-        self.send(request.body(body.into()).expect("a request"))
-            .await
-    }
-
-    /// Registers.
-    pub async fn register(&self, email: &str, password: &str) -> Reply {
-        self.post(
-            "/v1/register",
-            &json!({"email": email, "password": password}),
-        )
-        .await
-    }
-
-    /// Logs in.
-    pub async fn login(&self, email: &str, password: &str) -> Reply {
-        self.post("/v1/login", &json!({"email": email, "password": password}))
-            .await
-    }
-
-    /// Logs out with `token`.
-    pub async fn logout(&self, token: &str) -> Reply {
-        let request = Request::builder().method(Method::POST).uri("/v1/logout");
-        let request = request.header("authorization", format!("Bearer {token}"));
-        self.send(request.body(Bytes::new()).expect("a request"))
-            .await
-    }
-}
-
-/// The access key that the proxy knows.
-pub fn access_key() -> AccessKey {
-    AccessKey {
-        id: "AKIDFLOWS".to_owned(),
-        secret: "flows+secret/access=key".to_owned(),
-        session_token: Some("flows//session+token==".to_owned()),
-    }
-}
-
-/// The environment of a host on `proxy`, for a configuration or a process.
-pub fn environment(proxy: &Proxy) -> Vec<(String, String)> {
-    let key = access_key();
-    [
-        ("PORTCULLIS_LISTEN", "127.0.0.1:0".to_owned()),
-        ("PORTCULLIS_ISSUER", ISSUER.to_owned()),
-        ("PORTCULLIS_AUDIENCE", AUDIENCE.to_owned()),
-        ("PORTCULLIS_DYNAMODB_ENDPOINT", proxy.endpoint()),
-        ("PORTCULLIS_SECRETS_ENDPOINT", proxy.endpoint()),
-        ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
-        ("AWS_REGION", REGION.to_owned()),
-        ("AWS_ACCESS_KEY_ID", key.id),
-        ("AWS_SECRET_ACCESS_KEY", key.secret),
-        ("AWS_SESSION_TOKEN", key.session_token.unwrap_or_default()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
-}
-
-/// A new private key, as a secret holds it.
-pub fn signing_key() -> String {
-    use portcullis_core::token::algorithm::Algorithm;
-    let key = portcullis_jwt::SigningKey::generate(Algorithm::EdDsa).expect("entropy");
-    key.to_jwk().expose().clone()
-}
-
 fn new_host(
     proxy: &Proxy,
     clock: &TestClock,
@@ -376,7 +179,7 @@ fn new_host(
             .or_else(|| usual().map(|(_, value)| value.as_str()))
             .map(Into::into)
     })?;
-    let bench = Bench {
+    let surroundings = Surroundings {
         clock: Arc::new(clock.clone()),
         hashing,
         timeouts: Timeouts {
@@ -384,7 +187,7 @@ fn new_host(
             ..Timeouts::default()
         },
     };
-    Ok(Arc::new(Host::new(config, bench)?))
+    Ok(Arc::new(Host::new(config, surroundings)?))
 }
 
 async fn serve(host: &Arc<Host>) -> anyhow::Result<SocketAddr> {
@@ -399,7 +202,6 @@ async fn serve(host: &Arc<Host>) -> anyhow::Result<SocketAddr> {
 }
 
 fn fresh_name() -> String {
-    use portcullis_lambda_host::chance::SystemChance;
     let seed = SystemChance.seed().expect("entropy");
     format!("{seed:016x}")
 }

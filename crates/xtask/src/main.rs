@@ -2,6 +2,7 @@
 //!
 //! Each command sets up what it needs by itself, and does nothing twice.
 
+mod bench;
 mod build;
 mod bundle;
 mod check;
@@ -39,6 +40,8 @@ enum Command {
     Build(build::Options),
     /// Build the Worker and show its size
     Bundle(bundle::Options),
+    /// Measure what has a budget
+    Bench(bench::Options),
     /// Format, lints on both targets, documentation, dependencies
     Check,
 }
@@ -62,6 +65,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Build(options) => build::run(&workspace, &options),
         Command::Bundle(options) => bundle::run(&workspace, &options),
+        Command::Bench(options) => bench::run(&workspace, &options),
         Command::Check => check::run(&workspace),
     }
 }

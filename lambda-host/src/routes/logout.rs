@@ -1,4 +1,5 @@
-//! `POST /v1/logout`: the session of the bearer ends, and every edge hears of it.
+//! `POST /v1/logout`: the session of the bearer ends, and every edge hears of it. Asking twice is
+//! no mistake.
 
 use std::sync::Arc;
 
@@ -33,7 +34,9 @@ pub(super) async fn logout(
         call.now,
     );
     let caller = match host.settle(caller.await)? {
-        Caller::Known(caller) => caller,
+        // Somebody whose first answer was lost, or said that the feed was late, asks again: what is
+        // called back is announced again, and the answer is the one that was lost.
+        Caller::Known(caller) | Caller::Revoked(caller) => caller,
         Caller::Refused(denial) => return Err(Problem::Refused(denial)),
     };
     let clock = Watch::new(host.clock.as_ref(), call.now);
