@@ -1,4 +1,5 @@
 //! The staircase: imports go down only, no door names another, and the rules on the ground floor stay pure.
+//! And a lockfile that installs from whichever registry its reader uses.
 
 use std::{
     fs,
@@ -53,6 +54,9 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
             ));
         }
     }
+    if names_a_server(&read(&workspace.path("package-lock.json"))?) {
+        faults.push("package-lock.json names download addresses: see .npmrc".to_owned());
+    }
     if !faults.is_empty() {
         bail!("{}", faults.join("\nerror: "));
     }
@@ -80,6 +84,10 @@ fn impure(source: &str) -> Vec<&'static str> {
         .into_iter()
         .filter(|word| lines.iter().any(|line| line.contains(word)))
         .collect()
+}
+
+fn names_a_server(lockfile: &str) -> bool {
+    lockfile.contains("\"resolved\": \"http")
 }
 
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -110,6 +118,16 @@ mod tests {
         let manifest = "[dependencies]\nportcullis-core.workspace = true\nbytes = \"1\"\n\
                         portcullis-jwt = { workspace = true }\n\n[dev-dependencies]\nportcullis-local = \"1\"\n";
         assert_eq!(named(manifest).collect::<Vec<_>>(), ["core", "jwt"]);
+    }
+
+    #[test]
+    fn a_lockfile_with_an_address_is_seen() {
+        assert!(names_a_server(
+            "{ \"resolved\": \"https://registry.example/a.tgz\" }"
+        ));
+        assert!(!names_a_server(
+            "{ \"funding\": { \"url\": \"https://example.com\" } }"
+        ));
     }
 
     #[test]
