@@ -174,7 +174,7 @@ async fn each_gateway_registers_logs_in_and_logs_out() {
         );
 
         let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
-        assert_eq!(audit.len(), 3, "{gateway:?}");
+        assert_eq!(audit.len(), 4, "{gateway:?}");
         for line in &audit {
             assert_eq!(line["client_address"], gateway.caller(), "{gateway:?}");
         }

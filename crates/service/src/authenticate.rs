@@ -21,6 +21,9 @@ use crate::store::{KeyStore, RevocationStore, StoreError};
 pub enum Caller {
     /// The bearer of a good token.
     Known(Box<Verified<Claims>>),
+    /// The bearer of a token that is good but for having been called back: good for nothing but
+    /// calling it back once more.
+    Revoked(Box<Verified<Claims>>),
     /// Nobody we let in.
     Refused(Denial),
 }
@@ -60,6 +63,7 @@ pub async fn authenticate(
     };
     Ok(match gate.decide(&need, Some(&caller), &world, now) {
         Decision::Allow(_) => Caller::Known(Box::new(caller)),
+        Decision::Deny(Denial::Revoked) => Caller::Revoked(Box::new(caller)),
         Decision::Deny(denial) => Caller::Refused(denial),
     })
 }

@@ -35,7 +35,7 @@ struct Down;
 
 impl KeyStore for World {
     async fn key_document(&self) -> Result<KeyDocument, StoreError> {
-        *self.key_reads.borrow_mut() += 1;
+        self.key_reads.replace_with(|reads| reads.saturating_add(1));
         if self.keys_fail {
             Err(StoreError::new("test", Down))
         } else {
