@@ -130,3 +130,57 @@ pub(crate) fn rsa_scheme(algorithm: Algorithm) -> Option<(MessageDigest, Padding
         Algorithm::EdDsa | Algorithm::Es256 | Algorithm::Es384 | Algorithm::Hs256 => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+
+    use portcullis_core::keys::jwk::VerifyingKey;
+    use portcullis_core::token::jws::Jws;
+
+    use super::*;
+
+    // RFC 7515 A.3.
+    const P256: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+    const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+
+    /// By the port and by the function, which must not differ.
+    fn check(jwk: &str, token: &str) -> Result<SignatureVerdict, UnusableKey> {
+        let key = VerifyingKey::parse(jwk.as_bytes()).expect("a key");
+        let jws = Jws::parse(token).expect("a token");
+        let check = SignatureCheck::new(&jws, &key).expect("allowed");
+        let mut context = Context::from_waker(Waker::noop());
+        let now = NativeSignatures.check_now(&check);
+        let polled = pin!(NativeSignatures.check(&check)).poll(&mut context);
+        assert_eq!(polled, Poll::Ready(now));
+        now
+    }
+
+    #[test]
+    fn the_example_of_rfc_7515_a_3_is_valid_for_its_key_and_text_only() {
+        assert_eq!(check(P256, TOKEN), Ok(SignatureVerdict::Valid));
+        let other_text = TOKEN.replace("eyJpc3Mi", "eyJpc3Nj");
+        assert_eq!(check(P256, &other_text), Ok(SignatureVerdict::Invalid));
+        // RFC 6979 A.2.5.
+        let other_key = r#"{"kty":"EC","crv":"P-256","x":"YP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Y","y":"eQP-EAi4vJmkGunpVii8ZPLxsgwtfp9Rd6PClNRGIpk"}"#;
+        assert_eq!(check(other_key, TOKEN), Ok(SignatureVerdict::Invalid));
+    }
+
+    #[test]
+    fn a_point_off_its_curve_is_no_key() {
+        let off = P256.replace("x_FEzRu9", "x_FEzRu-");
+        assert_eq!(check(&off, TOKEN), Err(UnusableKey));
+    }
+
+    #[test]
+    fn each_rsa_algorithm_has_its_scheme_and_no_other_has_one() {
+        for algorithm in Algorithm::ALL {
+            let rsa = algorithm.name().starts_with(['R', 'P']);
+            assert_eq!(rsa_scheme(algorithm).is_some(), rsa, "{algorithm}");
+            if let Some((_, padding)) = rsa_scheme(algorithm) {
+                assert_eq!(padding == Padding::PKCS1, algorithm.name().starts_with('R'));
+            }
+        }
+    }
+}
