@@ -1,4 +1,23 @@
 //! Where the environment enters: every setting of the host, read once at the start.
+//!
+//! | variable | what it says | if it is not set |
+//! | --- | --- | --- |
+//! | `PORTCULLIS_LISTEN` | address and port of the socket | an error, but under Lambda |
+//! | `AWS_LAMBDA_RUNTIME_API` | set by Lambda: serve its events | serve the socket |
+//! | `PORTCULLIS_ISSUER` | `iss` of our tokens; `https`, or `http` on loopback | an error |
+//! | `PORTCULLIS_AUDIENCE` | `aud` of our tokens | an error |
+//! | `PORTCULLIS_CLIENT_ID` | `client_id` of our tokens | `portcullis` |
+//! | `PORTCULLIS_ACCESS_LIFETIME` | how long they live, in seconds, up to a day | 600 |
+//! | `PORTCULLIS_SIGNING_SECRET` | the secret with the private JWK | the file, or an error |
+//! | `PORTCULLIS_SIGNING_KEY_FILE` | the file with it, made on the first start | the secret, or an error |
+//! | `PORTCULLIS_DYNAMODB_ENDPOINT` | where DynamoDB is; `http` on loopback only | the region's own |
+//! | `PORTCULLIS_SECRETS_ENDPOINT` | where Secrets Manager is | the region's own |
+//! | `PORTCULLIS_TABLE` | the table of accounts, sessions and audit | `Portcullis` |
+//! | `PORTCULLIS_BLACKLIST_TABLE` | the table of revocations and keys | `TokenBlacklist` |
+//! | `AWS_REGION` | the region; Lambda sets it | an error |
+//! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` | who signs calls; Lambda sets them | an error |
+//! | `AWS_SESSION_TOKEN` | goes with a temporary key; Lambda sets it | none |
+//! | `PORTCULLIS_LOG` | `off`, `error`, `warn`, `info`, `debug` or `trace` | `info` |
 
 mod variable;
 

@@ -137,6 +137,11 @@ impl Reception {
         let name = arrival.request_id.clone().or_else(brought);
         // Without entropy every use case fails anyway, and answers so.
         name.or_else(|| self.host.chance.id().ok())
-            .unwrap_or_else(|| Id::from_random([0; 16]))
+            .unwrap_or_else(nameless)
     }
+}
+
+/// The name of a request for which there is none.
+pub(crate) fn nameless() -> Id {
+    Id::from_random([0; 16])
 }

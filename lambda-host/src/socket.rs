@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,7 +21,7 @@ use tokio::{select, time};
 use tracing::{debug, info, warn};
 
 use crate::problem::Problem;
-use crate::reception::{Arrival, Reception};
+use crate::reception::{Arrival, Reception, nameless};
 
 /// How many connections are served at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -110,5 +110,5 @@ async fn see_through(
     let request = request.map(Body::new);
     let task = tokio::spawn(async move { reception.answer(arrival, request).await });
     task.await
-        .unwrap_or_else(|_stopped| Problem::Internal.into_response())
+        .unwrap_or_else(|_stopped| Problem::Internal.answer(&nameless()))
 }

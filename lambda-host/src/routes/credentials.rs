@@ -55,6 +55,7 @@ mod tests {
     use portcullis_core::password::PasswordError;
 
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn an_address_and_a_password_are_all_there_is() {
@@ -62,6 +63,15 @@ mod tests {
         let read = read.expect("good");
         assert_eq!(read.email.as_str(), "ann@example.com");
         assert_eq!(read.password.as_bytes(), b"secret");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, text: String) {
+            let _ = Credentials::parse(&bytes);
+            let quoted = Json::quote(&text);
+            let _ = Credentials::parse(format!(r#"{{"email":{quoted},"password":{quoted}}}"#).as_bytes());
+        }
     }
 
     #[test]
