@@ -60,6 +60,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn WallClock>,
     /// What new passwords are hashed with.
     pub hashing: HashParameters,
+    /// How many passwords may be hashed, and wait to be.
+    pub limits: HashLimits,
     /// How long the store may take.
     pub timeouts: Timeouts,
 }
@@ -69,6 +71,7 @@ impl Default for Surroundings {
         Self {
             clock: Arc::new(SystemClock),
             hashing: HashParameters::TODAY,
+            limits: hash_limits(),
             timeouts: Timeouts::default(),
         }
     }
@@ -88,7 +91,7 @@ impl Host {
             client,
             clock: surroundings.clock,
             chance,
-            hasher: Argon2Hasher::new(surroundings.hashing, hash_limits()),
+            hasher: Argon2Hasher::new(surroundings.hashing, surroundings.limits),
             signing_keys: SigningKeys::new(config.signing_key),
             published_keys: PublishedKeys::default(),
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),

@@ -1,7 +1,10 @@
 //! What must look alike from outside: who has an account is nobody's business.
 
-use portcullis_tests::system::{Reply, System};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use portcullis_tests::system::{LIMITS, Reply, System};
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
 
 use crate::{EMAIL, PASSWORD, token, with_account};
 
@@ -162,4 +165,36 @@ async fn racing_registrations_of_one_address_make_one_account() {
         system.rows("Portcullis", "ID#").await.expect("rows").len(),
         1
     );
+}
+
+/// The only thread that hashes is busy with something else until the test says so: no password is
+/// turned away because of how long another one takes.
+#[test]
+fn a_host_that_hashes_all_it_can_turns_the_next_away_and_recovers() {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let system = System::start().await.expect("a system");
+        let peer = system.peer();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let occupied = tokio::task::spawn_blocking(move || released.recv());
+
+        // One more than there is room for: whichever comes last is the one that is answered.
+        let places = 0..=LIMITS.at_once + LIMITS.waiting;
+        let emails: Vec<_> = places.map(|place| format!("{place}@example.com")).collect();
+        let mut replies: FuturesUnordered<_> = emails
+            .iter()
+            .map(|email| peer.register(email, PASSWORD))
+            .collect();
+        let reply = replies.next().await.expect("one is turned away");
+        assert_eq!((reply.code(), reply.header("retry-after")), ("busy", "1"));
+        release.send(()).expect("still waited for");
+        occupied.await.expect("no panic").expect("released");
+        while let Some(reply) = replies.next().await {
+            assert_eq!(reply.status, 201, "{reply:?}");
+        }
+        assert_eq!(peer.register(EMAIL, PASSWORD).await.status, 201);
+    });
 }

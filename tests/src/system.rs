@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::Request;
 use portcullis_lambda_host::chance::SystemChance;
 use portcullis_lambda_host::config::Config;
-use portcullis_lambda_host::hasher::HashParameters;
+use portcullis_lambda_host::hasher::{HashLimits, HashParameters};
 use portcullis_lambda_host::host::{Host, Surroundings};
 use portcullis_lambda_host::reception::Reception;
 use portcullis_lambda_host::socket;
@@ -41,6 +41,12 @@ pub const CHEAP: HashParameters = HashParameters {
     memory_kib: 64,
     passes: 1,
     lanes: 1,
+};
+
+/// One password at a time, and few in the queue, so that a test can fill it.
+pub const LIMITS: HashLimits = HashLimits {
+    at_once: 1,
+    waiting: 15,
 };
 
 /// A host and what stands behind it.
@@ -182,6 +188,7 @@ fn new_host(
     let surroundings = Surroundings {
         clock: Arc::new(clock.clone()),
         hashing,
+        limits: LIMITS,
         timeouts: Timeouts {
             answer: Duration::from_secs(30),
             ..Timeouts::default()
