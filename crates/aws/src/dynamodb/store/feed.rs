@@ -14,8 +14,9 @@ use crate::dynamodb::table::{Key, Table};
 use crate::error::CallError;
 use crate::transport::Transport;
 
-/// The longest span that is read at once: a day holds 1440 minutes, each a query for every shard.
-const LONGEST_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest span that is read at once: a policy lets tokens live for a day at the most, and
+/// overlap and leeway come on top. Each minute of it is a query for every shard.
+const LONGEST_SPAN: Duration = Duration::from_secs(25 * 60 * 60);
 
 /// How many queries are under way together. A Worker may have six connections open.
 const TOGETHER: usize = 6;
@@ -23,8 +24,8 @@ const TOGETHER: usize = 6;
 /// The feed was not read.
 #[derive(Debug, Error)]
 pub(super) enum FeedError {
-    /// More than a day was asked for.
-    #[error("the feed is read for at most a day at once")]
+    /// More than [`LONGEST_SPAN`] was asked for.
+    #[error("the feed is read for at most 25 hours at once")]
     Span,
     /// A part could not be read, so nothing is known.
     #[error("a part of the feed could not be read")]
@@ -70,6 +71,9 @@ fn ranges(from: UnixTime, to: UnixTime) -> Vec<Range> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_core::policy::Policy;
+    use portcullis_core::revocation::{CLOCK_SKEW, WRITE_BOUND};
+
     use super::*;
 
     const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
@@ -94,6 +98,17 @@ mod tests {
             ]
         );
         assert_eq!(partitions(NOON, NOON.before(second)), [""; 0]);
+    }
+
+    #[test]
+    fn the_longest_lifetime_of_a_policy_fits_into_one_reading() {
+        let policy = r#"{"issuers":[{"issuer":"https://us","audience":"api","algorithms":["EdDSA"],
+            "keys":"document","profile":"at+jwt","max_lifetime":86400,"leeway":60}],"routes":[]}"#;
+        let policy = Policy::parse(policy, None).expect("the longest there is");
+        let margin = WRITE_BOUND
+            .saturating_add(CLOCK_SKEW)
+            .saturating_add(CLOCK_SKEW);
+        assert!(policy.revocation_reach().saturating_add(margin) <= LONGEST_SPAN);
     }
 
     #[test]
