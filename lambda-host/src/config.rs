@@ -19,23 +19,22 @@
 //! | `AWS_SESSION_TOKEN` | goes with a temporary key; Lambda sets it | none |
 //! | `PORTCULLIS_LOG` | `off`, `error`, `warn`, `info`, `debug` or `trace` | `info` |
 
+mod aws;
+mod entrance;
 mod variable;
 
 use core::fmt;
-use core::net::SocketAddr;
 use core::time::Duration;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
-use portcullis_aws::dynamodb::table::Tables;
-use portcullis_aws::endpoint::{Endpoint, Region};
-use portcullis_aws::operation::Service;
 use tracing::level_filters::LevelFilter;
 
+pub use crate::config::entrance::Entrance;
 pub use crate::config::variable::{ConfigError, Fault};
-use crate::config::variable::{Environment, plain_or_loopback, positive, table_name, token_text};
+use crate::config::variable::{Environment, plain_or_loopback, positive, token_text};
 
 /// The variable that names where DynamoDB is reached; log lines about it name it too.
 pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
@@ -64,15 +63,6 @@ pub struct Config {
     pub signing_key: KeySource,
     /// The least level that is logged.
     pub log: LevelFilter,
-}
-
-/// How requests come in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Entrance {
-    /// From the Lambda Runtime API.
-    Lambda,
-    /// On a socket.
-    Socket(SocketAddr),
 }
 
 /// Where the signing key is.
@@ -132,14 +122,14 @@ impl Config {
 
     fn assemble(env: &mut Environment<'_>) -> Option<Self> {
         // Each is read before any is missed, so that one look tells all that is wrong.
-        let entrance = entrance(env);
+        let entrance = entrance::entrance(env);
         let issuer = env.required("PORTCULLIS_ISSUER", plain_or_loopback);
         let audience = env.required("PORTCULLIS_AUDIENCE", token_text);
         let client_id = env.optional("PORTCULLIS_CLIENT_ID", token_text);
         let access_lifetime = env.optional("PORTCULLIS_ACCESS_LIFETIME", |text| {
             positive(text, MAX_ACCESS_LIFETIME)
         });
-        let (aws, credentials) = (aws(env), credentials(env));
+        let (aws, credentials) = (aws::services(env), aws::credentials(env));
         let signing_key = signing_key(env);
         let log = env.optional("PORTCULLIS_LOG", |text| {
             let fault = Fault::Invalid("one of off, error, warn, info, debug, trace");
@@ -157,67 +147,6 @@ impl Config {
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
-}
-
-fn entrance(env: &mut Environment<'_>) -> Option<Entrance> {
-    if env.has("AWS_LAMBDA_RUNTIME_API") {
-        // The runtime of `lambda_http` would stop the process over a missing one; Lambda sets all.
-        let mut whole = true;
-        for name in [
-            "AWS_LAMBDA_FUNCTION_NAME",
-            "AWS_LAMBDA_FUNCTION_VERSION",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        ] {
-            whole &= env.required(name, |text| Ok(text.to_owned())).is_some();
-        }
-        return whole.then_some(Entrance::Lambda);
-    }
-    env.required("PORTCULLIS_LISTEN", |text| {
-        let fault = Fault::Invalid("an address and a port such as 127.0.0.1:8788");
-        text.parse().map_err(|_| fault)
-    })
-    .map(Entrance::Socket)
-}
-
-fn aws(env: &mut Environment<'_>) -> Option<client::Config> {
-    let region = env.required("AWS_REGION", |text| {
-        let fault = Fault::Invalid("a region such as eu-central-1");
-        Region::parse(text).map_err(|_| fault)
-    });
-    let endpoint = |text: &str| {
-        let fault =
-            Fault::Invalid("an address such as https://dynamodb.eu-central-1.amazonaws.com");
-        let text = plain_or_loopback(text)?;
-        Endpoint::parse(&text).map_err(|_| fault)
-    };
-    let dynamodb = env.optional(DYNAMODB_ENDPOINT, endpoint);
-    let secrets_manager = env.optional("PORTCULLIS_SECRETS_ENDPOINT", endpoint);
-    let main = env.optional("PORTCULLIS_TABLE", table_name);
-    let blacklist = env.optional("PORTCULLIS_BLACKLIST_TABLE", table_name);
-
-    let region = region?;
-    let usual = Tables::default();
-    Some(client::Config {
-        dynamodb: dynamodb.or_else(|| Endpoint::of(Service::DynamoDb, &region).ok())?,
-        secrets_manager: secrets_manager
-            .or_else(|| Endpoint::of(Service::SecretsManager, &region).ok())?,
-        tables: Tables {
-            main: main.unwrap_or(usual.main),
-            blacklist: blacklist.unwrap_or(usual.blacklist),
-        },
-        region,
-    })
-}
-
-fn credentials(env: &mut Environment<'_>) -> Option<Credentials> {
-    let key_id = env.required("AWS_ACCESS_KEY_ID", token_text);
-    let secret = env.secret("AWS_SECRET_ACCESS_KEY");
-    let session = env.optional_secret("AWS_SESSION_TOKEN");
-    let credentials = Credentials::new(key_id?, secret?);
-    Some(match session {
-        Some(token) => credentials.with_session_token(token),
-        None => credentials,
-    })
 }
 
 fn signing_key(env: &mut Environment<'_>) -> Option<KeySource> {
@@ -242,6 +171,8 @@ fn signing_key(env: &mut Environment<'_>) -> Option<KeySource> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use portcullis_aws::dynamodb::table::Tables;
 
     use super::*;
 
@@ -332,6 +263,24 @@ mod tests {
                 !told.contains(value) || value == "0" || value == "both",
                 "{told}"
             );
+        }
+    }
+
+    #[test]
+    fn what_lambdas_runtime_would_panic_over_is_told() {
+        for (name, value) in [
+            ("AWS_LAMBDA_RUNTIME_API", "not a host"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a lot"),
+        ] {
+            let mut changes = vec![
+                ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
+                ("AWS_LAMBDA_FUNCTION_NAME", "host"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+            ];
+            assert!(read(&changes).is_ok());
+            changes.push((name, value));
+            assert!(told(&changes).contains(name));
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderName, Request};
+use http::{HeaderName, Request, StatusCode};
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::identity::REQUEST_ID_HEADER;
@@ -73,23 +73,18 @@ impl Reception {
 
     async fn respond(&self, arrival: Arrival, request: Request<Body>, request_id: &Id) -> Response {
         let (began, method) = (Instant::now(), request.method().clone());
-        let mut response = match self.prepare(arrival, request, request_id) {
-            Ok(request) => self.route(request).await,
-            Err(problem) => problem.into_response(),
+        let (route, response) = match self.prepare(arrival, request, request_id) {
+            Ok(request) => (
+                Some(request.uri().path().to_owned()),
+                self.route(request).await,
+            ),
+            Err(problem) => (None, problem.into_response()),
         };
-        let problem = response.extensions_mut().remove::<Problem>();
-        if let Some(problem) = problem {
-            let written = problem.answer(request_id);
-            // `Allow` and its like were set on the way here and stay.
-            let (mut parts, body) = written.into_parts();
-            for (name, value) in response.headers() {
-                parts.headers.entry(name).or_insert_with(|| value.clone());
-            }
-            parts.headers.remove(http::header::CONTENT_LENGTH);
-            response = Response::from_parts(parts, body);
-        }
+        let (problem, response) = told(response, request_id);
         info!(
             %method,
+            // Of a path that is no route of ours, nothing is known but that it may hold anything.
+            route = route.filter(|_| response.status() != StatusCode::NOT_FOUND),
             status = response.status().as_u16(),
             code = problem.map(Problem::code),
             micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -139,6 +134,19 @@ impl Reception {
         name.or_else(|| self.host.chance.id().ok())
             .unwrap_or_else(nameless)
     }
+}
+
+/// Writes out the problem that an endpoint left in its response, if it left one.
+fn told(mut response: Response, request_id: &Id) -> (Option<Problem>, Response) {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+        return (None, response);
+    };
+    let mut written = problem.answer(request_id);
+    // `Allow`, which the router knows.
+    if let Some(methods) = response.headers_mut().remove(ALLOW) {
+        written.headers_mut().insert(ALLOW, methods);
+    }
+    (Some(problem), written)
 }
 
 /// The name of a request for which there is none.

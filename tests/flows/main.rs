@@ -2,7 +2,8 @@
 //! proxy that checks every signature and loses answers on demand. Time passes by hand only.
 
 mod answers;
-mod bad_input;
+mod bad_body;
+mod bad_request;
 mod faults;
 mod journey;
 mod keys;
@@ -10,8 +11,10 @@ mod lambda;
 mod rehash;
 mod start;
 
-use portcullis_tests::system::{Reply, System};
+use portcullis_tests::system::{Peer, Reply, System};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// An address.
 const EMAIL: &str = "Ann@Example.com";
@@ -47,4 +50,36 @@ fn part(token: &str, place: usize) -> Value {
         .decode(payload.as_bytes())
         .expect("base64url");
     serde_json::from_slice(&payload).expect("JSON")
+}
+
+/// Checks that `reply` is problem JSON of this status and code.
+fn is_problem(reply: &Reply, status: u16, code: &str) {
+    assert_eq!((reply.status, reply.code()), (status, code), "{reply:?}");
+    assert_eq!(reply.header("content-type"), "application/problem+json");
+    assert_eq!(reply.header("cache-control"), "no-store");
+    assert_eq!(reply.json["status"], status);
+    assert_eq!(
+        reply.json["request_id"].as_str(),
+        Some(reply.header("x-request-id"))
+    );
+    for member in ["title", "detail"] {
+        assert!(
+            reply.json[member]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{member}"
+        );
+    }
+}
+
+/// Sends `bytes` as they are; what comes back until the host closes or has answered once.
+async fn raw(peer: &Peer, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(peer.address())
+        .await
+        .expect("a connection");
+    stream.write_all(bytes).await.expect("sent");
+    stream.shutdown().await.expect("nothing more is sent");
+    let mut answer = vec![];
+    stream.read_to_end(&mut answer).await.expect("an answer");
+    String::from_utf8(answer).expect("ASCII")
 }

@@ -1,0 +1,51 @@
+//! Where AWS is reached, and who signs calls to it.
+
+use portcullis_aws::client::Config;
+use portcullis_aws::credentials::Credentials;
+use portcullis_aws::dynamodb::table::Tables;
+use portcullis_aws::endpoint::{Endpoint, Region};
+use portcullis_aws::operation::Service;
+
+use crate::config::DYNAMODB_ENDPOINT;
+use crate::config::variable::{Environment, Fault, plain_or_loopback, table_name, token_text};
+
+pub(super) fn services(env: &mut Environment<'_>) -> Option<Config> {
+    let region = env.required("AWS_REGION", |text| {
+        let fault = Fault::Invalid("a region such as eu-central-1");
+        Region::parse(text).map_err(|_| fault)
+    });
+    let endpoint = |text: &str| {
+        let fault =
+            Fault::Invalid("an address such as https://dynamodb.eu-central-1.amazonaws.com");
+        let text = plain_or_loopback(text)?;
+        Endpoint::parse(&text).map_err(|_| fault)
+    };
+    let dynamodb = env.optional(DYNAMODB_ENDPOINT, endpoint);
+    let secrets_manager = env.optional("PORTCULLIS_SECRETS_ENDPOINT", endpoint);
+    let main = env.optional("PORTCULLIS_TABLE", table_name);
+    let blacklist = env.optional("PORTCULLIS_BLACKLIST_TABLE", table_name);
+
+    let region = region?;
+    let usual = Tables::default();
+    Some(Config {
+        dynamodb: dynamodb.or_else(|| Endpoint::of(Service::DynamoDb, &region).ok())?,
+        secrets_manager: secrets_manager
+            .or_else(|| Endpoint::of(Service::SecretsManager, &region).ok())?,
+        tables: Tables {
+            main: main.unwrap_or(usual.main),
+            blacklist: blacklist.unwrap_or(usual.blacklist),
+        },
+        region,
+    })
+}
+
+pub(super) fn credentials(env: &mut Environment<'_>) -> Option<Credentials> {
+    let key_id = env.required("AWS_ACCESS_KEY_ID", token_text);
+    let secret = env.secret("AWS_SECRET_ACCESS_KEY");
+    let session = env.optional_secret("AWS_SESSION_TOKEN");
+    let credentials = Credentials::new(key_id?, secret?);
+    Some(match session {
+        Some(token) => credentials.with_session_token(token),
+        None => credentials,
+    })
+}

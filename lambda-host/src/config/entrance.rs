@@ -1,0 +1,42 @@
+//! How requests come in: told by what Lambda sets, or by an address.
+
+use core::net::SocketAddr;
+
+use http::uri::Authority;
+
+use crate::config::variable::{Environment, Fault};
+
+/// How requests come in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Entrance {
+    /// From the Lambda Runtime API.
+    Lambda,
+    /// On a socket.
+    Socket(SocketAddr),
+}
+
+pub(super) fn entrance(env: &mut Environment<'_>) -> Option<Entrance> {
+    if env.has("AWS_LAMBDA_RUNTIME_API") {
+        // Lambda sets all of these. Its runtime library would panic over what is wrong with one.
+        let api = env.required("AWS_LAMBDA_RUNTIME_API", |text| {
+            let fault = Fault::Invalid("a host and a port");
+            text.parse::<Authority>().map_err(|_| fault)
+        });
+        let name = env.required("AWS_LAMBDA_FUNCTION_NAME", |text| Ok(text.to_owned()));
+        let version = env.required("AWS_LAMBDA_FUNCTION_VERSION", |text| Ok(text.to_owned()));
+        let memory = env.required("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", |text| {
+            text.parse::<i32>()
+                .map_err(|_| Fault::Invalid("a number of megabytes"))
+        });
+        return api
+            .and(name)
+            .and(version)
+            .and(memory)
+            .map(|_| Entrance::Lambda);
+    }
+    env.required("PORTCULLIS_LISTEN", |text| {
+        let fault = Fault::Invalid("an address and a port such as 127.0.0.1:8788");
+        text.parse().map_err(|_| fault)
+    })
+    .map(Entrance::Socket)
+}

@@ -1,0 +1,199 @@
+//! Methods, paths, tokens and names that are not what they should be, and a clock that is not.
+
+use bytes::Bytes;
+use http::{Method, Request};
+use portcullis_tests::system::{NOON, System};
+
+use crate::{EMAIL, PASSWORD, is_problem, raw, token, with_account};
+
+#[tokio::test]
+async fn methods_and_paths_that_are_not_there_say_so() {
+    let system = System::start().await.expect("a system");
+    let peer = system.peer();
+    for (path, allowed) in [
+        ("/v1/register", "POST"),
+        ("/v1/login", "POST"),
+        ("/v1/logout", "POST"),
+        ("/.well-known/jwks.json", "GET,HEAD"),
+        ("/.well-known/oauth-authorization-server", "GET,HEAD"),
+        ("/.well-known/openid-configuration", "GET,HEAD"),
+        ("/health", "GET,HEAD"),
+    ] {
+        for method in [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+            Method::PATCH,
+        ] {
+            if allowed.contains(method.as_str()) {
+                continue;
+            }
+            let request = Request::builder()
+                .method(&method)
+                .uri(path)
+                .body(Bytes::new());
+            let reply = peer.send(request.expect("a request")).await;
+            is_problem(&reply, 405, "method_not_allowed");
+            assert_eq!(reply.header("allow"), allowed, "{method} {path}");
+        }
+    }
+    for path in [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/login/",
+        "/v1/Login",
+        "/v2/login",
+        "/.well-known/",
+        "/healthz",
+    ] {
+        is_problem(&peer.get(path).await, 404, "unknown_route");
+    }
+    let head = Request::head("/health")
+        .body(Bytes::new())
+        .expect("a request");
+    assert_eq!(peer.send(head).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_path_has_one_form_or_none() {
+    let system = System::start().await.expect("a system");
+    let peer = system.peer();
+    for path in [
+        "//v1/login",
+        "/v1//login",
+        "/v1/./login",
+        "/v1/../v1/login",
+        "/v1%2flogin",
+        "/v1%5Clogin",
+        "/v1\\login",
+        "/v1/login%00",
+        "/v1/login%",
+        "/v1/login%zz",
+        "/v1/login;a=b",
+        "/%2e%2e/health",
+    ] {
+        let request = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = raw(&peer, request.as_bytes()).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400 ") && answer.contains("bad_path"),
+            "{path}: {answer}"
+        );
+    }
+    assert_eq!(peer.get("/%68ealth?query=ignored").await.status, 200);
+    for request in [
+        &b"GET /health\0 HTTP/1.1\r\nhost: x\r\n\r\n"[..],
+        b"garbage\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: x\r\nno colon\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ] {
+        let answer = raw(&peer, request).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
+            "{answer}"
+        );
+    }
+    assert_eq!(
+        peer.get("/health").await.status,
+        200,
+        "the host is still there"
+    );
+}
+
+#[tokio::test]
+async fn a_logout_without_a_good_token_changes_nothing() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let token = token(&peer.login(EMAIL, PASSWORD).await);
+    let (input, _) = token.rsplit_once('.').expect("three parts");
+    let (_, rest) = token.split_once('.').expect("three parts");
+    let foreign = System::start().await.expect("another system");
+    assert_eq!(foreign.peer().register(EMAIL, PASSWORD).await.status, 201);
+    let foreign = crate::token(&foreign.peer().login(EMAIL, PASSWORD).await);
+    for (authorization, status, code) in [
+        (format!("Basic {token}"), 400, "malformed_authorization"),
+        (
+            format!("Bearer {token}, Bearer {token}"),
+            400,
+            "malformed_authorization",
+        ),
+        ("Bearer ".to_owned(), 400, "malformed_authorization"),
+        ("Bearer x".to_owned(), 401, "malformed_token"),
+        (
+            format!("Bearer {input}.{}", "A".repeat(86)),
+            401,
+            "bad_signature",
+        ),
+        (format!("Bearer bnVsbA.{rest}"), 401, "malformed_header"),
+        (format!("Bearer {token}="), 401, "malformed_base64"),
+        (format!("Bearer {foreign}"), 401, "unknown_key"),
+        (
+            format!("Bearer {}", "x".repeat(20_000)),
+            401,
+            "token_too_large",
+        ),
+    ] {
+        let request = Request::post("/v1/logout").header("authorization", &authorization);
+        let reply = peer
+            .send(request.body(Bytes::new()).expect("a request"))
+            .await;
+        is_problem(&reply, status, code);
+        assert!(
+            reply
+                .header("www-authenticate")
+                .starts_with("Bearer error="),
+            "{authorization:.40}"
+        );
+    }
+    let reply = peer
+        .send(
+            Request::post("/v1/logout")
+                .body(Bytes::new())
+                .expect("a request"),
+        )
+        .await;
+    is_problem(&reply, 401, "missing_token");
+    assert_eq!(reply.header("www-authenticate"), "Bearer");
+    assert!(
+        system
+            .rows("TokenBlacklist", "TOKEN#")
+            .await
+            .expect("rows")
+            .is_empty()
+    );
+    assert_eq!(peer.logout(&token).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_request_is_named_by_its_caller_if_the_name_is_an_id() {
+    let system = System::start().await.expect("a system");
+    for (name, kept) in [
+        ("trace-0123_abc", true),
+        ("a b", false),
+        ("a=", false),
+        ("", false),
+    ] {
+        let request = Request::get("/health")
+            .header("x-request-id", name)
+            .body(Bytes::new());
+        let reply = system.peer().send(request.expect("a request")).await;
+        assert_eq!(reply.header("x-request-id") == name, kept, "{name}");
+        assert!(!reply.header("x-request-id").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_clock_before_1970_is_an_error_answer() {
+    let system = with_account().await;
+    let token = token(&system.peer().login(EMAIL, PASSWORD).await);
+    system.clock.set_before_1970();
+    for reply in [
+        system.peer().login(EMAIL, PASSWORD).await,
+        system.peer().logout(&token).await,
+    ] {
+        is_problem(&reply, 500, "internal");
+    }
+    system.clock.set(NOON);
+    assert_eq!(system.peer().logout(&token).await.status, 204);
+}
