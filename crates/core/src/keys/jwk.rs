@@ -1,7 +1,6 @@
 //! JSON Web Keys ([RFC 7517], [RFC 7518 §6], [RFC 8037 §2]), read strictly and written canonically.
 //!
-//! Only keys that check signatures are read here. Whether an EC or Ed25519 point lies on its curve
-//! is for the implementation of the signature check to say: no curve arithmetic is written here.
+//! Only keys that check signatures are read here.
 //!
 //! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
 //! [RFC 7518 §6]: https://www.rfc-editor.org/rfc/rfc7518#section-6
@@ -9,53 +8,12 @@
 
 use core::fmt;
 
-use sha2::{Digest as _, Sha256};
-use thiserror::Error;
-
-use crate::base64url;
 use crate::json::{Json, Object};
-use crate::keys::rsa::{RsaModulus, RsaModulusError};
-use crate::secret::Secret;
+pub use crate::keys::error::JwkError;
+pub use crate::keys::material::KeyMaterial;
+use crate::keys::material::{text, write};
 use crate::token::algorithm::Algorithm;
 use crate::token::jws::MAX_KEY_ID_BYTES;
-
-/// The shortest HMAC key, in bytes: as long as the hash ([RFC 7518 §3.2]).
-///
-/// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
-pub const MIN_HMAC_KEY_BYTES: usize = 32;
-
-/// What a signature is checked with.
-#[derive(Clone)]
-pub enum KeyMaterial {
-    /// An Ed25519 public key (`OKP`, `crv` `Ed25519`).
-    Ed25519 {
-        /// The encoded point.
-        x: [u8; 32],
-    },
-    /// A point on P-256 (`EC`, `crv` `P-256`), big-endian.
-    P256 {
-        /// The x coordinate.
-        x: [u8; 32],
-        /// The y coordinate.
-        y: [u8; 32],
-    },
-    /// A point on P-384 (`EC`, `crv` `P-384`), big-endian.
-    P384 {
-        /// The x coordinate.
-        x: [u8; 48],
-        /// The y coordinate.
-        y: [u8; 48],
-    },
-    /// An RSA public key.
-    Rsa {
-        /// The modulus: 2048 to 4096 bits, big-endian, no leading zero.
-        n: RsaModulus,
-        /// The public exponent: odd, from 3 to 2^32 - 1.
-        e: u32,
-    },
-    /// A shared secret (`oct`) of at least 32 bytes.
-    Hmac(Secret<Vec<u8>>),
-}
 
 /// A key that checks signatures, pinned to the algorithms it may be used with.
 #[derive(Clone)]
@@ -63,41 +21,6 @@ pub struct VerifyingKey {
     id: Option<String>,
     algorithm: Option<Algorithm>,
     material: KeyMaterial,
-}
-
-/// Why a JWK is not taken. Never quotes it.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum JwkError {
-    /// Not an object with each member once, or a member of the wrong type.
-    #[error("not a JSON Web Key: an object with a text kty, each member once")]
-    Malformed,
-    /// `kty` or `crv` is none we use.
-    #[error("the key type or curve is not one in use here")]
-    UnsupportedType,
-    /// A member the key type needs is missing, or not canonical base64url of the right length.
-    #[error("the key's numbers are missing, not base64url or of the wrong length")]
-    BadNumber,
-    /// A public key was expected, and this one has private members.
-    #[error("the key holds private members where a public key belongs")]
-    Private,
-    /// `use` or `key_ops` says it is for something else.
-    #[error("the key's use or key_ops is not the checking of signatures")]
-    NotForSignatures,
-    /// `alg` is unknown or does not belong to this type of key.
-    #[error("the key's alg is unknown or does not fit its type")]
-    WrongAlgorithm,
-    /// Too weak to trust, or too large to check.
-    #[error("the RSA key is not acceptable: {0}")]
-    WeakRsa(#[from] RsaModulusError),
-    /// The public exponent is even, 1 or beyond 32 bits.
-    #[error("the RSA exponent must be odd, at least 3 and at most 32 bits")]
-    BadExponent,
-    /// A shared secret shorter than its hash.
-    #[error("an HMAC key has at least 32 bytes")]
-    ShortSecret,
-    /// `kid` is no text, empty or too long.
-    #[error("the key's kid is no text of 1 to 256 bytes")]
-    BadKeyId,
 }
 
 impl VerifyingKey {
@@ -207,121 +130,6 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-impl fmt::Debug for KeyMaterial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key_type())
-    }
-}
-
-impl KeyMaterial {
-    /// Whether both are the same public key. Shared secrets are not compared: they never are.
-    pub fn is_same_public_key(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Ed25519 { x }, Self::Ed25519 { x: other }) => x == other,
-            (Self::P256 { x, y }, Self::P256 { x: ox, y: oy }) => (x, y) == (ox, oy),
-            (Self::P384 { x, y }, Self::P384 { x: ox, y: oy }) => (x, y) == (ox, oy),
-            (Self::Rsa { n, e }, Self::Rsa { n: on, e: oe }) => (n, e) == (on, oe),
-            (_, _) => false,
-        }
-    }
-
-    /// Whether signatures of `algorithm` are made with this type of key.
-    pub const fn fits(&self, algorithm: Algorithm) -> bool {
-        match self {
-            Self::Ed25519 { .. } => matches!(algorithm, Algorithm::EdDsa),
-            Self::P256 { .. } => matches!(algorithm, Algorithm::Es256),
-            Self::P384 { .. } => matches!(algorithm, Algorithm::Es384),
-            Self::Rsa { .. } => matches!(
-                algorithm,
-                Algorithm::Rs256
-                    | Algorithm::Rs384
-                    | Algorithm::Rs512
-                    | Algorithm::Ps256
-                    | Algorithm::Ps384
-                    | Algorithm::Ps512
-            ),
-            Self::Hmac(_) => matches!(algorithm, Algorithm::Hs256),
-        }
-    }
-
-    fn from_members(members: &Object) -> Result<Self, JwkError> {
-        let kind = text(members, "kty")?.ok_or(JwkError::Malformed)?;
-        // RSA's private members, and `d` of every type (RFC 7518 §6.2.2, §6.3.2; RFC 8037 §2).
-        let private = ["d", "p", "q", "dp", "dq", "qi", "oth"];
-        if kind != "oct" && private.iter().any(|name| members.contains_key(name)) {
-            return Err(JwkError::Private);
-        }
-        match (kind, text(members, "crv")?) {
-            ("OKP", Some("Ed25519")) => Ok(Self::Ed25519 {
-                x: exactly(members, "x")?,
-            }),
-            ("EC", Some("P-256")) => Ok(Self::P256 {
-                x: exactly(members, "x")?,
-                y: exactly(members, "y")?,
-            }),
-            ("EC", Some("P-384")) => Ok(Self::P384 {
-                x: exactly(members, "x")?,
-                y: exactly(members, "y")?,
-            }),
-            ("RSA", _) => Ok(Self::Rsa {
-                n: RsaModulus::new(number(members, "n")?)?,
-                e: exponent(members)?,
-            }),
-            ("oct", _) => {
-                let secret = Secret::new(number(members, "k")?);
-                if secret.expose().len() < MIN_HMAC_KEY_BYTES {
-                    return Err(JwkError::ShortSecret);
-                }
-                Ok(Self::Hmac(secret))
-            }
-            _ => Err(JwkError::UnsupportedType),
-        }
-    }
-
-    /// The bare public key as a JWK: no name, use or algorithm. `None` for a shared secret.
-    pub fn to_bare_jwk(&self) -> Option<String> {
-        match self {
-            Self::Ed25519 { .. } | Self::P256 { .. } | Self::P384 { .. } | Self::Rsa { .. } => {
-                Some(write(&self.canonical()))
-            }
-            Self::Hmac(_) => None,
-        }
-    }
-
-    const fn key_type(&self) -> &'static str {
-        match self {
-            Self::Ed25519 { .. } => "OKP",
-            Self::P256 { .. } | Self::P384 { .. } => "EC",
-            Self::Rsa { .. } => "RSA",
-            Self::Hmac(_) => "oct",
-        }
-    }
-
-    /// The members that make the key, by name in lexicographic order, as RFC 7638 §3.2 hashes them.
-    fn canonical(&self) -> Vec<(&'static str, String)> {
-        let encode = |bytes: &[u8]| base64url::encode(bytes);
-        let kind = ("kty", self.key_type().to_owned());
-        let curve = |name: &str| ("crv", name.to_owned());
-        match self {
-            Self::Ed25519 { x } => vec![curve("Ed25519"), kind, ("x", encode(x))],
-            Self::P256 { x, y } => vec![curve("P-256"), kind, ("x", encode(x)), ("y", encode(y))],
-            Self::P384 { x, y } => vec![curve("P-384"), kind, ("x", encode(x)), ("y", encode(y))],
-            Self::Rsa { n, e } => {
-                vec![
-                    ("e", encode(exponent_bytes(&e.to_be_bytes()))),
-                    kind,
-                    ("n", encode(n.as_bytes())),
-                ]
-            }
-            Self::Hmac(secret) => vec![("k", encode(secret.expose())), kind],
-        }
-    }
-
-    fn thumbprint(&self) -> String {
-        base64url::encode(&Sha256::digest(write(&self.canonical())))
-    }
-}
-
 /// `use` and `key_ops` must both allow checking signatures where they stand ([RFC 7517 §4.2], §4.3).
 ///
 /// [RFC 7517 §4.2]: https://www.rfc-editor.org/rfc/rfc7517#section-4.2
@@ -343,63 +151,10 @@ fn judge_use(members: &Object) -> Result<(), JwkError> {
     }
 }
 
-fn text<'m>(members: &'m Object, name: &str) -> Result<Option<&'m str>, JwkError> {
-    members
-        .get(name)
-        .map(|value| value.as_text().ok_or(JwkError::Malformed))
-        .transpose()
-}
-
-fn number(members: &Object, name: &str) -> Result<Vec<u8>, JwkError> {
-    let text = text(members, name)?.ok_or(JwkError::BadNumber)?;
-    base64url::decode(text).ok_or(JwkError::BadNumber)
-}
-
-fn exactly<const N: usize>(members: &Object, name: &str) -> Result<[u8; N], JwkError> {
-    number(members, name)?
-        .try_into()
-        .map_err(|_| JwkError::BadNumber)
-}
-
-fn exponent(members: &Object) -> Result<u32, JwkError> {
-    let bytes = number(members, "e")?;
-    // RFC 7518 §6.3.1.2: Base64urlUInt, the fewest octets that hold it.
-    if bytes.first().is_none_or(|first| *first == 0) {
-        return Err(JwkError::BadNumber);
-    }
-    if bytes.len() > 4 {
-        return Err(JwkError::BadExponent);
-    }
-    let e = bytes
-        .iter()
-        .fold(0_u32, |e, byte| (e << 8) | u32::from(*byte));
-    if e >= 3 && e % 2 == 1 {
-        Ok(e)
-    } else {
-        Err(JwkError::BadExponent)
-    }
-}
-
-fn exponent_bytes(wide: &[u8; 4]) -> &[u8] {
-    let mut bytes: &[u8] = wide;
-    while let [0, rest @ ..] = bytes {
-        bytes = rest;
-    }
-    bytes
-}
-
-/// An object of texts in the order given, without blanks.
-fn write(members: &[(&'static str, String)]) -> String {
-    let member = |(name, value): &(&str, String)| format!("\"{name}\":{}", Json::quote(value));
-    format!(
-        "{{{}}}",
-        members.iter().map(member).collect::<Vec<_>>().join(",")
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base64url;
 
     const RFC_8037: &str =
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
