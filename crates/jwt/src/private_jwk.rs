@@ -1,7 +1,7 @@
 //! What a private JWK says it is, read without copying a secret out of it.
 
 use data_encoding::BASE64URL_NOPAD;
-use portcullis_core::keys::jwk::MIN_HMAC_KEY_BYTES;
+use portcullis_core::keys::material::MIN_HMAC_KEY_BYTES;
 use portcullis_core::secret::Secret;
 use serde::Deserialize;
 use zeroize::Zeroizing;
