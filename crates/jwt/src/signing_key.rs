@@ -8,7 +8,8 @@ use jwt_simple::algorithms::{
     RSAPublicKeyComponents,
 };
 use p256::ecdsa::signature::Signer as _;
-use portcullis_core::keys::jwk::{JwkError, KeyMaterial, MIN_HMAC_KEY_BYTES, VerifyingKey};
+use portcullis_core::keys::jwk::{JwkError, KeyMaterial, VerifyingKey};
+use portcullis_core::keys::material::MIN_HMAC_KEY_BYTES;
 use portcullis_core::keys::rsa::RsaModulus;
 use portcullis_core::secret::Secret;
 use portcullis_core::token::algorithm::Algorithm;
