@@ -244,6 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn each_code_is_explained_with_its_status() {
+        let page = include_str!("../../docs/errors.md");
+        for problem in ALL {
+            let (code, status) = (format!("`{}`", problem.code()), problem.status().as_u16());
+            let told = page.lines().any(|line| {
+                let mut cells = line.split('|').map(str::trim).skip(1);
+                cells
+                    .next()
+                    .is_some_and(|codes| codes.split(", ").any(|told| told == code))
+                    && cells.next() == Some(&status.to_string())
+            });
+            assert!(told, "docs/errors.md does not explain {code} with {status}");
+        }
+    }
+
+    #[test]
     fn no_token_is_challenged_as_rfc_6750_says() {
         let response = Problem::Refused(Denial::MissingToken).answer(&Id::from_random([7; 16]));
         assert_eq!(response.headers()["www-authenticate"], "Bearer");

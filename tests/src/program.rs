@@ -27,14 +27,7 @@ pub fn host_program(release: bool) -> &'static Path {
 fn build(release: bool) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Build::new(cargo);
-    build.args([
-        "build",
-        "-q",
-        "-p",
-        "portcullis-lambda-host",
-        "--bin",
-        "portcullis-host",
-    ]);
+    build.args(["build", "-q", "--bins", "-p", "portcullis-lambda-host"]);
     build.args(["--message-format", "json", "--manifest-path"]);
     build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
     // Of the package under test this build shall know nothing: build scripts watch these variables.
@@ -44,9 +37,13 @@ fn build(release: bool) -> anyhow::Result<PathBuf> {
             build.env_remove(&name);
         }
     }
-    if release {
-        build.arg("--release");
-    }
+    // Beside the local services the program has the features, and so the artefacts, that
+    // `cargo xtask` builds; what ships is built alone.
+    build.args(if release {
+        ["--release", "--locked"]
+    } else {
+        ["-p", "portcullis-local"]
+    });
     let output = build.stderr(Stdio::inherit()).output()?;
     anyhow::ensure!(output.status.success(), "portcullis-host does not build");
     // Cargo says itself where it put the program.
@@ -56,7 +53,13 @@ fn build(release: bool) -> anyhow::Result<PathBuf> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut programs =
         messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    programs.next_back().context("cargo built no program")
+    programs
+        .find(|program| {
+            program
+                .file_stem()
+                .is_some_and(|name| name == "portcullis-host")
+        })
+        .context("cargo built no portcullis-host")
 }
 
 /// A running host.
