@@ -3,7 +3,7 @@
 //! [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
 
 use crate::json::Json;
-use crate::keys::jwk::{JwkError, VerifyingKey};
+use crate::keys::jwk::{JwkError, KeyMaterial, VerifyingKey};
 
 /// The keys of one issuer, in its order.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,8 @@ impl JwkSet {
     /// # Errors
     ///
     /// [`JwkError::Malformed`] if it is no object with an array `keys`, each member once, or if
-    /// two keys bear the same `kid`: a name must mean one key.
+    /// two keys in use bear the same `kid`: a name must mean one key; or if a shared secret stands
+    /// beside a public key.
     ///
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     pub fn parse(json: &[u8]) -> Result<Self, JwkError> {
@@ -48,6 +49,11 @@ impl JwkSet {
             if key.id().is_some() && earlier.into_iter().any(|other| other.id() == key.id()) {
                 return Err(JwkError::Malformed);
             }
+        }
+        // A shared secret has no place beside public keys: who may read the set could then sign.
+        let shared = |key: &&VerifyingKey| matches!(key.material(), KeyMaterial::Hmac(_));
+        if (1..keys.len()).contains(&keys.iter().filter(shared).count()) {
+            return Err(JwkError::Malformed);
         }
         Ok(Self { keys })
     }
@@ -111,5 +117,17 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_shared_secret_stands_alone() {
+        let oct = format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43));
+        let mixed = format!(r#"{{"keys":[{OKP},{oct}]}}"#);
+        assert_eq!(
+            JwkSet::parse(mixed.as_bytes()).err(),
+            Some(JwkError::Malformed)
+        );
+        let alone = format!(r#"{{"keys":[{oct}]}}"#);
+        assert!(JwkSet::parse(alone.as_bytes()).is_ok_and(|set| set.keys().len() == 1));
     }
 }
