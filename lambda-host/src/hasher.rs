@@ -98,7 +98,8 @@ impl Hasher for Argon2Hasher {
     ) -> Result<HashVerdict, HashError> {
         let Some(stored) = stored else {
             // SECURITY: an unknown address must cost what a wrong password costs: the same run,
-            // under a salt that is no account's, with a result that nobody looks at.
+            // under a salt that is no account's, with a result that nobody looks at. (An account
+            // that has not logged in since the parameters rose answers sooner than this.)
             let (decoy, salt) = (Recipe::of(self.today)?, fresh_salt()?);
             let _ = self.run(decoy, salt, password).await?;
             return Ok(HashVerdict::Differs);
