@@ -75,7 +75,13 @@ async fn read(answer: &web_sys::Response) -> Result<Response<Bytes>, Fault> {
         return Err(Fault::TooLong);
     }
     let mut response = Response::builder().status(answer.status());
-    for name in ["x-amz-crc32", "x-amzn-requestid", "content-type"] {
+    // `content-encoding` tells that the platform has inflated the body the checksum was made over.
+    for name in [
+        "x-amz-crc32",
+        "content-encoding",
+        "x-amzn-errortype",
+        "x-amzn-requestid",
+    ] {
         if let Some(value) = headers.get(name)? {
             response = response.header(name, value);
         }
