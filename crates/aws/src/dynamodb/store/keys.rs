@@ -48,7 +48,10 @@ impl<T: Transport> KeyStore for DynamoStore<'_, T> {
             .with_text(REQUEST_ID, request_id.as_str());
         let call = put_if(self.client.tables(), &Key::key_document(), row, &condition);
         let is_this = |row: &Item| {
-            is_written_for(row, request_id) && row.number(VERSION) == Ok(document.version())
+            // Whoever sends requests may have given two of them one id: the row must be ours whole.
+            is_written_for(row, request_id)
+                && row.number(VERSION) == Ok(document.version())
+                && row.text(DOCUMENT) == Ok(document.to_json().as_str())
         };
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(Written::Done),
