@@ -55,6 +55,9 @@ pub struct Grant {
     pub access_token: Secret<String>,
     /// How long it is good for.
     pub expires_in: Duration,
+    /// Why a hash made with lesser parameters was not renewed, for the log: the next login tries
+    /// again.
+    pub not_rehashed: Option<ServiceError>,
 }
 
 /// Signs the caller in, or says why not, and leaves a line in the audit trail either way.
@@ -101,7 +104,7 @@ pub async fn login(
         device: request.device.clone(),
     };
     // Signed before the session is opened: a session nobody holds a token of would be an orphan.
-    let grant = issue(issuing, &session, signer, chance, call)?;
+    let mut grant = issue(issuing, &session, signer, chance, call)?;
     let event = call.event(chance.id()?, AuditKind::LoggedIn, Some(&account.user_id));
     let event = AuditEvent {
         session_id: Some(session.id.clone()),
@@ -119,7 +122,9 @@ pub async fn login(
         return Ok(LoginOutcome::Refuse(denial));
     }
     if verdict == HashVerdict::MatchesOutdated {
-        rehash(request, account, store, hasher, chance, call).await?;
+        // The session is open: whatever comes of this, the caller is signed in.
+        let renewed = rehash(request, account, store, hasher, chance, call).await;
+        grant.not_rehashed = renewed.err();
     }
     Ok(LoginOutcome::Admit(grant))
 }
@@ -153,6 +158,7 @@ fn issue(
     Ok(Grant {
         access_token: input.with_signature(&signature),
         expires_in: issuing.lifetime,
+        not_rehashed: None,
     })
 }
 

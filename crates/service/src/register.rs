@@ -43,7 +43,7 @@ pub async fn register(
     if let Err(error) = request.password.judge() {
         return Ok(RegisterOutcome::BadPassword(error));
     }
-    // SECURITY: hashed before anything is looked up, so that a taken address costs as much.
+    // SECURITY: hashed before anything is written, so that a taken address costs a hash as well.
     let password = hasher.hash(&request.password).await?;
     let account = Account {
         user_id: chance.id()?,

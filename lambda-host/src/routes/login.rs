@@ -12,7 +12,9 @@ use portcullis_core::json::Json;
 use portcullis_core::session::Device;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
 use portcullis_service::ports::Call;
+use tracing::warn;
 
+use crate::failure::Chain;
 use crate::host::Host;
 use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
@@ -52,6 +54,9 @@ pub(super) async fn login(
     );
     match host.settle(end.await)? {
         LoginOutcome::Admit(grant) => {
+            if let Some(error) = &grant.not_rehashed {
+                warn!(error = %Chain(error), "a password hash was not renewed");
+            }
             let body = format!(
                 r#"{{"access_token":{},"token_type":"Bearer","expires_in":{}}}"#,
                 Json::quote(grant.access_token.expose()),
