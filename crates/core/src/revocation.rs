@@ -110,14 +110,20 @@ impl Revocations {
     /// Whether a token was called back. One that tells no generation is older than any.
     pub fn contains(&self, token: Revocable<'_>) -> bool {
         // Most of the time nothing is called back anywhere, and nothing need be looked up.
-        if self.0.is_empty() {
-            return false;
-        }
+        !self.0.is_empty() && (self.ends_login(token) || self.ends_authority(token))
+    }
+
+    /// Whether the token itself or its session was called back.
+    pub fn ends_login(&self, token: Revocable<'_>) -> bool {
         let has = |kind, id: &str| self.0.contains_key(&Name::of(kind, "", id));
+        has(TOKEN, token.token_id) || token.session_id.is_some_and(|id| has(SESSION, id))
+    }
+
+    /// Whether the key that signed it or the generation of its subject was called back: then
+    /// nothing that it says can be relied on.
+    pub fn ends_authority(&self, token: Revocable<'_>) -> bool {
         let subject = || self.0.get(&Name::of(SUBJECT, token.issuer, token.subject));
-        has(TOKEN, token.token_id)
-            || token.session_id.is_some_and(|id| has(SESSION, id))
-            || has(KEY, token.key_id)
+        self.0.contains_key(&Name::of(KEY, "", token.key_id))
             || subject()
                 .is_some_and(|extent| token.generation.is_none_or(|own| own < extent.generation))
     }

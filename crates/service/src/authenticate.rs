@@ -4,7 +4,7 @@ use portcullis_core::bearer::bearer_token;
 use portcullis_core::decision::Decision;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
-use portcullis_core::revocation::Revocations;
+use portcullis_core::revocation::{Revocable, Revocations};
 use portcullis_core::route::{Access, Requirement};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
@@ -21,8 +21,8 @@ use crate::store::{KeyStore, RevocationStore, StoreError};
 pub enum Caller {
     /// The bearer of a good token.
     Known(Box<Verified<Claims>>),
-    /// The bearer of a token that is good but for having been called back: good for nothing but
-    /// calling it back once more.
+    /// The bearer of a token that is good but for its login having been ended: good for nothing
+    /// but ending it once more.
     Revoked(Box<Verified<Claims>>),
     /// Nobody we let in.
     Refused(Denial),
@@ -63,7 +63,16 @@ pub async fn authenticate(
     };
     Ok(match gate.decide(&need, Some(&caller), &world, now) {
         Decision::Allow(_) => Caller::Known(Box::new(caller)),
-        Decision::Deny(Denial::Revoked) => Caller::Revoked(Box::new(caller)),
+        // SECURITY: under a key that was called back anybody may have signed anything.
+        Decision::Deny(Denial::Revoked)
+            if !world.revocations().ends_authority(token_of(&caller)) =>
+        {
+            Caller::Revoked(Box::new(caller))
+        }
         Decision::Deny(denial) => Caller::Refused(denial),
     })
+}
+
+fn token_of(caller: &Verified<Claims>) -> Revocable<'_> {
+    caller.get().revocable(caller.key_id())
 }
