@@ -110,7 +110,8 @@ impl Gate {
     ) -> Result<(), Denial> {
         let bound =
             |hard: core::time::Duration| need.serve_stale.map_or(hard, |stale| stale.max(hard));
-        let stale = world.age(now) > bound(self.policy.revocations.hard)
+        let stale = world.is_ahead_of(now)
+            || world.age(now) > bound(self.policy.revocations.hard)
             || now.since(world.keys_read_at()) > bound(self.policy.keys.hard);
         if stale {
             Err(Denial::StaleSnapshot)

@@ -2,11 +2,10 @@
 
 use core::time::Duration;
 
-use crate::denial::Denial;
 use crate::keys::document::KeyDocument;
 use crate::keys::ring::KeyRing;
 use crate::policy::{KeySource, Policy, Staleness};
-use crate::revocation::Revocations;
+use crate::revocation::{CLOCK_SKEW, Revocations};
 use crate::time::UnixTime;
 
 /// Keys and revocations, and when each was read.
@@ -16,6 +15,7 @@ use crate::time::UnixTime;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     keys: KeyRing,
+    keys_version: u64,
     keys_read_at: UnixTime,
     revocations: Revocations,
     revocations_read_at: UnixTime,
@@ -38,6 +38,7 @@ impl Snapshot {
         }
         Self {
             keys,
+            keys_version: document.version(),
             keys_read_at: read_at,
             revocations,
             revocations_read_at: read_at,
@@ -50,8 +51,30 @@ impl Snapshot {
         if let Some(trusted) = policy.document_issuer() {
             self.keys.put_document(&trusted.issuer, document);
         }
+        self.keys_version = document.version();
         self.keys_read_at = read_at;
         self
+    }
+
+    /// The newer half of each: two readings that ran side by side may end in any order.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        if (self.keys_read_at, self.keys_version) < (other.keys_read_at, other.keys_version) {
+            self.keys = other.keys;
+            self.keys_version = other.keys_version;
+            self.keys_read_at = other.keys_read_at;
+        }
+        if self.revocations_read_at < other.revocations_read_at {
+            self.revocations = other.revocations;
+            self.revocations_read_at = other.revocations_read_at;
+        }
+        self
+    }
+
+    /// Whether a half of it was read later than `now`: the clock was set back, and nobody knows
+    /// how old it is.
+    pub fn is_ahead_of(&self, now: UnixTime) -> bool {
+        now.after(CLOCK_SKEW) < self.keys_read_at.max(self.revocations_read_at)
     }
 
     /// The same with the feed followed further.
@@ -89,6 +112,9 @@ impl Snapshot {
 
     /// How it stands under `policy`: as its staler half does.
     pub fn freshness(&self, policy: &Policy, now: UnixTime) -> Freshness {
+        if self.is_ahead_of(now) {
+            return Freshness::Spent;
+        }
         let keys = Freshness::of(policy.keys, now.since(self.keys_read_at));
         let revocations = Freshness::of(policy.revocations, self.age(now));
         keys.max(revocations)
@@ -187,13 +213,6 @@ impl RefreshClaim {
 /// cost nothing.
 pub const UNKNOWN_KEY_COOLDOWN: Duration = Duration::from_secs(10);
 
-impl Snapshot {
-    /// Whether a request refused for `denial` is worth another reading of the keys.
-    pub fn may_lack_a_key(&self, denial: Denial, now: UnixTime) -> bool {
-        denial == Denial::UnknownKey && now.since(self.keys_read_at) >= UNKNOWN_KEY_COOLDOWN
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,5 +260,46 @@ mod tests {
         claim.fail(NOON);
         assert_eq!(claim.take(NOON), Claimed::Failed);
         assert_eq!(claim.take(UnixTime::from_secs(1_001)), Claimed::Yours);
+    }
+
+    fn snapshot(version: u64, keys_read_at: u64, revocations_read_at: u64) -> Snapshot {
+        Snapshot {
+            keys: KeyRing::default(),
+            keys_version: version,
+            keys_read_at: UnixTime::from_secs(keys_read_at),
+            revocations: Revocations::default(),
+            revocations_read_at: UnixTime::from_secs(revocations_read_at),
+        }
+    }
+    fn merged(one: &Snapshot, other: &Snapshot) -> (u64, u64, u64) {
+        let merged = one.clone().merge(other.clone());
+        let secs = |time: UnixTime| time.as_secs();
+        (
+            merged.keys_version,
+            secs(merged.keys_read_at),
+            secs(merged.revocations_read_at),
+        )
+    }
+
+    #[test]
+    fn of_two_readings_the_newer_half_of_each_stays_whichever_ends_last() {
+        for (one, other, both) in [
+            (snapshot(1, 10, 10), snapshot(2, 20, 20), (2, 20, 20)),
+            (snapshot(2, 20, 20), snapshot(1, 10, 30), (2, 20, 30)),
+            (snapshot(1, 10, 10), snapshot(2, 10, 10), (2, 10, 10)),
+        ] {
+            assert_eq!(merged(&one, &other), both);
+            assert_eq!(merged(&other, &one), both);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nothing_fresh() {
+        let policy = r#"{"issuers":[{"issuer":"https://us","audience":"api","algorithms":["EdDSA"],
+            "keys":"document","profile":"at+jwt"}],"routes":[]}"#;
+        let policy = Policy::parse(policy, None).expect("good");
+        let freshness = |read_at| snapshot(1, read_at, read_at).freshness(&policy, NOON);
+        assert_eq!(freshness(1_002), Freshness::Fresh);
+        assert_eq!(freshness(1_003), Freshness::Spent);
     }
 }

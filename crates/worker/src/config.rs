@@ -30,6 +30,9 @@ pub enum ConfigError {
     /// It is not set, or empty.
     #[error("{0} is not set")]
     Missing(&'static str),
+    /// It holds blanks, line ends or other than ASCII.
+    #[error("{0} must be one word of printable ASCII")]
+    NotOneWord(&'static str),
     /// The policy is refused.
     #[error("PORTCULLIS_POLICY: {0}")]
     Policy(#[from] PolicyError),
@@ -62,9 +65,14 @@ impl Config {
         if let Some(table) = variable(env, "PORTCULLIS_BLACKLIST_TABLE") {
             aws.tables.blacklist = table;
         }
-        let secret = Secret::new(required(env, "AWS_SECRET_ACCESS_KEY")?);
-        let mut credentials = Credentials::new(required(env, "AWS_ACCESS_KEY_ID")?, secret);
+        let secret = Secret::new(one_word(
+            "AWS_SECRET_ACCESS_KEY",
+            required(env, "AWS_SECRET_ACCESS_KEY")?,
+        )?);
+        let key_id = one_word("AWS_ACCESS_KEY_ID", required(env, "AWS_ACCESS_KEY_ID")?)?;
+        let mut credentials = Credentials::new(key_id, secret);
         if let Some(token) = variable(env, "AWS_SESSION_TOKEN") {
+            let token = one_word("AWS_SESSION_TOKEN", token)?;
             credentials = credentials.with_session_token(Secret::new(token));
         }
         Ok(Self {
@@ -84,6 +92,15 @@ fn variable(env: &Env, name: &str) -> Option<String> {
 
 fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
     variable(env, name).ok_or(ConfigError::Missing(name))
+}
+
+/// A secret that was pasted with a line end would sign nothing.
+fn one_word(name: &'static str, text: String) -> Result<String, ConfigError> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err(ConfigError::NotOneWord(name))
+    }
 }
 
 /// Where admitted requests go: scheme, host and port, nothing more.

@@ -5,7 +5,7 @@
 //! disconnects would take the reading with it. Who reads is settled by a claim with a deadline,
 //! and what is shared is only the finished snapshot.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use portcullis_aws::client::Client;
@@ -13,12 +13,12 @@ use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::route::Requirement;
-use portcullis_core::snapshot::{Claimed, Freshness, RefreshClaim, Snapshot};
+use portcullis_core::snapshot::{Claimed, Freshness, RefreshClaim, Snapshot, UNKNOWN_KEY_COOLDOWN};
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use portcullis_service::guard;
-use portcullis_service::snapshot::{self, Keys};
+use portcullis_service::snapshot::{self, Followed, Keys};
 use portcullis_service::store::StoreError;
 use worker::{Context, Env};
 
@@ -44,6 +44,8 @@ pub struct Isolate {
     signatures: PlatformSignatures,
     snapshot: RefCell<Option<Rc<Snapshot>>>,
     claim: RefCell<RefreshClaim>,
+    key_claim: RefCell<RefreshClaim>,
+    keys_tried_at: Cell<UnixTime>,
 }
 
 impl Isolate {
@@ -72,6 +74,8 @@ impl Isolate {
             signatures: PlatformSignatures::default(),
             snapshot: RefCell::default(),
             claim: RefCell::default(),
+            key_claim: RefCell::default(),
+            keys_tried_at: Cell::default(),
         }))
     }
 
@@ -102,17 +106,25 @@ impl Isolate {
             .world(context, now)
             .await
             .ok_or(Denial::StaleSnapshot)?;
-        let denial = match self.judge(need, token, &world).await {
-            Err(denial) if world.may_lack_a_key(denial, now) => denial,
+        match self.judge(need, token, &world).await {
+            Err(Denial::UnknownKey) if self.may_lack_a_key(&world, now) => {}
             settled => return settled,
-        };
-        match self.take_claim(now) {
-            Claimed::Yours => {}
-            Claimed::Reading | Claimed::Failed => return Err(denial),
+        }
+        match self.key_claim.borrow_mut().take(now) {
+            Claimed::Yours => self.keys_tried_at.set(now),
+            // The key may be on its way: nobody can say yet that the token is bad.
+            Claimed::Reading | Claimed::Failed => return Err(Denial::StaleSnapshot),
         }
         self.refresh(Keys::Now, now).await;
         let world = self.held().ok_or(Denial::StaleSnapshot)?;
         self.judge(need, token, &world).await
+    }
+
+    /// Whether the keys may be read for the sake of one that is not known: a while after they were
+    /// read or tried to, so that made-up names cost nothing.
+    fn may_lack_a_key(&self, world: &Snapshot, now: UnixTime) -> bool {
+        let asked_at = self.keys_tried_at.get().max(world.keys_read_at());
+        now.since(asked_at) >= UNKNOWN_KEY_COOLDOWN
     }
 
     /// The clock is read again here: the reading before may have taken its time.
@@ -153,38 +165,49 @@ impl Isolate {
         held
     }
 
-    /// Reads the world, or what is new in it, and keeps the result if nobody kept a newer one.
+    /// Reads the world, or what is new in it, and keeps what is newer than what is held.
     async fn refresh(&self, keys: Keys, began_at: UnixTime) {
-        match self.read(keys, began_at).await {
-            Ok(read) => {
-                let mut held = self.snapshot.borrow_mut();
-                let newer = held
-                    .as_ref()
-                    .is_none_or(|held| held.revocations_read_at() <= read.revocations_read_at());
-                if newer {
-                    *held = Some(Rc::new(read));
-                }
-                self.claim.borrow_mut().release();
-            }
+        let read = self.read(keys, began_at).await;
+        let whole = read.and_then(|followed| {
+            self.keep(followed.snapshot);
+            followed.keys_error.map_or(Ok(()), Err)
+        });
+        let claim = match keys {
+            Keys::WhenDue => &self.claim,
+            Keys::Now => &self.key_claim,
+        };
+        match whole {
+            Ok(()) => claim.borrow_mut().release(),
             Err(error) => {
-                report("the world could not be read", &error);
-                self.claim.borrow_mut().fail(now());
+                report("the world could not be read whole", &error);
+                claim.borrow_mut().fail(now());
             }
         }
     }
 
-    async fn read(&self, keys: Keys, began_at: UnixTime) -> Result<Snapshot, StoreError> {
+    fn keep(&self, read: Snapshot) {
+        let mut held = self.snapshot.borrow_mut();
+        let newest = match held.take().filter(|held| !held.is_ahead_of(now())) {
+            Some(held) => Snapshot::clone(&held).merge(read),
+            None => read,
+        };
+        *held = Some(Rc::new(newest));
+    }
+
+    async fn read(&self, keys: Keys, began_at: UnixTime) -> Result<Followed, StoreError> {
         let policy = self.gate.policy();
         let store = DynamoStore::at(&self.client, began_at);
-        let Some(held) = self.held() else {
-            return snapshot::read(policy, &store, began_at).await;
-        };
-        let previous = Snapshot::clone(&held);
-        let followed = snapshot::follow(policy, previous, keys, &store, began_at).await?;
-        if let Some(error) = &followed.keys_error {
-            report("the last good keys are kept", error);
+        // What a clock that was set back makes of its age cannot be followed.
+        match self.held().filter(|held| !held.is_ahead_of(began_at)) {
+            Some(held) => {
+                let previous = Snapshot::clone(&held);
+                snapshot::follow(policy, previous, keys, &store, began_at).await
+            }
+            None => Ok(Followed {
+                snapshot: snapshot::read(policy, &store, began_at).await?,
+                keys_error: None,
+            }),
         }
-        Ok(followed.snapshot)
     }
 
     fn held(&self) -> Option<Rc<Snapshot>> {
