@@ -34,7 +34,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use crate::config::entrance::Entrance;
 pub use crate::config::variable::{ConfigError, Fault};
-use crate::config::variable::{Environment, plain_or_loopback, positive, token_text};
+use crate::config::variable::{Environment, claim_text, plain_or_loopback, positive, token_text};
 
 /// The variable that names where DynamoDB is reached; log lines about it name it too.
 pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
@@ -124,8 +124,8 @@ impl Config {
         // Each is read before any is missed, so that one look tells all that is wrong.
         let entrance = entrance::entrance(env);
         let issuer = env.required("PORTCULLIS_ISSUER", plain_or_loopback);
-        let audience = env.required("PORTCULLIS_AUDIENCE", token_text);
-        let client_id = env.optional("PORTCULLIS_CLIENT_ID", token_text);
+        let audience = env.required("PORTCULLIS_AUDIENCE", claim_text);
+        let client_id = env.optional("PORTCULLIS_CLIENT_ID", claim_text);
         let access_lifetime = env.optional("PORTCULLIS_ACCESS_LIFETIME", |text| {
             positive(text, MAX_ACCESS_LIFETIME)
         });

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use http::Uri;
 use portcullis_core::secret::Secret;
+use portcullis_core::token::claims::MAX_NAME_BYTES;
 use thiserror::Error;
 
 /// A variable of the environment that cannot be used. Never quotes its value.
@@ -104,7 +105,10 @@ pub(super) fn plain_or_loopback(text: &str) -> Result<String, Fault> {
         Some("http") => is_loopback(host),
         _ => false,
     };
-    let clean = uri.query().is_none() && !text.contains(['#', '@', '"', '\\']) && text.is_ascii();
+    let clean = text.len() <= MAX_NAME_BYTES
+        && uri.query().is_none()
+        && !text.contains(['#', '@', '"', '\\'])
+        && text.is_ascii();
     if secure && clean {
         Ok(text.to_owned())
     } else {
@@ -116,6 +120,13 @@ pub(super) fn plain_or_loopback(text: &str) -> Result<String, Fault> {
 pub(super) fn token_text(text: &str) -> Result<String, Fault> {
     let fits = text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= 1_024;
     let fault = Fault::Invalid("one word of printable ASCII, at most 1024 characters");
+    fits.then(|| text.to_owned()).ok_or(fault)
+}
+
+/// One word of printable ASCII that a claim may be ([`MAX_NAME_BYTES`]).
+pub(super) fn claim_text(text: &str) -> Result<String, Fault> {
+    let fits = text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= MAX_NAME_BYTES;
+    let fault = Fault::Invalid("one word of printable ASCII, at most 512 characters");
     fits.then(|| text.to_owned()).ok_or(fault)
 }
 
