@@ -187,3 +187,24 @@ async fn the_last_good_keys_are_told_while_the_store_is_away() {
     let reply = peer.get("/.well-known/jwks.json").await;
     assert_eq!((reply.status, reply.code()), (503, "store_unavailable"));
 }
+
+#[tokio::test]
+async fn nobody_ends_a_session_under_a_key_that_was_called_back() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let token = token(&peer.login(EMAIL, PASSWORD).await);
+    let kid = part(&token, 0)["kid"].as_str().expect("a kid").to_owned();
+    let row = serde_json::json!({
+        "TableName": "TokenBlacklist",
+        "Item": {
+            "PK": {"S": format!("KID#{kid}")}, "SK": {"S": "REVOKED"},
+            "kind": {"S": "key"}, "target_id": {"S": kid},
+            "ttl": {"N": "9999999999"}, "request_id": {"S": "operator"},
+        },
+    });
+    system.engine_call("PutItem", &row).await.expect("written");
+    let reply = peer.logout(&token).await;
+    assert_eq!((reply.status, reply.code()), (401, "revoked"));
+    let sessions = system.rows("Portcullis", "SID#").await.expect("rows");
+    assert_eq!(sessions.len(), 1);
+}

@@ -1,6 +1,7 @@
 //! Hashes are renewed at login once the parameters rise.
 
 use portcullis_lambda_host::hasher::HashParameters;
+use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, System};
 
 use crate::{EMAIL, PASSWORD, token, with_account};
@@ -73,4 +74,22 @@ async fn racing_logins_renew_the_hash_without_harm() {
     }
     assert!(hash(&system).await.contains("$m=128,t=2,"));
     token(&raised.login(EMAIL, PASSWORD).await);
+}
+
+#[tokio::test]
+async fn a_hash_that_cannot_be_renewed_costs_nobody_their_login() {
+    let system = with_account().await;
+    let raised = system.another(RAISED, &[]).await.expect("a host");
+    let before = hash(&system).await;
+    // The session is opened; the write after it never arrives.
+    let passes = Fault::after(|| std::future::ready(()));
+    system.proxy.inject("TransactWriteItems", passes);
+    system
+        .proxy
+        .inject_often("TransactWriteItems", &Fault::LostRequest, 3);
+    token(&raised.login(EMAIL, PASSWORD).await);
+    assert_eq!(system.proxy.heal(), 0, "the renewal was tried");
+    assert_eq!(hash(&system).await, before);
+    token(&raised.login(EMAIL, PASSWORD).await);
+    assert!(hash(&system).await.contains("$m=128,t=2,"));
 }
