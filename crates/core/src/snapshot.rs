@@ -59,14 +59,16 @@ impl Snapshot {
     /// The newer half of each: two readings that ran side by side may end in any order.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
+        // Within one second the later reading is the one that knows more.
+        let known = |half: &Self| (half.revocations_read_at, half.revocations.len());
+        if known(&self) < known(&other) {
+            self.revocations = other.revocations;
+            self.revocations_read_at = other.revocations_read_at;
+        }
         if (self.keys_read_at, self.keys_version) < (other.keys_read_at, other.keys_version) {
             self.keys = other.keys;
             self.keys_version = other.keys_version;
             self.keys_read_at = other.keys_read_at;
-        }
-        if self.revocations_read_at < other.revocations_read_at {
-            self.revocations = other.revocations;
-            self.revocations_read_at = other.revocations_read_at;
         }
         self
     }
@@ -196,6 +198,11 @@ impl RefreshClaim {
         Claimed::Yours
     }
 
+    /// Whether somebody is reading.
+    pub fn is_reading(&self, now: UnixTime) -> bool {
+        matches!(self.0, State::Reading { until } if now < until)
+    }
+
     /// The reading ended well.
     pub const fn release(&mut self) {
         self.0 = State::Free;
@@ -248,6 +255,8 @@ mod tests {
         let mut claim = RefreshClaim::default();
         assert_eq!(claim.take(NOON), Claimed::Yours);
         assert_eq!(claim.take(UnixTime::from_secs(1_004)), Claimed::Reading);
+        assert!(claim.is_reading(UnixTime::from_secs(1_004)));
+        assert!(!claim.is_reading(UnixTime::from_secs(1_005)));
         assert_eq!(claim.take(UnixTime::from_secs(1_005)), Claimed::Yours);
         claim.release();
         assert_eq!(claim.take(UnixTime::from_secs(1_005)), Claimed::Yours);

@@ -106,13 +106,20 @@ impl Isolate {
             .world(context, now)
             .await
             .ok_or(Denial::StaleSnapshot)?;
-        match self.judge(need, token, &world).await {
-            Err(Denial::UnknownKey) if self.may_lack_a_key(&world, now) => {}
+        let unknown = match self.judge(need, token, &world).await {
+            Err(Denial::UnknownKey) => Denial::UnknownKey,
             settled => return settled,
+        };
+        // The key may be on its way: nobody can say yet that the token is bad.
+        if self.key_claim.borrow().is_reading(now) {
+            return Err(Denial::StaleSnapshot);
         }
+        if !self.may_lack_a_key(&world, now) {
+            return Err(unknown);
+        }
+        self.keys_tried_at.set(now);
         match self.key_claim.borrow_mut().take(now) {
-            Claimed::Yours => self.keys_tried_at.set(now),
-            // The key may be on its way: nobody can say yet that the token is bad.
+            Claimed::Yours => {}
             Claimed::Reading | Claimed::Failed => return Err(Denial::StaleSnapshot),
         }
         self.refresh(Keys::Now, now).await;
