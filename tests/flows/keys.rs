@@ -208,3 +208,14 @@ async fn nobody_ends_a_session_under_a_key_that_was_called_back() {
     let sessions = system.rows("Portcullis", "SID#").await.expect("rows");
     assert_eq!(sessions.len(), 1);
 }
+
+#[tokio::test]
+async fn nobody_makes_a_host_without_a_key_ask_for_it_by_reading_the_set() {
+    let system = with_account().await;
+    let changes = [("PORTCULLIS_SIGNING_SECRET", "gone")];
+    let host = system.another(CHEAP, &changes).await.expect("a host");
+    for _ in 0..20 {
+        assert_eq!(host.get("/.well-known/jwks.json").await.status, 200);
+    }
+    assert_eq!(system.proxy.count("GetSecretValue"), 1);
+}

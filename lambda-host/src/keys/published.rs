@@ -46,8 +46,8 @@ impl PublishedKeys {
         store: &impl KeyStore,
         now: UnixTime,
     ) -> Result<PublishedSet, StoreError> {
-        if let Some(document) = self.younger_than(FRESH, now) {
-            return Ok(PublishedSet::of(&document, now));
+        if let Some(set) = self.fresh(now) {
+            return Ok(set);
         }
         let document = match store.key_document().await {
             Ok(document) => document,
@@ -62,6 +62,12 @@ impl PublishedKeys {
         let set = PublishedSet::of(&document, now);
         *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some((now, document));
         Ok(set)
+    }
+
+    /// The same, if it need not be read for that.
+    pub fn fresh(&self, now: UnixTime) -> Option<PublishedSet> {
+        let document = self.younger_than(FRESH, now)?;
+        Some(PublishedSet::of(&document, now))
     }
 
     fn younger_than(&self, limit: Duration, now: UnixTime) -> Option<KeyDocument> {
