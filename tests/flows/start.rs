@@ -1,5 +1,6 @@
 //! The program that ships: what it says when it cannot start, and how it stops.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use portcullis_tests::program::{Program, Signal, host_program};
@@ -48,6 +49,14 @@ fn says(line: &Value, text: &str) -> bool {
         .is_some_and(|message| message.contains(text))
 }
 
+/// Where a host that was just started says that it listens.
+async fn address_of(host: &mut Program) -> SocketAddr {
+    let listening = host.line(|line| says(line, "listening")).await;
+    let listening = listening.expect("a line");
+    let address = listening["address"].as_str().expect("an address");
+    address.parse().expect("one")
+}
+
 #[tokio::test]
 async fn each_missing_variable_is_named_and_the_process_ends() {
     for missing in NAMES {
@@ -94,15 +103,7 @@ async fn an_unreachable_database_is_named_and_waited_for() {
     drop(reserved);
     let endpoint = format!("http://{database}");
     let mut host = start(variables(&endpoint, key_file));
-    let listening = host
-        .line(|line| says(line, "listening"))
-        .await
-        .expect("a line");
-    let address = listening["address"]
-        .as_str()
-        .expect("an address")
-        .parse()
-        .expect("one");
+    let address = address_of(&mut host).await;
     let complaint = host
         .line(|line| says(line, "signing key is not ready"))
         .await
@@ -184,15 +185,7 @@ async fn no_log_line_holds_a_secret() {
     let mut variables = variables(&endpoint, key_file.to_str().expect("UTF-8"));
     variables.push(("PORTCULLIS_LOG", "trace"));
     let mut host = start(variables);
-    let listening = host
-        .line(|line| says(line, "listening"))
-        .await
-        .expect("a line");
-    let address = listening["address"]
-        .as_str()
-        .expect("an address")
-        .parse()
-        .expect("one");
+    let address = address_of(&mut host).await;
     host.line(|line| says(line, "published the signing key"))
         .await
         .expect("a line");

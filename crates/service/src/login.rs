@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use portcullis_core::audit::{AuditEvent, AuditKind, LoginDenial};
 use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
 use portcullis_core::password::Password;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, SESSION_LIFETIME, Session};
@@ -78,21 +79,15 @@ pub async fn login(
     // SECURITY: an unknown address costs what a wrong password costs: one hash, one audit row.
     let stored = account.as_ref().map(|account| &account.password);
     let verdict = hasher.verify(&request.password, stored).await?;
-    let (account, denial) = match (account, verdict) {
-        (Some(account), HashVerdict::Matches | HashVerdict::MatchesOutdated) => {
-            let open = account.status == AccountStatus::Active;
-            (Some(account), (!open).then_some(LoginDenial::Disabled))
+    let account = match admit(account, verdict) {
+        Ok(account) => account,
+        Err((denial, user_id)) => {
+            let kind = AuditKind::LoginRefused(denial);
+            store
+                .record(&call.event(chance.id()?, kind, user_id.as_ref()))
+                .await?;
+            return Ok(LoginOutcome::Refuse(denial));
         }
-        (Some(account), HashVerdict::Differs) => (Some(account), Some(LoginDenial::WrongPassword)),
-        (None, _) => (None, Some(LoginDenial::UnknownAddress)),
-    };
-    let (Some(account), None) = (&account, denial) else {
-        let denial = denial.unwrap_or(LoginDenial::UnknownAddress);
-        let user_id = account.as_ref().map(|account| &account.user_id);
-        store
-            .record(&call.event(chance.id()?, AuditKind::LoginRefused(denial), user_id))
-            .await?;
-        return Ok(LoginOutcome::Refuse(denial));
     };
     let session = Session {
         id: chance.id()?,
@@ -116,6 +111,7 @@ pub async fn login(
         store
             .record(&AuditEvent {
                 kind: AuditKind::LoginRefused(denial),
+                session_id: None,
                 ..event
             })
             .await?;
@@ -123,10 +119,24 @@ pub async fn login(
     }
     if verdict == HashVerdict::MatchesOutdated {
         // The session is open: whatever comes of this, the caller is signed in.
-        let renewed = rehash(request, account, store, hasher, chance, call).await;
+        let renewed = rehash(request, &account, store, hasher, chance, call).await;
         grant.not_rehashed = renewed.err();
     }
     Ok(LoginOutcome::Admit(grant))
+}
+
+/// The account that is let in, or why none is and whose it would have been.
+fn admit(
+    account: Option<Account>,
+    verdict: HashVerdict,
+) -> Result<Account, (LoginDenial, Option<Id>)> {
+    let account = account.ok_or((LoginDenial::UnknownAddress, None))?;
+    let denial = match (verdict, account.status) {
+        (HashVerdict::Differs, _) => LoginDenial::WrongPassword,
+        (_, AccountStatus::Disabled) => LoginDenial::Disabled,
+        (_, AccountStatus::Active) => return Ok(account),
+    };
+    Err((denial, Some(account.user_id)))
 }
 
 fn issue(
