@@ -1,7 +1,10 @@
 //! Where chance enters: the operating system's random source.
 
 use portcullis_core::id::Id;
+use portcullis_core::secret::Secret;
+use portcullis_core::vault::NONCE_BYTES;
 use portcullis_service::ports::{Chance, NoEntropy};
+use zeroize::Zeroizing;
 
 /// Draws from the operating system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +37,18 @@ impl Chance for SystemChance {
         let mut bits = [0; 16];
         self.fill(&mut bits)?;
         Ok(Id::from_random(bits))
+    }
+
+    fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy> {
+        let mut bits = Zeroizing::new([0; 32]);
+        self.fill(&mut *bits)?;
+        Ok(Secret::new(*bits))
+    }
+
+    fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy> {
+        let mut bits = [0; NONCE_BYTES];
+        self.fill(&mut bits)?;
+        Ok(bits)
     }
 }
 

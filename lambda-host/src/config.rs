@@ -10,6 +10,8 @@
 //! | `PORTCULLIS_ACCESS_LIFETIME` | how long they live, in seconds, up to a day | 600 |
 //! | `PORTCULLIS_SIGNING_SECRET` | the secret with the private JWK | the file, or an error |
 //! | `PORTCULLIS_SIGNING_KEY_FILE` | the file with it, made on the first start | the secret, or an error |
+//! | `PORTCULLIS_HOST_SECRET` | the secret with the host's root keys | the file, or an error |
+//! | `PORTCULLIS_HOST_SECRET_FILE` | the file with them, made on the first start | the secret, or an error |
 //! | `PORTCULLIS_DYNAMODB_ENDPOINT` | where DynamoDB is; `http` on loopback only | the region's own |
 //! | `PORTCULLIS_SECRETS_ENDPOINT` | where Secrets Manager is | the region's own |
 //! | `PORTCULLIS_TABLE` | the table of accounts, sessions and audit | `Portcullis` |
@@ -61,11 +63,13 @@ pub struct Config {
     pub credentials: Credentials,
     /// Where the signing key is.
     pub signing_key: KeySource,
+    /// Where the host's root keys are.
+    pub host_secret: KeySource,
     /// The least level that is logged.
     pub log: LevelFilter,
 }
 
-/// Where the signing key is.
+/// Where a secret of the host is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum KeySource {
     /// In Secrets Manager, by this name or ARN.
@@ -130,7 +134,12 @@ impl Config {
             positive(text, MAX_ACCESS_LIFETIME)
         });
         let (aws, credentials) = (aws::services(env), aws::credentials(env));
-        let signing_key = signing_key(env);
+        let signing_key = key_source(
+            env,
+            "PORTCULLIS_SIGNING_SECRET",
+            "PORTCULLIS_SIGNING_KEY_FILE",
+        );
+        let host_secret = key_source(env, "PORTCULLIS_HOST_SECRET", "PORTCULLIS_HOST_SECRET_FILE");
         let log = env.optional("PORTCULLIS_LOG", |text| {
             let fault = Fault::Invalid("one of off, error, warn, info, debug, trace");
             text.parse().map_err(|_| fault)
@@ -144,27 +153,28 @@ impl Config {
             aws: aws?,
             credentials: credentials?,
             signing_key: signing_key?,
+            host_secret: host_secret?,
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
 }
 
-fn signing_key(env: &mut Environment<'_>) -> Option<KeySource> {
-    let secret = env.optional("PORTCULLIS_SIGNING_SECRET", token_text);
-    let file = env.optional("PORTCULLIS_SIGNING_KEY_FILE", |text| {
-        Ok(PathBuf::from(text))
-    });
+/// A secret that is either in Secrets Manager or in a file.
+fn key_source(
+    env: &mut Environment<'_>,
+    secret_variable: &'static str,
+    file_variable: &'static str,
+) -> Option<KeySource> {
+    let secret = env.optional(secret_variable, token_text);
+    let file = env.optional(file_variable, |text| Ok(PathBuf::from(text)));
     match (secret, file) {
         (Some(secret), None) => Some(KeySource::Secret(secret)),
         (None, Some(file)) => Some(KeySource::File(file)),
         (Some(_), Some(_)) => env.fault(
-            "PORTCULLIS_SIGNING_SECRET",
-            Fault::Invalid("left out where PORTCULLIS_SIGNING_KEY_FILE is set, or the other way"),
+            secret_variable,
+            Fault::Invalid("left out where the variable of the file is set, or the other way"),
         ),
-        (None, None) => env.fault(
-            "PORTCULLIS_SIGNING_SECRET",
-            Fault::MissingOr("PORTCULLIS_SIGNING_KEY_FILE"),
-        ),
+        (None, None) => env.fault(secret_variable, Fault::MissingOr(file_variable)),
     }
 }
 
@@ -176,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    const WHOLE: [(&str, &str); 7] = [
+    const WHOLE: [(&str, &str); 8] = [
         ("PORTCULLIS_LISTEN", "127.0.0.1:8788"),
         ("PORTCULLIS_ISSUER", "https://login.example"),
         ("PORTCULLIS_AUDIENCE", "https://api.example"),
@@ -186,6 +196,10 @@ mod tests {
         (
             "PORTCULLIS_SIGNING_KEY_FILE",
             "/var/lib/portcullis/key.json",
+        ),
+        (
+            "PORTCULLIS_HOST_SECRET_FILE",
+            "/var/lib/portcullis/secret.json",
         ),
     ];
 
@@ -250,6 +264,7 @@ mod tests {
             ("PORTCULLIS_CLIENT_ID", "a\u{e9}"),
             ("PORTCULLIS_LOG", "loud"),
             ("PORTCULLIS_SIGNING_SECRET", "both"),
+            ("PORTCULLIS_HOST_SECRET", "both"),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
         ] {
             let told = told(&[(name, value)]);

@@ -12,8 +12,9 @@ use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
 use portcullis_core::route::Routes;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
-use portcullis_service::login::Issuing;
-use portcullis_service::ports::NoEntropy;
+use portcullis_service::means::Means;
+use portcullis_service::ports::{Call, NoEntropy};
+use portcullis_service::settings::{Issuing, Settings};
 
 use crate::chance::SystemChance;
 use crate::clock::{SystemClock, WallClock};
@@ -22,6 +23,7 @@ use crate::hasher::{Argon2Hasher, HashLimits, HashParameters};
 use crate::keys::{PublishedKeys, SigningKeys};
 use crate::problem::Problem;
 use crate::transport::{HyperTransport, Timeouts};
+use crate::vault::HostVault;
 
 /// The client of this door.
 pub type AwsClient = Client<HyperTransport>;
@@ -45,8 +47,10 @@ pub struct Host {
     pub signing_keys: SigningKeys,
     /// What tokens are verified with, as others read it.
     pub published_keys: PublishedKeys,
-    /// How access tokens are made out.
-    pub issuing: Issuing,
+    /// The host's own secrets.
+    pub vault: HostVault,
+    /// What the operator chose.
+    pub settings: Settings,
     /// Judges the tokens that callers of the host itself bring.
     pub gate: Gate,
     /// Whether the store answered when it was last asked.
@@ -95,11 +99,14 @@ impl Host {
             signing_keys: SigningKeys::new(config.signing_key),
             published_keys: PublishedKeys::default(),
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
-            issuing: Issuing {
-                issuer: config.issuer,
-                audience: config.audience,
-                client_id: config.client_id,
-                lifetime: config.access_lifetime,
+            vault: HostVault::new(config.host_secret),
+            settings: Settings {
+                issuing: Issuing {
+                    issuer: config.issuer,
+                    audience: config.audience,
+                    client_id: config.client_id,
+                    lifetime: config.access_lifetime,
+                },
             },
             health: StoreHealth::default(),
         })
@@ -118,6 +125,25 @@ impl Host {
             Err(_) => {}
         }
         end
+    }
+
+    /// What the use cases work with in `call`, whose store is `store`.
+    ///
+    /// # Errors
+    ///
+    /// The [`Problem`] that the host's own secrets cannot be had.
+    pub async fn means<'a>(
+        &'a self,
+        store: &'a DynamoStore<'a, HyperTransport>,
+        call: &'a Call,
+    ) -> Result<Means<'a, DynamoStore<'a, HyperTransport>, SystemChance>, Problem> {
+        Ok(Means {
+            store,
+            chance: &self.chance,
+            vault: self.settle(self.vault.open(&self.client, call.now).await)?,
+            settings: &self.settings,
+            call,
+        })
     }
 
     /// The store as it is reached at `now`.

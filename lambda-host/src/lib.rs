@@ -6,15 +6,18 @@
 pub mod chance;
 pub mod clock;
 pub mod config;
+mod cookies;
 mod failure;
 pub mod hasher;
 pub mod host;
 pub mod keys;
 pub mod lambda;
 pub mod log;
+pub mod owned_file;
 pub mod problem;
 pub mod reception;
 mod routes;
 pub mod socket;
 pub mod start;
 pub mod transport;
+pub mod vault;

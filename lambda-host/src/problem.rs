@@ -47,7 +47,7 @@ pub enum Problem {
     NoSession,
     /// The store does not answer.
     StoreUnavailable,
-    /// The signing key could not be had or published.
+    /// A key of the host could not be had or published.
     KeyUnavailable,
     /// A revocation was written, but too slowly to be announced to every edge.
     LateFeed,
@@ -119,7 +119,7 @@ impl Problem {
             Self::MalformedBody => {
                 "the body must be one JSON object in UTF-8 with each member at most once"
             }
-            Self::UnknownMember => "the body has a member other than email and password",
+            Self::UnknownMember => "the body has a member that means nothing here",
             Self::MissingMember(name) => return format!("the body lacks {name}").into(),
             Self::BadMember(name) => return format!("{name} must be a string").into(),
             Self::BadEmail(error) => return error.to_string().into(),
@@ -127,7 +127,7 @@ impl Problem {
             Self::BadCredentials => "no account has this address and this password",
             Self::NoSession => "the token stems from no session that could be ended",
             Self::StoreUnavailable => "the store does not answer; try again",
-            Self::KeyUnavailable => "the signing key is not at hand; try again",
+            Self::KeyUnavailable => "a key of the host is not at hand; try again",
             Self::LateFeed => "the session is over, but not every edge may know; try again",
             Self::Busy => "too many passwords are being checked; try again",
             Self::Internal => "the host is out of order",

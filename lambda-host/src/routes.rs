@@ -6,6 +6,7 @@ mod health;
 mod jwks;
 mod login;
 mod logout;
+mod members;
 mod metadata;
 mod register;
 

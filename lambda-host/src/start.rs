@@ -81,20 +81,31 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Publishes the signing key before anyone needs it, so that a store that cannot be reached is
+/// Opens the vault and publishes the signing key before anyone needs them, so that a store that cannot be reached is
 /// known from the start and not from the first login.
 async fn publish(host: Arc<Host>) {
     let mut wait = Duration::from_secs(1);
     loop {
         let Ok(now) = host.clock.read() else { return };
         let Ok(id) = host.chance.id() else { return };
-        match host.signing_keys.ready(&host.client, now, &id).await {
-            Ok(_) => return,
-            Err(error) => error!(
-                error = %Chain(&error),
+        let ready = host.signing_keys.ready(&host.client, now, &id).await;
+        let open = host.vault.open(&host.client, now).await;
+        if let Err(error) = &ready {
+            error!(
+                error = %Chain(error),
                 retry_in = wait.as_secs(),
                 "the signing key is not ready; /v1 answers 503 until it is"
-            ),
+            );
+        }
+        if let Err(error) = &open {
+            error!(
+                error = %Chain(error),
+                retry_in = wait.as_secs(),
+                "the host's own secrets are not at hand; /v1 answers 503 until they are"
+            );
+        }
+        if ready.is_ok() && open.is_ok() {
+            return;
         }
         time::sleep(wait).await;
         wait = wait.saturating_mul(2).min(LONGEST_WAIT);

@@ -29,7 +29,7 @@ use crate::proxy::Proxy;
 pub use crate::system::clock::TestClock;
 pub use crate::system::peer::{Peer, Reply};
 pub use crate::system::settings::{
-    AUDIENCE, ISSUER, SIGNING_SECRET, access_key, environment, signing_key,
+    AUDIENCE, HOST_SECRET, ISSUER, ROOT_KEYS, SIGNING_SECRET, access_key, environment, signing_key,
 };
 use crate::wire::Client;
 
@@ -75,6 +75,7 @@ impl System {
         let clock = TestClock::new(engine.clock().clone(), NOON);
         let proxy = Proxy::start(engine.address(), access_key(), clock.clone()).await?;
         proxy.keep_secret(SIGNING_SECRET, &signing_key());
+        proxy.keep_secret(HOST_SECRET, ROOT_KEYS);
         let folder = std::env::temp_dir().join(format!("portcullis-flows-{}", fresh_name()));
         std::fs::create_dir(&folder)?;
         let host = new_host(&proxy, &clock, CHEAP, &[])?;

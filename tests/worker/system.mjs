@@ -55,6 +55,7 @@ export class System {
       PORTCULLIS_ISSUER: ISSUER,
       PORTCULLIS_AUDIENCE: "https://api.example",
       PORTCULLIS_SIGNING_KEY_FILE: path.join(this.folder, "signing-key.json"),
+      PORTCULLIS_HOST_SECRET_FILE: path.join(this.folder, "host-secret.json"),
       PORTCULLIS_DYNAMODB_ENDPOINT: this.engineUrl,
     });
     const healthy = () => fetch(`${this.hostUrl}/health`).then((answer) => answer.ok, () => false);

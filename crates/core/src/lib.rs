@@ -26,3 +26,4 @@ pub mod session;
 pub mod snapshot;
 pub mod time;
 pub mod token;
+pub mod vault;

@@ -3,12 +3,16 @@
 //! Each is one async function over the [`ports`] and the [`store`]. It reads the store, asks the
 //! rules of `portcullis-core`, writes what they say, and answers; no rule is decided here.
 
+mod announce;
 pub mod authenticate;
 pub mod error;
 pub mod guard;
+pub mod issue;
 pub mod login;
 pub mod logout;
+pub mod means;
 pub mod ports;
 pub mod register;
+pub mod settings;
 pub mod snapshot;
 pub mod store;

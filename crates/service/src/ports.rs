@@ -1,11 +1,12 @@
 //! The ports that are no store: time, chance, signatures and hashing.
 
-use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::password::{Password, PasswordHash};
+use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
+use portcullis_core::vault::NONCE_BYTES;
 use thiserror::Error;
 
 /// What one call is made of besides its content.
@@ -19,28 +20,13 @@ pub struct Call {
     pub client_address: String,
 }
 
-impl Call {
-    /// The audit line of something that happened in this call.
-    pub(crate) fn event(&self, id: Id, kind: AuditKind, user_id: Option<&Id>) -> AuditEvent {
-        AuditEvent {
-            id,
-            at: self.now,
-            kind,
-            user_id: user_id.cloned(),
-            session_id: None,
-            client_address: self.client_address.clone(),
-            request_id: self.request_id.clone(),
-        }
-    }
-}
-
 /// Reads the clock again after I/O, where an answer depends on how long that took.
 pub trait Clock {
     /// The present second.
     fn now(&self) -> UnixTime;
 }
 
-/// Draws new names.
+/// Draws new names and secrets.
 pub trait Chance {
     /// 128 random bits as an id.
     ///
@@ -48,6 +34,20 @@ pub trait Chance {
     ///
     /// [`NoEntropy`] if the platform has none to give; nothing may be named then.
     fn id(&self) -> Result<Id, NoEntropy>;
+
+    /// 256 random bits that nobody may guess.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`].
+    fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy>;
+
+    /// A nonce for one sealing of the vault.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`].
+    fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy>;
 }
 
 /// The platform gave no random bytes.

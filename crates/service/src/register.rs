@@ -6,7 +6,8 @@ use portcullis_core::id::Id;
 use portcullis_core::password::{Password, PasswordError};
 
 use crate::error::ServiceError;
-use crate::ports::{Call, Chance, Hasher};
+use crate::means::Means;
+use crate::ports::{Chance, Hasher};
 use crate::store::{Account, AccountStatus, AccountStore, AuditStore, Written};
 
 /// What the caller sent, already parsed.
@@ -35,10 +36,8 @@ pub enum RegisterOutcome {
 /// [`ServiceError`]; no account was made then, or a repetition finds it made.
 pub async fn register(
     request: &RegisterRequest,
-    store: &(impl AccountStore + AuditStore),
     hasher: &impl Hasher,
-    chance: &impl Chance,
-    call: &Call,
+    means: Means<'_, impl AccountStore + AuditStore, impl Chance>,
 ) -> Result<RegisterOutcome, ServiceError> {
     if let Err(error) = request.password.judge() {
         return Ok(RegisterOutcome::BadPassword(error));
@@ -46,19 +45,20 @@ pub async fn register(
     // SECURITY: hashed before anything is written, so that a taken address costs a hash as well.
     let password = hasher.hash(&request.password).await?;
     let account = Account {
-        user_id: chance.id()?,
+        user_id: means.chance.id()?,
         email: request.email.clone(),
         password,
         status: AccountStatus::Active,
-        created_at: call.now,
+        created_at: means.call.now,
         verified_at: None,
         generation: 0,
         version: 1,
     };
-    let event = call.event(chance.id()?, AuditKind::Registered, Some(&account.user_id));
-    if store.register(&account, &event).await? == Written::Conflict {
+    let event = means.event(AuditKind::Registered, Some(&account.user_id))?;
+    if means.store.register(&account, &event).await? == Written::Conflict {
         let refused = AuditKind::RegistrationRefused(RegistrationDenial::AddressTaken);
-        store
+        means
+            .store
             .record(&AuditEvent {
                 kind: refused,
                 user_id: None,

@@ -92,6 +92,13 @@ pub trait AccountStore {
     /// [`StoreError`].
     async fn account(&self, email: &EmailAddress) -> Result<Option<Account>, StoreError>;
 
+    /// The account of `user_id`, read consistently.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn account_of(&self, user_id: &Id) -> Result<Option<Account>, StoreError>;
+
     /// Makes the account: user, user by id, domain and audit row, all or none.
     /// [`Written::Conflict`] if the address has one.
     ///

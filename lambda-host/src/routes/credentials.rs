@@ -3,12 +3,11 @@
 use axum::body::Body;
 use http::Request;
 use portcullis_core::email::EmailAddress;
-use portcullis_core::json::{Json, Object};
 use portcullis_core::password::Password;
-use portcullis_core::secret::Secret;
 
 use crate::problem::Problem;
 use crate::routes::body;
+use crate::routes::members::Members;
 
 /// An address and a password, well-formed.
 #[derive(Debug)]
@@ -28,30 +27,22 @@ impl Credentials {
     }
 
     fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut members = Json::parse_object(json).map_err(|_| Problem::MalformedBody)?;
-        // SECURITY: the password first, so that whatever else is wrong, it is wiped.
-        let password = take(&mut members, "password").map(Secret::new);
-        let email = take(&mut members, "email");
-        if !members.is_empty() {
-            return Err(Problem::UnknownMember);
-        }
+        let mut members = Members::parse(json)?;
+        // SECURITY: the password first, so that whatever else is wrong, it is wiped. Their form is
+        // judged once it is clear that both are there and nothing else is.
+        let password = members.secret("password");
+        let email = members.text("email");
+        members.finish()?;
         let email = EmailAddress::parse(&email?).map_err(Problem::BadEmail)?;
         let password = Password::parse(&password?).map_err(Problem::BadPassword)?;
         Ok(Self { email, password })
     }
 }
 
-fn take(members: &mut Object, name: &'static str) -> Result<String, Problem> {
-    let value = members.remove(name).ok_or(Problem::MissingMember(name))?;
-    let Json::Text(text) = value else {
-        return Err(Problem::BadMember(name));
-    };
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use portcullis_core::email::EmailError;
+    use portcullis_core::json::Json;
     use portcullis_core::password::PasswordError;
 
     use super::*;

@@ -43,15 +43,8 @@ pub(super) async fn login(
         .await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
-    let end = login::login(
-        &request,
-        &host.issuing,
-        &store,
-        &host.hasher,
-        signer,
-        &host.chance,
-        &call,
-    );
+    let means = host.means(&store, &call).await?;
+    let end = login::login(&request, &host.hasher, signer, means);
     match host.settle(end.await)? {
         LoginOutcome::Admit(grant) => {
             if let Some(error) = &grant.not_rehashed {
@@ -59,8 +52,8 @@ pub(super) async fn login(
             }
             let body = format!(
                 r#"{{"access_token":{},"token_type":"Bearer","expires_in":{}}}"#,
-                Json::quote(grant.access_token.expose()),
-                grant.expires_in.as_secs(),
+                Json::quote(grant.access.token.expose()),
+                grant.access.expires_in.as_secs(),
             );
             Ok(json(StatusCode::OK, body))
         }

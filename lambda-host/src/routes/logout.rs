@@ -40,8 +40,8 @@ pub(super) async fn logout(
         Caller::Refused(denial) => return Err(Problem::Refused(denial)),
     };
     let clock = Watch::new(host.clock.as_ref(), call.now);
-    let lifetime = host.issuing.lifetime;
-    let end = logout::logout(&caller, lifetime, &store, &clock, &host.chance, &call).await;
+    let means = host.means(&store, &call).await?;
+    let end = logout::logout(&caller, &clock, means).await;
     let outcome = host.settle(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;

@@ -34,7 +34,7 @@ pub(super) async fn openid_provider(State(host): State<Arc<Host>>) -> Response {
 }
 
 fn document(host: &Host, more: &str) -> Response {
-    let issuer = &host.issuing.issuer;
+    let issuer = &host.settings.issuing.issuer;
     let keys = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
     let body = format!(
         r#"{{"issuer":{},"jwks_uri":{},"grant_types_supported":[],"response_types_supported":[]{more}}}"#,

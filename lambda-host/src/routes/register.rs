@@ -26,7 +26,8 @@ pub(super) async fn register(
     password.judge().map_err(Problem::BadPassword)?;
     let request = RegisterRequest { email, password };
     let store = host.store(call.now);
-    let end = register::register(&request, &store, &host.hasher, &host.chance, &call).await;
+    let means = host.means(&store, &call).await?;
+    let end = register::register(&request, &host.hasher, means).await;
     match host.settle(end)? {
         RegisterOutcome::Accepted(user_id) => {
             let body = format!(r#"{{"user_id":{}}}"#, Json::quote(user_id.as_str()));

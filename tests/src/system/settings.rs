@@ -15,6 +15,12 @@ pub const ISSUER: &str = "https://login.example";
 /// The name that the signing key has where it is a secret.
 pub const SIGNING_SECRET: &str = "portcullis/signing-key";
 
+/// The name that the host's own secret has where it is one.
+pub const HOST_SECRET: &str = "portcullis/host-secret";
+
+/// Root keys as that secret holds them.
+pub const ROOT_KEYS: &str = r#"{"id":"1","key":"flows-flows-flows-flows-flows-flows-flows"}"#;
+
 /// The access key that the proxy knows.
 pub fn access_key() -> AccessKey {
     AccessKey {
@@ -34,6 +40,7 @@ pub fn environment(proxy: &Proxy) -> Vec<(String, String)> {
         ("PORTCULLIS_DYNAMODB_ENDPOINT", proxy.endpoint()),
         ("PORTCULLIS_SECRETS_ENDPOINT", proxy.endpoint()),
         ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
+        ("PORTCULLIS_HOST_SECRET", HOST_SECRET.to_owned()),
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", key.id),
         ("AWS_SECRET_ACCESS_KEY", key.secret),

@@ -10,10 +10,17 @@ use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 
 use super::*;
-use crate::ports::NoEntropy;
+use core::time::Duration;
+
+use crate::announce::ANNOUNCEMENTS;
+use crate::ports::{Call, NoEntropy};
+use crate::settings::{Issuing, Settings};
 use crate::store::{StoreError, Written};
-use portcullis_core::revocation::{Revocable, Revocations};
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::revocation::{Revocable, Revocation, Revocations};
+use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
+use portcullis_core::vault::{NONCE_BYTES, Vault};
 
 const NOON: u64 = 1_000;
 
@@ -80,6 +87,12 @@ impl Chance for Ids {
     fn id(&self) -> Result<Id, NoEntropy> {
         Ok(Id::from_random([7; 16]))
     }
+    fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy> {
+        Err(NoEntropy)
+    }
+    fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy> {
+        Err(NoEntropy)
+    }
 }
 
 /// Nothing in these tests ever waits.
@@ -104,14 +117,23 @@ fn end(store: &Slow) -> Result<(), ServiceError> {
         token_id: "t1",
         expires_at: UnixTime::from_secs(1_500),
     };
-    ready(end_and_announce(
-        &subject,
-        Duration::from_secs(600),
+    let vault = Vault::document(&Secret::new([4; 32]));
+    let settings = Settings {
+        issuing: Issuing {
+            issuer: "https://us".to_owned(),
+            audience: "api".to_owned(),
+            client_id: "web".to_owned(),
+            lifetime: Duration::from_secs(600),
+        },
+    };
+    let means = Means {
         store,
-        store,
-        &Ids,
-        &call,
-    ))
+        chance: &Ids,
+        vault: &Vault::parse(vault.expose().as_bytes()).expect("a document"),
+        settings: &settings,
+        call: &call,
+    };
+    ready(end_and_announce(&subject, store, means))
 }
 
 #[test]

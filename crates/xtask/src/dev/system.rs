@@ -98,6 +98,10 @@ impl<'a> System<'a> {
                 "PORTCULLIS_SIGNING_KEY_FILE",
                 self.folder.path("data/signing-key.json"),
             )
+            .env(
+                "PORTCULLIS_HOST_SECRET_FILE",
+                self.folder.path("data/host-secret.json"),
+            )
             .env("PORTCULLIS_TABLE", TABLE)
             .env("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST)
             .env(

@@ -27,6 +27,21 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
             .map_err(|error| StoreError::new(OPERATION, error))
     }
 
+    async fn account_of(&self, user_id: &Id) -> Result<Option<Account>, StoreError> {
+        const OPERATION: &str = "finding an account";
+        let failed = |error| StoreError::new(OPERATION, error);
+        let row = self.client.row(&Key::user_by_id(user_id), self.now).await;
+        let Some(row) = row.map_err(|error| StoreError::new(OPERATION, error))? else {
+            return Ok(None);
+        };
+        let email = row.text(EMAIL).map_err(RowError::from).map_err(failed)?;
+        let email = EmailAddress::parse(email);
+        let email = email.map_err(|_| failed(RowError::Value(EMAIL)))?;
+        let account = self.account(&email).await?;
+        // Whoever registered the address after an erasure is somebody else.
+        Ok(account.filter(|account| account.user_id == *user_id))
+    }
+
     async fn register(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
         const OPERATION: &str = "registering an account";
         let request_id = &event.request_id;

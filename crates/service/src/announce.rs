@@ -1,0 +1,79 @@
+//! Announcing: what is called back, until when, and that every edge hears of it in time.
+
+use core::time::Duration;
+
+use portcullis_core::id::Id;
+use portcullis_core::policy::MAX_LEEWAY;
+use portcullis_core::revocation::{CLOCK_SKEW, Revocation, RevocationTarget, WRITE_BOUND};
+use portcullis_core::time::UnixTime;
+
+use crate::error::ServiceError;
+use crate::ports::{Call, Clock};
+use crate::store::RevocationStore;
+
+/// How often a feed row is written anew before the caller is told to try again.
+pub(crate) const ANNOUNCEMENTS: usize = 4;
+
+/// One token called back, for as long as it could be shown.
+pub(crate) fn token(token_id: &str, expires_at: UnixTime) -> Revocation {
+    Revocation {
+        target: RevocationTarget::Token(token_id.to_owned()),
+        until: expires_at.after(MAX_LEEWAY.saturating_add(CLOCK_SKEW)),
+    }
+}
+
+/// A session called back, for as long as a token issued for it up to now could be shown;
+/// `lifetime` is how long access tokens live.
+pub(crate) fn session(session_id: &Id, lifetime: Duration, now: UnixTime) -> Revocation {
+    Revocation {
+        target: RevocationTarget::Session(session_id.to_string()),
+        until: last_shown(lifetime, now),
+    }
+}
+
+/// Every session of a subject below `generation` called back.
+pub(crate) fn subject(
+    issuer: &str,
+    user_id: &Id,
+    generation: u64,
+    lifetime: Duration,
+    now: UnixTime,
+) -> Revocation {
+    Revocation {
+        target: RevocationTarget::Subject {
+            issuer: issuer.to_owned(),
+            subject: user_id.to_string(),
+            generation,
+        },
+        until: last_shown(lifetime, now),
+    }
+}
+
+const fn last_shown(lifetime: Duration, now: UnixTime) -> UnixTime {
+    now.after(lifetime)
+        .after(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
+}
+
+/// Returns once a feed row of each of `revocations` was seen committed in time. They have just
+/// been written with the stamp `stamp`.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the caller may not take them for announced then.
+pub(crate) async fn see_in_time(
+    revocations: &[Revocation],
+    mut stamp: UnixTime,
+    store: &impl RevocationStore,
+    clock: &impl Clock,
+    call: &Call,
+) -> Result<(), ServiceError> {
+    // INVARIANT: acknowledged only once a feed row was seen committed within the write bound of
+    // its stamp: edges look no further back than that.
+    let mut announcements = 0..ANNOUNCEMENTS;
+    while clock.now() > stamp.after(WRITE_BOUND) {
+        announcements.next().ok_or(ServiceError::LateFeed)?;
+        stamp = clock.now();
+        store.announce(revocations, stamp, &call.request_id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Issuing: an access token for a session.
+
+use core::time::Duration;
+
+use portcullis_core::secret::Secret;
+use portcullis_core::session::Session;
+use portcullis_core::token::draft::AccessTokenDraft;
+use portcullis_core::token::scope::Scopes;
+
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::{Chance, SignError, Signer};
+
+/// A signed access token.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// The token itself.
+    pub token: Secret<String>,
+    /// How long it is good for.
+    pub expires_in: Duration,
+}
+
+/// Signs an access token for `session`.
+pub(crate) fn access_token<S>(
+    session: &Session,
+    signer: &impl Signer,
+    means: Means<'_, S, impl Chance>,
+) -> Result<AccessToken, ServiceError> {
+    let issuing = &means.settings.issuing;
+    let draft = AccessTokenDraft {
+        issuer: issuing.issuer.clone(),
+        subject: session.user_id.clone(),
+        audience: issuing.audience.clone(),
+        client_id: issuing.client_id.clone(),
+        token_id: means.chance.id()?,
+        session_id: session.id.clone(),
+        generation: session.generation,
+        authenticated_at: session.opened_at,
+        issued_at: means.call.now,
+        lifetime: issuing.lifetime,
+        scopes: Scopes::default(),
+    };
+    let key = signer.key();
+    let (Some(algorithm), Some(key_id)) = (key.algorithm(), key.id()) else {
+        return Err(SignError.into());
+    };
+    let input = draft.signing_input(algorithm, key_id);
+    let signature = signer.sign(input.as_bytes())?;
+    Ok(AccessToken {
+        token: input.with_signature(&signature),
+        expires_in: issuing.lifetime,
+    })
+}
