@@ -158,7 +158,16 @@ async fn a_refusal_that_no_repetition_cures_is_not_repeated() {
 #[tokio::test]
 async fn credentials_that_are_not_the_stores_get_nowhere() {
     let system = with_account().await;
-    let other = system.another(CHEAP, &[("AWS_SECRET_ACCESS_KEY", "guess")]);
+    let secret = system.folder().join("host-secret.json");
+    let changes = [
+        ("AWS_SECRET_ACCESS_KEY", "guess"),
+        ("PORTCULLIS_HOST_SECRET", ""),
+        (
+            "PORTCULLIS_HOST_SECRET_FILE",
+            secret.to_str().expect("UTF-8"),
+        ),
+    ];
+    let other = system.another(CHEAP, &changes);
     let other = other.await.expect("a host");
     assert_eq!(
         other.register("bob@example.com", PASSWORD).await.code(),

@@ -1,6 +1,7 @@
 //! The program that ships: what it says when it cannot start, and how it stops.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use portcullis_tests::program::{Program, Signal, host_program};
@@ -12,7 +13,7 @@ use tokio::time;
 
 use crate::{EMAIL, PASSWORD};
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "PORTCULLIS_LISTEN",
     "PORTCULLIS_ISSUER",
     "PORTCULLIS_AUDIENCE",
@@ -20,10 +21,13 @@ const NAMES: [&str; 7] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "PORTCULLIS_SIGNING_KEY_FILE",
+    "PORTCULLIS_HOST_SECRET_FILE",
 ];
 
-/// A whole environment for a host on `database`, with its key in `key_file`.
-fn variables<'a>(database: &'a str, key_file: &'a str) -> Vec<(&'static str, &'a str)> {
+/// A whole environment for a host on `database`, with its keys in files of `folder`.
+fn variables(database: &str, folder: &Path) -> Vec<(&'static str, String)> {
+    let file = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let (key, secret) = (file("key.json"), file("secret.json"));
     let values = [
         "127.0.0.1:0",
         "http://127.0.0.1:1",
@@ -31,15 +35,17 @@ fn variables<'a>(database: &'a str, key_file: &'a str) -> Vec<(&'static str, &'a
         "eu-central-1",
         "AKIDSTART",
         "hunter2-secret",
-        key_file,
+        &key,
+        &secret,
     ];
     let usual = NAMES.into_iter().zip(values);
     usual
         .chain([("PORTCULLIS_DYNAMODB_ENDPOINT", database)])
+        .map(|(name, value)| (name, value.to_owned()))
         .collect()
 }
 
-fn start(variables: Vec<(&str, &str)>) -> Program {
+fn start(variables: Vec<(&'static str, String)>) -> Program {
     Program::start(host_program(false), variables).expect("a process")
 }
 
@@ -60,7 +66,7 @@ async fn address_of(host: &mut Program) -> SocketAddr {
 #[tokio::test]
 async fn each_missing_variable_is_named_and_the_process_ends() {
     for missing in NAMES {
-        let mut variables = variables("http://127.0.0.1:1", "/nonexistent/key.json");
+        let mut variables = variables("http://127.0.0.1:1", Path::new("/nonexistent"));
         variables.retain(|(name, _)| *name != missing);
         let (lines, code) = start(variables).end().await.expect("ended");
         assert_eq!(code, Some(2), "{missing}");
@@ -81,8 +87,8 @@ async fn each_missing_variable_is_named_and_the_process_ends() {
 async fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = taken.local_addr().expect("bound").to_string();
-    let mut variables = variables("http://127.0.0.1:1", "/nonexistent/key.json");
-    variables[0].1 = &address;
+    let mut variables = variables("http://127.0.0.1:1", Path::new("/nonexistent"));
+    variables[0].1.clone_from(&address);
     let (lines, code) = start(variables).end().await.expect("ended");
     assert_eq!(code, Some(1));
     let last = lines.last().expect("a line");
@@ -95,14 +101,12 @@ async fn a_port_that_is_taken_is_named() {
 #[tokio::test]
 async fn an_unreachable_database_is_named_and_waited_for() {
     let system = System::start().await.expect("a system");
-    let key_file = system.folder().join("key.json");
-    let key_file = key_file.to_str().expect("UTF-8");
     // A port that nobody listens on yet.
     let reserved = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let database = reserved.local_addr().expect("bound");
     drop(reserved);
     let endpoint = format!("http://{database}");
-    let mut host = start(variables(&endpoint, key_file));
+    let mut host = start(variables(&endpoint, system.folder()));
     let address = address_of(&mut host).await;
     let complaint = host
         .line(|line| says(line, "signing key is not ready"))
@@ -165,9 +169,9 @@ async fn both_signals_end_it_in_order() {
     let system = System::start().await.expect("a system");
     let endpoint = format!("http://{}", system.engine_address());
     for signal in [Signal::TERM, Signal::INT] {
-        let key_file = system.folder().join(format!("{signal:?}"));
-        let key_file = key_file.to_str().expect("UTF-8");
-        let mut host = start(variables(&endpoint, key_file));
+        let folder = system.folder().join(format!("{signal:?}"));
+        std::fs::create_dir(&folder).expect("made");
+        let mut host = start(variables(&endpoint, &folder));
         host.line(|line| says(line, "published the signing key"))
             .await
             .expect("a line");
@@ -181,9 +185,8 @@ async fn both_signals_end_it_in_order() {
 async fn no_log_line_holds_a_secret() {
     let system = System::start().await.expect("a system");
     let endpoint = format!("http://{}", system.engine_address());
-    let key_file = system.folder().join("key.json");
-    let mut variables = variables(&endpoint, key_file.to_str().expect("UTF-8"));
-    variables.push(("PORTCULLIS_LOG", "trace"));
+    let mut variables = variables(&endpoint, system.folder());
+    variables.push(("PORTCULLIS_LOG", "trace".to_owned()));
     let mut host = start(variables);
     let address = address_of(&mut host).await;
     host.line(|line| says(line, "published the signing key"))
@@ -227,8 +230,11 @@ async fn no_log_line_holds_a_secret() {
     let answered = lines.iter().filter(|line| says(line, "answered")).count();
     assert_eq!(answered, 5);
     let log = Value::from(lines).to_string();
-    let key = std::fs::read_to_string(key_file).expect("a key");
-    let key: Value = serde_json::from_str(&key).expect("a JWK");
+    let read = |name| {
+        let text = std::fs::read_to_string(system.folder().join(name)).expect("a secret");
+        serde_json::from_str::<Value>(&text).expect("JSON")
+    };
+    let (key, secret) = (read("key.json"), read("secret.json"));
     let private = key["d"].as_str().expect("a private half");
     let signature = token.rsplit('.').next().expect("a signature");
     for secret in [
@@ -237,6 +243,7 @@ async fn no_log_line_holds_a_secret() {
         "nn@",
         "example.com",
         private,
+        secret["key"].as_str().expect("a root key"),
         signature,
         "$argon2",
     ] {

@@ -14,10 +14,11 @@ const BUDGET: Duration = Duration::from_millis(10);
 const EVENT: &str = include_str!("../../vectors/lambda/function-url.json");
 
 /// Settings of a deployment; nothing of it is reached before somebody logs in.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("PORTCULLIS_ISSUER", "https://login.example"),
     ("PORTCULLIS_AUDIENCE", "https://api.example"),
     ("PORTCULLIS_SIGNING_SECRET", "portcullis/signing-key"),
+    ("PORTCULLIS_HOST_SECRET", "portcullis/host-secret"),
     ("AWS_REGION", "eu-central-1"),
     ("AWS_ACCESS_KEY_ID", "AKIDBENCH"),
     ("AWS_SECRET_ACCESS_KEY", "bench"),
