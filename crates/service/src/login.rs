@@ -10,7 +10,9 @@ use crate::error::ServiceError;
 use crate::issue::{self, AccessToken};
 use crate::means::Means;
 use crate::ports::{Chance, HashVerdict, Hasher, Signer};
-use crate::store::{Account, AccountStatus, AccountStore, AuditStore, SessionStore, Written};
+use crate::store::{
+    Account, AccountChange, AccountStatus, AccountStore, AuditStore, SessionStore, Written,
+};
 
 /// What the caller sent, already parsed.
 #[derive(Clone, Debug)]
@@ -126,7 +128,11 @@ async fn rehash(
 ) -> Result<(), ServiceError> {
     let hash = hasher.hash(&request.password).await?;
     let event = means.event(AuditKind::PasswordRehashed, Some(&account.user_id))?;
-    match means.store.rehash(account, &hash, &event).await? {
+    let change = AccountChange {
+        password: Some(&hash),
+        ..AccountChange::default()
+    };
+    match means.store.change_account(account, &change, &event).await? {
         Written::Done | Written::Conflict => Ok(()),
     }
 }

@@ -13,6 +13,10 @@ use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
+mod change;
+
+pub use change::{AccountChange, KeptSession, SessionsEnd};
+
 /// The store did not do what it was asked.
 #[derive(Debug, Error)]
 #[error("{operation} failed in the store")]
@@ -107,16 +111,16 @@ pub trait AccountStore {
     /// [`StoreError`].
     async fn register(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError>;
 
-    /// Puts a new hash in place of the one in `account`, with its audit row.
-    /// [`Written::Conflict`] if the account changed since it was read.
+    /// Changes `account` as `change` says, with its audit row, all or none. [`Written::Conflict`]
+    /// if the account changed since it was read, or the session that was to stay is gone.
     ///
     /// # Errors
     ///
-    /// [`StoreError`].
-    async fn rehash(
+    /// [`StoreError`]: then nothing may be taken for changed.
+    async fn change_account(
         &self,
         account: &Account,
-        hash: &PasswordHash,
+        change: &AccountChange<'_>,
         event: &AuditEvent,
     ) -> Result<Written, StoreError>;
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod change;
 mod feed;
 mod keys;
 mod revocations;

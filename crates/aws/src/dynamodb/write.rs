@@ -1,5 +1,7 @@
 //! Writes in DynamoDB's words: single conditional ones and transactions.
 
+use std::borrow::Cow;
+
 use portcullis_core::json::{Json, Object};
 
 use crate::client::Call;
@@ -18,26 +20,39 @@ pub(crate) const LONGEST_TRANSACTION: usize = 100;
 /// Attributes are written `#name`, so that none can be one of DynamoDB's reserved words.
 #[derive(Clone, Debug)]
 pub(crate) struct Expression {
-    text: &'static str,
-    values: Vec<(&'static str, Attribute)>,
+    text: Cow<'static, str>,
+    values: Vec<(Cow<'static, str>, Attribute)>,
 }
 
 impl Expression {
     pub(crate) const fn of(text: &'static str) -> Self {
         Self {
-            text,
+            text: Cow::Borrowed(text),
             values: Vec::new(),
+        }
+    }
+
+    /// An update that puts each value under its attribute's name, and leaves the others.
+    pub(crate) fn set(attributes: impl IntoIterator<Item = (&'static str, Attribute)>) -> Self {
+        let (mut terms, mut values) = (Vec::new(), Vec::new());
+        for (name, value) in attributes {
+            terms.push(format!("#{name} = :{name}"));
+            values.push((Cow::Owned(format!(":{name}")), value));
+        }
+        Self {
+            text: Cow::Owned(format!("SET {}", terms.join(", "))),
+            values,
         }
     }
 
     /// The expression with the value for its placeholder `name` (`:version`).
     pub(crate) fn with(mut self, name: &'static str, value: Attribute) -> Self {
-        self.values.push((name, value));
+        self.values.push((Cow::Borrowed(name), value));
         self
     }
 
     /// The attributes it names: each `#name` of the text.
-    fn attributes(&self) -> impl Iterator<Item = &'static str> {
+    fn attributes(&self) -> impl Iterator<Item = &str> {
         self.text.split('#').skip(1).map(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             end.and_then(|end| rest.get(..end)).unwrap_or(rest)
@@ -145,14 +160,14 @@ impl Action {
     }
 
     fn update(self, change: &Expression) -> Self {
-        self.with("UpdateExpression", change.text.into())
+        self.with("UpdateExpression", (*change.text).into())
             .terms(change)
     }
 
     /// A condition whose failure shows the row that stood in the way: how a retry finds out that
     /// it was itself.
     fn condition(self, condition: &Expression) -> Self {
-        self.with("ConditionExpression", condition.text.into())
+        self.with("ConditionExpression", (*condition.text).into())
             .with("ReturnValuesOnConditionCheckFailure", "ALL_OLD".into())
             .terms(condition)
     }
@@ -164,7 +179,7 @@ impl Action {
         }
         for (name, value) in &expression.values {
             let value = value.clone().into_wire();
-            self.insert("ExpressionAttributeValues", (*name).to_owned(), value);
+            self.insert("ExpressionAttributeValues", name.to_string(), value);
         }
         self
     }
@@ -201,9 +216,35 @@ mod tests {
     #[test]
     fn an_expression_knows_the_attributes_it_names() {
         let text = "attribute_not_exists(#PK) OR (#status = :s AND #request_id<:r)";
-        let names: Vec<_> = Expression::of(text).attributes().collect();
+        let expression = Expression::of(text);
+        let names: Vec<_> = expression.attributes().collect();
         assert_eq!(names, ["PK", "status", "request_id"]);
-        assert_eq!(Expression::of("#ttl").attributes().next(), Some("ttl"));
+        let one = Expression::of("#ttl");
+        assert_eq!(one.attributes().next(), Some("ttl"));
+    }
+
+    #[test]
+    fn a_change_by_attributes_sets_each_and_names_each() {
+        let change = Expression::set([
+            ("status", Attribute::text("active")),
+            ("version", Attribute::number(8)),
+        ]);
+        let tables = Tables::default();
+        let mut transaction = Transaction::new(&tables);
+        transaction.update_if(&Key::key_document(), &change, &NEW);
+        let update = &body(&transaction.into_call())["TransactItems"][0]["Update"];
+        assert_eq!(
+            update["UpdateExpression"],
+            "SET #status = :status, #version = :version"
+        );
+        assert_eq!(
+            update["ExpressionAttributeNames"],
+            json!({"#PK": "PK", "#status": "status", "#version": "version"})
+        );
+        assert_eq!(
+            update["ExpressionAttributeValues"],
+            json!({":status": {"S": "active"}, ":version": {"N": "8"}})
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use portcullis_core::password::PasswordHash;
 use portcullis_service::store::{Account, AccountStore as _, AuditStore as _, Written};
 use serde_json::{Value, json};
 
-use crate::engine::{Engine, ada, audit_trail, event, id, row, store};
+use crate::engine::{Engine, ada, audit_trail, event, id, rehashed, row, store};
 
 #[tokio::test]
 async fn an_account_is_four_rows_and_is_read_back_under_any_spelling() {
@@ -108,7 +108,7 @@ async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
     let stronger = PasswordHash::parse("$argon2id$v=19$m=65536,t=3,p=1$c2FsdA$bmV3").unwrap();
     let kind = AuditKind::PasswordRehashed;
     let renewed = store(&client)
-        .rehash(&ada(), &stronger, &event(kind, "r2"))
+        .change_account(&ada(), &rehashed(&stronger), &event(kind, "r2"))
         .await;
     assert_eq!(renewed.unwrap(), Written::Done);
     let read = store(&client).account(&ada().email).await.unwrap().unwrap();
@@ -118,7 +118,7 @@ async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
     );
 
     let stale = store(&client)
-        .rehash(&ada(), &ada().password, &event(kind, "r3"))
+        .change_account(&ada(), &rehashed(&ada().password), &event(kind, "r3"))
         .await;
     assert_eq!(stale.unwrap(), Written::Conflict);
     let read = store(&client).account(&ada().email).await.unwrap().unwrap();
@@ -135,7 +135,7 @@ async fn an_account_that_is_gone_is_not_brought_back_by_a_new_hash() {
     let client = engine.client();
     let renewed = event(AuditKind::PasswordRehashed, "r2");
     let end = store(&client)
-        .rehash(&ada(), &ada().password, &renewed)
+        .change_account(&ada(), &rehashed(&ada().password), &renewed)
         .await;
     assert_eq!(end.unwrap(), Written::Conflict);
     assert!(

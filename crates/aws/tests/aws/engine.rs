@@ -16,7 +16,7 @@ use portcullis_core::password::PasswordHash;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Session};
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{Account, AccountStatus};
+use portcullis_service::store::{Account, AccountChange, AccountStatus};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -134,6 +134,14 @@ pub(crate) fn ada() -> Account {
         verified_at: None,
         generation: 0,
         version: 1,
+    }
+}
+
+/// The change of an account whose password is hashed anew.
+pub(crate) fn rehashed(hash: &PasswordHash) -> AccountChange<'_> {
+    AccountChange {
+        password: Some(hash),
+        ..AccountChange::default()
     }
 }
 

@@ -15,7 +15,9 @@ use portcullis_service::store::{
 };
 use tokio::net::TcpListener;
 
-use crate::engine::{Engine, NOON, ada, audit_trail, client_of, event, id, row, session, store};
+use crate::engine::{
+    Engine, NOON, ada, audit_trail, client_of, event, id, rehashed, row, session, store,
+};
 use crate::wire::{Fault, Wire};
 
 const THROTTLED: Fault = Fault::Answer(
@@ -73,7 +75,11 @@ async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(),
     );
     order();
     let renewed = event(AuditKind::PasswordRehashed, "r2");
-    done(store.rehash(&ada(), &stronger, &renewed).await?);
+    done(
+        store
+            .change_account(&ada(), &rehashed(&stronger), &renewed)
+            .await?,
+    );
     order();
     done(
         store
@@ -150,7 +156,10 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
     assert_eq!(client.transport().sent().len(), 2);
     order();
     let renewed = event(AuditKind::PasswordRehashed, "r2");
-    let end = store.rehash(&ada(), &stronger, &renewed).await.unwrap();
+    let end = store
+        .change_account(&ada(), &rehashed(&stronger), &renewed)
+        .await
+        .unwrap();
     assert_eq!(end, Written::Done);
     assert_eq!(client.transport().sent().len(), 2);
     order();

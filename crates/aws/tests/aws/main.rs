@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod changes;
 mod engine;
 mod faults;
 mod keys;

@@ -23,7 +23,7 @@ use portcullis_service::store::{
 };
 use serde_json::{Value, json};
 
-use crate::engine::{NOON, ada, event, id, session};
+use crate::engine::{NOON, ada, event, id, rehashed, session};
 
 const SUITE: &str = include_str!("../../../../tests/vectors/aws/sigv4.json");
 const BOTOCORE: &str = include_str!("../../../../tests/vectors/aws/botocore.json");
@@ -206,7 +206,7 @@ async fn our_requests() -> Vec<Request<Bytes>> {
         .unwrap();
     let renewed = of(AuditKind::PasswordRehashed);
     let _ = store
-        .rehash(&ada(), &ada().password, &renewed)
+        .change_account(&ada(), &rehashed(&ada().password), &renewed)
         .await
         .unwrap();
     let _ = store

@@ -5,13 +5,15 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{Account, AccountStatus, AccountStore, StoreError, Written};
+use portcullis_service::store::{
+    Account, AccountChange, AccountStatus, AccountStore, StoreError, Written,
+};
 
 use super::audit::audit_row;
-use super::{DynamoStore, REQUEST_ID, RowError, id, is_written_for, time};
-use crate::dynamodb::item::{Attribute, Item};
+use super::{DynamoStore, REQUEST_ID, RowError, change, id, is_written_for, time};
+use crate::dynamodb::item::Item;
 use crate::dynamodb::table::Key;
-use crate::dynamodb::write::{Expression, NEW};
+use crate::dynamodb::write::NEW;
 use crate::transport::Transport;
 
 impl<T: Transport> AccountStore for DynamoStore<'_, T> {
@@ -71,32 +73,13 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
             })
     }
 
-    async fn rehash(
+    async fn change_account(
         &self,
         account: &Account,
-        hash: &PasswordHash,
+        change: &AccountChange<'_>,
         event: &AuditEvent,
     ) -> Result<Written, StoreError> {
-        const OPERATION: &str = "renewing a password hash";
-        let next = account.version.saturating_add(1);
-        let change = Expression::of(
-            "SET #password = :password, #version = :next, #request_id = :request_id",
-        )
-        .with(":password", Attribute::text(hash.as_phc()))
-        .with(":next", Attribute::number(next))
-        .with(":request_id", Attribute::text(event.request_id.as_str()));
-        let unchanged =
-            Expression::of("#version = :read").with(":read", Attribute::number(account.version));
-        let mut transaction = self.transaction();
-        transaction.update_if(&Key::user(&account.email), &change, &unchanged);
-        transaction.put(&Key::audit(event), audit_row(event));
-        self.commit(OPERATION, transaction)
-            .await?
-            .judge(OPERATION, |row| {
-                is_written_for(row, &event.request_id)
-                    && row.number(VERSION) == Ok(next)
-                    && row.text(PASSWORD) == Ok(hash.as_phc())
-            })
+        change::change_account(self, account, change, event).await
     }
 }
 
@@ -105,24 +88,20 @@ pub(super) const CREATED_AT: &str = "created_at";
 pub(super) const ACTIVE: &str = "active";
 const DISABLED: &str = "disabled";
 const EMAIL: &str = "email";
-const PASSWORD: &str = "password";
-const STATUS: &str = "status";
-const VERIFIED_AT: &str = "verified_at";
+pub(super) const PASSWORD: &str = "password";
+pub(super) const STATUS: &str = "status";
+pub(super) const VERIFIED_AT: &str = "verified_at";
 pub(super) const GENERATION: &str = "generation";
-const VERSION: &str = "version";
+pub(super) const VERSION: &str = "version";
 
 /// The user: the address as it was typed (the key holds its normal form), the hash as a PHC
 /// string, times in seconds.
 fn user_row(account: &Account, request_id: &Id) -> Item {
-    let status = match account.status {
-        AccountStatus::Active => ACTIVE,
-        AccountStatus::Disabled => DISABLED,
-    };
     let row = Item::new()
         .with_text(USER_ID, account.user_id.as_str())
         .with_text(EMAIL, account.email.as_typed())
         .with_text(PASSWORD, account.password.as_phc())
-        .with_text(STATUS, status)
+        .with_text(STATUS, status_word(account.status))
         .with_number(CREATED_AT, account.created_at.as_secs())
         .with_number(GENERATION, account.generation)
         .with_number(VERSION, account.version)
@@ -130,6 +109,13 @@ fn user_row(account: &Account, request_id: &Id) -> Item {
     match account.verified_at {
         Some(moment) => row.with_number(VERIFIED_AT, moment.as_secs()),
         None => row,
+    }
+}
+
+pub(super) const fn status_word(status: AccountStatus) -> &'static str {
+    match status {
+        AccountStatus::Active => ACTIVE,
+        AccountStatus::Disabled => DISABLED,
     }
 }
 
@@ -173,7 +159,7 @@ fn domain_row(account: &Account, request_id: &Id) -> Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamodb::item::ItemError;
+    use crate::dynamodb::item::{Attribute, ItemError};
 
     fn account() -> Account {
         Account {

@@ -1,0 +1,126 @@
+//! A change of an account: one update on the version that was read, and the end of its sessions in
+//! the same transaction where the change says so.
+
+use portcullis_core::audit::AuditEvent;
+use portcullis_service::store::{Account, AccountChange, KeptSession, StoreError, Written};
+
+use super::accounts::{GENERATION, PASSWORD, STATUS, VERIFIED_AT, VERSION, status_word};
+use super::audit::audit_row;
+use super::revocations::{announce, revoke};
+use super::{Committed, DynamoStore, REQUEST_ID, is_own_write, is_written_for};
+use crate::dynamodb::item::{Attribute, Item};
+use crate::dynamodb::table::Key;
+use crate::dynamodb::write::{Expression, Transaction};
+use crate::error::Reason;
+use crate::transport::Transport;
+
+const OPERATION: &str = "changing an account";
+
+pub(super) async fn change_account<T: Transport>(
+    store: &DynamoStore<'_, T>,
+    account: &Account,
+    change: &AccountChange<'_>,
+    event: &AuditEvent,
+) -> Result<Written, StoreError> {
+    let changed = changed(account, change);
+    let mut calls_back = change.sessions.is_some();
+    loop {
+        let mut transaction = store.transaction();
+        update(&mut transaction, account, &changed, event);
+        if let Some(end) = &change.sessions {
+            if let Some(kept) = end.kept {
+                keep(&mut transaction, account, kept, event);
+            }
+            announce(
+                &mut transaction,
+                core::slice::from_ref(end.revocation),
+                end.stamp,
+                &event.request_id,
+            );
+        }
+        transaction.put(&Key::audit(event), audit_row(event));
+        // Last, so that its reason is the last one.
+        if let Some(end) = change.sessions.as_ref().filter(|_| calls_back) {
+            revoke(&mut transaction, end.revocation, &event.request_id);
+        }
+        let refusal = match store.commit(OPERATION, transaction).await? {
+            Committed::Done => return Ok(Written::Done),
+            Committed::Refused(refusal) => refusal,
+        };
+        let is_own = |row: &Item| is_written_for(row, &event.request_id) && holds(row, &changed);
+        match refusal.reasons() {
+            [row, ..] if is_own_write(row, is_own) => return Ok(Written::Done),
+            [row, ..] if row.is_condition() => return Ok(Written::Conflict),
+            // The session that was to stay is not what it was.
+            [_, kept, ..] if kept.is_condition() && keeps_one(change) => {
+                return Ok(Written::Conflict);
+            }
+            // What is called back further than we want stays as it is.
+            [.., revoked] if calls_back && Reason::is_condition(revoked) => calls_back = false,
+            _ => return Err(StoreError::new(OPERATION, refusal)),
+        }
+    }
+}
+
+/// The attributes as they are to be.
+fn changed(account: &Account, change: &AccountChange<'_>) -> Vec<(&'static str, Attribute)> {
+    let mut changed = vec![(
+        VERSION,
+        Attribute::number(account.version.saturating_add(1)),
+    )];
+    if let Some(hash) = change.password {
+        changed.push((PASSWORD, Attribute::text(hash.as_phc())));
+    }
+    if let Some(status) = change.status {
+        changed.push((STATUS, Attribute::text(status_word(status))));
+    }
+    if let Some(moment) = change.verified_at {
+        changed.push((VERIFIED_AT, Attribute::number(moment.as_secs())));
+    }
+    if change.sessions.is_some() {
+        changed.push((GENERATION, Attribute::number(account.next_generation())));
+    }
+    changed
+}
+
+fn update(
+    transaction: &mut Transaction<'_>,
+    account: &Account,
+    changed: &[(&'static str, Attribute)],
+    event: &AuditEvent,
+) {
+    let request_id = (REQUEST_ID, Attribute::text(event.request_id.as_str()));
+    let change = Expression::set(changed.iter().cloned().chain([request_id]));
+    let unchanged =
+        Expression::of("#version = :read").with(":read", Attribute::number(account.version));
+    transaction.update_if(&Key::user(&account.email), &change, &unchanged);
+}
+
+/// Moves the session that stays to the new generation.
+fn keep(
+    transaction: &mut Transaction<'_>,
+    account: &Account,
+    kept: &KeptSession,
+    event: &AuditEvent,
+) {
+    let next = Expression::set([
+        (GENERATION, Attribute::number(account.next_generation())),
+        (REQUEST_ID, Attribute::text(event.request_id.as_str())),
+    ]);
+    let alive = Expression::of("#user_id = :user_id AND #generation = :read")
+        .with(":user_id", Attribute::text(account.user_id.as_str()))
+        .with(":read", Attribute::number(account.generation));
+    let key = Key::session(&account.email, kept.opened_at, &kept.id);
+    transaction.update_if(&key, &next, &alive);
+}
+
+fn keeps_one(change: &AccountChange<'_>) -> bool {
+    change.sessions.is_some_and(|end| end.kept.is_some())
+}
+
+/// Whether each attribute of `row` is as `changed` says.
+fn holds(row: &Item, changed: &[(&'static str, Attribute)]) -> bool {
+    changed
+        .iter()
+        .all(|(name, value)| row.attribute(name).as_ref() == Some(value))
+}

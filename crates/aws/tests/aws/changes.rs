@@ -1,0 +1,236 @@
+//! Changes of an account: on the version that was read, with the end of its sessions in one step.
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::password::PasswordHash;
+use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{
+    Account, AccountChange, AccountStatus, AccountStore as _, KeptSession, RevocationStore as _,
+    SessionStore as _, SessionsEnd, Written,
+};
+use serde_json::json;
+
+use crate::engine::{Engine, NOON, ada, audit_trail, event, id, row, rows, session, store};
+use crate::wire::Fault;
+
+const ISSUER: &str = "https://id.example";
+
+/// Calls back what is below `generation`.
+fn below(generation: u64) -> Revocation {
+    Revocation {
+        target: RevocationTarget::Subject {
+            issuer: ISSUER.to_owned(),
+            subject: "u-ada".to_owned(),
+            generation,
+        },
+        until: UnixTime::from_secs(NOON.as_secs() + 662),
+    }
+}
+
+const fn token_of(generation: u64) -> Revocable<'static> {
+    Revocable {
+        issuer: ISSUER,
+        subject: "u-ada",
+        token_id: "t1",
+        session_id: Some("s1"),
+        generation: Some(generation),
+        key_id: "k1",
+    }
+}
+
+fn stronger() -> PasswordHash {
+    PasswordHash::parse("$argon2id$v=19$m=65536,t=3,p=1$c2FsdA$bmV3").unwrap()
+}
+
+/// An engine in which Ada has two sessions.
+async fn with_sessions() -> Engine {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let registered = event(AuditKind::Registered, "r1");
+    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    for name in ["s1", "s2"] {
+        let opened = store(&client)
+            .open_session(&session(name), &event(AuditKind::LoggedIn, name))
+            .await;
+        assert_eq!(opened.unwrap(), Written::Done);
+    }
+    engine
+}
+
+#[tokio::test]
+async fn each_part_of_an_account_changes_alone_and_the_others_stay() {
+    let engine = with_sessions().await;
+    let client = engine.client();
+    let (hash, moment) = (stronger(), UnixTime::from_secs(7));
+    let nothing = AccountChange::default();
+    let changes = [
+        AccountChange {
+            password: Some(&hash),
+            ..nothing
+        },
+        AccountChange {
+            verified_at: Some(moment),
+            ..nothing
+        },
+        AccountChange {
+            status: Some(AccountStatus::Disabled),
+            ..nothing
+        },
+    ];
+    let mut expected = ada();
+    for (number, change) in changes.iter().enumerate() {
+        let read = store(&client).account(&ada().email).await.unwrap().unwrap();
+        let before = client.consumed();
+        let line = event(AuditKind::PasswordRehashed, &format!("c{number}"));
+        let end = store(&client).change_account(&read, change, &line).await;
+        assert_eq!(end.unwrap(), Written::Done);
+        assert_eq!(client.consumed().since(before).write_halves, 2 * 2 * 2);
+        expected = Account {
+            password: change.password.cloned().unwrap_or(expected.password),
+            status: change.status.unwrap_or(expected.status),
+            verified_at: change.verified_at.or(expected.verified_at),
+            version: expected.version + 1,
+            ..expected
+        };
+        let now = store(&client).account(&ada().email).await.unwrap().unwrap();
+        assert_eq!(format!("{now:?}"), format!("{expected:?}"));
+        assert_eq!(now.password.as_phc(), expected.password.as_phc());
+    }
+}
+
+#[tokio::test]
+async fn all_sessions_end_in_one_step_but_the_one_that_stays() {
+    let engine = with_sessions().await;
+    let client = engine.client();
+    let (hash, revocation) = (stronger(), below(1));
+    let kept = KeptSession {
+        id: id("s1"),
+        opened_at: NOON,
+    };
+    let change = AccountChange {
+        password: Some(&hash),
+        sessions: Some(SessionsEnd {
+            revocation: &revocation,
+            stamp: NOON,
+            kept: Some(&kept),
+        }),
+        ..AccountChange::default()
+    };
+    let before = client.consumed();
+    let line = event(AuditKind::PasswordRehashed, "r2");
+    let end = store(&client).change_account(&ada(), &change, &line).await;
+    assert_eq!(end.unwrap(), Written::Done);
+    // The account, the session, the revocation, its feed row and the audit row.
+    assert_eq!(client.consumed().since(before).write_halves, 5 * 2 * 2);
+
+    let account = store(&client).account(&ada().email).await.unwrap().unwrap();
+    assert_eq!((account.generation, account.version), (1, 2));
+    for (name, generation) in [("s1", "1"), ("s2", "0")] {
+        let sort = format!("SESSION#2026-11-23T12:00:00Z#{name}");
+        let session = row(&client, "Portcullis", "USER#ada@example.com", &sort).await;
+        assert_eq!(session["generation"], json!({"N": generation}), "{name}");
+    }
+    for (generation, revoked) in [(0, true), (1, false)] {
+        let token = token_of(generation);
+        let known = store(&client).revocations_of(token).await.unwrap();
+        assert_eq!(known.contains(token), revoked, "{generation}");
+    }
+    let feed = rows(&client, "TokenBlacklist", "FEED#2026-11-23T12:00#0").await;
+    assert_eq!(feed.len(), 1);
+    assert_eq!(audit_trail(&client).await.len(), 4);
+
+    // A second one, on what was read before the first, changes nothing.
+    let late = event(AuditKind::PasswordRehashed, "r3");
+    let end = store(&client).change_account(&ada(), &change, &late).await;
+    assert_eq!(end.unwrap(), Written::Conflict);
+    assert_eq!(audit_trail(&client).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_cannot_stay() {
+    let engine = with_sessions().await;
+    let client = engine.client();
+    let revocation = below(1);
+    for (name, opened_at) in [
+        ("s3", NOON),
+        ("s1", UnixTime::from_secs(NOON.as_secs() + 1)),
+    ] {
+        let kept = KeptSession {
+            id: id(name),
+            opened_at,
+        };
+        let change = AccountChange {
+            sessions: Some(SessionsEnd {
+                revocation: &revocation,
+                stamp: NOON,
+                kept: Some(&kept),
+            }),
+            ..AccountChange::default()
+        };
+        let line = event(AuditKind::LoggedOut, "r2");
+        let end = store(&client).change_account(&ada(), &change, &line).await;
+        assert_eq!(end.unwrap(), Written::Conflict, "{name}");
+    }
+    let account = store(&client).account(&ada().email).await.unwrap().unwrap();
+    assert_eq!((account.generation, account.version), (0, 1));
+}
+
+#[tokio::test]
+async fn what_is_called_back_further_stays_so_and_hinders_nobody() {
+    let engine = with_sessions().await;
+    let client = engine.client();
+    // A table that was restored: its accounts are older than what was called back.
+    let further = [below(9)];
+    let line = event(AuditKind::LoggedOut, "r2");
+    let ended = store(&client)
+        .end_session(&id("s9"), &further, NOON, &line)
+        .await;
+    ended.unwrap();
+    let revocation = below(1);
+    let change = AccountChange {
+        sessions: Some(SessionsEnd {
+            revocation: &revocation,
+            stamp: NOON,
+            kept: None,
+        }),
+        ..AccountChange::default()
+    };
+    let line = event(AuditKind::LoggedOut, "r3");
+    let end = store(&client).change_account(&ada(), &change, &line).await;
+    assert_eq!(end.unwrap(), Written::Done);
+    let account = store(&client).account(&ada().email).await.unwrap().unwrap();
+    assert_eq!(account.generation, 1);
+    let known = store(&client).revocations_of(token_of(8)).await.unwrap();
+    assert!(known.contains(token_of(8)));
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_is_found_done_and_another_of_its_name_is_not() {
+    let engine = with_sessions().await;
+    let client = engine.client();
+    let (hash, other) = (stronger(), ada().password);
+    let change = |password| AccountChange {
+        password: Some(password),
+        ..AccountChange::default()
+    };
+    let line = event(AuditKind::PasswordRehashed, "r2");
+    client
+        .transport()
+        .order([Fault::LoseAnswer, Fault::ForgetToken]);
+    let end = store(&client)
+        .change_account(&ada(), &change(&hash), &line)
+        .await;
+    assert_eq!(end.unwrap(), Written::Done);
+    // The host itself was asked again, with the same request id and a line of its own.
+    let again = portcullis_core::audit::AuditEvent {
+        id: id("line-again"),
+        ..line.clone()
+    };
+    for (password, end) in [(&hash, Written::Done), (&other, Written::Conflict)] {
+        let written = store(&client)
+            .change_account(&ada(), &change(password), &again)
+            .await;
+        assert_eq!(written.unwrap(), end);
+    }
+    assert_eq!(audit_trail(&client).await.len(), 4);
+}
