@@ -15,6 +15,7 @@ pub mod id;
 pub mod identity;
 pub mod json;
 pub mod keys;
+pub mod limit;
 pub mod password;
 pub mod path;
 pub mod policy;
