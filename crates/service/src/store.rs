@@ -14,8 +14,10 @@ use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
 mod change;
+mod limits;
 
 pub use change::{AccountChange, KeptSession, SessionsEnd};
+pub use limits::{Bucket, Counted, LimitStore};
 
 /// The store did not do what it was asked.
 #[derive(Debug, Error)]

@@ -146,6 +146,11 @@ impl Item {
         self.0.contains_key(name)
     }
 
+    /// The names of its attributes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
     /// A string.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod audit;
 mod change;
 mod feed;
 mod keys;
+mod limits;
 mod revocations;
 mod sessions;
 

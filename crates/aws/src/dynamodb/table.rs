@@ -114,6 +114,11 @@ impl Key {
         Self::main(format!("AUDIT#{}#{shard}", event.at.day()), sort)
     }
 
+    /// The attempts of one bucket of a rate limit: `name` is a code, never an address.
+    pub fn limit(scope: &str, name: &str) -> Self {
+        Self::main(format!("LIMIT#{scope}#{name}"), "WINDOW")
+    }
+
     /// The public keys of our own issuer.
     pub fn key_document() -> Self {
         Self::blacklist("KEYS".to_owned(), "JWKS")

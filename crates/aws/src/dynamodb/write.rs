@@ -45,6 +45,14 @@ impl Expression {
         }
     }
 
+    /// An expression that is put together for the row at hand.
+    pub(crate) const fn built(text: String) -> Self {
+        Self {
+            text: Cow::Owned(text),
+            values: Vec::new(),
+        }
+    }
+
     /// The expression with the value for its placeholder `name` (`:version`).
     pub(crate) fn with(mut self, name: &'static str, value: Attribute) -> Self {
         self.values.push((Cow::Borrowed(name), value));
@@ -131,11 +139,18 @@ impl<'a> Transaction<'a> {
 /// A `PutItem` of `row` under `key` if `condition` holds for what stands there.
 pub(crate) fn put_if(tables: &Tables, key: &Key, row: Item, condition: &Expression) -> Call {
     let action = Action::on(tables, key).row(key, row).condition(condition);
-    let call = Call::new(Operation::PutItem);
-    action
-        .members
-        .into_iter()
-        .fold(call, |call, (name, value)| call.with(&name, value))
+    action.into_call(Operation::PutItem)
+}
+
+/// An `UpdateItem` of what stands under `key` if `condition` holds for it.
+pub(crate) fn update_if(
+    tables: &Tables,
+    key: &Key,
+    change: &Expression,
+    condition: &Expression,
+) -> Call {
+    let action = Action::on(tables, key).key(key).update(change);
+    action.condition(condition).into_call(Operation::UpdateItem)
 }
 
 /// The members that a single write and one in a transaction share.
@@ -194,6 +209,13 @@ impl Action {
     fn with(mut self, name: &str, value: Json) -> Self {
         self.members.insert(name, value);
         self
+    }
+
+    fn into_call(self, operation: Operation) -> Call {
+        let call = Call::new(operation);
+        self.members
+            .into_iter()
+            .fold(call, |call, (name, value)| call.with(&name, value))
     }
 }
 

@@ -12,6 +12,7 @@ mod changes;
 mod engine;
 mod faults;
 mod keys;
+mod limits;
 mod revocations;
 mod sessions;
 mod signing;

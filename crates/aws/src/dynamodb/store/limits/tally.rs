@@ -1,0 +1,62 @@
+//! A tally in a row: `used` counts all there ever were, `most` is that and the quota, and `f<span>`
+//! is what `most` was at the first attempt of a span.
+//!
+//! Spans that are over are dropped as later ones come; what a long silence leaves behind, `ttl`
+//! takes with the row.
+
+use std::collections::BTreeMap;
+
+use portcullis_core::limit::tally::Tally;
+use portcullis_core::limit::{Attempt, Quota};
+
+use super::{RowError, stamp};
+use crate::dynamodb::item::{Attribute, Item};
+use crate::dynamodb::write::Expression;
+
+/// The last attempt that passed.
+pub(super) const LAST: &str = "last";
+const USED: &str = "used";
+
+/// How many spans back are looked through for what can be dropped.
+const FORGETS: u64 = 24;
+
+/// The change and the condition that count `attempt`.
+pub(super) fn count(quota: Quota, attempt: Attempt) -> (Expression, Expression) {
+    let span = Tally::span(quota, attempt.at());
+    let before = span.saturating_sub(1);
+    let over: Vec<_> = (2..FORGETS)
+        .map(|spans| format!("#f{}", span.saturating_sub(spans)))
+        .collect();
+    let change = format!(
+        "SET #used = if_not_exists(#used, :none) + :one, \
+         #most = if_not_exists(#most, :quota) + :one, \
+         #f{span} = if_not_exists(#f{span}, if_not_exists(#most, :quota)), \
+         #last = :own, #ttl = :ttl REMOVE {}",
+        over.join(", ")
+    );
+    let change = Expression::built(change)
+        .with(":none", Attribute::number(0))
+        .with(":one", Attribute::number(1))
+        .with(":quota", Attribute::number(quota.attempts().into()))
+        .with(":own", stamp(attempt));
+    let condition = format!(
+        "(attribute_not_exists(#used) OR #used < #f{before} \
+         OR (attribute_not_exists(#f{before}) \
+         AND (attribute_not_exists(#f{span}) OR #used < #f{span}))) \
+         AND (attribute_not_exists(#last) OR #last <> :own)"
+    );
+    (change, Expression::built(condition))
+}
+
+/// The tally that `row` holds.
+pub(super) fn read(row: &Item) -> Result<Tally, RowError> {
+    let mut full_at = BTreeMap::new();
+    for name in row.names() {
+        if let Some(span) = name.strip_prefix('f').and_then(|span| span.parse().ok()) {
+            let full = row.attribute(name).and_then(|full| full.as_number());
+            full_at.insert(span, full.ok_or(RowError::Value("f"))?);
+        }
+    }
+    let last = row.optional_number(LAST)?.map(Attempt::from_stamp);
+    Ok(Tally::new(row.number(USED)?, full_at, last))
+}

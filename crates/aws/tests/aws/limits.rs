@@ -1,0 +1,304 @@
+//! Rate windows: the one write on the real engine says what the rule says, whoever races.
+
+use core::time::Duration;
+
+use futures_util::future::join_all;
+use portcullis_core::limit::scope::{MOST_FAILURES, Scope};
+use portcullis_core::limit::tally::Tally;
+use portcullis_core::limit::window::Window;
+use portcullis_core::limit::{Attempt, Judged, Quota};
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{Bucket, Counted, LimitStore as _};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::engine::{Engine, NOON, row, store};
+use crate::wire::Fault;
+
+fn bucket(scope: Scope, attempts: u32, seconds: u64) -> Bucket {
+    Bucket {
+        scope,
+        quota: Quota::of(attempts, Duration::from_secs(seconds)),
+        name: "2thCUY5jiJa8iP5o_7Kc2g".to_owned(),
+    }
+}
+
+fn at(second: u64, tag: u32) -> Attempt {
+    Attempt::new(UnixTime::from_secs(NOON.as_secs() + second), tag)
+}
+
+const PASSES: Counted = Counted {
+    judged: Judged::Passes,
+    is_first_refusal: false,
+};
+
+fn waits(seconds: u64, is_first_refusal: bool) -> Counted {
+    Counted {
+        judged: Judged::Wait(Duration::from_secs(seconds)),
+        is_first_refusal,
+    }
+}
+
+#[tokio::test]
+async fn sixty_four_attackers_on_four_hosts_never_pass_a_quota() {
+    for bucket in [
+        bucket(Scope::LoginEmail, 10, 3_600),
+        bucket(Scope::LoginAddress, 40, 3_600),
+    ] {
+        let engine = Engine::start().await;
+        let hosts: Vec<_> = (0..4).map(|_| engine.client()).collect();
+        let mut passed = Vec::new();
+        // Every host's clock is a little off, and each wave comes later.
+        for wave in 0..6_u64 {
+            let attackers = (0..64_u32).map(|attacker| {
+                let host = &hosts[usize::try_from(attacker % 4).unwrap()];
+                let second = wave * 1_500 + u64::from(attacker % 4);
+                let (bucket, tag) = (&bucket, attacker);
+                async move {
+                    let attempt = at(second, tag);
+                    let counted = store(host).count(bucket, attempt).await.unwrap();
+                    (second, counted.judged == Judged::Passes)
+                }
+            });
+            let ends = join_all(attackers).await.into_iter();
+            passed.extend(ends.filter(|(_, passes)| *passes).map(|(second, _)| second));
+        }
+        let quota = usize::try_from(bucket.quota.attempts()).unwrap();
+        for start in &passed {
+            let within = passed
+                .iter()
+                .filter(|second| (*start..start + 3_600).contains(second));
+            assert!(within.count() <= quota, "{:?}", bucket.scope);
+        }
+        assert!(
+            passed.len() >= 2 * quota,
+            "and the quota is to be had, hour by hour"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_wait_is_exact_and_the_first_refusal_is_told_once() {
+    let engine = Engine::start().await;
+    let (client, other) = (engine.client(), engine.client());
+    let bucket = bucket(Scope::RegisterEmail, 2, 60);
+    for (attempt, counted) in [
+        (at(0, 1), PASSES),
+        (at(10, 2), PASSES),
+        (at(15, 3), waits(45, true)),
+        (at(20, 4), waits(40, false)),
+        (at(59, 5), waits(1, false)),
+        (at(60, 6), PASSES),
+        (at(69, 7), waits(1, false)),
+        (at(70, 8), PASSES),
+        (at(75, 9), waits(45, true)),
+    ] {
+        assert_eq!(
+            store(&client).count(&bucket, attempt).await.unwrap(),
+            counted
+        );
+        // Asked again, the answer is the same; on another host, too.
+        assert_eq!(
+            store(&other).count(&bucket, attempt).await.unwrap(),
+            counted
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_failures_end_it_and_a_good_login_begins_anew() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let bucket = bucket(Scope::LoginEmail, 10, 1);
+    let most = u64::from(MOST_FAILURES);
+    for second in 0..most {
+        assert_eq!(
+            store(&client).count(&bucket, at(second, 1)).await.unwrap(),
+            PASSES
+        );
+    }
+    for (second, is_first_refusal) in [(most, true), (most + 100_000, true)] {
+        let spent = Counted {
+            judged: Judged::Spent,
+            is_first_refusal,
+        };
+        assert_eq!(
+            store(&client).count(&bucket, at(second, 1)).await.unwrap(),
+            spent
+        );
+    }
+    store(&client)
+        .settle(&bucket, at(most - 1, 1))
+        .await
+        .unwrap();
+    assert_eq!(
+        store(&client).count(&bucket, at(most, 2)).await.unwrap(),
+        PASSES
+    );
+    let kept = row(
+        &client,
+        "Portcullis",
+        &format!("LIMIT#login_email#{}", bucket.name),
+        "WINDOW",
+    )
+    .await;
+    assert_eq!(kept["failures"], json!({"N": "1"}));
+}
+
+#[tokio::test]
+async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let bucket = bucket(Scope::LoginEmail, 4, 3_600);
+    for place in 1..=4 {
+        assert_eq!(
+            store(&client).count(&bucket, at(place, 1)).await.unwrap(),
+            PASSES
+        );
+    }
+    for place in [2, 4, 1] {
+        assert!(matches!(
+            store(&client)
+                .count(&bucket, at(60, 7))
+                .await
+                .unwrap()
+                .judged,
+            Judged::Wait(_)
+        ));
+        // Twice is once: the answer may have been lost.
+        for _again in 0..2 {
+            store(&client).settle(&bucket, at(place, 1)).await.unwrap();
+        }
+        assert_eq!(
+            store(&client)
+                .count(&bucket, at(50, u32::try_from(place).unwrap()))
+                .await
+                .unwrap(),
+            PASSES
+        );
+    }
+    // What is not there is nobody's place.
+    store(&client).settle(&bucket, at(900, 1)).await.unwrap();
+    assert!(matches!(
+        store(&client)
+            .count(&bucket, at(61, 8))
+            .await
+            .unwrap()
+            .judged,
+        Judged::Wait(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_lost_answer_counts_once() {
+    for scope in [Scope::LoginEmail, Scope::LoginAddress] {
+        let engine = Engine::start().await;
+        let client = engine.client();
+        let attempts = if scope.ceiling().is_some() { 2 } else { 34 };
+        let bucket = bucket(scope, attempts, 60);
+        for tag in 0..attempts {
+            client.transport().order([Fault::LoseAnswer]);
+            assert_eq!(
+                store(&client).count(&bucket, at(0, tag)).await.unwrap(),
+                PASSES
+            );
+        }
+        let refused = store(&client).count(&bucket, at(0, 99)).await.unwrap();
+        assert_ne!(refused.judged, Judged::Passes);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_costs_one_write_unit_however_full_its_row() {
+    for (bucket, most) in [
+        (bucket(Scope::LoginEmail, 32, 3_600), 32),
+        (bucket(Scope::LoginAddress, 1_000_000, 3_600), 40),
+    ] {
+        let engine = Engine::start().await;
+        let client = engine.client();
+        for tag in 0..most {
+            let before = client.consumed();
+            // A span each: as many numbers as there can be.
+            let second = if bucket.quota.is_exact() {
+                0
+            } else {
+                u64::from(tag) * 3_600
+            };
+            assert_eq!(
+                store(&client)
+                    .count(&bucket, at(second, tag))
+                    .await
+                    .unwrap(),
+                PASSES
+            );
+            assert_eq!(client.consumed().since(before).write_halves, 2, "{tag}");
+        }
+    }
+    // So does taking one back.
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let bucket = bucket(Scope::LoginEmail, 32, 3_600);
+    for tag in 0..32 {
+        let _ = store(&client).count(&bucket, at(0, tag)).await.unwrap();
+    }
+    let before = client.consumed();
+    store(&client).settle(&bucket, at(0, 31)).await.unwrap();
+    assert_eq!(client.consumed().since(before).write_halves, 2);
+}
+
+/// What happens to a bucket, step by step.
+fn steps() -> impl Strategy<Value = Vec<(u64, bool)>> {
+    prop::collection::vec((0_u64..40, any::<bool>()), 1..30)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn the_engine_says_what_the_exact_rule_says(attempts in 1_u32..=6, steps in steps()) {
+        let bucket = bucket(Scope::LoginEmail, attempts, 100);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let engine = Engine::start().await;
+            let client = engine.client();
+            let (mut window, mut now) = (Window::default(), 0);
+            for (tag, (step, good)) in steps.into_iter().enumerate() {
+                now += step;
+                let attempt = at(now, u32::try_from(tag).unwrap());
+                let judged = window.judge(bucket.quota, bucket.scope.ceiling(), attempt);
+                let counted = store(&client).count(&bucket, attempt).await.unwrap();
+                assert_eq!(counted.judged, judged);
+                if judged == Judged::Passes {
+                    window = window.shift(bucket.quota, attempt);
+                    if good {
+                        window = window.settle(attempt);
+                        store(&client).settle(&bucket, attempt).await.unwrap();
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn the_engine_says_what_the_tally_says(steps in steps()) {
+        let bucket = bucket(Scope::LoginAddress, 33, 100);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let engine = Engine::start().await;
+            let client = engine.client();
+            let (mut tally, mut now, mut tag) = (Tally::default(), 0, 0);
+            for (step, long) in steps {
+                now += if long { step * 9 } else { step };
+                for _each in 0..5 {
+                    tag += 1;
+                    let judged = tally.judge(bucket.quota, at(now, tag));
+                    let counted = store(&client).count(&bucket, at(now, tag)).await.unwrap();
+                    assert_eq!(counted.judged, judged);
+                    if judged == Judged::Passes {
+                        tally = tally.count(bucket.quota, at(now, tag));
+                    }
+                }
+            }
+        });
+    }
+}
