@@ -12,6 +12,10 @@
 //! | `PORTCULLIS_SIGNING_KEY_FILE` | the file with it, made on the first start | the secret, or an error |
 //! | `PORTCULLIS_HOST_SECRET` | the secret with the host's root keys | the file, or an error |
 //! | `PORTCULLIS_HOST_SECRET_FILE` | the file with them, made on the first start | the secret, or an error |
+//! | `PORTCULLIS_SERVICE_NAMES` | what the service is called, parted by commas: no part of a password | the labels of the issuer's host |
+//! | `PORTCULLIS_PASSWORD_SCORE` | the least zxcvbn score of a new password, 0 to 4 | 0: any |
+//! | `PORTCULLIS_BREACH_RANGE` | where breached passwords are asked about, with a slash at the end | nowhere |
+//! | `PORTCULLIS_BREACH_UNREACHABLE` | `allow` or `refuse` new passwords while it does not answer | `allow` |
 //! | `PORTCULLIS_DYNAMODB_ENDPOINT` | where DynamoDB is; `http` on loopback only | the region's own |
 //! | `PORTCULLIS_SECRETS_ENDPOINT` | where Secrets Manager is | the region's own |
 //! | `PORTCULLIS_TABLE` | the table of accounts, sessions and audit | `Portcullis` |
@@ -23,6 +27,7 @@
 
 mod aws;
 mod entrance;
+mod passwords;
 mod variable;
 
 use core::fmt;
@@ -32,11 +37,14 @@ use std::path::PathBuf;
 
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
+use portcullis_service::settings::PasswordRules;
 use tracing::level_filters::LevelFilter;
 
 pub use crate::config::entrance::Entrance;
+pub use crate::config::passwords::BREACH_RANGE;
 pub use crate::config::variable::{ConfigError, Fault};
 use crate::config::variable::{Environment, claim_text, plain_or_loopback, positive, token_text};
+use crate::screen::BreachRange;
 
 /// The variable that names where DynamoDB is reached; log lines about it name it too.
 pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
@@ -65,6 +73,10 @@ pub struct Config {
     pub signing_key: KeySource,
     /// Where the host's root keys are.
     pub host_secret: KeySource,
+    /// What a new password must be.
+    pub passwords: PasswordRules,
+    /// Where breached passwords are asked about, if anywhere.
+    pub breaches: Option<BreachRange>,
     /// The least level that is logged.
     pub log: LevelFilter,
 }
@@ -140,6 +152,8 @@ impl Config {
             "PORTCULLIS_SIGNING_KEY_FILE",
         );
         let host_secret = key_source(env, "PORTCULLIS_HOST_SECRET", "PORTCULLIS_HOST_SECRET_FILE");
+        let passwords = passwords::rules(env, issuer.as_deref());
+        let breaches = passwords::breaches(env);
         let log = env.optional("PORTCULLIS_LOG", |text| {
             let fault = Fault::Invalid("one of off, error, warn, info, debug, trace");
             text.parse().map_err(|_| fault)
@@ -154,6 +168,8 @@ impl Config {
             credentials: credentials?,
             signing_key: signing_key?,
             host_secret: host_secret?,
+            passwords,
+            breaches,
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
@@ -263,6 +279,11 @@ mod tests {
             ("PORTCULLIS_ACCESS_LIFETIME", "10m"),
             ("PORTCULLIS_CLIENT_ID", "a\u{e9}"),
             ("PORTCULLIS_LOG", "loud"),
+            ("PORTCULLIS_SERVICE_NAMES", "Acme,,Cloud"),
+            ("PORTCULLIS_PASSWORD_SCORE", "5"),
+            ("PORTCULLIS_BREACH_RANGE", "https://range.example/range"),
+            ("PORTCULLIS_BREACH_RANGE", "http://range.example/range/"),
+            ("PORTCULLIS_BREACH_UNREACHABLE", "shrug"),
             ("PORTCULLIS_SIGNING_SECRET", "both"),
             ("PORTCULLIS_HOST_SECRET", "both"),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),

@@ -9,7 +9,7 @@ use portcullis_service::store::StoreError;
 use tracing::{error, warn};
 
 use crate::clock::ClockError;
-use crate::config::DYNAMODB_ENDPOINT;
+use crate::config::{BREACH_RANGE, DYNAMODB_ENDPOINT};
 use crate::problem::Problem;
 
 impl From<ServiceError> for Problem {
@@ -25,6 +25,10 @@ impl From<ServiceError> for Problem {
                 Self::LateFeed
             }
             ServiceError::Entropy(error) => error.into(),
+            ServiceError::Screen(_) => {
+                error!(setting = BREACH_RANGE, "a new password was not screened");
+                Self::ScreenUnavailable
+            }
             ServiceError::Hash(HashError::Failed) | ServiceError::Sign(_) => {
                 error!(error = %Chain(&failure), "a use case failed");
                 Self::Internal

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::hasher::{Argon2Hasher, HashLimits, HashParameters};
 use crate::keys::{PublishedKeys, SigningKeys};
 use crate::problem::Problem;
+use crate::screen::HostScreen;
 use crate::transport::{HyperTransport, Timeouts};
 use crate::vault::HostVault;
 
@@ -43,6 +44,8 @@ pub struct Host {
     pub chance: SystemChance,
     /// What hashes passwords.
     pub hasher: Argon2Hasher,
+    /// What screens new passwords.
+    pub screen: HostScreen,
     /// What tokens are signed with.
     pub signing_keys: SigningKeys,
     /// What tokens are verified with, as others read it.
@@ -96,6 +99,7 @@ impl Host {
             clock: surroundings.clock,
             chance,
             hasher: Argon2Hasher::new(surroundings.hashing, surroundings.limits),
+            screen: HostScreen::new(config.breaches),
             signing_keys: SigningKeys::new(config.signing_key),
             published_keys: PublishedKeys::default(),
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
@@ -107,6 +111,7 @@ impl Host {
                     client_id: config.client_id,
                     lifetime: config.access_lifetime,
                 },
+                passwords: config.passwords,
             },
             health: StoreHealth::default(),
         })

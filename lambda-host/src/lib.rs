@@ -17,6 +17,7 @@ pub mod owned_file;
 pub mod problem;
 pub mod reception;
 mod routes;
+pub mod screen;
 pub mod socket;
 pub mod start;
 pub mod transport;

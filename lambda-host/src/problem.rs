@@ -2,6 +2,8 @@
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
+mod feedback;
+
 use std::borrow::Cow;
 
 use axum::body::Body;
@@ -11,7 +13,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use portcullis_core::denial::Denial;
 use portcullis_core::email::EmailError;
 use portcullis_core::id::Id;
-use portcullis_core::password::PasswordError;
+use portcullis_core::password::{PasswordError, Unfit};
 use portcullis_core::refusal::{Refusal, problem_json};
 
 /// Why a request failed.
@@ -41,10 +43,14 @@ pub enum Problem {
     BadEmail(EmailError),
     /// The password is not one an account may have.
     BadPassword(PasswordError),
+    /// The new password is not one an account may have; how to choose a better one.
+    UnfitPassword(Unfit),
     /// The address and the password do not go together.
     BadCredentials,
     /// The token stems from no session of ours.
     NoSession,
+    /// Whoever knows of breached passwords does not answer.
+    ScreenUnavailable,
     /// The store does not answer.
     StoreUnavailable,
     /// A key of the host could not be had or published.
@@ -74,11 +80,14 @@ impl Problem {
             | Self::BadMember(_)
             | Self::BadEmail(_)
             | Self::BadPassword(_)
+            | Self::UnfitPassword(_)
             | Self::NoSession => StatusCode::BAD_REQUEST,
             Self::BadCredentials => StatusCode::UNAUTHORIZED,
-            Self::StoreUnavailable | Self::KeyUnavailable | Self::LateFeed | Self::Busy => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::StoreUnavailable
+            | Self::ScreenUnavailable
+            | Self::KeyUnavailable
+            | Self::LateFeed
+            | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -96,10 +105,10 @@ impl Problem {
             Self::MissingMember(_) => "missing_member",
             Self::BadMember(_) => "bad_member",
             Self::BadEmail(_) => "bad_email",
-            Self::BadPassword(PasswordError::TooShort) => "password_too_short",
-            Self::BadPassword(PasswordError::TooLong) => "password_too_long",
+            Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => error.code(),
             Self::BadCredentials => "bad_credentials",
             Self::NoSession => "no_session",
+            Self::ScreenUnavailable => "screen_unavailable",
             Self::StoreUnavailable => "store_unavailable",
             Self::KeyUnavailable => "key_unavailable",
             Self::LateFeed => "late_feed",
@@ -123,9 +132,14 @@ impl Problem {
             Self::MissingMember(name) => return format!("the body lacks {name}").into(),
             Self::BadMember(name) => return format!("{name} must be a string").into(),
             Self::BadEmail(error) => return error.to_string().into(),
-            Self::BadPassword(error) => return error.to_string().into(),
+            Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => {
+                return error.to_string().into();
+            }
             Self::BadCredentials => "no account has this address and this password",
             Self::NoSession => "the token stems from no session that could be ended",
+            Self::ScreenUnavailable => {
+                "whether this password was in a breach cannot be told now; try again"
+            }
             Self::StoreUnavailable => "the store does not answer; try again",
             Self::KeyUnavailable => "a key of the host is not at hand; try again",
             Self::LateFeed => "the session is over, but not every edge may know; try again",
@@ -137,7 +151,10 @@ impl Problem {
     /// The whole answer to the request called `request_id`.
     pub fn answer(self, request_id: &Id) -> Response {
         let status = self.status();
-        let body = problem_json(status.as_u16(), &self.detail(), self.code(), request_id);
+        let mut body = problem_json(status.as_u16(), &self.detail(), self.code(), request_id);
+        if let Self::UnfitPassword(unfit) = self {
+            feedback::add(&mut body, &unfit.advice);
+        }
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -184,10 +201,11 @@ fn insert_shared(headers: &mut HeaderMap, denial: Denial, request_id: &Id) {
 mod tests {
     use http_body_util::BodyExt as _;
     use portcullis_core::json::Json;
+    use portcullis_core::password::{Advice, MAX_SUGGESTIONS};
 
     use super::*;
 
-    const ALL: [Problem; 24] = [
+    const ALL: [Problem; 32] = [
         Problem::Refused(Denial::MissingToken),
         Problem::Refused(Denial::UnknownRoute),
         Problem::MethodNotAllowed,
@@ -204,6 +222,14 @@ mod tests {
         Problem::BadEmail(EmailError::BadDomain),
         Problem::BadPassword(PasswordError::TooShort),
         Problem::BadPassword(PasswordError::TooLong),
+        unfit(PasswordError::TooShortBesideFactor),
+        unfit(PasswordError::Repeats),
+        unfit(PasswordError::Common),
+        unfit(PasswordError::Breached),
+        unfit(PasswordError::ContainsAddress),
+        unfit(PasswordError::ContainsServiceName),
+        unfit(PasswordError::TooWeak),
+        Problem::ScreenUnavailable,
         Problem::BadCredentials,
         Problem::NoSession,
         Problem::StoreUnavailable,
@@ -213,6 +239,15 @@ mod tests {
         Problem::Refused(Denial::BadPath),
         Problem::Internal,
     ];
+
+    const fn unfit(error: PasswordError) -> Problem {
+        let advice = Advice {
+            score: 1,
+            warning: None,
+            suggestions: [None; MAX_SUGGESTIONS],
+        };
+        Problem::UnfitPassword(Unfit { error, advice })
+    }
 
     #[tokio::test]
     async fn each_is_problem_json_that_says_what_the_status_says() {

@@ -8,6 +8,7 @@ mod faults;
 mod journey;
 mod keys;
 mod lambda;
+mod new_password;
 mod rehash;
 mod start;
 

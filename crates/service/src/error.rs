@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::ports::{HashError, NoEntropy, SignError};
+use crate::screen::Unscreened;
 use crate::store::StoreError;
 
 /// A use case came to no end. Whatever it was to change is unchanged or will be found done by a
@@ -18,6 +19,9 @@ pub enum ServiceError {
     /// A token was not signed.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// A new password could not be screened.
+    #[error(transparent)]
+    Screen(#[from] Unscreened),
     /// The platform gave no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),

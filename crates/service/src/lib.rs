@@ -13,6 +13,7 @@ pub mod logout;
 pub mod means;
 pub mod ports;
 pub mod register;
+pub mod screen;
 pub mod settings;
 pub mod snapshot;
 pub mod store;

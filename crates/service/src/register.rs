@@ -3,11 +3,12 @@
 use portcullis_core::audit::{AuditEvent, AuditKind, RegistrationDenial};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::password::{Password, PasswordError};
+use portcullis_core::password::{Password, PasswordContext, Unfit};
 
 use crate::error::ServiceError;
 use crate::means::Means;
 use crate::ports::{Chance, Hasher};
+use crate::screen::{self, Screen};
 use crate::store::{Account, AccountStatus, AccountStore, AuditStore, Written};
 
 /// What the caller sent, already parsed.
@@ -26,7 +27,7 @@ pub enum RegisterOutcome {
     /// The caller is told this id, whether an account was made or the address had one already.
     Accepted(Id),
     /// The password is not one an account may have.
-    BadPassword(PasswordError),
+    BadPassword(Unfit),
 }
 
 /// Makes an account, or notes that somebody tried to make a second one.
@@ -37,10 +38,18 @@ pub enum RegisterOutcome {
 pub async fn register(
     request: &RegisterRequest,
     hasher: &impl Hasher,
+    screen: &impl Screen,
     means: Means<'_, impl AccountStore + AuditStore, impl Chance>,
 ) -> Result<RegisterOutcome, ServiceError> {
-    if let Err(error) = request.password.judge() {
-        return Ok(RegisterOutcome::BadPassword(error));
+    // Before the store is asked, so that its health is not guessed from this.
+    let rules = &means.settings.passwords;
+    let context = PasswordContext {
+        email: &request.email,
+        services: &rules.services,
+        second_factor: false,
+    };
+    if let Some(unfit) = screen::unfit(&request.password, &context, rules, screen).await? {
+        return Ok(RegisterOutcome::BadPassword(unfit));
     }
     // SECURITY: hashed before anything is written, so that a taken address costs a hash as well.
     let password = hasher.hash(&request.password).await?;

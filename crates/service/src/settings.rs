@@ -7,6 +7,17 @@ use core::time::Duration;
 pub struct Settings {
     /// How access tokens are made out.
     pub issuing: Issuing,
+    /// What a new password must be beyond the rules that always hold.
+    pub passwords: PasswordRules,
+}
+
+/// What the operator says of new passwords.
+#[derive(Clone, Debug, Default)]
+pub struct PasswordRules {
+    /// What the service is called: words that count for nothing in a password.
+    pub services: Vec<String>,
+    /// The least score, of 0 to 4, that a password must have; 0 asks for none.
+    pub least_score: u8,
 }
 
 /// How the access tokens of this host are made out.

@@ -22,17 +22,15 @@ pub(super) async fn register(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let Credentials { email, password } = Credentials::read(request).await?;
-    // Before the store is asked, so that its health is not guessed from this.
-    password.judge().map_err(Problem::BadPassword)?;
     let request = RegisterRequest { email, password };
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
-    let end = register::register(&request, &host.hasher, means).await;
+    let end = register::register(&request, &host.hasher, &host.screen, means).await;
     match host.settle(end)? {
         RegisterOutcome::Accepted(user_id) => {
             let body = format!(r#"{{"user_id":{}}}"#, Json::quote(user_id.as_str()));
             Ok(json(StatusCode::CREATED, body))
         }
-        RegisterOutcome::BadPassword(error) => Err(Problem::BadPassword(error)),
+        RegisterOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit)),
     }
 }

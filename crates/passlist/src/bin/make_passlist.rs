@@ -49,7 +49,10 @@ fn main() -> Result<()> {
         fingerprints.iter().all(|listed| made.contains(listed)),
         "the filter lost a password"
     );
-    ensure!(BinaryFuse16::DESCRIPTOR_LEN == DESCRIPTOR_BYTES, "the filter has another shape");
+    ensure!(
+        BinaryFuse16::DESCRIPTOR_LEN == DESCRIPTOR_BYTES,
+        "the filter has another shape"
+    );
     let mut bytes = made.dma_fingerprints().to_vec();
     let mut descriptor = [0; DESCRIPTOR_BYTES];
     made.dma_copy_descriptor_to(&mut descriptor);
@@ -69,8 +72,14 @@ fn read_all(files: &[PathBuf], sha256: &str) -> Result<String> {
             text.push(b'\n');
         }
     }
-    let found: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-    ensure!(found == sha256, "other lists than the filter is made of: {found}");
+    let found: String = Sha256::digest(&text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    ensure!(
+        found == sha256,
+        "other lists than the filter is made of: {found}"
+    );
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use crate::announce::ANNOUNCEMENTS;
 use crate::ports::{Call, NoEntropy};
-use crate::settings::{Issuing, Settings};
+use crate::settings::{Issuing, PasswordRules, Settings};
 use crate::store::{StoreError, Written};
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::revocation::{Revocable, Revocation, Revocations};
@@ -125,6 +125,7 @@ fn end(store: &Slow) -> Result<(), ServiceError> {
             client_id: "web".to_owned(),
             lifetime: Duration::from_secs(600),
         },
+        passwords: PasswordRules::default(),
     };
     let means = Means {
         store,

@@ -1,0 +1,75 @@
+//! Screening a new password: by its own rules, by the lists, and by how easily it is guessed.
+
+use portcullis_core::password::{Advice, Password, PasswordContext, PasswordError, Unfit};
+use thiserror::Error;
+
+use crate::settings::PasswordRules;
+
+/// Knows what attackers try.
+#[expect(
+    async_fn_in_trait,
+    reason = "each door names its own implementation, so Send is inferred there"
+)]
+pub trait Screen {
+    /// Whether `text` is on a list of common passwords, in any case.
+    fn is_listed(&self, text: &str) -> bool;
+
+    /// Whether the password is known from a breach. Where nobody was told to ask, it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`Unscreened`] if it could not be asked and may not be guessed.
+    async fn is_breached(&self, password: &Password) -> Result<bool, Unscreened>;
+
+    /// How easily the password is guessed by somebody who also tries the words `known`, and how
+    /// to choose a better one.
+    async fn advise(&self, password: &Password, known: Vec<String>) -> Advice;
+}
+
+/// Whoever knows of breaches did not answer, and the operator wants no password without it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("breached passwords could not be asked about")]
+pub struct Unscreened;
+
+/// Why `password` is not one that the account of `context` may have from now on, with advice;
+/// nothing if it may. For registration, change and reset alike: before hashing.
+///
+/// # Errors
+///
+/// [`Unscreened`]; the password is neither good nor bad then.
+pub async fn unfit(
+    password: &Password,
+    context: &PasswordContext<'_>,
+    rules: &PasswordRules,
+    screen: &impl Screen,
+) -> Result<Option<Unfit>, Unscreened> {
+    let broken = match password.judge(context) {
+        Err(error) => Some(error),
+        Ok(()) => on_a_list(password, screen).await?,
+    };
+    if broken.is_none() && rules.least_score == 0 {
+        return Ok(None);
+    }
+    let mut known = context.address_words();
+    known.extend(context.service_words());
+    let advice = screen.advise(password, known).await;
+    // NIST SP 800-63B-4 knows no score: it refuses only where the operator says so.
+    let weak = (advice.score < rules.least_score).then_some(PasswordError::TooWeak);
+    Ok(broken.or(weak).map(|error| Unfit { error, advice }))
+}
+
+async fn on_a_list(
+    password: &Password,
+    screen: &impl Screen,
+) -> Result<Option<PasswordError>, Unscreened> {
+    let listed = [Some(password.as_text()), password.unit()];
+    if listed
+        .into_iter()
+        .flatten()
+        .any(|text| screen.is_listed(text.trim()))
+    {
+        return Ok(Some(PasswordError::Common));
+    }
+    let breached = screen.is_breached(password).await?;
+    Ok(breached.then_some(PasswordError::Breached))
+}

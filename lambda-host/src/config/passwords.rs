@@ -1,0 +1,72 @@
+//! What the operator says of passwords.
+
+use portcullis_service::settings::PasswordRules;
+
+use crate::config::variable::{Environment, Fault, plain_or_loopback};
+use crate::screen::{BreachRange, Unreachable};
+
+/// The variable that names where breached passwords are asked about; log lines name it too.
+pub const BREACH_RANGE: &str = "PORTCULLIS_BREACH_RANGE";
+
+/// The longest name of a service, and the most there are.
+const MAX_NAMES: usize = 16;
+const MAX_NAME_CHARACTERS: usize = 64;
+
+/// The rules for new passwords. Where no names are given, the service is called as its issuer's
+/// host is.
+pub(super) fn rules(env: &mut Environment<'_>, issuer: Option<&str>) -> PasswordRules {
+    let services = env.optional("PORTCULLIS_SERVICE_NAMES", |text| {
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        let fits = names.len() <= MAX_NAMES
+            && names
+                .iter()
+                .all(|name| (1..=MAX_NAME_CHARACTERS).contains(&name.chars().count()));
+        let fault = Fault::Invalid("up to 16 names of up to 64 characters, parted by commas");
+        fits.then_some(names).ok_or(fault)
+    });
+    let least_score = env.optional("PORTCULLIS_PASSWORD_SCORE", |text| {
+        let score = text.parse().ok().filter(|score| *score <= 4);
+        score.ok_or(Fault::Invalid("a score from 0 to 4"))
+    });
+    PasswordRules {
+        services: services.unwrap_or_else(|| issuer.map(host_labels).unwrap_or_default()),
+        least_score: least_score.unwrap_or(0),
+    }
+}
+
+/// Where breached passwords are asked about, if anywhere.
+pub(super) fn breaches(env: &mut Environment<'_>) -> Option<BreachRange> {
+    let address = env.optional(BREACH_RANGE, |text| {
+        let text = plain_or_loopback(text)?;
+        let fault = Fault::Invalid("an address that ends in a slash");
+        text.ends_with('/').then_some(text).ok_or(fault)
+    });
+    let unreachable = env.optional("PORTCULLIS_BREACH_UNREACHABLE", |text| match text {
+        "allow" => Ok(Unreachable::Allow),
+        "refuse" => Ok(Unreachable::Refuse),
+        _ => Err(Fault::Invalid("allow or refuse")),
+    });
+    Some(BreachRange::new(address?, unreachable.unwrap_or_default()))
+}
+
+/// `login` and `acme` of `https://login.acme.example/tenant`: the top is everybody's.
+fn host_labels(issuer: &str) -> Vec<String> {
+    let uri: Option<http::Uri> = issuer.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let own = host.rsplit_once('.').map_or("", |(own, _top)| own);
+    own.split('.').map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_called_as_its_issuer() {
+        assert_eq!(
+            host_labels("https://login.acme.example/t"),
+            ["login", "acme"]
+        );
+        assert_eq!(host_labels("http://localhost:8788"), [""]);
+    }
+}

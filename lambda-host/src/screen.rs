@@ -1,0 +1,61 @@
+//! What attackers try: the list of common passwords, the range of breached ones, and zxcvbn.
+
+mod advice;
+mod breach;
+
+use portcullis_core::password::{Advice, Password};
+use portcullis_passlist::is_listed;
+use portcullis_service::screen::{Screen, Unscreened};
+use tokio::task::spawn_blocking;
+use tracing::warn;
+
+pub use self::breach::{BreachRange, Unreachable};
+use crate::config::BREACH_RANGE;
+use crate::failure::Chain;
+
+/// Screens new passwords.
+#[derive(Debug)]
+pub struct HostScreen {
+    breaches: Option<BreachRange>,
+}
+
+impl HostScreen {
+    /// With the breach range that the operator named, if any.
+    pub const fn new(breaches: Option<BreachRange>) -> Self {
+        Self { breaches }
+    }
+}
+
+impl Screen for HostScreen {
+    fn is_listed(&self, text: &str) -> bool {
+        is_listed(text)
+    }
+
+    async fn is_breached(&self, password: &Password) -> Result<bool, Unscreened> {
+        let Some(range) = &self.breaches else {
+            return Ok(false);
+        };
+        match (range.knows(password).await, range.unreachable()) {
+            (Ok(known), _) => Ok(known),
+            (Err(error), Unreachable::Allow) => {
+                warn!(
+                    error = %Chain(&error),
+                    setting = BREACH_RANGE,
+                    "a new password was taken without asking about breaches"
+                );
+                Ok(false)
+            }
+            (Err(error), Unreachable::Refuse) => {
+                warn!(error = %Chain(&error), setting = BREACH_RANGE, "breaches cannot be asked about");
+                Err(Unscreened)
+            }
+        }
+    }
+
+    async fn advise(&self, password: &Password, known: Vec<String>) -> Advice {
+        let password = password.clone();
+        // Milliseconds of computing: not on the threads that answer others.
+        let advice = spawn_blocking(move || advice::of(&password, &known)).await;
+        advice.unwrap_or_default()
+    }
+}

@@ -1,0 +1,135 @@
+//! Whether a password was in a breach, asked of a [range] that learns five digits of its SHA-1
+//! and no more.
+//!
+//! [range]: https://haveibeenpwned.com/API/v3#PwnedPasswords
+
+use core::time::Duration;
+
+use bytes::Bytes;
+use data_encoding::HEXUPPER;
+use http::{Request, StatusCode};
+use portcullis_aws::transport::{Transport as _, TransportError};
+use portcullis_core::password::Password;
+use sha1::{Digest as _, Sha1};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::transport::{HyperTransport, Timeouts};
+
+/// How many digits of the hash are told: some 800 passwords of a thousand million share them.
+const TOLD: usize = 5;
+
+/// What happens to a new password while nobody answers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Unreachable {
+    /// It is taken, and the log says so.
+    #[default]
+    Allow,
+    /// It is refused for the time being.
+    Refuse,
+}
+
+/// Where breached passwords are asked about.
+#[derive(Debug)]
+pub struct BreachRange {
+    address: String,
+    unreachable: Unreachable,
+    transport: HyperTransport,
+}
+
+/// No answer, or none that can be read.
+#[derive(Debug, Error)]
+pub(super) enum BreachError {
+    /// The address makes no request.
+    #[error("the address cannot be asked")]
+    Address,
+    /// No whole answer came in time.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The answer says that something is wrong.
+    #[error("the range answered {0}")]
+    Status(StatusCode),
+    /// The answer holds no lines of hash and count.
+    #[error("the range answered in another form")]
+    Malformed,
+}
+
+impl BreachRange {
+    /// Asks `address`, to which the five digits are added: `https://api.pwnedpasswords.com/range/`.
+    pub const fn new(address: String, unreachable: Unreachable) -> Self {
+        let timeouts = Timeouts {
+            connect: Duration::from_secs(1),
+            answer: Duration::from_secs(2),
+            idle: Duration::from_secs(30),
+        };
+        Self {
+            address,
+            unreachable,
+            transport: HyperTransport::new(timeouts),
+        }
+    }
+
+    pub(super) const fn unreachable(&self) -> Unreachable {
+        self.unreachable
+    }
+
+    /// Whether the range knows the password.
+    ///
+    /// # Errors
+    ///
+    /// [`BreachError`].
+    pub(super) async fn knows(&self, password: &Password) -> Result<bool, BreachError> {
+        let hash = Zeroizing::new(HEXUPPER.encode(&Sha1::digest(password.as_bytes())));
+        let (told, kept) = hash.split_at_checked(TOLD).ok_or(BreachError::Malformed)?;
+        let request = Request::get(format!("{}{told}", self.address))
+            .header("user-agent", "portcullis")
+            // Answers of one size, so that nobody on the way counts their lines.
+            .header("add-padding", "true")
+            .body(Bytes::new());
+        let request = request.map_err(|_| BreachError::Address)?;
+        let response = self.transport.send(request).await?;
+        if response.status() != StatusCode::OK {
+            return Err(BreachError::Status(response.status()));
+        }
+        let lines = core::str::from_utf8(response.body()).map_err(|_| BreachError::Malformed)?;
+        is_among(lines, kept)
+    }
+}
+
+/// Whether `kept` is the hash of a line `HASH:COUNT` whose count is not the zero of padding.
+fn is_among(lines: &str, kept: &str) -> Result<bool, BreachError> {
+    let mut known = false;
+    for line in lines.lines().filter(|line| !line.is_empty()) {
+        let (hash, count) = line.split_once(':').ok_or(BreachError::Malformed)?;
+        let count: u64 = count.trim().parse().map_err(|_| BreachError::Malformed)?;
+        known |= hash.eq_ignore_ascii_case(kept) && count > 0;
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_counts_if_it_is_no_padding() {
+        let lines =
+            "0018A45C4D1DEF81644B54AB7F969B88D65:10\r\n00D4F6E8FA6EECAD2A3AA415EEC418D38EC:0\r\n";
+        for (kept, known) in [
+            ("0018A45C4D1DEF81644B54AB7F969B88D65", true),
+            ("0018a45c4d1def81644b54ab7f969b88d65", true),
+            ("00D4F6E8FA6EECAD2A3AA415EEC418D38EC", false),
+            ("011053FD0102E94D6AE2F8B83D76FAF94F6", false),
+        ] {
+            assert_eq!(is_among(lines, kept).ok(), Some(known), "{kept}");
+        }
+        assert_eq!(is_among("", "0018").ok(), Some(false));
+    }
+
+    #[test]
+    fn what_is_no_list_of_counts_is_no_answer() {
+        for lines in ["<html>", "00D4", "00D4:many", "00D4:-1"] {
+            assert!(is_among(lines, "00D4").is_err(), "{lines}");
+        }
+    }
+}
