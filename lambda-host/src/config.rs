@@ -16,6 +16,9 @@
 //! | `PORTCULLIS_PASSWORD_SCORE` | the least zxcvbn score of a new password, 0 to 4 | 0: any |
 //! | `PORTCULLIS_BREACH_RANGE` | where breached passwords are asked about, with a slash at the end | nowhere |
 //! | `PORTCULLIS_BREACH_UNREACHABLE` | `allow` or `refuse` new passwords while it does not answer | `allow` |
+//! | `PORTCULLIS_PEPPER` | `on`: a key of the host's secret goes into new password hashes | `off` |
+//! | `PORTCULLIS_FORMER_HASH` | any hash of the kind that was imported, while such hashes are left | none |
+//! | `PORTCULLIS_HASH_MEMORY` | the memory that all hashes together may fill, in MiB | half of a Lambda's, or 512 |
 //! | `PORTCULLIS_DYNAMODB_ENDPOINT` | where DynamoDB is; `http` on loopback only | the region's own |
 //! | `PORTCULLIS_SECRETS_ENDPOINT` | where Secrets Manager is | the region's own |
 //! | `PORTCULLIS_TABLE` | the table of accounts, sessions and audit | `Portcullis` |
@@ -44,6 +47,7 @@ pub use crate::config::entrance::Entrance;
 pub use crate::config::passwords::BREACH_RANGE;
 pub use crate::config::variable::{ConfigError, Fault};
 use crate::config::variable::{Environment, claim_text, plain_or_loopback, positive, token_text};
+use crate::hasher::HashRules;
 use crate::screen::BreachRange;
 
 /// The variable that names where DynamoDB is reached; log lines about it name it too.
@@ -75,6 +79,10 @@ pub struct Config {
     pub host_secret: KeySource,
     /// What a new password must be.
     pub passwords: PasswordRules,
+    /// How passwords are hashed beyond today's parameters.
+    pub hashing: HashRules,
+    /// The memory that all hashes may fill together, in MiB, where it is said.
+    pub hash_memory_mib: Option<u32>,
     /// Where breached passwords are asked about, if anywhere.
     pub breaches: Option<BreachRange>,
     /// The least level that is logged.
@@ -154,6 +162,8 @@ impl Config {
         let host_secret = key_source(env, "PORTCULLIS_HOST_SECRET", "PORTCULLIS_HOST_SECRET_FILE");
         let passwords = passwords::rules(env, issuer.as_deref());
         let breaches = passwords::breaches(env);
+        let hashing = passwords::hashing(env);
+        let hash_memory_mib = passwords::hash_memory(env);
         let log = env.optional("PORTCULLIS_LOG", |text| {
             let fault = Fault::Invalid("one of off, error, warn, info, debug, trace");
             text.parse().map_err(|_| fault)
@@ -170,6 +180,8 @@ impl Config {
             host_secret: host_secret?,
             passwords,
             breaches,
+            hashing,
+            hash_memory_mib,
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
@@ -279,6 +291,9 @@ mod tests {
             ("PORTCULLIS_ACCESS_LIFETIME", "10m"),
             ("PORTCULLIS_CLIENT_ID", "a\u{e9}"),
             ("PORTCULLIS_LOG", "loud"),
+            ("PORTCULLIS_PEPPER", "yes"),
+            ("PORTCULLIS_FORMER_HASH", "$1$md5"),
+            ("PORTCULLIS_HASH_MEMORY", "31"),
             ("PORTCULLIS_SERVICE_NAMES", "Acme,,Cloud"),
             ("PORTCULLIS_PASSWORD_SCORE", "5"),
             ("PORTCULLIS_BREACH_RANGE", "https://range.example/range"),

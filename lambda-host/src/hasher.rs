@@ -1,22 +1,28 @@
 //! Argon2id ([RFC 9106]) off the async threads: bounded in number, in memory that is used again.
+//! What other systems hashed is checked too, and never made.
 //!
 //! [RFC 9106]: https://www.rfc-editor.org/rfc/rfc9106
 
+mod imported;
 mod recipe;
+mod stored;
 mod workspace;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use argon2::password_hash::phc::{Output, Salt};
+use argon2::password_hash::phc::Salt;
 use portcullis_core::password::{Password, PasswordHash};
+use portcullis_core::vault::Vault;
 use portcullis_service::ports::{HashError, HashVerdict, Hasher};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
+use tracing::error;
 
 use crate::chance::SystemChance;
 pub use crate::hasher::recipe::HashParameters;
-use crate::hasher::recipe::Recipe;
+use crate::hasher::recipe::{Pepper, Recipe};
+use crate::hasher::stored::{Argon2Hash, Stored};
 use crate::hasher::workspace::Workspaces;
 
 /// How many passwords may be hashed, and wait to be.
@@ -26,69 +32,157 @@ pub struct HashLimits {
     pub at_once: usize,
     /// How many more may wait for their turn before one is turned away.
     pub waiting: usize,
+    /// The memory that all of them may fill together, in MiB. A stored hash that needs more is not
+    /// checked.
+    pub memory_mib: u32,
 }
 
-/// Hashes passwords with Argon2id.
+/// What the operator says of hashes.
+#[derive(Clone, Debug, Default)]
+pub struct HashRules {
+    /// Whether a pepper of the vault goes into new hashes.
+    pub pepper: bool,
+    /// A hash of the kind that accounts were imported with, or had before the parameters rose.
+    /// While it is set, every check costs one of today's runs and one of its kind.
+    pub former: Option<PasswordHash>,
+}
+
+/// Runs hashes with bounded memory and cores.
 #[derive(Debug)]
-pub struct Argon2Hasher {
+pub struct HashPool {
     today: HashParameters,
+    rules: HashRules,
+    memory_mib: u32,
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
     workspaces: Arc<Workspaces>,
     runs: AtomicU64,
 }
 
-impl Argon2Hasher {
+/// Hashes passwords in a [`HashPool`], with the peppers of a vault.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolHasher<'a> {
+    pool: &'a HashPool,
+    vault: &'a Vault,
+}
+
+/// Whether a hash of former times can be checked here, for whoever reads the configuration.
+pub fn is_readable(hash: &PasswordHash) -> bool {
+    Stored::read(hash).is_ok_and(|stored| stored.key_id().is_none())
+}
+
+impl HashPool {
     /// Hashes new passwords with the parameters `today`.
-    pub fn new(today: HashParameters, limits: HashLimits) -> Self {
+    pub fn new(today: HashParameters, limits: HashLimits, rules: HashRules) -> Self {
         let at_once = limits.at_once.clamp(1, Semaphore::MAX_PERMITS / 2);
         let waiting = limits.waiting.min(Semaphore::MAX_PERMITS / 2);
+        let memory_mib = limits.memory_mib.max(mib(today.memory_kib));
+        let largest = usize::try_from(today.memory_kib).unwrap_or(usize::MAX);
         Self {
             today,
+            rules,
+            memory_mib,
             admitted: Arc::new(Semaphore::new(at_once.saturating_add(waiting))),
             running: Arc::new(Semaphore::new(at_once)),
-            workspaces: Arc::new(Workspaces::default()),
+            memory: Arc::new(Semaphore::new(
+                usize::try_from(memory_mib).unwrap_or(Semaphore::MAX_PERMITS),
+            )),
+            workspaces: Arc::new(Workspaces::new(largest)),
             runs: AtomicU64::new(0),
         }
     }
 
-    /// How often Argon2 ran since the start.
+    /// What hashes with the peppers of `vault`.
+    pub const fn with<'a>(&'a self, vault: &'a Vault) -> PoolHasher<'a> {
+        PoolHasher { pool: self, vault }
+    }
+
+    /// How many hashes ran since the start.
     pub fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
 
-    async fn run(
+    /// Does `work`, which runs `runs` hashes of at most `memory_kib` one after the other, when its
+    /// turn comes.
+    async fn run<T: Send + 'static>(
         &self,
-        recipe: Recipe,
-        salt: Salt,
-        password: &Password,
-    ) -> Result<Output, HashError> {
-        let turn = self.turn().await?;
-        let (password, workspaces) = (password.clone(), Arc::clone(&self.workspaces));
-        self.runs.fetch_add(1, Ordering::Relaxed);
+        (runs, memory_kib): (u64, u32),
+        work: impl FnOnce(&Arc<Workspaces>) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let turn = self.turn(memory_kib).await?;
+        self.runs.fetch_add(runs, Ordering::Relaxed);
+        let workspaces = Arc::clone(&self.workspaces);
         // The turn goes along: a caller that goes away does not free the core that is still busy.
         let work = spawn_blocking(move || {
             let _turn = turn;
-            let mut workspace = workspaces.take(recipe.blocks())?;
-            recipe.run(&password, &salt, workspace.blocks())
+            work(&workspaces)
         });
         work.await.map_err(|_stopped| HashError::Failed)?
     }
 
-    async fn turn(&self) -> Result<[OwnedSemaphorePermit; 2], HashError> {
+    async fn turn(&self, memory_kib: u32) -> Result<[OwnedSemaphorePermit; 3], HashError> {
+        if mib(memory_kib) > self.memory_mib {
+            error!(
+                memory_kib,
+                "a stored hash needs more memory than PORTCULLIS_HASH_MEMORY"
+            );
+            return Err(HashError::Failed);
+        }
         let place = Arc::clone(&self.admitted).try_acquire_owned();
         let place = place.map_err(|_full| HashError::Busy)?;
         let core = Arc::clone(&self.running).acquire_owned().await;
         let core = core.map_err(|_closed| HashError::Failed)?;
-        Ok([place, core])
+        let memory = Arc::clone(&self.memory).acquire_many_owned(mib(memory_kib));
+        let memory = memory.await.map_err(|_closed| HashError::Failed)?;
+        Ok([place, core, memory])
     }
 }
 
-impl Hasher for Argon2Hasher {
+impl PoolHasher<'_> {
+    /// What new hashes are made with; nothing where no pepper is wanted.
+    fn pepper(&self) -> Option<Pepper> {
+        let wanted = self.pool.rules.pepper;
+        wanted
+            .then(|| Pepper::of(self.vault, self.vault.current_id()))
+            .flatten()
+    }
+
+    /// What is run so that a caller cannot tell how an account was hashed, or that there is none.
+    ///
+    /// SECURITY: one of today's runs is always among what is run, and one of the former kind where
+    /// there is such a kind: an unknown address, a wrong password and a hash that was imported
+    /// cost the same. A hash of neither kind costs more than that, never less.
+    fn beside(&self, stored: Option<&Stored>) -> Result<Option<Stored>, HashError> {
+        let former = self.pool.rules.former.as_ref();
+        match stored {
+            Some(stored) if !stored.costs(self.pool.today) => self.decoy().map(Some),
+            Some(_) | None => former.map(Stored::read).transpose(),
+        }
+    }
+
+    /// A hash of today's cost under a salt that is no account's, which nothing matches.
+    fn decoy(&self) -> Result<Stored, HashError> {
+        Ok(Stored::Argon2(Argon2Hash {
+            recipe: Recipe::of(self.pool.today)?,
+            salt: fresh_salt()?,
+            expected: None,
+            key_id: None,
+        }))
+    }
+}
+
+impl Hasher for PoolHasher<'_> {
     async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
-        let (recipe, salt) = (Recipe::of(self.today)?, fresh_salt()?);
-        let output = self.run(recipe.clone(), salt, password).await?;
-        recipe.write(salt, output)
+        let (recipe, salt) = (Recipe::of(self.pool.today)?, fresh_salt()?);
+        let (password, pepper) = (password.clone(), self.pepper());
+        let cost = (1, self.pool.today.memory_kib);
+        let made = self.pool.run(cost, move |workspaces| {
+            let mut workspace = workspaces.take(recipe.blocks())?;
+            let output = recipe.run(&password, &salt, pepper.as_ref(), workspace.blocks())?;
+            recipe.write(salt, pepper.as_ref(), output)
+        });
+        made.await
     }
 
     async fn verify(
@@ -96,23 +190,47 @@ impl Hasher for Argon2Hasher {
         password: &Password,
         stored: Option<&PasswordHash>,
     ) -> Result<HashVerdict, HashError> {
-        let Some(stored) = stored else {
-            // SECURITY: an unknown address must cost what a wrong password costs: the same run,
-            // under a salt that is no account's, with a result that nobody looks at. (An account
-            // that has not logged in since the parameters rose answers sooner than this.)
-            let (decoy, salt) = (Recipe::of(self.today)?, fresh_salt()?);
-            let _ = self.run(decoy, salt, password).await?;
-            return Ok(HashVerdict::Differs);
-        };
-        let (recipe, salt, expected) = Recipe::read(stored)?;
-        let outdated = recipe.is_lesser_than(self.today);
-        // `Output` compares in constant time.
-        match self.run(recipe, salt, password).await? == expected {
-            true if outdated => Ok(HashVerdict::MatchesOutdated),
-            true => Ok(HashVerdict::Matches),
-            false => Ok(HashVerdict::Differs),
+        let read = stored.map(Stored::read).transpose()?;
+        let beside = self.beside(read.as_ref())?;
+        let known = read.is_some();
+        let stored = read.map_or_else(|| self.decoy(), Ok)?;
+        let pepper = stored.key_id().map(|key_id| Pepper::of(self.vault, key_id));
+        // INVARIANT: a replaced root key stays in the host's secret as long as hashes name it.
+        let lost = matches!(pepper, Some(None));
+        if lost {
+            error!("a password hash names a root key that the host's secret lacks");
         }
+        let (pepper, password) = (pepper.flatten(), password.clone());
+        let wanted = self.pepper().map(|pepper| pepper.key_id);
+        let outdated = stored.is_lesser_than(self.pool.today, wanted.as_deref());
+        let memory = stored.memory_kib();
+        let memory = memory.max(beside.as_ref().map_or(0, Stored::memory_kib));
+        let runs = if beside.is_some() { 2 } else { 1 };
+        let checked = self.pool.run((runs, memory), move |workspaces| {
+            let matches = stored.matches(&password, pepper.as_ref(), workspaces)?;
+            if let Some(beside) = beside {
+                let _ = beside.matches(&password, None, workspaces)?;
+            }
+            Ok(matches)
+        });
+        Ok(match checked.await? && known && !lost {
+            true if outdated => HashVerdict::MatchesOutdated,
+            true => HashVerdict::Matches,
+            false => HashVerdict::Differs,
+        })
     }
+
+    fn can_check(&self, stored: &PasswordHash) -> bool {
+        Stored::read(stored).is_ok_and(|stored| {
+            stored.key_id().is_none() && mib(stored.memory_kib()) <= self.pool.memory_mib
+        })
+    }
+}
+
+/// Whole MiB, at least one.
+const fn mib(kib: u32) -> u32 {
+    let mib = kib.div_ceil(1_024);
+    if mib == 0 { 1 } else { mib }
 }
 
 fn fresh_salt() -> Result<Salt, HashError> {
@@ -124,96 +242,4 @@ fn fresh_salt() -> Result<Salt, HashError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use portcullis_core::secret::Secret;
-
-    use super::*;
-
-    const SMALL: HashParameters = HashParameters {
-        memory_kib: 64,
-        passes: 2,
-        lanes: 1,
-    };
-    const ONE: HashLimits = HashLimits {
-        at_once: 1,
-        waiting: 0,
-    };
-
-    fn password(text: &str) -> Password {
-        Password::parse(&Secret::new(text.to_owned())).expect("short enough")
-    }
-
-    #[tokio::test]
-    async fn a_password_matches_its_own_hash_alone() {
-        let hasher = Argon2Hasher::new(SMALL, ONE);
-        let hash = hasher
-            .hash(&password("correct horse battery"))
-            .await
-            .expect("hashed");
-        assert!(hash.as_phc().starts_with("$argon2id$v=19$m=64,t=2,p=1$"));
-        for (text, verdict) in [
-            ("correct horse battery", HashVerdict::Matches),
-            ("correct horse batterx", HashVerdict::Differs),
-        ] {
-            assert_eq!(
-                hasher.verify(&password(text), Some(&hash)).await,
-                Ok(verdict)
-            );
-        }
-        let again = hasher
-            .hash(&password("correct horse battery"))
-            .await
-            .expect("hashed");
-        assert_ne!(hash.as_phc(), again.as_phc(), "each has a salt of its own");
-    }
-
-    #[tokio::test]
-    async fn no_account_costs_one_run_like_a_wrong_password() {
-        let hasher = Argon2Hasher::new(SMALL, ONE);
-        let hash = hasher
-            .hash(&password("correct horse battery"))
-            .await
-            .expect("hashed");
-        for stored in [Some(&hash), None] {
-            let before = hasher.runs();
-            let verdict = hasher.verify(&password("something else"), stored).await;
-            assert_eq!(verdict, Ok(HashVerdict::Differs));
-            assert_eq!(hasher.runs(), before + 1);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_hash_with_lesser_parameters_is_outdated() {
-        let lesser = HashParameters { passes: 1, ..SMALL };
-        let old = Argon2Hasher::new(lesser, ONE)
-            .hash(&password("correct horse"))
-            .await;
-        let old = old.expect("hashed");
-        let today = Argon2Hasher::new(SMALL, ONE);
-        let verdict = today.verify(&password("correct horse"), Some(&old)).await;
-        assert_eq!(verdict, Ok(HashVerdict::MatchesOutdated));
-        let then = Argon2Hasher::new(lesser, ONE);
-        let verdict = then.verify(&password("correct horse"), Some(&old)).await;
-        assert_eq!(verdict, Ok(HashVerdict::Matches));
-    }
-
-    #[tokio::test]
-    async fn one_too_many_is_turned_away_and_the_next_is_not() {
-        let hasher = Argon2Hasher::new(
-            SMALL,
-            HashLimits {
-                at_once: 1,
-                waiting: 1,
-            },
-        );
-        let (first, second) = (
-            hasher.turn().await,
-            hasher.admitted.clone().try_acquire_owned(),
-        );
-        assert!(first.is_ok() && second.is_ok());
-        let refused = hasher.hash(&password("correct horse")).await;
-        assert_eq!(refused.map(|_| ()), Err(HashError::Busy));
-        drop((first, second));
-        assert!(hasher.hash(&password("correct horse")).await.is_ok());
-    }
-}
+mod tests;

@@ -19,12 +19,15 @@ use portcullis_service::settings::{Issuing, Settings};
 use crate::chance::SystemChance;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::Config;
-use crate::hasher::{Argon2Hasher, HashLimits, HashParameters};
+use crate::hasher::{HashLimits, HashParameters, HashPool};
 use crate::keys::{PublishedKeys, SigningKeys};
 use crate::problem::Problem;
 use crate::screen::HostScreen;
 use crate::transport::{HyperTransport, Timeouts};
 use crate::vault::HostVault;
+
+/// The memory that all hashes may fill together where the operator says nothing.
+const DEFAULT_HASH_MEMORY_MIB: u32 = 512;
 
 /// The client of this door.
 pub type AwsClient = Client<HyperTransport>;
@@ -43,7 +46,7 @@ pub struct Host {
     /// What draws names.
     pub chance: SystemChance,
     /// What hashes passwords.
-    pub hasher: Argon2Hasher,
+    pub hasher: HashPool,
     /// What screens new passwords.
     pub screen: HostScreen,
     /// What tokens are signed with.
@@ -93,12 +96,17 @@ impl Host {
     pub fn new(config: Config, surroundings: Surroundings) -> Result<Self, NoEntropy> {
         let chance = SystemChance;
         let transport = HyperTransport::new(surroundings.timeouts);
+        let said = config.hash_memory_mib;
+        let limits = HashLimits {
+            memory_mib: said.unwrap_or(surroundings.limits.memory_mib),
+            ..surroundings.limits
+        };
         let client = Client::new(transport, config.credentials, config.aws, chance.seed()?);
         Ok(Self {
             client,
             clock: surroundings.clock,
             chance,
-            hasher: Argon2Hasher::new(surroundings.hashing, surroundings.limits),
+            hasher: HashPool::new(surroundings.hashing, limits, config.hashing),
             screen: HostScreen::new(config.breaches),
             signing_keys: SigningKeys::new(config.signing_key),
             published_keys: PublishedKeys::default(),
@@ -180,6 +188,7 @@ fn hash_limits() -> HashLimits {
     HashLimits {
         at_once: cores,
         waiting: cores.saturating_mul(32),
+        memory_mib: DEFAULT_HASH_MEMORY_MIB,
     }
 }
 

@@ -47,6 +47,7 @@ pub const CHEAP: HashParameters = HashParameters {
 pub const LIMITS: HashLimits = HashLimits {
     at_once: 1,
     waiting: 15,
+    memory_mib: 64,
 };
 
 /// A host and what stands behind it.

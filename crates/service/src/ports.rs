@@ -116,6 +116,9 @@ pub trait Hasher {
         password: &Password,
         stored: Option<&PasswordHash>,
     ) -> Result<HashVerdict, HashError>;
+
+    /// Whether a hash that somebody else made can be checked here, within the bounds.
+    fn can_check(&self, stored: &PasswordHash) -> bool;
 }
 
 /// What comparing a password with its hash gave.

@@ -1,8 +1,10 @@
 //! What the operator says of passwords.
 
+use portcullis_core::password::PasswordHash;
 use portcullis_service::settings::PasswordRules;
 
 use crate::config::variable::{Environment, Fault, plain_or_loopback};
+use crate::hasher::{HashRules, is_readable};
 use crate::screen::{BreachRange, Unreachable};
 
 /// The variable that names where breached passwords are asked about; log lines name it too.
@@ -32,6 +34,40 @@ pub(super) fn rules(env: &mut Environment<'_>, issuer: Option<&str>) -> Password
         services: services.unwrap_or_else(|| issuer.map(host_labels).unwrap_or_default()),
         least_score: least_score.unwrap_or(0),
     }
+}
+
+/// How passwords are hashed, beyond today's parameters.
+pub(super) fn hashing(env: &mut Environment<'_>) -> HashRules {
+    let pepper = env.optional("PORTCULLIS_PEPPER", |text| match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(Fault::Invalid("on or off")),
+    });
+    let former = env.optional("PORTCULLIS_FORMER_HASH", |text| {
+        let hash = PasswordHash::parse(text).ok().filter(is_readable);
+        hash.ok_or(Fault::Invalid(
+            "a password hash of a kind that can be imported",
+        ))
+    });
+    HashRules {
+        pepper: pepper.unwrap_or(false),
+        former,
+    }
+}
+
+/// The memory that all hashes may fill together, in MiB: what is said, or half of a Lambda's.
+pub(super) fn hash_memory(env: &mut Environment<'_>) -> Option<u32> {
+    let said = env.optional("PORTCULLIS_HASH_MEMORY", |text| {
+        let mib = text.parse().ok().filter(|mib| (32..=65_536).contains(mib));
+        mib.ok_or(Fault::Invalid("a number of MiB from 32 to 65536"))
+    });
+    // What is wrong about a Lambda's size is told where the entrance is read.
+    said.or_else(|| {
+        let size = env.optional("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", |text| {
+            Ok(text.parse::<u32>().ok())
+        });
+        size.flatten().map(|size| size / 2)
+    })
 }
 
 /// Where breached passwords are asked about, if anywhere.

@@ -2,9 +2,13 @@
 
 use argon2::password_hash::phc::{self, Ident, Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use data_encoding::BASE64_NOPAD;
 use portcullis_core::password::{Password, PasswordHash};
+use portcullis_core::vault::{CODE_BYTES, Purpose, Vault};
 use portcullis_service::ports::HashError;
 use zeroize::Zeroizing;
+
+use crate::hasher::stored::Argon2Hash;
 
 /// The cost of a hash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,9 +43,33 @@ impl Default for HashParameters {
     }
 }
 
+/// How far one hash may go over its memory, in KiB times passes.
+const MOST_FILLED_KIB: u64 = 1_048_576;
+
+/// A secret that goes into every hash and is kept where no hash is ([RFC 9106 §3.1] calls it `K`).
+///
+/// [RFC 9106 §3.1]: https://www.rfc-editor.org/rfc/rfc9106#section-3.1
+#[derive(Clone)]
+pub(super) struct Pepper {
+    pub(super) key_id: String,
+    key: Zeroizing<[u8; CODE_BYTES]>,
+}
+
+impl Pepper {
+    /// The pepper of the root key called `key_id`; `None` if it is not kept any more.
+    pub(super) fn of(vault: &Vault, key_id: &str) -> Option<Self> {
+        let key = vault.code_under(key_id, Purpose::Pepper, &[b"argon2"])?;
+        Some(Self {
+            key_id: key_id.to_owned(),
+            key: Zeroizing::new(key),
+        })
+    }
+}
+
 /// The parameters of one hash, today's or those a stored one was made with.
 #[derive(Clone, Debug)]
 pub(super) struct Recipe {
+    algorithm: Algorithm,
     params: Params,
     version: Version,
 }
@@ -56,37 +84,64 @@ impl Recipe {
         } = parameters;
         let params = Params::new(memory_kib, passes, lanes, Some(Params::DEFAULT_OUTPUT_LEN));
         Ok(Self {
+            algorithm: Algorithm::Argon2id,
             params: params.map_err(|_| HashError::Failed)?,
             version: Version::V0x13,
         })
     }
 
     /// Reads a stored hash: how it was made, its salt, and what came out.
-    pub(super) fn read(stored: &PasswordHash) -> Result<(Self, Salt, Output), HashError> {
+    pub(super) fn read(stored: &PasswordHash) -> Result<Argon2Hash, HashError> {
         let hash = phc::PasswordHash::new(stored.as_phc()).map_err(|_| HashError::Failed)?;
         let algorithm =
             Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| HashError::Failed)?;
-        let params = Params::try_from(&hash).map_err(|_| HashError::Failed)?;
         // A string that leaves the version out was made with 16 (PHC string format).
         let version = hash.version.map_or(Ok(Version::V0x10), Version::try_from);
         let version = version.map_err(|_| HashError::Failed)?;
-        let most = HashParameters::MOST;
-        if algorithm != Algorithm::Argon2id
-            || params.m_cost() > most.memory_kib
-            || params.t_cost() > most.passes
-            || params.p_cost() > most.lanes
-        {
-            return Err(HashError::Failed);
-        }
         let (Some(salt), Some(output)) = (hash.salt, hash.hash) else {
             return Err(HashError::Failed);
         };
-        Ok((Self { params, version }, salt, output))
+        let number = |name: &str| hash.params.get_decimal(name).ok_or(HashError::Failed);
+        let (memory_kib, passes, lanes) = (number("m")?, number("t")?, number("p")?);
+        let key_id = hash.params.get_str("keyid").map(read_key_id).transpose()?;
+        // Anything else (`data`, say) went into the hash, and is not known here.
+        let known = if key_id.is_some() { 4 } else { 3 };
+        let (most, filled) = (
+            HashParameters::MOST,
+            u64::from(memory_kib).saturating_mul(u64::from(passes)),
+        );
+        if hash.params.iter().count() != known
+            || memory_kib > most.memory_kib
+            || passes > most.passes
+            || lanes > most.lanes
+            || filled > MOST_FILLED_KIB
+        {
+            return Err(HashError::Failed);
+        }
+        let params = Params::new(memory_kib, passes, lanes, Some(output.len()));
+        Ok(Argon2Hash {
+            recipe: Self {
+                algorithm,
+                params: params.map_err(|_| HashError::Failed)?,
+                version,
+            },
+            salt,
+            expected: Some(output),
+            key_id,
+        })
+    }
+
+    /// Whether a run takes as long as one of `today`.
+    pub(super) fn costs(&self, today: HashParameters) -> bool {
+        self.params.m_cost() == today.memory_kib
+            && self.params.t_cost() == today.passes
+            && self.params.p_cost() == today.lanes
     }
 
     /// Whether a hash made with it is worth renewing.
     pub(super) fn is_lesser_than(&self, today: HashParameters) -> bool {
-        self.params.m_cost() < today.memory_kib
+        self.algorithm != Algorithm::Argon2id
+            || self.params.m_cost() < today.memory_kib
             || self.params.t_cost() < today.passes
             || self.version < Version::V0x13
             || self.output_length() < Params::DEFAULT_OUTPUT_LEN
@@ -97,29 +152,44 @@ impl Recipe {
         self.params.block_count()
     }
 
-    /// Runs Argon2id in `blocks`.
+    /// Runs Argon2 in `blocks`.
     pub(super) fn run(
         &self,
         password: &Password,
         salt: &Salt,
+        pepper: Option<&Pepper>,
         blocks: &mut [Block],
     ) -> Result<Output, HashError> {
         let mut bytes = Zeroizing::new([0; Output::MAX_LENGTH]);
         let bytes = bytes
             .get_mut(..self.output_length())
             .ok_or(HashError::Failed)?;
-        Argon2::new(Algorithm::Argon2id, self.version, self.params.clone())
-            .hash_password_into_with_memory(password.as_bytes(), salt, bytes, blocks)
+        let secret = pepper.map_or(&[][..], |pepper| &pepper.key[..]);
+        Argon2::new_with_secret(secret, self.algorithm, self.version, self.params.clone())
+            .and_then(|argon2| {
+                argon2.hash_password_into_with_memory(password.as_bytes(), salt, bytes, blocks)
+            })
             .map_err(|_| HashError::Failed)?;
         Output::new(bytes).map_err(|_| HashError::Failed)
     }
 
     /// The PHC string of a hash made with it.
-    pub(super) fn write(&self, salt: Salt, output: Output) -> Result<PasswordHash, HashError> {
+    pub(super) fn write(
+        &self,
+        salt: Salt,
+        pepper: Option<&Pepper>,
+        output: Output,
+    ) -> Result<PasswordHash, HashError> {
+        let mut params = ParamsString::try_from(&self.params).map_err(|_| HashError::Failed)?;
+        if let Some(pepper) = pepper {
+            params
+                .add_b64_bytes("keyid", pepper.key_id.as_bytes())
+                .map_err(|_| HashError::Failed)?;
+        }
         let hash = phc::PasswordHash {
             algorithm: Ident::new("argon2id").map_err(|_| HashError::Failed)?,
             version: Some(self.version.into()),
-            params: ParamsString::try_from(&self.params).map_err(|_| HashError::Failed)?,
+            params,
             salt: Some(salt),
             hash: Some(output),
         };
@@ -133,6 +203,13 @@ impl Recipe {
     }
 }
 
+/// The name of a root key, as the parameter has it: base64 of letters and digits.
+fn read_key_id(text: &str) -> Result<String, HashError> {
+    let bytes = BASE64_NOPAD.decode(text.as_bytes()).ok();
+    let key_id = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    key_id.ok_or(HashError::Failed)
+}
+
 #[cfg(test)]
 mod tests {
     use portcullis_core::secret::Secret;
@@ -140,10 +217,11 @@ mod tests {
     use super::*;
 
     fn check(phc: &str, password: &str) -> Result<bool, HashError> {
-        let (recipe, salt, expected) = Recipe::read(&PasswordHash::parse(phc).expect("PHC"))?;
+        let hash = Recipe::read(&PasswordHash::parse(phc).expect("PHC"))?;
         let password = Password::parse(&Secret::new(password.to_owned())).expect("short");
-        let mut blocks = vec![Block::default(); recipe.blocks()];
-        Ok(recipe.run(&password, &salt, &mut blocks)? == expected)
+        let mut blocks = vec![Block::default(); hash.recipe.blocks()];
+        let output = hash.recipe.run(&password, &hash.salt, None, &mut blocks)?;
+        Ok(Some(output) == hash.expected)
     }
 
     /// Made by the reference implementation (the vectors of phc-winner-argon2's test.c).
@@ -151,6 +229,7 @@ mod tests {
     fn hashes_of_the_reference_implementation_are_read() {
         for phc in [
             "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
+            "$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8",
             "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
         ] {
             assert_eq!(check(phc, "password"), Ok(true), "{phc}");
@@ -159,9 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_affordable_argon2id_hash_is_not_run() {
+    fn what_is_no_affordable_argon2_hash_is_not_run() {
         for phc in [
-            "$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8",
+            "$argon2id$v=19$m=256,t=2,p=1,data=c29tZXNhbHQ$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
+            "$argon2id$v=19$m=262144,t=5,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
             "$argon2id$v=19$m=262145,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
             "$argon2id$v=19$m=256,t=17,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
             "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ",

@@ -7,13 +7,22 @@ use argon2::Block;
 use portcullis_service::ports::HashError;
 use zeroize::Zeroize as _;
 
-/// Workspaces nobody uses at the moment. There are never more than ran at once.
-#[derive(Default)]
+/// Workspaces nobody uses at the moment. There are never more than ran at once, and none larger
+/// than today's hashes need: what a costlier one needed goes back to the system.
 pub(super) struct Workspaces {
     free: Mutex<Vec<Vec<Block>>>,
+    largest: usize,
 }
 
 impl Workspaces {
+    /// Keeps workspaces of at most `largest` blocks.
+    pub(super) const fn new(largest: usize) -> Self {
+        Self {
+            free: Mutex::new(Vec::new()),
+            largest,
+        }
+    }
+
     /// A workspace of `blocks` blocks; it comes back by itself.
     pub(super) fn take(self: &Arc<Self>, blocks: usize) -> Result<Workspace, HashError> {
         let free = self
@@ -63,6 +72,9 @@ impl Drop for Workspace {
             block.zeroize();
         }
         let memory = mem::take(&mut self.memory);
+        if memory.len() > self.home.largest {
+            return;
+        }
         self.home
             .free
             .lock()
@@ -77,7 +89,7 @@ mod tests {
 
     #[test]
     fn memory_comes_back_wiped_and_is_used_again() {
-        let home = Arc::new(Workspaces::default());
+        let home = Arc::new(Workspaces::new(8));
         let mut first = home.take(8).expect("memory");
         first.blocks()[7].as_mut()[0] = 7;
         let address = first.blocks().as_ptr();
@@ -93,5 +105,14 @@ mod tests {
                 .iter()
                 .all(|block| block.as_ref().iter().all(|word| *word == 0))
         );
+    }
+
+    #[test]
+    fn what_was_needed_once_is_not_kept() {
+        let home = Arc::new(Workspaces::new(8));
+        drop(home.take(9).expect("memory"));
+        assert!(home.free.lock().expect("whole").is_empty());
+        drop(home.take(8).expect("memory"));
+        assert_eq!(home.free.lock().expect("whole").len(), 1);
     }
 }

@@ -44,7 +44,8 @@ pub(super) async fn login(
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
-    let end = login::login(&request, &host.hasher, signer, means);
+    let hasher = host.hasher.with(means.vault);
+    let end = login::login(&request, &hasher, signer, means);
     match host.settle(end.await)? {
         LoginOutcome::Admit(grant) => {
             if let Some(error) = &grant.not_rehashed {

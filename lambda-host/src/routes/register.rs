@@ -25,7 +25,8 @@ pub(super) async fn register(
     let request = RegisterRequest { email, password };
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
-    let end = register::register(&request, &host.hasher, &host.screen, means).await;
+    let hasher = host.hasher.with(means.vault);
+    let end = register::register(&request, &hasher, &host.screen, means).await;
     match host.settle(end)? {
         RegisterOutcome::Accepted(user_id) => {
             let body = format!(r#"{{"user_id":{}}}"#, Json::quote(user_id.as_str()));

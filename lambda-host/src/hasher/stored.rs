@@ -1,0 +1,94 @@
+//! A stored hash, whoever made it.
+
+use argon2::password_hash::phc::{Output, Salt};
+use portcullis_core::password::{Password, PasswordHash};
+use portcullis_service::ports::HashError;
+
+use crate::hasher::imported::Imported;
+use crate::hasher::recipe::{HashParameters, Pepper, Recipe};
+use crate::hasher::workspace::Workspaces;
+
+/// A stored hash that can be checked.
+#[derive(Clone)]
+pub(super) enum Stored {
+    /// Made here, or by another Argon2.
+    Argon2(Argon2Hash),
+    /// Made elsewhere.
+    Imported(Imported),
+}
+
+/// An Argon2 hash, read.
+#[derive(Clone)]
+pub(super) struct Argon2Hash {
+    pub(super) recipe: Recipe,
+    pub(super) salt: Salt,
+    /// `None` for a decoy, which matches nothing.
+    pub(super) expected: Option<Output>,
+    /// The root key whose pepper is in it.
+    pub(super) key_id: Option<String>,
+}
+
+impl Stored {
+    /// Reads a stored hash.
+    pub(super) fn read(stored: &PasswordHash) -> Result<Self, HashError> {
+        if stored.as_phc().starts_with("$argon2") {
+            Recipe::read(stored).map(Self::Argon2)
+        } else {
+            Imported::read(stored).map(Self::Imported)
+        }
+    }
+
+    /// The name of the root key that its pepper comes from, if it has one.
+    pub(super) fn key_id(&self) -> Option<&str> {
+        match self {
+            Self::Argon2(hash) => hash.key_id.as_deref(),
+            Self::Imported(_) => None,
+        }
+    }
+
+    /// Whether checking it takes as long as one of `today`.
+    pub(super) fn costs(&self, today: HashParameters) -> bool {
+        match self {
+            Self::Argon2(hash) => hash.recipe.costs(today),
+            Self::Imported(_) => false,
+        }
+    }
+
+    /// Whether it is worth making anew with `today` and the pepper of the root key `key_id`.
+    pub(super) fn is_lesser_than(&self, today: HashParameters, key_id: Option<&str>) -> bool {
+        match self {
+            Self::Argon2(hash) => {
+                hash.recipe.is_lesser_than(today) || hash.key_id.as_deref() != key_id
+            }
+            Self::Imported(_) => true,
+        }
+    }
+
+    /// The memory that checking it fills, in KiB.
+    pub(super) fn memory_kib(&self) -> u32 {
+        match self {
+            Self::Argon2(hash) => u32::try_from(hash.recipe.blocks()).unwrap_or(u32::MAX),
+            Self::Imported(imported) => imported.memory_kib(),
+        }
+    }
+
+    /// Whether it is the hash of `password`.
+    pub(super) fn matches(
+        &self,
+        password: &Password,
+        pepper: Option<&Pepper>,
+        workspaces: &std::sync::Arc<Workspaces>,
+    ) -> Result<bool, HashError> {
+        match self {
+            Self::Argon2(hash) => {
+                let mut workspace = workspaces.take(hash.recipe.blocks())?;
+                let output = hash
+                    .recipe
+                    .run(password, &hash.salt, pepper, workspace.blocks())?;
+                // `Output` compares in constant time.
+                Ok(hash.expected.is_some_and(|expected| output == expected))
+            }
+            Self::Imported(imported) => imported.matches(password),
+        }
+    }
+}
