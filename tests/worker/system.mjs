@@ -30,6 +30,15 @@ export class System {
     return system;
   }
 
+  /** Only the host and what it needs; `settings` are variables of its own. */
+  static async startHostAlone(settings = {}) {
+    const system = new System();
+    system.folder = scratch();
+    await system.startEngine();
+    await system.startHost(settings);
+    return system;
+  }
+
   /** The engine keeps its data on a file, so that it can be taken away and come back. */
   async startEngine() {
     this.enginePort ??= await freePort();
@@ -45,7 +54,7 @@ export class System {
     this.originUrl = await this.origin.until(address, "the origin listens");
   }
 
-  async startHost() {
+  async startHost(settings = {}) {
     const port = await freePort();
     this.hostUrl = `http://127.0.0.1:${port}`;
     this.host = new Program("portcullis-host", [], {
@@ -57,6 +66,7 @@ export class System {
       PORTCULLIS_SIGNING_KEY_FILE: path.join(this.folder, "signing-key.json"),
       PORTCULLIS_HOST_SECRET_FILE: path.join(this.folder, "host-secret.json"),
       PORTCULLIS_DYNAMODB_ENDPOINT: this.engineUrl,
+      ...settings,
     });
     const healthy = () => fetch(`${this.hostUrl}/health`).then((answer) => answer.ok, () => false);
     await this.host.until(healthy, "the host is healthy");

@@ -10,6 +10,7 @@ mod dev;
 mod invariants;
 mod prerequisites;
 mod processes;
+mod python;
 mod setup;
 mod step;
 mod test;

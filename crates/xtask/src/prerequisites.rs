@@ -1,4 +1,4 @@
-//! What must be on the machine before anything else can be installed: rustup, Node, npm, a C compiler.
+//! What must be on the machine before anything else can be installed: rustup, Node, npm, Python, a C compiler.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -11,7 +11,7 @@ const NODE: u32 = 20;
 
 /// Fails with one line for each thing that is missing.
 pub(crate) fn check() -> Result<()> {
-    let faults: Vec<String> = [rustup(), node(), npm(), c_compiler()]
+    let faults: Vec<String> = [rustup(), node(), npm(), python(), c_compiler()]
         .into_iter()
         .flatten()
         .collect();
@@ -62,6 +62,13 @@ fn judge_node(version: Option<&str>) -> Option<String> {
 fn npm() -> Option<String> {
     let missing = "npm is missing: it comes with Node, from https://nodejs.org";
     version(Command::new("npm").arg("--version"))
+        .is_none()
+        .then(|| missing.to_owned())
+}
+
+fn python() -> Option<String> {
+    let missing = "python3 with pip is missing: install python3 and python3-pip";
+    version(Command::new("python3").args(["-m", "pip", "--version"]))
         .is_none()
         .then(|| missing.to_owned())
 }

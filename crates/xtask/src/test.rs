@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
-    build, setup,
+    build, python, setup,
     step::{quietly, run as run_step, show},
     workspace::Workspace,
 };
@@ -85,20 +85,27 @@ fn worker(workspace: &Workspace) -> Result<()> {
     node.args(["--test", "--test-reporter=spec"])
         .args(files(workspace)?);
     node.env("PORTCULLIS_BINARIES", workspace.cargo_target.join("debug"));
+    node.env("PORTCULLIS_PYTHON", python::packages(workspace)?);
     // The Worker's tests run `cargo xtask` themselves, and must meet the same builds.
     node.env("CARGO_TARGET_DIR", &workspace.cargo_target);
-    show("test the Worker in its runtime", &mut node)
+    show(
+        "test the Worker in its runtime, and the host by its own description",
+        &mut node,
+    )
 }
 
+/// Every test that Node runs.
 fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
-    let folder = workspace.path("tests/worker");
-    let entries =
-        fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let mut files = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.to_string_lossy().ends_with(".test.mjs") {
-            files.push(path);
+    for folder in ["tests/worker", "tests/openapi"] {
+        let folder = workspace.path(folder);
+        let entries =
+            fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with(".test.mjs") {
+                files.push(path);
+            }
         }
     }
     files.sort_unstable();
