@@ -1,4 +1,5 @@
-//! What must be on the machine before anything else can be installed: rustup, Node, npm, Python, a C compiler.
+//! What must be on the machine before anything else can be installed: rustup, Node, npm, a C compiler;
+//! and Python for the tests.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -11,12 +12,20 @@ const NODE: u32 = 20;
 
 /// Fails with one line for each thing that is missing.
 pub(crate) fn check() -> Result<()> {
-    let faults: Vec<String> = [rustup(), node(), npm(), python(), c_compiler()]
+    let faults: Vec<String> = [rustup(), node(), npm(), c_compiler()]
         .into_iter()
         .flatten()
         .collect();
     if !faults.is_empty() {
         bail!("{}", faults.join("\nerror: "));
+    }
+    Ok(())
+}
+
+/// Fails with one line if the Python that tests run is missing.
+pub(crate) fn check_python() -> Result<()> {
+    if version(Command::new("python3").args(["-m", "pip", "--version"])).is_none() {
+        bail!("python3 with pip is missing: install python3 and python3-pip");
     }
     Ok(())
 }
@@ -62,13 +71,6 @@ fn judge_node(version: Option<&str>) -> Option<String> {
 fn npm() -> Option<String> {
     let missing = "npm is missing: it comes with Node, from https://nodejs.org";
     version(Command::new("npm").arg("--version"))
-        .is_none()
-        .then(|| missing.to_owned())
-}
-
-fn python() -> Option<String> {
-    let missing = "python3 with pip is missing: install python3 and python3-pip";
-    version(Command::new("python3").args(["-m", "pip", "--version"]))
         .is_none()
         .then(|| missing.to_owned())
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
-    build, python, setup,
+    build, prerequisites, python, setup,
     step::{quietly, run as run_step, show},
     workspace::Workspace,
 };
@@ -23,6 +23,9 @@ pub(crate) struct Options {
 
 /// Sets up, builds and tests.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if !options.crates {
+        prerequisites::check_python()?;
+    }
     setup::run(workspace)?;
     if !options.worker {
         crates(workspace)?;
@@ -97,7 +100,7 @@ fn worker(workspace: &Workspace) -> Result<()> {
 /// Every test that Node runs.
 fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for folder in ["tests/worker", "tests/openapi"] {
+    for folder in ["tests/worker", "tests/openapi", "tests/browser"] {
         let folder = workspace.path(folder);
         let entries =
             fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
