@@ -37,7 +37,7 @@ impl WallClock for SystemClock {
 /// The wall clock over one request. A reading that fails repeats the one before, and
 /// [`Watch::judge`] tells that nothing may be concluded from it.
 #[derive(Debug)]
-pub(crate) struct Watch<'a> {
+pub struct Watch<'a> {
     wall: &'a dyn WallClock,
     last: AtomicU64,
     failed: AtomicBool,
@@ -45,7 +45,7 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Starts at `now`.
-    pub(crate) const fn new(wall: &'a dyn WallClock, now: UnixTime) -> Self {
+    pub const fn new(wall: &'a dyn WallClock, now: UnixTime) -> Self {
         Self {
             wall,
             last: AtomicU64::new(now.as_secs()),
@@ -56,7 +56,7 @@ impl<'a> Watch<'a> {
     /// # Errors
     ///
     /// [`ClockError`] if any reading failed.
-    pub(crate) fn judge(&self) -> Result<(), ClockError> {
+    pub fn judge(&self) -> Result<(), ClockError> {
         if self.failed.load(Ordering::Relaxed) {
             Err(ClockError)
         } else {

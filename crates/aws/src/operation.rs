@@ -77,6 +77,8 @@ operations! {
     BatchGetItem: DynamoDb, "DynamoDB_20120810", Read;
     /// The rows under one partition key, in pages.
     Query: DynamoDb, "DynamoDB_20120810", Read;
+    /// The rows of a whole table, in pages.
+    Scan: DynamoDb, "DynamoDB_20120810", Read;
     /// Writes one row.
     PutItem: DynamoDb, "DynamoDB_20120810", Write;
     /// Changes one row.

@@ -16,7 +16,8 @@ pub struct AuditEvent {
     pub user_id: Option<Id>,
     /// The session it concerns.
     pub session_id: Option<Id>,
-    /// Where from: the client's address as the platform reports it.
+    /// Where from: the client's address as the platform reports it, or `operator:` and a name for
+    /// what was done at the operator's terminal.
     pub client_address: String,
     /// The request that caused it; the edge and the origin see the same id.
     pub request_id: Id,
@@ -39,6 +40,23 @@ pub enum AuditKind {
     LoggedOut,
     /// A password hash was renewed because the parameters rose.
     PasswordRehashed,
+    /// An operator did something to an account.
+    Administered(AdminAct),
+}
+
+/// What an operator did to an account.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AdminAct {
+    /// Closed it; its sessions ended.
+    Disable,
+    /// Opened it again.
+    Enable,
+    /// Ended all its sessions.
+    LogOut,
+    /// Ended one of its sessions.
+    EndSession,
+    /// Removed it with all that stood beside it.
+    Delete,
 }
 
 /// Why a registration was refused, as we know it; the caller is told nothing.
@@ -67,15 +85,22 @@ impl AuditKind {
             Self::LoggedIn | Self::LoginRefused(_) => "login",
             Self::LoggedOut => "logout",
             Self::PasswordRehashed => "password_rehash",
+            Self::Administered(AdminAct::Disable) => "admin_disable",
+            Self::Administered(AdminAct::Enable) => "admin_enable",
+            Self::Administered(AdminAct::LogOut) => "admin_logout",
+            Self::Administered(AdminAct::EndSession) => "admin_end_session",
+            Self::Administered(AdminAct::Delete) => "admin_delete",
         }
     }
 
     /// A stable name of how it ended.
     pub const fn outcome(self) -> &'static str {
         match self {
-            Self::Registered | Self::LoggedIn | Self::LoggedOut | Self::PasswordRehashed => {
-                "success"
-            }
+            Self::Registered
+            | Self::LoggedIn
+            | Self::LoggedOut
+            | Self::PasswordRehashed
+            | Self::Administered(_) => "success",
             Self::RegistrationRefused(RegistrationDenial::AddressTaken) => "address_taken",
             Self::LoginRefused(LoginDenial::UnknownAddress) => "unknown_address",
             Self::LoginRefused(LoginDenial::WrongPassword) => "wrong_password",

@@ -1,5 +1,6 @@
 //! Routes: which requirement covers a path.
 
+use core::fmt;
 use core::time::Duration;
 
 use crate::path::CanonicalPath;
@@ -69,6 +70,14 @@ impl RoutePattern {
     }
 }
 
+/// As [`RoutePattern::parse`] reads it.
+impl fmt::Display for RoutePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        f.write_str(if self.subtree { "/*" } else { "" })
+    }
+}
+
 impl Routes {
     /// Adds a route; `false` if that very pattern has one already.
     #[must_use]
@@ -81,6 +90,11 @@ impl Routes {
             .partition_point(|(known, _)| known.rank() > pattern.rank());
         self.0.insert(place, (pattern, requirement));
         true
+    }
+
+    /// Every route, the most specific first.
+    pub fn iter(&self) -> impl Iterator<Item = (&RoutePattern, &Requirement)> {
+        self.0.iter().map(|(pattern, need)| (pattern, need))
     }
 
     /// What covers `path`, if anything does.

@@ -3,6 +3,7 @@
 //! Each is one async function over the [`ports`] and the [`store`]. It reads the store, asks the
 //! rules of `portcullis-core`, writes what they say, and answers; no rule is decided here.
 
+pub mod administer;
 mod announce;
 pub mod authenticate;
 pub mod error;

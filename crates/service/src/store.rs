@@ -14,9 +14,11 @@ use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
 mod change;
+mod directory;
 mod limits;
 
 pub use change::{AccountChange, KeptSession, SessionsEnd};
+pub use directory::{Directory, DomainPage, PageKey};
 pub use limits::{Bucket, Counted, LimitStore};
 
 /// The store did not do what it was asked.
@@ -125,6 +127,16 @@ pub trait AccountStore {
         change: &AccountChange<'_>,
         event: &AuditEvent,
     ) -> Result<Written, StoreError>;
+
+    /// Removes `account` and all that stands beside it: sessions and their locators, factors, the
+    /// way from its id, its place among its domain. The account itself and its audit row come
+    /// last, in one step: what was cut off before can be repeated. [`Written::Conflict`] if the
+    /// account changed since it was read. Nobody may be able to log in to it any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: then it may be removed in part, but for the account itself.
+    async fn erase(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError>;
 }
 
 /// Keeps sessions.

@@ -3,6 +3,8 @@
 mod accounts;
 mod audit;
 mod change;
+mod directory;
+mod erase;
 mod feed;
 mod keys;
 mod limits;

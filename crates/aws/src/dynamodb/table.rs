@@ -29,6 +29,9 @@ pub const AUDIT_SHARDS: u32 = 4;
 /// escapes stay below the 2048 bytes that a partition key may have.
 const LONGEST_PART: usize = 256;
 
+/// What the partitions of mail domains begin with.
+pub(crate) const DOMAINS: &str = "EMAIL#";
+
 /// The names of the two tables.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tables {
@@ -84,10 +87,25 @@ impl Key {
         Self::main(format!("ID#{user_id}"), "USER")
     }
 
+    /// The partition of an account and of what stands beside it.
+    pub(crate) fn user_partition(email: &EmailAddress) -> String {
+        format!("USER#{}", email.as_str())
+    }
+
+    /// Anything that stands beside an account, by its sort key.
+    pub(crate) fn beside(email: &EmailAddress, sort: &str) -> Self {
+        Self::main(Self::user_partition(email), sort)
+    }
+
+    /// The partition of the accounts of a mail domain.
+    pub(crate) fn domain_partition(domain: &str) -> String {
+        format!("{DOMAINS}{domain}")
+    }
+
     /// An account among those of its mail domain.
     pub fn domain(email: &EmailAddress) -> Self {
         let sort = format!("USER#{}", email.as_str());
-        Self::main(format!("EMAIL#{}", email.domain()), sort)
+        Self::main(Self::domain_partition(email.domain()), sort)
     }
 
     /// A login session, beside its account and in the order of opening.

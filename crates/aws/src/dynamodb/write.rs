@@ -110,6 +110,12 @@ impl<'a> Transaction<'a> {
         self.push("ConditionCheck", action);
     }
 
+    /// Removes what stands under `key` if `condition` holds for it.
+    pub(crate) fn delete_if(&mut self, key: &Key, condition: &Expression) {
+        let action = self.action(key).key(key).condition(condition);
+        self.push("Delete", action);
+    }
+
     /// Removes what stands under `key`, if anything does.
     pub(crate) fn delete(&mut self, key: &Key) {
         let action = self.action(key).key(key);

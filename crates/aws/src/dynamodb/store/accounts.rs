@@ -10,7 +10,7 @@ use portcullis_service::store::{
 };
 
 use super::audit::audit_row;
-use super::{DynamoStore, REQUEST_ID, RowError, change, id, is_written_for, time};
+use super::{DynamoStore, REQUEST_ID, RowError, change, erase, id, is_written_for, time};
 use crate::dynamodb::item::Item;
 use crate::dynamodb::table::Key;
 use crate::dynamodb::write::NEW;
@@ -80,6 +80,10 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         event: &AuditEvent,
     ) -> Result<Written, StoreError> {
         change::change_account(self, account, change, event).await
+    }
+
+    async fn erase(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+        erase::erase(self, account, event).await
     }
 }
 

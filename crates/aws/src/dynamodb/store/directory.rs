@@ -1,0 +1,81 @@
+//! Accounts by the domain of their address: one partition for a domain, a scan for all of them.
+
+use portcullis_core::json::Json;
+use portcullis_service::store::{Directory, DomainPage, PageKey, StoreError};
+
+use super::DynamoStore;
+use crate::client::Call;
+use crate::dynamodb::item::{Attribute, Item};
+use crate::dynamodb::table::{DOMAINS, Key, PARTITION_KEY, Table};
+use crate::error::{AnswerError, CallError};
+use crate::operation::Operation;
+use crate::transport::Transport;
+
+const COUNTING: &str = "counting the accounts of a domain";
+const SCANNING: &str = "reading the table for domains";
+
+impl<T: Transport> Directory for DynamoStore<'_, T> {
+    async fn accounts_of_domain(&self, domain: &str) -> Result<u64, StoreError> {
+        let values = Item::new().with(":p", Attribute::text(Key::domain_partition(domain)));
+        let first = Call::new(Operation::Query)
+            .with("TableName", self.client.tables().name(Table::Main))
+            .with("KeyConditionExpression", "PK = :p")
+            .with("ExpressionAttributeValues", values.into_wire())
+            .with("Select", "COUNT");
+        let mut call = first.clone();
+        let mut accounts = 0_u64;
+        loop {
+            let answer = self.client.call(&call, self.now).await;
+            let mut answer = answer.map_err(|error| StoreError::new(COUNTING, error))?;
+            let count = whole(answer.remove("Count"), "Count");
+            let count = count.map_err(|error| StoreError::new(COUNTING, error))?;
+            accounts = accounts.saturating_add(count);
+            match answer.remove("LastEvaluatedKey") {
+                None => return Ok(accounts),
+                Some(last) => call = first.clone().with("ExclusiveStartKey", last),
+            }
+        }
+    }
+
+    async fn domain_page(&self, after: Option<PageKey>) -> Result<DomainPage, StoreError> {
+        let values = Item::new().with(":p", Attribute::text(DOMAINS));
+        let mut call = Call::new(Operation::Scan)
+            .with("TableName", self.client.tables().name(Table::Main))
+            .with("FilterExpression", "begins_with(PK, :p)")
+            .with("ExpressionAttributeValues", values.into_wire())
+            .with("ProjectionExpression", PARTITION_KEY);
+        if let Some(PageKey(after)) = after {
+            let key = Json::parse(after.as_bytes());
+            let key = key.map_err(|error| StoreError::new(SCANNING, error))?;
+            call = call.with("ExclusiveStartKey", key);
+        }
+        let answer = self.client.call(&call, self.now).await;
+        let mut answer = answer.map_err(|error| StoreError::new(SCANNING, error))?;
+        let page = (|| {
+            let mut page = DomainPage {
+                rows: whole(answer.remove("ScannedCount"), "ScannedCount")?,
+                next: answer
+                    .remove("LastEvaluatedKey")
+                    .map(|key| PageKey(key.to_string())),
+                ..DomainPage::default()
+            };
+            let items = answer.remove("Items").and_then(Json::into_array);
+            for item in items.ok_or(AnswerError::Lacks("Items"))? {
+                let item = item.into_object().ok_or(AnswerError::Lacks("Items"))?;
+                let item = Item::from_wire(item);
+                let domain = item.text(PARTITION_KEY).ok();
+                let domain = domain.and_then(|key| key.strip_prefix(DOMAINS));
+                let domain = domain.ok_or(AnswerError::Lacks(PARTITION_KEY))?;
+                let count = page.accounts.entry(domain.to_owned()).or_default();
+                *count = count.saturating_add(1);
+            }
+            Ok(page)
+        })();
+        page.map_err(|error: CallError| StoreError::new(SCANNING, error))
+    }
+}
+
+fn whole(member: Option<Json>, name: &'static str) -> Result<u64, CallError> {
+    let number = member.as_ref().and_then(Json::as_whole);
+    Ok(number.ok_or(AnswerError::Lacks(name))?)
+}

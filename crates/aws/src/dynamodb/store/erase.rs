@@ -1,0 +1,82 @@
+//! The end of an account: what stands beside it goes first, the account itself last.
+
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::id::Id;
+use portcullis_service::store::{Account, StoreError, Written};
+
+use super::audit::{SESSION_ID, audit_row};
+use super::{DynamoStore, RowError};
+use crate::dynamodb::item::{Attribute, Item};
+use crate::dynamodb::read::Range;
+use crate::dynamodb::table::{Key, SORT_KEY, Table};
+use crate::dynamodb::write::{Expression, LONGEST_TRANSACTION};
+use crate::transport::Transport;
+
+const OPERATION: &str = "removing an account";
+
+/// How many rows go in one step: each may have a locator besides.
+const AT_ONCE: usize = LONGEST_TRANSACTION / 2;
+
+pub(super) async fn erase<T: Transport>(
+    store: &DynamoStore<'_, T>,
+    account: &Account,
+    event: &AuditEvent,
+) -> Result<Written, StoreError> {
+    let beside = beside(store, account).await?;
+    for rows in beside.chunks(AT_ONCE) {
+        let mut transaction = store.transaction();
+        for key in rows.iter().flatten() {
+            transaction.delete(key);
+        }
+        // Nothing here hangs on a condition.
+        let end = store.commit(OPERATION, transaction).await?;
+        let _ = end.judge(OPERATION, |_row| false)?;
+    }
+    let mut transaction = store.transaction();
+    let unchanged =
+        Expression::of("#version = :read").with(":read", Attribute::number(account.version));
+    transaction.delete_if(&Key::user(&account.email), &unchanged);
+    transaction.delete(&Key::user_by_id(&account.user_id));
+    transaction.delete(&Key::domain(&account.email));
+    transaction.put(&Key::audit(event), audit_row(event));
+    store
+        .commit(OPERATION, transaction)
+        .await?
+        .judge(OPERATION, |_row| false)
+}
+
+/// The keys of all rows beside the account, each with what leads to it.
+async fn beside<T: Transport>(
+    store: &DynamoStore<'_, T>,
+    account: &Account,
+) -> Result<Vec<Vec<Key>>, StoreError> {
+    let partition = Range {
+        table: Table::Main,
+        partition: Key::user_partition(&account.email),
+        from: " ".to_owned(),
+        to: "~".to_owned(),
+    };
+    let rows = store.client.range(&partition, store.now).await;
+    let rows = rows.map_err(|error| StoreError::new(OPERATION, error))?;
+    let keys = rows.iter().map(|row| keys(account, row));
+    let keys: Result<Vec<_>, _> = keys.collect();
+    let mut keys = keys.map_err(|error| StoreError::new(OPERATION, error))?;
+    keys.retain(|keys| !keys.is_empty());
+    Ok(keys)
+}
+
+/// What is to go for `row`; nothing for the account itself.
+fn keys(account: &Account, row: &Item) -> Result<Vec<Key>, RowError> {
+    let sort = row.text(SORT_KEY)?;
+    let key = Key::beside(&account.email, sort);
+    if key == Key::user(&account.email) {
+        return Ok(Vec::new());
+    }
+    let session = row.optional_text(SESSION_ID)?;
+    let locator = session
+        .map(Id::parse)
+        .transpose()
+        .map_err(|_id| RowError::Value(SESSION_ID))?
+        .map(|id| Key::session_locator(&id));
+    Ok([Some(key), locator].into_iter().flatten().collect())
+}

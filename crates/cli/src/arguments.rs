@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Runs a Portcullis from the terminal
+///
+/// Exit codes: 0 done, 1 a negative finding (no such account, a refused token, a bad policy),
+/// 2 a wrong command line or environment, 3 the store or a key is not to be had.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version)]
+pub(crate) struct Arguments {
+    /// A file of NAME=value lines to take the host's settings from, before the environment
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Who does it, for the audit trail: the system's user by default
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) actor: Option<String>,
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Accounts
+    #[command(subcommand)]
+    Users(Users),
+    /// How many accounts there are by e-mail domain
+    Domains {
+        /// Only this domain: reads its rows alone, not the whole table
+        #[arg(long)]
+        domain: Option<String>,
+    },
+    /// The key document
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Access tokens
+    #[command(subcommand)]
+    Token(Token),
+    /// Policies
+    #[command(subcommand)]
+    Policy(Policy),
+    /// The completion script of a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Users {
+    /// What is known of an account
+    Show(User),
+    /// Close an account: its sessions end, nobody logs in to it
+    Disable(User),
+    /// Open a closed account again
+    Enable(User),
+    /// End every session of an account
+    Logout(User),
+    /// Remove an account and all that stands beside it
+    Delete {
+        #[command(flatten)]
+        user: User,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct User {
+    /// Its address or its user id
+    #[arg(value_name = "EMAIL|ID")]
+    pub(crate) user: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Every published key, and from when to when it is good
+    Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Decode a token and explain it claim by claim
+    Inspect(Inspect),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// The token, or - to read it from standard input, where no process list shows it
+    pub(crate) token: String,
+    /// Judge it by this policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// What $PORTCULLIS_ISSUER stands for in the policy
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// Check its signature by this JWK Set, key document or single JWK
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Judge it as of this second since 1970, instead of now
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) at: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Read a policy and say what it asks of whom
+    Check {
+        /// The policy's JSON
+        file: PathBuf,
+        /// What $PORTCULLIS_ISSUER stands for in it
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

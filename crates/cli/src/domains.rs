@@ -1,0 +1,71 @@
+//! `portcullis domains`: how many accounts there are by e-mail domain.
+
+use std::collections::BTreeMap;
+
+use indicatif::ProgressBar;
+use portcullis_core::email::EmailAddress;
+use portcullis_service::store::Directory as _;
+use serde_json::json;
+
+use crate::answer::{Answer, Failure};
+use crate::office::Office;
+
+pub(crate) async fn run(domain: Option<&str>, office: &Office) -> Result<Answer, Failure> {
+    match domain {
+        Some(domain) => one(domain, office).await,
+        None => all(office).await,
+    }
+}
+
+async fn one(domain: &str, office: &Office) -> Result<Answer, Failure> {
+    // The domain in the form that the rows have: as of an address in it.
+    let address = EmailAddress::parse(&format!("x@{domain}"))
+        .map_err(|error| Failure::Setting(error.to_string()))?;
+    let accounts = office.store().accounts_of_domain(address.domain()).await;
+    let accounts = accounts.map_err(Failure::unavailable)?;
+    let (text, json) = (
+        format!("{accounts:>8}  {}\n", address.domain()),
+        json!({"domains": [{"domain": address.domain(), "accounts": accounts}]}),
+    );
+    Ok(if accounts == 0 {
+        Answer::bad(text, json)
+    } else {
+        Answer::good(text, json)
+    })
+}
+
+async fn all(office: &Office) -> Result<Answer, Failure> {
+    let store = office.store();
+    // Drawn on standard error, and only where that is a terminal.
+    let progress = ProgressBar::new_spinner();
+    let mut accounts = BTreeMap::<String, u64>::new();
+    let mut after = None;
+    let mut rows = 0_u64;
+    loop {
+        let page = store.domain_page(after).await;
+        let page = page.map_err(Failure::unavailable)?;
+        rows = rows.saturating_add(page.rows);
+        progress.set_message(format!("{rows} rows read"));
+        progress.tick();
+        for (domain, count) in page.accounts {
+            let sum = accounts.entry(domain).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    progress.finish_and_clear();
+    let mut domains: Vec<_> = accounts.into_iter().collect();
+    // Most accounts first; the same number in the order of the alphabet.
+    domains.sort_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
+    let lines = domains.iter();
+    let lines = lines.map(|(domain, count)| format!("{count:>8}  {domain}\n"));
+    let objects = domains.iter();
+    let objects = objects.map(|(domain, count)| json!({"domain": domain, "accounts": count}));
+    Ok(Answer::good(
+        lines.collect(),
+        json!({"domains": objects.collect::<Vec<_>>(), "rows_read": rows}),
+    ))
+}

@@ -1,0 +1,72 @@
+//! `portcullis`: accounts, sessions, keys, tokens and policies from the operator's terminal.
+//!
+//! It runs with the host's own environment, or with a file of it (`--env-file`), and works through
+//! the same use cases on the same store: each change leaves a line in the audit trail that names
+//! the operator. What needs no store (`token inspect`, `policy check`, `completions`) needs no
+//! environment either.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a terminal program talks to its terminal"
+)]
+
+mod answer;
+mod arguments;
+mod domains;
+mod keys;
+mod office;
+mod policy;
+mod token;
+mod users;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::answer::{Answer, Failure};
+use crate::arguments::{Arguments, Command};
+use crate::office::Office;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(answer) => answer.print(arguments.json),
+        Err(failure) => failure.print(arguments.json),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    match &arguments.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            let mut command = Arguments::command();
+            clap_complete::generate(*shell, &mut command, "portcullis", &mut script);
+            Ok(Answer::text(String::from_utf8_lossy(&script).into_owned()))
+        }
+        Command::Policy(command) => policy::run(command),
+        Command::Token(command) => token::run(command),
+        Command::Users(command) => {
+            with_office(arguments, async |office| users::run(command, office).await)
+        }
+        Command::Domains { domain } => with_office(arguments, async |office| {
+            domains::run(domain.as_deref(), office).await
+        }),
+        Command::Keys(command) => {
+            with_office(arguments, async |office| keys::run(command, office).await)
+        }
+    }
+}
+
+/// Opens the office and lets `work` be done in it.
+fn with_office(
+    arguments: &Arguments,
+    work: impl AsyncFnOnce(&Office) -> Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
+    let office = Office::open(arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Setting(format!("the system gives no runtime: {error}")))?;
+    runtime.block_on(work(&office))
+}

@@ -1,0 +1,139 @@
+//! The operator's desk: the host's settings and clients, without its door.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_core::time::UnixTime;
+use portcullis_lambda_host::chance::SystemChance;
+use portcullis_lambda_host::clock::Watch;
+use portcullis_lambda_host::config::Config;
+use portcullis_lambda_host::host::{Host, Surroundings};
+use portcullis_lambda_host::transport::HyperTransport;
+use portcullis_service::means::Means;
+use portcullis_service::ports::{Call, Chance as _};
+
+use crate::answer::Failure;
+use crate::arguments::Arguments;
+
+/// The longest name of an operator that is kept, in bytes.
+const MAX_ACTOR_BYTES: usize = 64;
+
+/// The store as an operator reaches it.
+pub(crate) type Store<'a> = DynamoStore<'a, HyperTransport>;
+
+/// Everything a command works with.
+#[derive(Debug)]
+pub(crate) struct Office {
+    pub(crate) host: Host,
+    pub(crate) call: Call,
+}
+
+impl Office {
+    /// Reads the settings; reads nothing from the store yet.
+    pub(crate) fn open(arguments: &Arguments) -> Result<Self, Failure> {
+        let file = match &arguments.env_file {
+            Some(path) => read_variables(path)?,
+            None => BTreeMap::new(),
+        };
+        let config = Config::read(|name| match name {
+            // Whatever runs here, it is no Lambda and listens nowhere.
+            "AWS_LAMBDA_RUNTIME_API" => None,
+            "PORTCULLIS_LISTEN" => Some(OsString::from("127.0.0.1:0")),
+            _ => file
+                .get(name)
+                .map(OsString::from)
+                .or_else(|| env::var_os(name)),
+        });
+        let config = config.map_err(|errors| {
+            let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Failure::Setting(all.join("\nerror: "))
+        })?;
+        let actor = actor(arguments.actor.as_deref())?;
+        let host = Host::new(config, Surroundings::default()).map_err(Failure::unavailable)?;
+        let now = host.clock.read().map_err(Failure::unavailable)?;
+        let request_id = host.chance.id().map_err(Failure::unavailable)?;
+        Ok(Self {
+            host,
+            call: Call {
+                now,
+                request_id,
+                client_address: format!("operator:{actor}"),
+            },
+        })
+    }
+
+    /// What the use cases work with in this command, on `store`.
+    pub(crate) async fn means<'a>(
+        &'a self,
+        store: &'a Store<'a>,
+    ) -> Result<Means<'a, Store<'a>, SystemChance>, Failure> {
+        let vault = self.host.vault.open(&self.host.client, self.now()).await;
+        Ok(Means {
+            store,
+            chance: &self.host.chance,
+            vault: vault.map_err(Failure::unavailable)?,
+            settings: &self.host.settings,
+            call: &self.call,
+        })
+    }
+
+    /// The store as this command reaches it.
+    pub(crate) const fn store(&self) -> Store<'_> {
+        self.host.store(self.now())
+    }
+
+    /// The clock over this command.
+    pub(crate) fn watch(&self) -> Watch<'_> {
+        Watch::new(self.host.clock.as_ref(), self.call.now)
+    }
+
+    /// The second this command began in.
+    pub(crate) const fn now(&self) -> UnixTime {
+        self.call.now
+    }
+}
+
+fn read_variables(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::Setting(format!("{}: {error}", path.display())))?;
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut variables = BTreeMap::new();
+    for line in lines {
+        let (name, value) = line.split_once('=').ok_or_else(|| {
+            Failure::Setting(format!(
+                "{}: each line is NAME=value or begins with #",
+                path.display()
+            ))
+        })?;
+        variables.insert(name.trim().to_owned(), value.trim().to_owned());
+    }
+    Ok(variables)
+}
+
+/// The operator's name: printable, short, and not a line of its own in any log.
+fn actor(given: Option<&str>) -> Result<String, Failure> {
+    let system = || {
+        ["SUDO_USER", "USER", "LOGNAME"]
+            .into_iter()
+            .filter_map(env::var_os)
+            .find_map(|name| name.into_string().ok())
+            .filter(|name| !name.is_empty())
+    };
+    let name = given.map(str::to_owned).or_else(system);
+    let name = name.unwrap_or_else(|| "unknown".to_owned());
+    let fits = name.len() <= MAX_ACTOR_BYTES && name.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits && !name.is_empty() {
+        Ok(name)
+    } else {
+        Err(Failure::Setting(
+            "an actor is one word of up to 64 printable ASCII characters".to_owned(),
+        ))
+    }
+}

@@ -1,0 +1,75 @@
+//! `portcullis policy`: whether a policy can be used, and what it asks of whom.
+
+use std::fs;
+use std::path::Path;
+
+use portcullis_core::policy::{self, KeySource};
+use portcullis_core::route::Access;
+use serde_json::json;
+
+use crate::answer::{Answer, Failure};
+use crate::arguments::Policy;
+
+pub(crate) fn run(command: &Policy) -> Result<Answer, Failure> {
+    match command {
+        Policy::Check { file, issuer } => check(file, issuer.as_deref()),
+    }
+}
+
+/// The text of the policy in `file`.
+pub(crate) fn read(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(file)
+        .map_err(|error| Failure::Setting(format!("{}: {error}", file.display())))
+}
+
+fn check(file: &Path, issuer: Option<&str>) -> Result<Answer, Failure> {
+    let policy = match policy::Policy::parse(&read(file)?, issuer) {
+        Ok(policy) => policy,
+        Err(error) => {
+            return Ok(Answer::bad(
+                format!("{}: {error}\n", file.display()),
+                json!({"valid": false, "error": error.to_string()}),
+            ));
+        }
+    };
+    let mut text = String::from("the policy is valid\n");
+    for trusted in &policy.issuers {
+        let algorithms: Vec<_> = trusted.algorithms.iter().map(ToString::to_string).collect();
+        let keys = match &trusted.keys {
+            KeySource::Document => "the key document".to_owned(),
+            KeySource::Fixed(set) => format!("{} fixed keys", set.keys().len()),
+        };
+        text.push_str(&format!(
+            "issuer {}: for {}, signed with {} by {keys}, living {} s at most\n",
+            trusted.issuer,
+            trusted.audience.join(", "),
+            algorithms.join(", "),
+            trusted.max_lifetime.as_secs(),
+        ));
+    }
+    for (pattern, need) in policy.routes.iter() {
+        let asks = match need.access {
+            Access::Open => "open to anyone".to_owned(),
+            Access::Token if need.scopes.is_empty() => "any good token".to_owned(),
+            Access::Token => format!("a token with {}", need.scopes.join(" and ")),
+        };
+        let stale = need
+            .serve_stale
+            .map(|bound| format!(", served stale up to {} s", bound.as_secs()))
+            .unwrap_or_default();
+        text.push_str(&format!("route  {pattern}: {asks}{stale}\n"));
+    }
+    text.push_str(&format!(
+        "a logout bites within {} s, within {} s if the store fails; anything else is refused\n",
+        policy.revocations.soft.as_secs(),
+        policy.revocations.hard.as_secs(),
+    ));
+    let issuers: Vec<_> = policy.issuers.iter().map(|one| &one.issuer).collect();
+    let routes: Vec<_> = policy
+        .routes
+        .iter()
+        .map(|(one, _)| one.to_string())
+        .collect();
+    let json = json!({"valid": true, "issuers": issuers, "routes": routes});
+    Ok(Answer::good(text, json))
+}

@@ -1,0 +1,179 @@
+//! `portcullis users`: what operators do to accounts.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_service::administer::{self, AdminOutcome, Subject};
+use portcullis_service::store::{Account, AccountStatus};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Failure};
+use crate::arguments::{User, Users};
+use crate::office::Office;
+
+pub(crate) async fn run(command: &Users, office: &Office) -> Result<Answer, Failure> {
+    match command {
+        Users::Show(user) => show(&subject(user)?, office).await,
+        Users::Disable(user) | Users::Enable(user) | Users::Logout(user) => {
+            act(command, &subject(user)?, office).await
+        }
+        Users::Delete { user, yes } => {
+            let subject = subject(user)?;
+            if !yes && !confirmed(&user.user)? {
+                return Err(Failure::Setting(
+                    "not confirmed: nothing was removed (--yes does not ask)".to_owned(),
+                ));
+            }
+            act(command, &subject, office).await
+        }
+    }
+}
+
+/// An address or an id: only one of them has an `@`.
+fn subject(user: &User) -> Result<Subject, Failure> {
+    if user.user.contains('@') {
+        EmailAddress::parse(&user.user)
+            .map(Subject::Email)
+            .map_err(|error| Failure::Setting(error.to_string()))
+    } else {
+        Id::parse(&user.user)
+            .map(Subject::UserId)
+            .map_err(|error| Failure::Setting(format!("neither an address nor a user id: {error}")))
+    }
+}
+
+async fn show(subject: &Subject, office: &Office) -> Result<Answer, Failure> {
+    let store = office.store();
+    let account = administer::find(subject, &store).await;
+    match account.map_err(Failure::unavailable)? {
+        Some(account) => Ok(Answer::good(text(&account), json(&account))),
+        None => Ok(no_account()),
+    }
+}
+
+async fn act(command: &Users, subject: &Subject, office: &Office) -> Result<Answer, Failure> {
+    let store = office.store();
+    let means = office.means(&store).await?;
+    let clock = office.watch();
+    let (done, end) = match command {
+        Users::Disable(_) => (
+            "disabled; all its sessions are over",
+            administer::disable(subject, &clock, means).await,
+        ),
+        Users::Enable(_) => ("enabled", administer::enable(subject, means).await),
+        Users::Logout(_) => (
+            "all its sessions are over",
+            administer::log_out(subject, &clock, means).await,
+        ),
+        Users::Delete { .. } => ("removed", administer::delete(subject, &clock, means).await),
+        Users::Show(_) => return show(subject, office).await,
+    };
+    let outcome = end.map_err(Failure::unavailable)?;
+    // A clock that failed meanwhile did not tell how long the writing took.
+    clock.judge().map_err(Failure::unavailable)?;
+    let request_id = office.call.request_id.as_str();
+    match outcome {
+        AdminOutcome::Done => Ok(Answer::good(
+            format!("{done} (audit: request {request_id})\n"),
+            json!({"outcome": "done", "request_id": request_id}),
+        )),
+        AdminOutcome::Unchanged => Ok(Answer::good(
+            "it was so before\n".to_owned(),
+            json!({"outcome": "unchanged"}),
+        )),
+        AdminOutcome::NoAccount => Ok(no_account()),
+        AdminOutcome::Contended => Err(Failure::Unavailable(
+            "the account kept changing; try again".to_owned(),
+        )),
+    }
+}
+
+fn no_account() -> Answer {
+    Answer::bad(
+        "no such account\n".to_owned(),
+        json!({"outcome": "no_account"}),
+    )
+}
+
+/// Asks at the terminal; where there is none, nobody has said yes.
+fn confirmed(user: &str) -> Result<bool, Failure> {
+    let input = io::stdin();
+    if !input.is_terminal() {
+        return Ok(false);
+    }
+    let failed = |error: io::Error| Failure::Setting(error.to_string());
+    eprint!("remove {user} with all its sessions? type yes: ");
+    io::stderr().flush().map_err(failed)?;
+    let mut line = String::new();
+    input.lock().read_line(&mut line).map_err(failed)?;
+    Ok(line.trim() == "yes")
+}
+
+const fn status(account: &Account) -> &'static str {
+    match account.status {
+        AccountStatus::Active => "active",
+        AccountStatus::Disabled => "disabled",
+    }
+}
+
+fn text(account: &Account) -> String {
+    let verified = account
+        .verified_at
+        .map_or_else(|| "no".to_owned(), |moment| moment.to_string());
+    format!(
+        "user id     {}\naddress     {}\nstatus      {}\ncreated     {}\nverified    {verified}\n\
+         password    {}\ngeneration  {}\nversion     {}\n",
+        account.user_id,
+        account.email.as_typed(),
+        status(account),
+        account.created_at,
+        scheme(account),
+        account.generation,
+        account.version,
+    )
+}
+
+fn json(account: &Account) -> Value {
+    json!({
+        "user_id": account.user_id.as_str(),
+        "email": account.email.as_typed(),
+        "status": status(account),
+        "created_at": account.created_at.as_secs(),
+        "verified_at": account.verified_at.map(|moment| moment.as_secs()),
+        "password_scheme": scheme(account),
+        "generation": account.generation,
+        "version": account.version,
+    })
+}
+
+/// What the password is hashed with: the scheme and its parameters, never salt or hash.
+fn scheme(account: &Account) -> String {
+    let mut fields = account.password.as_phc().split('$').skip(1);
+    let name = fields.next().unwrap_or_default();
+    let parameters: Vec<_> = fields
+        .take_while(|field| field.contains('=') && field.len() <= 32)
+        .collect();
+    [&[name], parameters.as_slice()].concat().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_at_sign_makes_it_an_address() {
+        let read = |user: &str| {
+            subject(&User {
+                user: user.to_owned(),
+            })
+        };
+        assert!(
+            matches!(read("Ann@Example.com"), Ok(Subject::Email(email)) if email.as_str() == "ann@example.com")
+        );
+        assert!(matches!(read("u1"), Ok(Subject::UserId(id)) if id.as_str() == "u1"));
+        for wrong in ["", "ann@", "a b", "ä"] {
+            assert!(matches!(read(wrong), Err(Failure::Setting(_))), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What an operator may do to accounts. Each act leaves a line in the audit trail.
+
+use portcullis_core::audit::{AdminAct, AuditKind};
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+
+use crate::announce;
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::{Chance, Clock};
+use crate::store::{
+    Account, AccountChange, AccountStatus, AccountStore, RevocationStore, SessionsEnd, StoreError,
+    Written,
+};
+
+/// How often an act begins anew because the account changed meanwhile.
+const TRIES: usize = 8;
+
+/// Whom an operator means.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Subject {
+    /// Whoever has this address.
+    Email(EmailAddress),
+    /// Whoever has this id.
+    UserId(Id),
+}
+
+/// How an act ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum AdminOutcome {
+    /// It is done, and every edge hears of what it calls back.
+    Done,
+    /// It was so before: nothing was changed.
+    Unchanged,
+    /// There is no such account.
+    NoAccount,
+    /// The account kept changing; nothing was done.
+    Contended,
+}
+
+/// The account of `subject`, if there is one.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub async fn find(
+    subject: &Subject,
+    store: &impl AccountStore,
+) -> Result<Option<Account>, StoreError> {
+    match subject {
+        Subject::Email(email) => store.account(email).await,
+        Subject::UserId(id) => store.account_of(id).await,
+    }
+}
+
+/// Closes the account: its sessions end, nobody logs in to it.
+///
+/// # Errors
+///
+/// [`ServiceError`]; asking again finds out what was done.
+pub async fn disable(
+    subject: &Subject,
+    clock: &impl Clock,
+    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
+) -> Result<AdminOutcome, ServiceError> {
+    for _try in 0..TRIES {
+        let Some(account) = find(subject, means.store).await? else {
+            return Ok(AdminOutcome::NoAccount);
+        };
+        if account.status == AccountStatus::Disabled {
+            return Ok(AdminOutcome::Unchanged);
+        }
+        let status = Some(AccountStatus::Disabled);
+        if end_sessions(&account, AdminAct::Disable, status, clock, means).await? == Written::Done {
+            return Ok(AdminOutcome::Done);
+        }
+    }
+    Ok(AdminOutcome::Contended)
+}
+
+/// Opens a closed account again. Its old sessions stay ended.
+///
+/// # Errors
+///
+/// [`ServiceError`]; asking again finds out what was done.
+pub async fn enable(
+    subject: &Subject,
+    means: Means<'_, impl AccountStore, impl Chance>,
+) -> Result<AdminOutcome, ServiceError> {
+    for _try in 0..TRIES {
+        let Some(account) = find(subject, means.store).await? else {
+            return Ok(AdminOutcome::NoAccount);
+        };
+        if account.status == AccountStatus::Active {
+            return Ok(AdminOutcome::Unchanged);
+        }
+        let change = AccountChange {
+            status: Some(AccountStatus::Active),
+            ..AccountChange::default()
+        };
+        let act = AuditKind::Administered(AdminAct::Enable);
+        let event = means.event(act, Some(&account.user_id))?;
+        if means
+            .store
+            .change_account(&account, &change, &event)
+            .await?
+            == Written::Done
+        {
+            return Ok(AdminOutcome::Done);
+        }
+    }
+    Ok(AdminOutcome::Contended)
+}
+
+/// Ends every session of the account.
+///
+/// # Errors
+///
+/// [`ServiceError`]; asking again is safe.
+pub async fn log_out(
+    subject: &Subject,
+    clock: &impl Clock,
+    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
+) -> Result<AdminOutcome, ServiceError> {
+    for _try in 0..TRIES {
+        let Some(account) = find(subject, means.store).await? else {
+            return Ok(AdminOutcome::NoAccount);
+        };
+        if end_sessions(&account, AdminAct::LogOut, None, clock, means).await? == Written::Done {
+            return Ok(AdminOutcome::Done);
+        }
+    }
+    Ok(AdminOutcome::Contended)
+}
+
+/// Removes the account and all that stands beside it. It is closed first, so that whoever is
+/// logged in is out at every edge before the row that says so is gone. The audit trail stays: it
+/// knows the account by its id alone.
+///
+/// # Errors
+///
+/// [`ServiceError`]; asking again goes on where it stopped.
+pub async fn delete(
+    subject: &Subject,
+    clock: &impl Clock,
+    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
+) -> Result<AdminOutcome, ServiceError> {
+    for tries in 0..TRIES {
+        match disable(subject, clock, means).await? {
+            AdminOutcome::Done | AdminOutcome::Unchanged => {}
+            // The answer to the try before was lost.
+            AdminOutcome::NoAccount if tries > 0 => return Ok(AdminOutcome::Done),
+            end @ (AdminOutcome::NoAccount | AdminOutcome::Contended) => return Ok(end),
+        }
+        let Some(account) = find(subject, means.store).await? else {
+            return Ok(AdminOutcome::NoAccount);
+        };
+        if account.status != AccountStatus::Disabled {
+            // Somebody has opened it again between the two.
+            continue;
+        }
+        let act = AuditKind::Administered(AdminAct::Delete);
+        let event = means.event(act, Some(&account.user_id))?;
+        if means.store.erase(&account, &event).await? == Written::Done {
+            return Ok(AdminOutcome::Done);
+        }
+    }
+    Ok(AdminOutcome::Contended)
+}
+
+async fn end_sessions(
+    account: &Account,
+    act: AdminAct,
+    status: Option<AccountStatus>,
+    clock: &impl Clock,
+    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
+) -> Result<Written, ServiceError> {
+    let issuing = &means.settings.issuing;
+    let revocation = announce::subject(
+        &issuing.issuer,
+        &account.user_id,
+        account.next_generation(),
+        issuing.lifetime,
+        means.call.now,
+    );
+    let stamp = clock.now();
+    let change = AccountChange {
+        status,
+        sessions: Some(SessionsEnd {
+            revocation: &revocation,
+            stamp,
+            kept: None,
+        }),
+        ..AccountChange::default()
+    };
+    let event = means.event(AuditKind::Administered(act), Some(&account.user_id))?;
+    let written = means.store.change_account(account, &change, &event).await?;
+    if written == Written::Done {
+        let revocations = core::slice::from_ref(&revocation);
+        announce::see_in_time(revocations, stamp, means.store, clock, means.call).await?;
+    }
+    Ok(written)
+}
