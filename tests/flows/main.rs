@@ -9,6 +9,7 @@ mod journey;
 mod keys;
 mod lambda;
 mod new_password;
+mod operator;
 mod rehash;
 mod start;
 

@@ -16,18 +16,41 @@ use tokio::time;
 /// How long a process may take over what it does in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program, built from this tree once for each process that asks.
+/// The host, built from this tree once for each process that asks.
 pub fn host_program(release: bool) -> &'static Path {
     static BUILT: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
     let [debug, optimised] = &BUILT;
     let built = if release { optimised } else { debug };
-    built.get_or_init(|| build(release).unwrap_or_else(|error| panic!("{error:#}")))
+    // Beside the local services and the terminal the program has the features, and so the
+    // artefacts, that `cargo xtask` builds; what ships is built alone.
+    let how: &[&str] = if release {
+        &["-p", "portcullis-lambda-host", "--release", "--locked"]
+    } else {
+        &LOCAL
+    };
+    built.get_or_init(|| build("portcullis-host", how).unwrap_or_else(|error| panic!("{error:#}")))
 }
 
-fn build(release: bool) -> anyhow::Result<PathBuf> {
+/// The operator's terminal, built from this tree once for each process that asks.
+pub fn operator_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("portcullis", &LOCAL).unwrap_or_else(|error| panic!("{error:#}")))
+}
+
+/// The packages of a system on one machine.
+const LOCAL: [&str; 6] = [
+    "-p",
+    "portcullis-lambda-host",
+    "-p",
+    "portcullis-local",
+    "-p",
+    "portcullis-cli",
+];
+
+fn build(name: &str, how: &[&str]) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Build::new(cargo);
-    build.args(["build", "-q", "--bins", "-p", "portcullis-lambda-host"]);
+    build.args(["build", "-q", "--bins"]).args(how);
     build.args(["--message-format", "json", "--manifest-path"]);
     build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
     // Of the package under test this build shall know nothing: build scripts watch these variables.
@@ -37,15 +60,8 @@ fn build(release: bool) -> anyhow::Result<PathBuf> {
             build.env_remove(&name);
         }
     }
-    // Beside the local services the program has the features, and so the artefacts, that
-    // `cargo xtask` builds; what ships is built alone.
-    build.args(if release {
-        ["--release", "--locked"]
-    } else {
-        ["-p", "portcullis-local"]
-    });
     let output = build.stderr(Stdio::inherit()).output()?;
-    anyhow::ensure!(output.status.success(), "portcullis-host does not build");
+    anyhow::ensure!(output.status.success(), "{name} does not build");
     // Cargo says itself where it put the program.
     let messages = String::from_utf8(output.stdout)?;
     let messages = messages
@@ -54,12 +70,8 @@ fn build(release: bool) -> anyhow::Result<PathBuf> {
     let mut programs =
         messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     programs
-        .find(|program| {
-            program
-                .file_stem()
-                .is_some_and(|name| name == "portcullis-host")
-        })
-        .context("cargo built no portcullis-host")
+        .find(|program| program.file_stem().is_some_and(|stem| stem == name))
+        .with_context(|| format!("cargo built no {name}"))
 }
 
 /// A running host.

@@ -50,10 +50,12 @@ pub(crate) fn local_programs(workspace: &Workspace) -> Result<()> {
         "portcullis-local",
         "--package",
         "portcullis-lambda-host",
+        "--package",
+        "portcullis-cli",
     ];
     let mut build = workspace.cargo(["build", "--bins", "--quiet"]);
     run_step(
-        "compile the host and the local services",
+        "compile the host, the terminal and the local services",
         build.args(packages),
     )
 }

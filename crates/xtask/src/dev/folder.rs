@@ -86,9 +86,13 @@ impl Folder {
         })
     }
 
-    /// Writes a file of `NAME=value` lines for wrangler and says where it is.
-    pub(super) fn write_variables(&self, variables: &[(&str, &str)]) -> Result<PathBuf> {
-        let path = self.path("worker.env");
+    /// Writes a file of `NAME=value` lines and says where it is.
+    pub(super) fn write_variables(
+        &self,
+        name: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<PathBuf> {
+        let path = self.path(name);
         let lines: String = variables
             .iter()
             .map(|(name, value)| format!("{name}={value}\n"))
@@ -182,7 +186,7 @@ mod tests {
         let folder = Folder::open(&scratch.0, false).unwrap();
         folder.secrets().unwrap();
         let variables = folder
-            .write_variables(&[("AWS_REGION", "us-east-1")])
+            .write_variables("worker.env", &[("AWS_REGION", "us-east-1")])
             .unwrap();
         assert_eq!(read(&variables).unwrap(), "AWS_REGION=us-east-1\n");
         for path in [variables, folder.path("data/credentials")] {

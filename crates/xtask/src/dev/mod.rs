@@ -42,6 +42,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     step("start the origin", || system.start_origin())?;
     step("start the host", || system.start_host())?;
     step("start the Worker", || system.start_worker())?;
-    println!("{}", session::text(&options.ports, &options.folder));
+    let terminal = workspace.binary("portcullis");
+    println!(
+        "{}",
+        session::text(&options.ports, &options.folder, &terminal)
+    );
     system.watch()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::ports::Ports;
 
 /// The text. Each line to be pasted is indented by four spaces, and no other line is.
-pub(super) fn text(ports: &Ports, folder: &Path) -> String {
+pub(super) fn text(ports: &Ports, folder: &Path, terminal: &Path) -> String {
     let Ports {
         worker_port,
         host_port,
@@ -13,6 +13,8 @@ pub(super) fn text(ports: &Ports, folder: &Path) -> String {
         origin_port,
     } = *ports;
     let logs = folder.join("logs").display().to_string();
+    let terminal = terminal.display();
+    let env_file = folder.join("host.env").display().to_string();
     format!(
         r#"
 Portcullis is up. Ctrl-C ends it.
@@ -46,6 +48,10 @@ Log out, and see the same token refused as soon as the Worker has heard of it (1
     curl -sS -w '%{{http_code}}\n' -X POST $HOST/v1/logout -H "authorization: Bearer $TOKEN"
     sleep 10
     curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
+
+Look at the account from the operator's terminal.
+
+    {terminal} --env-file {env_file} users show ada@example.com
 "#
     )
 }
@@ -62,12 +68,13 @@ mod tests {
             dynamodb_port: 3,
             origin_port: 4,
         };
-        let text = text(&ports, Path::new("elsewhere"));
+        let text = text(&ports, Path::new("elsewhere"), Path::new("portcullis"));
         for part in [
             "WORKER=http://127.0.0.1:1 HOST=http://127.0.0.1:2",
             ":3\n",
             ":4\n",
             "elsewhere/logs",
+            "portcullis --env-file elsewhere/host.env",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }

@@ -91,26 +91,32 @@ impl<'a> System<'a> {
             .workspace
             .program(self.workspace.binary("portcullis-host"));
         forget_settings(&mut host);
-        host.env("PORTCULLIS_LISTEN", local(port))
-            .env("PORTCULLIS_ISSUER", url(port))
-            .env("PORTCULLIS_AUDIENCE", AUDIENCE)
-            .env(
+        let file = |name: &str| self.folder.path(name).to_string_lossy().into_owned();
+        let variables: [(&str, &str); 11] = [
+            ("PORTCULLIS_LISTEN", &local(port)),
+            ("PORTCULLIS_ISSUER", &url(port)),
+            ("PORTCULLIS_AUDIENCE", AUDIENCE),
+            (
                 "PORTCULLIS_SIGNING_KEY_FILE",
-                self.folder.path("data/signing-key.json"),
-            )
-            .env(
+                &file("data/signing-key.json"),
+            ),
+            (
                 "PORTCULLIS_HOST_SECRET_FILE",
-                self.folder.path("data/host-secret.json"),
-            )
-            .env("PORTCULLIS_TABLE", TABLE)
-            .env("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST)
-            .env(
+                &file("data/host-secret.json"),
+            ),
+            ("PORTCULLIS_TABLE", TABLE),
+            ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
+            (
                 "PORTCULLIS_DYNAMODB_ENDPOINT",
-                url(self.ports.dynamodb_port),
-            )
-            .env("AWS_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id)
-            .env("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key);
+                &url(self.ports.dynamodb_port),
+            ),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key),
+        ];
+        // For the operator's terminal, which works with the host's own settings.
+        self.folder.write_variables("host.env", &variables)?;
+        host.envs(variables);
         self.start("host", &mut host, || {
             health::status(port, "/health") == Some(200)
         })
@@ -119,18 +125,21 @@ impl<'a> System<'a> {
     pub(super) fn start_worker(&mut self) -> Result<()> {
         let port = self.ports.worker_port;
         let issuer = url(self.ports.host_port);
-        let variables = self.folder.write_variables(&[
-            ("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id),
-            ("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key),
-            ("AWS_REGION", REGION),
-            ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
-            (
-                "PORTCULLIS_DYNAMODB_ENDPOINT",
-                &url(self.ports.dynamodb_port),
-            ),
-            ("PORTCULLIS_ISSUER", &issuer),
-            ("PORTCULLIS_ORIGIN", &url(self.ports.origin_port)),
-        ])?;
+        let variables = self.folder.write_variables(
+            "worker.env",
+            &[
+                ("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id),
+                ("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key),
+                ("AWS_REGION", REGION),
+                ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
+                (
+                    "PORTCULLIS_DYNAMODB_ENDPOINT",
+                    &url(self.ports.dynamodb_port),
+                ),
+                ("PORTCULLIS_ISSUER", &issuer),
+                ("PORTCULLIS_ORIGIN", &url(self.ports.origin_port)),
+            ],
+        )?;
         // The script itself, since `npx` would put a process between us that passes no signal on.
         let mut wrangler = self.workspace.node("wrangler/bin/wrangler.js");
         wrangler.args([

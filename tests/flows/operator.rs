@@ -1,0 +1,270 @@
+//! The operator's terminal as a program, on the store that a host works with.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
+use portcullis_tests::program::operator_program;
+use portcullis_tests::system::{AUDIENCE, ISSUER, System, environment};
+use serde_json::Value;
+
+use crate::{EMAIL, PASSWORD, token, with_account};
+
+/// A system whose clock is the machine's, as the program's is.
+async fn system() -> System {
+    let system = with_account().await;
+    let now = SystemClock.read().expect("after 1970");
+    system.clock.set(now.as_secs());
+    system
+}
+
+/// What the program says, and its exit code.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    json: Value,
+    text: String,
+}
+
+async fn run(system: &System, arguments: &[&str]) -> Said {
+    let variables = environment(&system.proxy);
+    let mut command = Command::new(operator_program());
+    command
+        .env_clear()
+        .envs(variables)
+        .args(["--actor", "grace"])
+        .args(arguments)
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output());
+    said(output.await.expect("no panic").expect("it runs"))
+}
+
+fn said(output: Output) -> Said {
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    Said {
+        code: output.status.code(),
+        json: serde_json::from_str(&text).unwrap_or_default(),
+        text: text + &String::from_utf8_lossy(&output.stderr),
+    }
+}
+
+/// The audit rows of operators: action, outcome, where from.
+async fn acts(system: &System) -> Vec<(String, String, String)> {
+    let rows = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    let text = |row: &Value, name: &str| row[name].as_str().expect("text").to_owned();
+    let mut acts: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                text(row, "action"),
+                text(row, "outcome"),
+                text(row, "client_address"),
+            )
+        })
+        .filter(|(action, ..)| action.starts_with("admin_"))
+        .collect();
+    acts.sort();
+    acts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_shown_closed_opened_logged_out_and_removed() {
+    let system = system().await;
+    let peer = system.peer();
+    let shown = run(&system, &["--json", "users", "show", EMAIL]).await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert_eq!(shown.json["email"], EMAIL);
+    assert_eq!(shown.json["status"], "active");
+    assert!(!shown.text.contains("$argon2id"), "no hash is shown");
+    let id = shown.json["user_id"].as_str().expect("an id").to_owned();
+    let by_id = run(&system, &["--json", "users", "show", &id]).await;
+    assert_eq!(by_id.json, shown.json);
+
+    let first = token(&peer.login(EMAIL, PASSWORD).await);
+    let disabled = run(&system, &["users", "disable", EMAIL]).await;
+    assert_eq!(disabled.code, Some(0), "{disabled:?}");
+    assert_eq!(peer.login(EMAIL, PASSWORD).await.code(), "bad_credentials");
+    assert_eq!(peer.logout(&first).await.code(), "revoked");
+    let again = run(&system, &["--json", "users", "disable", EMAIL]).await;
+    assert_eq!(again.json["outcome"], "unchanged");
+
+    assert_eq!(run(&system, &["users", "enable", &id]).await.code, Some(0));
+    let second = token(&peer.login(EMAIL, PASSWORD).await);
+    assert_eq!(
+        run(&system, &["users", "logout", EMAIL]).await.code,
+        Some(0)
+    );
+    assert_eq!(peer.logout(&second).await.code(), "revoked");
+
+    for _ in 0..3 {
+        token(&peer.login(EMAIL, PASSWORD).await);
+    }
+    let unasked = run(&system, &["users", "delete", EMAIL]).await;
+    assert_eq!(unasked.code, Some(2), "nobody confirmed");
+    let deleted = run(&system, &["users", "delete", EMAIL, "--yes"]).await;
+    assert_eq!(deleted.code, Some(0), "{deleted:?}");
+    for prefix in ["USER#", "ID#", "EMAIL#", "SID#"] {
+        let left = system.rows("Portcullis", prefix).await.expect("rows");
+        assert!(left.is_empty(), "{prefix}: {left:?}");
+    }
+    assert_eq!(run(&system, &["users", "show", EMAIL]).await.code, Some(1));
+    let act = |action: &str| {
+        (
+            action.to_owned(),
+            "success".to_owned(),
+            "operator:grace".to_owned(),
+        )
+    };
+    // Removing closes first.
+    assert_eq!(
+        acts(&system).await,
+        [
+            "admin_delete",
+            "admin_disable",
+            "admin_disable",
+            "admin_enable",
+            "admin_logout"
+        ]
+        .map(act)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_are_counted_by_domain_and_keys_are_shown() {
+    let system = system().await;
+    for email in ["bob@example.com", "eve@b\u{fc}cher.example"] {
+        assert_eq!(system.peer().register(email, PASSWORD).await.status, 201);
+    }
+    let all = run(&system, &["--json", "domains"]).await;
+    assert_eq!(all.code, Some(0), "{all:?}");
+    let counts: Vec<_> = all.json["domains"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (one["domain"].as_str(), one["accounts"].as_u64()))
+        .collect();
+    assert_eq!(
+        counts,
+        [
+            (Some("example.com"), Some(2)),
+            (Some("xn--bcher-kva.example"), Some(1))
+        ]
+    );
+    let one = run(&system, &["domains", "--domain", "B\u{fc}cher.example"]).await;
+    assert!(one.text.contains("1  xn--bcher-kva.example"), "{one:?}");
+    let none = run(&system, &["domains", "--domain", "nobody.example"]).await;
+    assert_eq!(none.code, Some(1));
+
+    assert_eq!(
+        run(&system, &["keys", "show"]).await.code,
+        Some(1),
+        "none yet"
+    );
+    token(&system.peer().login(EMAIL, PASSWORD).await);
+    let keys = run(&system, &["--json", "keys", "show"]).await;
+    assert_eq!(keys.code, Some(0));
+    assert_eq!(keys.json["keys"][0]["state"], "signing");
+    assert_eq!(keys.json["keys"][0]["alg"], "EdDSA");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_to_be_had_is_code_3_and_a_wrong_environment_code_2() {
+    let system = system().await;
+    let mut command = Command::new(operator_program());
+    command
+        .env_clear()
+        .envs(environment(&system.proxy))
+        .env("PORTCULLIS_DYNAMODB_ENDPOINT", "http://127.0.0.1:1")
+        .args(["users", "show", EMAIL]);
+    let gone = said(command.output().expect("it runs"));
+    assert_eq!(gone.code, Some(3), "{gone:?}");
+    assert!(gone.text.contains("reading an account"), "{gone:?}");
+    let mut command = Command::new(operator_program());
+    let empty = said(
+        command
+            .env_clear()
+            .args(["keys", "show"])
+            .output()
+            .expect("it runs"),
+    );
+    assert_eq!(empty.code, Some(2));
+    assert!(empty.text.contains("PORTCULLIS_ISSUER"), "{empty:?}");
+    let unknown = run(&system, &["users", "paint", EMAIL]).await;
+    assert_eq!(unknown.code, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_explained_by_a_policy_and_its_keys() {
+    let system = system().await;
+    let token = token(&system.peer().login(EMAIL, PASSWORD).await);
+    let policy = system.folder().join("policy.json");
+    let keys = system.folder().join("keys.json");
+    let text = format!(
+        r#"{{"issuers":[{{"issuer":"$PORTCULLIS_ISSUER","audience":"{AUDIENCE}","algorithms":["EdDSA"],
+        "keys":"document","profile":"at+jwt","max_lifetime":900}}],"routes":[{{"path":"/*","access":"token"}}]}}"#
+    );
+    std::fs::write(&policy, text).expect("written");
+    let set = system.peer().get("/.well-known/jwks.json").await;
+    std::fs::write(&keys, set.json.to_string()).expect("written");
+    let (policy, keys) = (
+        policy.to_str().expect("UTF-8"),
+        keys.to_str().expect("UTF-8"),
+    );
+
+    // Nothing of all this needs an environment.
+    let inspect = |token: &str, more: &[&str]| {
+        let mut command = Command::new(operator_program());
+        command
+            .env_clear()
+            .args(["--json", "token", "inspect", "-"])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it runs");
+        let mut input = child.stdin.take().expect("its input");
+        writeln!(input, "{token}").expect("read");
+        drop(input);
+        said(child.wait_with_output().expect("it ends"))
+    };
+    let judged = ["--policy", policy, "--issuer", ISSUER];
+    let good = inspect(&token, &[&judged[..], &["--keys", keys]].concat());
+    assert_eq!(good.json["verdict"]["outcome"], "accepted", "{good:?}");
+    assert_eq!(good.json["claims"]["iss"], ISSUER);
+    let unchecked = inspect(&token, &judged);
+    assert_eq!(unchecked.json["verdict"]["outcome"], "signature_unchecked");
+    assert_eq!(
+        inspect(&token, &[]).json["verdict"]["outcome"],
+        "well_formed"
+    );
+    let late = [&judged[..], &["--keys", keys, "--at", "4000000000"]].concat();
+    let late = inspect(&token, &late);
+    assert_eq!(
+        (late.code, late.json["verdict"]["code"].as_str()),
+        (Some(1), Some("expired"))
+    );
+    // Another signature of the right form.
+    let (signed, _) = token.rsplit_once('.').expect("three parts");
+    let forged = format!("{signed}.{}", "A".repeat(86));
+    let forged = inspect(&forged, &[&judged[..], &["--keys", keys]].concat());
+    assert_eq!(forged.json["verdict"]["code"], "bad_signature");
+    assert_eq!(inspect("not a token", &[]).code, Some(1));
+
+    let check = run(&system, &["policy", "check", policy, "--issuer", ISSUER]).await;
+    assert_eq!(check.code, Some(0), "{check:?}");
+    assert!(
+        check.text.contains("route  /*: any good token"),
+        "{check:?}"
+    );
+    let bad = run(&system, &["policy", "check", keys]).await;
+    assert_eq!(bad.code, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_shell_gets_its_completions() {
+    let system = System::start().await.expect("a system");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&system, &["completions", shell]).await;
+        assert_eq!(script.code, Some(0));
+        assert!(script.text.contains("inspect"), "{shell}");
+    }
+}
