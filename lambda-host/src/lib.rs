@@ -13,6 +13,7 @@ pub mod host;
 pub mod keys;
 pub mod lambda;
 pub mod log;
+mod openapi;
 pub mod owned_file;
 pub mod problem;
 pub mod reception;

@@ -299,6 +299,23 @@ mod tests {
     }
 
     #[test]
+    fn each_code_is_in_the_description_of_an_endpoint() {
+        // A path and a method that do not exist are no endpoint's.
+        let of_none = [
+            Problem::Refused(Denial::UnknownRoute),
+            Problem::MethodNotAllowed,
+        ];
+        let told = crate::routes::documented_codes();
+        for problem in ALL.into_iter().filter(|problem| !of_none.contains(problem)) {
+            assert!(
+                told.contains(problem.code()),
+                "no endpoint tells {}",
+                problem.code()
+            );
+        }
+    }
+
+    #[test]
     fn no_token_is_challenged_as_rfc_6750_says() {
         let response = Problem::Refused(Denial::MissingToken).answer(&Id::from_random([7; 16]));
         assert_eq!(response.headers()["www-authenticate"], "Bearer");

@@ -1,4 +1,14 @@
 //! The HTTP API, one file for each family of endpoints.
+//!
+//! An endpoint is declared once, by `#[utoipa::path(..)]` on its function: method and path for the
+//! router; request, answers and every problem code for the document. To add one:
+//!
+//! 1. `problems!(SoundProblems: ANY, BODY, STORE, [Problem::BadCredentials]);` in its file: the
+//!    groups it shares (`openapi/problems.rs`) and its own codes.
+//! 2. A struct with `#[derive(ToSchema)]` for each body it takes or gives, with examples. It only
+//!    describes: bodies are read by [`members::Members`] and written by hand.
+//! 3. `#[utoipa::path(post, path = "/v1/..", tag = "sessions", request_body = .., security(("bearer" =
+//!    [])), responses((status = 200, body = ..), SoundProblems))]` and the line in [`endpoints`].
 
 mod body;
 mod credentials;
@@ -8,41 +18,48 @@ mod login;
 mod logout;
 mod members;
 mod metadata;
+mod openapi;
 mod register;
+
+#[cfg(test)]
+pub(crate) use self::openapi::tests::codes as documented_codes;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use portcullis_core::denial::Denial;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::host::Host;
+use crate::openapi::head;
 use crate::problem::Problem;
 
 /// Every endpoint, for paths in canonical form. Requests come with a
 /// [`portcullis_service::ports::Call`] among their extensions.
 pub(crate) fn router(host: Arc<Host>) -> Router {
-    Router::new()
-        .route("/v1/register", post(register::register))
-        .route("/v1/login", post(login::login))
-        .route("/v1/logout", post(logout::logout))
-        .route("/.well-known/jwks.json", get(jwks::jwks))
-        .route(
-            "/.well-known/oauth-authorization-server",
-            get(metadata::authorization_server),
-        )
-        .route(
-            "/.well-known/openid-configuration",
-            get(metadata::openid_provider),
-        )
-        .route("/health", get(health::health))
+    let (router, _document) = endpoints().split_for_parts();
+    router
         .fallback(async || Problem::Refused(Denial::UnknownRoute))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .with_state(host)
+}
+
+/// Every endpoint with its description.
+fn endpoints() -> OpenApiRouter<Arc<Host>> {
+    OpenApiRouter::with_openapi(head())
+        .routes(routes!(register::register))
+        .routes(routes!(login::login))
+        .routes(routes!(logout::logout))
+        .routes(routes!(jwks::jwks))
+        .routes(routes!(metadata::authorization_server))
+        .routes(routes!(metadata::openid_provider))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(health::health))
 }
 
 /// An answer in JSON, for its recipient alone.

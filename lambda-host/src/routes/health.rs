@@ -5,11 +5,35 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
+use utoipa::ToSchema;
 
 use crate::host::Host;
+use crate::openapi::problems::{ANY, problems};
 use crate::routes::json;
 
-/// Asks nobody: a store that is down must not make a healthy host look dead.
+problems!(HealthProblems: ANY);
+
+/// How the service is.
+#[derive(ToSchema)]
+#[schema(as = Health)]
+#[expect(dead_code, reason = "describes what is written")]
+struct HealthBody {
+    /// Always `ok`: this process answers.
+    #[schema(pattern = "^ok$", example = "ok")]
+    status: String,
+    /// What was last known of the store.
+    #[schema(pattern = "^(unknown|reachable|unreachable)$", example = "reachable")]
+    store: String,
+}
+
+/// Whether this process answers. Asks nobody: a store that is down must not make a healthy host
+/// look dead.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "service",
+    responses((status = 200, description = "It answers", body = HealthBody), HealthProblems)
+)]
 pub(super) async fn health(State(host): State<Arc<Host>>) -> Response {
     let store = host.health.word();
     json(

@@ -10,11 +10,37 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use portcullis_service::ports::Call;
+use utoipa::ToSchema;
 
 use crate::host::Host;
 use crate::keys::PublishedSet;
+use crate::openapi::problems::{ANY, STORE, problems};
 use crate::problem::Problem;
 
+problems!(JwksProblems: ANY, STORE);
+
+/// The public keys ([RFC 7517 §5]).
+///
+/// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
+#[derive(ToSchema)]
+#[schema(as = JwkSet)]
+#[expect(dead_code, reason = "describes what is written")]
+struct JwkSetBody {
+    /// Each key as a JWK.
+    #[schema(value_type = Vec<Object>)]
+    keys: (),
+}
+
+/// The keys that verify this issuer's tokens.
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    tag = "service",
+    responses(
+        (status = 200, description = "The key set", body = JwkSetBody, content_type = "application/jwk-set+json"),
+        JwksProblems
+    )
+)]
 pub(super) async fn jwks(
     State(host): State<Arc<Host>>,
     Extension(call): Extension<Call>,

@@ -13,13 +13,44 @@ use portcullis_core::session::Device;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
 use portcullis_service::ports::Call;
 use tracing::warn;
+use utoipa::ToSchema;
 
 use crate::failure::Chain;
 use crate::host::Host;
+use crate::openapi::problems::{ANY, BODY, EMAIL, PASSWORD, STORE, problems};
+use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 
+problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, [Problem::BadCredentials, Problem::Busy]);
+
+/// An access token ([RFC 6749 §5.1]).
+///
+/// [RFC 6749 §5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
+#[derive(ToSchema)]
+#[schema(as = AccessToken)]
+#[expect(dead_code, reason = "describes what is written")]
+struct AccessTokenBody {
+    /// The token, for `Authorization: Bearer`.
+    #[schema(example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
+    access_token: String,
+    /// Always `Bearer`.
+    #[schema(pattern = "^Bearer$", example = "Bearer")]
+    token_type: String,
+    /// How long it is good for, in seconds.
+    #[schema(minimum = 1, example = 600)]
+    expires_in: u64,
+}
+
+/// Logs in. An unknown address, a wrong password and a closed account are one answer.
+#[utoipa::path(
+    post,
+    path = "/v1/login",
+    tag = "sessions",
+    request_body = CredentialsBody,
+    responses((status = 200, description = "Logged in", body = AccessTokenBody), LoginProblems)
+)]
 pub(super) async fn login(
     State(host): State<Arc<Host>>,
     Extension(call): Extension<Call>,

@@ -16,9 +16,20 @@ use portcullis_service::ports::Call;
 
 use crate::clock::Watch;
 use crate::host::Host;
+use crate::openapi::problems::{ANY, STORE, TOKEN, problems};
 use crate::problem::Problem;
 use crate::routes::empty;
 
+problems!(LogoutProblems: ANY, STORE, TOKEN, [Problem::NoSession, Problem::LateFeed]);
+
+/// Ends the session of the token. Asking twice is no mistake.
+#[utoipa::path(
+    post,
+    path = "/v1/logout",
+    tag = "sessions",
+    security(("bearer" = [])),
+    responses((status = 204, description = "The session is over, and every edge knows"), LogoutProblems)
+)]
 pub(super) async fn logout(
     State(host): State<Arc<Host>>,
     Extension(call): Extension<Call>,

@@ -17,16 +17,52 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use portcullis_core::json::Json;
+use utoipa::ToSchema;
 
 use crate::host::Host;
+use crate::openapi::problems::{ANY, problems};
 use crate::routes::json;
 
-/// `GET /.well-known/oauth-authorization-server`.
+problems!(MetadataProblems: ANY);
+
+/// What the issuer says of itself.
+#[derive(ToSchema)]
+#[schema(as = IssuerMetadata)]
+#[expect(dead_code, reason = "describes what is written")]
+struct MetadataBody {
+    /// The `iss` of its tokens.
+    #[schema(format = "uri", example = "https://login.example")]
+    issuer: String,
+    /// Where its keys are.
+    #[schema(
+        format = "uri",
+        example = "https://login.example/.well-known/jwks.json"
+    )]
+    jwks_uri: String,
+    /// What the token endpoint takes.
+    grant_types_supported: Vec<String>,
+    /// What an authorization endpoint would answer with; there is none.
+    response_types_supported: Vec<String>,
+}
+
+/// The issuer's metadata (RFC 8414).
+#[utoipa::path(
+    get,
+    path = "/.well-known/oauth-authorization-server",
+    tag = "service",
+    responses((status = 200, description = "The metadata", body = MetadataBody), MetadataProblems)
+)]
 pub(super) async fn authorization_server(State(host): State<Arc<Host>>) -> Response {
     document(&host, "")
 }
 
-/// `GET /.well-known/openid-configuration`, for libraries that look nowhere else.
+/// The issuer's metadata, for libraries that look nowhere else (OpenID Connect Discovery 1.0).
+#[utoipa::path(
+    get,
+    path = "/.well-known/openid-configuration",
+    tag = "service",
+    responses((status = 200, description = "The metadata", body = MetadataBody), MetadataProblems)
+)]
 pub(super) async fn openid_provider(State(host): State<Arc<Host>>) -> Response {
     let more =
         r#","subject_types_supported":["public"],"id_token_signing_alg_values_supported":[]"#;

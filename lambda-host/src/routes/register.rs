@@ -8,14 +8,41 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::json::Json;
+use portcullis_core::password::PasswordError;
 use portcullis_service::ports::Call;
 use portcullis_service::register::{self, RegisterOutcome, RegisterRequest};
+use utoipa::ToSchema;
 
 use crate::host::Host;
+use crate::openapi::problems::{ANY, BODY, EMAIL, PASSWORD, STORE, problems};
+use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 
+problems!(RegisterProblems: ANY, BODY, EMAIL, PASSWORD, STORE, [
+    Problem::BadPassword(PasswordError::TooShort),
+    Problem::Busy,
+]);
+
+/// Who was registered.
+#[derive(ToSchema)]
+#[schema(as = Registered)]
+#[expect(dead_code, reason = "describes what is written")]
+struct RegisteredBody {
+    /// A name for the user; random where the address had an account.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "BwcHBwcHBwcHBwcHBwcHBw")]
+    user_id: String,
+}
+
+/// Makes an account. The answer does not tell whether the address had one.
+#[utoipa::path(
+    post,
+    path = "/v1/register",
+    tag = "accounts",
+    request_body = CredentialsBody,
+    responses((status = 201, description = "Accepted", body = RegisteredBody), RegisterProblems)
+)]
 pub(super) async fn register(
     State(host): State<Arc<Host>>,
     Extension(call): Extension<Call>,

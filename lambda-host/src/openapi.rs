@@ -1,0 +1,72 @@
+//! The description of the HTTP API ([OpenAPI 3.1]): who may call what how, and every code that may
+//! come back.
+//!
+//! The router is made of the same declarations, so neither has an endpoint that the other lacks. The
+//! document is put together when it is first asked for: it is no business of a cold start.
+//!
+//! [OpenAPI 3.1]: https://spec.openapis.org/oas/v3.1.0
+
+pub(crate) mod problems;
+pub(crate) mod schemas;
+
+use utoipa::OpenApi as _;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, OpenApi};
+
+use crate::openapi::problems::ProblemDocument;
+
+/// What stands above the endpoints.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Portcullis",
+        description = "Registers people, logs them in and out, and publishes the keys that verify their tokens. \
+                       Errors are problem JSON (RFC 9457) with a stable `code`."
+    ),
+    components(schemas(ProblemDocument)),
+    tags(
+        (name = "accounts", description = "Making an account and what belongs to it"),
+        (name = "sessions", description = "Logging in, staying logged in, logging out"),
+        (name = "oauth", description = "What OAuth clients and resource servers ask for"),
+        (name = "service", description = "What the service says of itself"),
+    )
+)]
+struct Head;
+
+/// The document without its endpoints.
+pub(crate) fn head() -> OpenApi {
+    let mut head = Head::openapi();
+    let components = head.components.get_or_insert_with(Components::new);
+    for (name, scheme) in schemes() {
+        components.add_security_scheme(name, scheme);
+    }
+    head
+}
+
+fn schemes() -> [(&'static str, SecurityScheme); 3] {
+    let http = |scheme, description| {
+        HttpBuilder::new()
+            .scheme(scheme)
+            .description(Some(description))
+    };
+    let bearer = http(
+        HttpAuthScheme::Bearer,
+        "An access token of this issuer (RFC 6750)",
+    );
+    let basic = http(
+        HttpAuthScheme::Basic,
+        "A client's id and secret (RFC 6749 §2.3.1)",
+    );
+    let cookie = ApiKeyValue::with_description(
+        "__Host-refresh",
+        "The refresh token of a browser, where login set it as a cookie",
+    );
+    [
+        (
+            "bearer",
+            SecurityScheme::Http(bearer.bearer_format("JWT").build()),
+        ),
+        ("basic", SecurityScheme::Http(basic.build())),
+        ("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie))),
+    ]
+}

@@ -1,0 +1,196 @@
+//! The problems that an endpoint may answer, as its description lists them.
+//!
+//! [`problems!`] names a list; the groups below are what several endpoints share.
+
+use std::collections::BTreeMap;
+
+use portcullis_core::denial::{Denial, ForbiddenHeader, RequiredClaim};
+use portcullis_core::email::EmailError;
+use portcullis_core::id::Id;
+use portcullis_core::password::PasswordError;
+use portcullis_core::refusal::problem_json;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::content::{Content, ContentBuilder};
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::header::Header;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Ref, Schema, Type};
+
+use crate::problem::Problem;
+
+/// Declares a type that stands for a list of problems in `responses(..)`:
+/// `problems!(LoginProblems: ANY, BODY, [Problem::BadCredentials]);`
+macro_rules! problems {
+    ($name:ident: $($group:expr),+ $(,)?) => {
+        /// What may be wrong, for the description of the endpoint.
+        struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> std::collections::BTreeMap<
+                String,
+                utoipa::openapi::RefOr<utoipa::openapi::response::Response>,
+            > {
+                $crate::openapi::problems::responses(&[$(&$group[..]),+])
+            }
+        }
+    };
+}
+pub(crate) use problems;
+
+/// What any request may meet.
+pub(crate) const ANY: [Problem; 2] = [Problem::Refused(Denial::BadPath), Problem::Internal];
+
+/// What a JSON body may be wrong about.
+pub(crate) const BODY: [Problem; 7] = [
+    Problem::UnsupportedMediaType,
+    Problem::BodyTooLarge,
+    Problem::BodyTimeout,
+    Problem::MalformedBody,
+    Problem::UnknownMember,
+    Problem::MissingMember("email"),
+    Problem::BadMember("email"),
+];
+
+/// What an address may be wrong about.
+pub(crate) const EMAIL: [Problem; 1] = [Problem::BadEmail(EmailError::NoAtSign)];
+
+/// What a password may be wrong about before it is looked at closely.
+pub(crate) const PASSWORD: [Problem; 1] = [Problem::BadPassword(PasswordError::TooLong)];
+
+/// What befalls whoever needs the store and the host's own secrets.
+pub(crate) const STORE: [Problem; 2] = [Problem::StoreUnavailable, Problem::KeyUnavailable];
+
+/// What the bearer of a token may be told.
+pub(crate) const TOKEN: [Problem; 40] = {
+    use Denial as D;
+    [
+        Problem::Refused(D::MissingToken),
+        Problem::Refused(D::MalformedAuthorization),
+        Problem::Refused(D::TokenTooLarge),
+        Problem::Refused(D::MalformedToken),
+        Problem::Refused(D::MalformedBase64),
+        Problem::Refused(D::MalformedHeader),
+        Problem::Refused(D::ForbiddenHeader(ForbiddenHeader::B64)),
+        Problem::Refused(D::ForbiddenHeader(ForbiddenHeader::Crit)),
+        Problem::Refused(D::ForbiddenHeader(ForbiddenHeader::Cty)),
+        Problem::Refused(D::ForbiddenHeader(ForbiddenHeader::Jku)),
+        Problem::Refused(D::ForbiddenHeader(ForbiddenHeader::Jwk)),
+        Problem::Refused(D::ForbiddenHeader(ForbiddenHeader::X5u)),
+        Problem::Refused(D::ForbiddenHeader(ForbiddenHeader::Zip)),
+        Problem::Refused(D::UnsupportedAlgorithm),
+        Problem::Refused(D::WrongType),
+        Problem::Refused(D::MissingKeyId),
+        Problem::Refused(D::MalformedClaims),
+        Problem::Refused(D::MissingClaim(RequiredClaim::Audience)),
+        Problem::Refused(D::MissingClaim(RequiredClaim::ClientId)),
+        Problem::Refused(D::MissingClaim(RequiredClaim::ExpiresAt)),
+        Problem::Refused(D::MissingClaim(RequiredClaim::IssuedAt)),
+        Problem::Refused(D::MissingClaim(RequiredClaim::Issuer)),
+        Problem::Refused(D::MissingClaim(RequiredClaim::Subject)),
+        Problem::Refused(D::MissingClaim(RequiredClaim::TokenId)),
+        Problem::Refused(D::UnforwardableClaim),
+        Problem::Refused(D::BoundToken),
+        Problem::Refused(D::UnknownIssuer),
+        Problem::Refused(D::WrongAudience),
+        Problem::Refused(D::Expired),
+        Problem::Refused(D::NotYetValid),
+        Problem::Refused(D::IssuedInFuture),
+        Problem::Refused(D::LifetimeTooLong),
+        Problem::Refused(D::TooOld),
+        Problem::Refused(D::AlgorithmNotAllowed),
+        Problem::Refused(D::UnknownKey),
+        Problem::Refused(D::UnusableKey),
+        Problem::Refused(D::BadSignature),
+        Problem::Refused(D::Revoked),
+        Problem::Refused(D::InsufficientScope),
+        Problem::Refused(D::StaleSnapshot),
+    ]
+};
+
+/// An error as it is sent (RFC 9457).
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "describes what `problem_json` writes")]
+pub(crate) struct ProblemDocument {
+    /// The code says more than a page could.
+    #[schema(value_type = String, example = "about:blank")]
+    r#type: (),
+    /// The status in words.
+    #[schema(example = "Unauthorized")]
+    title: String,
+    /// The status again.
+    #[schema(minimum = 400, maximum = 599, example = 401)]
+    status: u16,
+    /// The reason in one sentence.
+    detail: String,
+    /// The reason as a stable name.
+    #[schema(pattern = "^[a-z0-9_]+$", example = "bad_credentials")]
+    code: String,
+    /// The request's name, which the log and the audit trail bear too.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
+    request_id: String,
+}
+
+/// How many examples a status gets: a token alone can be wrong in forty ways.
+const EXAMPLES: usize = 8;
+
+/// The problems of `groups`, each status with its codes and an example of each.
+pub(crate) fn responses(groups: &[&[Problem]]) -> BTreeMap<String, RefOr<Response>> {
+    let mut statuses: BTreeMap<u16, BTreeMap<&'static str, Problem>> = BTreeMap::new();
+    for problem in groups.iter().copied().flatten() {
+        let codes = statuses.entry(problem.status().as_u16()).or_default();
+        codes.insert(problem.code(), *problem);
+    }
+    let response = |(status, codes)| (u16::to_string(&status), response(status, &codes).into());
+    statuses.into_iter().map(response).collect()
+}
+
+fn response(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Response {
+    let told: Vec<String> = codes.keys().map(|code| format!("`{code}`")).collect();
+    let mut response = ResponseBuilder::new()
+        .description(told.join(", "))
+        .content("application/problem+json", content(status, codes));
+    let headers: &[(&str, &str)] = match status {
+        401 => &[("WWW-Authenticate", "How one would authenticate")],
+        429 | 503 => &[(
+            "Retry-After",
+            "In how many seconds asking again makes sense",
+        )],
+        _ => &[],
+    };
+    for (name, description) in headers {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let mut header = Header::new(text.build());
+        header.description = Some((*description).to_owned());
+        response = response.header(*name, header);
+    }
+    response.build()
+}
+
+fn content(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Content {
+    let known = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(codes.keys().copied()));
+    let schema = AllOfBuilder::new()
+        .item(Ref::from_schema_name("Problem"))
+        .item(
+            ObjectBuilder::new()
+                .property("code", known)
+                .required("code"),
+        );
+    let examples = codes.iter().take(EXAMPLES).map(|(code, problem)| {
+        let json = problem_json(status, &problem.detail(), code, &example_id());
+        let value: Option<Value> = serde_json::from_str(&json).ok();
+        (*code, ExampleBuilder::new().value(value).build())
+    });
+    ContentBuilder::new()
+        .schema(Some(Schema::AllOf(schema.build())))
+        .examples_from_iter(examples)
+        .build()
+}
+
+fn example_id() -> Id {
+    Id::from_random([7; 16])
+}
