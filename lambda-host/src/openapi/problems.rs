@@ -59,6 +59,18 @@ pub(crate) const EMAIL: [Problem; 1] = [Problem::BadEmail(EmailError::NoAtSign)]
 /// What a password may be wrong about before it is looked at closely.
 pub(crate) const PASSWORD: [Problem; 1] = [Problem::BadPassword(PasswordError::TooLong)];
 
+/// What a new password may be wrong about.
+pub(crate) const NEW_PASSWORD: [Problem; 8] = [
+    Problem::BadPassword(PasswordError::TooShort),
+    Problem::BadPassword(PasswordError::TooLong),
+    Problem::BadPassword(PasswordError::Repeats),
+    Problem::BadPassword(PasswordError::Common),
+    Problem::BadPassword(PasswordError::Breached),
+    Problem::BadPassword(PasswordError::ContainsAddress),
+    Problem::BadPassword(PasswordError::ContainsServiceName),
+    Problem::BadPassword(PasswordError::TooWeak),
+];
+
 /// What befalls whoever needs the store and the host's own secrets.
 pub(crate) const STORE: [Problem; 2] = [Problem::StoreUnavailable, Problem::KeyUnavailable];
 
@@ -131,6 +143,24 @@ pub(crate) struct ProblemDocument {
     /// The request's name, which the log and the audit trail bear too.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     request_id: String,
+    /// How to choose a better password, where one was refused as too easy to guess.
+    #[schema(inline)]
+    feedback: Option<FeedbackDocument>,
+}
+
+/// Advice on a password.
+#[derive(ToSchema)]
+#[schema(as = PasswordFeedback)]
+#[expect(dead_code, reason = "describes what is written")]
+struct FeedbackDocument {
+    /// From 0, guessed at once, to 4, hard to guess.
+    #[schema(maximum = 4)]
+    score: u8,
+    /// What is wrong with it; may be null.
+    #[schema(required)]
+    warning: Option<String>,
+    /// What would make it better.
+    suggestions: Vec<String>,
 }
 
 /// How many examples a status gets: a token alone can be wrong in forty ways.

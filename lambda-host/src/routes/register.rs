@@ -8,22 +8,18 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::json::Json;
-use portcullis_core::password::PasswordError;
 use portcullis_service::ports::Call;
 use portcullis_service::register::{self, RegisterOutcome, RegisterRequest};
 use utoipa::ToSchema;
 
 use crate::host::Host;
-use crate::openapi::problems::{ANY, BODY, EMAIL, PASSWORD, STORE, problems};
+use crate::openapi::problems::{ANY, BODY, EMAIL, NEW_PASSWORD, STORE, problems};
 use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 
-problems!(RegisterProblems: ANY, BODY, EMAIL, PASSWORD, STORE, [
-    Problem::BadPassword(PasswordError::TooShort),
-    Problem::Busy,
-]);
+problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, [Problem::Busy, Problem::ScreenUnavailable]);
 
 /// Who was registered.
 #[derive(ToSchema)]
