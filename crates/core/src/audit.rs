@@ -1,6 +1,7 @@
 //! What is worth remembering about a request, in words that are safe to keep.
 
 use crate::id::Id;
+use crate::mail::{MailKind, MailPurpose, MailTokenDenial};
 use crate::time::UnixTime;
 
 /// One line of the audit trail. Holds names and reasons, never a password, token or address.
@@ -42,6 +43,24 @@ pub enum AuditKind {
     PasswordRehashed,
     /// An operator did something to an account.
     Administered(AdminAct),
+    /// Somebody asked for a mail that verifies an address; whether it has an account was not
+    /// looked at.
+    VerificationRequested,
+    /// Somebody asked for a mail that resets a password; whether the address has an account was
+    /// not looked at.
+    ResetRequested,
+    /// An account was given a token, which is in a mail that is about to leave.
+    MailTokenIssued(MailPurpose),
+    /// A mail could not be delivered, and is not tried any more.
+    MailGivenUp(MailKind),
+    /// An address was verified.
+    EmailVerified,
+    /// Somebody tried to verify one, and could not.
+    VerificationRefused(MailTokenDenial),
+    /// A password was set by a mailed token.
+    PasswordReset,
+    /// Somebody tried to set one, and could not.
+    ResetRefused(MailTokenDenial),
 }
 
 /// What an operator did to an account.
@@ -75,6 +94,8 @@ pub enum LoginDenial {
     WrongPassword,
     /// The password is right, the account is disabled.
     Disabled,
+    /// The password is right, the address has yet to be verified.
+    Unverified,
 }
 
 impl AuditKind {
@@ -90,6 +111,13 @@ impl AuditKind {
             Self::Administered(AdminAct::LogOut) => "admin_logout",
             Self::Administered(AdminAct::EndSession) => "admin_end_session",
             Self::Administered(AdminAct::Delete) => "admin_delete",
+            Self::VerificationRequested => "email_resend",
+            Self::ResetRequested => "password_forgot",
+            Self::MailTokenIssued(MailPurpose::Verify) => "email_verify_token",
+            Self::MailTokenIssued(MailPurpose::Reset) => "password_reset_token",
+            Self::MailGivenUp(_) => "mail",
+            Self::EmailVerified | Self::VerificationRefused(_) => "email_verify",
+            Self::PasswordReset | Self::ResetRefused(_) => "password_reset",
         }
     }
 
@@ -100,11 +128,22 @@ impl AuditKind {
             | Self::LoggedIn
             | Self::LoggedOut
             | Self::PasswordRehashed
-            | Self::Administered(_) => "success",
+            | Self::Administered(_)
+            | Self::VerificationRequested
+            | Self::ResetRequested
+            | Self::MailTokenIssued(_)
+            | Self::EmailVerified
+            | Self::PasswordReset => "success",
+            Self::MailGivenUp(MailKind::Verify) => "verify_not_delivered",
+            Self::MailGivenUp(MailKind::Reset) => "reset_not_delivered",
+            Self::MailGivenUp(MailKind::Taken) => "taken_not_delivered",
+            Self::MailGivenUp(MailKind::PasswordChanged) => "password_changed_not_delivered",
+            Self::VerificationRefused(denial) | Self::ResetRefused(denial) => denial.word(),
             Self::RegistrationRefused(RegistrationDenial::AddressTaken) => "address_taken",
             Self::LoginRefused(LoginDenial::UnknownAddress) => "unknown_address",
             Self::LoginRefused(LoginDenial::WrongPassword) => "wrong_password",
             Self::LoginRefused(LoginDenial::Disabled) => "disabled",
+            Self::LoginRefused(LoginDenial::Unverified) => "unverified",
         }
     }
 }

@@ -89,6 +89,15 @@ impl EmailAddress {
         &self.typed
     }
 
+    /// The address to write to: the local part as it was typed, since only its host may say that
+    /// another spelling is the same ([RFC 5321 §2.4]), at the domain in its ASCII form.
+    ///
+    /// [RFC 5321 §2.4]: https://www.rfc-editor.org/rfc/rfc5321#section-2.4
+    pub fn deliverable(&self) -> String {
+        let local = self.typed.rsplit_once('@').map_or("", |(local, _)| local);
+        format!("{local}@{}", self.domain())
+    }
+
     /// The domain of the normal form.
     pub fn domain(&self) -> &str {
         self.normal.get(self.domain_at..).unwrap_or_default()
@@ -135,6 +144,7 @@ mod tests {
         let address = EmailAddress::parse("Alice@B\u{fc}cher.example").expect("good");
         assert_eq!(address.as_typed(), "Alice@B\u{fc}cher.example");
         assert_eq!(address.domain(), "xn--bcher-kva.example");
+        assert_eq!(address.deliverable(), "Alice@xn--bcher-kva.example");
         assert!(!format!("{address:?}").contains("lice"));
     }
 

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod json;
 pub mod keys;
 pub mod limit;
+pub mod mail;
 pub mod password;
 pub mod path;
 pub mod policy;

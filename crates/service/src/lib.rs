@@ -11,6 +11,7 @@ pub mod guard;
 pub mod issue;
 pub mod login;
 pub mod logout;
+pub mod mailing;
 pub mod means;
 pub mod ports;
 pub mod register;

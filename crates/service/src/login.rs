@@ -61,7 +61,8 @@ pub async fn login(
     // SECURITY: an unknown address costs what a wrong password costs: one hash, one audit row.
     let stored = account.as_ref().map(|account| &account.password);
     let verdict = hasher.verify(&request.password, stored).await?;
-    let account = match admit(account, verdict) {
+    let require_verified = means.settings.mailing.require_verified;
+    let account = match admit(account, verdict, require_verified) {
         Ok(account) => account,
         Err((denial, user_id)) => {
             let kind = AuditKind::LoginRefused(denial);
@@ -108,11 +109,15 @@ pub async fn login(
 fn admit(
     account: Option<Account>,
     verdict: HashVerdict,
+    require_verified: bool,
 ) -> Result<Account, (LoginDenial, Option<Id>)> {
     let account = account.ok_or((LoginDenial::UnknownAddress, None))?;
     let denial = match (verdict, account.status) {
         (HashVerdict::Differs, _) => LoginDenial::WrongPassword,
         (_, AccountStatus::Disabled) => LoginDenial::Disabled,
+        (_, AccountStatus::Active) if require_verified && account.verified_at.is_none() => {
+            LoginDenial::Unverified
+        }
         (_, AccountStatus::Active) => return Ok(account),
     };
     Err((denial, Some(account.user_id)))

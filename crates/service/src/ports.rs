@@ -1,4 +1,8 @@
-//! The ports that are no store: time, chance, signatures and hashing.
+//! The ports that are no store: time, chance, signatures, hashing and mail.
+
+mod mailer;
+
+pub use mailer::{Mail, MailError, Mailer, Subject};
 
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;

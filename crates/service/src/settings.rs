@@ -9,6 +9,8 @@ pub struct Settings {
     pub issuing: Issuing,
     /// What a new password must be beyond the rules that always hold.
     pub passwords: PasswordRules,
+    /// What mail says, and what it is for.
+    pub mailing: Mailing,
 }
 
 /// What the operator says of new passwords.
@@ -31,4 +33,21 @@ pub struct Issuing {
     pub client_id: String,
     /// How long each is good for.
     pub lifetime: Duration,
+}
+
+/// What mail says, and what it is for.
+#[derive(Clone, Debug)]
+pub struct Mailing {
+    /// What the service is called, to those who get its mail.
+    pub service_name: String,
+    /// The page that a mail to verify links to; the token goes behind a `#`.
+    pub verify_page: String,
+    /// The page that a mail to set a new password links to; the token goes behind a `#`.
+    pub reset_page: String,
+    /// How long a link to verify is good for, from when its mail leaves.
+    pub verify_lifetime: Duration,
+    /// How long a link to set a new password is good for, from when its mail leaves.
+    pub reset_lifetime: Duration,
+    /// Whether an address must be verified before anyone logs in with it.
+    pub require_verified: bool,
 }

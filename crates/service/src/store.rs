@@ -20,6 +20,10 @@ mod limits;
 pub use change::{AccountChange, KeptSession, SessionsEnd};
 pub use directory::{Directory, DomainPage, PageKey};
 pub use limits::{Bucket, Counted, LimitStore};
+mod mail;
+
+pub use change::{AccountChange, KeptSession, SessionsEnd};
+pub use mail::{MailTokenStore, NewMailToken, OutboxMail, OutboxStore, SpentToken, Waiting};
 
 /// The store did not do what it was asked.
 #[derive(Debug, Error)]
@@ -107,13 +111,31 @@ pub trait AccountStore {
     /// [`StoreError`].
     async fn account_of(&self, user_id: &Id) -> Result<Option<Account>, StoreError>;
 
-    /// Makes the account: user, user by id, domain and audit row, all or none.
-    /// [`Written::Conflict`] if the address has one.
+    /// Makes the account: user, user by id and domain, the mail that goes out about it and the
+    /// audit row, all or none. [`Written::Conflict`] if the address has one.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn register(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError>;
+    async fn register(
+        &self,
+        account: &Account,
+        mail: &OutboxMail,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError>;
+
+    /// Costs what making `account` costs, in rows, bytes and units, and makes none of it: only the
+    /// mail and the audit row are written, since the address has an account.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn register_in_vain(
+        &self,
+        account: &Account,
+        mail: &OutboxMail,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
 
     /// Changes `account` as `change` says, with its audit row, all or none. [`Written::Conflict`]
     /// if the account changed since it was read, or the session that was to stay is gone.

@@ -8,8 +8,10 @@ mod erase;
 mod feed;
 mod keys;
 mod limits;
+mod outbox;
 mod revocations;
 mod sessions;
+mod tokens;
 
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;

@@ -5,7 +5,7 @@ use portcullis_core::password::PasswordHash;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::time::UnixTime;
 
-use super::{Account, AccountStatus};
+use super::{Account, AccountStatus, OutboxMail, SpentToken};
 
 /// What changes of an account; what is `None` stays as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,10 @@ pub struct AccountChange<'a> {
     pub verified_at: Option<UnixTime>,
     /// Ends its sessions, whatever their number.
     pub sessions: Option<SessionsEnd<'a>>,
+    /// The token it hangs on. Without it nothing changes; with it the token is spent.
+    pub spends: Option<SpentToken<'a>>,
+    /// The mail that goes out about it.
+    pub mail: Option<&'a OutboxMail>,
 }
 
 /// Every session of an account ends: its generation is raised by one, and all that is below it is

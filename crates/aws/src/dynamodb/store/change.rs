@@ -6,8 +6,9 @@ use portcullis_service::store::{Account, AccountChange, KeptSession, StoreError,
 
 use super::accounts::{GENERATION, PASSWORD, STATUS, VERIFIED_AT, VERSION, status_word};
 use super::audit::audit_row;
+use super::outbox::enqueue;
 use super::revocations::{announce, revoke};
-use super::{Committed, DynamoStore, REQUEST_ID, is_own_write, is_written_for};
+use super::{Committed, DynamoStore, REQUEST_ID, is_own_write, is_written_for, tokens};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
 use crate::dynamodb::write::{Expression, Transaction};
@@ -26,7 +27,7 @@ pub(super) async fn change_account<T: Transport>(
     let mut calls_back = change.sessions.is_some();
     loop {
         let mut transaction = store.transaction();
-        update(&mut transaction, account, &changed, event);
+        update(&mut transaction, account, change, &changed, event);
         if let Some(end) = &change.sessions {
             if let Some(kept) = end.kept {
                 keep(&mut transaction, account, kept, event);
@@ -37,6 +38,9 @@ pub(super) async fn change_account<T: Transport>(
                 end.stamp,
                 &event.request_id,
             );
+        }
+        if let Some(mail) = change.mail {
+            enqueue(&mut transaction, mail, &event.request_id);
         }
         transaction.put(&Key::audit(event), audit_row(event));
         // Last, so that its reason is the last one.
@@ -86,14 +90,21 @@ fn changed(account: &Account, change: &AccountChange<'_>) -> Vec<(&'static str, 
 fn update(
     transaction: &mut Transaction<'_>,
     account: &Account,
+    change: &AccountChange<'_>,
     changed: &[(&'static str, Attribute)],
     event: &AuditEvent,
 ) {
     let request_id = (REQUEST_ID, Attribute::text(event.request_id.as_str()));
-    let change = Expression::set(changed.iter().cloned().chain([request_id]));
-    let unchanged =
-        Expression::of("#version = :read").with(":read", Attribute::number(account.version));
-    transaction.update_if(&Key::user(&account.email), &change, &unchanged);
+    let update = Expression::set(changed.iter().cloned().chain([request_id]));
+    let update = tokens::gone_with(change)
+        .into_iter()
+        .fold(update, Expression::removing);
+    let unchanged = match &change.spends {
+        None => Expression::of("#version = :read"),
+        Some(token) => tokens::unspent(token),
+    };
+    let unchanged = unchanged.with(":read", Attribute::number(account.version));
+    transaction.update_if(&Key::user(&account.email), &update, &unchanged);
 }
 
 /// Moves the session that stays to the new generation.

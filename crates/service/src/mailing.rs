@@ -1,0 +1,13 @@
+//! Mail, from the request that asks for one to the provider that takes it.
+//!
+//! A request never looks whether an address has an account: it writes a row in the outbox, the
+//! same for every address, and is answered. [`deliver`] reads the outbox behind its back, finds
+//! the account, and writes to it or to nobody.
+
+pub mod deliver;
+mod letter;
+mod outbox;
+pub mod redeem;
+pub mod request;
+
+pub(crate) use outbox::mail;

@@ -1,0 +1,247 @@
+//! Delivery: what waits in the outbox becomes mail.
+//!
+//! INVARIANT: whoever dies between any two steps leaves a mail that somebody else finds once the
+//! claim has run out: it is sent at least once, and each time with the same link. A link that was
+//! used is not made good again.
+
+use core::time::Duration;
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::mail::{MailKind, MailPurpose, MailToken, PendingToken};
+use portcullis_core::secret::Secret;
+
+use super::letter;
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::{Chance, Clock, MailError, Mailer};
+use crate::store::{
+    Account, AccountStatus, AccountStore, MailTokenStore, NewMailToken, OutboxStore, Waiting,
+    Written,
+};
+
+/// For how long a claim holds others off: longer than all the steps of one delivery may take.
+pub const CLAIM: Duration = Duration::from_secs(60);
+
+/// How often a mail is tried.
+pub const MAX_ATTEMPTS: u64 = 10;
+
+/// The wait after the first failure; each further one doubles it.
+const FIRST_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// What one round of delivery came to.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    /// Mails that were handed over.
+    pub sent: u32,
+    /// Mails that were for nobody, or are not needed any more.
+    pub dropped: u32,
+    /// Mails that will be tried again, each with the reason.
+    pub postponed: Vec<DeliveryError>,
+    /// Mails that are given up, each with the reason.
+    pub given_up: Vec<DeliveryError>,
+}
+
+/// Why a mail did not leave.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// Whoever delivers did not take it.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// Something on our side failed; the claim runs out, and somebody tries again.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// It was claimed as often as may be, and nobody came back from it.
+    #[error("nobody finished sending the mail")]
+    Unfinished,
+}
+
+/// How one mail ended that was claimed.
+enum Ended {
+    Sent,
+    Dropped,
+    Postponed(DeliveryError),
+    GivenUp(DeliveryError),
+}
+
+/// Sends what is due. One mail that fails holds up no other.
+///
+/// # Errors
+///
+/// [`ServiceError`] if the outbox cannot be read.
+pub async fn deliver_due(
+    mailer: &impl Mailer,
+    clock: &impl Clock,
+    means: Means<'_, impl OutboxStore + AccountStore + MailTokenStore, impl Chance>,
+) -> Result<Delivery, ServiceError> {
+    let mut delivery = Delivery::default();
+    for waiting in means.store.due_mail(means.call.now).await? {
+        match deliver(&waiting, mailer, clock, means).await {
+            Ok(None) => {}
+            Ok(Some(Ended::Sent)) => delivery.sent = delivery.sent.saturating_add(1),
+            Ok(Some(Ended::Dropped)) => delivery.dropped = delivery.dropped.saturating_add(1),
+            Ok(Some(Ended::Postponed(error))) => delivery.postponed.push(error),
+            Ok(Some(Ended::GivenUp(error))) => delivery.given_up.push(error),
+            Err(error) => delivery.postponed.push(error.into()),
+        }
+    }
+    Ok(delivery)
+}
+
+/// Claims one mail, sends it and removes it; `None` if somebody else has it.
+async fn deliver(
+    read: &Waiting,
+    mailer: &impl Mailer,
+    clock: &impl Clock,
+    means: Means<'_, impl OutboxStore + AccountStore + MailTokenStore, impl Chance>,
+) -> Result<Option<Ended>, ServiceError> {
+    let (store, request_id) = (means.store, &means.call.request_id);
+    let claimed = Waiting {
+        mail: read.mail.clone(),
+        attempts: read.attempts.saturating_add(1),
+        due_at: clock.now().after(CLAIM),
+    };
+    if store.reserve(read, &claimed, request_id).await? == Written::Conflict {
+        return Ok(None);
+    }
+    if read.attempts >= MAX_ATTEMPTS {
+        give_up(&claimed, means).await?;
+        return Ok(Some(Ended::GivenUp(DeliveryError::Unfinished)));
+    }
+    let Some(account) = addressee(&claimed, means).await? else {
+        store.remove(&claimed).await?;
+        return Ok(Some(Ended::Dropped));
+    };
+    let link = match link(&account, &claimed, clock, means).await? {
+        Link::None => None,
+        Link::Some(link) => Some(link),
+        Link::Overtaken => {
+            store.remove(&claimed).await?;
+            return Ok(Some(Ended::Dropped));
+        }
+    };
+    let settings = &means.settings.mailing;
+    let mail = letter::write(claimed.mail.kind, &account.email, link, settings);
+    let error = match mailer.send(&mail).await {
+        Ok(()) => {
+            store.remove(&claimed).await?;
+            return Ok(Some(Ended::Sent));
+        }
+        Err(error) => error,
+    };
+    if matches!(error, MailError::Permanent(_)) || claimed.attempts >= MAX_ATTEMPTS {
+        give_up(&claimed, means).await?;
+        return Ok(Some(Ended::GivenUp(error.into())));
+    }
+    let later = Waiting {
+        due_at: clock.now().after(wait(claimed.attempts)),
+        ..claimed.clone()
+    };
+    match store.reserve(&claimed, &later, request_id).await? {
+        Written::Done | Written::Conflict => Ok(Some(Ended::Postponed(error.into()))),
+    }
+}
+
+/// The account that is written to, if there is one and it is to hear of this.
+async fn addressee(
+    claimed: &Waiting,
+    means: Means<'_, impl AccountStore, impl Chance>,
+) -> Result<Option<Account>, ServiceError> {
+    let account = means.store.account(&claimed.mail.email).await?;
+    Ok(account.filter(|account| {
+        let expected = claimed.mail.user_id.as_ref();
+        let active = account.status == AccountStatus::Active;
+        let wanted = match claimed.mail.kind {
+            MailKind::Verify => active && account.verified_at.is_none(),
+            MailKind::Reset => active,
+            MailKind::Taken | MailKind::PasswordChanged => true,
+        };
+        wanted && expected.is_none_or(|user_id| *user_id == account.user_id)
+    }))
+}
+
+enum Link {
+    /// This mail has none.
+    None,
+    Some(Secret<String>),
+    /// A later mail has the link that counts, or this one's was used.
+    Overtaken,
+}
+
+/// The link of this mail, once the account knows its token.
+async fn link(
+    account: &Account,
+    claimed: &Waiting,
+    clock: &impl Clock,
+    means: Means<'_, impl MailTokenStore, impl Chance>,
+) -> Result<Link, ServiceError> {
+    let settings = &means.settings.mailing;
+    let (purpose, page, lifetime) = match claimed.mail.kind {
+        MailKind::Verify => (
+            MailPurpose::Verify,
+            &settings.verify_page,
+            settings.verify_lifetime,
+        ),
+        MailKind::Reset => (
+            MailPurpose::Reset,
+            &settings.reset_page,
+            settings.reset_lifetime,
+        ),
+        MailKind::Taken | MailKind::PasswordChanged => return Ok(Link::None),
+    };
+    let token = MailToken::of_mail(means.vault, &claimed.mail.id, purpose, &account.user_id);
+    let new = NewMailToken {
+        purpose,
+        pending: PendingToken {
+            digest: token.digest(),
+            ends_at: clock.now().after(lifetime),
+        },
+        asked_at: claimed.mail.asked_at,
+    };
+    let kind = AuditKind::MailTokenIssued(purpose);
+    let event = means.event(kind, Some(&account.user_id))?;
+    Ok(
+        match means.store.issue_token(account, &new, &event).await? {
+            // The token stands behind the `#`: browsers send that part to nobody, so that it is in no
+            // server's log, no `Referer`, and nothing that opens links by itself can use it.
+            Written::Done => Link::Some(Secret::new(format!(
+                "{page}#{}",
+                token.to_text().expose()
+            ))),
+            Written::Conflict => Link::Overtaken,
+        },
+    )
+}
+
+async fn give_up(
+    claimed: &Waiting,
+    means: Means<'_, impl OutboxStore, impl Chance>,
+) -> Result<(), ServiceError> {
+    let kind = AuditKind::MailGivenUp(claimed.mail.kind);
+    let event = means.event(kind, claimed.mail.user_id.as_ref())?;
+    Ok(means.store.give_up(claimed, &event).await?)
+}
+
+/// How long to wait after attempt number `attempts` has failed.
+fn wait(attempts: u64) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    let factor = 2_u32.saturating_pow(doublings);
+    FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_is_twice_the_one_before_up_to_an_hour() {
+        let waits: Vec<_> = (1..=MAX_ATTEMPTS)
+            .map(|attempt| wait(attempt).as_secs())
+            .collect();
+        let expected = [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600];
+        assert_eq!(waits, expected);
+        assert_eq!(wait(u64::MAX), LONGEST_WAIT);
+    }
+}

@@ -1,0 +1,196 @@
+//! Redeeming the token of a mailed link: whoever has it reads the mail of the address.
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::mail::{
+    MailKind, MailPurpose, MailToken, MailTokenDenial, MailTokenDigest, MailTokenError,
+};
+use portcullis_core::password::{Password, PasswordError};
+
+use super::mail;
+use crate::announce;
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::{Chance, Clock, Hasher};
+use crate::store::{
+    Account, AccountChange, AccountStatus, AccountStore, AuditStore, MailTokenStore,
+    RevocationStore, SessionsEnd, SpentToken, Written,
+};
+
+/// A token as it was presented: one, or no token at all.
+pub type Presented = Result<MailToken, MailTokenError>;
+
+/// How the verification of an address ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum VerifyOutcome {
+    /// It is verified.
+    Done,
+    /// The token is not taken; all reasons are one answer to the caller.
+    Refuse(MailTokenDenial),
+}
+
+/// How a reset ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum ResetOutcome {
+    /// The password is the new one, and every session is over.
+    Done,
+    /// The token is not taken; all reasons are one answer to the caller.
+    Refuse(MailTokenDenial),
+    /// The password is not one an account may have. The token is still good.
+    BadPassword(PasswordError),
+}
+
+/// Verifies the address of the account that `token` is for.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the token is still good then, or a repetition of the same request finds the
+/// address verified.
+pub async fn verify(
+    token: &Presented,
+    means: Means<'_, impl AccountStore + MailTokenStore + AuditStore, impl Chance>,
+) -> Result<VerifyOutcome, ServiceError> {
+    let (account, digest) = match owner(token, MailPurpose::Verify, means).await? {
+        Ok(found) => found,
+        Err(denial) => return refuse_verification(token, denial, means).await,
+    };
+    let change = AccountChange {
+        verified_at: Some(account.verified_at.unwrap_or(means.call.now)),
+        spends: Some(SpentToken {
+            purpose: MailPurpose::Verify,
+            digest: &digest,
+        }),
+        ..AccountChange::default()
+    };
+    let event = means.event(AuditKind::EmailVerified, Some(&account.user_id))?;
+    match means.store.change_account(&account, &change, &event).await? {
+        Written::Done => Ok(VerifyOutcome::Done),
+        Written::Conflict => refuse_verification(token, MailTokenDenial::Spent, means).await,
+    }
+}
+
+/// Sets `password` for the account that `token` is for, and ends all its sessions. Nobody is
+/// signed in by it: a second factor is asked for as ever. The address is verified, since the mail
+/// was read.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the token is still good then, or the password is set and a repetition finds
+/// the token spent. After [`ServiceError::LateFeed`] the latter.
+pub async fn reset(
+    token: &Presented,
+    password: &Password,
+    hasher: &impl Hasher,
+    clock: &impl Clock,
+    means: Means<
+        '_,
+        impl AccountStore + MailTokenStore + RevocationStore + AuditStore,
+        impl Chance,
+    >,
+) -> Result<ResetOutcome, ServiceError> {
+    let store = means.store;
+    // Judged before the token is spent, so that a bad one costs no new mail.
+    if let Err(error) = password.judge() {
+        return Ok(ResetOutcome::BadPassword(error));
+    }
+    let (account, digest) = match owner(token, MailPurpose::Reset, means).await? {
+        Ok(found) => found,
+        Err(denial) => return refuse_reset(token, denial, means).await,
+    };
+    // Only for a token that is good: nobody makes the host hash by guessing.
+    let hash = hasher.hash(password).await?;
+    let issuing = &means.settings.issuing;
+    let stamp = clock.now();
+    let revocation = announce::subject(
+        &issuing.issuer,
+        &account.user_id,
+        account.next_generation(),
+        issuing.lifetime,
+        stamp,
+    );
+    let user_id = Some(&account.user_id);
+    let notice = mail(MailKind::PasswordChanged, &account.email, user_id, means)?;
+    let change = AccountChange {
+        password: Some(&hash),
+        verified_at: Some(account.verified_at.unwrap_or(means.call.now)),
+        sessions: Some(SessionsEnd {
+            revocation: &revocation,
+            stamp,
+            kept: None,
+        }),
+        spends: Some(SpentToken {
+            purpose: MailPurpose::Reset,
+            digest: &digest,
+        }),
+        mail: Some(&notice),
+        ..AccountChange::default()
+    };
+    let event = means.event(AuditKind::PasswordReset, user_id)?;
+    match store.change_account(&account, &change, &event).await? {
+        Written::Done => {}
+        Written::Conflict => return refuse_reset(token, MailTokenDenial::Spent, means).await,
+    }
+    announce::see_in_time(&[revocation], stamp, store, clock, means.call).await?;
+    Ok(ResetOutcome::Done)
+}
+
+/// The account that takes `token` for `purpose` now, and what it knows of it.
+async fn owner(
+    token: &Presented,
+    purpose: MailPurpose,
+    means: Means<'_, impl MailTokenStore, impl Chance>,
+) -> Result<Result<(Account, MailTokenDigest), MailTokenDenial>, ServiceError> {
+    let Ok(token) = token else {
+        return Ok(Err(MailTokenDenial::Unknown));
+    };
+    let found = means.store.pending_token(token.user_id(), purpose).await?;
+    let Some((account, pending)) = found else {
+        return Ok(Err(MailTokenDenial::Unknown));
+    };
+    let Some(pending) = pending else {
+        return Ok(Err(MailTokenDenial::Spent));
+    };
+    Ok(match (pending.judge(token, means.call.now), account.status) {
+        (Err(denial), _) => Err(denial),
+        (Ok(()), AccountStatus::Disabled) => Err(MailTokenDenial::Disabled),
+        (Ok(()), AccountStatus::Active) => Ok((account, pending.digest)),
+    })
+}
+
+async fn refuse_verification(
+    token: &Presented,
+    denial: MailTokenDenial,
+    means: Means<'_, impl AuditStore, impl Chance>,
+) -> Result<VerifyOutcome, ServiceError> {
+    let kind = AuditKind::VerificationRefused(denial);
+    refuse(kind, token, denial, means).await?;
+    Ok(VerifyOutcome::Refuse(denial))
+}
+
+async fn refuse_reset(
+    token: &Presented,
+    denial: MailTokenDenial,
+    means: Means<'_, impl AuditStore, impl Chance>,
+) -> Result<ResetOutcome, ServiceError> {
+    let kind = AuditKind::ResetRefused(denial);
+    refuse(kind, token, denial, means).await?;
+    Ok(ResetOutcome::Refuse(denial))
+}
+
+async fn refuse(
+    kind: AuditKind,
+    token: &Presented,
+    denial: MailTokenDenial,
+    means: Means<'_, impl AuditStore, impl Chance>,
+) -> Result<(), ServiceError> {
+    // The id in a token that no account answers to is only what somebody wrote.
+    let user_id = match denial {
+        MailTokenDenial::Unknown => None,
+        MailTokenDenial::Spent | MailTokenDenial::Expired | MailTokenDenial::Disabled => {
+            token.as_ref().ok().map(MailToken::user_id)
+        }
+    };
+    let event = means.event(kind, user_id)?;
+    Ok(means.store.record(&event).await?)
+}
