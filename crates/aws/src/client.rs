@@ -162,17 +162,28 @@ impl<T> Client<T> {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, service.content_type());
         headers.insert("x-amz-target", operation.target());
+        self.sign(&mut request, service.signing_name(), now)?;
+        Ok(request)
+    }
+
+    /// Signs a request to any service of the region.
+    pub(crate) fn sign(
+        &self,
+        request: &mut Request<Bytes>,
+        service: &str,
+        now: UnixTime,
+    ) -> Result<(), SignError> {
         let scope = Scope {
-            service: service.signing_name(),
+            service,
             region: self.config.region.as_str(),
         };
-        sign(&mut request, scope, &self.credentials.current(), now)?;
+        sign(request, scope, &self.credentials.current(), now)?;
         // Not signed, because proxies rewrite it; wanted, because the checksum is made over the
         // bytes as they are sent.
         request
             .headers_mut()
             .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Ok(request)
+        Ok(())
     }
 
     /// What carries its requests.

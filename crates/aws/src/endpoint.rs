@@ -92,7 +92,19 @@ impl Endpoint {
     ///
     /// [`EndpointError::NotAbsolute`] if the region cannot be part of a host name.
     pub fn of(service: Service, region: &Region) -> Result<Self, EndpointError> {
-        let service = service.signing_name();
+        Self::named(service.signing_name(), region)
+    }
+
+    /// The public endpoint of SES in `region`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::of`].
+    pub fn of_ses(region: &Region) -> Result<Self, EndpointError> {
+        Self::named("email", region)
+    }
+
+    fn named(service: &str, region: &Region) -> Result<Self, EndpointError> {
         let region = region.as_str();
         let suffix = if region.starts_with("cn-") {
             "amazonaws.com.cn"

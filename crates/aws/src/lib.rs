@@ -1,4 +1,4 @@
-//! DynamoDB and Secrets Manager over plain signed HTTP, for platforms that have no AWS SDK or
+//! DynamoDB, Secrets Manager and SES over plain signed HTTP, for platforms that have no AWS SDK or
 //! no room for one.
 //!
 //! A door brings a [`transport::Transport`], credentials and addresses; [`client::Client`] signs,
@@ -20,5 +20,6 @@ pub mod retry;
 #[cfg(test)]
 mod script;
 pub mod secrets_manager;
+pub mod ses;
 pub mod sign;
 pub mod transport;

@@ -136,6 +136,24 @@ impl Item {
         self.with(name, Attribute::number(number))
     }
 
+    /// A row as large as this one that says nothing: each text is as many zeros.
+    #[must_use]
+    pub fn blanked(self) -> Self {
+        let blank = |attribute: Json| match Attribute(attribute) {
+            text if text.as_text().is_some() => {
+                let length = text.as_text().map_or(0, str::len);
+                Attribute::text("0".repeat(length)).0
+            }
+            other => other.0,
+        };
+        Self(
+            self.0
+                .into_iter()
+                .map(|(name, value)| (name, blank(value)))
+                .collect(),
+        )
+    }
+
     /// The attribute as it stands, if there is one.
     pub fn attribute(&self, name: &str) -> Option<Attribute> {
         self.0.get(name).cloned().map(Attribute)

@@ -25,6 +25,9 @@ pub const TTL: &str = "ttl";
 /// Over how many partitions each day of the audit trail is spread.
 pub const AUDIT_SHARDS: u32 = 4;
 
+/// Over how many partitions mail that waits is spread.
+pub const OUTBOX_SHARDS: u32 = 4;
+
 /// The longest text from outside that stands in a key as it is, in bytes. Two of them and their
 /// escapes stay below the 2048 bytes that a partition key may have.
 const LONGEST_PART: usize = 256;
@@ -135,6 +138,25 @@ impl Key {
     /// The attempts of one bucket of a rate limit: `name` is a code, never an address.
     pub fn limit(scope: &str, name: &str) -> Self {
         Self::main(format!("LIMIT#{scope}#{name}"), "WINDOW")
+    }
+
+    /// A mail that waits to be sent, in the order of asking.
+    pub fn outbox(mail_id: &Id, asked_at: UnixTime) -> Self {
+        let shard = shard(mail_id.as_str(), OUTBOX_SHARDS);
+        Self::main(
+            Self::outbox_partition(shard),
+            format!("{asked_at}#{mail_id}"),
+        )
+    }
+
+    /// The partition of one shard of the outbox.
+    pub fn outbox_partition(shard: u32) -> String {
+        format!("OUTBOX#{shard}")
+    }
+
+    /// A row that stands for one that is not to be: as large, and soon gone.
+    pub fn vain(name: &Id, sort: &'static str) -> Self {
+        Self::main(format!("VAIN#{name}"), sort)
     }
 
     /// The public keys of our own issuer.
@@ -294,6 +316,11 @@ mod tests {
                 Key::audit(&event),
                 (Main, "AUDIT#2026-11-23#1", "2026-11-23T12:00:00Z#line1"),
             ),
+            (
+                Key::outbox(&id("m1"), NOON),
+                (Main, "OUTBOX#2", "2026-11-23T12:00:00Z#m1"),
+            ),
+            (Key::vain(&id("u1"), "USER"), (Main, "VAIN#u1", "USER")),
             (Key::key_document(), (Blacklist, "KEYS", "JWKS")),
             (Key::revocation(&token), (Blacklist, "TOKEN#t1", "REVOKED")),
             (

@@ -59,6 +59,17 @@ impl Expression {
         self
     }
 
+    /// The update without the attribute `name` in what is left of the row.
+    pub(crate) fn removing(mut self, name: &'static str) -> Self {
+        let word = if self.text.contains(" REMOVE ") {
+            ","
+        } else {
+            " REMOVE"
+        };
+        self.text = Cow::Owned(format!("{}{word} #{name}", self.text));
+        self
+    }
+
     /// The attributes it names: each `#name` of the text.
     fn attributes(&self) -> impl Iterator<Item = &str> {
         self.text.split('#').skip(1).map(|rest| {
@@ -155,8 +166,15 @@ pub(crate) fn update_if(
     change: &Expression,
     condition: &Expression,
 ) -> Call {
-    let action = Action::on(tables, key).key(key).update(change);
-    action.condition(condition).into_call(Operation::UpdateItem)
+    let action = Action::on(tables, key);
+    let action = action.key(key).update(change).condition(condition);
+    action.into_call(Operation::UpdateItem)
+}
+
+/// A `DeleteItem` of what stands under `key` if `condition` holds for it.
+pub(crate) fn delete_if(tables: &Tables, key: &Key, condition: &Expression) -> Call {
+    let action = Action::on(tables, key).key(key).condition(condition);
+    action.into_call(Operation::DeleteItem)
 }
 
 /// The members that a single write and one in a transaction share.
@@ -170,6 +188,14 @@ impl Action {
         Self {
             members: Object::from_iter([("TableName", table)]),
         }
+    }
+
+    fn into_call(self, operation: Operation) -> Call {
+        self.members
+            .into_iter()
+            .fold(Call::new(operation), |call, (name, value)| {
+                call.with(&name, value)
+            })
     }
 
     fn row(self, key: &Key, row: Item) -> Self {
@@ -257,17 +283,19 @@ mod tests {
             ("status", Attribute::text("active")),
             ("version", Attribute::number(8)),
         ]);
+        let change = change.removing("left").removing("right");
         let tables = Tables::default();
         let mut transaction = Transaction::new(&tables);
         transaction.update_if(&Key::key_document(), &change, &NEW);
         let update = &body(&transaction.into_call())["TransactItems"][0]["Update"];
         assert_eq!(
             update["UpdateExpression"],
-            "SET #status = :status, #version = :version"
+            "SET #status = :status, #version = :version REMOVE #left, #right"
         );
         assert_eq!(
             update["ExpressionAttributeNames"],
-            json!({"#PK": "PK", "#status": "status", "#version": "version"})
+            json!({"#PK": "PK", "#left": "left", "#right": "right", "#status": "status",
+                "#version": "version"})
         );
         assert_eq!(
             update["ExpressionAttributeValues"],

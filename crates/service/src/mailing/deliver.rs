@@ -206,10 +206,9 @@ async fn link(
         match means.store.issue_token(account, &new, &event).await? {
             // The token stands behind the `#`: browsers send that part to nobody, so that it is in no
             // server's log, no `Referer`, and nothing that opens links by itself can use it.
-            Written::Done => Link::Some(Secret::new(format!(
-                "{page}#{}",
-                token.to_text().expose()
-            ))),
+            Written::Done => {
+                Link::Some(Secret::new(format!("{page}#{}", token.to_text().expose())))
+            }
             Written::Conflict => Link::Overtaken,
         },
     )

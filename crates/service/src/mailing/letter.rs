@@ -32,7 +32,10 @@ pub(super) fn write(
             ),
             link,
             after: vec![
-                format!("The link is good for {}, and once.", minutes(settings.verify_lifetime)),
+                format!(
+                    "The link is good for {}, and once.",
+                    minutes(settings.verify_lifetime)
+                ),
                 "If it was not you, do not open it: somebody else knows the password of that \
                  account."
                     .to_owned(),
@@ -46,7 +49,10 @@ pub(super) fn write(
             ),
             link,
             after: vec![
-                format!("The link is good for {}, and once.", minutes(settings.reset_lifetime)),
+                format!(
+                    "The link is good for {}, and once.",
+                    minutes(settings.reset_lifetime)
+                ),
                 "If it was not you, you need do nothing: your password stays as it is.".to_owned(),
             ],
         },
@@ -180,14 +186,28 @@ mod tests {
             assert!(mail.subject.as_str().contains("Acme"));
             assert!(!format!("{mail:?}").contains("u1.abc"));
         }
-        assert!(letter(MailKind::Reset, "Acme").text.expose().contains("30 minutes"));
-        assert!(letter(MailKind::Verify, "Acme").text.expose().contains("60 minutes"));
+        assert!(
+            letter(MailKind::Reset, "Acme")
+                .text
+                .expose()
+                .contains("30 minutes")
+        );
+        assert!(
+            letter(MailKind::Verify, "Acme")
+                .text
+                .expose()
+                .contains("60 minutes")
+        );
     }
 
     #[test]
     fn a_name_cannot_become_markup() {
         let mail = letter(MailKind::Verify, "A&B <script>\"'");
         assert!(!mail.html.expose().contains("<script>"));
-        assert!(mail.html.expose().contains("A&amp;B &lt;script&gt;&quot;&#39;"));
+        assert!(
+            mail.html
+                .expose()
+                .contains("A&amp;B &lt;script&gt;&quot;&#39;")
+        );
     }
 }

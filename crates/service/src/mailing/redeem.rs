@@ -4,7 +4,7 @@ use portcullis_core::audit::AuditKind;
 use portcullis_core::mail::{
     MailKind, MailPurpose, MailToken, MailTokenDenial, MailTokenDigest, MailTokenError,
 };
-use portcullis_core::password::{Password, PasswordError};
+use portcullis_core::password::{Password, PasswordError, PasswordHash};
 
 use super::mail;
 use crate::announce;
@@ -15,6 +15,9 @@ use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, MailTokenStore,
     RevocationStore, SessionsEnd, SpentToken, Written,
 };
+
+/// How often a change is tried anew because the account changed meanwhile, for another reason.
+const TRIES: usize = 3;
 
 /// A token as it was presented: one, or no token at all.
 pub type Presented = Result<MailToken, MailTokenError>;
@@ -51,23 +54,30 @@ pub async fn verify(
     token: &Presented,
     means: Means<'_, impl AccountStore + MailTokenStore + AuditStore, impl Chance>,
 ) -> Result<VerifyOutcome, ServiceError> {
-    let (account, digest) = match owner(token, MailPurpose::Verify, means).await? {
-        Ok(found) => found,
-        Err(denial) => return refuse_verification(token, denial, means).await,
-    };
-    let change = AccountChange {
-        verified_at: Some(account.verified_at.unwrap_or(means.call.now)),
-        spends: Some(SpentToken {
-            purpose: MailPurpose::Verify,
-            digest: &digest,
-        }),
-        ..AccountChange::default()
-    };
-    let event = means.event(AuditKind::EmailVerified, Some(&account.user_id))?;
-    match means.store.change_account(&account, &change, &event).await? {
-        Written::Done => Ok(VerifyOutcome::Done),
-        Written::Conflict => refuse_verification(token, MailTokenDenial::Spent, means).await,
+    for _ in 0..TRIES {
+        let (account, digest) = match owner(token, MailPurpose::Verify, means).await? {
+            Ok(found) => found,
+            Err(denial) => return refuse_verification(token, denial, means).await,
+        };
+        let change = AccountChange {
+            verified_at: Some(account.verified_at.unwrap_or(means.call.now)),
+            spends: Some(SpentToken {
+                purpose: MailPurpose::Verify,
+                digest: &digest,
+            }),
+            ..AccountChange::default()
+        };
+        let event = means.event(AuditKind::EmailVerified, Some(&account.user_id))?;
+        if means
+            .store
+            .change_account(&account, &change, &event)
+            .await?
+            == Written::Done
+        {
+            return Ok(VerifyOutcome::Done);
+        }
     }
+    refuse_verification(token, MailTokenDenial::Spent, means).await
 }
 
 /// Sets `password` for the account that `token` is for, and ends all its sessions. Nobody is
@@ -89,17 +99,36 @@ pub async fn reset(
         impl Chance,
     >,
 ) -> Result<ResetOutcome, ServiceError> {
-    let store = means.store;
     // Judged before the token is spent, so that a bad one costs no new mail.
     if let Err(error) = password.judge() {
         return Ok(ResetOutcome::BadPassword(error));
     }
-    let (account, digest) = match owner(token, MailPurpose::Reset, means).await? {
-        Ok(found) => found,
-        Err(denial) => return refuse_reset(token, denial, means).await,
-    };
     // Only for a token that is good: nobody makes the host hash by guessing.
-    let hash = hasher.hash(password).await?;
+    let mut hash = None;
+    for _ in 0..TRIES {
+        let (account, digest) = match owner(token, MailPurpose::Reset, means).await? {
+            Ok(found) => found,
+            Err(denial) => return refuse_reset(token, denial, means).await,
+        };
+        let hash = match &mut hash {
+            Some(hash) => hash,
+            none => none.insert(hasher.hash(password).await?),
+        };
+        if set(&account, hash, &digest, clock, means).await? == Written::Done {
+            return Ok(ResetOutcome::Done);
+        }
+    }
+    refuse_reset(token, MailTokenDenial::Spent, means).await
+}
+
+/// Puts `hash` in place, with all that goes with it, and sees the end of the sessions announced.
+async fn set(
+    account: &Account,
+    hash: &PasswordHash,
+    digest: &MailTokenDigest,
+    clock: &impl Clock,
+    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
+) -> Result<Written, ServiceError> {
     let issuing = &means.settings.issuing;
     let stamp = clock.now();
     let revocation = announce::subject(
@@ -112,7 +141,7 @@ pub async fn reset(
     let user_id = Some(&account.user_id);
     let notice = mail(MailKind::PasswordChanged, &account.email, user_id, means)?;
     let change = AccountChange {
-        password: Some(&hash),
+        password: Some(hash),
         verified_at: Some(account.verified_at.unwrap_or(means.call.now)),
         sessions: Some(SessionsEnd {
             revocation: &revocation,
@@ -121,18 +150,17 @@ pub async fn reset(
         }),
         spends: Some(SpentToken {
             purpose: MailPurpose::Reset,
-            digest: &digest,
+            digest,
         }),
         mail: Some(&notice),
         ..AccountChange::default()
     };
     let event = means.event(AuditKind::PasswordReset, user_id)?;
-    match store.change_account(&account, &change, &event).await? {
-        Written::Done => {}
-        Written::Conflict => return refuse_reset(token, MailTokenDenial::Spent, means).await,
+    let written = means.store.change_account(account, &change, &event).await?;
+    if written == Written::Done {
+        announce::see_in_time(&[revocation], stamp, means.store, clock, means.call).await?;
     }
-    announce::see_in_time(&[revocation], stamp, store, clock, means.call).await?;
-    Ok(ResetOutcome::Done)
+    Ok(written)
 }
 
 /// The account that takes `token` for `purpose` now, and what it knows of it.
@@ -151,11 +179,13 @@ async fn owner(
     let Some(pending) = pending else {
         return Ok(Err(MailTokenDenial::Spent));
     };
-    Ok(match (pending.judge(token, means.call.now), account.status) {
-        (Err(denial), _) => Err(denial),
-        (Ok(()), AccountStatus::Disabled) => Err(MailTokenDenial::Disabled),
-        (Ok(()), AccountStatus::Active) => Ok((account, pending.digest)),
-    })
+    Ok(
+        match (pending.judge(token, means.call.now), account.status) {
+            (Err(denial), _) => Err(denial),
+            (Ok(()), AccountStatus::Disabled) => Err(MailTokenDenial::Disabled),
+            (Ok(()), AccountStatus::Active) => Ok((account, pending.digest)),
+        },
+    )
 }
 
 async fn refuse_verification(

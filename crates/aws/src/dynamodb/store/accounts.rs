@@ -1,18 +1,23 @@
 //! Accounts: the user's row, the way to it from the user id, and the domain's.
 
+use core::time::Duration;
+
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStatus, AccountStore, StoreError, Written,
+    Account, AccountChange, AccountStatus, AccountStore, OutboxMail, StoreError, Written,
 };
 
 use super::audit::audit_row;
-use super::{DynamoStore, REQUEST_ID, RowError, change, erase, id, is_written_for, time};
+use super::outbox::enqueue;
+use super::{
+    Committed, DynamoStore, REQUEST_ID, RowError, change, erase, id, is_written_for, time,
+};
 use crate::dynamodb::item::Item;
-use crate::dynamodb::table::Key;
+use crate::dynamodb::table::{Key, TTL};
 use crate::dynamodb::write::NEW;
 use crate::transport::Transport;
 
@@ -44,26 +49,22 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         Ok(account.filter(|account| account.user_id == *user_id))
     }
 
-    async fn register(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+    async fn register(
+        &self,
+        account: &Account,
+        mail: &OutboxMail,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
         const OPERATION: &str = "registering an account";
         let request_id = &event.request_id;
+        let [user, user_by_id, domain] = rows_of(account, request_id);
         let mut transaction = self.transaction();
-        transaction.put_if(
-            &Key::user(&account.email),
-            user_row(account, request_id),
-            &NEW,
-        );
-        transaction.put_if(
-            &Key::user_by_id(&account.user_id),
-            user_by_id_row(account, request_id),
-            &NEW,
-        );
-        // Unconditional: the user's row guards it, and what an erased account may have left there
-        // is no reason to turn its address away.
-        transaction.put(
-            &Key::domain(&account.email),
-            domain_row(account, request_id),
-        );
+        transaction.put_if(&Key::user(&account.email), user, &NEW);
+        transaction.put_if(&Key::user_by_id(&account.user_id), user_by_id, &NEW);
+        // The user's row guards it, and what an erased account may have left there is no reason
+        // to turn its address away.
+        transaction.put(&Key::domain(&account.email), domain);
+        enqueue(&mut transaction, mail, request_id);
         transaction.put(&Key::audit(event), audit_row(event));
         // SECURITY: a request id may be borrowed, a user id is drawn by us.
         self.commit(OPERATION, transaction)
@@ -71,6 +72,36 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
             .judge(OPERATION, |row| {
                 is_written_for(row, request_id) && row.text(USER_ID) == Ok(account.user_id.as_str())
             })
+    }
+
+    // SECURITY: the same kinds of write, as many and as large, in a partition of their own: a
+    // check of the account itself would collide with what its owner is doing, and that would show.
+    async fn register_in_vain(
+        &self,
+        account: &Account,
+        mail: &OutboxMail,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "registering an account in vain";
+        let request_id = &event.request_id;
+        let gone_at = self.now.after(VAIN_LIFETIME);
+        let [user, user_by_id, domain] = rows_of(account, request_id)
+            .map(|row| row.blanked().with_number(TTL, gone_at.as_secs()));
+        let name = &account.user_id;
+        let mut transaction = self.transaction();
+        transaction.put_if(&Key::vain(name, "PROFILE"), user, &NEW);
+        transaction.put_if(&Key::vain(name, "USER"), user_by_id, &NEW);
+        transaction.put(&Key::vain(name, "DOMAIN"), domain);
+        enqueue(&mut transaction, mail, request_id);
+        transaction.put(&Key::audit(event), audit_row(event));
+        match self.commit(OPERATION, transaction).await? {
+            Committed::Done => Ok(()),
+            Committed::Refused(refusal) => match refusal.reasons() {
+                // The name was drawn for this: what stands there is an earlier try of ours.
+                [row, ..] if row.is_condition() => Ok(()),
+                _ => Err(StoreError::new(OPERATION, refusal)),
+            },
+        }
     }
 
     async fn change_account(
@@ -98,6 +129,18 @@ pub(super) const VERIFIED_AT: &str = "verified_at";
 pub(super) const GENERATION: &str = "generation";
 pub(super) const VERSION: &str = "version";
 
+/// How long rows are kept that stand for ones that are not to be.
+const VAIN_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What an account is made of: the user's row, the way to it from the user id, the domain's.
+fn rows_of(account: &Account, request_id: &Id) -> [Item; 3] {
+    [
+        user_row(account, request_id),
+        user_by_id_row(account, request_id),
+        domain_row(account, request_id),
+    ]
+}
+
 /// The user: the address as it was typed (the key holds its normal form), the hash as a PHC
 /// string, times in seconds.
 fn user_row(account: &Account, request_id: &Id) -> Item {
@@ -123,7 +166,7 @@ pub(super) const fn status_word(status: AccountStatus) -> &'static str {
     }
 }
 
-fn read_user(row: &Item, asked: &EmailAddress) -> Result<Account, RowError> {
+pub(super) fn read_user(row: &Item, asked: &EmailAddress) -> Result<Account, RowError> {
     let email = EmailAddress::parse(row.text(EMAIL)?)
         .ok()
         .filter(|email| email.as_str() == asked.as_str())

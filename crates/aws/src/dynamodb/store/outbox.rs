@@ -1,0 +1,228 @@
+//! The outbox: mail that waits to be sent, in a few partitions that every dispatcher reads.
+
+use core::time::Duration;
+
+use futures_util::future::try_join_all;
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::mail::MailKind;
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{OutboxMail, OutboxStore, StoreError, Waiting, Written};
+
+use super::accounts::USER_ID;
+use super::audit::audit_row;
+use super::{Committed, DynamoStore, REQUEST_ID, RowError, id, is_written_for, time};
+use crate::code::Class;
+use crate::dynamodb::item::{Attribute, Item};
+use crate::dynamodb::read::Range;
+use crate::dynamodb::table::{Key, OUTBOX_SHARDS, TTL, Table};
+use crate::dynamodb::write::{Expression, Transaction, delete_if, update_if};
+use crate::error::CallError;
+use crate::transport::Transport;
+
+/// How long a mail waits at the most, should nobody ever come for it.
+const OUTBOX_LIFETIME: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
+    async fn enqueue(&self, mail: &OutboxMail, event: &AuditEvent) -> Result<(), StoreError> {
+        const OPERATION: &str = "putting a mail in the outbox";
+        let mut transaction = self.transaction();
+        enqueue(&mut transaction, mail, &event.request_id);
+        transaction.put(&Key::audit(event), audit_row(event));
+        match self.commit(OPERATION, transaction).await? {
+            Committed::Done => Ok(()),
+            Committed::Refused(refusal) => Err(StoreError::new(OPERATION, refusal)),
+        }
+    }
+
+    async fn due_mail(&self, now: UnixTime) -> Result<Vec<Waiting>, StoreError> {
+        const OPERATION: &str = "reading the outbox";
+        let ranges: Vec<_> = (0..OUTBOX_SHARDS)
+            .map(|shard| Range {
+                table: Table::Main,
+                partition: Key::outbox_partition(shard),
+                from: UnixTime::default().to_string(),
+                // `~` comes after the `#` that follows the time.
+                to: format!("{now}~"),
+            })
+            .collect();
+        let shards = ranges
+            .iter()
+            .map(|range| self.client.range(range, self.now));
+        let shards = try_join_all(shards)
+            .await
+            .map_err(|error| StoreError::new(OPERATION, error))?;
+        let waiting: Result<Vec<_>, _> = shards.iter().flatten().map(read_waiting).collect();
+        let mut waiting = waiting.map_err(|error| StoreError::new(OPERATION, error))?;
+        waiting.retain(|waiting| waiting.due_at <= now);
+        Ok(waiting)
+    }
+
+    async fn reserve(
+        &self,
+        read: &Waiting,
+        next: &Waiting,
+        request_id: &Id,
+    ) -> Result<Written, StoreError> {
+        let change = Expression::set([
+            (ATTEMPTS, Attribute::number(next.attempts)),
+            (DUE_AT, Attribute::number(next.due_at.as_secs())),
+            (REQUEST_ID, Attribute::text(request_id.as_str())),
+        ]);
+        let call = update_if(self.client.tables(), &key(read), &change, &as_read(read));
+        let error = match self.client.call(&call, self.now).await {
+            Ok(_answer) => return Ok(Written::Done),
+            Err(error) => error,
+        };
+        let Some(refusal) = error.refusal().filter(|_| is_condition(&error)) else {
+            return Err(StoreError::new("claiming a mail", error));
+        };
+        // The answer to an earlier try may have been lost after it was carried out.
+        let stands = refusal
+            .reasons()
+            .first()
+            .and_then(|reason| reason.existing());
+        let is_own = stands.is_some_and(|row| {
+            is_written_for(row, request_id)
+                && row.number(ATTEMPTS) == Ok(next.attempts)
+                && row.number(DUE_AT) == Ok(next.due_at.as_secs())
+        });
+        Ok(if is_own {
+            Written::Done
+        } else {
+            Written::Conflict
+        })
+    }
+
+    async fn remove(&self, claimed: &Waiting) -> Result<(), StoreError> {
+        let call = delete_if(self.client.tables(), &key(claimed), &as_read(claimed));
+        match self.client.call(&call, self.now).await {
+            Ok(_answer) => Ok(()),
+            Err(error) if is_condition(&error) => Ok(()),
+            Err(error) => Err(StoreError::new("removing a mail", error)),
+        }
+    }
+
+    async fn give_up(&self, claimed: &Waiting, event: &AuditEvent) -> Result<(), StoreError> {
+        const OPERATION: &str = "giving up a mail";
+        let mut transaction = self.transaction();
+        transaction.delete_if(&key(claimed), &as_read(claimed));
+        transaction.put(&Key::audit(event), audit_row(event));
+        match self.commit(OPERATION, transaction).await? {
+            Committed::Done => Ok(()),
+            Committed::Refused(refusal) => match refusal.reasons() {
+                [row, ..] if row.is_condition() => Ok(()),
+                _ => Err(StoreError::new(OPERATION, refusal)),
+            },
+        }
+    }
+}
+
+const KIND: &str = "kind";
+const EMAIL: &str = "email";
+const ASKED_AT: &str = "asked_at";
+const MAIL_ID: &str = "mail_id";
+const ATTEMPTS: &str = "attempts";
+const DUE_AT: &str = "due_at";
+
+/// Puts a mail in the outbox.
+pub(super) fn enqueue(transaction: &mut Transaction<'_>, mail: &OutboxMail, request_id: &Id) {
+    let key = Key::outbox(&mail.id, mail.asked_at);
+    transaction.put(&key, mail_row(mail, request_id));
+}
+
+fn mail_row(mail: &OutboxMail, request_id: &Id) -> Item {
+    let row = Item::new()
+        .with_text(MAIL_ID, mail.id.as_str())
+        .with_text(KIND, mail.kind.word())
+        .with_text(EMAIL, mail.email.as_str())
+        .with_number(ASKED_AT, mail.asked_at.as_secs())
+        .with_number(ATTEMPTS, 0)
+        .with_number(DUE_AT, mail.asked_at.as_secs())
+        .with_text(REQUEST_ID, request_id.as_str())
+        .with_number(TTL, mail.asked_at.after(OUTBOX_LIFETIME).as_secs());
+    match &mail.user_id {
+        Some(user_id) => row.with_text(USER_ID, user_id.as_str()),
+        None => row,
+    }
+}
+
+fn read_waiting(row: &Item) -> Result<Waiting, RowError> {
+    let kind = MailKind::parse(row.text(KIND)?).ok_or(RowError::Value(KIND))?;
+    let email = EmailAddress::parse(row.text(EMAIL)?).map_err(|_| RowError::Value(EMAIL))?;
+    let user_id = match row.optional_text(USER_ID)? {
+        None => None,
+        Some(_) => Some(id(row, USER_ID)?),
+    };
+    Ok(Waiting {
+        mail: OutboxMail {
+            id: id(row, MAIL_ID)?,
+            kind,
+            email,
+            user_id,
+            asked_at: time(row, ASKED_AT)?,
+        },
+        attempts: row.number(ATTEMPTS)?,
+        due_at: time(row, DUE_AT)?,
+    })
+}
+
+fn key(waiting: &Waiting) -> Key {
+    Key::outbox(&waiting.mail.id, waiting.mail.asked_at)
+}
+
+/// Holds as long as nobody else has touched it.
+fn as_read(waiting: &Waiting) -> Expression {
+    Expression::of("#attempts = :read_attempts AND #due_at = :read_due_at")
+        .with(":read_attempts", Attribute::number(waiting.attempts))
+        .with(":read_due_at", Attribute::number(waiting.due_at.as_secs()))
+}
+
+fn is_condition(error: &CallError) -> bool {
+    error
+        .refusal()
+        .is_some_and(|refusal| refusal.class() == Class::Condition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
+
+    fn mail(user_id: Option<&str>) -> OutboxMail {
+        OutboxMail {
+            id: Id::parse("m1").unwrap(),
+            kind: MailKind::Reset,
+            email: EmailAddress::parse("Ada@Example.com").unwrap(),
+            user_id: user_id.map(|id| Id::parse(id).unwrap()),
+            asked_at: NOON,
+        }
+    }
+
+    #[test]
+    fn a_mail_survives_its_row_by_the_normal_form_of_its_address() {
+        for user_id in [None, Some("u1")] {
+            let row = mail_row(&mail(user_id), &Id::parse("r1").unwrap());
+            let read = read_waiting(&row).unwrap();
+            assert_eq!((read.attempts, read.due_at), (0, NOON));
+            assert_eq!(read.mail.email.as_str(), "ada@example.com");
+            assert_eq!(read.mail.user_id, mail(user_id).user_id);
+            assert_eq!(read.mail.id, mail(user_id).id);
+        }
+    }
+
+    #[test]
+    fn a_row_that_we_did_not_write_names_the_attribute() {
+        let row = mail_row(&mail(None), &Id::parse("r1").unwrap());
+        for (name, error) in [
+            (KIND, RowError::Value(KIND)),
+            (EMAIL, RowError::Value(EMAIL)),
+            (MAIL_ID, RowError::Value(MAIL_ID)),
+        ] {
+            let odd = row.clone().with_text(name, "");
+            assert_eq!(read_waiting(&odd).unwrap_err(), error);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Amazon SES, version 2: one mail by one signed call of [`SendEmail`].
+//!
+//! Not tried again here: the outbox does that, and minds how often.
+//!
+//! [`SendEmail`]: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
+
+use base64ct::{Base64, Encoding as _};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderValue, Method, Request};
+use portcullis_core::email::EmailAddress;
+use portcullis_core::json::{Json, Object};
+use portcullis_core::time::UnixTime;
+use portcullis_service::ports::{Mail, MailError, Mailer};
+
+use crate::answer;
+use crate::client::Client;
+use crate::endpoint::Endpoint;
+use crate::error::CallError;
+use crate::sign::SignError;
+use crate::transport::Transport;
+
+/// The name that SES has in signatures.
+const SIGNING_NAME: &str = "ses";
+
+const PATH: &str = "/v2/email/outbound-emails";
+
+/// Who mail comes from.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// The name that readers see.
+    pub name: String,
+    /// The address; SES must know it, or its domain, as verified.
+    pub address: EmailAddress,
+}
+
+impl Sender {
+    /// The sender as a header has it: the name as a quoted string ([RFC 5322 §3.2.4]), or as
+    /// encoded words where it is not ASCII ([RFC 2047 §2]).
+    ///
+    /// [RFC 5322 §3.2.4]: https://www.rfc-editor.org/rfc/rfc5322#section-3.2.4
+    /// [RFC 2047 §2]: https://www.rfc-editor.org/rfc/rfc2047#section-2
+    pub fn to_header(&self) -> String {
+        let printable = |letter: char| matches!(letter, ' '..='~');
+        let name = if self.name.chars().all(printable) {
+            let escaped = self.name.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{escaped}\"")
+        } else {
+            encoded_words(&self.name)
+        };
+        format!("{name} <{}>", self.address.deliverable())
+    }
+}
+
+fn encoded_words(text: &str) -> String {
+    // 45 bytes are 60 letters of base64: a word is at most 75 long.
+    let mut words = vec![String::new()];
+    for letter in text.chars().filter(|letter| !letter.is_control()) {
+        if let Some(word) = words.last_mut() {
+            if word.len().saturating_add(letter.len_utf8()) <= 45 {
+                word.push(letter);
+                continue;
+            }
+        }
+        words.push(letter.to_string());
+    }
+    let encode = |word: &String| format!("=?UTF-8?B?{}?=", Base64::encode_string(word.as_bytes()));
+    words.iter().map(encode).collect::<Vec<_>>().join(" ")
+}
+
+/// SES as it is reached at one moment.
+#[derive(Debug)]
+pub struct Ses<'a, T> {
+    client: &'a Client<T>,
+    endpoint: &'a Endpoint,
+    sender: &'a Sender,
+    now: UnixTime,
+}
+
+impl<'a, T: Transport> Ses<'a, T> {
+    /// Reaches it at `endpoint` at `now`, which signs every request.
+    pub const fn at(
+        client: &'a Client<T>,
+        endpoint: &'a Endpoint,
+        sender: &'a Sender,
+        now: UnixTime,
+    ) -> Self {
+        Self {
+            client,
+            endpoint,
+            sender,
+            now,
+        }
+    }
+
+    fn request(&self, mail: &Mail) -> Result<Request<Bytes>, SignError> {
+        let mut request = Request::new(Bytes::from(body(self.sender, mail)));
+        *request.method_mut() = Method::POST;
+        let mut uri = self.endpoint.uri().clone().into_parts();
+        uri.path_and_query = Some(PathAndQuery::from_static(PATH));
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| SignError::Request)?;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        self.client.sign(&mut request, SIGNING_NAME, self.now)?;
+        Ok(request)
+    }
+
+    async fn call(&self, mail: &Mail) -> Result<(), CallError> {
+        let request = self.request(mail)?;
+        let response = self.client.transport().send(request).await?;
+        answer::read(response).map(drop)
+    }
+}
+
+impl<T: Transport> Mailer for Ses<'_, T> {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        self.call(mail).await.map_err(|error| {
+            if is_about_the_mail(&error) {
+                MailError::Permanent(error.into())
+            } else {
+                MailError::Transient(error.into())
+            }
+        })
+    }
+}
+
+/// Whether SES will not take this mail tomorrow either. What is wrong with the account, its limits
+/// or our rights may be mended.
+fn is_about_the_mail(error: &CallError) -> bool {
+    error.refusal().is_some_and(|refusal| {
+        matches!(
+            refusal.code().as_str(),
+            "MessageRejected" | "BadRequestException"
+        )
+    })
+}
+
+fn body(sender: &Sender, mail: &Mail) -> String {
+    let content =
+        |text: &str| Json::from(Object::from_iter([("Data", text), ("Charset", "UTF-8")]));
+    let parts = Object::from_iter([
+        ("Text", content(mail.text.expose())),
+        ("Html", content(mail.html.expose())),
+    ]);
+    let simple = Object::from_iter([
+        ("Subject", content(mail.subject.as_str())),
+        ("Body", parts.into()),
+    ]);
+    let to = Json::Array(vec![mail.to.deliverable().into()]);
+    Object::from_iter([
+        ("FromEmailAddress", Json::from(sender.to_header())),
+        (
+            "Destination",
+            Object::from_iter([("ToAddresses", to)]).into(),
+        ),
+        ("Content", Object::from_iter([("Simple", simple)]).into()),
+    ])
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::secret::Secret;
+    use portcullis_service::ports::Subject;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::endpoint::Region;
+    use crate::script::{NOON, answer, client};
+    use crate::transport::TransportError;
+
+    fn sender(name: &str) -> Sender {
+        Sender {
+            name: name.to_owned(),
+            address: EmailAddress::parse("login@acme.example").unwrap(),
+        }
+    }
+
+    fn mail() -> Mail {
+        Mail {
+            to: EmailAddress::parse("Ann@B\u{fc}cher.example").unwrap(),
+            subject: Subject::new("Hello"),
+            text: Secret::new("text".to_owned()),
+            html: Secret::new("<p>html".to_owned()),
+        }
+    }
+
+    fn endpoint() -> Endpoint {
+        Endpoint::of_ses(&Region::parse("eu-central-1").unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_mail_is_one_signed_call_in_the_documented_form() {
+        let client = client([answer(200, r#"{"MessageId":"1"}"#)]);
+        let (endpoint, sender) = (endpoint(), sender("Acme"));
+        let ses = Ses::at(&client, &endpoint, &sender, NOON);
+        ses.send(&mail()).await.unwrap();
+        let requests = client.transport().requests();
+        let request = &requests[0];
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(
+            request.uri(),
+            "https://email.eu-central-1.amazonaws.com/v2/email/outbound-emails"
+        );
+        let authorization = request.headers()["authorization"].to_str().unwrap();
+        assert!(authorization.contains("/eu-central-1/ses/aws4_request"));
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let part = |text: &str| json!({"Data": text, "Charset": "UTF-8"});
+        assert_eq!(
+            body,
+            json!({
+                "FromEmailAddress": "\"Acme\" <login@acme.example>",
+                "Destination": {"ToAddresses": ["Ann@xn--bcher-kva.example"]},
+                "Content": {"Simple": {
+                    "Subject": part("Hello"),
+                    "Body": {"Text": part("text"), "Html": part("<p>html")},
+                }},
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn what_may_be_mended_is_told_from_what_may_not() {
+        let refused = |status, code: &str| answer(status, format!(r#"{{"__type":"{code}"}}"#));
+        for (answer, permanent) in [
+            (refused(400, "MessageRejected"), true),
+            (refused(400, "BadRequestException"), true),
+            (refused(400, "AccountSuspendedException"), false),
+            (refused(400, "MailFromDomainNotVerifiedException"), false),
+            (refused(400, "LimitExceededException"), false),
+            (refused(429, "TooManyRequestsException"), false),
+            (refused(403, "AccessDeniedException"), false),
+            (refused(500, "InternalFailure"), false),
+            (Err(TransportError::Timeout), false),
+        ] {
+            let told = format!("{answer:?}");
+            let client = client([answer]);
+            let (endpoint, sender) = (endpoint(), sender("Acme"));
+            let sent = Ses::at(&client, &endpoint, &sender, NOON)
+                .send(&mail())
+                .await;
+            let is_permanent = matches!(sent, Err(MailError::Permanent(_)));
+            assert_eq!(is_permanent, permanent, "{told}");
+            assert_eq!(client.transport().requests().len(), 1, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_quoted_or_encoded() {
+        for (name, header) in [
+            ("Acme, Inc.", "\"Acme, Inc.\""),
+            (r#"a"b\c"#, r#""a\"b\\c""#),
+            ("B\u{fc}cher", "=?UTF-8?B?QsO8Y2hlcg==?="),
+            ("a\r\nBcc: x", "=?UTF-8?B?YUJjYzogeA==?="),
+        ] {
+            let expected = format!("{header} <login@acme.example>");
+            assert_eq!(sender(name).to_header(), expected);
+        }
+        let long = sender(&"\u{fc}".repeat(60)).to_header();
+        for word in long.split(' ').filter(|word| word.starts_with("=?")) {
+            assert!(word.len() <= 75);
+        }
+    }
+}
