@@ -12,13 +12,24 @@
 //! | `PORTCULLIS_SIGNING_KEY_FILE` | the file with it, made on the first start | the secret, or an error |
 //! | `PORTCULLIS_HOST_SECRET` | the secret with the host's root keys | the file, or an error |
 //! | `PORTCULLIS_HOST_SECRET_FILE` | the file with them, made on the first start | the secret, or an error |
-//! | `PORTCULLIS_SERVICE_NAMES` | what the service is called, parted by commas: no part of a password | the labels of the issuer's host |
+//! | `PORTCULLIS_SERVICE_NAMES` | what the service is called, parted by commas: the first stands in mail, none may be part of a password | the labels of the issuer's host |
 //! | `PORTCULLIS_PASSWORD_SCORE` | the least zxcvbn score of a new password, 0 to 4 | 0: any |
 //! | `PORTCULLIS_BREACH_RANGE` | where breached passwords are asked about, with a slash at the end | nowhere |
 //! | `PORTCULLIS_BREACH_UNREACHABLE` | `allow` or `refuse` new passwords while it does not answer | `allow` |
 //! | `PORTCULLIS_PEPPER` | `on`: a key of the host's secret goes into new password hashes | `off` |
 //! | `PORTCULLIS_FORMER_HASH` | any hash of the kind that was imported, while such hashes are left | none |
 //! | `PORTCULLIS_HASH_MEMORY` | the memory that all hashes together may fill, in MiB | half of a Lambda's, or 512 |
+//! | `PORTCULLIS_MAIL_FROM` | the address that mail comes from, by SES | mail waits in the outbox |
+//! | `PORTCULLIS_MAILBOX` | a folder that mail goes to instead, for development | SES |
+//! | `PORTCULLIS_PUBLIC_URL` | where mail links to: `https`, or `http` on loopback | the issuer |
+//! | `PORTCULLIS_VERIFY_PAGE` | your own page to verify an address | the host's, at the public URL |
+//! | `PORTCULLIS_RESET_PAGE` | your own page to set a password | the host's, at the public URL |
+//! | `PORTCULLIS_VERIFY_LIFETIME` | seconds a link to verify is good for, 600 to 3600 | 3600 |
+//! | `PORTCULLIS_RESET_LIFETIME` | seconds a link to a new password is good for, 600 to 3600 | 1800 |
+//! | `PORTCULLIS_REQUIRE_VERIFIED` | `on`: nobody logs in before their address is verified; or `off` | `on` |
+//! | `PORTCULLIS_DISPOSABLE` | `refuse` or `allow` addresses that are made to be thrown away | `allow` |
+//! | `PORTCULLIS_DISPOSABLE_FILE` | a file of more such domains, one a line | none |
+//! | `PORTCULLIS_SES_ENDPOINT` | where SES is | the region's own |
 //! | `PORTCULLIS_DYNAMODB_ENDPOINT` | where DynamoDB is; `http` on loopback only | the region's own |
 //! | `PORTCULLIS_SECRETS_ENDPOINT` | where Secrets Manager is | the region's own |
 //! | `PORTCULLIS_TABLE` | the table of accounts, sessions and audit | `Portcullis` |
@@ -31,6 +42,7 @@
 mod aws;
 mod entrance;
 mod passwords;
+mod mail;
 mod variable;
 
 use core::fmt;
@@ -45,6 +57,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use crate::config::entrance::Entrance;
 pub use crate::config::passwords::BREACH_RANGE;
+pub use crate::config::mail::{DisposableConfig, MailConfig, MailDelivery};
 pub use crate::config::variable::{ConfigError, Fault};
 use crate::config::variable::{Environment, claim_text, plain_or_loopback, positive, token_text};
 use crate::hasher::HashRules;
@@ -85,6 +98,8 @@ pub struct Config {
     pub hash_memory_mib: Option<u32>,
     /// Where breached passwords are asked about, if anywhere.
     pub breaches: Option<BreachRange>,
+    /// Everything about mail.
+    pub mail: MailConfig,
     /// The least level that is logged.
     pub log: LevelFilter,
 }
@@ -164,6 +179,7 @@ impl Config {
         let breaches = passwords::breaches(env);
         let hashing = passwords::hashing(env);
         let hash_memory_mib = passwords::hash_memory(env);
+        let mail = mail::mail(env, issuer.as_deref(), &passwords);
         let log = env.optional("PORTCULLIS_LOG", |text| {
             let fault = Fault::Invalid("one of off, error, warn, info, debug, trace");
             text.parse().map_err(|_| fault)
@@ -182,6 +198,7 @@ impl Config {
             breaches,
             hashing,
             hash_memory_mib,
+            mail: mail?,
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
@@ -299,6 +316,15 @@ mod tests {
             ("PORTCULLIS_BREACH_RANGE", "https://range.example/range"),
             ("PORTCULLIS_BREACH_RANGE", "http://range.example/range/"),
             ("PORTCULLIS_BREACH_UNREACHABLE", "shrug"),
+            ("PORTCULLIS_MAIL_FROM", "nobody"),
+            ("PORTCULLIS_PUBLIC_URL", "http://login.example"),
+            ("PORTCULLIS_VERIFY_PAGE", "/verify"),
+            ("PORTCULLIS_RESET_PAGE", "https://login.example/#r"),
+            ("PORTCULLIS_VERIFY_LIFETIME", "3601"),
+            ("PORTCULLIS_RESET_LIFETIME", "599"),
+            ("PORTCULLIS_REQUIRE_VERIFIED", "maybe"),
+            ("PORTCULLIS_DISPOSABLE", "yes"),
+            ("PORTCULLIS_SES_ENDPOINT", "ftp://127.0.0.1"),
             ("PORTCULLIS_SIGNING_SECRET", "both"),
             ("PORTCULLIS_HOST_SECRET", "both"),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),

@@ -15,12 +15,14 @@ use portcullis_core::token::algorithm::Algorithm;
 use portcullis_service::means::Means;
 use portcullis_service::ports::{Call, NoEntropy};
 use portcullis_service::settings::{Issuing, Settings};
+use tokio::sync::Notify;
 
 use crate::chance::SystemChance;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::Config;
 use crate::hasher::{HashLimits, HashParameters, HashPool};
 use crate::keys::{PublishedKeys, SigningKeys};
+use crate::mailer::HostMailer;
 use crate::problem::Problem;
 use crate::screen::HostScreen;
 use crate::transport::{HyperTransport, Timeouts};
@@ -57,6 +59,10 @@ pub struct Host {
     pub vault: HostVault,
     /// What the operator chose.
     pub settings: Settings,
+    /// Who takes mail.
+    pub mailer: HostMailer,
+    /// Told when there is mail to send.
+    pub mail_waits: Notify,
     /// Judges the tokens that callers of the host itself bring.
     pub gate: Gate,
     /// Whether the store answered when it was last asked.
@@ -120,7 +126,10 @@ impl Host {
                     lifetime: config.access_lifetime,
                 },
                 passwords: config.passwords,
+                mailing: config.mail.mailing,
             },
+            mailer: HostMailer::new(config.mail.delivery),
+            mail_waits: Notify::new(),
             health: StoreHealth::default(),
         })
     }

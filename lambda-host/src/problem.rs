@@ -47,6 +47,8 @@ pub enum Problem {
     UnfitPassword(Unfit),
     /// The address and the password do not go together.
     BadCredentials,
+    /// The token of a mailed link is none, was used or replaced, or is too old.
+    BadMailToken,
     /// The token stems from no session of ours.
     NoSession,
     /// Whoever knows of breached passwords does not answer.
@@ -81,6 +83,7 @@ impl Problem {
             | Self::BadEmail(_)
             | Self::BadPassword(_)
             | Self::UnfitPassword(_)
+            | Self::BadMailToken
             | Self::NoSession => StatusCode::BAD_REQUEST,
             Self::BadCredentials => StatusCode::UNAUTHORIZED,
             Self::StoreUnavailable
@@ -107,6 +110,7 @@ impl Problem {
             Self::BadEmail(_) => "bad_email",
             Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => error.code(),
             Self::BadCredentials => "bad_credentials",
+            Self::BadMailToken => "bad_mail_token",
             Self::NoSession => "no_session",
             Self::ScreenUnavailable => "screen_unavailable",
             Self::StoreUnavailable => "store_unavailable",
@@ -136,6 +140,7 @@ impl Problem {
                 return error.to_string().into();
             }
             Self::BadCredentials => "no account has this address and this password",
+            Self::BadMailToken => "this link is not good, or not any more; ask for a new one",
             Self::NoSession => "the token stems from no session that could be ended",
             Self::ScreenUnavailable => {
                 "whether this password was in a breach cannot be told now; try again"
@@ -205,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 32] = [
+    const ALL: [Problem; 33] = [
         Problem::Refused(Denial::MissingToken),
         Problem::Refused(Denial::UnknownRoute),
         Problem::MethodNotAllowed,
@@ -231,6 +236,7 @@ mod tests {
         unfit(PasswordError::TooWeak),
         Problem::ScreenUnavailable,
         Problem::BadCredentials,
+        Problem::BadMailToken,
         Problem::NoSession,
         Problem::StoreUnavailable,
         Problem::KeyUnavailable,

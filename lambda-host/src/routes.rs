@@ -16,6 +16,7 @@ mod health;
 mod jwks;
 mod login;
 mod logout;
+mod mail;
 mod members;
 mod metadata;
 mod openapi;
@@ -55,6 +56,10 @@ fn endpoints() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(register::register))
         .routes(routes!(login::login))
         .routes(routes!(logout::logout))
+        .routes(routes!(mail::verify_page, mail::verify))
+        .routes(routes!(mail::resend))
+        .routes(routes!(mail::forgot))
+        .routes(routes!(mail::reset_page, mail::reset))
         .routes(routes!(jwks::jwks))
         .routes(routes!(metadata::authorization_server))
         .routes(routes!(metadata::openid_provider))

@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::{select, time};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::config::{Config, Entrance};
+use crate::config::{Config, Entrance, MailDelivery};
 use crate::failure::Chain;
 use crate::host::{Host, Surroundings};
 use crate::reception::Reception;
-use crate::{lambda, socket};
+use crate::{lambda, socket, tasks};
 
 /// The longest wait between two tries to publish the signing key.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -45,10 +45,11 @@ pub enum StartError {
 /// [`StartError`].
 pub fn run(config: Config) -> Result<(), StartError> {
     let entrance = config.entrance;
+    warn_of_mail(&config);
     let reception = Reception::new(Arc::new(Host::new(config, Surroundings::default())?));
     match entrance {
         // One request at a time: more threads would only cost their start.
-        Entrance::Lambda => runtime(&mut Builder::new_current_thread())?
+        Entrance::Lambda => on_one_thread()?
             .block_on(lambda::serve(reception))
             .map_err(StartError::Lambda),
         Entrance::Socket(address) => runtime(&mut Builder::new_multi_thread())?.block_on(async {
@@ -58,10 +59,32 @@ pub fn run(config: Config) -> Result<(), StartError> {
             let address = listener.local_addr().map_err(StartError::System)?;
             info!(%address, "listening");
             let publishing = tokio::spawn(publish(Arc::clone(reception.host())));
+            let tasks = tokio::spawn(tasks::keep_running(Arc::clone(reception.host())));
             socket::serve(listener, reception, stop).await;
             publishing.abort();
+            // Whatever a task was about, somebody else does once its claim has run out.
+            tasks.abort();
             Ok(())
         }),
+    }
+}
+
+/// A runtime for work that comes one at a time.
+///
+/// # Errors
+///
+/// [`StartError::System`].
+pub fn on_one_thread() -> Result<Runtime, StartError> {
+    runtime(&mut Builder::new_current_thread())
+}
+
+/// Says so if nobody takes the mail of this host.
+pub fn warn_of_mail(config: &Config) {
+    match config.mail.delivery {
+        MailDelivery::None => warn!(
+            "neither PORTCULLIS_MAIL_FROM nor PORTCULLIS_MAILBOX is set: mail stays in the outbox"
+        ),
+        MailDelivery::Folder(..) | MailDelivery::Ses(..) => {}
     }
 }
 

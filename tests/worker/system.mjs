@@ -66,6 +66,7 @@ export class System {
       PORTCULLIS_SIGNING_KEY_FILE: path.join(this.folder, "signing-key.json"),
       PORTCULLIS_HOST_SECRET_FILE: path.join(this.folder, "host-secret.json"),
       PORTCULLIS_DYNAMODB_ENDPOINT: this.engineUrl,
+      PORTCULLIS_REQUIRE_VERIFIED: "off",
       ...settings,
     });
     const healthy = () => fetch(`${this.hostUrl}/health`).then((answer) => answer.ok, () => false);

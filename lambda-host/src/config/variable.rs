@@ -130,6 +130,15 @@ pub(super) fn claim_text(text: &str) -> Result<String, Fault> {
     fits.then(|| text.to_owned()).ok_or(fault)
 }
 
+/// `on` or `off`.
+pub(super) fn on_or_off(text: &str) -> Result<bool, Fault> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(Fault::Invalid("on or off")),
+    }
+}
+
 /// A table's name as DynamoDB allows it.
 pub(super) fn table_name(text: &str) -> Result<String, Fault> {
     let fits = (3..=255).contains(&text.len())

@@ -50,7 +50,9 @@ pub(super) async fn register(
     let means = host.means(&store, &call).await?;
     let hasher = host.hasher.with(means.vault);
     let end = register::register(&request, &hasher, &host.screen, means).await;
-    match host.settle(end)? {
+    let outcome = host.settle(end)?;
+    host.mail_waits.notify_one();
+    match outcome {
         RegisterOutcome::Accepted(user_id) => {
             let body = format!(r#"{{"user_id":{}}}"#, Json::quote(user_id.as_str()));
             Ok(json(StatusCode::CREATED, body))

@@ -41,6 +41,7 @@ pub fn environment(proxy: &Proxy) -> Vec<(String, String)> {
         ("PORTCULLIS_SECRETS_ENDPOINT", proxy.endpoint()),
         ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
         ("PORTCULLIS_HOST_SECRET", HOST_SECRET.to_owned()),
+        ("PORTCULLIS_REQUIRE_VERIFIED", "off".to_owned()),
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", key.id),
         ("AWS_SECRET_ACCESS_KEY", key.secret),

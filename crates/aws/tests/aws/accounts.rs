@@ -6,18 +6,21 @@ use portcullis_core::password::PasswordHash;
 use portcullis_service::store::{Account, AccountStore as _, AuditStore as _, Written};
 use serde_json::{Value, json};
 
-use crate::engine::{Engine, ada, audit_trail, event, id, rehashed, row, store};
+use crate::engine::{Engine, ada, audit_trail, event, id, rehashed, row, store, welcome};
 
 #[tokio::test]
-async fn an_account_is_four_rows_and_is_read_back_under_any_spelling() {
+async fn an_account_is_five_rows_with_its_mail_and_is_read_back_under_any_spelling() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
     let before = client.consumed();
-    let written = store(&client).register(&ada(), &registered).await.unwrap();
+    let written = store(&client)
+        .register(&ada(), &welcome(&ada()), &registered)
+        .await
+        .unwrap();
     assert_eq!(written, Written::Done);
     // A transaction costs two units a row, and each row is below 1 KB.
-    assert_eq!(client.consumed().since(before).write_halves, 4 * 2 * 2);
+    assert_eq!(client.consumed().since(before).write_halves, 5 * 2 * 2);
 
     let typed = EmailAddress::parse("ADA@example.COM").unwrap();
     let read = store(&client).account(&typed).await.unwrap().unwrap();
@@ -59,12 +62,18 @@ async fn an_address_that_is_taken_leaves_no_trace_of_the_second_account() {
         ..ada()
     };
     let kind = AuditKind::Registered;
-    let first = store(&client).register(&ada(), &event(kind, "r1")).await;
+    let first = store(&client)
+        .register(&ada(), &welcome(&ada()), &event(kind, "r1"))
+        .await;
     assert_eq!(first.unwrap(), Written::Done);
-    let again = store(&client).register(&second, &event(kind, "r2")).await;
+    let again = store(&client)
+        .register(&second, &welcome(&second), &event(kind, "r2"))
+        .await;
     assert_eq!(again.unwrap(), Written::Conflict);
     // Not even under the first one's request id.
-    let borrowed = store(&client).register(&second, &event(kind, "r1")).await;
+    let borrowed = store(&client)
+        .register(&second, &welcome(&second), &event(kind, "r1"))
+        .await;
     assert_eq!(borrowed.unwrap(), Written::Conflict);
 
     assert_eq!(
@@ -90,8 +99,8 @@ async fn of_two_hosts_that_register_an_address_together_one_wins() {
     );
     let (account, here, there) = (ada(), store(&one), store(&other));
     let (a, b) = tokio::join!(
-        here.register(&account, &first),
-        there.register(&second, &again)
+        here.register(&account, &welcome(&account), &first),
+        there.register(&second, &welcome(&second), &again)
     );
     let mut ends = [a.unwrap(), b.unwrap()];
     ends.sort_by_key(|end| *end == Written::Conflict);
@@ -104,7 +113,10 @@ async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
-    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let _ = store(&client)
+        .register(&ada(), &welcome(&ada()), &registered)
+        .await
+        .unwrap();
     let stronger = PasswordHash::parse("$argon2id$v=19$m=65536,t=3,p=1$c2FsdA$bmV3").unwrap();
     let kind = AuditKind::PasswordRehashed;
     let renewed = store(&client)

@@ -10,7 +10,9 @@ use portcullis_service::store::{
 };
 use serde_json::json;
 
-use crate::engine::{Engine, NOON, ada, audit_trail, event, id, row, rows, session, store};
+use crate::engine::{
+    Engine, NOON, ada, audit_trail, event, id, row, rows, session, store, welcome,
+};
 use crate::wire::Fault;
 
 const ISSUER: &str = "https://id.example";
@@ -47,7 +49,10 @@ async fn with_sessions() -> Engine {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
-    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let _ = store(&client)
+        .register(&ada(), &welcome(&ada()), &registered)
+        .await
+        .unwrap();
     for name in ["s1", "s2"] {
         let opened = store(&client)
             .open_session(&session(name), &event(AuditKind::LoggedIn, name))

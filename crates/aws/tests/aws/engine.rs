@@ -12,11 +12,12 @@ use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::json::Json;
+use portcullis_core::mail::MailKind;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Session};
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{Account, AccountChange, AccountStatus};
+use portcullis_service::store::{Account, AccountChange, AccountStatus, OutboxMail};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -167,5 +168,16 @@ pub(crate) fn event(kind: AuditKind, request_id: &str) -> AuditEvent {
         session_id: None,
         client_address: "192.0.2.1".to_owned(),
         request_id: id(request_id),
+    }
+}
+
+/// The mail that goes out about a new account.
+pub(crate) fn welcome(account: &Account) -> OutboxMail {
+    OutboxMail {
+        id: id(&format!("mail-{}", account.user_id)),
+        kind: MailKind::Verify,
+        email: account.email.clone(),
+        user_id: Some(account.user_id.clone()),
+        asked_at: NOON,
     }
 }

@@ -16,7 +16,7 @@ use portcullis_service::store::{
 use tokio::net::TcpListener;
 
 use crate::engine::{
-    Engine, NOON, ada, audit_trail, client_of, event, id, rehashed, row, session, store,
+    Engine, NOON, ada, audit_trail, client_of, event, id, rehashed, row, session, store, welcome,
 };
 use crate::wire::{Fault, Wire};
 
@@ -70,7 +70,11 @@ async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(),
     order();
     done(
         store
-            .register(&ada(), &event(AuditKind::Registered, "r1"))
+            .register(
+                &ada(),
+                &welcome(&ada()),
+                &event(AuditKind::Registered, "r1"),
+            )
             .await?,
     );
     order();
@@ -151,7 +155,10 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
     let stronger = PasswordHash::parse("$argon2id$v=19$m=65536,t=3,p=1$c2FsdA$bmV3").unwrap();
     order();
     let registered = event(AuditKind::Registered, "r1");
-    let end = store.register(&ada(), &registered).await.unwrap();
+    let end = store
+        .register(&ada(), &welcome(&ada()), &registered)
+        .await
+        .unwrap();
     assert_eq!(end, Written::Done);
     assert_eq!(client.transport().sent().len(), 2);
     order();
@@ -184,7 +191,7 @@ async fn a_fault_that_stays_is_an_error_that_names_the_operation_and_nobodys_dat
             .order([fault.clone(), fault.clone(), fault.clone()]);
         let registered = event(AuditKind::Registered, "r1");
         let error = store(&client)
-            .register(&ada(), &registered)
+            .register(&ada(), &welcome(&ada()), &registered)
             .await
             .unwrap_err();
         assert_eq!(client.transport().sent().len(), 3, "{fault:?}");
@@ -232,7 +239,12 @@ async fn what_no_other_try_cures_is_tried_once() {
         let client = engine.client();
         client.transport().order([Fault::Answer(400, code)]);
         let registered = event(AuditKind::Registered, "r1");
-        assert!(store(&client).register(&ada(), &registered).await.is_err());
+        assert!(
+            store(&client)
+                .register(&ada(), &welcome(&ada()), &registered)
+                .await
+                .is_err()
+        );
         assert_eq!(client.transport().sent().len(), 1, "{code}");
     }
 }

@@ -9,7 +9,9 @@ use portcullis_service::store::{
 };
 use serde_json::{Value, json};
 
-use crate::engine::{Engine, NOON, ada, audit_trail, event, id, row, rows, session, store};
+use crate::engine::{
+    Engine, NOON, ada, audit_trail, event, id, row, rows, session, store, welcome,
+};
 
 const ROW: &str = "SESSION#2026-11-23T12:00:00Z#s1";
 
@@ -27,7 +29,10 @@ async fn a_session_stands_beside_its_account_and_is_found_by_its_id() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
-    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let _ = store(&client)
+        .register(&ada(), &welcome(&ada()), &registered)
+        .await
+        .unwrap();
     let before = client.consumed();
     let opened = store(&client)
         .open_session(&session("s1"), &event(AuditKind::LoggedIn, "r2"))
@@ -60,7 +65,10 @@ async fn an_account_that_changed_since_it_was_read_gets_no_session() {
         .await;
     assert_eq!(nobody.unwrap(), Written::Conflict);
     // It is closed.
-    let _ = store(&client).register(&closed, &registered).await.unwrap();
+    let _ = store(&client)
+        .register(&closed, &welcome(&closed), &registered)
+        .await
+        .unwrap();
     let current = Session {
         generation: 4,
         ..session("s1")
@@ -83,7 +91,10 @@ async fn a_session_of_an_older_generation_is_not_opened() {
         ..ada()
     };
     let registered = event(AuditKind::Registered, "r1");
-    let _ = store(&client).register(&raised, &registered).await.unwrap();
+    let _ = store(&client)
+        .register(&raised, &welcome(&raised), &registered)
+        .await
+        .unwrap();
     for (generation, end) in [(3, Written::Conflict), (4, Written::Done)] {
         let session = Session {
             generation,
@@ -100,7 +111,10 @@ async fn an_id_that_is_taken_is_a_failure_and_no_login() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
-    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let _ = store(&client)
+        .register(&ada(), &welcome(&ada()), &registered)
+        .await
+        .unwrap();
     let first = event(AuditKind::LoggedIn, "r2");
     let _ = store(&client)
         .open_session(&session("s1"), &first)
@@ -121,7 +135,10 @@ async fn an_ended_session_is_gone_called_back_and_announced_in_one_step() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
-    let _ = store(&client).register(&ada(), &registered).await.unwrap();
+    let _ = store(&client)
+        .register(&ada(), &welcome(&ada()), &registered)
+        .await
+        .unwrap();
     let logged_in = event(AuditKind::LoggedIn, "r2");
     let _ = store(&client)
         .open_session(&session("s1"), &logged_in)

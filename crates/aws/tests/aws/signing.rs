@@ -23,7 +23,7 @@ use portcullis_service::store::{
 };
 use serde_json::{Value, json};
 
-use crate::engine::{NOON, ada, event, id, rehashed, session};
+use crate::engine::{NOON, ada, event, id, rehashed, session, welcome};
 
 const SUITE: &str = include_str!("../../../../tests/vectors/aws/sigv4.json");
 const BOTOCORE: &str = include_str!("../../../../tests/vectors/aws/botocore.json");
@@ -201,7 +201,7 @@ async fn our_requests() -> Vec<Request<Bytes>> {
     let of = |kind| event(kind, "r1");
     let _ = store.account(&ada().email).await.unwrap();
     let _ = store
-        .register(&ada(), &of(AuditKind::Registered))
+        .register(&ada(), &welcome(&ada()), &of(AuditKind::Registered))
         .await
         .unwrap();
     let renewed = of(AuditKind::PasswordRehashed);

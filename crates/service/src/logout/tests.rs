@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use crate::announce::ANNOUNCEMENTS;
 use crate::ports::{Call, NoEntropy};
-use crate::settings::{Issuing, PasswordRules, Settings};
+use crate::settings::{Issuing, Mailing, PasswordRules, Settings};
 use crate::store::{StoreError, Written};
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::revocation::{Revocable, Revocation, Revocations};
@@ -126,6 +126,14 @@ fn end(store: &Slow) -> Result<(), ServiceError> {
             lifetime: Duration::from_secs(600),
         },
         passwords: PasswordRules::default(),
+        mailing: Mailing {
+            service_name: "Acme".to_owned(),
+            verify_page: "https://us/verify".to_owned(),
+            reset_page: "https://us/reset".to_owned(),
+            verify_lifetime: Duration::from_secs(3_600),
+            reset_lifetime: Duration::from_secs(1_800),
+            require_verified: true,
+        },
     };
     let means = Means {
         store,

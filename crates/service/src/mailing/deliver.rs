@@ -31,17 +31,23 @@ const FIRST_WAIT: Duration = Duration::from_secs(30);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
+/// How many mails one round takes on, so that it ends before the signatures made for its moment
+/// do, and what is due is looked at anew.
+const ROUND: usize = 64;
+
 /// What one round of delivery came to.
 #[derive(Debug, Default)]
 pub struct Delivery {
     /// Mails that were handed over.
-    pub sent: u32,
+    pub sent: usize,
     /// Mails that were for nobody, or are not needed any more.
-    pub dropped: u32,
+    pub dropped: usize,
     /// Mails that will be tried again, each with the reason.
     pub postponed: Vec<DeliveryError>,
     /// Mails that are given up, each with the reason.
     pub given_up: Vec<DeliveryError>,
+    /// Whether more is due than one round takes on.
+    pub more: bool,
 }
 
 /// Why a mail did not leave.
@@ -76,9 +82,13 @@ pub async fn deliver_due(
     clock: &impl Clock,
     means: Means<'_, impl OutboxStore + AccountStore + MailTokenStore, impl Chance>,
 ) -> Result<Delivery, ServiceError> {
-    let mut delivery = Delivery::default();
-    for waiting in means.store.due_mail(means.call.now).await? {
-        match deliver(&waiting, mailer, clock, means).await {
+    let due = means.store.due_mail(means.call.now).await?;
+    let mut delivery = Delivery {
+        more: due.len() > ROUND,
+        ..Delivery::default()
+    };
+    for waiting in due.iter().take(ROUND) {
+        match deliver(waiting, mailer, clock, means).await {
             Ok(None) => {}
             Ok(Some(Ended::Sent)) => delivery.sent = delivery.sent.saturating_add(1),
             Ok(Some(Ended::Dropped)) => delivery.dropped = delivery.dropped.saturating_add(1),

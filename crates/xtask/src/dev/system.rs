@@ -92,7 +92,7 @@ impl<'a> System<'a> {
             .program(self.workspace.binary("portcullis-host"));
         forget_settings(&mut host);
         let file = |name: &str| self.folder.path(name).to_string_lossy().into_owned();
-        let variables: [(&str, &str); 11] = [
+        let variables: [(&str, &str); 13] = [
             ("PORTCULLIS_LISTEN", &local(port)),
             ("PORTCULLIS_ISSUER", &url(port)),
             ("PORTCULLIS_AUDIENCE", AUDIENCE),
@@ -104,6 +104,8 @@ impl<'a> System<'a> {
                 "PORTCULLIS_HOST_SECRET_FILE",
                 &file("data/host-secret.json"),
             ),
+            ("PORTCULLIS_MAILBOX", &file("data/mailbox")),
+            ("PORTCULLIS_REQUIRE_VERIFIED", "off"),
             ("PORTCULLIS_TABLE", TABLE),
             ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
             (

@@ -1,0 +1,143 @@
+//! Mail: who sends it and how, what it links to, and which addresses may have an account.
+
+use core::time::Duration;
+use std::path::PathBuf;
+
+use http::Uri;
+use portcullis_aws::endpoint::{Endpoint, Region};
+use portcullis_aws::ses::Sender;
+use portcullis_core::email::EmailAddress;
+use portcullis_service::settings::{Mailing, PasswordRules};
+
+use crate::config::variable::{Environment, Fault, on_or_off, plain_or_loopback};
+
+/// The sender of mail that only lies in a folder.
+const NOBODY: &str = "portcullis@portcullis.invalid";
+
+/// The shortest time that a link may be good for, and the longest.
+const LINK_LIFETIMES: core::ops::RangeInclusive<u64> = 600..=3_600;
+
+/// Everything about mail.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// What mail says.
+    pub mailing: Mailing,
+    /// Where it goes.
+    pub delivery: MailDelivery,
+    /// What becomes of addresses that are thrown away.
+    pub disposable: DisposableConfig,
+}
+
+/// Where mail goes.
+#[derive(Clone, Debug)]
+pub enum MailDelivery {
+    /// Nowhere: it waits in the outbox until somebody is told to send it.
+    None,
+    /// Into this folder, a file each: for development.
+    Folder(PathBuf, Sender),
+    /// To Amazon SES.
+    Ses(Endpoint, Sender),
+}
+
+/// Whether addresses of disposable domains may register.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct DisposableConfig {
+    /// Whether they are refused.
+    pub refuse: bool,
+    /// A file with more such domains, one a line.
+    pub more: Option<PathBuf>,
+}
+
+/// Reads it all. The service is called in mail as it is first called among `passwords.services`.
+pub(super) fn mail(
+    env: &mut Environment<'_>,
+    issuer: Option<&str>,
+    passwords: &PasswordRules,
+) -> Option<MailConfig> {
+    let public_url = env.optional("PORTCULLIS_PUBLIC_URL", plain_or_loopback);
+    let verify_page = env.optional("PORTCULLIS_VERIFY_PAGE", plain_or_loopback);
+    let reset_page = env.optional("PORTCULLIS_RESET_PAGE", plain_or_loopback);
+    let verify_lifetime = env.optional("PORTCULLIS_VERIFY_LIFETIME", link_lifetime);
+    let reset_lifetime = env.optional("PORTCULLIS_RESET_LIFETIME", link_lifetime);
+    let require_verified = env.optional("PORTCULLIS_REQUIRE_VERIFIED", on_or_off);
+    let name = if env.has("PORTCULLIS_SERVICE_NAMES") {
+        passwords.services.first().cloned()
+    } else {
+        issuer.and_then(host)
+    };
+    let name = name.unwrap_or_default();
+    let delivery = delivery(env, &name);
+    let disposable = DisposableConfig {
+        refuse: env
+            .optional("PORTCULLIS_DISPOSABLE", refuse_or_allow)
+            .unwrap_or(false),
+        more: env.optional("PORTCULLIS_DISPOSABLE_FILE", |text| Ok(PathBuf::from(text))),
+    };
+    let public_url = public_url.or_else(|| issuer.map(str::to_owned))?;
+    let page = |path: &str| format!("{}{path}", public_url.trim_end_matches('/'));
+    Some(MailConfig {
+        mailing: Mailing {
+            service_name: name,
+            verify_page: verify_page.unwrap_or_else(|| page("/v1/email/verify")),
+            reset_page: reset_page.unwrap_or_else(|| page("/v1/password/reset")),
+            verify_lifetime: verify_lifetime.unwrap_or(Duration::from_secs(3_600)),
+            reset_lifetime: reset_lifetime.unwrap_or(Duration::from_secs(1_800)),
+            require_verified: require_verified.unwrap_or(true),
+        },
+        delivery: delivery?,
+        disposable,
+    })
+}
+
+fn delivery(env: &mut Environment<'_>, name: &str) -> Option<MailDelivery> {
+    let folder = env.optional("PORTCULLIS_MAILBOX", |text| Ok(PathBuf::from(text)));
+    let has_sender = env.has("PORTCULLIS_MAIL_FROM");
+    let address = env.optional("PORTCULLIS_MAIL_FROM", |text| {
+        EmailAddress::parse(text).map_err(|_| Fault::Invalid("an e-mail address"))
+    });
+    let endpoint = env.optional("PORTCULLIS_SES_ENDPOINT", |text| {
+        let fault = Fault::Invalid("an address such as https://email.eu-central-1.amazonaws.com");
+        Endpoint::parse(&plain_or_loopback(text)?).map_err(|_| fault)
+    });
+    let sender = |address| Sender {
+        name: name.to_owned(),
+        address,
+    };
+    match (folder, has_sender) {
+        (Some(folder), _) => {
+            let address = address.or_else(|| EmailAddress::parse(NOBODY).ok())?;
+            Some(MailDelivery::Folder(folder, sender(address)))
+        }
+        (None, true) => {
+            // What is wrong with the region, its own reading tells.
+            let region = env.optional("AWS_REGION", |text| Ok(Region::parse(text).ok()))?;
+            let endpoint = match endpoint {
+                Some(endpoint) => endpoint,
+                None => Endpoint::of_ses(&region?).ok()?,
+            };
+            Some(MailDelivery::Ses(endpoint, sender(address?)))
+        }
+        (None, false) => Some(MailDelivery::None),
+    }
+}
+
+/// The host of an address.
+fn host(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    uri.host().map(str::to_owned)
+}
+
+fn link_lifetime(text: &str) -> Result<Duration, Fault> {
+    let seconds = text.parse().unwrap_or(0);
+    let fault = Fault::Invalid("a number of seconds from 600 to 3600");
+    let fits = LINK_LIFETIMES.contains(&seconds);
+    fits.then(|| Duration::from_secs(seconds)).ok_or(fault)
+}
+
+fn refuse_or_allow(text: &str) -> Result<bool, Fault> {
+    match text {
+        "refuse" => Ok(true),
+        "allow" => Ok(false),
+        _ => Err(Fault::Invalid("refuse or allow")),
+    }
+}

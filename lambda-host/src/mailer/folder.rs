@@ -1,0 +1,91 @@
+//! Mail as files in a folder, for a developer to read: one `.eml` each ([RFC 5322]).
+//!
+//! [RFC 5322]: https://www.rfc-editor.org/rfc/rfc5322
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use mail_builder::MessageBuilder;
+use mail_builder::headers::date::Date;
+use portcullis_aws::ses::Sender;
+use portcullis_core::time::UnixTime;
+use portcullis_service::ports::{Chance as _, Mail, MailError, Mailer};
+
+use crate::chance::SystemChance;
+
+/// A folder that mail is put into.
+#[derive(Debug)]
+pub struct FolderMailer {
+    folder: PathBuf,
+    sender: Sender,
+}
+
+impl FolderMailer {
+    /// Mail from `sender` goes to `folder`, which is made when the first one comes.
+    pub const fn new(folder: PathBuf, sender: Sender) -> Self {
+        Self { folder, sender }
+    }
+
+    /// The folder as it is written to at `now`.
+    pub(super) const fn at(&self, now: UnixTime) -> FolderAt<'_> {
+        FolderAt { mailer: self, now }
+    }
+}
+
+/// A folder at one moment.
+#[derive(Debug)]
+pub(super) struct FolderAt<'a> {
+    mailer: &'a FolderMailer,
+    now: UnixTime,
+}
+
+impl Mailer for FolderAt<'_> {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        let failed = |error: io::Error| MailError::Transient(error.into());
+        let id = SystemChance
+            .id()
+            .map_err(io::Error::other)
+            .map_err(failed)?;
+        let name = format!("{}-{id}.eml", self.now.as_secs());
+        let message = self.message(mail, id.as_str()).map_err(failed)?;
+        // Files of a developer's own machine: too small to be worth a thread.
+        write(&self.mailer.folder, &name, &message).map_err(failed)
+    }
+}
+
+impl FolderAt<'_> {
+    fn message(&self, mail: &Mail, id: &str) -> io::Result<Vec<u8>> {
+        let sender = &self.mailer.sender;
+        let date = i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX);
+        MessageBuilder::new()
+            .from((sender.name.clone(), sender.address.deliverable()))
+            .to(mail.to.deliverable())
+            .subject(mail.subject.as_str())
+            .date(Date::new(date))
+            .message_id(format!("{id}@{}", sender.address.domain()))
+            .text_body(mail.text.expose().as_str())
+            .html_body(mail.html.expose().as_str())
+            .write_to_vec()
+    }
+}
+
+/// Writes a file beside its place and moves it there: nobody reads half a mail.
+fn write(folder: &Path, name: &str, message: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let place = folder.join(name);
+    let draft = place.with_added_extension("draft");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let written = file.write_all(message).and_then(|()| file.sync_all());
+    written
+        .and_then(|()| fs::rename(&draft, &place))
+        .inspect_err(|_| {
+            // What is left of it is no mail.
+            let _ = fs::remove_file(&draft);
+        })
+}

@@ -1,0 +1,202 @@
+//! Endpoints around mail: asking for one is answered before anybody looks whether the address has
+//! an account, and the token in one is taken by a POST alone, since programs that look at mail
+//! follow its links.
+
+mod page;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{Request, StatusCode};
+use portcullis_core::mail::MailToken;
+use portcullis_core::password::Password;
+use portcullis_service::mailing::redeem::{self, Presented, ResetOutcome, VerifyOutcome};
+use portcullis_service::mailing::request;
+use portcullis_service::ports::Call;
+use utoipa::ToSchema;
+
+use crate::clock::Watch;
+use crate::host::Host;
+use crate::openapi::problems::{ANY, BODY, EMAIL, NEW_PASSWORD, STORE, problems};
+use crate::problem::Problem;
+use crate::routes::empty;
+use crate::routes::mail::page::Page;
+use crate::routes::members::Members;
+
+problems!(AskProblems: ANY, BODY, EMAIL, STORE);
+problems!(VerifyProblems: ANY, BODY, STORE, [Problem::BadMailToken]);
+problems!(
+    ResetProblems: ANY, BODY, NEW_PASSWORD, STORE,
+    [Problem::BadMailToken, Problem::Busy, Problem::ScreenUnavailable, Problem::LateFeed]
+);
+problems!(PageProblems: ANY);
+
+/// Whom to write to.
+#[derive(ToSchema)]
+#[schema(as = MailRequest)]
+#[expect(dead_code, reason = "describes what is read")]
+struct AddressBody {
+    /// The address.
+    #[schema(format = Email, max_length = 254, example = "ann@example.com")]
+    email: String,
+}
+
+/// The token of a mailed link.
+#[derive(ToSchema)]
+#[schema(as = Verification)]
+#[expect(dead_code, reason = "describes what is read")]
+struct TokenBody {
+    /// What stands behind the `#` of the link.
+    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
+    token: String,
+}
+
+/// The token of a mailed link, and a new password.
+#[derive(ToSchema)]
+#[schema(as = PasswordReset)]
+#[expect(dead_code, reason = "describes what is read")]
+struct ResetBody {
+    /// What stands behind the `#` of the link.
+    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
+    token: String,
+    /// The password from now on.
+    #[schema(format = Password, min_length = 15, max_length = 256, example = "gates fall at nightfall")]
+    new_password: String,
+}
+
+/// Asks for a mail that verifies an address. The answer does not tell whether there is cause for one.
+#[utoipa::path(
+    post,
+    path = "/v1/email/resend",
+    tag = "accounts",
+    request_body = AddressBody,
+    responses((status = 202, description = "Accepted"), AskProblems)
+)]
+//  to verify the address, if there is cause for one.
+pub(super) async fn resend(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let mut members = Members::read(request).await?;
+    let email = members.email("email")?;
+    members.finish()?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    host.settle(request::ask_to_verify(&email, means).await)?;
+    host.mail_waits.notify_one();
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// Asks for a mail to set a new password. The answer does not tell whether the address has an account.
+#[utoipa::path(
+    post,
+    path = "/v1/password/forgot",
+    tag = "accounts",
+    request_body = AddressBody,
+    responses((status = 202, description = "Accepted"), AskProblems)
+)]
+pub(super) async fn forgot(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let mut members = Members::read(request).await?;
+    let email = members.email("email")?;
+    members.finish()?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    host.settle(request::ask_to_reset(&email, means).await)?;
+    host.mail_waits.notify_one();
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// Verifies an address by the token in its mail.
+#[utoipa::path(
+    post,
+    path = "/v1/email/verify",
+    tag = "accounts",
+    request_body = TokenBody,
+    responses((status = 204, description = "Verified"), VerifyProblems)
+)]
+pub(super) async fn verify(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let mut members = Members::read(request).await?;
+    let token = token(&mut members)?;
+    members.finish()?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    match host.settle(redeem::verify(&token, means).await)? {
+        VerifyOutcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
+        // SECURITY: all reasons are one answer.
+        VerifyOutcome::Refuse(_) => Err(Problem::BadMailToken),
+    }
+}
+
+/// Sets a new password by the token in a mail. Every session ends, and nobody is signed in.
+#[utoipa::path(
+    post,
+    path = "/v1/password/reset",
+    tag = "accounts",
+    request_body = ResetBody,
+    responses((status = 204, description = "The password is set"), ResetProblems)
+)]
+pub(super) async fn reset(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let mut members = Members::read(request).await?;
+    let password = members.secret("new_password");
+    let token = token(&mut members)?;
+    members.finish()?;
+    let password = Password::parse(&password?).map_err(Problem::BadPassword)?;
+    let store = host.store(call.now);
+    let clock = Watch::new(&*host.clock, call.now);
+    let means = host.means(&store, &call).await?;
+    let end = redeem::reset(&token, &password, &host.hasher, &clock, means).await;
+    let outcome = host.settle(end)?;
+    // A clock that failed meanwhile did not tell how long the writing took.
+    clock.judge()?;
+    match outcome {
+        ResetOutcome::Done => {
+            host.mail_waits.notify_one();
+            Ok(empty(StatusCode::NO_CONTENT))
+        }
+        // SECURITY: all reasons are one answer.
+        ResetOutcome::Refuse(_) => Err(Problem::BadMailToken),
+        ResetOutcome::BadPassword(error) => Err(Problem::BadPassword(error)),
+    }
+}
+
+/// The page that a mail to verify links to. It sends the token only when somebody presses its button.
+#[utoipa::path(
+    get,
+    path = "/v1/email/verify",
+    tag = "accounts",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"), PageProblems)
+)]
+pub(super) async fn verify_page() -> Response {
+    Page::Verify.answer()
+}
+
+/// The page that a mail to set a new password links to.
+#[utoipa::path(
+    get,
+    path = "/v1/password/reset",
+    tag = "accounts",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"), PageProblems)
+)]
+pub(super) async fn reset_page() -> Response {
+    Page::Reset.answer()
+}
+
+fn token(members: &mut Members) -> Result<Presented, Problem> {
+    Ok(MailToken::parse(&members.secret("token")?))
+}

@@ -1,0 +1,107 @@
+//! What is done besides answering requests: at intervals and when there is cause, by a host on a
+//! socket itself, and on Lambda by a function of its own (`portcullis-tasks`) on a schedule or on
+//! the table's stream.
+//!
+//! Every task may run anywhere, at any time, any number of times at once: what is due is settled
+//! in the store.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use portcullis_core::time::UnixTime;
+use portcullis_service::mailing::deliver::{Delivery, deliver_due};
+use portcullis_service::ports::{Call, Chance as _};
+use tokio::{select, time};
+use tracing::{error, info, warn};
+
+use crate::clock::Watch;
+use crate::failure::Chain;
+use crate::host::Host;
+use crate::problem::Problem;
+
+/// How often a host on a socket looks for what is due, besides being told.
+const POLL: Duration = Duration::from_secs(15);
+
+/// How many rounds of mail one run takes on: what is left waits for the next.
+const ROUNDS: usize = 16;
+
+/// What one run did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
+pub struct Report {
+    /// Mails handed over.
+    pub mails_sent: usize,
+    /// Mails that failed and will be tried again.
+    pub mails_postponed: usize,
+    /// Mails that are given up.
+    pub mails_given_up: usize,
+}
+
+/// Does everything that is due, each task for itself: one that fails keeps no other from its turn.
+///
+/// # Errors
+///
+/// The last [`Problem`] that kept a task from being done; it is logged.
+pub async fn run_due(host: &Host) -> Result<Report, Problem> {
+    let mut report = Report::default();
+    // Each task that there is, in its turn.
+    let ends = [deliver_mail(host, &mut report).await];
+    ends.into_iter().collect::<Result<(), _>>()?;
+    Ok(report)
+}
+
+/// Runs what is due now, then whenever the host is told that there is something, and at intervals.
+pub async fn keep_running(host: Arc<Host>) {
+    loop {
+        // What went wrong is logged, and the next round is the answer to it.
+        let _ = run_due(&host).await;
+        select! {
+            () = host.mail_waits.notified() => {}
+            () = time::sleep(POLL) => {}
+        }
+    }
+}
+
+async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), Problem> {
+    for _ in 0..ROUNDS {
+        let call = call(host)?;
+        let Some(mailer) = host.mailer.at(&host.client, call.now) else {
+            return Ok(());
+        };
+        let (store, clock) = (host.store(call.now), Watch::new(&*host.clock, call.now));
+        let means = host.means(&store, &call).await?;
+        let delivery = deliver_due(&mailer, &clock, means).await;
+        let delivery = host.settle(delivery)?;
+        clock.judge()?;
+        note(&delivery, report);
+        if !delivery.more {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn note(delivery: &Delivery, report: &mut Report) {
+    for error in &delivery.postponed {
+        warn!(error = %Chain(error), "a mail was not sent; it is tried again");
+    }
+    for error in &delivery.given_up {
+        error!(error = %Chain(error), "a mail is given up");
+    }
+    if delivery.sent > 0 {
+        info!(count = delivery.sent, "sent mail");
+    }
+    let add = |sum: &mut usize, more: usize| *sum = sum.saturating_add(more);
+    add(&mut report.mails_sent, delivery.sent);
+    add(&mut report.mails_postponed, delivery.postponed.len());
+    add(&mut report.mails_given_up, delivery.given_up.len());
+}
+
+/// A call that nobody made.
+fn call(host: &Host) -> Result<Call, Problem> {
+    let now: UnixTime = host.clock.read()?;
+    Ok(Call {
+        now,
+        request_id: host.chance.id()?,
+        client_address: String::new(),
+    })
+}
