@@ -16,13 +16,11 @@ use thiserror::Error;
 mod change;
 mod directory;
 mod limits;
+mod mail;
 
 pub use change::{AccountChange, KeptSession, SessionsEnd};
 pub use directory::{Directory, DomainPage, PageKey};
 pub use limits::{Bucket, Counted, LimitStore};
-mod mail;
-
-pub use change::{AccountChange, KeptSession, SessionsEnd};
 pub use mail::{MailTokenStore, NewMailToken, OutboxMail, OutboxStore, SpentToken, Waiting};
 
 /// The store did not do what it was asked.

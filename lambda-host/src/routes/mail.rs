@@ -40,7 +40,7 @@ problems!(PageProblems: ANY);
 #[expect(dead_code, reason = "describes what is read")]
 struct AddressBody {
     /// The address.
-    #[schema(format = Email, max_length = 254, example = "ann@example.com")]
+    #[schema(max_length = 254, example = "ann@example.com")]
     email: String,
 }
 
@@ -63,7 +63,7 @@ struct ResetBody {
     #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
     token: String,
     /// The password from now on.
-    #[schema(format = Password, min_length = 15, max_length = 256, example = "gates fall at nightfall")]
+    #[schema(min_length = 15, max_length = 256, example = "gates fall at nightfall")]
     new_password: String,
 }
 
@@ -75,7 +75,6 @@ struct ResetBody {
     request_body = AddressBody,
     responses((status = 202, description = "Accepted"), AskProblems)
 )]
-//  to verify the address, if there is cause for one.
 pub(super) async fn resend(
     State(host): State<Arc<Host>>,
     Extension(call): Extension<Call>,

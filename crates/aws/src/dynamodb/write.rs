@@ -190,14 +190,6 @@ impl Action {
         }
     }
 
-    fn into_call(self, operation: Operation) -> Call {
-        self.members
-            .into_iter()
-            .fold(Call::new(operation), |call, (name, value)| {
-                call.with(&name, value)
-            })
-    }
-
     fn row(self, key: &Key, row: Item) -> Self {
         self.with("Item", row.under(key).into_wire())
     }

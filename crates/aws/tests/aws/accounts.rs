@@ -98,9 +98,10 @@ async fn of_two_hosts_that_register_an_address_together_one_wins() {
         event(AuditKind::Registered, "r2"),
     );
     let (account, here, there) = (ada(), store(&one), store(&other));
+    let mails = [welcome(&account), welcome(&second)];
     let (a, b) = tokio::join!(
-        here.register(&account, &welcome(&account), &first),
-        there.register(&second, &welcome(&second), &again)
+        here.register(&account, &mails[0], &first),
+        there.register(&second, &mails[1], &again)
     );
     let mut ends = [a.unwrap(), b.unwrap()];
     ends.sort_by_key(|end| *end == Written::Conflict);
