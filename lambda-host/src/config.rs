@@ -41,8 +41,8 @@
 
 mod aws;
 mod entrance;
-mod passwords;
 mod mail;
+mod passwords;
 mod variable;
 
 use core::fmt;
@@ -56,8 +56,8 @@ use portcullis_service::settings::PasswordRules;
 use tracing::level_filters::LevelFilter;
 
 pub use crate::config::entrance::Entrance;
-pub use crate::config::passwords::BREACH_RANGE;
 pub use crate::config::mail::{DisposableConfig, MailConfig, MailDelivery};
+pub use crate::config::passwords::BREACH_RANGE;
 pub use crate::config::variable::{ConfigError, Fault};
 use crate::config::variable::{Environment, claim_text, plain_or_loopback, positive, token_text};
 use crate::hasher::HashRules;

@@ -159,7 +159,7 @@ pub(super) async fn reset(
     let store = host.store(call.now);
     let clock = Watch::new(&*host.clock, call.now);
     let means = host.means(&store, &call).await?;
-    let end = redeem::reset(&token, &password, &host.hasher, &clock, means).await;
+    let end = redeem::reset(&token, &password, &host.hasher, &host.screen, &clock, means).await;
     let outcome = host.settle(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;
@@ -170,7 +170,7 @@ pub(super) async fn reset(
         }
         // SECURITY: all reasons are one answer.
         ResetOutcome::Refuse(_) => Err(Problem::BadMailToken),
-        ResetOutcome::BadPassword(error) => Err(Problem::BadPassword(error)),
+        ResetOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit)),
     }
 }
 

@@ -4,13 +4,14 @@ use portcullis_core::audit::AuditKind;
 use portcullis_core::mail::{
     MailKind, MailPurpose, MailToken, MailTokenDenial, MailTokenDigest, MailTokenError,
 };
-use portcullis_core::password::{Password, PasswordError, PasswordHash};
+use portcullis_core::password::{Password, PasswordContext, PasswordHash, Unfit};
 
 use super::mail;
 use crate::announce;
 use crate::error::ServiceError;
 use crate::means::Means;
 use crate::ports::{Chance, Clock, Hasher};
+use crate::screen::{self, Screen};
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, MailTokenStore,
     RevocationStore, SessionsEnd, SpentToken, Written,
@@ -41,7 +42,7 @@ pub enum ResetOutcome {
     /// The token is not taken; all reasons are one answer to the caller.
     Refuse(MailTokenDenial),
     /// The password is not one an account may have. The token is still good.
-    BadPassword(PasswordError),
+    BadPassword(Unfit),
 }
 
 /// Verifies the address of the account that `token` is for.
@@ -92,6 +93,7 @@ pub async fn reset(
     token: &Presented,
     password: &Password,
     hasher: &impl Hasher,
+    screen: &impl Screen,
     clock: &impl Clock,
     means: Means<
         '_,
@@ -99,11 +101,6 @@ pub async fn reset(
         impl Chance,
     >,
 ) -> Result<ResetOutcome, ServiceError> {
-    // Judged before the token is spent, so that a bad one costs no new mail.
-    if let Err(error) = password.judge() {
-        return Ok(ResetOutcome::BadPassword(error));
-    }
-    // Only for a token that is good: nobody makes the host hash by guessing.
     let mut hash = None;
     for _ in 0..TRIES {
         let (account, digest) = match owner(token, MailPurpose::Reset, means).await? {
@@ -112,13 +109,36 @@ pub async fn reset(
         };
         let hash = match &mut hash {
             Some(hash) => hash,
-            none => none.insert(hasher.hash(password).await?),
+            // Only for a token that is good: nobody makes the host hash by guessing. Judged before
+            // the token is spent, so that a bad password costs no new mail.
+            none => {
+                if let Some(unfit) = unfit(password, &account, screen, means).await? {
+                    return Ok(ResetOutcome::BadPassword(unfit));
+                }
+                none.insert(hasher.hash(password).await?)
+            }
         };
         if set(&account, hash, &digest, clock, means).await? == Written::Done {
             return Ok(ResetOutcome::Done);
         }
     }
     refuse_reset(token, MailTokenDenial::Spent, means).await
+}
+
+/// Why `password` is not one for `account`, if it is not.
+async fn unfit<S>(
+    password: &Password,
+    account: &Account,
+    screen: &impl Screen,
+    means: Means<'_, S, impl Chance>,
+) -> Result<Option<Unfit>, ServiceError> {
+    let rules = &means.settings.passwords;
+    let context = PasswordContext {
+        email: &account.email,
+        services: &rules.services,
+        second_factor: false,
+    };
+    Ok(screen::unfit(password, &context, rules, screen).await?)
 }
 
 /// Puts `hash` in place, with all that goes with it, and sees the end of the sessions announced.
