@@ -159,7 +159,8 @@ pub(super) async fn reset(
     let store = host.store(call.now);
     let clock = Watch::new(&*host.clock, call.now);
     let means = host.means(&store, &call).await?;
-    let end = redeem::reset(&token, &password, &host.hasher, &host.screen, &clock, means).await;
+    let hasher = host.hasher.with(means.vault);
+    let end = redeem::reset(&token, &password, &hasher, &host.screen, &clock, means).await;
     let outcome = host.settle(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;
