@@ -1,8 +1,13 @@
 //! What is worth remembering about a request, in words that are safe to keep.
 
+pub mod digest;
+pub mod line;
+
+use crate::audit::line::Fields;
 use crate::id::Id;
 use crate::mail::{MailKind, MailPurpose, MailTokenDenial};
 use crate::time::UnixTime;
+use crate::vault::{CODE_BYTES, Sealer};
 
 /// One line of the audit trail. Holds names and reasons, never a password, token or address.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +27,29 @@ pub struct AuditEvent {
     pub client_address: String,
     /// The request that caused it; the edge and the origin see the same id.
     pub request_id: Id,
+    /// What its code is made with, so that no line can be kept without one.
+    pub sealer: Sealer,
+}
+
+impl AuditEvent {
+    /// The code over everything that is kept of it, so that an alteration shows.
+    pub fn code(&self) -> [u8; CODE_BYTES] {
+        self.sealer.code(&self.fields().parts())
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        Fields {
+            root: self.sealer.root(),
+            id: self.id.as_str(),
+            at: self.at.as_secs().to_be_bytes(),
+            action: self.kind.action(),
+            outcome: self.kind.outcome(),
+            user_id: self.user_id.as_ref().map(Id::as_str),
+            session_id: self.session_id.as_ref().map(Id::as_str),
+            client_address: &self.client_address,
+            request_id: self.request_id.as_str(),
+        }
+    }
 }
 
 /// What happened.

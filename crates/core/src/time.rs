@@ -52,6 +52,24 @@ impl UnixTime {
         format!("{year:04}-{month:02}-{day:02}")
     }
 
+    /// The first second of the UTC day `2026-11-23`; `None` if there is no such day, or it lies
+    /// before 1970 or after 9999.
+    pub fn of_day(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let mut number = || parts.next()?.parse::<u64>().ok();
+        let (year, month, day) = (number()?, number()?, number()?);
+        if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || day > 31 {
+            return None;
+        }
+        let moment = Self(
+            days_before(year, month)
+                .saturating_add(day.checked_sub(1)?)
+                .saturating_mul(DAY),
+        );
+        // What does not read back was no day: 31 April, 1 January with a blank.
+        (moment.day() == text).then_some(moment)
+    }
+
     /// The UTC minute, `2026-11-23T18:46`.
     pub fn minute(self) -> String {
         let (hour, minute, _) = self.clock();
@@ -91,6 +109,20 @@ impl UnixTime {
         let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
         (year, month, day)
     }
+}
+
+/// How many days lie between 1970 and the first of a month.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "four digits of a year leave every term far below overflow, and 1970 above zero"
+)]
+const fn days_before(year: u64, month: u64) -> u64 {
+    let (year, month) = if month <= 2 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 - 719_468
 }
 
 /// RFC 3339 in UTC, `2026-11-23T18:46:43Z`: sorts as it counts until the year 9999.
@@ -141,7 +173,31 @@ mod tests {
         assert!(!end.to_string().is_empty());
     }
 
+    #[test]
+    fn a_day_that_the_calendar_lacks_is_none() {
+        for text in [
+            "2026-02-29",
+            "2026-04-31",
+            "2026-13-01",
+            "2026-1-1",
+            "1969-12-31",
+            "",
+            "2026-01-00",
+            "2026-01-01-01",
+        ] {
+            assert_eq!(UnixTime::of_day(text), None, "{text}");
+        }
+        assert_eq!(UnixTime::of_day("1970-01-01"), Some(UnixTime::from_secs(0)));
+        assert!(UnixTime::of_day("2024-02-29").is_some());
+    }
+
     proptest! {
+        #[test]
+        fn every_day_reads_back(secs in 0_u64..253_402_300_799) {
+            let day = UnixTime::from_secs(secs - secs % 86_400);
+            prop_assert_eq!(UnixTime::of_day(&day.day()), Some(day));
+        }
+
         #[test]
         fn text_sorts_as_seconds_do(a in 0_u64..253_402_300_799, b in 0_u64..253_402_300_799) {
             let (a, b) = (UnixTime::from_secs(a), UnixTime::from_secs(b));

@@ -173,6 +173,15 @@ impl Vault {
         self.current.code(purpose, parts)
     }
 
+    /// What makes codes for `purpose` under the current root key, and nothing else: for those who
+    /// have no business with the vault.
+    pub fn sealer(&self, purpose: Purpose) -> Sealer {
+        Sealer {
+            root: self.current.id.clone(),
+            key: Secret::new(*self.current.key(purpose.label())),
+        }
+    }
+
     /// The code under the root key called `id`; `None` if it is not kept any more.
     pub fn code_under(
         &self,
@@ -261,6 +270,33 @@ impl Vault {
 
     fn keys(&self) -> impl Iterator<Item = &RootKey> {
         core::iter::once(&self.current).chain(&self.previous)
+    }
+}
+
+/// Makes the codes of one purpose under one root key.
+#[derive(Clone, Debug)]
+pub struct Sealer {
+    root: String,
+    key: Secret<[u8; 32]>,
+}
+
+impl Sealer {
+    /// The id of the root key.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// What [`Vault::code`] gives for the purpose.
+    pub fn code(&self, parts: &[&[u8]]) -> [u8; CODE_BYTES] {
+        authenticate(self.key.expose(), parts)
+    }
+}
+
+impl Eq for Sealer {}
+
+impl PartialEq for Sealer {
+    fn eq(&self, other: &Self) -> bool {
+        self.root == other.root && bool::from(self.key.expose().ct_eq(other.key.expose()))
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod administer;
 mod announce;
+pub mod audit_trail;
 pub mod authenticate;
 pub mod error;
 pub mod guard;

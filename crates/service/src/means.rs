@@ -2,7 +2,7 @@
 
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
-use portcullis_core::vault::Vault;
+use portcullis_core::vault::{Purpose, Vault};
 
 use crate::ports::{Call, Chance, NoEntropy};
 use crate::settings::Settings;
@@ -46,6 +46,7 @@ impl<S, C: Chance> Means<'_, S, C> {
             session_id: None,
             client_address: self.call.client_address.clone(),
             request_id: self.call.request_id.clone(),
+            sealer: self.vault.sealer(Purpose::Audit),
         })
     }
 

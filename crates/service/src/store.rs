@@ -13,11 +13,13 @@ use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
+mod audit;
 mod change;
 mod directory;
 mod limits;
 mod mail;
 
+pub use audit::{AuditReader, Kept};
 pub use change::{AccountChange, KeptSession, SessionsEnd};
 pub use directory::{Directory, DomainPage, PageKey};
 pub use limits::{Bucket, Counted, LimitStore};

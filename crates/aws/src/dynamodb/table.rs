@@ -130,9 +130,23 @@ impl Key {
 
     /// One line of the audit trail.
     pub fn audit(event: &AuditEvent) -> Self {
-        let shard = shard(event.id.as_str(), AUDIT_SHARDS);
-        let sort = format!("{}#{}", event.at, event.id);
-        Self::main(format!("AUDIT#{}#{shard}", event.at.day()), sort)
+        Self::audit_line(&event.id, event.at)
+    }
+
+    /// Where the line called `id` lies.
+    pub(crate) fn audit_line(id: &Id, at: UnixTime) -> Self {
+        let shard = shard(id.as_str(), AUDIT_SHARDS);
+        Self::main(Self::audit_partition(at, shard), format!("{at}#{id}"))
+    }
+
+    /// One shard of the audit trail's day of `at`.
+    pub(crate) fn audit_partition(at: UnixTime, shard: u32) -> String {
+        format!("AUDIT#{}#{shard}", at.day())
+    }
+
+    /// The digest of one shard of a day.
+    pub(crate) fn audit_digest(day: UnixTime, shard: u32) -> Self {
+        Self::main(format!("DIGEST#{}", day.day()), shard.to_string())
     }
 
     /// The attempts of one bucket of a rate limit: `name` is a code, never an address.
@@ -268,6 +282,7 @@ fn shard(id: &str, shards: u32) -> u32 {
 mod tests {
     use super::*;
     use portcullis_core::audit::AuditKind;
+    use portcullis_core::vault::{Purpose, Vault};
 
     const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
 
@@ -294,6 +309,9 @@ mod tests {
             session_id: None,
             client_address: String::new(),
             request_id: id("r1"),
+            sealer: Vault::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#)
+                .unwrap()
+                .sealer(Purpose::Audit),
         };
         let token = RevocationTarget::Token("t1".to_owned());
         for (key, expected) in [

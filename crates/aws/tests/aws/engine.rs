@@ -18,6 +18,9 @@ use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Session};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{Account, AccountChange, AccountStatus, OutboxMail};
+=======
+use portcullis_core::vault::{Purpose, Vault};
+use portcullis_service::store::{Account, AccountChange, AccountStatus};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -168,6 +171,7 @@ pub(crate) fn event(kind: AuditKind, request_id: &str) -> AuditEvent {
         session_id: None,
         client_address: "192.0.2.1".to_owned(),
         request_id: id(request_id),
+        sealer: vault().sealer(Purpose::Audit),
     }
 }
 
@@ -180,4 +184,9 @@ pub(crate) fn welcome(account: &Account) -> OutboxMail {
         user_id: Some(account.user_id.clone()),
         asked_at: NOON,
     }
+}
+
+/// Root keys for tests.
+pub(crate) fn vault() -> Vault {
+    Vault::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap()
 }

@@ -1,15 +1,21 @@
-//! The audit trail: one row a line, in day partitions, kept for a year and a month.
+//! The audit trail: one row a line, in day partitions, kept for a year and a month; and the digests
+//! of its days, kept as long.
 
 use core::time::Duration;
 
 use portcullis_core::audit::AuditEvent;
-use portcullis_service::store::{AuditStore, StoreError};
+use portcullis_core::audit::digest::AuditDigest;
+use portcullis_core::audit::line::AuditLine;
+use portcullis_core::id::Id;
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{AuditReader, AuditStore, Kept, StoreError, Written};
 
 use super::accounts::USER_ID;
-use super::{DynamoStore, REQUEST_ID};
+use super::{DynamoStore, REQUEST_ID, RowError, id, time};
 use crate::code::Class;
-use crate::dynamodb::item::Item;
-use crate::dynamodb::table::{Key, TTL};
+use crate::dynamodb::item::{Attribute, Item, ItemError};
+use crate::dynamodb::read::Range;
+use crate::dynamodb::table::{AUDIT_SHARDS, Key, SORT_KEY, TTL, Table};
 use crate::dynamodb::write::{NEW, put_if};
 use crate::error::CallError;
 use crate::transport::Transport;
@@ -34,15 +40,157 @@ impl<T: Transport> AuditStore for DynamoStore<'_, T> {
     }
 }
 
+impl<T: Transport> AuditReader for DynamoStore<'_, T> {
+    fn audit_shards(&self) -> u32 {
+        AUDIT_SHARDS
+    }
+
+    async fn audit_lines(&self, day: UnixTime, shard: u32) -> Result<Vec<Kept>, StoreError> {
+        let range = Range {
+            table: Table::Main,
+            partition: Key::audit_partition(day, shard),
+            from: " ".to_owned(),
+            to: "~".to_owned(),
+        };
+        let rows = self.client.range(&range, self.now).await;
+        let rows = rows.map_err(|error| StoreError::new("reading the audit trail", error))?;
+        Ok(rows.iter().map(|row| kept(row, &range.partition)).collect())
+    }
+
+    async fn audit_digest(
+        &self,
+        day: UnixTime,
+        shard: u32,
+    ) -> Result<Option<AuditDigest>, StoreError> {
+        const OPERATION: &str = "reading a digest of the audit trail";
+        let key = Key::audit_digest(day, shard);
+        let row = self.client.row(&key, self.now).await;
+        let row = row.map_err(|error| StoreError::new(OPERATION, error))?;
+        // What cannot be read is no digest of ours: it bears no code that anyone knows.
+        let read =
+            |row: Item| read_digest(&row, day, shard).unwrap_or_else(|_| unreadable(day, shard));
+        Ok(row.map(read))
+    }
+
+    async fn keep_digest(
+        &self,
+        digest: &AuditDigest,
+        request_id: &Id,
+    ) -> Result<Written, StoreError> {
+        let key = Key::audit_digest(digest.day, digest.shard);
+        let row = digest_row(digest).with_text(REQUEST_ID, request_id.as_str());
+        let call = put_if(self.client.tables(), &key, row, &NEW);
+        match self.client.call(&call, self.now).await {
+            Ok(_answer) => Ok(Written::Done),
+            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
+                // Whoever was first has sealed the same day.
+                Ok(Written::Conflict)
+            }
+            Err(error) => Err(StoreError::new(
+                "keeping a digest of the audit trail",
+                error,
+            )),
+        }
+    }
+}
+
+const ACTION: &str = "action";
+const OUTCOME: &str = "outcome";
+const CLIENT_ADDRESS: &str = "client_address";
+const ROOT: &str = "root";
+const CODE: &str = "code";
+const LINES: &str = "lines";
+const HASH: &str = "hash";
+const SEALED_AT: &str = "sealed_at";
+
+/// What a row of the trail says, if it says anything and lies where its line belongs.
+fn kept(row: &Item, partition: &str) -> Kept {
+    let sort = row.text(SORT_KEY).unwrap_or_default();
+    match read_line(row, sort) {
+        Ok(line) => {
+            let key = Key::audit_line(&line.id, line.at);
+            if key.partition() == partition && key.sort() == sort {
+                Kept::Line(line)
+            } else {
+                Kept::Unreadable(sort.to_owned())
+            }
+        }
+        Err(_) => Kept::Unreadable(sort.to_owned()),
+    }
+}
+
+fn read_line(row: &Item, sort: &str) -> Result<AuditLine, RowError> {
+    let misplaced = RowError::Value(SORT_KEY);
+    let (_, name) = sort.split_once('#').ok_or(misplaced)?;
+    let optional = |name| match id(row, name) {
+        Ok(id) => Ok(Some(id)),
+        Err(RowError::Attribute(ItemError::Missing(_))) => Ok(None),
+        Err(error) => Err(error),
+    };
+    Ok(AuditLine {
+        id: Id::parse(name).map_err(|_| misplaced)?,
+        at: time(row, AT)?,
+        action: row.text(ACTION)?.to_owned(),
+        outcome: row.text(OUTCOME)?.to_owned(),
+        user_id: optional(USER_ID)?,
+        session_id: optional(SESSION_ID)?,
+        client_address: row.text(CLIENT_ADDRESS)?.to_owned(),
+        request_id: id(row, REQUEST_ID)?,
+        root: row.text(ROOT)?.to_owned(),
+        code: row.bytes(CODE)?,
+    })
+}
+
+fn digest_row(digest: &AuditDigest) -> Item {
+    Item::new()
+        .with_number(LINES, digest.lines)
+        .with(HASH, Attribute::bytes(&digest.hash))
+        .with_number(SEALED_AT, digest.sealed_at.as_secs())
+        .with_text(ROOT, digest.root.as_str())
+        .with(CODE, Attribute::bytes(&digest.code))
+        .with_number(TTL, digest.day.after(AUDIT_LIFETIME).as_secs())
+}
+
+fn read_digest(row: &Item, day: UnixTime, shard: u32) -> Result<AuditDigest, RowError> {
+    let hash = row.bytes(HASH)?;
+    Ok(AuditDigest {
+        day,
+        shard,
+        lines: row.number(LINES)?,
+        hash: hash.try_into().map_err(|_| RowError::Value(HASH))?,
+        sealed_at: time(row, SEALED_AT)?,
+        root: row.text(ROOT)?.to_owned(),
+        code: row.bytes(CODE)?,
+    })
+}
+
+const fn unreadable(day: UnixTime, shard: u32) -> AuditDigest {
+    AuditDigest {
+        day,
+        shard,
+        lines: 0,
+        hash: [0; 32],
+        sealed_at: day,
+        root: String::new(),
+        code: Vec::new(),
+    }
+}
+
+/// When a line happened, in seconds.
+const AT: &str = "at";
+
 pub(super) const SESSION_ID: &str = "session_id";
 
 /// The row of `event`; names that it does not have are left out.
 pub(super) fn audit_row(event: &AuditEvent) -> Item {
     let mut row = Item::new()
-        .with_text("action", event.kind.action())
-        .with_text("outcome", event.kind.outcome())
-        .with_text("client_address", event.client_address.as_str())
+        .with_number(AT, event.at.as_secs())
+        .with_text(ACTION, event.kind.action())
+        .with_text(OUTCOME, event.kind.outcome())
+        .with_text(CLIENT_ADDRESS, event.client_address.as_str())
         .with_text(REQUEST_ID, event.request_id.as_str())
+        .with_text(ROOT, event.sealer.root())
+        .with(CODE, Attribute::bytes(&event.code()))
         .with_number(TTL, event.at.after(AUDIT_LIFETIME).as_secs());
     if let Some(user_id) = &event.user_id {
         row = row.with_text(USER_ID, user_id.as_str());
@@ -57,11 +205,12 @@ pub(super) fn audit_row(event: &AuditEvent) -> Item {
 mod tests {
     use super::*;
     use portcullis_core::audit::{AuditKind, LoginDenial};
-    use portcullis_core::id::Id;
-    use portcullis_core::time::UnixTime;
+    use portcullis_core::vault::{Purpose, Vault};
 
     #[test]
     fn a_line_says_what_who_where_from_and_when_it_may_go() {
+        let vault =
+            Vault::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap();
         let event = AuditEvent {
             id: Id::parse("line1").unwrap(),
             at: UnixTime::from_secs(1_000),
@@ -70,8 +219,12 @@ mod tests {
             session_id: None,
             client_address: "192.0.2.1".to_owned(),
             request_id: Id::parse("r1").unwrap(),
+            sealer: vault.sealer(Purpose::Audit),
         };
         let expected = Item::new()
+            .with_number("at", 1_000)
+            .with_text("root", "1")
+            .with("code", Attribute::bytes(&event.code()))
             .with_text("action", "login")
             .with_text("outcome", "wrong_password")
             .with_text("client_address", "192.0.2.1")
@@ -79,5 +232,16 @@ mod tests {
             .with_text("user_id", "u1")
             .with_number("ttl", 1_000 + 400 * 86_400);
         assert!(audit_row(&event) == expected);
+        let key = Key::audit(&event);
+        let row = audit_row(&event).under(&key);
+        let Kept::Line(line) = kept(&row, key.partition()) else {
+            panic!("it reads back");
+        };
+        assert!(line.is_genuine(&vault));
+        let elsewhere = kept(&row, "AUDIT#1970-01-02#0");
+        assert!(
+            matches!(elsewhere, Kept::Unreadable(_)),
+            "not where it belongs"
+        );
     }
 }

@@ -1,0 +1,256 @@
+//! The audit trail as an operator uses it: read a day, seal it, and see that nothing was altered,
+//! removed or added since.
+
+use core::time::Duration;
+
+use portcullis_core::audit::digest::{AuditDigest, is_closed};
+use portcullis_core::audit::line::AuditLine;
+use portcullis_core::id::Id;
+use portcullis_core::time::UnixTime;
+use portcullis_core::vault::Vault;
+
+use crate::ports::Call;
+use crate::store::{AuditReader, Kept, StoreError, Written};
+
+/// A day, in seconds.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Which lines are wanted; what is left open fits all.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// About this user.
+    pub user_id: Option<Id>,
+    /// What was tried.
+    pub action: Option<String>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// From this address.
+    pub client_address: Option<String>,
+    /// For this request.
+    pub request_id: Option<Id>,
+    /// About this session.
+    pub session_id: Option<Id>,
+}
+
+/// Something that should not be so.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Finding {
+    /// A row holds no line, or lies where it does not belong.
+    Unreadable(String),
+    /// A line is not as it was written, or was not written by a host.
+    Altered(Id),
+    /// The day is closed, and nobody sealed the shard, or the seal was removed.
+    Unsealed,
+    /// The seal is not one that a host made.
+    FalseSeal,
+    /// The shard was sealed with more lines than it holds: some were removed.
+    Removed(u64),
+    /// The shard holds more lines than it was sealed with: some were added.
+    Added(u64),
+    /// As many lines as were sealed, and not the same ones.
+    Exchanged,
+}
+
+/// A finding, and where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// The first second of the day.
+    pub day: UnixTime,
+    /// The shard.
+    pub shard: u32,
+    /// What.
+    pub finding: Finding,
+}
+
+/// What came of looking through some days.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Review {
+    /// How many lines were looked at.
+    pub lines: u64,
+    /// How many shards of days stand as they were sealed.
+    pub sealed: u64,
+    /// How many belong to days that are not closed yet: lines removed from them do not show.
+    pub open: u64,
+    /// What should not be so, in the order of days and shards.
+    pub found: Vec<Found>,
+}
+
+impl AuditFilter {
+    fn fits(&self, line: &AuditLine) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        is(self.user_id.as_ref(), line.user_id.as_ref())
+            && is(self.session_id.as_ref(), line.session_id.as_ref())
+            && is(self.request_id.as_ref(), Some(&line.request_id))
+            && is(self.action.as_ref(), Some(&line.action))
+            && is(self.outcome.as_ref(), Some(&line.outcome))
+            && is(self.client_address.as_ref(), Some(&line.client_address))
+    }
+}
+
+/// The days from the one of `from` to the one of `to`, each by its first second.
+pub fn days(from: UnixTime, to: UnixTime) -> impl Iterator<Item = UnixTime> {
+    let first = start_of_day(from);
+    core::iter::successors(Some(first), |day| Some(day.after(DAY)))
+        .take_while(move |day| *day <= to)
+}
+
+/// The first second of the day that `moment` lies in.
+fn start_of_day(moment: UnixTime) -> UnixTime {
+    UnixTime::of_day(&moment.day()).unwrap_or(moment)
+}
+
+/// The lines of a day that `filter` lets through, in the order of time.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub async fn read(
+    day: UnixTime,
+    filter: &AuditFilter,
+    store: &impl AuditReader,
+) -> Result<Vec<AuditLine>, StoreError> {
+    let mut lines = Vec::new();
+    for shard in 0..store.audit_shards() {
+        for kept in store.audit_lines(day, shard).await? {
+            match kept {
+                Kept::Line(line) if filter.fits(&line) => lines.push(line),
+                // A row that holds no line is for `verify` to tell.
+                Kept::Line(_) | Kept::Unreadable(_) => {}
+            }
+        }
+    }
+    lines.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+    Ok(lines)
+}
+
+/// How sealing a day ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Sealing {
+    /// It is sealed; so many of its shards only now.
+    Sealed(u32),
+    /// It is not closed yet: lines may still come.
+    Open,
+}
+
+/// Seals every shard of `day` that is not sealed yet. Doing so again is harmless: the first seal
+/// stays.
+///
+/// # Errors
+///
+/// [`StoreError`]; what was sealed stays sealed.
+pub async fn seal(
+    day: UnixTime,
+    store: &impl AuditReader,
+    vault: &Vault,
+    call: &Call,
+) -> Result<Sealing, StoreError> {
+    if !is_closed(day, call.now) {
+        return Ok(Sealing::Open);
+    }
+    let mut sealed: u32 = 0;
+    for shard in 0..store.audit_shards() {
+        if store.audit_digest(day, shard).await?.is_some() {
+            continue;
+        }
+        let codes = codes(&store.audit_lines(day, shard).await?);
+        let digest = AuditDigest::seal(day, shard, &codes, call.now, vault);
+        match store.keep_digest(&digest, &call.request_id).await? {
+            Written::Done => sealed = sealed.saturating_add(1),
+            Written::Conflict => {}
+        }
+    }
+    Ok(Sealing::Sealed(sealed))
+}
+
+/// Looks through one day and adds what it finds to `review`.
+///
+/// # Errors
+///
+/// [`StoreError`]; then nothing is known of the day.
+pub async fn review(
+    day: UnixTime,
+    store: &impl AuditReader,
+    vault: &Vault,
+    now: UnixTime,
+    review: &mut Review,
+) -> Result<(), StoreError> {
+    for shard in 0..store.audit_shards() {
+        let kept = store.audit_lines(day, shard).await?;
+        let digest = store.audit_digest(day, shard).await?;
+        let mut findings: Vec<_> = kept.iter().filter_map(|kept| judge(kept, vault)).collect();
+        review.lines = review.lines.saturating_add(length(&kept));
+        match digest {
+            Some(digest) => {
+                findings.extend(compare(&digest, &kept, vault));
+                review.sealed = review.sealed.saturating_add(1);
+            }
+            None if is_closed(day, now) => findings.push(Finding::Unsealed),
+            None => review.open = review.open.saturating_add(1),
+        }
+        let found = findings.into_iter().map(|finding| Found {
+            day,
+            shard,
+            finding,
+        });
+        review.found.extend(found);
+    }
+    Ok(())
+}
+
+fn judge(kept: &Kept, vault: &Vault) -> Option<Finding> {
+    match kept {
+        Kept::Unreadable(place) => Some(Finding::Unreadable(place.clone())),
+        Kept::Line(line) if line.is_genuine(vault) => None,
+        Kept::Line(line) => Some(Finding::Altered(line.id.clone())),
+    }
+}
+
+fn compare(digest: &AuditDigest, kept: &[Kept], vault: &Vault) -> Option<Finding> {
+    if !digest.is_genuine(vault) {
+        return Some(Finding::FalseSeal);
+    }
+    let codes = codes(kept);
+    let (sealed, there) = (digest.lines, length(kept));
+    if digest.covers(&codes) {
+        None
+    } else if there < sealed {
+        Some(Finding::Removed(sealed.saturating_sub(there)))
+    } else if there > sealed {
+        Some(Finding::Added(there.saturating_sub(sealed)))
+    } else {
+        Some(Finding::Exchanged)
+    }
+}
+
+/// What a digest is made of: each line's code; a row that holds no line counts with its place.
+fn codes(kept: &[Kept]) -> Vec<Vec<u8>> {
+    let code = |kept: &Kept| match kept {
+        Kept::Line(line) => line.code.clone(),
+        Kept::Unreadable(place) => place.clone().into_bytes(),
+    };
+    kept.iter().map(code).collect()
+}
+
+fn length(kept: &[Kept]) -> u64 {
+    u64::try_from(kept.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_run_from_the_first_to_the_last_both_included() {
+        let noon = UnixTime::from_secs(1_795_435_200);
+        let names = |from, to| days(from, to).map(UnixTime::day).collect::<Vec<_>>();
+        assert_eq!(names(noon, noon), ["2026-11-23"]);
+        assert_eq!(
+            names(noon.before(DAY), noon.after(DAY)),
+            ["2026-11-22", "2026-11-23", "2026-11-24"]
+        );
+        assert!(names(noon, noon.before(DAY)).is_empty());
+    }
+}
