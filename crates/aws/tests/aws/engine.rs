@@ -17,10 +17,8 @@ use portcullis_core::password::PasswordHash;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Session};
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{Account, AccountChange, AccountStatus, OutboxMail};
-=======
 use portcullis_core::vault::{Purpose, Vault};
-use portcullis_service::store::{Account, AccountChange, AccountStatus};
+use portcullis_service::store::{Account, AccountChange, AccountStatus, OutboxMail};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
