@@ -22,6 +22,8 @@ test("the host answers as its OpenAPI document says, to whatever it is asked", a
     `${system.hostUrl}/openapi.json`,
     "--phases=examples,coverage,fuzzing,stateful",
     "--max-examples=25",
+    // No schema can tell a good address, password or mailed link from others of their form.
+    "--exclude-checks=positive_data_acceptance",
     `--seed=${SEED}`,
     "--workers=2",
     "--request-timeout=20",
