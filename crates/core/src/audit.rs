@@ -65,6 +65,24 @@ pub enum AuditKind {
     LoggedIn,
     /// Someone tried to, and could not.
     LoginRefused(LoginDenial),
+    /// The password was right, and a second factor was asked for.
+    FactorAsked,
+    /// A second factor was begun.
+    FactorBegun,
+    /// A second factor became active.
+    FactorConfirmed,
+    /// The second factor was removed.
+    FactorRemoved,
+    /// Recovery codes were made anew.
+    RecoveryCodesRenewed,
+    /// Something about second factors was refused.
+    FactorRefused(FactorDenial),
+    /// A password was changed by its owner, and the other sessions ended.
+    PasswordChanged,
+    /// A change of a password was refused.
+    PasswordChangeRefused(PasswordChangeDenial),
+    /// An account was brought from elsewhere with the hash it had there.
+    Imported,
     /// A session was ended by its bearer.
     LoggedOut,
     /// A password hash was renewed because the parameters rose.
@@ -124,6 +142,34 @@ pub enum LoginDenial {
     Disabled,
     /// The password is right, the address has yet to be verified.
     Unverified,
+    /// The password was right, the code of the second factor is not, or was used before.
+    WrongCode,
+    /// What the first step of the login gave is not what was brought to the second, or too old.
+    BadChallenge,
+}
+
+/// Why something about second factors was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FactorDenial {
+    /// The current password is not right.
+    WrongPassword,
+    /// The code is not right, or was used before.
+    WrongCode,
+    /// There is an active one.
+    AlreadyActive,
+    /// There is none that it could be done with.
+    NoFactor,
+}
+
+/// Why a password was not changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PasswordChangeDenial {
+    /// The current password is not right.
+    WrongPassword,
+    /// The new one is not one that the account may have.
+    Unfit,
+    /// The account changed meanwhile, or the session is over.
+    Changed,
 }
 
 impl AuditKind {
@@ -131,7 +177,14 @@ impl AuditKind {
     pub const fn action(self) -> &'static str {
         match self {
             Self::Registered | Self::RegistrationRefused(_) => "register",
-            Self::LoggedIn | Self::LoginRefused(_) => "login",
+            Self::LoggedIn | Self::LoginRefused(_) | Self::FactorAsked => "login",
+            Self::FactorBegun => "factor_begin",
+            Self::FactorConfirmed => "factor_confirm",
+            Self::FactorRemoved => "factor_remove",
+            Self::RecoveryCodesRenewed => "recovery_codes_renew",
+            Self::FactorRefused(_) => "factor",
+            Self::PasswordChanged | Self::PasswordChangeRefused(_) => "password_change",
+            Self::Imported => "import",
             Self::LoggedOut => "logout",
             Self::PasswordRehashed => "password_rehash",
             Self::Administered(AdminAct::Disable) => "admin_disable",
@@ -155,6 +208,12 @@ impl AuditKind {
             Self::Registered
             | Self::LoggedIn
             | Self::LoggedOut
+            | Self::FactorBegun
+            | Self::FactorConfirmed
+            | Self::FactorRemoved
+            | Self::RecoveryCodesRenewed
+            | Self::PasswordChanged
+            | Self::Imported
             | Self::PasswordRehashed
             | Self::Administered(_)
             | Self::VerificationRequested
@@ -167,6 +226,16 @@ impl AuditKind {
             Self::MailGivenUp(MailKind::Taken) => "taken_not_delivered",
             Self::MailGivenUp(MailKind::PasswordChanged) => "password_changed_not_delivered",
             Self::VerificationRefused(denial) | Self::ResetRefused(denial) => denial.word(),
+            Self::FactorAsked => "second_factor_asked",
+            Self::FactorRefused(FactorDenial::WrongPassword)
+            | Self::PasswordChangeRefused(PasswordChangeDenial::WrongPassword) => "wrong_password",
+            Self::FactorRefused(FactorDenial::WrongCode)
+            | Self::LoginRefused(LoginDenial::WrongCode) => "wrong_code",
+            Self::FactorRefused(FactorDenial::AlreadyActive) => "already_active",
+            Self::FactorRefused(FactorDenial::NoFactor) => "no_factor",
+            Self::PasswordChangeRefused(PasswordChangeDenial::Unfit) => "unfit_password",
+            Self::PasswordChangeRefused(PasswordChangeDenial::Changed) => "changed_meanwhile",
+            Self::LoginRefused(LoginDenial::BadChallenge) => "bad_challenge",
             Self::RegistrationRefused(RegistrationDenial::AddressTaken) => "address_taken",
             Self::LoginRefused(LoginDenial::UnknownAddress) => "unknown_address",
             Self::LoginRefused(LoginDenial::WrongPassword) => "wrong_password",

@@ -10,6 +10,7 @@ pub mod bearer;
 pub mod decision;
 pub mod denial;
 pub mod email;
+pub mod factor;
 pub mod gate;
 pub mod id;
 pub mod identity;

@@ -2,8 +2,10 @@
 
 use core::time::Duration;
 
+use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
+use portcullis_core::time::UnixTime;
 use portcullis_core::token::draft::AccessTokenDraft;
 use portcullis_core::token::scope::Scopes;
 
@@ -20,22 +22,45 @@ pub struct AccessToken {
     pub expires_in: Duration,
 }
 
+/// Whom an access token speaks for.
+pub(crate) struct Bearer<'a> {
+    pub(crate) user_id: &'a Id,
+    pub(crate) session_id: &'a Id,
+    pub(crate) opened_at: UnixTime,
+    pub(crate) generation: u64,
+}
+
 /// Signs an access token for `session`.
 pub(crate) fn access_token<S>(
     session: &Session,
     signer: &impl Signer,
     means: Means<'_, S, impl Chance>,
 ) -> Result<AccessToken, ServiceError> {
+    let bearer = Bearer {
+        user_id: &session.user_id,
+        session_id: &session.id,
+        opened_at: session.opened_at,
+        generation: session.generation,
+    };
+    access_token_of(&bearer, signer, means)
+}
+
+/// Signs an access token for `bearer`.
+pub(crate) fn access_token_of<S>(
+    bearer: &Bearer<'_>,
+    signer: &impl Signer,
+    means: Means<'_, S, impl Chance>,
+) -> Result<AccessToken, ServiceError> {
     let issuing = &means.settings.issuing;
     let draft = AccessTokenDraft {
         issuer: issuing.issuer.clone(),
-        subject: session.user_id.clone(),
+        subject: bearer.user_id.clone(),
         audience: issuing.audience.clone(),
         client_id: issuing.client_id.clone(),
         token_id: means.chance.id()?,
-        session_id: session.id.clone(),
-        generation: session.generation,
-        authenticated_at: session.opened_at,
+        session_id: bearer.session_id.clone(),
+        generation: bearer.generation,
+        authenticated_at: bearer.opened_at,
         issued_at: means.call.now,
         lifetime: issuing.lifetime,
         scopes: Scopes::default(),

@@ -1,17 +1,20 @@
 //! Login: an address and a password become a session and an access token.
 
-use portcullis_core::audit::{AuditEvent, AuditKind, LoginDenial};
+use portcullis_core::audit::{AuditKind, LoginDenial};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
-use portcullis_core::session::{Device, SESSION_LIFETIME, Session};
+use portcullis_core::secret::Secret;
+use portcullis_core::session::Device;
 
 use crate::error::ServiceError;
-use crate::issue::{self, AccessToken};
+use crate::factor;
 use crate::means::Means;
+use crate::open::{Grant, open};
 use crate::ports::{Chance, HashVerdict, Hasher, Signer};
 use crate::store::{
-    Account, AccountChange, AccountStatus, AccountStore, AuditStore, SessionStore, Written,
+    Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore,
+    Written,
 };
 
 /// What the caller sent, already parsed.
@@ -30,18 +33,29 @@ pub struct LoginRequest {
 #[must_use]
 pub enum LoginOutcome {
     /// The caller is let in.
-    Admit(Grant),
+    Admit(Admission),
+    /// The password is right; a code of the second factor is wanted besides.
+    Challenge(Challenge),
     /// The caller is not let in; all reasons are one answer to them.
     Refuse(LoginDenial),
 }
 
-/// What a caller who is let in receives.
+/// What becomes of a caller who is let in.
 #[derive(Debug)]
-pub struct Grant {
-    /// The access token.
-    pub access: AccessToken,
+pub struct Admission {
+    /// What they receive.
+    pub grant: Grant,
     /// Why a hash made with lesser parameters was not renewed, for the log: the next login tries
     /// again.
+    pub not_rehashed: Option<ServiceError>,
+}
+
+/// What becomes of a caller whose password is right, and who has a second factor.
+#[derive(Debug)]
+pub struct Challenge {
+    /// What to bring back with the code, within [`CHALLENGE_LIFETIME`](factor::CHALLENGE_LIFETIME).
+    pub challenge: Secret<String>,
+    /// As in [`Admission`].
     pub not_rehashed: Option<ServiceError>,
 }
 
@@ -54,11 +68,11 @@ pub async fn login(
     request: &LoginRequest,
     hasher: &impl Hasher,
     signer: &impl Signer,
-    means: Means<'_, impl AccountStore + SessionStore + AuditStore, impl Chance>,
+    means: Means<'_, impl AccountStore + FactorStore + SessionStore + AuditStore, impl Chance>,
 ) -> Result<LoginOutcome, ServiceError> {
-    let (store, call) = (means.store, means.call);
+    let store = means.store;
     let account = store.account(&request.email).await?;
-    // SECURITY: an unknown address costs what a wrong password costs: one hash, one audit row.
+    // SECURITY: an unknown address costs what a wrong password costs: the same hashes, one row.
     let stored = account.as_ref().map(|account| &account.password);
     let verdict = hasher.verify(&request.password, stored).await?;
     let require_verified = means.settings.mailing.require_verified;
@@ -70,39 +84,34 @@ pub async fn login(
             return Ok(LoginOutcome::Refuse(denial));
         }
     };
-    let session = Session {
-        id: means.chance.id()?,
-        user_id: account.user_id.clone(),
-        email: request.email.clone(),
-        opened_at: call.now,
-        ends_at: call.now.after(SESSION_LIFETIME),
-        generation: account.generation,
-        device: request.device.clone(),
-    };
-    // Signed before the session is opened: a session nobody holds a token of would be an orphan.
-    let mut grant = Grant {
-        access: issue::access_token(&session, signer, means)?,
-        not_rehashed: None,
-    };
-    let event = means.session_event(AuditKind::LoggedIn, &account.user_id, &session.id)?;
-    if store.open_session(&session, &event).await? == Written::Conflict {
+    // Only now: whether there is a factor is nobody's business who lacks the password.
+    if store.factors(&account).await?.active().is_some() {
+        let challenge = factor::challenge(&account, &request.device, means)?;
+        let asked = means.event(AuditKind::FactorAsked, Some(&account.user_id))?;
+        store.record(&asked).await?;
+        return Ok(LoginOutcome::Challenge(Challenge {
+            challenge,
+            not_rehashed: rehash(request, &account, verdict, hasher, means)
+                .await
+                .err(),
+        }));
+    }
+    let Some(grant) = open(&account, &request.device, signer, means).await? else {
         // Disabled, or all its sessions ended, while the password was being checked.
         let denial = LoginDenial::Disabled;
+        let kind = AuditKind::LoginRefused(denial);
         store
-            .record(&AuditEvent {
-                kind: AuditKind::LoginRefused(denial),
-                session_id: None,
-                ..event
-            })
+            .record(&means.event(kind, Some(&account.user_id))?)
             .await?;
         return Ok(LoginOutcome::Refuse(denial));
-    }
-    if verdict == HashVerdict::MatchesOutdated {
-        // The session is open: whatever comes of this, the caller is signed in.
-        let renewed = rehash(request, &account, hasher, means).await;
-        grant.not_rehashed = renewed.err();
-    }
-    Ok(LoginOutcome::Admit(grant))
+    };
+    // The session is open: whatever comes of this, the caller is signed in.
+    Ok(LoginOutcome::Admit(Admission {
+        grant,
+        not_rehashed: rehash(request, &account, verdict, hasher, means)
+            .await
+            .err(),
+    }))
 }
 
 /// The account that is let in, or why none is and whose it would have been.
@@ -123,14 +132,17 @@ fn admit(
     Err((denial, Some(account.user_id)))
 }
 
-/// Renews a hash made with lesser parameters; if the account changed meanwhile, the next login
-/// tries again.
+/// Renews a hash that is outdated; if the account changed meanwhile, the next login tries again.
 async fn rehash(
     request: &LoginRequest,
     account: &Account,
+    verdict: HashVerdict,
     hasher: &impl Hasher,
     means: Means<'_, impl AccountStore, impl Chance>,
 ) -> Result<(), ServiceError> {
+    if verdict != HashVerdict::MatchesOutdated {
+        return Ok(());
+    }
     let hash = hasher.hash(&request.password).await?;
     let event = means.event(AuditKind::PasswordRehashed, Some(&account.user_id))?;
     let change = AccountChange {

@@ -16,12 +16,14 @@ use thiserror::Error;
 mod audit;
 mod change;
 mod directory;
+mod factors;
 mod limits;
 mod mail;
 
 pub use audit::{AuditReader, Kept};
 pub use change::{AccountChange, KeptSession, SessionsEnd};
 pub use directory::{Directory, DomainPage, PageKey};
+pub use factors::{FactorStore, Factors, TotpFactor};
 pub use limits::{Bucket, Counted, LimitStore};
 pub use mail::{MailTokenStore, NewMailToken, OutboxMail, OutboxStore, SpentToken, Waiting};
 

@@ -5,6 +5,7 @@ mod audit;
 mod change;
 mod directory;
 mod erase;
+mod factors;
 mod feed;
 mod keys;
 mod limits;

@@ -117,6 +117,17 @@ impl Key {
         Self::main(format!("USER#{}", email.as_str()), sort)
     }
 
+    /// The factor of an account that shows codes by time. Another kind, of which there may be
+    /// several, is `FACTOR#WEBAUTHN#<credential>`.
+    pub fn totp(email: &EmailAddress) -> Self {
+        Self::main(format!("USER#{}", email.as_str()), "FACTOR#TOTP")
+    }
+
+    /// The recovery codes of an account.
+    pub fn recovery_codes(email: &EmailAddress) -> Self {
+        Self::main(format!("USER#{}", email.as_str()), "FACTOR#RECOVERY")
+    }
+
     /// A session's row as its locator names it; `None` if that names no session.
     pub fn located_session(partition: &str, sort: &str) -> Option<Self> {
         let is_session = partition.starts_with("USER#") && sort.starts_with("SESSION#");

@@ -1,0 +1,269 @@
+//! The second factor: codes by time ([RFC 6238]), and codes on paper for when the device is lost.
+//!
+//! [RFC 6238]: https://www.rfc-editor.org/rfc/rfc6238
+
+use core::time::Duration;
+
+use thiserror::Error;
+use totp_rs::{Algorithm, Builder};
+
+use crate::base64url;
+use crate::id::Id;
+use crate::secret::Secret;
+use crate::time::UnixTime;
+use crate::vault::{Purpose, Vault};
+
+/// The length of a secret, in bytes: that of SHA-1, as RFC 4226 §4 recommends.
+pub const TOTP_SECRET_BYTES: usize = 20;
+
+/// How long a code by time is shown.
+pub const TOTP_STEP: Duration = Duration::from_secs(30);
+
+/// How many digits it has.
+pub const TOTP_DIGITS: u8 = 6;
+
+/// How many steps a device's clock may be off, either way (RFC 6238 §5.2).
+const SKEW: u16 = 1;
+
+/// How many recovery codes are given out at a time.
+pub const RECOVERY_CODES: usize = 10;
+
+/// What a recovery code is drawn from: 80 bits.
+pub const RECOVERY_CODE_BYTES: usize = 10;
+
+/// Crockford's alphabet: no two letters that look alike.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// How much of a code's authentication code is kept, in bytes.
+const KEPT_BYTES: usize = 16;
+
+/// A text is no code of its kind. Never quotes it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum CodeError {
+    /// Not six digits.
+    #[error("the code is six digits")]
+    Totp,
+    /// Not sixteen characters of the alphabet.
+    #[error("a recovery code is sixteen letters and digits")]
+    Recovery,
+}
+
+/// What a device shows: six digits.
+#[derive(Clone, Debug)]
+pub struct TotpCode(Secret<String>);
+
+impl TotpCode {
+    /// Reads six digits; blanks between them are forgiven.
+    ///
+    /// # Errors
+    ///
+    /// [`CodeError::Totp`].
+    pub fn parse(text: &str) -> Result<Self, CodeError> {
+        let digits: String = text.chars().filter(|letter| *letter != ' ').collect();
+        let fits = digits.len() == usize::from(TOTP_DIGITS)
+            && digits.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| Self(Secret::new(digits)))
+            .ok_or(CodeError::Totp)
+    }
+
+    /// The step that it is the code of at `now` under `secret`, if any: this one, the one before or
+    /// the one after.
+    pub fn step(&self, secret: &Secret<[u8; TOTP_SECRET_BYTES]>, now: UnixTime) -> Option<u64> {
+        let totp = Builder::new()
+            .with_algorithm(Algorithm::SHA1)
+            .with_digits(TOTP_DIGITS)
+            .with_skew(SKEW)
+            .with_step_duration(TOTP_STEP.as_secs())
+            .with_secret(*secret.expose())
+            .build()
+            .ok()?;
+        totp.check(self.0.expose(), now.as_secs())
+    }
+}
+
+/// A code on paper: good for one login, whatever became of the device.
+#[derive(Clone, Debug)]
+pub struct RecoveryCode(Secret<String>);
+
+impl RecoveryCode {
+    /// Writes 80 random bits as a code.
+    pub fn from_random(bits: &[u8; RECOVERY_CODE_BYTES]) -> Self {
+        let mut text = String::with_capacity(16);
+        // Five bytes are eight letters.
+        for bytes in bits.chunks(5) {
+            let number = bytes
+                .iter()
+                .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+            for place in (0..8_u32).rev() {
+                let letter = usize::try_from((number >> (place * 5)) & 31).unwrap_or_default();
+                text.extend(ALPHABET.get(letter).map(|letter| char::from(*letter)));
+            }
+        }
+        Self(Secret::new(text))
+    }
+
+    /// Reads a code as it was typed: case, blanks and hyphens are forgiven, and so are `o` for zero,
+    /// `i` and `l` for one.
+    ///
+    /// # Errors
+    ///
+    /// [`CodeError::Recovery`].
+    pub fn parse(text: &str) -> Result<Self, CodeError> {
+        let letters = text.chars().filter(|letter| !matches!(letter, ' ' | '-'));
+        let code: String = letters
+            .map(|letter| match letter.to_ascii_lowercase() {
+                'o' => '0',
+                'i' | 'l' => '1',
+                letter => letter,
+            })
+            .take(17)
+            .collect();
+        let fits = code.len() == 16 && code.bytes().all(|byte| ALPHABET.contains(&byte));
+        fits.then(|| Self(Secret::new(code)))
+            .ok_or(CodeError::Recovery)
+    }
+
+    /// The code as it is shown, in groups of four.
+    pub fn to_text(&self) -> Secret<String> {
+        let mut text = String::with_capacity(19);
+        for (place, letter) in self.0.expose().chars().enumerate() {
+            if place > 0 && place % 4 == 0 {
+                text.push('-');
+            }
+            text.push(letter);
+        }
+        Secret::new(text)
+    }
+
+    /// What is kept of it: a code that only hosts can make, bound to its owner.
+    pub fn kept(&self, vault: &Vault, user_id: &Id) -> String {
+        let code = vault.code(Purpose::RecoveryCode, &self.parts(user_id));
+        base64url::encode(code.get(..KEPT_BYTES).unwrap_or_default())
+    }
+
+    /// Whether `kept` is what is kept of it.
+    pub fn is(&self, kept: &str, vault: &Vault, user_id: &Id) -> bool {
+        let kept = base64url::decode(kept).unwrap_or_default();
+        vault.knows(Purpose::RecoveryCode, &self.parts(user_id), &kept)
+    }
+
+    fn parts<'a>(&'a self, user_id: &'a Id) -> [&'a [u8]; 2] {
+        [user_id.as_str().as_bytes(), self.0.expose().as_bytes()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The secret of RFC 6238's test vectors (appendix B, SHA-1).
+    const SECRET: Secret<[u8; 20]> = Secret::new(*b"12345678901234567890");
+
+    fn step(code: &str, now: u64) -> Option<u64> {
+        let code = TotpCode::parse(code).expect("six digits");
+        code.step(&SECRET, UnixTime::from_secs(now))
+    }
+
+    #[test]
+    fn the_codes_of_rfc_6238_are_known() {
+        // The vectors have eight digits; six are their end (RFC 4226 §5.3).
+        for (now, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+            (20_000_000_000, "353130"),
+        ] {
+            assert_eq!(step(code, now), Some(now / 30), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_clock_may_be_a_step_off_and_no_more() {
+        let at = 1_111_111_111 / 30;
+        for (now, known) in [
+            (at * 30 - 31, None),
+            (at * 30 - 30, Some(at)),
+            (at * 30 + 59, Some(at)),
+            (at * 30 + 60, None),
+        ] {
+            assert_eq!(step("050471", now), known, "{now}");
+        }
+        assert_eq!(step("050472", at * 30), None);
+    }
+
+    #[test]
+    fn six_digits_are_a_code_and_nothing_else() {
+        assert!(TotpCode::parse("123 456").is_ok());
+        for bad in [
+            "",
+            "12345",
+            "1234567",
+            "12345a",
+            "\u{661}23456",
+            "-12345",
+            "+12345",
+        ] {
+            assert_eq!(TotpCode::parse(bad).err(), Some(CodeError::Totp), "{bad}");
+        }
+        assert!(!format!("{:?}", TotpCode::parse("123456")).contains("123456"));
+    }
+
+    #[test]
+    fn a_recovery_code_is_read_as_people_type() {
+        let code = RecoveryCode::from_random(&[0, 1, 2, 3, 4, 0xff, 0xfe, 0xfd, 0xfc, 0xfb]);
+        let text = code.to_text().expose().clone();
+        assert_eq!(text, "000g-40r4-zzyz-vz7v");
+        for typed in [
+            "OOOG 4OR4 ZZYZ VZ7V",
+            "000g40r4zzyzvz7v",
+            " 000g-40r4-zzyz-vz7v ",
+        ] {
+            let read = RecoveryCode::parse(typed).expect("a code");
+            assert_eq!(read.to_text().expose(), &text, "{typed}");
+        }
+        for bad in [
+            "",
+            "000g-40r4-zzyz-vz7",
+            "000g-40r4-zzyz-vz7vv",
+            "u00g-40r4-zzyz-vz7v",
+        ] {
+            assert!(RecoveryCode::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_belongs_to_its_owner_and_survives_a_new_root_key() {
+        let document = |text: &str| Vault::parse(text.as_bytes()).expect("a document");
+        let old = r#"{"id":"1","key":"old-old-old-old-old-old-old-old-old"}"#;
+        let new = r#"{"id":"2","key":"new-new-new-new-new-new-new-new-new","previous":[OLD]}"#;
+        let (first, second) = (document(old), document(&new.replace("OLD", old)));
+        let (owner, other) = (Id::from_random([1; 16]), Id::from_random([2; 16]));
+        let code = RecoveryCode::from_random(&[7; 10]);
+        let kept = code.kept(&first, &owner);
+        assert_eq!(kept.len(), 22);
+        assert!(code.is(&kept, &first, &owner) && code.is(&kept, &second, &owner));
+        assert!(!code.is(&kept, &first, &other));
+        assert!(!RecoveryCode::from_random(&[8; 10]).is(&kept, &first, &owner));
+        assert!(!code.is("", &first, &owner));
+    }
+
+    proptest! {
+        #[test]
+        fn a_code_that_was_shown_is_read_back(bits: [u8; 10]) {
+            let text = RecoveryCode::from_random(&bits).to_text();
+            let read = RecoveryCode::parse(text.expose()).expect("a code").to_text();
+            prop_assert_eq!(read.expose(), text.expose());
+        }
+
+        #[test]
+        fn any_text_is_a_code_or_none(text: String, now: u64) {
+            let _ = RecoveryCode::parse(&text);
+            if let Ok(code) = TotpCode::parse(&text) {
+                let _ = code.step(&SECRET, UnixTime::from_secs(now >> 1));
+            }
+        }
+    }
+}

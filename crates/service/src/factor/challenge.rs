@@ -1,0 +1,73 @@
+//! What the first step of a login gives, and the second brings back: sealed, so that it is nothing
+//! but that.
+
+use core::time::Duration;
+
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::secret::Secret;
+use portcullis_core::session::Device;
+use portcullis_core::time::UnixTime;
+use portcullis_core::vault::Purpose;
+
+use crate::means::Means;
+use crate::ports::{Chance, NoEntropy};
+use crate::store::Account;
+
+/// How long the second step may take.
+pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(300);
+
+/// The account whose password was right.
+pub(super) struct Challenged {
+    pub(super) email: EmailAddress,
+    pub(super) user_id: Id,
+    /// Raised by each change of the password: a challenge from before is good for nothing.
+    pub(super) generation: u64,
+}
+
+/// Seals that the password of `account` was right, for the second step from the same device.
+pub(crate) fn challenge<S>(
+    account: &Account,
+    device: &Device,
+    means: Means<'_, S, impl Chance>,
+) -> Result<Secret<String>, NoEntropy> {
+    let plain = format!(
+        "{}\n{}\n{}\n{}",
+        account.user_id,
+        account.generation,
+        means.call.now.after(CHALLENGE_LIFETIME).as_secs(),
+        account.email.as_str(),
+    );
+    let nonce = means.chance.nonce()?;
+    let sealed = means.vault.seal(
+        Purpose::LoginChallenge,
+        &[device.as_str().as_bytes()],
+        nonce,
+        plain.as_bytes(),
+    );
+    Ok(Secret::new(sealed))
+}
+
+/// Opens what [`challenge`] sealed, unless its time is over.
+pub(super) fn open<S, C>(
+    sealed: &Secret<String>,
+    device: &Device,
+    means: Means<'_, S, C>,
+) -> Option<Challenged> {
+    let context = [device.as_str().as_bytes()];
+    let plain = means
+        .vault
+        .open(Purpose::LoginChallenge, &context, sealed.expose())
+        .ok()?;
+    let plain = core::str::from_utf8(plain.expose()).ok()?;
+    let mut lines = plain.splitn(4, '\n');
+    let user_id = Id::parse(lines.next()?).ok()?;
+    let generation = lines.next()?.parse().ok()?;
+    let ends_at = UnixTime::from_secs(lines.next()?.parse().ok()?);
+    let email = EmailAddress::parse(lines.next()?).ok()?;
+    (means.call.now < ends_at).then_some(Challenged {
+        email,
+        user_id,
+        generation,
+    })
+}

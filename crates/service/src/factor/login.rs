@@ -1,0 +1,83 @@
+//! The second step of a login: a code, and what the first step gave.
+
+use portcullis_core::audit::{AuditKind, LoginDenial};
+use portcullis_core::id::Id;
+use portcullis_core::secret::Secret;
+use portcullis_core::session::Device;
+
+use super::challenge;
+use super::proof::{self, Proof};
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::open::{Grant, open};
+use crate::ports::{Chance, Signer};
+use crate::store::{Account, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore};
+
+/// What the caller sent, already parsed.
+#[derive(Debug)]
+pub struct FactorLoginRequest {
+    /// What the first step gave.
+    pub challenge: Secret<String>,
+    /// The code.
+    pub proof: Proof,
+    /// What the caller says it is: the same as at the first step.
+    pub device: Device,
+}
+
+/// Signs the caller in by the second factor, or says why not, and leaves a line in the audit trail
+/// either way.
+///
+/// # Errors
+///
+/// [`ServiceError`]; nobody is signed in then, and the code may be spent.
+pub async fn login(
+    request: &FactorLoginRequest,
+    signer: &impl Signer,
+    means: Means<'_, impl AccountStore + FactorStore + SessionStore + AuditStore, impl Chance>,
+) -> Result<Result<Grant, LoginDenial>, ServiceError> {
+    let challenged = challenge::open(&request.challenge, &request.device, means);
+    let Some(challenged) = challenged else {
+        return refuse(None, LoginDenial::BadChallenge, means).await;
+    };
+    let user_id = Some(&challenged.user_id);
+    let account = means.store.account(&challenged.email).await?;
+    let account = account.filter(|account| {
+        account.user_id == challenged.user_id && account.generation == challenged.generation
+    });
+    let Some(account) = account else {
+        return refuse(user_id, LoginDenial::BadChallenge, means).await;
+    };
+    if !is_open(&account) {
+        return refuse(user_id, LoginDenial::Disabled, means).await;
+    }
+    let factors = means.store.factors(&account).await?;
+    if factors.active().is_none() {
+        // Removed since the first step, which now asks for the password alone.
+        return refuse(user_id, LoginDenial::BadChallenge, means).await;
+    }
+    if !proof::spend(&request.proof, &account, &factors, means).await? {
+        return refuse(user_id, LoginDenial::WrongCode, means).await;
+    }
+    match open(&account, &request.device, signer, means).await? {
+        Some(grant) => Ok(Ok(grant)),
+        // Disabled, or all its sessions ended, while the code was being checked.
+        None => refuse(user_id, LoginDenial::Disabled, means).await,
+    }
+}
+
+const fn is_open(account: &Account) -> bool {
+    match account.status {
+        AccountStatus::Active => true,
+        AccountStatus::Disabled => false,
+    }
+}
+
+async fn refuse(
+    user_id: Option<&Id>,
+    denial: LoginDenial,
+    means: Means<'_, impl AuditStore, impl Chance>,
+) -> Result<Result<Grant, LoginDenial>, ServiceError> {
+    let event = means.event(AuditKind::LoginRefused(denial), user_id)?;
+    means.store.record(&event).await?;
+    Ok(Err(denial))
+}

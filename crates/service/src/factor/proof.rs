@@ -1,0 +1,87 @@
+//! Showing a second factor: each code is taken once, by one host.
+
+use portcullis_core::factor::{RecoveryCode, TOTP_SECRET_BYTES, TotpCode};
+use portcullis_core::secret::Secret;
+use portcullis_core::vault::Purpose;
+
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::store::{Account, FactorStore, Factors, TotpFactor, Written};
+
+/// What shows that somebody has the second factor.
+#[derive(Debug)]
+pub enum Proof {
+    /// What the device shows.
+    Totp(TotpCode),
+    /// A code on paper.
+    Recovery(RecoveryCode),
+}
+
+/// The step that `code` is the code of, unless that step's, or a later one's, was taken.
+pub(super) fn step<S, C>(
+    code: &TotpCode,
+    factor: &TotpFactor,
+    account: &Account,
+    means: Means<'_, S, C>,
+) -> Option<u64> {
+    let context = [account.user_id.as_str().as_bytes()];
+    let opened = means
+        .vault
+        .open(Purpose::FactorSecret, &context, &factor.sealed);
+    let secret: [u8; TOTP_SECRET_BYTES] = opened.ok()?.expose().as_slice().try_into().ok()?;
+    let step = code.step(&Secret::new(secret), means.call.now);
+    step.filter(|step| *step > factor.last_step)
+}
+
+/// Whether `proof` is right; it is spent then.
+// SECURITY: judged by what was read and spent by one conditional write, so that of two hosts with
+// one code one alone goes on.
+pub(super) async fn spend<C>(
+    proof: &Proof,
+    account: &Account,
+    factors: &Factors,
+    means: Means<'_, impl FactorStore, C>,
+) -> Result<bool, ServiceError> {
+    match proof {
+        Proof::Totp(code) => {
+            let step = factors
+                .active()
+                .and_then(|factor| Some((factor, step(code, factor, account, means)?)));
+            let Some((factor, step)) = step else {
+                return Ok(false);
+            };
+            let request_id = &means.call.request_id;
+            let spent = means.store.spend_step(account, factor, step, request_id);
+            Ok(spent.await? == Written::Done)
+        }
+        Proof::Recovery(code) => spend_recovery_code(code, account, factors, means).await,
+    }
+}
+
+/// How often the codes are read again because another one of them was just spent.
+const TRIES: usize = 3;
+
+async fn spend_recovery_code<C>(
+    code: &RecoveryCode,
+    account: &Account,
+    factors: &Factors,
+    means: Means<'_, impl FactorStore, C>,
+) -> Result<bool, ServiceError> {
+    let mut all = factors.recovery.clone();
+    for _try in 0..TRIES {
+        let is_it = |kept: &String| code.is(kept, means.vault, &account.user_id);
+        let rest: Vec<String> = all.iter().filter(|kept| !is_it(kept)).cloned().collect();
+        if rest.len() == all.len() {
+            return Ok(false);
+        }
+        let request_id = &means.call.request_id;
+        let spent = means
+            .store
+            .spend_recovery_code(account, &all, &rest, request_id);
+        match spent.await? {
+            Written::Done => return Ok(true),
+            Written::Conflict => all = means.store.factors(account).await?.recovery,
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,25 @@
+//! Asking for the password again, before something that a stolen token alone may not do.
+
+use portcullis_core::id::Id;
+use portcullis_core::password::Password;
+
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::{HashVerdict, Hasher};
+use crate::store::{Account, AccountStatus, AccountStore};
+
+/// The open account of `user_id`, if `password` is its password.
+pub(crate) async fn reauthenticate<C>(
+    user_id: &Id,
+    password: &Password,
+    hasher: &impl Hasher,
+    means: Means<'_, impl AccountStore, C>,
+) -> Result<Option<Account>, ServiceError> {
+    let account = means.store.account_of(user_id).await?;
+    let stored = account.as_ref().map(|account| &account.password);
+    let right = match hasher.verify(password, stored).await? {
+        HashVerdict::Matches | HashVerdict::MatchesOutdated => true,
+        HashVerdict::Differs => false,
+    };
+    Ok(account.filter(|account| right && account.status == AccountStatus::Active))
+}
