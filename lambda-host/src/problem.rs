@@ -49,6 +49,20 @@ pub enum Problem {
     BadCredentials,
     /// The token of a mailed link is none, was used or replaced, or is too old.
     BadMailToken,
+    /// What was given for the current password is not it.
+    WrongPassword,
+    /// What was given for a code is none.
+    BadCode,
+    /// The code is not right, or was used before.
+    WrongCode,
+    /// What the first step of a login gave is not what was brought, or too old.
+    BadChallenge,
+    /// There is an active second factor.
+    FactorActive,
+    /// There is no second factor for this.
+    NoFactor,
+    /// The account changed while it was to be changed.
+    AccountChanged,
     /// The token stems from no session of ours.
     NoSession,
     /// Whoever knows of breached passwords does not answer.
@@ -84,7 +98,11 @@ impl Problem {
             | Self::BadPassword(_)
             | Self::UnfitPassword(_)
             | Self::BadMailToken
+            | Self::BadCode
             | Self::NoSession => StatusCode::BAD_REQUEST,
+            Self::WrongPassword | Self::WrongCode => StatusCode::FORBIDDEN,
+            Self::FactorActive | Self::NoFactor | Self::AccountChanged => StatusCode::CONFLICT,
+            Self::BadChallenge => StatusCode::UNAUTHORIZED,
             Self::BadCredentials => StatusCode::UNAUTHORIZED,
             Self::StoreUnavailable
             | Self::ScreenUnavailable
@@ -111,6 +129,13 @@ impl Problem {
             Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => error.code(),
             Self::BadCredentials => "bad_credentials",
             Self::BadMailToken => "bad_mail_token",
+            Self::WrongPassword => "wrong_password",
+            Self::BadCode => "bad_code",
+            Self::WrongCode => "wrong_code",
+            Self::BadChallenge => "bad_challenge",
+            Self::FactorActive => "factor_active",
+            Self::NoFactor => "no_factor",
+            Self::AccountChanged => "account_changed",
             Self::NoSession => "no_session",
             Self::ScreenUnavailable => "screen_unavailable",
             Self::StoreUnavailable => "store_unavailable",
@@ -141,6 +166,13 @@ impl Problem {
             }
             Self::BadCredentials => "no account has this address and this password",
             Self::BadMailToken => "this link is not good, or not any more; ask for a new one",
+            Self::WrongPassword => "the current password is another",
+            Self::BadCode => "a code is six digits, a recovery code sixteen letters and digits",
+            Self::WrongCode => "the code is not right, or was used before",
+            Self::BadChallenge => "this login began too long ago, or elsewhere; begin again",
+            Self::FactorActive => "the account has an active second factor; remove it first",
+            Self::NoFactor => "the account has no second factor for this",
+            Self::AccountChanged => "the account changed meanwhile; log in and try again",
             Self::NoSession => "the token stems from no session that could be ended",
             Self::ScreenUnavailable => {
                 "whether this password was in a breach cannot be told now; try again"
@@ -210,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 33] = [
+    const ALL: [Problem; 40] = [
         Problem::Refused(Denial::MissingToken),
         Problem::Refused(Denial::UnknownRoute),
         Problem::MethodNotAllowed,
@@ -237,6 +269,13 @@ mod tests {
         Problem::ScreenUnavailable,
         Problem::BadCredentials,
         Problem::BadMailToken,
+        Problem::WrongPassword,
+        Problem::BadCode,
+        Problem::WrongCode,
+        Problem::BadChallenge,
+        Problem::FactorActive,
+        Problem::NoFactor,
+        Problem::AccountChanged,
         Problem::NoSession,
         Problem::StoreUnavailable,
         Problem::KeyUnavailable,

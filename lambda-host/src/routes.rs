@@ -11,15 +11,19 @@
 //!    [])), responses((status = 200, body = ..), SoundProblems))]` and the line in [`endpoints`].
 
 mod body;
+mod caller;
 mod credentials;
+mod factors;
 mod health;
 mod jwks;
 mod login;
+mod login_factor;
 mod logout;
 mod mail;
 mod members;
 mod metadata;
 mod openapi;
+mod password;
 mod register;
 
 #[cfg(test)]
@@ -55,11 +59,17 @@ fn endpoints() -> OpenApiRouter<Arc<Host>> {
     OpenApiRouter::with_openapi(head())
         .routes(routes!(register::register))
         .routes(routes!(login::login))
+        .routes(routes!(login_factor::login_factor))
         .routes(routes!(logout::logout))
         .routes(routes!(mail::verify_page, mail::verify))
         .routes(routes!(mail::resend))
         .routes(routes!(mail::forgot))
         .routes(routes!(mail::reset_page, mail::reset))
+        .routes(routes!(password::change))
+        .routes(routes!(factors::list))
+        .routes(routes!(factors::begin, factors::remove))
+        .routes(routes!(factors::confirm))
+        .routes(routes!(factors::renew_recovery_codes))
         .routes(routes!(jwks::jwks))
         .routes(routes!(metadata::authorization_server))
         .routes(routes!(metadata::openid_provider))

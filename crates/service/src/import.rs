@@ -59,7 +59,7 @@ pub async fn import(
         version: 1,
     };
     let event = means.event(AuditKind::Imported, Some(&account.user_id))?;
-    Ok(match means.store.register(&account, &event).await? {
+    Ok(match means.store.import(&account, &event).await? {
         Written::Done => ImportOutcome::Imported(account.user_id),
         Written::Conflict => ImportOutcome::AddressTaken,
     })

@@ -126,6 +126,14 @@ pub trait AccountStore {
         event: &AuditEvent,
     ) -> Result<Written, StoreError>;
 
+    /// Makes an account that another system knew, without a word to its owner.
+    /// [`Written::Conflict`] if the address has one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn import(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError>;
+
     /// Costs what making `account` costs, in rows, bytes and units, and makes none of it: only the
     /// mail and the audit row are written, since the address has an account.
     ///

@@ -6,10 +6,14 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::header::USER_AGENT;
+use http::header::{HeaderMap, USER_AGENT};
 use http::{Request, StatusCode};
 use portcullis_core::json::Json;
+use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
+use portcullis_service::error::ServiceError;
+use portcullis_service::factor::CHALLENGE_LIFETIME;
+use portcullis_service::issue::AccessToken;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
 use portcullis_service::ports::Call;
 use tracing::warn;
@@ -31,7 +35,7 @@ problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, [Problem::BadCredent
 #[derive(ToSchema)]
 #[schema(as = AccessToken)]
 #[expect(dead_code, reason = "describes what is written")]
-struct AccessTokenBody {
+pub(super) struct AccessTokenBody {
     /// The token, for `Authorization: Bearer`.
     #[schema(example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
     access_token: String,
@@ -43,25 +47,48 @@ struct AccessTokenBody {
     expires_in: u64,
 }
 
+/// What is wanted besides the password, where the account has a second factor.
+#[derive(ToSchema)]
+#[schema(as = SecondStep)]
+#[expect(dead_code, reason = "describes what is written")]
+struct SecondStepBody {
+    /// Always true.
+    #[schema(example = true)]
+    second_factor_required: bool,
+    /// What may be brought: `totp`, `recovery_code`.
+    #[schema(example = json!(["totp", "recovery_code"]))]
+    methods: Vec<String>,
+    /// What to bring with it.
+    challenge: String,
+    /// How long that is good for, in seconds.
+    #[schema(minimum = 1, example = 300)]
+    expires_in: u64,
+}
+
+/// A token, or what is wanted for one.
+#[derive(ToSchema)]
+#[schema(as = Login)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what is written")]
+enum LoginBody {
+    Token(AccessTokenBody),
+    SecondStep(SecondStepBody),
+}
+
 /// Logs in. An unknown address, a wrong password and a closed account are one answer.
 #[utoipa::path(
     post,
     path = "/v1/login",
     tag = "sessions",
     request_body = CredentialsBody,
-    responses((status = 200, description = "Logged in", body = AccessTokenBody), LoginProblems)
+    responses((status = 200, description = "Logged in", body = LoginBody), LoginProblems)
 )]
 pub(super) async fn login(
     State(host): State<Arc<Host>>,
     Extension(call): Extension<Call>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let device = request.headers().get(USER_AGENT);
-    let device = Device::new(
-        device
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default(),
-    );
+    let device = device(request.headers());
     let Credentials { email, password } = Credentials::read(request).await?;
     let request = LoginRequest {
         email,
@@ -78,18 +105,49 @@ pub(super) async fn login(
     let hasher = host.hasher.with(means.vault);
     let end = login::login(&request, &hasher, signer, means);
     match host.settle(end.await)? {
-        LoginOutcome::Admit(grant) => {
-            if let Some(error) = &grant.not_rehashed {
-                warn!(error = %Chain(error), "a password hash was not renewed");
-            }
-            let body = format!(
-                r#"{{"access_token":{},"token_type":"Bearer","expires_in":{}}}"#,
-                Json::quote(grant.access.token.expose()),
-                grant.access.expires_in.as_secs(),
-            );
-            Ok(json(StatusCode::OK, body))
+        LoginOutcome::Admit(admission) => {
+            note(admission.not_rehashed.as_ref());
+            Ok(json(StatusCode::OK, access_token(&admission.grant.access)))
+        }
+        LoginOutcome::Challenge(challenge) => {
+            note(challenge.not_rehashed.as_ref());
+            Ok(json(StatusCode::OK, second_step(&challenge.challenge)))
         }
         // SECURITY: an unknown address, a wrong password and a closed account are one answer.
         LoginOutcome::Refuse(_) => Err(Problem::BadCredentials),
+    }
+}
+
+/// What the caller says it is.
+pub(super) fn device(headers: &HeaderMap) -> Device {
+    let value = headers.get(USER_AGENT);
+    Device::new(
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default(),
+    )
+}
+
+/// An access token as it is answered.
+pub(super) fn access_token(access: &AccessToken) -> String {
+    format!(
+        r#"{{"access_token":{},"token_type":"Bearer","expires_in":{}}}"#,
+        Json::quote(access.token.expose()),
+        access.expires_in.as_secs(),
+    )
+}
+
+/// What is wanted besides the password.
+fn second_step(challenge: &Secret<String>) -> String {
+    format!(
+        r#"{{"second_factor_required":true,"methods":["totp","recovery_code"],"challenge":{},"expires_in":{}}}"#,
+        Json::quote(challenge.expose()),
+        CHALLENGE_LIFETIME.as_secs(),
+    )
+}
+
+fn note(not_rehashed: Option<&ServiceError>) {
+    if let Some(error) = not_rehashed {
+        warn!(error = %Chain(error), "a password hash was not renewed");
     }
 }

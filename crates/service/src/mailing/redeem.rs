@@ -13,7 +13,7 @@ use crate::means::Means;
 use crate::ports::{Chance, Clock, Hasher};
 use crate::screen::{self, Screen};
 use crate::store::{
-    Account, AccountChange, AccountStatus, AccountStore, AuditStore, MailTokenStore,
+    Account, FactorStore, AccountChange, AccountStatus, AccountStore, AuditStore, MailTokenStore,
     RevocationStore, SessionsEnd, SpentToken, Written,
 };
 
@@ -97,7 +97,7 @@ pub async fn reset(
     clock: &impl Clock,
     means: Means<
         '_,
-        impl AccountStore + MailTokenStore + RevocationStore + AuditStore,
+        impl AccountStore + FactorStore + MailTokenStore + RevocationStore + AuditStore,
         impl Chance,
     >,
 ) -> Result<ResetOutcome, ServiceError> {
@@ -118,6 +118,7 @@ pub async fn reset(
                 none.insert(hasher.hash(password).await?)
             }
         };
+        forget_factors(&account, means).await?;
         if set(&account, hash, &digest, clock, means).await? == Written::Done {
             return Ok(ResetOutcome::Done);
         }
@@ -126,19 +127,35 @@ pub async fn reset(
 }
 
 /// Why `password` is not one for `account`, if it is not.
-async fn unfit<S>(
+async fn unfit(
     password: &Password,
     account: &Account,
     screen: &impl Screen,
-    means: Means<'_, S, impl Chance>,
+    means: Means<'_, impl FactorStore, impl Chance>,
 ) -> Result<Option<Unfit>, ServiceError> {
+    let factors = means.store.factors(account).await?;
     let rules = &means.settings.passwords;
     let context = PasswordContext {
         email: &account.email,
         services: &rules.services,
-        second_factor: false,
+        // One that is about to be forgotten is none to rely on.
+        second_factor: account.verified_at.is_some() && factors.active().is_some(),
     };
     Ok(screen::unfit(password, &context, rules, screen).await?)
+}
+
+/// Removes the second factor of an account whose address nobody verified: whoever set it up never
+/// showed that the address is theirs, and whoever reads its mail does. A verified account keeps
+/// its factor: a reset does not go round it.
+async fn forget_factors(
+    account: &Account,
+    means: Means<'_, impl FactorStore, impl Chance>,
+) -> Result<(), ServiceError> {
+    if account.verified_at.is_none() && means.store.factors(account).await?.totp.is_some() {
+        let event = means.event(AuditKind::FactorRemoved, Some(&account.user_id))?;
+        means.store.remove_factors(account, &event).await?;
+    }
+    Ok(())
 }
 
 /// Puts `hash` in place, with all that goes with it, and sees the end of the sessions announced.

@@ -55,23 +55,11 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         mail: &OutboxMail,
         event: &AuditEvent,
     ) -> Result<Written, StoreError> {
-        const OPERATION: &str = "registering an account";
-        let request_id = &event.request_id;
-        let [user, user_by_id, domain] = rows_of(account, request_id);
-        let mut transaction = self.transaction();
-        transaction.put_if(&Key::user(&account.email), user, &NEW);
-        transaction.put_if(&Key::user_by_id(&account.user_id), user_by_id, &NEW);
-        // The user's row guards it, and what an erased account may have left there is no reason
-        // to turn its address away.
-        transaction.put(&Key::domain(&account.email), domain);
-        enqueue(&mut transaction, mail, request_id);
-        transaction.put(&Key::audit(event), audit_row(event));
-        // SECURITY: a request id may be borrowed, a user id is drawn by us.
-        self.commit(OPERATION, transaction)
-            .await?
-            .judge(OPERATION, |row| {
-                is_written_for(row, request_id) && row.text(USER_ID) == Ok(account.user_id.as_str())
-            })
+        self.make_account(account, Some(mail), event).await
+    }
+
+    async fn import(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+        self.make_account(account, None, event).await
     }
 
     // SECURITY: the same kinds of write, as many and as large, in a partition of their own: a
@@ -115,6 +103,35 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
 
     async fn erase(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
         erase::erase(self, account, event).await
+    }
+}
+
+impl<T: Transport> DynamoStore<'_, T> {
+    async fn make_account(
+        &self,
+        account: &Account,
+        mail: Option<&OutboxMail>,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        const OPERATION: &str = "registering an account";
+        let request_id = &event.request_id;
+        let [user, user_by_id, domain] = rows_of(account, request_id);
+        let mut transaction = self.transaction();
+        transaction.put_if(&Key::user(&account.email), user, &NEW);
+        transaction.put_if(&Key::user_by_id(&account.user_id), user_by_id, &NEW);
+        // The user's row guards it, and what an erased account may have left there is no reason
+        // to turn its address away.
+        transaction.put(&Key::domain(&account.email), domain);
+        if let Some(mail) = mail {
+            enqueue(&mut transaction, mail, request_id);
+        }
+        transaction.put(&Key::audit(event), audit_row(event));
+        // SECURITY: a request id may be borrowed, a user id is drawn by us.
+        self.commit(OPERATION, transaction)
+            .await?
+            .judge(OPERATION, |row| {
+                is_written_for(row, request_id) && row.text(USER_ID) == Ok(account.user_id.as_str())
+            })
     }
 }
 

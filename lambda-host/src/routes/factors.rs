@@ -1,0 +1,307 @@
+//! `/v1/factors`: the second factor of the caller's own account.
+
+mod bodies;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use data_encoding::BASE32_NOPAD;
+use http::{Request, StatusCode};
+use portcullis_core::audit::FactorDenial;
+use portcullis_core::factor::{RecoveryCode, TOTP_DIGITS, TOTP_STEP, TotpCode};
+use portcullis_core::json::{Json, Object};
+use portcullis_service::factor::{self, FactorChange, NewTotp, Proof};
+use portcullis_service::ports::Call;
+use zeroize::Zeroizing;
+
+use self::bodies::{ConfirmBody, FactorsBody, NewTotpBody, PasswordBody, ProofBody, RecoveryBody};
+use crate::host::Host;
+use crate::openapi::problems::{ANY, BODY, PASSWORD, STORE, TOKEN, problems};
+use crate::problem::Problem;
+use crate::routes::members::Members;
+use crate::routes::{caller, empty, json};
+
+problems!(ListProblems: ANY, STORE, TOKEN);
+problems!(BeginProblems: ANY, BODY, PASSWORD, STORE, TOKEN, [
+    Problem::WrongPassword, Problem::FactorActive, Problem::Busy,
+]);
+problems!(ConfirmProblems: ANY, BODY, STORE, TOKEN, [
+    Problem::BadCode, Problem::WrongCode, Problem::FactorActive, Problem::NoFactor,
+]);
+problems!(ProofProblems: ANY, BODY, PASSWORD, STORE, TOKEN, [
+    Problem::WrongPassword, Problem::BadCode, Problem::WrongCode, Problem::NoFactor, Problem::Busy,
+]);
+
+/// The second factors of the account.
+#[utoipa::path(
+    get,
+    path = "/v1/factors",
+    tag = "factors",
+    security(("bearer" = [])),
+    responses((status = 200, description = "The active factors", body = FactorsBody), ListProblems)
+)]
+pub(super) async fn list(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let caller = caller::known(&host, &call, request.headers()).await?;
+    let user_id = caller::user_id(&caller)?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    let factors = host.settle(factor::list(&user_id, means).await)?;
+    let active = factors.active().and_then(|totp| totp.confirmed_at);
+    let members = active.map(|moment| {
+        Json::Object(Object::from_iter([
+            ("type", Json::Text("totp".to_owned())),
+            ("confirmed_at", moment.as_secs().into()),
+        ]))
+    });
+    let left = match active {
+        Some(_) => u64::try_from(factors.recovery.len()).unwrap_or_default(),
+        None => 0,
+    };
+    let body = Object::from_iter([
+        ("factors", Json::Array(members.into_iter().collect())),
+        ("recovery_codes_left", left.into()),
+    ]);
+    Ok(json(StatusCode::OK, Json::Object(body).to_string()))
+}
+
+/// Begins a factor that shows codes by time (RFC 6238): the secret is told this once. It asks for
+/// nothing until it is confirmed with a first code, within 15 minutes.
+#[utoipa::path(
+    post,
+    path = "/v1/factors/totp",
+    tag = "factors",
+    security(("bearer" = [])),
+    request_body = PasswordBody,
+    responses((status = 200, description = "Begun", body = NewTotpBody), BeginProblems)
+)]
+pub(super) async fn begin(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let caller = caller::known(&host, &call, request.headers()).await?;
+    let mut members = Members::read(request).await?;
+    let password = members.password("current_password");
+    members.finish()?;
+    let change = FactorChange {
+        user_id: caller::user_id(&caller)?,
+        password: password?,
+    };
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    let hasher = host.hasher.with(means.vault);
+    let begun = host.settle(factor::begin(&change, &hasher, means).await)?;
+    let totp = begun.map_err(problem)?;
+    Ok(json(
+        StatusCode::OK,
+        new_totp(&totp, &host.settings.issuing.issuer),
+    ))
+}
+
+/// Makes the factor that was begun active: from now on each login asks for a code. Answers ten
+/// recovery codes, which are told this once.
+#[utoipa::path(
+    post,
+    path = "/v1/factors/totp/confirm",
+    tag = "factors",
+    security(("bearer" = [])),
+    request_body = ConfirmBody,
+    responses((status = 200, description = "Active", body = RecoveryBody), ConfirmProblems)
+)]
+pub(super) async fn confirm(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let caller = caller::known(&host, &call, request.headers()).await?;
+    let mut members = Members::read(request).await?;
+    let code = members.secret("code");
+    members.finish()?;
+    let code = TotpCode::parse(code?.expose()).map_err(|_| Problem::BadCode)?;
+    let user_id = caller::user_id(&caller)?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    let confirmed = host.settle(factor::confirm(&user_id, &code, means).await)?;
+    Ok(recovery_codes(&confirmed.map_err(problem)?))
+}
+
+/// Removes the factor, with the password and a code or recovery code.
+#[utoipa::path(
+    delete,
+    path = "/v1/factors/totp",
+    tag = "factors",
+    security(("bearer" = [])),
+    request_body = ProofBody,
+    responses((status = 204, description = "Removed"), ProofProblems)
+)]
+pub(super) async fn remove(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let (change, proof) = proved(&host, &call, request).await?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    let hasher = host.hasher.with(means.vault);
+    let end = factor::remove(&change, &proof, &hasher, means).await;
+    host.settle(end)?.map_err(problem)?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Makes recovery codes anew, with the password and a code or recovery code; the old ones are good
+/// for nothing more.
+#[utoipa::path(
+    post,
+    path = "/v1/factors/recovery-codes",
+    tag = "factors",
+    security(("bearer" = [])),
+    request_body = ProofBody,
+    responses((status = 200, description = "Made anew", body = RecoveryBody), ProofProblems)
+)]
+pub(super) async fn renew_recovery_codes(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let (change, proof) = proved(&host, &call, request).await?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    let hasher = host.hasher.with(means.vault);
+    let end = factor::renew_recovery_codes(&change, &proof, &hasher, means).await;
+    let codes = host.settle(end)?.map_err(problem)?;
+    Ok(recovery_codes(&codes))
+}
+
+/// `{"current_password", "code" or "recovery_code"}` of a caller with a token.
+async fn proved(
+    host: &Host,
+    call: &Call,
+    request: Request<Body>,
+) -> Result<(FactorChange, Proof), Problem> {
+    let caller = caller::known(host, call, request.headers()).await?;
+    let mut members = Members::read(request).await?;
+    // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
+    let password = members.password("current_password");
+    let proof = proof(&mut members);
+    members.finish()?;
+    let change = FactorChange {
+        user_id: caller::user_id(&caller)?,
+        password: password?,
+    };
+    Ok((change, proof?))
+}
+
+/// `code` or `recovery_code`: one of them.
+pub(super) fn proof(members: &mut Members) -> Result<Proof, Problem> {
+    let code = members
+        .optional_text("code")
+        .map(|text| text.map(Zeroizing::new));
+    let recovery = members.optional_text("recovery_code");
+    match (code?, recovery?.map(Zeroizing::new)) {
+        (Some(code), None) => TotpCode::parse(&code).map(Proof::Totp),
+        (None, Some(code)) => RecoveryCode::parse(&code).map(Proof::Recovery),
+        (None, None) => return Err(Problem::MissingMember("code")),
+        (Some(_), Some(_)) => return Err(Problem::UnknownMember),
+    }
+    .map_err(|_| Problem::BadCode)
+}
+
+fn recovery_codes(codes: &[RecoveryCode]) -> Response {
+    let codes = codes
+        .iter()
+        .map(|code| Json::quote(code.to_text().expose()));
+    let codes: Vec<String> = codes.collect();
+    json(
+        StatusCode::OK,
+        format!(r#"{{"recovery_codes":[{}]}}"#, codes.join(",")),
+    )
+}
+
+/// The secret, alone and as the [key URI] that authenticator apps read.
+///
+/// [key URI]: https://github.com/google/google-authenticator/wiki/Key-Uri-Format
+fn new_totp(totp: &NewTotp, issuer: &str) -> String {
+    let secret = Zeroizing::new(BASE32_NOPAD.encode(totp.secret.expose()));
+    let uri: Option<http::Uri> = issuer.parse().ok();
+    let service = uri.as_ref().and_then(http::Uri::host).unwrap_or(issuer);
+    let (service, account) = (escaped(service), escaped(totp.account.email.as_typed()));
+    let uri = Zeroizing::new(format!(
+        "otpauth://totp/{service}:{account}?secret={}&issuer={service}&algorithm=SHA1&digits={}&period={}",
+        *secret,
+        TOTP_DIGITS,
+        TOTP_STEP.as_secs(),
+    ));
+    format!(
+        r#"{{"secret":{},"uri":{}}}"#,
+        Json::quote(&secret),
+        Json::quote(&uri)
+    )
+}
+
+/// Percent-encoded, but for what [RFC 3986 §2.3] leaves alone.
+///
+/// [RFC 3986 §2.3]: https://www.rfc-editor.org/rfc/rfc3986#section-2.3
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+const fn problem(denial: FactorDenial) -> Problem {
+    match denial {
+        FactorDenial::WrongPassword => Problem::WrongPassword,
+        FactorDenial::WrongCode => Problem::WrongCode,
+        FactorDenial::AlreadyActive => Problem::FactorActive,
+        FactorDenial::NoFactor => Problem::NoFactor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(json: &[u8]) -> Result<Proof, Problem> {
+        proof(&mut Members::parse(json)?)
+    }
+
+    #[test]
+    fn one_code_shows_the_factor() {
+        assert!(matches!(
+            parsed(br#"{"code":"123 456"}"#),
+            Ok(Proof::Totp(_))
+        ));
+        let recovery = parsed(br#"{"recovery_code":"0000-0000-0000-0000"}"#);
+        assert!(matches!(recovery, Ok(Proof::Recovery(_))));
+        for (json, problem) in [
+            (&b"{}"[..], Problem::MissingMember("code")),
+            (br#"{"code":"12345"}"#, Problem::BadCode),
+            (br#"{"code":123456}"#, Problem::BadMember("code")),
+            (br#"{"recovery_code":"0000"}"#, Problem::BadCode),
+            (
+                br#"{"code":"123456","recovery_code":"0000-0000-0000-0000"}"#,
+                Problem::UnknownMember,
+            ),
+        ] {
+            assert_eq!(parsed(json).err(), Some(problem));
+        }
+    }
+
+    #[test]
+    fn what_could_break_a_uri_is_escaped() {
+        assert_eq!(escaped("a+b&c@x.example"), "a%2Bb%26c%40x.example");
+        assert_eq!(escaped("\u{fc}"), "%C3%BC");
+    }
+}

@@ -1,0 +1,81 @@
+//! `POST /v1/login/factor`: the second step of a login.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{Request, StatusCode};
+use portcullis_core::audit::LoginDenial;
+use portcullis_service::factor::{self, FactorLoginRequest};
+use portcullis_service::ports::Call;
+use utoipa::ToSchema;
+
+use crate::host::Host;
+use crate::openapi::problems::{ANY, BODY, STORE, problems};
+use crate::problem::Problem;
+use crate::routes::members::Members;
+use crate::routes::{factors, json, login};
+
+problems!(FactorLoginProblems: ANY, BODY, STORE, [
+    Problem::BadCode, Problem::BadChallenge, Problem::WrongCode,
+]);
+
+/// The challenge, and one of the codes.
+#[derive(ToSchema)]
+#[schema(as = FactorLogin)]
+#[expect(dead_code, reason = "describes what is read")]
+struct FactorLoginBody {
+    /// What the login answered.
+    #[schema(max_length = 1024)]
+    challenge: String,
+    /// What the device shows; not beside a recovery code.
+    #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
+    code: Option<String>,
+    /// A code on paper.
+    #[schema(max_length = 32)]
+    recovery_code: Option<String>,
+}
+
+/// Logs in with the second factor, within five minutes of the password and from the same device.
+#[utoipa::path(
+    post,
+    path = "/v1/login/factor",
+    tag = "sessions",
+    request_body = FactorLoginBody,
+    responses((status = 200, description = "Logged in", body = login::AccessTokenBody), FactorLoginProblems)
+)]
+pub(super) async fn login_factor(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let device = login::device(request.headers());
+    let mut members = Members::read(request).await?;
+    // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
+    let challenge = members.secret("challenge");
+    let proof = factors::proof(&mut members);
+    members.finish()?;
+    let request = FactorLoginRequest {
+        challenge: challenge?,
+        proof: proof?,
+        device,
+    };
+    let ready = host
+        .signing_keys
+        .ready(&host.client, call.now, &call.request_id)
+        .await;
+    let signer = host.settle(ready)?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    // Wrong codes are to be counted against the account that the challenge names, before this.
+    let end = factor::login(&request, signer, means).await;
+    match host.settle(end)? {
+        Ok(grant) => Ok(json(StatusCode::OK, login::access_token(&grant.access))),
+        Err(LoginDenial::WrongCode) => Err(Problem::WrongCode),
+        Err(LoginDenial::BadChallenge) => Err(Problem::BadChallenge),
+        // Closed while the code was asked for.
+        Err(_) => Err(Problem::BadCredentials),
+    }
+}
