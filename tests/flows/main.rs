@@ -4,6 +4,8 @@
 mod answers;
 mod bad_body;
 mod bad_request;
+mod change_password;
+mod factors;
 mod faults;
 mod journey;
 mod keys;

@@ -1,0 +1,261 @@
+//! Changing a password, bringing hashes from elsewhere, and a burst of logins.
+
+use bytes::Bytes;
+use http::Request;
+use portcullis_core::audit::AuditKind;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::password::PasswordHash;
+use portcullis_lambda_host::hasher::HashParameters;
+use portcullis_service::import::{ImportOutcome, ImportRequest, import};
+use portcullis_service::ports::Call;
+use portcullis_tests::system::{CHEAP, LIMITS, Peer, Reply, System};
+use serde_json::{Value, json};
+
+use crate::{EMAIL, PASSWORD, claims, is_problem, token, with_account};
+
+const NEW: &str = "gravel otter lampshade";
+
+async fn change(peer: &Peer, token: &str, current: &str, new: &str) -> Reply {
+    let body = json!({"current_password": current, "new_password": new});
+    let request = Request::post("/v1/password/change")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json");
+    let request = request.body(Bytes::from(body.to_string()));
+    peer.send(request.expect("a request")).await
+}
+
+async fn audit(system: &System, action: &str) -> Vec<Value> {
+    let mut lines = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    lines.retain(|line| line["action"] == action);
+    lines
+}
+
+#[tokio::test]
+async fn a_new_password_ends_every_session_but_the_one_it_was_set_from() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let (here, there) = (
+        token(&peer.login(EMAIL, PASSWORD).await),
+        token(&peer.login(EMAIL, PASSWORD).await),
+    );
+    let before = system.host.client.consumed();
+    let changed = change(&peer, &here, PASSWORD, NEW).await;
+    let fresh = token(&changed);
+    // Account, the session that stays, revocation, feed and audit row: two units each.
+    let written = system.host.client.consumed().since(before).write_halves;
+    assert_eq!(written, 2 * 10);
+    assert_eq!(claims(&fresh)["sid"], claims(&here)["sid"]);
+    assert_eq!(claims(&fresh)["gen"], 1);
+    assert_eq!(claims(&fresh)["auth_time"], claims(&here)["auth_time"]);
+
+    // Old tokens, of this session too, are called back; the new one is good.
+    for old in [&here, &there] {
+        is_problem(&change(&peer, old, NEW, PASSWORD).await, 401, "revoked");
+    }
+    is_problem(&peer.login(EMAIL, PASSWORD).await, 401, "bad_credentials");
+    token(&peer.login(EMAIL, NEW).await);
+    token(&change(&peer, &fresh, NEW, PASSWORD).await);
+    let lines = audit(&system, "password_change").await;
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| line["outcome"] == "success"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_change_is_told_and_changes_nothing() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let bearer = token(&peer.login(EMAIL, PASSWORD).await);
+    for (current, new, status, code) in [
+        ("another horse battery", NEW, 403, "wrong_password"),
+        (PASSWORD, "eight ch", 400, "password_too_short"),
+        (
+            PASSWORD,
+            "correcthorsebatterystaple",
+            400,
+            "password_common",
+        ),
+        (
+            PASSWORD,
+            "ann@example.com",
+            400,
+            "password_contains_address",
+        ),
+    ] {
+        let reply = change(&peer, &bearer, current, new).await;
+        is_problem(&reply, status, code);
+        assert_eq!(status == 400, reply.json.get("feedback").is_some());
+    }
+    token(&peer.login(EMAIL, PASSWORD).await);
+    let mut outcomes: Vec<_> = audit(&system, "password_change").await;
+    outcomes.sort_by_key(|line| line["outcome"].to_string());
+    let outcomes: Vec<_> = outcomes.iter().map(|line| &line["outcome"]).collect();
+    assert_eq!(
+        outcomes,
+        [
+            "unfit_password",
+            "unfit_password",
+            "unfit_password",
+            "wrong_password"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn of_two_changes_at_once_one_holds() {
+    let system = with_account().await;
+    let (one, other) = (
+        system.peer(),
+        system.another(CHEAP, &[]).await.expect("a host"),
+    );
+    let bearer = token(&one.login(EMAIL, PASSWORD).await);
+    let (a, b) = tokio::join!(
+        change(&one, &bearer, PASSWORD, NEW),
+        change(&other, &bearer, PASSWORD, "quince marmalade tractor"),
+    );
+    let mut codes = [(a.status, a.code()), (b.status, b.code())];
+    codes.sort_unstable();
+    assert_eq!(codes[0].0, 200, "{codes:?}");
+    // Whoever came later met another password, or a token that was called back.
+    assert!(
+        [
+            (401, "revoked"),
+            (403, "wrong_password"),
+            (409, "account_changed")
+        ]
+        .contains(&codes[1]),
+        "{codes:?}"
+    );
+}
+
+/// Imports `hash` as an operator's terminal does.
+async fn imported(system: &System, email: &str, hash: &str, request: &str) -> ImportOutcome {
+    let host = &system.host;
+    let now = host.clock.read().expect("a time");
+    let call = Call {
+        now,
+        request_id: Id::parse(request).expect("an id"),
+        client_address: String::new(),
+    };
+    let store = host.store(now);
+    let means = host.means(&store, &call).await.expect("means");
+    let request = ImportRequest {
+        email: EmailAddress::parse(email).expect("an address"),
+        password: PasswordHash::parse(hash).expect("a hash"),
+        verified_at: Some(now),
+    };
+    import(&request, &host.hasher.with(means.vault), means)
+        .await
+        .expect("an end")
+}
+
+#[tokio::test]
+async fn who_is_brought_from_elsewhere_logs_in_and_is_hashed_anew() {
+    let system = System::start().await.expect("a system");
+    let peer = system.peer();
+    let lines = include_str!("../vectors/passwords/hashes.jsonl");
+    let mut renewed = 0;
+    for (number, line) in lines.lines().enumerate() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let text = |name: &str| line[name].as_str().expect("a text").to_owned();
+        let email = format!("user{number}@example.com");
+        let request = format!("r{number}");
+        let outcome = imported(&system, &email, &text("hash"), &request).await;
+        assert!(matches!(outcome, ImportOutcome::Imported(_)), "{line}");
+        is_problem(
+            &peer.login(&email, "another password").await,
+            401,
+            "bad_credentials",
+        );
+        token(&peer.login(&email, &text("password")).await);
+        token(&peer.login(&email, &text("password")).await);
+        let key = format!("USER#{email}");
+        let rows = system.rows("Portcullis", &key).await.expect("rows");
+        let user = rows
+            .iter()
+            .find(|row| row["SK"] == "PROFILE")
+            .expect("a user");
+        let hash = user["password"].as_str().expect("a hash");
+        if text("kind") == "argon2id" {
+            assert_eq!(hash, text("hash"), "better than today's stays");
+        } else {
+            assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
+            renewed += 1;
+        }
+    }
+    assert_eq!(audit(&system, "password_rehash").await.len(), renewed);
+    assert_eq!(
+        audit(&system, AuditKind::Imported.action()).await.len(),
+        renewed + 1
+    );
+}
+
+#[tokio::test]
+async fn what_could_not_be_checked_is_not_imported_and_nobody_is_replaced() {
+    let system = with_account().await;
+    for hash in [
+        "$1$salt$hash",
+        "$2b$15$AOt4lV8x5xcMyNnsIbi.ZuGejoCl0NclWuF25DSWHiJrvKXFRSGpm",
+    ] {
+        let outcome = imported(&system, "new@example.com", hash, "r1").await;
+        assert_eq!(outcome, ImportOutcome::UnusableHash);
+    }
+    let hash = "$2b$04$AOt4lV8x5xcMyNnsIbi.ZuGejoCl0NclWuF25DSWHiJrvKXFRSGpm";
+    assert_eq!(
+        imported(&system, EMAIL, hash, "r2").await,
+        ImportOutcome::AddressTaken
+    );
+    token(&system.peer().login(EMAIL, PASSWORD).await);
+}
+
+#[tokio::test]
+async fn a_pepper_is_put_into_hashes_as_their_owners_log_in() {
+    let system = with_account().await;
+    let peppered = system.another(CHEAP, &[("PORTCULLIS_PEPPER", "on")]).await;
+    let peppered = peppered.expect("a host");
+    let hash = async || {
+        let rows = system.rows("Portcullis", "USER#ann@").await.expect("rows");
+        let user = rows
+            .iter()
+            .find(|row| row["SK"] == "PROFILE")
+            .expect("a user");
+        user["password"].as_str().expect("a hash").to_owned()
+    };
+    assert!(!hash().await.contains("keyid"));
+    token(&peppered.login(EMAIL, PASSWORD).await);
+    assert!(hash().await.contains(",keyid=MQ$"));
+    is_problem(
+        &peppered.login(EMAIL, "another password").await,
+        401,
+        "bad_credentials",
+    );
+    token(&peppered.login(EMAIL, PASSWORD).await);
+    // Switched off, it is still read, and taken out again.
+    token(&system.peer().login(EMAIL, PASSWORD).await);
+    assert!(!hash().await.contains("keyid"));
+}
+
+#[tokio::test]
+async fn a_burst_is_answered_busy_beyond_its_bound_and_then_as_before() {
+    let system = with_account().await;
+    // What a deployment pays for a hash: long enough for the others to come meanwhile.
+    let peer = system
+        .another(HashParameters::TODAY, &[])
+        .await
+        .expect("a host");
+    let bound = LIMITS.at_once + LIMITS.waiting;
+    let burst = (0..bound * 4).map(|_| peer.login("nobody@example.com", PASSWORD));
+    let replies = futures_util::future::join_all(burst).await;
+    let busy: Vec<_> = replies.iter().filter(|reply| reply.status == 503).collect();
+    assert!(!busy.is_empty(), "{} at once were all hashed", bound * 4);
+    for reply in busy {
+        is_problem(reply, 503, "busy");
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    assert!(
+        replies
+            .iter()
+            .all(|reply| [401, 503].contains(&reply.status))
+    );
+    token(&peer.login(EMAIL, PASSWORD).await);
+}
