@@ -215,11 +215,11 @@ mod tests {
     fn a_recovery_code_is_read_as_people_type() {
         let code = RecoveryCode::from_random(&[0, 1, 2, 3, 4, 0xff, 0xfe, 0xfd, 0xfc, 0xfb]);
         let text = code.to_text().expose().clone();
-        assert_eq!(text, "000g-40r4-zzyz-vz7v");
+        assert_eq!(text, "000g-40r4-zzzf-vz7v");
         for typed in [
-            "OOOG 4OR4 ZZYZ VZ7V",
-            "000g40r4zzyzvz7v",
-            " 000g-40r4-zzyz-vz7v ",
+            "OOOG 4OR4 ZZZF VZ7V",
+            "000g40r4zzzfvz7v",
+            " 000g-40r4-zzzf-vz7v ",
         ] {
             let read = RecoveryCode::parse(typed).expect("a code");
             assert_eq!(read.to_text().expose(), &text, "{typed}");
@@ -227,8 +227,8 @@ mod tests {
         for bad in [
             "",
             "000g-40r4-zzyz-vz7",
-            "000g-40r4-zzyz-vz7vv",
-            "u00g-40r4-zzyz-vz7v",
+            "000g-40r4-zzzf-vz7vv",
+            "u00g-40r4-zzzf-vz7v",
         ] {
             assert!(RecoveryCode::parse(bad).is_err(), "{bad}");
         }

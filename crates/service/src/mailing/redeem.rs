@@ -13,7 +13,7 @@ use crate::means::Means;
 use crate::ports::{Chance, Clock, Hasher};
 use crate::screen::{self, Screen};
 use crate::store::{
-    Account, FactorStore, AccountChange, AccountStatus, AccountStore, AuditStore, MailTokenStore,
+    Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, MailTokenStore,
     RevocationStore, SessionsEnd, SpentToken, Written,
 };
 

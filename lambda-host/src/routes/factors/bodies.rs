@@ -59,7 +59,7 @@ pub(super) struct NewTotpBody {
 #[expect(dead_code, reason = "describes what is written")]
 pub(super) struct RecoveryBody {
     /// Ten of them.
-    #[schema(example = json!(["000g-40r4-zzyz-vz7v"]))]
+    #[schema(example = json!(["000g-40r4-zzzf-vz7v"]))]
     recovery_codes: Vec<String>,
 }
 
