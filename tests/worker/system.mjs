@@ -30,8 +30,8 @@ export class System {
     return system;
   }
 
-  /** Only the host and what it needs; `settings` are variables of its own. */
-  static async startHostAlone(settings = {}) {
+  /** Only the host and what it needs; `settings` are variables of its own, given its address. */
+  static async startHostAlone(settings = () => ({})) {
     const system = new System();
     system.folder = scratch();
     await system.startEngine();
@@ -54,7 +54,7 @@ export class System {
     this.originUrl = await this.origin.until(address, "the origin listens");
   }
 
-  async startHost(settings = {}) {
+  async startHost(settings = () => ({})) {
     const port = await freePort();
     this.hostUrl = `http://127.0.0.1:${port}`;
     this.host = new Program("portcullis-host", [], {
@@ -67,7 +67,7 @@ export class System {
       PORTCULLIS_HOST_SECRET_FILE: path.join(this.folder, "host-secret.json"),
       PORTCULLIS_DYNAMODB_ENDPOINT: this.engineUrl,
       PORTCULLIS_REQUIRE_VERIFIED: "off",
-      ...settings,
+      ...settings(this.hostUrl, this.folder),
     });
     const healthy = () => fetch(`${this.hostUrl}/health`).then((answer) => answer.ok, () => false);
     await this.host.until(healthy, "the host is healthy");

@@ -1,0 +1,92 @@
+// What people meet in a browser: the pages that mail links to, and tokens in a cookie.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import http from "node:http";
+import path from "node:path";
+import { after, before, test } from "node:test";
+
+import { eventually } from "../worker/programs.mjs";
+import { PASSWORD, System } from "../worker/system.mjs";
+import { openBrowser } from "./browser.mjs";
+
+const CHANGED = "the tide is out until noon";
+
+let browser, system, mailbox;
+
+before(async () => {
+  system = await System.startHostAlone((url, folder) => {
+    mailbox = path.join(folder, "mailbox");
+    return { PORTCULLIS_ISSUER: url, PORTCULLIS_MAILBOX: mailbox, PORTCULLIS_REQUIRE_VERIFIED: "on" };
+  });
+  browser = await openBrowser();
+});
+after(async () => {
+  await browser?.close();
+  await system?.stop();
+});
+
+/** The newest link in a mail to `email` whose path ends so. */
+async function mailedLink(email, ending, besides = []) {
+  const look = () =>
+    readMailbox()
+      .filter((mail) => mail.includes(`To: <${email}>`) || mail.includes(`To: ${email}`))
+      .flatMap((mail) => [...mail.matchAll(/https?:\/\/\S+?#[\w.-]+/g)].map(([link]) => link))
+      .find((link) => new URL(link).pathname.endsWith(ending) && !besides.includes(link));
+  return eventually(look, `a link to ${ending}`, () => `${readMailbox().join("\n")}\n${system.host.log}`);
+}
+
+/** Every mail, its soft line breaks undone (RFC 2045, section 6.7). */
+function readMailbox() {
+  try {
+    const files = readdirSync(mailbox).filter((name) => name.endsWith(".eml"));
+    return files.map((name) => decode(readFileSync(path.join(mailbox, name), "utf8")));
+  } catch {
+    return [];
+  }
+}
+
+const decode = (text) =>
+  text
+    .replace(/=\r?\n/g, "")
+    .replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+
+const logIn = (email, password) => system.post("/v1/login", { email, password });
+
+test("a person verifies an address and sets a new password by the links in their mail", async () => {
+  const email = "ann@example.com";
+  assert.equal((await system.post("/v1/register", { email, password: PASSWORD })).status, 201);
+  assert.equal((await logIn(email, PASSWORD)).status, 401, "not verified yet");
+  const page = await browser.newPage();
+  const faults = [];
+  page.on("console", (line) => line.type() === "error" && faults.push(line.text()));
+  page.on("pageerror", (error) => faults.push(error.message));
+
+  await page.goto(await mailedLink(email, "/email/verify"));
+  assert.equal(new URL(page.url()).hash, "", "the token is gone from the address bar");
+  assert.equal((await logIn(email, PASSWORD)).status, 401, "opening the link does nothing yet");
+  await page.getByRole("button").click();
+  await page.getByText("Done.").waitFor();
+  assert.equal((await logIn(email, PASSWORD)).status, 200);
+
+  assert.equal((await system.post("/v1/password/forgot", { email })).status, 202);
+  const link = await mailedLink(email, "/password/reset");
+  await page.goto(link);
+  await page.getByLabel("New password").fill("short");
+  await page.getByRole("button").click();
+  await page.getByText("That did not work").waitFor();
+  faults.splice(0); // The refusal itself is told as an error of the network.
+  await page.getByLabel("New password").fill(CHANGED);
+  await page.getByRole("button").click();
+  await page.getByText("Done.").waitFor();
+  assert.equal((await logIn(email, PASSWORD)).status, 401);
+  assert.equal((await logIn(email, CHANGED)).status, 200);
+
+  const again = await browser.newPage();
+  await again.goto(link);
+  await again.getByLabel("New password").fill("once more unto the breach");
+  await again.getByRole("button").click();
+  await again.getByText("That did not work").waitFor();
+  assert.equal((await logIn(email, CHANGED)).status, 200, "a link works once");
+  assert.deepEqual(faults, [], "the pages break no rule of their own policy");
+});
