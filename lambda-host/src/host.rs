@@ -1,6 +1,6 @@
 //! What every request finds: the settings, the clients and the keys of this host.
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 use std::thread;
@@ -67,6 +67,8 @@ pub struct Host {
     pub gate: Gate,
     /// Whether the store answered when it was last asked.
     pub health: StoreHealth,
+    /// The beginning of the last day whose audit trail this host knows to be sealed, in seconds.
+    pub sealed_until: AtomicU64,
 }
 
 /// What a test brings of its own, and a deployment leaves as it is.
@@ -131,6 +133,7 @@ impl Host {
             mailer: HostMailer::new(config.mail.delivery),
             mail_waits: Notify::new(),
             health: StoreHealth::default(),
+            sealed_until: AtomicU64::new(0),
         })
     }
 

@@ -5,10 +5,12 @@
 //! Every task may run anywhere, at any time, any number of times at once: what is due is settled
 //! in the store.
 
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::sync::Arc;
 
 use portcullis_core::time::UnixTime;
+use portcullis_service::audit_trail::{self, Sealing};
 use portcullis_service::mailing::deliver::{Delivery, deliver_due};
 use portcullis_service::ports::{Call, Chance as _};
 use tokio::{select, time};
@@ -22,6 +24,11 @@ use crate::problem::Problem;
 /// How often a host on a socket looks for what is due, besides being told.
 const POLL: Duration = Duration::from_secs(15);
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How far back days are sealed that nobody was there to seal.
+const SEALED_LATE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// How many rounds of mail one run takes on: what is left waits for the next.
 const ROUNDS: usize = 16;
 
@@ -34,6 +41,8 @@ pub struct Report {
     pub mails_postponed: usize,
     /// Mails that are given up.
     pub mails_given_up: usize,
+    /// Shards of the audit trail's past days that were sealed.
+    pub shards_sealed: u32,
 }
 
 /// Does everything that is due, each task for itself: one that fails keeps no other from its turn.
@@ -44,7 +53,10 @@ pub struct Report {
 pub async fn run_due(host: &Host) -> Result<Report, Problem> {
     let mut report = Report::default();
     // Each task that there is, in its turn.
-    let ends = [deliver_mail(host, &mut report).await];
+    let ends = [
+        deliver_mail(host, &mut report).await,
+        seal_audit(host, &mut report).await,
+    ];
     ends.into_iter().collect::<Result<(), _>>()?;
     Ok(report)
 }
@@ -77,6 +89,30 @@ async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), Problem> {
             return Ok(());
         }
     }
+    Ok(())
+}
+
+/// Seals the audit trail of the days that have closed. Each host does so once a day; the first one
+/// to come has sealed it.
+async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), Problem> {
+    let call = call(host)?;
+    let yesterday = call.now.before(DAY);
+    let mut sealed = UnixTime::from_secs(host.sealed_until.load(Ordering::Relaxed));
+    if !audit_trail::is_due(sealed, call.now) {
+        return Ok(());
+    }
+    let store = host.store(call.now);
+    let vault = host.settle(host.vault.open(&host.client, call.now).await)?;
+    for day in audit_trail::days(call.now.before(SEALED_LATE), yesterday) {
+        match host.settle(audit_trail::seal(day, &store, vault, &call).await)? {
+            Sealing::Sealed(shards) => {
+                report.shards_sealed = report.shards_sealed.saturating_add(shards);
+                sealed = day;
+            }
+            Sealing::Open => break,
+        }
+    }
+    host.sealed_until.store(sealed.as_secs(), Ordering::Relaxed);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! proxy that checks every signature and loses answers on demand. Time passes by hand only.
 
 mod answers;
+mod audit;
 mod bad_body;
 mod bad_request;
 mod change_password;

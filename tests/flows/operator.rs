@@ -268,3 +268,45 @@ async fn each_shell_gets_its_completions() {
         assert!(script.text.contains("inspect"), "{shell}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_trail_is_listed_and_verified_from_the_terminal() {
+    let system = system().await;
+    let peer = system.peer();
+    assert_eq!(
+        peer.login(EMAIL, "not the password at all").await.status,
+        401
+    );
+    let refused = ["--json", "audit", "list", "--action", "login"];
+    let listed = run(&system, &refused).await;
+    assert_eq!(listed.code, Some(0), "{listed:?}");
+    let lines = listed.json["lines"].as_array().expect("lines");
+    assert_eq!(lines.len(), 1, "{listed:?}");
+    assert_eq!(lines[0]["outcome"], "wrong_password");
+    assert_eq!(lines[0]["genuine"], true);
+    let none = run(&system, &["audit", "list", "--outcome", "nothing"]).await;
+    assert_eq!(none.code, Some(1), "{none:?}");
+    let verified = run(&system, &["--json", "audit", "verify"]).await;
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert_eq!(verified.json["findings"], serde_json::json!([]));
+    // A year ago there was no host, so nobody sealed that day; the terminal does.
+    let day = [
+        "audit",
+        "verify",
+        "--from",
+        "2025-11-23",
+        "--to",
+        "2025-11-23",
+    ];
+    assert_eq!(run(&system, &day).await.code, Some(1), "not sealed");
+    let sealed = run(&system, &["--json", "audit", "seal", "--day", "2025-11-23"]).await;
+    assert_eq!(
+        (sealed.code, &sealed.json["shards"]),
+        (Some(0), &serde_json::json!(4))
+    );
+    assert_eq!(run(&system, &day).await.code, Some(0));
+    for wrong in ["2025-02-29", "yesterday"] {
+        let said = run(&system, &["audit", "seal", "--day", wrong]).await;
+        assert_eq!(said.code, Some(2), "{said:?}");
+    }
+}

@@ -36,6 +36,9 @@ pub(crate) enum Command {
         #[arg(long)]
         domain: Option<String>,
     },
+    /// The audit trail
+    #[command(subcommand)]
+    Audit(Audit),
     /// The key document
     #[command(subcommand)]
     Keys(Keys),
@@ -77,6 +80,52 @@ pub(crate) struct User {
     /// Its address or its user id
     #[arg(value_name = "EMAIL|ID")]
     pub(crate) user: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Print the lines of some days
+    List {
+        #[command(flatten)]
+        days: Days,
+        /// Only about this user
+        #[arg(long, value_name = "ID")]
+        user: Option<String>,
+        /// Only of this action: login, refresh, ...
+        #[arg(long)]
+        action: Option<String>,
+        /// Only with this outcome: success, wrong_password, ...
+        #[arg(long)]
+        outcome: Option<String>,
+        /// Only from this client address
+        #[arg(long)]
+        address: Option<String>,
+        /// Only for this request
+        #[arg(long, value_name = "ID")]
+        request: Option<String>,
+        /// Only about this session
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+    },
+    /// Look for lines that were altered, removed or added
+    Verify(Days),
+    /// Seal a closed day, where no host has done so
+    Seal {
+        /// The UTC day, 2026-11-23
+        #[arg(long)]
+        day: String,
+    },
+}
+
+/// UTC days, both included.
+#[derive(Args, Debug)]
+pub(crate) struct Days {
+    /// The first day, 2026-11-23; today by default
+    #[arg(long, value_name = "DAY")]
+    pub(crate) from: Option<String>,
+    /// The last day; the first one by default
+    #[arg(long, value_name = "DAY")]
+    pub(crate) to: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

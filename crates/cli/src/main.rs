@@ -13,6 +13,7 @@
 
 mod answer;
 mod arguments;
+mod audit;
 mod domains;
 mod keys;
 mod office;
@@ -52,6 +53,9 @@ fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         Command::Domains { domain } => with_office(arguments, async |office| {
             domains::run(domain.as_deref(), office).await
         }),
+        Command::Audit(command) => {
+            with_office(arguments, async |office| audit::run(command, office).await)
+        }
         Command::Keys(command) => {
             with_office(arguments, async |office| keys::run(command, office).await)
         }

@@ -101,6 +101,12 @@ fn start_of_day(moment: UnixTime) -> UnixTime {
     UnixTime::of_day(&moment.day()).unwrap_or(moment)
 }
 
+/// Whether a day has closed since the last one that was sealed, which began at `sealed`.
+pub fn is_due(sealed: UnixTime, now: UnixTime) -> bool {
+    let next = start_of_day(sealed).after(DAY);
+    is_closed(next, now)
+}
+
 /// The lines of a day that `filter` lets through, in the order of time.
 ///
 /// # Errors

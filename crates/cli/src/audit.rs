@@ -1,0 +1,204 @@
+//! `portcullis audit`: reads the trail, seals its days, and tells what is wrong with them.
+
+use indicatif::ProgressBar;
+use portcullis_core::audit::line::AuditLine;
+use portcullis_core::id::Id;
+use portcullis_core::time::UnixTime;
+use portcullis_core::vault::Vault;
+use portcullis_service::audit_trail::{self, AuditFilter, Finding, Found, Review, Sealing};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Failure};
+use crate::arguments::{Audit, Days};
+use crate::office::Office;
+
+/// The most days that one command looks at: as long as lines are kept.
+const MOST_DAYS: usize = 401;
+
+pub(crate) async fn run(command: &Audit, office: &Office) -> Result<Answer, Failure> {
+    match command {
+        Audit::List {
+            days,
+            user,
+            action,
+            outcome,
+            address,
+            request,
+            session,
+        } => {
+            let filter = AuditFilter {
+                user_id: id(user.as_deref())?,
+                action: action.clone(),
+                outcome: outcome.clone(),
+                client_address: address.clone(),
+                request_id: id(request.as_deref())?,
+                session_id: id(session.as_deref())?,
+            };
+            list(&span(days, office.now())?, &filter, office).await
+        }
+        Audit::Verify(days) => verify(&span(days, office.now())?, office).await,
+        Audit::Seal { day } => seal(parse(day)?, office).await,
+    }
+}
+
+async fn list(days: &[UnixTime], filter: &AuditFilter, office: &Office) -> Result<Answer, Failure> {
+    let (store, progress) = (office.store(), progress(days));
+    let mut lines = Vec::new();
+    for day in days {
+        let found = audit_trail::read(*day, filter, &store).await;
+        lines.extend(found.map_err(Failure::unavailable)?);
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let vault = vault(office).await?;
+    let objects: Vec<_> = lines.iter().map(|line| object(line, vault)).collect();
+    let text = lines.iter().map(|line| sentence(line, vault)).collect();
+    let json = json!({"lines": objects});
+    Ok(if lines.is_empty() {
+        Answer::bad("no such line\n".to_owned(), json)
+    } else {
+        Answer::good(text, json)
+    })
+}
+
+async fn verify(days: &[UnixTime], office: &Office) -> Result<Answer, Failure> {
+    let (store, progress) = (office.store(), progress(days));
+    let vault = vault(office).await?;
+    let mut review = Review::default();
+    for day in days {
+        let end = audit_trail::review(*day, &store, vault, office.now(), &mut review).await;
+        end.map_err(Failure::unavailable)?;
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let mut text: String = review.found.iter().map(told).collect();
+    text.push_str(&format!(
+        "{} lines; {} sealed and {} still open shards of days; {} findings\n",
+        review.lines,
+        review.sealed,
+        review.open,
+        review.found.len()
+    ));
+    let found: Vec<_> = review.found.iter().map(finding).collect();
+    let json = json!({
+        "lines": review.lines, "sealed": review.sealed, "open": review.open, "findings": found,
+    });
+    Ok(if review.found.is_empty() {
+        Answer::good(text, json)
+    } else {
+        Answer::bad(text, json)
+    })
+}
+
+async fn seal(day: UnixTime, office: &Office) -> Result<Answer, Failure> {
+    let store = office.store();
+    let sealing = audit_trail::seal(day, &store, vault(office).await?, &office.call).await;
+    Ok(match sealing.map_err(Failure::unavailable)? {
+        Sealing::Sealed(shards) => Answer::good(
+            format!("{}: sealed, {shards} shards of it now\n", day.day()),
+            json!({"outcome": "sealed", "shards": shards}),
+        ),
+        Sealing::Open => Answer::bad(
+            format!("{}: not over yet, nothing was sealed\n", day.day()),
+            json!({"outcome": "open", "shards": 0}),
+        ),
+    })
+}
+
+async fn vault(office: &Office) -> Result<&Vault, Failure> {
+    let vault = office.host.vault.open(&office.host.client, office.now());
+    vault.await.map_err(Failure::unavailable)
+}
+
+/// The first second of each day that is asked for.
+fn span(days: &Days, now: UnixTime) -> Result<Vec<UnixTime>, Failure> {
+    let from = days.from.as_deref().map_or(Ok(now), parse)?;
+    let to = days.to.as_deref().map_or(Ok(from), parse)?;
+    let days: Vec<_> = audit_trail::days(from, to)
+        .take(MOST_DAYS.saturating_add(1))
+        .collect();
+    if days.is_empty() || days.len() > MOST_DAYS {
+        return Err(Failure::Setting(format!(
+            "--from comes before --to, by at most {MOST_DAYS} days"
+        )));
+    }
+    Ok(days)
+}
+
+fn parse(day: &str) -> Result<UnixTime, Failure> {
+    UnixTime::of_day(day).ok_or_else(|| Failure::Setting("a day is written 2026-11-23".to_owned()))
+}
+
+fn id(text: Option<&str>) -> Result<Option<Id>, Failure> {
+    let parsed = text.map(Id::parse).transpose();
+    parsed.map_err(|error| Failure::Setting(error.to_string()))
+}
+
+/// Drawn on standard error, and only where that is a terminal.
+fn progress(days: &[UnixTime]) -> ProgressBar {
+    ProgressBar::new(u64::try_from(days.len()).unwrap_or_default())
+}
+
+fn object(line: &AuditLine, vault: &Vault) -> Value {
+    json!({
+        "id": line.id.as_str(),
+        "at": line.at.as_secs(),
+        "action": line.action,
+        "outcome": line.outcome,
+        "user_id": line.user_id.as_ref().map(Id::as_str),
+        "session_id": line.session_id.as_ref().map(Id::as_str),
+        "client_address": line.client_address,
+        "request_id": line.request_id.as_str(),
+        "genuine": line.is_genuine(vault),
+    })
+}
+
+fn sentence(line: &AuditLine, vault: &Vault) -> String {
+    let name = |id: Option<&Id>| id.map_or("-", Id::as_str).to_owned();
+    // A line that was altered may hold anything, a terminal's control codes too.
+    format!(
+        "{} {} {} user={} session={} from={} request={}{}\n",
+        line.at,
+        line.action.escape_debug(),
+        line.outcome.escape_debug(),
+        name(line.user_id.as_ref()),
+        name(line.session_id.as_ref()),
+        line.client_address.escape_debug(),
+        line.request_id,
+        if line.is_genuine(vault) {
+            ""
+        } else {
+            " ALTERED"
+        },
+    )
+}
+
+fn finding(found: &Found) -> Value {
+    let (kind, line, count) = match &found.finding {
+        Finding::Unreadable(place) => ("unreadable", Some(place.as_str()), None),
+        Finding::Altered(id) => ("altered", Some(id.as_str()), None),
+        Finding::Unsealed => ("unsealed", None, None),
+        Finding::FalseSeal => ("false_seal", None, None),
+        Finding::Removed(count) => ("removed", None, Some(*count)),
+        Finding::Added(count) => ("added", None, Some(*count)),
+        Finding::Exchanged => ("exchanged", None, None),
+    };
+    json!({
+        "day": found.day.day(), "shard": found.shard, "finding": kind, "line": line, "count": count,
+    })
+}
+
+fn told(found: &Found) -> String {
+    let what = match &found.finding {
+        Finding::Unreadable(place) => {
+            format!("no line, or not in its place: {}", place.escape_debug())
+        }
+        Finding::Altered(id) => format!("altered, or not written by a host: {id}"),
+        Finding::Unsealed => "the day is over and not sealed".to_owned(),
+        Finding::FalseSeal => "the seal was not made by a host".to_owned(),
+        Finding::Removed(count) => format!("{count} lines fewer than were sealed"),
+        Finding::Added(count) => format!("{count} lines more than were sealed"),
+        Finding::Exchanged => "not the lines that were sealed".to_owned(),
+    };
+    format!("{} shard {}: {what}\n", found.day.day(), found.shard)
+}
