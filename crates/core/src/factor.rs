@@ -94,8 +94,8 @@ impl RecoveryCode {
             let number = bytes
                 .iter()
                 .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-            for place in (0..8_u32).rev() {
-                let letter = usize::try_from((number >> (place * 5)) & 31).unwrap_or_default();
+            for shift in [35, 30, 25, 20, 15, 10, 5, 0] {
+                let letter = usize::try_from((number >> shift) & 31).unwrap_or_default();
                 text.extend(ALPHABET.get(letter).map(|letter| char::from(*letter)));
             }
         }

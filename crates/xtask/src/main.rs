@@ -8,6 +8,7 @@ mod bundle;
 mod check;
 mod dev;
 mod invariants;
+mod passwords;
 mod prerequisites;
 mod processes;
 mod python;
@@ -41,6 +42,8 @@ enum Command {
     Build(build::Options),
     /// Build the Worker and show its size
     Bundle(bundle::Options),
+    /// Write the filter of common passwords anew from its lists
+    Passwords(passwords::Options),
     /// Measure what has a budget
     Bench(bench::Options),
     /// Format, lints on both targets, documentation, dependencies
@@ -66,6 +69,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Build(options) => build::run(&workspace, &options),
         Command::Bundle(options) => bundle::run(&workspace, &options),
+        Command::Passwords(options) => passwords::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Check => check::run(&workspace),
     }
