@@ -111,10 +111,10 @@ impl Imported {
             Self::Pbkdf2(digest, rounds, derived) => derived.is_key(|salt, key| {
                 match digest {
                     Digest::Sha256 => {
-                        pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, *rounds, key)
+                        pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, *rounds, key);
                     }
                     Digest::Sha512 => {
-                        pbkdf2_hmac::<Sha512>(password.as_bytes(), salt, *rounds, key)
+                        pbkdf2_hmac::<Sha512>(password.as_bytes(), salt, *rounds, key);
                     }
                 }
                 Ok(())

@@ -3,6 +3,8 @@
 //! `make-passlist TOP FOLDER FILTER`: the passwords of the file TOP, most frequent first, and
 //! those of every text file under FOLDER. The same lists give the same filter, byte for byte.
 
+#![expect(clippy::print_stdout, reason = "a command for a terminal")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -27,7 +29,7 @@ const FOLDER_SHA256: &str = "ecf0da931dc7e92eb51fa8e605969e2c62cbf6197468caefbcc
 
 fn main() -> Result<()> {
     let arguments: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
-    let [top, folder, filter] = &arguments[..] else {
+    let [top, folder, filter] = arguments.as_slice() else {
         anyhow::bail!("usage: make-passlist TOP FOLDER FILTER");
     };
     let top = read_all(std::slice::from_ref(top), TOP_SHA256)?;
