@@ -37,6 +37,14 @@ pub fn operator_program() -> &'static Path {
     BUILT.get_or_init(|| build("portcullis", &LOCAL).unwrap_or_else(|error| panic!("{error:#}")))
 }
 
+/// What does the due work on Lambda, built from this tree once for each process that asks.
+pub fn tasks_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        build("portcullis-tasks", &LOCAL).unwrap_or_else(|error| panic!("{error:#}"))
+    })
+}
+
 /// The packages of a system on one machine.
 const LOCAL: [&str; 6] = [
     "-p",

@@ -1,0 +1,96 @@
+//! Mail, from the request that asks for it to the link that is used: in a real folder, by the real
+//! dispatcher, over the engine.
+
+mod alike;
+mod delivery;
+mod links;
+
+use std::path::PathBuf;
+
+use portcullis_lambda_host::tasks::{self, Report};
+use portcullis_tests::mailbox::{Letter, letters};
+use portcullis_tests::system::{CHEAP, Peer, Reply, System};
+use serde_json::json;
+
+/// A host that writes mail into a folder, and lets nobody in before their address is verified.
+struct Office {
+    system: System,
+    peer: Peer,
+    folder: PathBuf,
+}
+
+impl Office {
+    async fn open() -> Self {
+        let system = System::start().await.expect("a system");
+        let folder = system.folder().join("mail");
+        let peer = host(&system, &folder).await;
+        Self {
+            system,
+            peer,
+            folder,
+        }
+    }
+
+    /// Sends what is due.
+    async fn deliver(&self) -> Report {
+        tasks::run_due(&self.peer.host).await.expect("a round")
+    }
+
+    fn letters(&self) -> Vec<Letter> {
+        letters(&self.folder)
+    }
+
+    /// The last letter.
+    fn last(&self) -> Letter {
+        self.letters().pop().expect("a letter")
+    }
+
+    async fn post(&self, path: &str, body: serde_json::Value) -> Reply {
+        self.peer.post(path, &body).await
+    }
+
+    async fn forgot(&self, email: &str) -> Reply {
+        self.post("/v1/password/forgot", json!({"email": email}))
+            .await
+    }
+
+    async fn verify(&self, token: &str) -> Reply {
+        self.post("/v1/email/verify", json!({"token": token})).await
+    }
+
+    async fn reset(&self, token: &str, password: &str) -> Reply {
+        let body = json!({"token": token, "new_password": password});
+        self.post("/v1/password/reset", body).await
+    }
+
+    /// What the audit trail says of `action`, in the order of the alphabet.
+    async fn outcomes(&self, action: &str) -> Vec<String> {
+        let lines = self
+            .system
+            .rows("Portcullis", "AUDIT#")
+            .await
+            .expect("rows");
+        let mut outcomes: Vec<_> = lines
+            .iter()
+            .filter(|line| line["action"] == action)
+            .map(|line| line["outcome"].as_str().expect("an outcome").to_owned())
+            .collect();
+        outcomes.sort_unstable();
+        outcomes
+    }
+
+    async fn waiting(&self) -> usize {
+        let rows = self.system.rows("Portcullis", "OUTBOX#").await;
+        rows.expect("rows").len()
+    }
+}
+
+/// Another host that writes into `folder`.
+async fn host(system: &System, folder: &std::path::Path) -> Peer {
+    let folder = folder.to_str().expect("UTF-8");
+    let changes = [
+        ("PORTCULLIS_MAILBOX", folder),
+        ("PORTCULLIS_REQUIRE_VERIFIED", "on"),
+    ];
+    system.another(CHEAP, &changes).await.expect("a host")
+}
