@@ -15,11 +15,13 @@ use portcullis_core::token::algorithm::Algorithm;
 use portcullis_service::means::Means;
 use portcullis_service::ports::{Call, NoEntropy};
 use portcullis_service::settings::{Issuing, Settings};
+use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::chance::SystemChance;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::Config;
+use crate::disposable::{Disposable, DisposableError};
 use crate::hasher::{HashLimits, HashParameters, HashPool};
 use crate::keys::{PublishedKeys, SigningKeys};
 use crate::mailer::HostMailer;
@@ -61,6 +63,8 @@ pub struct Host {
     pub settings: Settings,
     /// Who takes mail.
     pub mailer: HostMailer,
+    /// Whose addresses may not register.
+    pub disposable: Disposable,
     /// Told when there is mail to send.
     pub mail_waits: Notify,
     /// Judges the tokens that callers of the host itself bring.
@@ -95,13 +99,24 @@ impl Default for Surroundings {
     }
 }
 
+/// There is no host to be had.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// The platform has no random bytes.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    /// A file of domains cannot be read.
+    #[error(transparent)]
+    Disposable(#[from] DisposableError),
+}
+
 impl Host {
     /// A host as `config` describes it.
     ///
     /// # Errors
     ///
-    /// [`NoEntropy`] if the platform has no random bytes.
-    pub fn new(config: Config, surroundings: Surroundings) -> Result<Self, NoEntropy> {
+    /// [`HostError`].
+    pub fn new(config: Config, surroundings: Surroundings) -> Result<Self, HostError> {
         let chance = SystemChance;
         let transport = HyperTransport::new(surroundings.timeouts);
         let said = config.hash_memory_mib;
@@ -131,6 +146,7 @@ impl Host {
                 mailing: config.mail.mailing,
             },
             mailer: HostMailer::new(config.mail.delivery),
+            disposable: Disposable::new(config.mail.disposable)?,
             mail_waits: Notify::new(),
             health: StoreHealth::default(),
             sealed_until: AtomicU64::new(0),

@@ -7,6 +7,7 @@ pub mod chance;
 pub mod clock;
 pub mod config;
 mod cookies;
+pub mod disposable;
 mod failure;
 pub mod hasher;
 pub mod host;

@@ -41,6 +41,8 @@ pub enum Problem {
     BadMember(&'static str),
     /// The address is none.
     BadEmail(EmailError),
+    /// The address is of a domain for throwing away, which this service refuses.
+    DisposableEmail,
     /// The password is not one an account may have.
     BadPassword(PasswordError),
     /// The new password is not one an account may have; how to choose a better one.
@@ -95,6 +97,7 @@ impl Problem {
             | Self::MissingMember(_)
             | Self::BadMember(_)
             | Self::BadEmail(_)
+            | Self::DisposableEmail
             | Self::BadPassword(_)
             | Self::UnfitPassword(_)
             | Self::BadMailToken
@@ -126,6 +129,7 @@ impl Problem {
             Self::MissingMember(_) => "missing_member",
             Self::BadMember(_) => "bad_member",
             Self::BadEmail(_) => "bad_email",
+            Self::DisposableEmail => "disposable_email",
             Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => error.code(),
             Self::BadCredentials => "bad_credentials",
             Self::BadMailToken => "bad_mail_token",
@@ -161,6 +165,7 @@ impl Problem {
             Self::MissingMember(name) => return format!("the body lacks {name}").into(),
             Self::BadMember(name) => return format!("{name} must be a string").into(),
             Self::BadEmail(error) => return error.to_string().into(),
+            Self::DisposableEmail => "addresses of this domain are not taken here",
             Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => {
                 return error.to_string().into();
             }
@@ -242,7 +247,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 40] = [
+    const ALL: [Problem; 41] = [
         Problem::Refused(Denial::MissingToken),
         Problem::Refused(Denial::UnknownRoute),
         Problem::MethodNotAllowed,
@@ -268,6 +273,7 @@ mod tests {
         unfit(PasswordError::TooWeak),
         Problem::ScreenUnavailable,
         Problem::BadCredentials,
+        Problem::DisposableEmail,
         Problem::BadMailToken,
         Problem::WrongPassword,
         Problem::BadCode,

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use portcullis_service::ports::{Chance as _, NoEntropy};
+use portcullis_service::ports::Chance as _;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, Entrance, MailDelivery};
 use crate::failure::Chain;
-use crate::host::{Host, Surroundings};
+use crate::host::{Host, HostError, Surroundings};
 use crate::reception::Reception;
 use crate::{lambda, socket, tasks};
 
@@ -30,9 +30,9 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("PORTCULLIS_LISTEN: {0} cannot be listened on: {1}")]
     Listen(core::net::SocketAddr, #[source] io::Error),
-    /// The system has no random bytes.
+    /// The host cannot be made.
     #[error(transparent)]
-    Entropy(#[from] NoEntropy),
+    Host(#[from] HostError),
     /// The Lambda Runtime API broke off.
     #[error("the Lambda Runtime API failed: {0}")]
     Lambda(#[source] lambda_http::Error),

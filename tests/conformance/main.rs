@@ -2,6 +2,7 @@
 //! tests hold workerd to the same answers.
 
 mod decisions;
+mod email;
 mod process;
 mod signatures;
 mod thumbprints;

@@ -11,6 +11,11 @@ use unicode_normalization::UnicodeNormalization as _;
 /// [RFC 5321 §4.5.3.1.3]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
 pub const MAX_ADDRESS_BYTES: usize = 254;
 
+/// The longest local part, in bytes ([RFC 5321 §4.5.3.1.1]).
+///
+/// [RFC 5321 §4.5.3.1.1]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1
+const MAX_LOCAL_PART_BYTES: usize = 64;
+
 /// An address in two forms: the one accounts are found by, and the one mail goes to.
 ///
 /// The normal form is NFC, in lower case, the domain in its ASCII form (IDNA, UTS 46). Hosts may
@@ -49,25 +54,22 @@ impl EmailAddress {
     ///
     /// The first rule that `text` breaks.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        let typed = text.trim();
+        // Blanks, and no line breaks: those are nobody's slip.
+        let typed = text.trim_matches([' ', '\t', '\u{a0}']);
         if typed.len() > MAX_ADDRESS_BYTES {
             return Err(EmailError::TooLong);
         }
-        let (local, domain) = typed.rsplit_once('@').ok_or(EmailError::NoAtSign)?;
+        let (typed_local, domain) = typed.rsplit_once('@').ok_or(EmailError::NoAtSign)?;
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| EmailError::BadDomain)?;
         if !domain.contains('.') || is_dotted_number(&domain) {
             return Err(EmailError::BadDomain);
         }
-        let local: String = local.nfc().collect::<String>().to_lowercase();
-        let normal = format!("{local}@{domain}");
-        let options = Options::default()
-            .without_display_text()
-            .without_domain_literal();
-        if local.contains('"')
-            || email_address::EmailAddress::parse_with_options(&normal, options).is_err()
-        {
+        let local: String = typed_local.nfc().collect::<String>().to_lowercase();
+        // As it was typed, too: mail goes there, and composing may hide what would end a header.
+        if !is_local_part(typed_local) || !is_local_part(&local) {
             return Err(EmailError::BadLocalPart);
         }
+        let normal = format!("{local}@{domain}");
         if normal.len() > MAX_ADDRESS_BYTES {
             return Err(EmailError::TooLong);
         }
@@ -102,6 +104,32 @@ impl EmailAddress {
     pub fn domain(&self) -> &str {
         self.normal.get(self.domain_at..).unwrap_or_default()
     }
+}
+
+/// Whether mail can be sent to this local part. Quoted ones are none.
+fn is_local_part(local: &str) -> bool {
+    // The crate knows only letters and digits beyond ASCII, while RFC 6531 lets in every mark that
+    // a script needs: it judges the shape, and we those characters.
+    let stands_for = |letter: char| if letter.is_ascii() { letter } else { 'a' };
+    let shape: String = local.chars().map(stands_for).collect();
+    let options = Options::default()
+        .without_display_text()
+        .without_domain_literal();
+    let shape = format!("{shape}@example.com");
+    local.len() <= MAX_LOCAL_PART_BYTES
+        && !local.contains('"')
+        && !local.chars().any(is_unseen)
+        && email_address::EmailAddress::parse_with_options(&shape, options).is_ok()
+}
+
+/// Whether a character beyond ASCII is a blank, a control, of private use, or shapes others without
+/// being seen: two addresses that look the same would be two accounts.
+fn is_unseen(letter: char) -> bool {
+    let invisible = matches!(letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}'
+        | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}');
+    invisible || letter.is_control() || letter.is_whitespace()
 }
 
 /// A last label of digits would make it an IPv4 address to some ([RFC 3696 §2]).
@@ -167,6 +195,11 @@ mod tests {
             ("a b@example.com", BadLocalPart),
             ("\"a b\"@example.com", BadLocalPart),
             ("a@b@example.com", BadLocalPart),
+            ("a\u{200b}b@example.com", BadLocalPart),
+            ("a\u{202e}b@example.com", BadLocalPart),
+            ("<\u{338}a@example.com", BadLocalPart),
+            ("a@example.com\n", BadDomain),
+            ("\r\na@example.com", BadLocalPart),
             ("a\r\nbcc:x@example.com", BadLocalPart),
             ("a\0@example.com", BadLocalPart),
             ("<a@example.com>", BadDomain),
@@ -179,9 +212,23 @@ mod tests {
             Err(BadLocalPart)
         );
         assert!(parse(&format!("{}@example.com", "a".repeat(64))).is_ok());
+        let wide = "\u{e9}".repeat(33);
+        assert_eq!(parse(&format!("{wide}@example.com")), Err(BadLocalPart));
+        assert!(parse("\u{92a}\u{930}\u{940}\u{915}\u{94d}\u{937}@example.com").is_ok());
     }
 
     proptest! {
+        #[test]
+        fn no_address_can_end_a_header(text in "\\PC{0,20}", odd in any::<char>()) {
+            for text in [format!("{text}{odd}@example.com"), format!("a@{odd}{text}.example.com")] {
+                if let Ok(address) = EmailAddress::parse(&text) {
+                    let to = address.deliverable();
+                    prop_assert!(!to.chars().any(|letter| letter.is_control() || letter == ' '));
+                    prop_assert!(!to.contains(['<', '>', ',', '"']));
+                }
+            }
+        }
+
         #[test]
         fn the_normal_form_is_its_own(text in "\\PC{0,60}", ascii in "[a-z.+@A-Z0-9-]{0,30}") {
             for text in [text, ascii] {

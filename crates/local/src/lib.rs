@@ -1,5 +1,5 @@
 //! Portcullis without a cloud: a DynamoDB engine that lives in this process, and an origin that says what
-//! it was sent.
+//! it was sent, and a page of the mail that the host has sent.
 //!
 //! `cargo xtask dev` runs both as programs (`portcullis-local`); tests start a [`LocalDynamo`] in memory
 //! under a clock they turn by hand. INVARIANT: nothing of this is linked into the Lambda artefact
@@ -7,6 +7,7 @@
 
 mod dynamo;
 mod engine;
+mod mailbox;
 mod origin;
 mod tables;
 
@@ -15,6 +16,7 @@ pub use dynoxide::storage_backend::ManualClock;
 pub use self::{
     dynamo::LocalDynamo,
     engine::{Engine, EngineError},
+    mailbox::serve as serve_mailbox,
     origin::serve as serve_origin,
     tables::TableNames,
 };

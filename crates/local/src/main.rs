@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use portcullis_local::{Engine, TableNames, serve_origin};
+use portcullis_local::{Engine, TableNames, serve_mailbox, serve_origin};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -35,6 +35,15 @@ enum Command {
         /// Where to listen; port 0 takes a free one and prints it
         #[arg(long, default_value = "127.0.0.1:8789")]
         listen: SocketAddr,
+    },
+    /// A page of the mail in a folder, at /mailbox
+    Mailbox {
+        /// Where to listen; port 0 takes a free one and prints it
+        #[arg(long, default_value = "127.0.0.1:8790")]
+        listen: SocketAddr,
+        /// Where the host puts its mail (PORTCULLIS_MAILBOX)
+        #[arg(long, value_name = "FOLDER")]
+        folder: PathBuf,
     },
 }
 
@@ -65,6 +74,10 @@ async fn main() -> Result<()> {
         Command::Origin { listen } => {
             let listener = bind("origin", listen).await?;
             Ok(serve_origin(listener, ended()?).await?)
+        }
+        Command::Mailbox { listen, folder } => {
+            let listener = bind("mailbox", listen).await?;
+            Ok(serve_mailbox(listener, folder, ended()?).await?)
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [RFC 5322]: https://www.rfc-editor.org/rfc/rfc5322
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -20,12 +21,18 @@ use crate::chance::SystemChance;
 pub struct FolderMailer {
     folder: PathBuf,
     sender: Sender,
+    /// How many were written, so that those of one second lie in order.
+    written: AtomicU64,
 }
 
 impl FolderMailer {
     /// Mail from `sender` goes to `folder`, which is made when the first one comes.
     pub const fn new(folder: PathBuf, sender: Sender) -> Self {
-        Self { folder, sender }
+        Self {
+            folder,
+            sender,
+            written: AtomicU64::new(0),
+        }
     }
 
     /// The folder as it is written to at `now`.
@@ -48,7 +55,8 @@ impl Mailer for FolderAt<'_> {
             .id()
             .map_err(io::Error::other)
             .map_err(failed)?;
-        let name = format!("{}-{id}.eml", self.now.as_secs());
+        let place = self.mailer.written.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{place:08}-{id}.eml", self.now.as_secs());
         let message = self.message(mail, id.as_str()).map_err(failed)?;
         // Files of a developer's own machine: too small to be worth a thread.
         write(&self.mailer.folder, &name, &message).map_err(failed)

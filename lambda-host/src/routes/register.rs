@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 
-problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, [Problem::Busy, Problem::ScreenUnavailable]);
+problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, [Problem::DisposableEmail, Problem::Busy, Problem::ScreenUnavailable]);
 
 /// Who was registered.
 #[derive(ToSchema)]
@@ -45,6 +45,9 @@ pub(super) async fn register(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let Credentials { email, password } = Credentials::read(request).await?;
+    if host.disposable.refuses(&email) {
+        return Err(Problem::DisposableEmail);
+    }
     let request = RegisterRequest { email, password };
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;

@@ -211,7 +211,7 @@ async fn without_anybody_who_takes_mail_it_waits() {
     let peer = system.peer();
     let _ = peer.register(EMAIL, PASSWORD).await;
     let report = tasks::run_due(&peer.host).await.expect("a round");
-    assert_eq!(report, tasks::Report::default());
+    assert_eq!((report.mails_sent, report.mails_postponed), (0, 0));
     assert_eq!(
         system
             .rows("Portcullis", "OUTBOX#")

@@ -221,3 +221,22 @@ async fn of_two_that_use_a_link_at_once_one_does() {
     }
     assert_eq!(admitted, 1);
 }
+
+#[tokio::test]
+async fn where_disposable_addresses_are_refused_they_are_told_so() {
+    let office = Office::open().await;
+    let email = "ann@mailinator.com";
+    assert_eq!(office.peer.register(email, PASSWORD).await.status, 201);
+    let changes = [("PORTCULLIS_DISPOSABLE", "refuse")];
+    let refusing = office
+        .system
+        .another(portcullis_tests::system::CHEAP, &changes)
+        .await;
+    let refusing = refusing.expect("a host");
+    is_problem(
+        &refusing.register(email, PASSWORD).await,
+        400,
+        "disposable_email",
+    );
+    assert_eq!(refusing.register(EMAIL, PASSWORD).await.status, 201);
+}

@@ -1,7 +1,7 @@
 //! `cargo xtask dev`: the whole system on loopback, until Ctrl-C.
 //!
-//! Four programs: the database engine and the demo origin (`crates/local`), the host (`lambda-host`) and the
-//! Worker in `wrangler dev`. They keep what they write in one folder, which a test names for itself.
+//! Five programs: the database engine, the demo origin and the mailbox (`crates/local`), the host (`lambda-host`)
+//! and the Worker in `wrangler dev`. They keep what they write in one folder, which a test names for itself.
 
 mod folder;
 mod health;
@@ -40,6 +40,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut system = System::new(workspace, &folder, &secrets, &options.ports);
     step("start the database", || system.start_database())?;
     step("start the origin", || system.start_origin())?;
+    step("start the mailbox", || system.start_mailbox())?;
     step("start the host", || system.start_host())?;
     step("start the Worker", || system.start_worker())?;
     let terminal = workspace.binary("portcullis");

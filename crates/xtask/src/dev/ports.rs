@@ -1,4 +1,4 @@
-//! The four ports, and a clear word when one is taken.
+//! The five ports, and a clear word when one is taken.
 
 use std::{collections::BTreeMap, net::TcpListener};
 
@@ -43,6 +43,15 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) origin_port: u16,
+    /// Where the mailbox listens
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "PORTCULLIS_MAILBOX_PORT",
+        default_value = "8790"
+    )]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(super) mailbox_port: u16,
 }
 
 impl Ports {
@@ -67,12 +76,13 @@ impl Ports {
         Ok(())
     }
 
-    fn named(&self) -> [(&'static str, u16); 4] {
+    fn named(&self) -> [(&'static str, u16); 5] {
         [
             ("worker", self.worker_port),
             ("host", self.host_port),
             ("dynamodb", self.dynamodb_port),
             ("origin", self.origin_port),
+            ("mailbox", self.mailbox_port),
         ]
     }
 }
@@ -81,10 +91,16 @@ impl Ports {
 mod tests {
     use super::*;
 
-    /// Four ports that were free a moment ago.
+    /// Five ports that were free a moment ago.
     fn free() -> Ports {
-        let listeners = [0; 4].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
-        let [worker_port, host_port, dynamodb_port, origin_port] = listeners
+        let listeners = [0; 5].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+        let [
+            worker_port,
+            host_port,
+            dynamodb_port,
+            origin_port,
+            mailbox_port,
+        ] = listeners
             .each_ref()
             .map(|listener| listener.local_addr().unwrap().port());
         Ports {
@@ -92,6 +108,7 @@ mod tests {
             host_port,
             dynamodb_port,
             origin_port,
+            mailbox_port,
         }
     }
 

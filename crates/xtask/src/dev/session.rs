@@ -11,6 +11,7 @@ pub(super) fn text(ports: &Ports, folder: &Path, terminal: &Path) -> String {
         host_port,
         dynamodb_port,
         origin_port,
+        mailbox_port,
     } = *ports;
     let logs = folder.join("logs").display().to_string();
     let terminal = terminal.display();
@@ -23,6 +24,7 @@ Portcullis is up. Ctrl-C ends it.
   host      http://127.0.0.1:{host_port}
   DynamoDB  http://127.0.0.1:{dynamodb_port}
   origin    http://127.0.0.1:{origin_port}
+  mailbox   http://127.0.0.1:{mailbox_port}/mailbox
   logs      {logs}
 
 Try it in another terminal. Who are you? (A password that stands alone needs 15 characters or more: NIST SP
@@ -31,6 +33,11 @@ Try it in another terminal. Who are you? (A password that stands alone needs 15 
     WORKER=http://127.0.0.1:{worker_port} HOST=http://127.0.0.1:{host_port}
     ADA='{{"email": "ada@example.com", "password": "gates fall at nightfall"}}'
     curl -sS $HOST/v1/register -H 'content-type: application/json' -d "$ADA"; echo
+
+The mail that verifies the address is in the mailbox; open its link and press the button. (A deployment lets
+nobody in before; here it is off.)
+
+    curl -sS http://127.0.0.1:{mailbox_port}/mailbox; echo
 
 Log in and keep the token.
 
@@ -67,12 +74,14 @@ mod tests {
             host_port: 2,
             dynamodb_port: 3,
             origin_port: 4,
+            mailbox_port: 5,
         };
         let text = text(&ports, Path::new("elsewhere"), Path::new("portcullis"));
         for part in [
             "WORKER=http://127.0.0.1:1 HOST=http://127.0.0.1:2",
             ":3\n",
             ":4\n",
+            ":5/mailbox\n",
             "elsewhere/logs",
             "portcullis --env-file elsewhere/host.env",
         ] {

@@ -85,6 +85,18 @@ impl<'a> System<'a> {
         })
     }
 
+    pub(super) fn start_mailbox(&mut self) -> Result<()> {
+        let port = self.ports.mailbox_port;
+        let mut mailbox = self
+            .workspace
+            .program(self.workspace.binary("portcullis-local"));
+        mailbox.args(["mailbox", "--listen", &local(port), "--folder"]);
+        mailbox.arg(self.folder.path("data/mailbox"));
+        self.start("mailbox", &mut mailbox, || {
+            health::status(port, "/mailbox") == Some(200)
+        })
+    }
+
     pub(super) fn start_host(&mut self) -> Result<()> {
         let port = self.ports.host_port;
         let mut host = self

@@ -1,0 +1,121 @@
+//! Domains whose addresses are made to be thrown away, for those who refuse them. The list and how
+//! it is made anew: `disposable/collect.py`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::{fs, io};
+
+use portcullis_core::email::EmailAddress;
+use thiserror::Error;
+
+use crate::config::DisposableConfig;
+
+/// One a line, sorted by bytes.
+const KNOWN: &str = include_str!("disposable/domains.txt");
+
+/// Whose addresses may not register.
+#[derive(Debug, Default)]
+pub struct Disposable {
+    /// The known ones, in order; empty where they are allowed.
+    known: Vec<&'static str>,
+    more: BTreeSet<String>,
+}
+
+/// The file of further domains cannot be read.
+#[derive(Debug, Error)]
+#[error("PORTCULLIS_DISPOSABLE_FILE: {} cannot be read", .0.display())]
+pub struct DisposableError(PathBuf, #[source] io::Error);
+
+impl Disposable {
+    /// What `config` says is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`DisposableError`].
+    pub fn new(config: DisposableConfig) -> Result<Self, DisposableError> {
+        if !config.refuse {
+            return Ok(Self::default());
+        }
+        let more = match config.more {
+            None => String::new(),
+            Some(path) => {
+                fs::read_to_string(&path).map_err(|error| DisposableError(path, error))?
+            }
+        };
+        let more = more.lines().map(|line| line.trim().to_lowercase());
+        Ok(Self {
+            known: KNOWN.lines().collect(),
+            more: more.filter(|line| !line.is_empty()).collect(),
+        })
+    }
+
+    /// Whether the domain of `email`, or one it lies under, is among them.
+    pub fn refuses(&self, email: &EmailAddress) -> bool {
+        let mut domain = email.domain();
+        loop {
+            if self.known.binary_search(&domain).is_ok() || self.more.contains(domain) {
+                return true;
+            }
+            match domain.split_once('.') {
+                Some((_, parent)) => domain = parent,
+                None => return false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refuses(disposable: &Disposable, email: &str) -> bool {
+        disposable.refuses(&EmailAddress::parse(email).expect("an address"))
+    }
+
+    #[test]
+    fn the_list_is_in_order_and_in_normal_form() {
+        let domains: Vec<_> = KNOWN.lines().collect();
+        assert!(domains.len() > 10_000 && domains.is_sorted());
+        for domain in domains {
+            let address = EmailAddress::parse(&format!("a@{domain}"));
+            assert_eq!(address.expect(domain).domain(), domain);
+        }
+    }
+
+    #[test]
+    fn a_domain_is_refused_with_all_below_it_and_only_where_that_is_wanted() {
+        let refusing = Disposable::new(DisposableConfig {
+            refuse: true,
+            more: None,
+        });
+        let refusing = refusing.expect("no file");
+        assert!(refuses(&refusing, "a@mailinator.com"));
+        assert!(refuses(&refusing, "a@x.y.MAILINATOR.com"));
+        for fine in [
+            "a@example.com",
+            "a@nomailinator.example",
+            "a@mailinator.com.example",
+        ] {
+            assert!(!refuses(&refusing, fine), "{fine}");
+        }
+        let allowing = Disposable::new(DisposableConfig::default()).expect("no file");
+        assert!(!refuses(&allowing, "a@mailinator.com"));
+    }
+
+    #[test]
+    fn a_file_adds_to_the_list_and_must_be_there() {
+        let path =
+            std::env::temp_dir().join(format!("portcullis-disposable-{}", std::process::id()));
+        let config = || DisposableConfig {
+            refuse: true,
+            more: Some(path.clone()),
+        };
+        assert!(Disposable::new(config()).is_err());
+        fs::write(&path, "Throwaway.example\n\n").expect("written");
+        let refusing = Disposable::new(config());
+        fs::remove_file(&path).expect("removed");
+        let refusing = refusing.expect("read");
+        assert!(refuses(&refusing, "a@throwaway.example"));
+        assert!(!refuses(&refusing, "a@keep.example"));
+    }
+}

@@ -1,0 +1,87 @@
+//! Addresses that others have judged: what we take and what we do not, and where we part ways.
+
+use portcullis_core::email::EmailAddress;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Vector {
+    from: String,
+    address: String,
+    verdict: String,
+}
+
+fn vectors() -> Vec<Vector> {
+    let text = include_str!("../vectors/email/addresses.json");
+    serde_json::from_str(text).expect("the vectors")
+}
+
+/// What others take and we do not, and the other way, each with our reason.
+const EXCEPTIONS: [(&str, &str); 3] = [
+    (
+        "me@bad.tld-2",
+        "which top-level domains there are is no matter of syntax",
+    ),
+    (
+        " test@iana.org",
+        "blanks around an address are forgiven to whoever types",
+    ),
+    ("test@iana.org ", "the same"),
+];
+
+/// What a verdict says of an address; `None` for one that leaves it open.
+fn expected(vector: &Vector) -> Option<bool> {
+    match (vector.from.as_str(), vector.verdict.as_str()) {
+        // A name before the address, and quotes, are read by others and not by us.
+        (_, "valid") => Some(!vector.address.contains(['"', '<'])),
+        ("isemail", "ISEMAIL_VALID") => Some(true),
+        // Mail to a quoted local part reaches hardly anybody, and an address literal nobody; what
+        // stands in comments or folded lines is not typed into a form.
+        _ => Some(false),
+    }
+}
+
+#[test]
+fn what_others_take_we_take_and_what_they_refuse_we_refuse() {
+    let mut differs = vec![];
+    let vectors = vectors();
+    for vector in &vectors {
+        let taken = EmailAddress::parse(&vector.address).is_ok();
+        let excepted = EXCEPTIONS
+            .iter()
+            .any(|(address, _)| *address == vector.address);
+        if expected(vector).is_some_and(|expected| expected != taken) != excepted {
+            differs.push((&vector.address, &vector.verdict, taken));
+        }
+    }
+    assert!(vectors.len() > 250, "{}", vectors.len());
+    assert!(differs.is_empty(), "{differs:#?}");
+}
+
+/// [RFC 3696 §3] with its errata 246 and 1690, and a mailbox of [RFC 6531 §3.3].
+///
+/// [RFC 3696 §3]: https://www.rfc-editor.org/rfc/rfc3696#section-3
+/// [RFC 6531 §3.3]: https://www.rfc-editor.org/rfc/rfc6531#section-3.3
+#[test]
+fn the_examples_of_the_standards_hold_but_for_quoted_ones() {
+    for address in [
+        "user+mailbox@example.com",
+        "customer/department=shipping@example.com",
+        "$A12345@example.com",
+        "!def!xyz%abc@example.com",
+        "_somename@example.com",
+        "\u{7528}\u{6237}@\u{4f8b}\u{5b50}.\u{5e7f}\u{544a}",
+        "Pel\u{e9}@example.com",
+    ] {
+        assert!(EmailAddress::parse(address).is_ok(), "{address}");
+    }
+    for address in [
+        r#""Abc\@def"@example.com"#,
+        r#""Fred Bloggs"@example.com"#,
+        r#""Joe\\Blow"@example.com"#,
+        r#""Abc@def"@example.com"#,
+        "user@[192.0.2.1]",
+        "user@[IPv6:2001:db8::1]",
+    ] {
+        assert!(EmailAddress::parse(address).is_err(), "{address}");
+    }
+}
