@@ -260,6 +260,44 @@ async fn a_token_is_explained_by_a_policy_and_its_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_another_system_come_with_their_hashes() {
+    let system = system().await;
+    let file = system.folder().join("accounts.ndjson");
+    let moved = include_str!("../vectors/passwords/hashes.jsonl");
+    // The same password under every kind of hash there is a vector of.
+    let vectors: Vec<Value> = moved
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let mut lines: Vec<_> = vectors
+        .iter()
+        .enumerate()
+        .map(|(place, vector)| {
+            let email = format!("user{place}@example.com");
+            serde_json::json!({"email": email, "password_hash": vector["hash"]}).to_string()
+        })
+        .collect();
+    lines
+        .push(serde_json::json!({"email": EMAIL, "password_hash": vectors[0]["hash"]}).to_string());
+    lines.push("{".to_owned());
+    std::fs::write(&file, lines.join("\n")).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let said = run(&system, &["--json", "users", "import", file]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(said.json["imported"], vectors.len(), "{said:?}");
+    assert_eq!(said.json["already_there"], 1);
+    assert_eq!(said.json["refused"][0]["line"], lines.len());
+    for (place, vector) in vectors.iter().enumerate() {
+        let email = format!("user{place}@example.com");
+        let password = vector["password"].as_str().expect("a password");
+        let reply = system.peer().login(&email, password).await;
+        assert_eq!(reply.status, 200, "{vector}: {reply:?}");
+    }
+    let again = run(&system, &["--json", "users", "import", file]).await;
+    assert_eq!(again.json["imported"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_shell_gets_its_completions() {
     let system = System::start().await.expect("a system");
     for shell in ["bash", "zsh", "fish"] {

@@ -65,6 +65,11 @@ pub(crate) enum Users {
     Enable(User),
     /// End every session of an account
     Logout(User),
+    /// Bring accounts from another system, with the hashes they had there
+    Import {
+        /// One JSON object a line: email, password_hash and, if it was verified, verified_at
+        file: PathBuf,
+    },
     /// Remove an account and all that stands beside it
     Delete {
         #[command(flatten)]

@@ -15,6 +15,7 @@ mod answer;
 mod arguments;
 mod audit;
 mod domains;
+mod import;
 mod keys;
 mod office;
 mod policy;

@@ -71,13 +71,22 @@ impl Office {
         &'a self,
         store: &'a Store<'a>,
     ) -> Result<Means<'a, Store<'a>, SystemChance>, Failure> {
-        let vault = self.host.vault.open(&self.host.client, self.now()).await;
+        self.means_of(store, &self.call).await
+    }
+
+    /// What they work with in one of many calls.
+    pub(crate) async fn means_of<'a>(
+        &'a self,
+        store: &'a Store<'a>,
+        call: &'a Call,
+    ) -> Result<Means<'a, Store<'a>, SystemChance>, Failure> {
+        let vault = self.host.vault.open(&self.host.client, call.now).await;
         Ok(Means {
             store,
             chance: &self.host.chance,
             vault: vault.map_err(Failure::unavailable)?,
             settings: &self.host.settings,
-            call: &self.call,
+            call,
         })
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
 use crate::arguments::{User, Users};
+use crate::import;
 use crate::office::Office;
 
 pub(crate) async fn run(command: &Users, office: &Office) -> Result<Answer, Failure> {
@@ -18,6 +19,7 @@ pub(crate) async fn run(command: &Users, office: &Office) -> Result<Answer, Fail
         Users::Disable(user) | Users::Enable(user) | Users::Logout(user) => {
             act(command, &subject(user)?, office).await
         }
+        Users::Import { file } => import::run(file, office).await,
         Users::Delete { user, yes } => {
             let subject = subject(user)?;
             if !yes && !confirmed(&user.user)? {
@@ -67,7 +69,7 @@ async fn act(command: &Users, subject: &Subject, office: &Office) -> Result<Answ
             administer::log_out(subject, &clock, means).await,
         ),
         Users::Delete { .. } => ("removed", administer::delete(subject, &clock, means).await),
-        Users::Show(_) => return show(subject, office).await,
+        Users::Show(_) | Users::Import { .. } => return show(subject, office).await,
     };
     let outcome = end.map_err(Failure::unavailable)?;
     // A clock that failed meanwhile did not tell how long the writing took.

@@ -1,0 +1,214 @@
+//! `portcullis users import`: accounts of another system, one JSON object a line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use portcullis_core::email::EmailAddress;
+use portcullis_core::json::{Json, Object};
+use portcullis_core::password::PasswordHash;
+use portcullis_core::time::UnixTime;
+use portcullis_service::import::{self, ImportOutcome, ImportRequest};
+use portcullis_service::ports::{Call, Chance as _};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Failure};
+use crate::office::Office;
+
+/// The longest line that is read, in bytes: an address and a hash many times over.
+const MAX_LINE_BYTES: usize = 8 * 1024;
+
+/// How an import went so far.
+#[derive(Default)]
+struct Tally {
+    imported: u64,
+    taken: u64,
+    refused: Vec<(u64, &'static str)>,
+}
+
+/// Imports every line that can be; those that cannot are told by their numbers, never quoted.
+///
+/// Asking again is safe: an address that is there already is left as it is.
+pub(crate) async fn run(path: &Path, office: &Office) -> Result<Answer, Failure> {
+    let failed = |error: io::Error| Failure::Setting(format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let progress = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}% {msg}") {
+        progress.set_style(style);
+    }
+    let mut reader = BufReader::new(file);
+    let (mut tally, mut number) = (Tally::default(), 0_u64);
+    while let Some((line, bytes)) = next_line(&mut reader).map_err(failed)? {
+        number = number.saturating_add(1);
+        progress.inc(bytes);
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        match read(&line) {
+            Ok(request) => match one(&request, office).await? {
+                ImportOutcome::Imported(_) => tally.imported = tally.imported.saturating_add(1),
+                ImportOutcome::AddressTaken => tally.taken = tally.taken.saturating_add(1),
+                ImportOutcome::UnusableHash => tally.refused.push((number, "unusable_hash")),
+            },
+            Err(fault) => tally.refused.push((number, fault)),
+        }
+        progress.set_message(format!("{} imported", tally.imported));
+    }
+    progress.finish_and_clear();
+    Ok(tally.answer())
+}
+
+async fn one(request: &ImportRequest, office: &Office) -> Result<ImportOutcome, Failure> {
+    let now = office.host.clock.read().map_err(Failure::unavailable)?;
+    // Each account is a request of its own: a retry of its write knows itself by that name.
+    let call = Call {
+        now,
+        request_id: office.host.chance.id().map_err(Failure::unavailable)?,
+        ..office.call.clone()
+    };
+    let store = office.host.store(now);
+    let means = office.means_of(&store, &call).await?;
+    let hasher = office.host.hasher.with(means.vault);
+    let end = import::import(request, &hasher, means).await;
+    end.map_err(Failure::unavailable)
+}
+
+/// The next line and how many bytes it took; one that is too long comes cut.
+fn next_line(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, u64)>> {
+    let mut line = Vec::new();
+    let mut bytes = 0_u64;
+    loop {
+        let part = reader.fill_buf()?;
+        if part.is_empty() {
+            return Ok((bytes > 0).then_some((line, bytes)));
+        }
+        let end = part.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(part.len(), |end| end.saturating_add(1));
+        let room = MAX_LINE_BYTES.saturating_add(1).saturating_sub(line.len());
+        line.extend(part.iter().take(length.min(room)));
+        bytes = bytes.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        reader.consume(length);
+        if end.is_some() {
+            return Ok(Some((line, bytes)));
+        }
+    }
+}
+
+/// `{"email": "..", "password_hash": "$..", "verified_at": seconds}`; the last may be left out.
+fn read(line: &[u8]) -> Result<ImportRequest, &'static str> {
+    if line.len() > MAX_LINE_BYTES {
+        return Err("too_long");
+    }
+    let mut members = Json::parse_object(line).map_err(|_| "malformed")?;
+    let email = text(&mut members, "email").ok_or("missing_email")?;
+    let hash = text(&mut members, "password_hash").ok_or("missing_password_hash")?;
+    let verified_at = match members.remove("verified_at") {
+        None | Some(Json::Null) => None,
+        Some(moment) => Some(moment.as_whole().ok_or("bad_verified_at")?),
+    };
+    if !members.is_empty() {
+        return Err("unknown_member");
+    }
+    Ok(ImportRequest {
+        email: EmailAddress::parse(&email).map_err(|_| "bad_email")?,
+        password: PasswordHash::parse(&hash).map_err(|_| "unusable_hash")?,
+        verified_at: verified_at.map(UnixTime::from_secs),
+    })
+}
+
+fn text(members: &mut Object, name: &str) -> Option<String> {
+    members.remove(name).and_then(Json::into_text)
+}
+
+impl Tally {
+    fn answer(&self) -> Answer {
+        let mut text = format!(
+            "{} imported, {} were there already, {} refused\n",
+            self.imported,
+            self.taken,
+            self.refused.len()
+        );
+        for (line, fault) in &self.refused {
+            text.push_str(&format!("line {line}: {fault}\n"));
+        }
+        let refused: Vec<Value> = self
+            .refused
+            .iter()
+            .map(|(line, fault)| json!({"line": line, "code": fault}))
+            .collect();
+        let json = json!({
+            "imported": self.imported,
+            "already_there": self.taken,
+            "refused": refused,
+        });
+        if self.refused.is_empty() {
+            Answer::good(text, json)
+        } else {
+            Answer::bad(text, json)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+
+    #[test]
+    fn a_line_is_an_address_a_hash_and_perhaps_a_moment() {
+        let line =
+            format!(r#"{{"email":"Ann@Example.com","password_hash":"{HASH}","verified_at":5}}"#);
+        let request = read(line.as_bytes()).expect("good");
+        assert_eq!(request.email.as_str(), "ann@example.com");
+        assert_eq!(request.verified_at, Some(UnixTime::from_secs(5)));
+        for (line, fault) in [
+            ("x".to_owned(), "malformed"),
+            ("{}".to_owned(), "missing_email"),
+            (
+                r#"{"email":"a@b.example"}"#.to_owned(),
+                "missing_password_hash",
+            ),
+            (
+                format!(r#"{{"email":"a","password_hash":"{HASH}"}}"#),
+                "bad_email",
+            ),
+            (
+                r#"{"email":"a@b.example","password_hash":"md5"}"#.to_owned(),
+                "unusable_hash",
+            ),
+            (
+                format!(r#"{{"email":"a@b.example","password_hash":"{HASH}","name":"A"}}"#),
+                "unknown_member",
+            ),
+            (
+                format!(r#"{{"email":"a@b.example","password_hash":"{HASH}","verified_at":"x"}}"#),
+                "bad_verified_at",
+            ),
+        ] {
+            assert_eq!(read(line.as_bytes()).map(|_| ()), Err(fault), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_end_at_their_ends_and_none_fills_the_memory() {
+        let long = "x".repeat(MAX_LINE_BYTES * 3);
+        let file = format!("a\n\n{long}\nlast");
+        let mut reader = BufReader::with_capacity(16, file.as_bytes());
+        let mut lines = Vec::new();
+        while let Some((line, bytes)) = next_line(&mut reader).expect("in memory") {
+            lines.push((line.len(), bytes));
+        }
+        let long = u64::try_from(long.len()).expect("small");
+        assert_eq!(
+            lines,
+            [(2, 2), (1, 1), (MAX_LINE_BYTES + 1, long + 1), (4, 4)]
+        );
+        assert_eq!(
+            read(&[b'x'; MAX_LINE_BYTES + 1]).map(|_| ()),
+            Err("too_long")
+        );
+    }
+}
