@@ -36,7 +36,7 @@ impl HostMailer {
     pub const fn at<'a>(&'a self, client: &'a AwsClient, now: UnixTime) -> Option<MailerAt<'a>> {
         match self {
             Self::None => None,
-            _ => Some(MailerAt {
+            Self::Folder(_) | Self::Ses(..) => Some(MailerAt {
                 mailer: self,
                 client,
                 now,

@@ -57,13 +57,11 @@ fn encoded_words(text: &str) -> String {
     // 45 bytes are 60 letters of base64: a word is at most 75 long.
     let mut words = vec![String::new()];
     for letter in text.chars().filter(|letter| !letter.is_control()) {
-        if let Some(word) = words.last_mut() {
-            if word.len().saturating_add(letter.len_utf8()) <= 45 {
-                word.push(letter);
-                continue;
-            }
+        let fits = |word: &&mut String| word.len().saturating_add(letter.len_utf8()) <= 45;
+        match words.last_mut().filter(fits) {
+            Some(word) => word.push(letter),
+            None => words.push(letter.to_string()),
         }
-        words.push(letter.to_string());
     }
     let encode = |word: &String| format!("=?UTF-8?B?{}?=", Base64::encode_string(word.as_bytes()));
     words.iter().map(encode).collect::<Vec<_>>().join(" ")

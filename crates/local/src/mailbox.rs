@@ -96,7 +96,7 @@ fn mails(folder: &Path) -> io::Result<Vec<Mail>> {
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "eml"));
     // Their names begin with the second of sending.
     paths.sort_unstable_by(|one, other| other.cmp(one));
-    let mails = paths.iter().take(SHOWN).map(|path| fs::read(path));
+    let mails = paths.iter().take(SHOWN).map(fs::read);
     Ok(mails
         .collect::<io::Result<Vec<_>>>()?
         .iter()
