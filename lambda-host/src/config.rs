@@ -37,10 +37,15 @@
 //! | `AWS_REGION` | the region; Lambda sets it | an error |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` | who signs calls; Lambda sets them | an error |
 //! | `AWS_SESSION_TOKEN` | goes with a temporary key; Lambda sets it | none |
+//! | `PORTCULLIS_LIMITS` | limits other than the usual: `name=attempts/seconds`, `name=off`, or `off` | docs/limits.md |
+//! | `PORTCULLIS_LIMITS_WHEN_DOWN` | what cannot be counted: `refuse` or `allow` it | `refuse` |
+//! | `PORTCULLIS_CLIENT_ADDRESS` | `connection`, `cloudfront`, `cloudflare` or `header:<name>` | `connection` |
+//! | `PORTCULLIS_EDGE_SECRET` | what an edge proves itself with that names the caller | none |
 //! | `PORTCULLIS_LOG` | `off`, `error`, `warn`, `info`, `debug` or `trace` | `info` |
 
 mod aws;
 mod entrance;
+mod limits;
 mod mail;
 mod passwords;
 mod variable;
@@ -52,9 +57,11 @@ use std::path::PathBuf;
 
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
+use portcullis_service::limit::Limits;
 use portcullis_service::settings::PasswordRules;
 use tracing::level_filters::LevelFilter;
 
+use crate::client_address::Edge;
 pub use crate::config::entrance::Entrance;
 pub use crate::config::mail::{DisposableConfig, MailConfig, MailDelivery};
 pub use crate::config::passwords::BREACH_RANGE;
@@ -100,6 +107,10 @@ pub struct Config {
     pub breaches: Option<BreachRange>,
     /// Everything about mail.
     pub mail: MailConfig,
+    /// How much of what passes.
+    pub limits: Limits,
+    /// Whose word about a caller's address counts.
+    pub edge: Edge,
     /// The least level that is logged.
     pub log: LevelFilter,
 }
@@ -180,6 +191,7 @@ impl Config {
         let hashing = passwords::hashing(env);
         let hash_memory_mib = passwords::hash_memory(env);
         let mail = mail::mail(env, issuer.as_deref(), &passwords);
+        let (limits, edge) = (limits::limits(env), limits::edge(env));
         let log = env.optional("PORTCULLIS_LOG", |text| {
             let fault = Fault::Invalid("one of off, error, warn, info, debug, trace");
             text.parse().map_err(|_| fault)
@@ -199,6 +211,8 @@ impl Config {
             hashing,
             hash_memory_mib,
             mail: mail?,
+            limits,
+            edge: edge?,
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
@@ -307,6 +321,11 @@ mod tests {
             ("PORTCULLIS_ACCESS_LIFETIME", "86401"),
             ("PORTCULLIS_ACCESS_LIFETIME", "10m"),
             ("PORTCULLIS_CLIENT_ID", "a\u{e9}"),
+            ("PORTCULLIS_LIMITS", "login_email=33/60"),
+            ("PORTCULLIS_LIMITS", "logins=1/60"),
+            ("PORTCULLIS_LIMITS_WHEN_DOWN", "maybe"),
+            ("PORTCULLIS_CLIENT_ADDRESS", "header:x-forwarded-for"),
+            ("PORTCULLIS_EDGE_SECRET", "too short"),
             ("PORTCULLIS_LOG", "loud"),
             ("PORTCULLIS_PEPPER", "yes"),
             ("PORTCULLIS_FORMER_HASH", "$1$md5"),
@@ -341,6 +360,16 @@ mod tests {
                 "{told}"
             );
         }
+    }
+
+    #[test]
+    fn an_edge_that_names_callers_needs_a_secret() {
+        let named = ("PORTCULLIS_CLIENT_ADDRESS", "cloudfront");
+        assert!(told(&[named]).starts_with("PORTCULLIS_EDGE_SECRET"));
+        let secret = ("PORTCULLIS_EDGE_SECRET", "0123456789abcdef0123456789abcdef");
+        let edge = read(&[named, secret]).expect("whole").edge;
+        assert!(matches!(edge, Edge::Named { .. }));
+        assert!(!format!("{edge:?}").contains("0123"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::chance::SystemChance;
+use crate::client_address::Edge;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::Config;
 use crate::disposable::{Disposable, DisposableError};
@@ -67,6 +68,8 @@ pub struct Host {
     pub disposable: Disposable,
     /// Told when there is mail to send.
     pub mail_waits: Notify,
+    /// Whose word about a caller's address counts.
+    pub edge: Edge,
     /// Judges the tokens that callers of the host itself bring.
     pub gate: Gate,
     /// Whether the store answered when it was last asked.
@@ -135,7 +138,9 @@ impl Host {
             published_keys: PublishedKeys::default(),
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
             vault: HostVault::new(config.host_secret),
+            edge: config.edge,
             settings: Settings {
+                limits: config.limits,
                 issuing: Issuing {
                     issuer: config.issuer,
                     audience: config.audience,

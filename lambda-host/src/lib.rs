@@ -4,6 +4,7 @@
 //! environment and the network enter; what they mean is decided on the floors below.
 
 pub mod chance;
+pub mod client_address;
 pub mod clock;
 pub mod config;
 mod cookies;
@@ -13,6 +14,7 @@ pub mod hasher;
 pub mod host;
 pub mod keys;
 pub mod lambda;
+mod limits;
 pub mod log;
 pub mod mailer;
 mod openapi;

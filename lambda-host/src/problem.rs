@@ -65,6 +65,15 @@ pub enum Problem {
     NoFactor,
     /// The account changed while it was to be changed.
     AccountChanged,
+    /// There were too many attempts of this kind.
+    RateLimited {
+        /// When the next one passes, in seconds from now.
+        seconds: u64,
+    },
+    /// So many logins in a row have failed that browsers nobody knows need a mailed link.
+    LoginLocked,
+    /// So many codes in a row were wrong that no more are taken.
+    FactorLocked,
     /// The token stems from no session of ours.
     NoSession,
     /// Whoever knows of breached passwords does not answer.
@@ -112,6 +121,8 @@ impl Problem {
             | Self::KeyUnavailable
             | Self::LateFeed
             | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::LoginLocked | Self::FactorLocked => StatusCode::FORBIDDEN,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -140,6 +151,9 @@ impl Problem {
             Self::FactorActive => "factor_active",
             Self::NoFactor => "no_factor",
             Self::AccountChanged => "account_changed",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::LoginLocked => "login_locked",
+            Self::FactorLocked => "factor_locked",
             Self::NoSession => "no_session",
             Self::ScreenUnavailable => "screen_unavailable",
             Self::StoreUnavailable => "store_unavailable",
@@ -169,6 +183,13 @@ impl Problem {
             Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => {
                 return error.to_string().into();
             }
+            Self::RateLimited { seconds } => {
+                return format!("too many attempts; the next one passes in {seconds} s").into();
+            }
+            Self::LoginLocked => {
+                "too many failed logins: ask for a link by mail, or use a browser that has logged in before"
+            }
+            Self::FactorLocked => "too many wrong codes; a new password begins anew",
             Self::BadCredentials => "no account has this address and this password",
             Self::BadMailToken => "this link is not good, or not any more; ask for a new one",
             Self::WrongPassword => "the current password is another",
@@ -190,12 +211,25 @@ impl Problem {
         })
     }
 
+    /// After how many seconds it pays to ask again, where that is known.
+    pub fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::RateLimited { seconds } => Some(seconds),
+            other => (other.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+        }
+    }
+
     /// The whole answer to the request called `request_id`.
     pub fn answer(self, request_id: &Id) -> Response {
         let status = self.status();
         let mut body = problem_json(status.as_u16(), &self.detail(), self.code(), request_id);
         if let Self::UnfitPassword(unfit) = self {
             feedback::add(&mut body, &unfit.advice);
+        }
+        if let Self::RateLimited { seconds } = self
+            && body.pop() == Some('}')
+        {
+            body.push_str(&format!(r#","retry_after":{seconds}}}"#));
         }
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
@@ -212,8 +246,8 @@ impl Problem {
         if status == StatusCode::UNAUTHORIZED && !headers.contains_key(WWW_AUTHENTICATE) {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -247,7 +281,10 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 41] = [
+    const ALL: [Problem; 44] = [
+        Problem::RateLimited { seconds: 61 },
+        Problem::LoginLocked,
+        Problem::FactorLocked,
         Problem::Refused(Denial::MissingToken),
         Problem::Refused(Denial::UnknownRoute),
         Problem::MethodNotAllowed,
@@ -307,8 +344,12 @@ mod tests {
             let response = problem.answer(&id);
             assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
             assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
-            let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), unavailable);
+            let told = response.headers().get(RETRY_AFTER).cloned();
+            let told = told.map(|value| value.to_str().expect("ASCII").to_owned());
+            assert_eq!(
+                told,
+                problem.retry_after().map(|seconds| seconds.to_string())
+            );
             let status = u64::from(response.status().as_u16());
             let body = response
                 .into_body()

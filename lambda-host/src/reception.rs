@@ -106,10 +106,11 @@ impl Reception {
         let path = CanonicalPath::parse(path).map_err(Problem::Refused)?;
         let path = PathAndQuery::try_from(path.as_str());
         *request.uri_mut() = Uri::from(path.map_err(|_| Problem::Refused(Denial::BadPath))?);
+        let edge = &self.host.edge;
         let call = Call {
             now: self.host.clock.read()?,
             request_id: request_id.clone(),
-            client_address: arrival.client_address,
+            client_address: edge.client_address(arrival.client_address, request.headers()),
         };
         request.extensions_mut().insert(call);
         Ok(request)

@@ -11,6 +11,7 @@ mod faults;
 mod journey;
 mod keys;
 mod lambda;
+mod limits;
 mod mail;
 mod new_password;
 mod operator;

@@ -5,6 +5,7 @@ pub mod line;
 
 use crate::audit::line::Fields;
 use crate::id::Id;
+use crate::limit::scope::Scope;
 use crate::mail::{MailKind, MailPurpose, MailTokenDenial};
 use crate::time::UnixTime;
 use crate::vault::{CODE_BYTES, Sealer};
@@ -107,6 +108,8 @@ pub enum AuditKind {
     PasswordReset,
     /// Somebody tried to set one, and could not.
     ResetRefused(MailTokenDenial),
+    /// There were too many attempts of a kind; told once in the span of its quota.
+    Limited(Scope),
 }
 
 /// What an operator did to an account.
@@ -199,6 +202,7 @@ impl AuditKind {
             Self::MailGivenUp(_) => "mail",
             Self::EmailVerified | Self::VerificationRefused(_) => "email_verify",
             Self::PasswordReset | Self::ResetRefused(_) => "password_reset",
+            Self::Limited(_) => "limit",
         }
     }
 
@@ -236,6 +240,7 @@ impl AuditKind {
             Self::PasswordChangeRefused(PasswordChangeDenial::Unfit) => "unfit_password",
             Self::PasswordChangeRefused(PasswordChangeDenial::Changed) => "changed_meanwhile",
             Self::LoginRefused(LoginDenial::BadChallenge) => "bad_challenge",
+            Self::Limited(scope) => scope.name(),
             Self::RegistrationRefused(RegistrationDenial::AddressTaken) => "address_taken",
             Self::LoginRefused(LoginDenial::UnknownAddress) => "unknown_address",
             Self::LoginRefused(LoginDenial::WrongPassword) => "wrong_password",

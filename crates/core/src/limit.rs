@@ -6,6 +6,8 @@
 //! [`scope::Scope`]'s to say.
 
 pub mod client;
+pub mod device;
+pub mod quotas;
 pub mod scope;
 pub mod tally;
 pub mod window;

@@ -15,8 +15,8 @@ use portcullis_core::password::Password;
 use portcullis_core::secret::Secret;
 use portcullis_core::vault::Purpose;
 
-pub use self::challenge::CHALLENGE_LIFETIME;
 pub(crate) use self::challenge::challenge;
+pub use self::challenge::{CHALLENGE_LIFETIME, Challenged, challenged};
 pub use self::login::{FactorLoginRequest, login};
 pub use self::proof::Proof;
 use crate::error::ServiceError;

@@ -13,6 +13,7 @@ pub mod factor;
 pub mod guard;
 pub mod import;
 pub mod issue;
+pub mod limit;
 pub mod login;
 pub mod logout;
 pub mod mailing;

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::limit::Limits;
+
 /// Everything that is the operator's to choose.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -11,6 +13,8 @@ pub struct Settings {
     pub passwords: PasswordRules,
     /// What mail says, and what it is for.
     pub mailing: Mailing,
+    /// How much of what passes.
+    pub limits: Limits,
 }
 
 /// What the operator says of new passwords.

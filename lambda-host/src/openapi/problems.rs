@@ -74,6 +74,9 @@ pub(crate) const NEW_PASSWORD: [Problem; 8] = [
 /// What befalls whoever needs the store and the host's own secrets.
 pub(crate) const STORE: [Problem; 2] = [Problem::StoreUnavailable, Problem::KeyUnavailable];
 
+/// What befalls whoever asks too often.
+pub(crate) const LIMITED: [Problem; 1] = [Problem::RateLimited { seconds: 60 }];
+
 /// What the bearer of a token may be told.
 pub(crate) const TOKEN: [Problem; 40] = {
     use Denial as D;
@@ -146,6 +149,9 @@ pub(crate) struct ProblemDocument {
     /// How to choose a better password, where one was refused as too easy to guess.
     #[schema(inline)]
     feedback: Option<FeedbackDocument>,
+    /// In how many seconds the next attempt passes, where there were too many.
+    #[schema(minimum = 1, example = 60)]
+    retry_after: Option<u64>,
 }
 
 /// Advice on a password.

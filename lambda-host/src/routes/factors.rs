@@ -13,25 +13,30 @@ use http::{Request, StatusCode};
 use portcullis_core::audit::FactorDenial;
 use portcullis_core::factor::{RecoveryCode, TOTP_DIGITS, TOTP_STEP, TotpCode};
 use portcullis_core::json::{Json, Object};
+use portcullis_core::limit::scope::Scope;
 use portcullis_service::factor::{self, FactorChange, NewTotp, Proof};
-use portcullis_service::ports::Call;
+use portcullis_service::limit::{Place, Whose};
+use portcullis_service::means::Means;
+use portcullis_service::ports::{Call, Chance};
+use portcullis_service::store::{AuditStore, LimitStore};
 use zeroize::Zeroizing;
 
 use self::bodies::{ConfirmBody, FactorsBody, NewTotpBody, PasswordBody, ProofBody, RecoveryBody};
 use crate::host::Host;
-use crate::openapi::problems::{ANY, BODY, PASSWORD, STORE, TOKEN, problems};
+use crate::limits;
+use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
 use crate::routes::members::Members;
 use crate::routes::{caller, empty, json};
 
-problems!(ListProblems: ANY, STORE, TOKEN);
-problems!(BeginProblems: ANY, BODY, PASSWORD, STORE, TOKEN, [
+problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
+problems!(BeginProblems: ANY, BODY, PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::WrongPassword, Problem::FactorActive, Problem::Busy,
 ]);
-problems!(ConfirmProblems: ANY, BODY, STORE, TOKEN, [
+problems!(ConfirmProblems: ANY, BODY, STORE, LIMITED, TOKEN, [
     Problem::BadCode, Problem::WrongCode, Problem::FactorActive, Problem::NoFactor,
 ]);
-problems!(ProofProblems: ANY, BODY, PASSWORD, STORE, TOKEN, [
+problems!(ProofProblems: ANY, BODY, PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::WrongPassword, Problem::BadCode, Problem::WrongCode, Problem::NoFactor, Problem::Busy,
 ]);
 
@@ -52,6 +57,8 @@ pub(super) async fn list(
     let user_id = caller::user_id(&caller)?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+        .await?;
     let factors = host.settle(factor::list(&user_id, means).await)?;
     let active = factors.active().and_then(|totp| totp.confirmed_at);
     let members = active.map(|moment| {
@@ -97,8 +104,10 @@ pub(super) async fn begin(
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
     let hasher = host.hasher.with(means.vault);
+    let place = password_place(&host, &change, means).await?;
     let begun = host.settle(factor::begin(&change, &hasher, means).await)?;
     let totp = begun.map_err(problem)?;
+    limits::settle(&place, means).await;
     Ok(json(
         StatusCode::OK,
         new_totp(&totp, &host.settings.issuing.issuer),
@@ -128,6 +137,9 @@ pub(super) async fn confirm(
     let user_id = caller::user_id(&caller)?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
+    // Its own secret was just shown to the caller: a guess here wins nothing.
+    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+        .await?;
     let confirmed = host.settle(factor::confirm(&user_id, &code, means).await)?;
     Ok(recovery_codes(&confirmed.map_err(problem)?))
 }
@@ -150,8 +162,10 @@ pub(super) async fn remove(
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
     let hasher = host.hasher.with(means.vault);
+    let place = password_place(&host, &change, means).await?;
     let end = factor::remove(&change, &proof, &hasher, means).await;
     host.settle(end)?.map_err(problem)?;
+    limits::settle(&place, means).await;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -174,9 +188,21 @@ pub(super) async fn renew_recovery_codes(
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
     let hasher = host.hasher.with(means.vault);
+    let place = password_place(&host, &change, means).await?;
     let end = factor::renew_recovery_codes(&change, &proof, &hasher, means).await;
     let codes = host.settle(end)?.map_err(problem)?;
+    limits::settle(&place, means).await;
     Ok(recovery_codes(&codes))
+}
+
+/// What asking a bearer for the password, and a code beside it, counts in.
+async fn password_place(
+    host: &Host,
+    change: &FactorChange,
+    means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+) -> Result<Place, Problem> {
+    let whose = Whose::Account(&change.user_id, 0);
+    host.enter_guess(Scope::PasswordAccount, whose, means).await
 }
 
 /// `{"current_password", "code" or "recovery_code"}` of a caller with a token.

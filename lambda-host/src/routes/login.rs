@@ -21,13 +21,14 @@ use utoipa::ToSchema;
 
 use crate::failure::Chain;
 use crate::host::Host;
-use crate::openapi::problems::{ANY, BODY, EMAIL, PASSWORD, STORE, problems};
+use crate::limits;
+use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, problems};
 use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 
-problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, [Problem::BadCredentials, Problem::Busy]);
+problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy]);
 
 /// An access token ([RFC 6749 §5.1]).
 ///
@@ -89,6 +90,7 @@ pub(super) async fn login(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let device = device(request.headers());
+    let headers = request.headers().clone();
     let Credentials { email, password } = Credentials::read(request).await?;
     let request = LoginRequest {
         email,
@@ -103,14 +105,20 @@ pub(super) async fn login(
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
     let hasher = host.hasher.with(means.vault);
+    let place = host.enter_login(&request.email, &headers, means).await?;
     let end = login::login(&request, &hasher, signer, means);
     match host.settle(end.await)? {
         LoginOutcome::Admit(admission) => {
             note(admission.not_rehashed.as_ref());
-            Ok(json(StatusCode::OK, access_token(&admission.grant.access)))
+            limits::settle(&place, means).await;
+            let mut response = json(StatusCode::OK, access_token(&admission.grant.access));
+            limits::remember_browser(response.headers_mut(), &request.email, means)?;
+            Ok(response)
         }
         LoginOutcome::Challenge(challenge) => {
             note(challenge.not_rehashed.as_ref());
+            // The password was right: from here on codes are counted.
+            limits::settle(&place, means).await;
             Ok(json(StatusCode::OK, second_step(&challenge.challenge)))
         }
         // SECURITY: an unknown address, a wrong password and a closed account are one answer.

@@ -8,18 +8,21 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::audit::LoginDenial;
+use portcullis_core::limit::scope::Scope;
 use portcullis_service::factor::{self, FactorLoginRequest};
+use portcullis_service::limit::Whose;
 use portcullis_service::ports::Call;
 use utoipa::ToSchema;
 
 use crate::host::Host;
-use crate::openapi::problems::{ANY, BODY, STORE, problems};
+use crate::limits;
+use crate::openapi::problems::{ANY, BODY, LIMITED, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::members::Members;
 use crate::routes::{factors, json, login};
 
-problems!(FactorLoginProblems: ANY, BODY, STORE, [
-    Problem::BadCode, Problem::BadChallenge, Problem::WrongCode,
+problems!(FactorLoginProblems: ANY, BODY, STORE, LIMITED, [
+    Problem::BadCode, Problem::BadChallenge, Problem::WrongCode, Problem::FactorLocked,
 ]);
 
 /// The challenge, and one of the codes.
@@ -69,10 +72,30 @@ pub(super) async fn login_factor(
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
-    // Wrong codes are to be counted against the account that the challenge names, before this.
+    // What is no challenge of ours names no account: it counts by where it comes from, and its
+    // code is never looked at.
+    let challenged = factor::challenged(&request, means);
+    let counted = match &challenged {
+        Some(account) => {
+            let whose = Whose::Account(&account.user_id, account.generation);
+            Some(host.enter_guess(Scope::FactorAccount, whose, means).await?)
+        }
+        None => {
+            host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+                .await?;
+            None
+        }
+    };
     let end = factor::login(&request, signer, means).await;
     match host.settle(end)? {
-        Ok(grant) => Ok(json(StatusCode::OK, login::access_token(&grant.access))),
+        Ok(grant) => {
+            let mut response = json(StatusCode::OK, login::access_token(&grant.access));
+            if let (Some(account), Some(place)) = (&challenged, &counted) {
+                limits::settle(place, means).await;
+                limits::remember_browser(response.headers_mut(), &account.email, means)?;
+            }
+            Ok(response)
+        }
         Err(LoginDenial::WrongCode) => Err(Problem::WrongCode),
         Err(LoginDenial::BadChallenge) => Err(Problem::BadChallenge),
         // Closed while the code was asked for.

@@ -8,19 +8,21 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
+use portcullis_core::limit::scope::Scope;
 use portcullis_jwt::NativeSignatures;
 use portcullis_service::authenticate::{Caller, authenticate};
+use portcullis_service::limit::Whose;
 use portcullis_service::logout::{self, LogoutOutcome};
 use portcullis_service::ports::Call;
 
 use crate::clock::Watch;
 use crate::host::Host;
-use crate::openapi::problems::{ANY, STORE, TOKEN, problems};
+use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
 use crate::problem::Problem;
 use crate::routes::caller::authorization;
 use crate::routes::empty;
 
-problems!(LogoutProblems: ANY, STORE, TOKEN, [Problem::NoSession, Problem::LateFeed]);
+problems!(LogoutProblems: ANY, STORE, LIMITED, TOKEN, [Problem::NoSession, Problem::LateFeed]);
 
 /// Ends the session of the token. Asking twice is no mistake.
 #[utoipa::path(
@@ -52,6 +54,8 @@ pub(super) async fn logout(
     };
     let clock = Watch::new(host.clock.as_ref(), call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+        .await?;
     let end = logout::logout(&caller, &clock, means).await;
     let outcome = host.settle(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.

@@ -11,8 +11,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
+use portcullis_core::email::EmailAddress;
+use portcullis_core::limit::scope::Scope;
 use portcullis_core::mail::MailToken;
 use portcullis_core::password::Password;
+use portcullis_service::limit::Whose;
 use portcullis_service::mailing::redeem::{self, Presented, ResetOutcome, VerifyOutcome};
 use portcullis_service::mailing::request;
 use portcullis_service::ports::Call;
@@ -20,16 +23,16 @@ use utoipa::ToSchema;
 
 use crate::clock::Watch;
 use crate::host::Host;
-use crate::openapi::problems::{ANY, BODY, EMAIL, NEW_PASSWORD, STORE, problems};
+use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::empty;
 use crate::routes::mail::page::Page;
 use crate::routes::members::Members;
 
-problems!(AskProblems: ANY, BODY, EMAIL, STORE);
-problems!(VerifyProblems: ANY, BODY, STORE, [Problem::BadMailToken]);
+problems!(AskProblems: ANY, BODY, EMAIL, STORE, LIMITED);
+problems!(VerifyProblems: ANY, BODY, STORE, LIMITED, [Problem::BadMailToken]);
 problems!(
-    ResetProblems: ANY, BODY, NEW_PASSWORD, STORE,
+    ResetProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED,
     [Problem::BadMailToken, Problem::Busy, Problem::ScreenUnavailable, Problem::LateFeed]
 );
 problems!(PageProblems: ANY);
@@ -85,6 +88,7 @@ pub(super) async fn resend(
     members.finish()?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&asks(&email), means).await?;
     host.settle(request::ask_to_verify(&email, means).await)?;
     host.mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
@@ -108,6 +112,7 @@ pub(super) async fn forgot(
     members.finish()?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&asks(&email), means).await?;
     host.settle(request::ask_to_reset(&email, means).await)?;
     host.mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
@@ -131,6 +136,7 @@ pub(super) async fn verify(
     members.finish()?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&LINK, means).await?;
     match host.settle(redeem::verify(&token, means).await)? {
         VerifyOutcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
         // SECURITY: all reasons are one answer.
@@ -159,6 +165,7 @@ pub(super) async fn reset(
     let store = host.store(call.now);
     let clock = Watch::new(&*host.clock, call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&LINK, means).await?;
     let hasher = host.hasher.with(means.vault);
     let end = redeem::reset(&token, &password, &hasher, &host.screen, &clock, means).await;
     let outcome = host.settle(end)?;
@@ -196,6 +203,17 @@ pub(super) async fn verify_page() -> Response {
 pub(super) async fn reset_page() -> Response {
     Page::Reset.answer()
 }
+
+/// What asking for a mail counts in: all kinds of mail to one address together.
+const fn asks(email: &EmailAddress) -> [(Scope, Whose<'_>); 2] {
+    [
+        (Scope::MailAddress, Whose::Network),
+        (Scope::MailEmail, Whose::Email(email)),
+    ]
+}
+
+/// What bringing a link back counts in.
+const LINK: [(Scope, Whose<'static>); 1] = [(Scope::LinkAddress, Whose::Network)];
 
 fn token(members: &mut Members) -> Result<Presented, Problem> {
     Ok(MailToken::parse(&members.secret("token")?))

@@ -7,20 +7,23 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
+use portcullis_core::limit::scope::Scope;
 use portcullis_service::change_password::{
     self, ChangePasswordOutcome, ChangePasswordRequest, Tools,
 };
+use portcullis_service::limit::Whose;
 use portcullis_service::ports::Call;
 use utoipa::ToSchema;
 
 use crate::clock::Watch;
 use crate::host::Host;
-use crate::openapi::problems::{ANY, BODY, NEW_PASSWORD, STORE, TOKEN, problems};
+use crate::limits;
+use crate::openapi::problems::{ANY, BODY, LIMITED, NEW_PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
 use crate::routes::members::Members;
 use crate::routes::{caller, json, login};
 
-problems!(ChangeProblems: ANY, BODY, NEW_PASSWORD, STORE, TOKEN, [
+problems!(ChangeProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::NoSession, Problem::WrongPassword, Problem::AccountChanged, Problem::Busy,
     Problem::ScreenUnavailable, Problem::LateFeed,
 ]);
@@ -76,6 +79,10 @@ pub(super) async fn change(
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
+    let whose = Whose::Account(&request.user_id, 0);
+    let place = host
+        .enter_guess(Scope::PasswordAccount, whose, means)
+        .await?;
     let clock = Watch::new(host.clock.as_ref(), call.now);
     let tools = Tools {
         hasher: &host.hasher.with(means.vault),
@@ -89,6 +96,7 @@ pub(super) async fn change(
     clock.judge()?;
     match outcome {
         ChangePasswordOutcome::Changed(access) => {
+            limits::settle(&place, means).await;
             Ok(json(StatusCode::OK, login::access_token(&access)))
         }
         ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword),

@@ -8,18 +8,20 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::json::Json;
+use portcullis_core::limit::scope::Scope;
+use portcullis_service::limit::Whose;
 use portcullis_service::ports::Call;
 use portcullis_service::register::{self, RegisterOutcome, RegisterRequest};
 use utoipa::ToSchema;
 
 use crate::host::Host;
-use crate::openapi::problems::{ANY, BODY, EMAIL, NEW_PASSWORD, STORE, problems};
+use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 
-problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, [Problem::DisposableEmail, Problem::Busy, Problem::ScreenUnavailable]);
+problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, LIMITED, [Problem::DisposableEmail, Problem::Busy, Problem::ScreenUnavailable]);
 
 /// Who was registered.
 #[derive(ToSchema)]
@@ -52,6 +54,11 @@ pub(super) async fn register(
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
     let hasher = host.hasher.with(means.vault);
+    let buckets = [
+        (Scope::RegisterAddress, Whose::Network),
+        (Scope::RegisterEmail, Whose::Email(&request.email)),
+    ];
+    host.enter(&buckets, means).await?;
     let end = register::register(&request, &hasher, &host.screen, means).await;
     let outcome = host.settle(end)?;
     host.mail_waits.notify_one();

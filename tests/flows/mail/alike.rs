@@ -69,8 +69,8 @@ async fn a_registration_costs_the_same_whether_the_address_is_free_or_taken() {
     assert_eq!((free.status, free.hashes), (201, 1));
     assert_eq!(
         free.calls.len(),
-        2,
-        "one read, one transaction: {:?}",
+        4,
+        "two limits, one read, one transaction: {:?}",
         free.calls
     );
     assert!(free.write_halves <= 12 * 2);
@@ -112,7 +112,9 @@ async fn asking_for_mail_is_one_transaction_for_every_address() {
         assert_eq!(known, unknown);
         assert_eq!((known.status, known.hashes, known.read_halves), (202, 0, 0));
         let expected = ["Put false", "Put false"].map(str::to_owned).to_vec();
-        assert_eq!(known.calls, [("TransactWriteItems".to_owned(), expected)]);
+        let limit = ("UpdateItem".to_owned(), vec![]);
+        let transaction = ("TransactWriteItems".to_owned(), expected);
+        assert_eq!(known.calls, [limit.clone(), limit, transaction]);
     }
     // Only the one who is there hears of it.
     let before = office.letters().len();

@@ -52,13 +52,13 @@ scopes! {
     /// Codes of the second factor, by account.
     FactorAccount = "factor_account", 5 in 15 * MINUTE;
     /// Registrations of an address.
-    RegisterEmail = "register_email", 5 in HOUR;
+    RegisterEmail = "register_email", 10 in HOUR;
     /// Registrations from one network.
-    RegisterAddress = "register_address", 20 in HOUR;
+    RegisterAddress = "register_address", 60 in HOUR;
     /// Mails asked for to an address: reset, verification, unlocking.
     MailEmail = "mail_email", 5 in HOUR;
     /// Mails asked for from one network.
-    MailAddress = "mail_address", 20 in HOUR;
+    MailAddress = "mail_address", 60 in HOUR;
     /// Mailed links brought back from one network.
     LinkAddress = "link_address", 60 in HOUR;
     /// Refreshes of one session.

@@ -10,6 +10,7 @@ use portcullis_core::session::Device;
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Purpose;
 
+use crate::factor::FactorLoginRequest;
 use crate::means::Means;
 use crate::ports::{Chance, NoEntropy};
 use crate::store::Account;
@@ -18,11 +19,14 @@ use crate::store::Account;
 pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(300);
 
 /// The account whose password was right.
-pub(super) struct Challenged {
-    pub(super) email: EmailAddress,
-    pub(super) user_id: Id,
+#[derive(Debug)]
+pub struct Challenged {
+    /// Its address.
+    pub email: EmailAddress,
+    /// Whose it is.
+    pub user_id: Id,
     /// Raised by each change of the password: a challenge from before is good for nothing.
-    pub(super) generation: u64,
+    pub generation: u64,
 }
 
 /// Seals that the password of `account` was right, for the second step from the same device.
@@ -46,6 +50,15 @@ pub(crate) fn challenge<S>(
         plain.as_bytes(),
     );
     Ok(Secret::new(sealed))
+}
+
+/// Whose login `request` goes on with, before its code is looked at; `None` if it is no good
+/// challenge.
+pub fn challenged<S, C>(
+    request: &FactorLoginRequest,
+    means: Means<'_, S, C>,
+) -> Option<Challenged> {
+    open(&request.challenge, &request.device, means)
 }
 
 /// Opens what [`challenge`] sealed, unless its time is over.

@@ -13,6 +13,7 @@ use super::*;
 use core::time::Duration;
 
 use crate::announce::ANNOUNCEMENTS;
+use crate::limit::Limits;
 use crate::ports::{Call, NoEntropy};
 use crate::settings::{Issuing, Mailing, PasswordRules, Settings};
 use crate::store::{StoreError, Written};
@@ -119,6 +120,7 @@ fn end(store: &Slow) -> Result<(), ServiceError> {
     };
     let vault = Vault::document(&Secret::new([4; 32]));
     let settings = Settings {
+        limits: Limits::default(),
         issuing: Issuing {
             issuer: "https://us".to_owned(),
             audience: "api".to_owned(),

@@ -1,0 +1,121 @@
+//! Device cookies: how a browser that logged in before is known again, so that whoever guesses
+//! from elsewhere cannot lock its user out ([OWASP, "Slow Down Online Guessing Attacks with Device
+//! Cookies"]).
+//!
+//! [OWASP, "Slow Down Online Guessing Attacks with Device Cookies"]: https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
+
+use core::time::Duration;
+
+use crate::base64url;
+use crate::email::EmailAddress;
+use crate::id::Id;
+use crate::time::UnixTime;
+use crate::vault::{Purpose, Vault};
+
+/// How long a browser stays known after a login.
+pub const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How much of the code stands in the cookie, in bytes.
+const CODE_BYTES: usize = 16;
+
+/// The cookie for a browser that has just logged in to `email`: `second.nonce.code`. It opens
+/// nothing: it only says in which bucket the logins from there are counted.
+pub fn issue(vault: &Vault, email: &EmailAddress, nonce: &Id, now: UnixTime) -> String {
+    let issued_at = now.as_secs().to_string();
+    let code = vault.code(Purpose::DeviceCookie, &parts(email, &issued_at, nonce));
+    let code = code.get(..CODE_BYTES).unwrap_or(&code);
+    format!("{issued_at}.{nonce}.{}", base64url::encode(code))
+}
+
+/// The nonce in `cookie`, if a host of ours made it for `email` within the last year. Whatever else
+/// it holds, the browser is one that nobody knows.
+pub fn recognise(vault: &Vault, cookie: &str, email: &EmailAddress, now: UnixTime) -> Option<Id> {
+    let mut members = cookie.split('.');
+    let (issued_at, nonce, code) = (members.next()?, members.next()?, members.next()?);
+    if members.next().is_some() {
+        return None;
+    }
+    let nonce = Id::parse(nonce).ok()?;
+    let code = base64url::decode(code)?;
+    let good_until = UnixTime::from_secs(issued_at.parse().ok()?).after(DEVICE_LIFETIME);
+    let ours = code.len() == CODE_BYTES
+        && vault.knows(
+            Purpose::DeviceCookie,
+            &parts(email, issued_at, &nonce),
+            &code,
+        );
+    (ours && now < good_until).then_some(nonce)
+}
+
+fn parts<'a>(email: &'a EmailAddress, issued_at: &'a str, nonce: &'a Id) -> [&'a [u8]; 3] {
+    [
+        email.as_str().as_bytes(),
+        issued_at.as_bytes(),
+        nonce.as_str().as_bytes(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
+
+    fn vault(key: char) -> Vault {
+        let key = key.to_string().repeat(32);
+        Vault::parse(format!(r#"{{"id":"1","key":"{key}"}}"#).as_bytes()).expect("a vault")
+    }
+
+    fn email(text: &str) -> EmailAddress {
+        EmailAddress::parse(text).expect("an address")
+    }
+
+    fn cookie() -> (String, Id) {
+        let nonce = Id::from_random([7; 16]);
+        let ann = email("Ann@example.com");
+        (issue(&vault('k'), &ann, &nonce, NOON), nonce)
+    }
+
+    #[test]
+    fn a_browser_is_known_for_a_year_and_for_its_own_address() {
+        let (cookie, nonce) = cookie();
+        let known = |address, now| recognise(&vault('k'), &cookie, &email(address), now);
+        let end = NOON.after(DEVICE_LIFETIME);
+        let last = end.before(Duration::from_secs(1));
+        assert_eq!(known("ann@example.com", NOON), Some(nonce.clone()));
+        assert_eq!(known("ann@example.com", last), Some(nonce));
+        assert_eq!(known("ann@example.com", end), None);
+        assert_eq!(known("bob@example.com", NOON), None);
+        let elsewhere = recognise(&vault('x'), &cookie, &email("ann@example.com"), NOON);
+        assert_eq!(elsewhere, None);
+    }
+
+    #[test]
+    fn what_was_changed_is_no_cookie_of_ours() {
+        let (cookie, _nonce) = cookie();
+        let ann = email("ann@example.com");
+        for place in 0..cookie.len() {
+            let mut changed = cookie.clone().into_bytes();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).expect("ASCII");
+            assert_eq!(
+                recognise(&vault('k'), &changed, &ann, NOON),
+                None,
+                "{changed}"
+            );
+        }
+        let short = cookie.rsplit_once('.').expect("dots").0;
+        let later = cookie.replacen("17954", "017954", 1);
+        for text in [
+            "",
+            ".",
+            "..",
+            short,
+            &format!("{short}."),
+            &format!("{cookie}."),
+            &later,
+        ] {
+            assert_eq!(recognise(&vault('k'), text, &ann, NOON), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Limits: each attempt is counted before anything is done for it.
+
+use core::time::Duration;
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::base64url;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::limit::client::ClientNetwork;
+use portcullis_core::limit::quotas::Quotas;
+use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::{Attempt, Judged, Quota, device};
+use portcullis_core::vault::{Purpose, Vault};
+
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::{Chance, NoEntropy};
+use crate::store::{AuditStore, Bucket, LimitStore, StoreError};
+
+/// How much of a bucket's code is its name, in bytes: nobody can make two share one.
+const NAME_BYTES: usize = 16;
+
+/// The limits of a host.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// How much passes.
+    pub quotas: Quotas,
+    /// What becomes of an attempt that cannot be counted.
+    pub when_down: WhenDown,
+}
+
+/// What becomes of an attempt while the store does not count.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WhenDown {
+    /// It fails as everything else does.
+    #[default]
+    Refuse,
+    /// It passes uncounted: for those to whom an hour without logins is worse than an hour in
+    /// which passwords can be tried.
+    Allow,
+}
+
+/// Whose attempts are counted together.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose<'a> {
+    /// Those of the network that the call comes from. Calls of which the platform tells no address
+    /// are counted together.
+    Network,
+    /// Those for one address, whether it has an account or not.
+    Email(&'a EmailAddress),
+    /// Those for one address from one known browser.
+    Device(&'a EmailAddress, &'a Id),
+    /// Those for one account. A raised generation begins anew.
+    Account(&'a Id, u64),
+    /// Those of one session.
+    Session(&'a Id),
+}
+
+/// How an attempt comes in.
+#[derive(Debug)]
+#[must_use]
+pub enum Entry {
+    /// It passes.
+    Passes(Place),
+    /// It does not; nothing is to be done for it.
+    Limited(Limited),
+}
+
+/// Why an attempt does not pass.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Limited {
+    /// There were too many; the next one passes after this long.
+    Wait(Duration),
+    /// So many have failed in a row that waiting does not help.
+    Spent(Scope),
+}
+
+/// The place that an attempt takes up until it is given back.
+#[derive(Debug, Default)]
+pub struct Place {
+    counted: Option<(Bucket, Attempt)>,
+    /// Why it passes uncounted, for the log.
+    pub uncounted: Option<StoreError>,
+}
+
+/// Counts an attempt in `scope` by `whose` it is, unless there were too many. The first that is
+/// refused leaves a line in the audit trail; those that follow it cost one write and no line.
+///
+/// # Errors
+///
+/// [`ServiceError`]; nothing is to be done for the attempt then.
+pub async fn enter(
+    scope: Scope,
+    whose: Whose<'_>,
+    means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+) -> Result<Entry, ServiceError> {
+    let limits = &means.settings.limits;
+    let Some(quota) = limits.quotas.of(scope) else {
+        return Ok(Entry::Passes(Place::default()));
+    };
+    let bucket = bucket(scope, quota, whose, means);
+    let attempt = attempt(means)?;
+    let counted = match (means.store.count(&bucket, attempt).await, limits.when_down) {
+        (Ok(counted), _) => counted,
+        (Err(error), WhenDown::Refuse) => return Err(error.into()),
+        (Err(error), WhenDown::Allow) => {
+            return Ok(Entry::Passes(Place {
+                counted: None,
+                uncounted: Some(error),
+            }));
+        }
+    };
+    if counted.is_first_refusal {
+        let event = means.event(AuditKind::Limited(scope), None)?;
+        means.store.record(&event).await?;
+    }
+    Ok(match counted.judged {
+        Judged::Passes => Entry::Passes(Place {
+            counted: Some((bucket, attempt)),
+            uncounted: None,
+        }),
+        Judged::Wait(span) => Entry::Limited(Limited::Wait(span)),
+        Judged::Spent => Entry::Limited(Limited::Spent(scope)),
+    })
+}
+
+/// Counts a login: of a browser that has logged in to this address before by that browser alone,
+/// of any other by the network it comes from and by the address. So whoever guesses fills buckets
+/// that no known browser of the one they guess for is counted in, and neighbours behind one network
+/// address do not lock each other's known browsers out. The place is that of the browser or the
+/// address: a good login gives it back, and never the network's.
+///
+/// # Errors
+///
+/// As [`enter`].
+pub async fn enter_login(
+    email: &EmailAddress,
+    device_cookie: Option<&str>,
+    means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+) -> Result<Entry, ServiceError> {
+    let known = device_cookie
+        .and_then(|cookie| device::recognise(means.vault, cookie, email, means.call.now));
+    if let Some(nonce) = known {
+        return enter(Scope::LoginDevice, Whose::Device(email, &nonce), means).await;
+    }
+    match enter(Scope::LoginAddress, Whose::Network, means).await? {
+        Entry::Limited(limited) => Ok(Entry::Limited(limited)),
+        Entry::Passes(_networks) => enter(Scope::LoginEmail, Whose::Email(email), means).await,
+    }
+}
+
+/// Gives `place` back: what was attempted has turned out good.
+///
+/// # Errors
+///
+/// [`StoreError`]; then it still counts, which costs its owner a place and nobody anything else.
+pub async fn settle<C>(
+    place: &Place,
+    means: Means<'_, impl LimitStore, C>,
+) -> Result<(), StoreError> {
+    match &place.counted {
+        Some((bucket, attempt)) => means.store.settle(bucket, *attempt).await,
+        None => Ok(()),
+    }
+}
+
+/// The cookie by which a browser that has just logged in to `email` is known from now on.
+///
+/// # Errors
+///
+/// [`NoEntropy`].
+pub fn device_cookie<S>(
+    email: &EmailAddress,
+    means: Means<'_, S, impl Chance>,
+) -> Result<String, NoEntropy> {
+    let nonce = means.chance.id()?;
+    Ok(device::issue(means.vault, email, &nonce, means.call.now))
+}
+
+/// An attempt of this call, told from all others by bits of our own.
+fn attempt<S>(means: Means<'_, S, impl Chance>) -> Result<Attempt, NoEntropy> {
+    let [a, b, c, d, ..] = means.chance.nonce()?;
+    Ok(Attempt::new(
+        means.call.now,
+        u32::from_le_bytes([a, b, c, d]),
+    ))
+}
+
+fn bucket<S, C>(scope: Scope, quota: Quota, whose: Whose<'_>, means: Means<'_, S, C>) -> Bucket {
+    let network;
+    let generation;
+    let (first, second): (&[u8], &[u8]) = match whose {
+        Whose::Network => {
+            let parsed = ClientNetwork::parse(&means.call.client_address);
+            network = parsed
+                .map(|network| network.to_string())
+                .unwrap_or_default();
+            (network.as_bytes(), b"")
+        }
+        Whose::Email(email) => (email.as_str().as_bytes(), b""),
+        Whose::Device(email, nonce) => (email.as_str().as_bytes(), nonce.as_str().as_bytes()),
+        Whose::Account(user_id, raised) => {
+            generation = raised.to_be_bytes();
+            (user_id.as_str().as_bytes(), &generation)
+        }
+        Whose::Session(session_id) => (session_id.as_str().as_bytes(), b""),
+    };
+    Bucket {
+        scope,
+        quota,
+        name: name(means.vault, scope, quota, [first, second]),
+    }
+}
+
+/// A tally's numbers mean nothing under another quota, so that is part of its name.
+fn name(vault: &Vault, scope: Scope, quota: Quota, [first, second]: [&[u8]; 2]) -> String {
+    let rule = if quota.is_exact() {
+        String::new()
+    } else {
+        quota.to_string()
+    };
+    let parts = [scope.name().as_bytes(), rule.as_bytes(), first, second];
+    let code = vault.code(Purpose::LimitKey, &parts);
+    base64url::encode(code.get(..NAME_BYTES).unwrap_or(&code))
+}

@@ -1,0 +1,63 @@
+//! How much passes, and what a caller's address is taken from.
+
+use portcullis_core::limit::quotas::{Quotas, QuotasError};
+use portcullis_core::secret::Secret;
+use portcullis_service::limit::{Limits, WhenDown};
+
+use crate::client_address::{AddressSource, Edge};
+use crate::config::variable::{Environment, Fault};
+
+/// The shortest secret between edge and host, in characters.
+const SHORTEST_EDGE_SECRET: usize = 32;
+
+const EDGE_SECRET: &str = "PORTCULLIS_EDGE_SECRET";
+
+pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
+    let quotas = env.optional("PORTCULLIS_LIMITS", |text| {
+        Quotas::parse(text).map_err(|error| {
+            Fault::Invalid(match error {
+                QuotasError::Malformed => "name=attempts/seconds or name=off, with commas between",
+                QuotasError::Quota(_) => {
+                    "of quotas of 1 to 1000000 attempts in 1 to 86400 seconds, such as 10/3600"
+                }
+                QuotasError::Unknown => "of names that docs/limits.md lists",
+                QuotasError::Twice => "a list in which each limit is named once",
+                QuotasError::TooLarge(_) => {
+                    "at most 32 attempts for logins, second factors and passwords"
+                }
+            })
+        })
+    });
+    let when_down = env.optional("PORTCULLIS_LIMITS_WHEN_DOWN", |text| match text {
+        "refuse" => Ok(WhenDown::Refuse),
+        "allow" => Ok(WhenDown::Allow),
+        _ => Err(Fault::Invalid("refuse or allow")),
+    });
+    Limits {
+        quotas: quotas.unwrap_or_default(),
+        when_down: when_down.unwrap_or_default(),
+    }
+}
+
+/// Whose word about the caller's address counts; `None` if it cannot be trusted as it is set.
+pub(super) fn edge(env: &mut Environment<'_>) -> Option<Edge> {
+    let secret = env.optional(EDGE_SECRET, |text| {
+        let fits =
+            text.len() >= SHORTEST_EDGE_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let fault = Fault::Invalid("32 or more printable characters without blanks");
+        fits.then(|| Secret::new(text.to_owned())).ok_or(fault)
+    });
+    let source = env.optional("PORTCULLIS_CLIENT_ADDRESS", |text| {
+        let fault = Fault::Invalid("connection, cloudfront, cloudflare or header:<name>");
+        AddressSource::parse(text).ok_or(fault)
+    });
+    match (source.unwrap_or_default(), secret) {
+        (AddressSource::Connection, _) => Some(Edge::Connection),
+        (AddressSource::Header(header), Some(secret)) => Some(Edge::Named { header, secret }),
+        (AddressSource::Header(_), None) if env.has(EDGE_SECRET) => None,
+        (AddressSource::Header(_), None) => env.fault(
+            EDGE_SECRET,
+            Fault::MissingOr("PORTCULLIS_CLIENT_ADDRESS=connection"),
+        ),
+    }
+}

@@ -1,0 +1,114 @@
+//! Limits at the door: an attempt comes in or is told when to come back.
+
+use http::header::HeaderMap;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::limit::device::DEVICE_LIFETIME;
+use portcullis_core::limit::scope::Scope;
+use portcullis_service::error::ServiceError;
+use portcullis_service::limit::{self, Entry, Limited, Place, Whose};
+use portcullis_service::means::Means;
+use portcullis_service::ports::Chance;
+use portcullis_service::store::{AuditStore, LimitStore};
+use tracing::warn;
+
+use crate::cookies;
+use crate::failure::Chain;
+use crate::host::Host;
+use crate::problem::Problem;
+
+/// The cookie by which a browser that has logged in before is known again.
+const DEVICE_COOKIE: &str = "__Host-portcullis-device";
+
+impl Host {
+    /// Lets an attempt in that is counted in each of `buckets`, unless there were too many in one.
+    ///
+    /// # Errors
+    ///
+    /// The [`Problem`] that says when to come back, or that nobody can tell.
+    pub(crate) async fn enter(
+        &self,
+        buckets: &[(Scope, Whose<'_>)],
+        means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+    ) -> Result<(), Problem> {
+        for (scope, whose) in buckets {
+            let _place = self.place(limit::enter(*scope, *whose, means).await)?;
+        }
+        Ok(())
+    }
+
+    /// Lets an attempt in that gives its place back once it has turned out good.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::enter`].
+    pub(crate) async fn enter_guess(
+        &self,
+        scope: Scope,
+        whose: Whose<'_>,
+        means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+    ) -> Result<Place, Problem> {
+        self.place(limit::enter(scope, whose, means).await)
+    }
+
+    /// Lets a login in, counted by its browser or by network and address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::enter`].
+    pub(crate) async fn enter_login(
+        &self,
+        email: &EmailAddress,
+        headers: &HeaderMap,
+        means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+    ) -> Result<Place, Problem> {
+        let device = cookies::value(headers, DEVICE_COOKIE);
+        self.place(limit::enter_login(email, device, means).await)
+    }
+
+    fn place(&self, entry: Result<Entry, ServiceError>) -> Result<Place, Problem> {
+        match self.settle(entry)? {
+            Entry::Passes(place) => {
+                if let Some(error) = &place.uncounted {
+                    warn!(error = %Chain(error), "an attempt passed uncounted");
+                }
+                Ok(place)
+            }
+            Entry::Limited(limited) => Err(limited.into()),
+        }
+    }
+}
+
+/// Gives back the place of what turned out good. If that fails, it counts for its while.
+pub(crate) async fn settle<C>(place: &Place, means: Means<'_, impl LimitStore, C>) {
+    if let Err(error) = limit::settle(place, means).await {
+        warn!(error = %Chain(&error), "a good attempt was not taken back");
+    }
+}
+
+/// Makes the browser known from which somebody has just logged in to `email`.
+///
+/// # Errors
+///
+/// [`Problem::Internal`] if there is no chance to name it by.
+pub(crate) fn remember_browser<S>(
+    headers: &mut HeaderMap,
+    email: &EmailAddress,
+    means: Means<'_, S, impl Chance>,
+) -> Result<(), Problem> {
+    let cookie = limit::device_cookie(email, means)?;
+    cookies::set(headers, DEVICE_COOKIE, &cookie, Some(DEVICE_LIFETIME));
+    Ok(())
+}
+
+impl From<Limited> for Problem {
+    fn from(limited: Limited) -> Self {
+        match limited {
+            Limited::Wait(span) => Self::RateLimited {
+                // At the least a second: a `Retry-After` of nothing would be no wait.
+                seconds: span.as_secs().max(1),
+            },
+            Limited::Spent(Scope::FactorAccount) => Self::FactorLocked,
+            Limited::Spent(_) => Self::LoginLocked,
+        }
+    }
+}

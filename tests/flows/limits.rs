@@ -1,0 +1,346 @@
+//! Limits from outside: nobody passes a quota, nobody is locked out by others, and a store that
+//! does not count lets nobody in.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::Request;
+use portcullis_tests::proxy::Fault;
+use portcullis_tests::system::{CHEAP, Peer, Reply, System};
+use serde_json::{Value, json};
+
+use crate::{EMAIL, PASSWORD, is_problem, token, with_account};
+
+const DEVICE: &str = "__Host-portcullis-device";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const WRONG: &str = "wrong horse battery";
+
+/// Behind an edge that names the caller, so that callers can come from anywhere.
+const EDGE: [(&str, &str); 2] = [
+    ("PORTCULLIS_CLIENT_ADDRESS", "cloudflare"),
+    ("PORTCULLIS_EDGE_SECRET", SECRET),
+];
+
+/// A login from `address`, as the edge passes it on, with `cookie`.
+async fn login_from(
+    peer: &Peer,
+    address: &str,
+    cookie: Option<&str>,
+    (email, password): (&str, &str),
+) -> Reply {
+    let mut request = Request::post("/v1/login")
+        .header("content-type", "application/json")
+        .header("x-portcullis-edge-secret", SECRET)
+        .header("cf-connecting-ip", address);
+    if let Some(cookie) = cookie {
+        request = request.header("cookie", format!("{DEVICE}={cookie}"));
+    }
+    let body = json!({"email": email, "password": password}).to_string();
+    peer.send(request.body(Bytes::from(body)).expect("a request"))
+        .await
+}
+
+/// The device cookie that a login has set.
+fn device(reply: &Reply) -> String {
+    let lines = reply.headers.get_all("set-cookie").iter();
+    let line = lines
+        .filter_map(|line| line.to_str().ok())
+        .find(|line| line.starts_with(DEVICE))
+        .expect("a device cookie");
+    assert!(
+        line.ends_with("; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=31536000"),
+        "{line}"
+    );
+    let value = line.split([';', '=']).nth(1);
+    value.expect("a value").to_owned()
+}
+
+fn is_limited(reply: &Reply, seconds: u64) {
+    is_problem(reply, 429, "rate_limited");
+    assert_eq!(reply.header("retry-after"), seconds.to_string());
+    assert_eq!(reply.json["retry_after"], seconds);
+}
+
+async fn limit_rows(system: &System) -> Vec<Value> {
+    system.rows("Portcullis", "LIMIT#").await.expect("rows")
+}
+
+#[tokio::test]
+async fn sixty_four_attackers_on_three_hosts_try_ten_passwords_an_hour() {
+    let system = with_account().await;
+    let mut hosts = Vec::new();
+    for _host in 0..3 {
+        hosts.push(system.another(CHEAP, &EDGE).await.expect("a host"));
+    }
+    for hour in 0..2_u64 {
+        let attackers = (0..64_usize).map(|attacker| {
+            let host = &hosts[attacker % 3];
+            let address = format!("198.51.100.{attacker}");
+            async move { login_from(host, &address, None, (EMAIL, WRONG)).await }
+        });
+        let mut ends = BTreeMap::<u16, usize>::new();
+        for reply in join_all(attackers).await {
+            if reply.status == 429 {
+                is_limited(&reply, 3_600);
+            }
+            *ends.entry(reply.status).or_default() += 1;
+        }
+        // A host that hashes one password at a time may be busy: that is an attempt all the same.
+        let tried = ends.get(&401).copied().unwrap_or(0) + ends.get(&503).copied().unwrap_or(0);
+        assert_eq!(
+            (tried, ends.get(&429)),
+            (10, Some(&54)),
+            "hour {hour}: {ends:?}"
+        );
+        system.clock.pass(3_599);
+        let early = login_from(&hosts[0], "198.51.100.200", None, (EMAIL, WRONG)).await;
+        is_limited(&early, 1);
+        system.clock.pass(1);
+    }
+    // Of all those refusals, the audit trail has one line an hour; and no row holds an address.
+    let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    let told = audit.iter().filter(|line| line["action"] == "limit");
+    assert_eq!(told.clone().count(), 2);
+    assert!(
+        told.into_iter()
+            .all(|line| line["outcome"] == "login_email")
+    );
+    let rows = Value::from(limit_rows(&system).await).to_string();
+    assert!(!rows.contains("example.com") && !rows.contains("198.51"));
+}
+
+#[tokio::test]
+async fn the_victim_of_a_lockout_logs_in_from_a_known_browser() {
+    let system = with_account().await;
+    let host = system.another(CHEAP, &EDGE).await.expect("a host");
+    let known = device(&login_from(&host, "203.0.113.7", None, (EMAIL, PASSWORD)).await);
+    for attempt in 0..10 {
+        let address = format!("198.51.100.{attempt}");
+        let refused = login_from(&host, &address, None, (EMAIL, WRONG)).await;
+        is_problem(&refused, 401, "bad_credentials");
+    }
+    let victim = (EMAIL, PASSWORD);
+    is_limited(&login_from(&host, "203.0.113.7", None, victim).await, 3_600);
+    let let_in = login_from(&host, "203.0.113.7", Some(&known), victim).await;
+    token(&let_in);
+    // The browser bears a new name from now on, and the old one is as good for its year.
+    assert_ne!(device(&let_in), known);
+    // A cookie that is not whole, or another's, is none.
+    let cut = &known[..known.len() - 1];
+    is_limited(
+        &login_from(&host, "203.0.113.7", Some(cut), victim).await,
+        3_600,
+    );
+    let other = ("bob@example.com", PASSWORD);
+    assert_eq!(host.register(other.0, other.1).await.status, 201);
+    let others = device(&login_from(&host, "203.0.113.8", None, other).await);
+    is_limited(
+        &login_from(&host, "203.0.113.7", Some(&others), victim).await,
+        3_600,
+    );
+    // And a year later the browser is one that nobody knows.
+    system.clock.pass(365 * 86_400);
+    for _attempt in 0..10 {
+        let refused = login_from(&host, "203.0.113.7", Some(&known), (EMAIL, WRONG)).await;
+        is_problem(&refused, 401, "bad_credentials");
+    }
+    is_limited(&login_from(&host, "203.0.113.9", None, victim).await, 3_600);
+}
+
+#[tokio::test]
+async fn a_known_browser_that_guesses_fills_its_own_bucket_only() {
+    let system = with_account().await;
+    let host = system.peer();
+    let known = device(&host.login(EMAIL, PASSWORD).await);
+    for _attempt in 0..10 {
+        let refused = login_from(&host, "", Some(&known), (EMAIL, WRONG)).await;
+        is_problem(&refused, 401, "bad_credentials");
+    }
+    is_limited(
+        &login_from(&host, "", Some(&known), (EMAIL, PASSWORD)).await,
+        3_600,
+    );
+    token(&host.login(EMAIL, PASSWORD).await);
+}
+
+#[tokio::test]
+async fn good_logins_give_their_place_back_and_never_the_networks() {
+    let system = with_account().await;
+    let host = system.another(CHEAP, &EDGE).await.expect("a host");
+    let user = (EMAIL, PASSWORD);
+    for _login in 0..100 {
+        token(&login_from(&host, "2001:db8:1:2::7", None, user).await);
+    }
+    // The next neighbour of the same /64 waits; noon began an hour, so the next but one.
+    is_limited(
+        &login_from(&host, "2001:db8:1:2:ffff::1", None, user).await,
+        7_200,
+    );
+    token(&login_from(&host, "2001:db8:1:3::7", None, user).await);
+    token(&login_from(&host, "203.0.113.7", None, user).await);
+}
+
+#[tokio::test]
+async fn a_hundred_failures_in_a_row_lock_unknown_browsers_out_whether_there_is_an_account() {
+    let system = with_account().await;
+    let host = system.another(CHEAP, &EDGE).await.expect("a host");
+    let known = device(&login_from(&host, "203.0.113.7", None, (EMAIL, PASSWORD)).await);
+    for (network, email) in [(1, EMAIL), (2, "nobody@example.com")] {
+        for attempt in 0..100_u64 {
+            let address = format!("198.51.{network}.{}", attempt % 50);
+            let refused = login_from(&host, &address, None, (email, WRONG)).await;
+            is_problem(&refused, 401, "bad_credentials");
+            system.clock.pass(360);
+        }
+        system.clock.pass(7 * 86_400);
+        let locked = login_from(&host, "203.0.113.7", None, (email, PASSWORD)).await;
+        is_problem(&locked, 403, "login_locked");
+    }
+    token(&login_from(&host, "203.0.113.7", Some(&known), (EMAIL, PASSWORD)).await);
+    let locked = login_from(&host, "203.0.113.7", None, (EMAIL, PASSWORD)).await;
+    is_problem(&locked, 403, "login_locked");
+}
+
+#[tokio::test]
+async fn only_an_edge_with_the_secret_names_the_caller() {
+    let system = with_account().await;
+    let quota = ("PORTCULLIS_LIMITS", "login_address=3/3600,login_email=off");
+    let [source, secret] = EDGE;
+    let behind = system
+        .another(CHEAP, &[source, secret, quota])
+        .await
+        .expect("a host");
+    for spoofed in 0..5_u8 {
+        let request = Request::post("/v1/login")
+            .header("content-type", "application/json")
+            .header("cf-connecting-ip", format!("203.0.113.{spoofed}"))
+            .header("x-forwarded-for", format!("203.0.113.{spoofed}"))
+            .header(
+                "x-portcullis-edge-secret",
+                "0123456789abcdef0123456789abcdeX",
+            );
+        let body = json!({"email": EMAIL, "password": WRONG}).to_string();
+        let reply = behind
+            .send(request.body(Bytes::from(body)).expect("a request"))
+            .await;
+        // All of them are the one connection that they come from.
+        assert_eq!(reply.status, if spoofed < 3 { 401 } else { 429 });
+    }
+    let real = login_from(&behind, "203.0.113.1", None, (EMAIL, PASSWORD)).await;
+    token(&real);
+    let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    let by_edge = audit
+        .iter()
+        .filter(|line| line["client_address"] == "203.0.113.1");
+    assert_eq!(by_edge.count(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_count_lets_nobody_in_unless_the_operator_says_so() {
+    let system = with_account().await;
+    let kind = [("PORTCULLIS_LIMITS_WHEN_DOWN", "allow")];
+    let lenient = system.another(CHEAP, &kind).await.expect("a host");
+    // Each count is tried three times; one login counts twice and settles once.
+    let down = Fault::Refused(400, "ProvisionedThroughputExceededException");
+    system.proxy.inject_often("UpdateItem", &down, 3);
+    let refused = system.peer().login(EMAIL, PASSWORD).await;
+    is_problem(&refused, 503, "store_unavailable");
+    assert_eq!(system.proxy.heal(), 0);
+    system.proxy.inject_often("UpdateItem", &down, 6);
+    token(&lenient.login(EMAIL, PASSWORD).await);
+    assert_eq!(system.proxy.heal(), 0);
+    assert_eq!(
+        limit_rows(&system)
+            .await
+            .iter()
+            .filter(|row| { row["PK"].as_str().is_some_and(|key| key.contains("login")) })
+            .count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_good_login_whose_place_is_not_taken_back_is_a_login_all_the_same() {
+    let system = with_account().await;
+    let passes = Fault::after(|| std::future::ready(()));
+    system.proxy.inject_often("UpdateItem", &passes, 2);
+    system
+        .proxy
+        .inject_often("UpdateItem", &Fault::LostRequest, 3);
+    token(&system.peer().login(EMAIL, PASSWORD).await);
+    assert_eq!(system.proxy.heal(), 0);
+}
+
+#[tokio::test]
+async fn what_limits_cost_is_three_units_a_login_and_two_a_registration() {
+    let system = System::start().await.expect("a system");
+    let host = system.peer();
+    let updates = || system.proxy.count("UpdateItem");
+    assert_eq!(host.register(EMAIL, PASSWORD).await.status, 201);
+    assert_eq!(updates(), 2);
+    let before = host.host.client.consumed();
+    let first = host.login(EMAIL, PASSWORD).await;
+    assert_eq!(updates(), 5, "network, address, and the address given back");
+    let spent = host.host.client.consumed().since(before);
+    assert!(spent.write_halves <= 2 * 12, "{spent:?}");
+    let known = device(&first);
+    token(&login_from(&host, "", Some(&known), (EMAIL, PASSWORD)).await);
+    assert_eq!(updates(), 7, "a known browser, and given back");
+    // A refusal over the limit: its write, once the note of it, once the line in the audit trail.
+    for _attempt in 0..10 {
+        let _refused = host.login(EMAIL, WRONG).await;
+    }
+    // A condition that fails costs a unit as well, though no answer tells: calls are counted.
+    let writes = || (updates(), system.proxy.count("PutItem"));
+    let before = writes();
+    is_limited(&host.login(EMAIL, WRONG).await, 3_600);
+    assert_eq!(writes(), (before.0 + 3, before.1 + 1));
+    is_limited(&host.login(EMAIL, WRONG).await, 3_600);
+    assert_eq!(writes(), (before.0 + 5, before.1 + 1));
+}
+
+#[tokio::test]
+async fn registrations_are_limited_by_address_and_by_network() {
+    let system = System::start().await.expect("a system");
+    let changes = [(
+        "PORTCULLIS_LIMITS",
+        "register_email=2/60,register_address=4/60",
+    )];
+    let host = system.another(CHEAP, &changes).await.expect("a host");
+    assert_eq!(host.register(EMAIL, PASSWORD).await.status, 201);
+    assert_eq!(host.register(EMAIL, PASSWORD).await.status, 201);
+    is_limited(&host.register(EMAIL, PASSWORD).await, 60);
+    assert_eq!(host.register("bob@example.com", PASSWORD).await.status, 201);
+    is_limited(&host.register("eve@example.com", PASSWORD).await, 60);
+    system.clock.pass(60);
+    assert_eq!(host.register("eve@example.com", PASSWORD).await.status, 201);
+}
+
+#[tokio::test]
+async fn mail_is_asked_for_in_measure_whatever_it_is_for() {
+    let system = System::start().await.expect("a system");
+    let changes = [(
+        "PORTCULLIS_LIMITS",
+        "mail_email=2/60,mail_address=3/60,link_address=2/60",
+    )];
+    let host = system.another(CHEAP, &changes).await.expect("a host");
+    let ask = async |path: &str, email: &str| host.post(path, &json!({"email": email})).await;
+    assert_eq!(ask("/v1/password/forgot", EMAIL).await.status, 202);
+    assert_eq!(ask("/v1/email/resend", EMAIL).await.status, 202);
+    is_limited(&ask("/v1/password/forgot", EMAIL).await, 60);
+    is_limited(&ask("/v1/email/resend", "bob@example.com").await, 60);
+    let links = [
+        ("/v1/email/verify", json!({"token": "a.b"})),
+        (
+            "/v1/password/reset",
+            json!({"token": "a.b", "new_password": PASSWORD}),
+        ),
+    ];
+    for (path, body) in &links {
+        is_problem(&host.post(path, body).await, 400, "bad_mail_token");
+    }
+    for (path, body) in &links {
+        is_limited(&host.post(path, body).await, 60);
+    }
+}
