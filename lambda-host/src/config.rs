@@ -8,6 +8,11 @@
 //! | `PORTCULLIS_AUDIENCE` | `aud` of our tokens | an error |
 //! | `PORTCULLIS_CLIENT_ID` | `client_id` of our tokens | `portcullis` |
 //! | `PORTCULLIS_ACCESS_LIFETIME` | how long they live, in seconds, up to a day | 600 |
+//! | `PORTCULLIS_SESSION_IDLE` | how long a session may be left unused, in seconds | 1209600, 14 days |
+//! | `PORTCULLIS_SESSION_LIFETIME` | how long it lives at the most, in seconds | 2592000, 30 days |
+//! | `PORTCULLIS_REFRESH_GRACE` | for how long a spent refresh token may come again, in seconds, up to 60 | 10 |
+//! | `PORTCULLIS_CLIENTS_SECRET` | the secret with the clients that may introspect | the file, or none |
+//! | `PORTCULLIS_CLIENTS_FILE` | the file with them | the secret, or none |
 //! | `PORTCULLIS_SIGNING_SECRET` | the secret with the private JWK | the file, or an error |
 //! | `PORTCULLIS_SIGNING_KEY_FILE` | the file with it, made on the first start | the secret, or an error |
 //! | `PORTCULLIS_HOST_SECRET` | the secret with the host's root keys | the file, or an error |
@@ -48,6 +53,7 @@ mod entrance;
 mod limits;
 mod mail;
 mod passwords;
+mod sessions;
 mod variable;
 
 use core::fmt;
@@ -58,7 +64,7 @@ use std::path::PathBuf;
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
 use portcullis_service::limit::Limits;
-use portcullis_service::settings::PasswordRules;
+use portcullis_service::settings::{PasswordRules, Sessions};
 use tracing::level_filters::LevelFilter;
 
 use crate::client_address::Edge;
@@ -97,6 +103,10 @@ pub struct Config {
     pub signing_key: KeySource,
     /// Where the host's root keys are.
     pub host_secret: KeySource,
+    /// How long sessions live.
+    pub sessions: Sessions,
+    /// Where the clients that may introspect are, if there are any.
+    pub clients: Option<KeySource>,
     /// What a new password must be.
     pub passwords: PasswordRules,
     /// How passwords are hashed beyond today's parameters.
@@ -186,6 +196,8 @@ impl Config {
             "PORTCULLIS_SIGNING_KEY_FILE",
         );
         let host_secret = key_source(env, "PORTCULLIS_HOST_SECRET", "PORTCULLIS_HOST_SECRET_FILE");
+        let sessions = sessions::sessions(env);
+        let clients = optional_source(env, "PORTCULLIS_CLIENTS_SECRET", "PORTCULLIS_CLIENTS_FILE");
         let passwords = passwords::rules(env, issuer.as_deref());
         let breaches = passwords::breaches(env);
         let hashing = passwords::hashing(env);
@@ -206,6 +218,8 @@ impl Config {
             credentials: credentials?,
             signing_key: signing_key?,
             host_secret: host_secret?,
+            sessions,
+            clients,
             passwords,
             breaches,
             hashing,
@@ -224,6 +238,18 @@ fn key_source(
     secret_variable: &'static str,
     file_variable: &'static str,
 ) -> Option<KeySource> {
+    if !env.has(secret_variable) && !env.has(file_variable) {
+        return env.fault(secret_variable, Fault::MissingOr(file_variable));
+    }
+    optional_source(env, secret_variable, file_variable)
+}
+
+/// As [`key_source`], for one that there need not be.
+fn optional_source(
+    env: &mut Environment<'_>,
+    secret_variable: &'static str,
+    file_variable: &'static str,
+) -> Option<KeySource> {
     let secret = env.optional(secret_variable, token_text);
     let file = env.optional(file_variable, |text| Ok(PathBuf::from(text)));
     match (secret, file) {
@@ -233,7 +259,7 @@ fn key_source(
             secret_variable,
             Fault::Invalid("left out where the variable of the file is set, or the other way"),
         ),
-        (None, None) => env.fault(secret_variable, Fault::MissingOr(file_variable)),
+        (None, None) => None,
     }
 }
 
@@ -326,6 +352,9 @@ mod tests {
             ("PORTCULLIS_LIMITS_WHEN_DOWN", "maybe"),
             ("PORTCULLIS_CLIENT_ADDRESS", "header:x-forwarded-for"),
             ("PORTCULLIS_EDGE_SECRET", "too short"),
+            ("PORTCULLIS_SESSION_IDLE", "59"),
+            ("PORTCULLIS_SESSION_LIFETIME", "34560001"),
+            ("PORTCULLIS_REFRESH_GRACE", "61"),
             ("PORTCULLIS_LOG", "loud"),
             ("PORTCULLIS_PEPPER", "yes"),
             ("PORTCULLIS_FORMER_HASH", "$1$md5"),

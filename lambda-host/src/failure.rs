@@ -10,7 +10,7 @@ use tracing::{error, warn};
 
 use crate::clock::ClockError;
 use crate::config::{BREACH_RANGE, DYNAMODB_ENDPOINT};
-use crate::problem::Problem;
+use crate::problem::{Problem, TokenProblem};
 
 impl From<ServiceError> for Problem {
     fn from(failure: ServiceError) -> Self {
@@ -24,6 +24,7 @@ impl From<ServiceError> for Problem {
                 error!(error = %Chain(&failure), "a revocation came too late");
                 Self::LateFeed
             }
+            ServiceError::Overtaken => Self::Token(TokenProblem::Overtaken),
             ServiceError::Entropy(error) => error.into(),
             ServiceError::Screen(_) => {
                 error!(setting = BREACH_RANGE, "a new password was not screened");

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::chance::SystemChance;
 use crate::client_address::Edge;
+use crate::clients::HostClients;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::Config;
 use crate::disposable::{Disposable, DisposableError};
@@ -60,6 +61,8 @@ pub struct Host {
     pub published_keys: PublishedKeys,
     /// The host's own secrets.
     pub vault: HostVault,
+    /// The clients that may introspect.
+    pub clients: HostClients,
     /// What the operator chose.
     pub settings: Settings,
     /// Who takes mail.
@@ -139,6 +142,7 @@ impl Host {
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
             vault: HostVault::new(config.host_secret),
             edge: config.edge,
+            clients: HostClients::new(config.clients),
             settings: Settings {
                 limits: config.limits,
                 issuing: Issuing {
@@ -147,6 +151,7 @@ impl Host {
                     client_id: config.client_id,
                     lifetime: config.access_lifetime,
                 },
+                sessions: config.sessions,
                 passwords: config.passwords,
                 mailing: config.mail.mailing,
             },

@@ -5,6 +5,7 @@
 
 pub mod chance;
 pub mod client_address;
+pub mod clients;
 pub mod clock;
 pub mod config;
 mod cookies;

@@ -13,7 +13,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi};
 
-use crate::openapi::problems::ProblemDocument;
+use crate::openapi::problems::{OAuthErrorDocument, ProblemDocument};
 
 /// What stands above the endpoints.
 #[derive(utoipa::OpenApi)]
@@ -23,7 +23,7 @@ use crate::openapi::problems::ProblemDocument;
         description = "Registers people, logs them in and out, and publishes the keys that verify their tokens. \
                        Errors are problem JSON (RFC 9457) with a stable `code`."
     ),
-    components(schemas(ProblemDocument)),
+    components(schemas(ProblemDocument, OAuthErrorDocument)),
     tags(
         (name = "accounts", description = "Making an account and what belongs to it"),
         (name = "sessions", description = "Logging in, staying logged in, logging out"),
@@ -58,7 +58,7 @@ fn schemes() -> [(&'static str, SecurityScheme); 3] {
         "A client's id and secret (RFC 6749 §2.3.1)",
     );
     let cookie = ApiKeyValue::with_description(
-        "__Host-refresh",
+        "__Host-portcullis-refresh",
         "The refresh token of a browser, where login set it as a cookie",
     );
     [

@@ -3,6 +3,7 @@
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
 mod feedback;
+mod token;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,8 @@ use portcullis_core::email::EmailError;
 use portcullis_core::id::Id;
 use portcullis_core::password::{PasswordError, Unfit};
 use portcullis_core::refusal::{Refusal, problem_json};
+
+pub use token::TokenProblem;
 
 /// Why a request failed.
 ///
@@ -76,6 +79,8 @@ pub enum Problem {
     FactorLocked,
     /// The token stems from no session of ours.
     NoSession,
+    /// A token, or whoever brings it, is not taken.
+    Token(TokenProblem),
     /// Whoever knows of breached passwords does not answer.
     ScreenUnavailable,
     /// The store does not answer.
@@ -116,6 +121,7 @@ impl Problem {
             Self::FactorActive | Self::NoFactor | Self::AccountChanged => StatusCode::CONFLICT,
             Self::BadChallenge => StatusCode::UNAUTHORIZED,
             Self::BadCredentials => StatusCode::UNAUTHORIZED,
+            Self::Token(problem) => problem.status(),
             Self::StoreUnavailable
             | Self::ScreenUnavailable
             | Self::KeyUnavailable
@@ -155,6 +161,7 @@ impl Problem {
             Self::LoginLocked => "login_locked",
             Self::FactorLocked => "factor_locked",
             Self::NoSession => "no_session",
+            Self::Token(problem) => problem.code(),
             Self::ScreenUnavailable => "screen_unavailable",
             Self::StoreUnavailable => "store_unavailable",
             Self::KeyUnavailable => "key_unavailable",
@@ -169,7 +176,9 @@ impl Problem {
         Cow::Borrowed(match self {
             Self::Refused(denial) => denial.detail(),
             Self::MethodNotAllowed => "this path takes another method",
-            Self::UnsupportedMediaType => "the body must be application/json, not encoded",
+            Self::UnsupportedMediaType => {
+                "the body is not of the type that is taken here, or is encoded"
+            }
             Self::BodyTooLarge => "the body is longer than 8 KiB",
             Self::BodyTimeout => "the body did not arrive in time",
             Self::MalformedBody => {
@@ -177,7 +186,7 @@ impl Problem {
             }
             Self::UnknownMember => "the body has a member that means nothing here",
             Self::MissingMember(name) => return format!("the body lacks {name}").into(),
-            Self::BadMember(name) => return format!("{name} must be a string").into(),
+            Self::BadMember(name) => return format!("{name} is not what it must be").into(),
             Self::BadEmail(error) => return error.to_string().into(),
             Self::DisposableEmail => "addresses of this domain are not taken here",
             Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => {
@@ -199,6 +208,7 @@ impl Problem {
             Self::FactorActive => "the account has an active second factor; remove it first",
             Self::NoFactor => "the account has no second factor for this",
             Self::AccountChanged => "the account changed meanwhile; log in and try again",
+            Self::Token(problem) => problem.detail(),
             Self::NoSession => "the token stems from no session that could be ended",
             Self::ScreenUnavailable => {
                 "whether this password was in a breach cannot be told now; try again"
@@ -281,10 +291,22 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 44] = [
+    const ALL: [Problem; 56] = [
         Problem::RateLimited { seconds: 61 },
         Problem::LoginLocked,
         Problem::FactorLocked,
+        Problem::Token(TokenProblem::NoCookie),
+        Problem::Token(TokenProblem::CrossSite),
+        Problem::Token(TokenProblem::BadRefreshToken),
+        Problem::Token(TokenProblem::SessionOver),
+        Problem::Token(TokenProblem::Reused),
+        Problem::Token(TokenProblem::Overtaken),
+        Problem::Token(TokenProblem::UnknownSession),
+        Problem::Token(TokenProblem::MalformedForm),
+        Problem::Token(TokenProblem::BadClient),
+        Problem::Token(TokenProblem::ClientNotAllowed),
+        Problem::Token(TokenProblem::UnsupportedGrantType),
+        Problem::Token(TokenProblem::BadScope),
         Problem::Refused(Denial::MissingToken),
         Problem::Refused(Denial::UnknownRoute),
         Problem::MethodNotAllowed,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderName, Request, StatusCode};
 use portcullis_core::denial::Denial;
@@ -20,7 +20,7 @@ use tracing::{Instrument as _, info, info_span};
 
 use crate::host::Host;
 use crate::problem::Problem;
-use crate::routes::router;
+use crate::routes::{InOAuth, router};
 
 /// What a door knows of a request besides what the request says itself.
 #[derive(Clone, Debug, Default)]
@@ -142,10 +142,15 @@ fn told(mut response: Response, request_id: &Id) -> (Option<Problem>, Response) 
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return (None, response);
     };
-    let mut written = problem.answer(request_id);
-    // `Allow`, which the router knows.
-    if let Some(methods) = response.headers_mut().remove(ALLOW) {
-        written.headers_mut().insert(ALLOW, methods);
+    let mut written = match response.extensions_mut().remove::<InOAuth>() {
+        Some(InOAuth) => problem.oauth_answer(request_id),
+        None => problem.answer(request_id),
+    };
+    // `Allow`, which the router knows, and a cookie that goes with a session that is over.
+    for name in [ALLOW, SET_COOKIE] {
+        if let Some(value) = response.headers_mut().remove(&name) {
+            written.headers_mut().insert(name, value);
+        }
     }
     (Some(problem), written)
 }

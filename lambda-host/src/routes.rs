@@ -22,9 +22,13 @@ mod logout;
 mod mail;
 mod members;
 mod metadata;
+mod oauth;
 mod openapi;
 mod password;
+mod refresh;
+mod refresh_cookie;
 mod register;
+mod sessions;
 
 #[cfg(test)]
 pub(crate) use self::openapi::tests::codes as documented_codes;
@@ -43,6 +47,7 @@ use utoipa_axum::routes;
 use crate::host::Host;
 use crate::openapi::head;
 use crate::problem::Problem;
+pub(crate) use crate::routes::oauth::InOAuth;
 
 /// Every endpoint, for paths in canonical form. Requests come with a
 /// [`portcullis_service::ports::Call`] among their extensions.
@@ -61,6 +66,13 @@ fn endpoints() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(login::login))
         .routes(routes!(login_factor::login_factor))
         .routes(routes!(logout::logout))
+        .routes(routes!(logout::logout_all))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(sessions::sessions))
+        .routes(routes!(sessions::end_session))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oauth::revoke))
+        .routes(routes!(oauth::introspect))
         .routes(routes!(mail::verify_page, mail::verify))
         .routes(routes!(mail::resend))
         .routes(routes!(mail::forgot))

@@ -15,7 +15,9 @@ mod limits;
 mod mail;
 mod new_password;
 mod operator;
+mod refresh;
 mod rehash;
+mod sessions;
 mod start;
 
 use portcullis_tests::system::{Peer, Reply, System};

@@ -86,6 +86,24 @@ pub enum AuditKind {
     Imported,
     /// A session was ended by its bearer.
     LoggedOut,
+    /// A session was ended from another one of the same account.
+    SessionEnded,
+    /// All sessions of an account were ended by one of their bearers.
+    LoggedOutEverywhere,
+    /// A refresh token was spent for its successor.
+    Refreshed,
+    /// A refresh token within its window was answered once more.
+    RefreshRepeated,
+    /// A refresh token was not taken.
+    RefreshRefused(RefreshDenial),
+    /// A refresh token was brought again long after it was spent: its session was ended.
+    RefreshReused,
+    /// One access token was called back.
+    AccessTokenRevoked,
+    /// A session was ended by one of its refresh tokens.
+    RefreshTokenRevoked,
+    /// A client did not prove who it is.
+    ClientRefused,
     /// A password hash was renewed because the parameters rose.
     PasswordRehashed,
     /// An operator did something to an account.
@@ -175,6 +193,23 @@ pub enum PasswordChangeDenial {
     Changed,
 }
 
+/// Why a refresh token was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefreshDenial {
+    /// It is no refresh token of ours.
+    NotOurs,
+    /// Its session is not there any more, or was never there.
+    NoSession,
+    /// Its session was not used for too long, or is too old.
+    Expired,
+    /// All sessions of its account were ended, or the account is closed or gone.
+    SessionsEnded,
+    /// It does not go with what is kept of its session.
+    Unknown,
+    /// It came as a cookie, and nothing shows that a page of ours sent it.
+    CrossSite,
+}
+
 impl AuditKind {
     /// A stable name of what was tried.
     pub const fn action(self) -> &'static str {
@@ -189,6 +224,14 @@ impl AuditKind {
             Self::PasswordChanged | Self::PasswordChangeRefused(_) => "password_change",
             Self::Imported => "import",
             Self::LoggedOut => "logout",
+            Self::SessionEnded => "session_end",
+            Self::LoggedOutEverywhere => "logout_all",
+            Self::Refreshed
+            | Self::RefreshRepeated
+            | Self::RefreshRefused(_)
+            | Self::RefreshReused => "refresh",
+            Self::AccessTokenRevoked | Self::RefreshTokenRevoked => "revoke",
+            Self::ClientRefused => "client_authentication",
             Self::PasswordRehashed => "password_rehash",
             Self::Administered(AdminAct::Disable) => "admin_disable",
             Self::Administered(AdminAct::Enable) => "admin_enable",
@@ -218,6 +261,9 @@ impl AuditKind {
             | Self::RecoveryCodesRenewed
             | Self::PasswordChanged
             | Self::Imported
+            | Self::SessionEnded
+            | Self::LoggedOutEverywhere
+            | Self::Refreshed
             | Self::PasswordRehashed
             | Self::Administered(_)
             | Self::VerificationRequested
@@ -241,6 +287,17 @@ impl AuditKind {
             Self::PasswordChangeRefused(PasswordChangeDenial::Changed) => "changed_meanwhile",
             Self::LoginRefused(LoginDenial::BadChallenge) => "bad_challenge",
             Self::Limited(scope) => scope.name(),
+            Self::RefreshRepeated => "repeated",
+            Self::RefreshRefused(RefreshDenial::NotOurs) => "not_ours",
+            Self::RefreshRefused(RefreshDenial::NoSession) => "no_session",
+            Self::RefreshRefused(RefreshDenial::Expired) => "expired",
+            Self::RefreshRefused(RefreshDenial::SessionsEnded) => "sessions_ended",
+            Self::RefreshRefused(RefreshDenial::Unknown) => "unknown",
+            Self::RefreshRefused(RefreshDenial::CrossSite) => "cross_site",
+            Self::RefreshReused => "reused",
+            Self::AccessTokenRevoked => "access_token",
+            Self::RefreshTokenRevoked => "refresh_token",
+            Self::ClientRefused => "refused",
             Self::RegistrationRefused(RegistrationDenial::AddressTaken) => "address_taken",
             Self::LoginRefused(LoginDenial::UnknownAddress) => "unknown_address",
             Self::LoginRefused(LoginDenial::WrongPassword) => "wrong_password",

@@ -7,6 +7,8 @@
 pub mod audit;
 pub mod base64url;
 pub mod bearer;
+pub mod client;
+pub mod csrf;
 pub mod decision;
 pub mod denial;
 pub mod email;
@@ -21,6 +23,7 @@ pub mod mail;
 pub mod password;
 pub mod path;
 pub mod policy;
+pub mod refresh;
 pub mod refusal;
 pub mod revocation;
 pub mod route;

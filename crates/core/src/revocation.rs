@@ -128,6 +128,11 @@ impl Revocations {
                 .is_some_and(|extent| token.generation.is_none_or(|own| own < extent.generation))
     }
 
+    /// Whether the key that signed it was called back: then it says nothing at all.
+    pub fn ends_key(&self, token: Revocable<'_>) -> bool {
+        self.0.contains_key(&Name::of(KEY, "", token.key_id))
+    }
+
     /// How many are known.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,13 +1,9 @@
 //! Login sessions: what ties the tokens of one login together.
 
-use core::time::Duration;
-
 use crate::email::EmailAddress;
 use crate::id::Id;
+use crate::refresh::Head;
 use crate::time::UnixTime;
-
-/// How long a session lives at the most, however often it is used.
-pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The longest description of a device that is kept, in bytes.
 const MAX_DEVICE_BYTES: usize = 128;
@@ -23,12 +19,16 @@ pub struct Session {
     pub email: EmailAddress,
     /// When the password was checked.
     pub opened_at: UnixTime,
-    /// When it ends by itself.
+    /// When it ends, however often it is used.
     pub ends_at: UnixTime,
     /// The subject's generation at login; raising it ends every session at once.
     pub generation: u64,
     /// What it was opened from, as the caller described itself.
     pub device: Device,
+    /// The client's address it was opened from, as the platform reported it.
+    pub client_address: String,
+    /// Which refresh token is the good one.
+    pub head: Head,
 }
 
 /// A `User-Agent` fit to be kept and shown: printable ASCII, at most 128 bytes.

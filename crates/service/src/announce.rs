@@ -8,8 +8,9 @@ use portcullis_core::revocation::{CLOCK_SKEW, Revocation, RevocationTarget, WRIT
 use portcullis_core::time::UnixTime;
 
 use crate::error::ServiceError;
+use crate::means::Means;
 use crate::ports::{Call, Clock};
-use crate::store::RevocationStore;
+use crate::store::{Account, RevocationStore};
 
 /// How often a feed row is written anew before the caller is told to try again.
 pub(crate) const ANNOUNCEMENTS: usize = 4;
@@ -49,9 +50,37 @@ pub(crate) fn subject(
     }
 }
 
+/// Every session of `account` below `generation` called back.
+pub(crate) fn sessions_below<S, C>(
+    generation: u64,
+    account: &Account,
+    means: Means<'_, S, C>,
+) -> Revocation {
+    let issuing = &means.settings.issuing;
+    let (lifetime, now) = (issuing.lifetime, means.call.now);
+    subject(&issuing.issuer, &account.user_id, generation, lifetime, now)
+}
+
 const fn last_shown(lifetime: Duration, now: UnixTime) -> UnixTime {
     now.after(lifetime)
         .after(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
+}
+
+/// Writes fresh feed rows of `revocations`, which were written before, and returns once each was
+/// seen committed in time.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the caller may not take them for announced then.
+pub(crate) async fn again(
+    revocations: &[Revocation],
+    store: &impl RevocationStore,
+    clock: &impl Clock,
+    call: &Call,
+) -> Result<(), ServiceError> {
+    let stamp = clock.now();
+    store.announce(revocations, stamp, &call.request_id).await?;
+    see_in_time(revocations, stamp, store, clock, call).await
 }
 
 /// Returns once a feed row of each of `revocations` was seen committed in time. They have just

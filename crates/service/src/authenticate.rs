@@ -24,6 +24,9 @@ pub enum Caller {
     /// The bearer of a token that is good but for its login having been ended: good for nothing
     /// but ending it once more.
     Revoked(Box<Verified<Claims>>),
+    /// The bearer of a token that is good but for all sessions of its subject having been ended:
+    /// good for nothing but having that said once more.
+    Superseded(Box<Verified<Claims>>),
     /// Nobody we let in.
     Refused(Denial),
 }
@@ -41,11 +44,25 @@ pub async fn authenticate(
     signatures: &impl Signatures,
     now: UnixTime,
 ) -> Result<Caller, StoreError> {
-    let token = match bearer_token(authorization) {
-        Ok(Some(token)) => token,
-        Ok(None) => return Ok(Caller::Refused(Denial::MissingToken)),
-        Err(denial) => return Ok(Caller::Refused(denial)),
-    };
+    match bearer_token(authorization) {
+        Ok(Some(token)) => judge(gate, token, store, signatures, now).await,
+        Ok(None) => Ok(Caller::Refused(Denial::MissingToken)),
+        Err(denial) => Ok(Caller::Refused(denial)),
+    }
+}
+
+/// Judges an access token by itself, as [`authenticate`] does.
+///
+/// # Errors
+///
+/// [`StoreError`]; nothing is known of the token then.
+pub async fn judge(
+    gate: &Gate,
+    token: &str,
+    store: &(impl KeyStore + RevocationStore),
+    signatures: &impl Signatures,
+    now: UnixTime,
+) -> Result<Caller, StoreError> {
     let document = store.key_document().await?;
     let world = Snapshot::new(gate.policy(), &document, Revocations::default(), now);
     let caller = match guard::verify(gate, token, &world, signatures, now).await {
@@ -64,10 +81,12 @@ pub async fn authenticate(
     Ok(match gate.decide(&need, Some(&caller), &world, now) {
         Decision::Allow(_) => Caller::Known(Box::new(caller)),
         // SECURITY: under a key that was called back anybody may have signed anything.
-        Decision::Deny(Denial::Revoked)
-            if !world.revocations().ends_authority(token_of(&caller)) =>
-        {
-            Caller::Revoked(Box::new(caller))
+        Decision::Deny(Denial::Revoked) if !world.revocations().ends_key(token_of(&caller)) => {
+            if world.revocations().ends_authority(token_of(&caller)) {
+                Caller::Superseded(Box::new(caller))
+            } else {
+                Caller::Revoked(Box::new(caller))
+            }
         }
         Decision::Deny(denial) => Caller::Refused(denial),
     })

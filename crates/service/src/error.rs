@@ -25,6 +25,9 @@ pub enum ServiceError {
     /// The platform gave no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
+    /// Others changed what was to be changed, again and again; a repetition finds how it stands.
+    #[error("others were faster, again and again")]
+    Overtaken,
     /// A revocation is written, but no feed row of it came within the bound that edges rely on.
     #[error("the revocation feed is too slow to acknowledge a revocation")]
     LateFeed,

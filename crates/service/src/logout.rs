@@ -2,11 +2,11 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
-use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
 use crate::announce;
+use crate::end::{Ending, end};
 use crate::error::ServiceError;
 use crate::means::Means;
 use crate::ports::{Chance, Clock};
@@ -38,42 +38,12 @@ pub async fn logout(
     let (Some(Ok(session_id)), Ok(user_id)) = (session, Id::parse(&claims.subject)) else {
         return Ok(LogoutOutcome::NoSession);
     };
-    let ended = Ended {
-        user_id,
-        session_id,
-        token_id: &claims.token_id,
-        expires_at: claims.expires_at,
+    let ending = Ending {
+        user_id: &user_id,
+        session_id: &session_id,
+        token: Some(announce::token(&claims.token_id, claims.expires_at)),
+        kind: AuditKind::LoggedOut,
     };
-    end_and_announce(&ended, clock, means).await?;
+    end(&ending, clock, means).await?;
     Ok(LogoutOutcome::Done)
 }
-
-/// The session that ends, and the token it ends by.
-struct Ended<'a> {
-    user_id: Id,
-    session_id: Id,
-    token_id: &'a str,
-    expires_at: UnixTime,
-}
-
-async fn end_and_announce(
-    ended: &Ended<'_>,
-    clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    let (store, call) = (means.store, means.call);
-    let lifetime = means.settings.issuing.lifetime;
-    let revocations = [
-        announce::token(ended.token_id, ended.expires_at),
-        announce::session(&ended.session_id, lifetime, call.now),
-    ];
-    let event = means.session_event(AuditKind::LoggedOut, &ended.user_id, &ended.session_id)?;
-    let stamp = clock.now();
-    store
-        .end_session(&ended.session_id, &revocations, stamp, &event)
-        .await?;
-    announce::see_in_time(&revocations, stamp, store, clock, call).await
-}
-
-#[cfg(test)]
-mod tests;

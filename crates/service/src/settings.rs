@@ -9,12 +9,37 @@ use crate::limit::Limits;
 pub struct Settings {
     /// How access tokens are made out.
     pub issuing: Issuing,
+    /// How long sessions live.
+    pub sessions: Sessions,
     /// What a new password must be beyond the rules that always hold.
     pub passwords: PasswordRules,
     /// What mail says, and what it is for.
     pub mailing: Mailing,
     /// How much of what passes.
     pub limits: Limits,
+}
+
+/// How long sessions live.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions {
+    /// For how long a session may be left unused.
+    pub idle: Duration,
+    /// How long a session lives at the most, however often it is used.
+    pub absolute: Duration,
+    /// For how long a spent refresh token may come again.
+    pub grace: Duration,
+}
+
+/// Two weeks unused, a month at the most, ten seconds for racers.
+impl Default for Sessions {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 60 * 60);
+        Self {
+            idle: day.saturating_mul(14),
+            absolute: day.saturating_mul(30),
+            grace: Duration::from_secs(10),
+        }
+    }
 }
 
 /// What the operator says of new passwords.

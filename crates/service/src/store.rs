@@ -8,6 +8,7 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::password::PasswordHash;
+use portcullis_core::refresh::Head;
 use portcullis_core::revocation::{Revocable, Revocation, Revocations};
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
@@ -81,6 +82,15 @@ pub enum AccountStatus {
     Active,
     /// An operator closed it.
     Disabled,
+}
+
+/// A session as it stands, with the account it is of.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// The session.
+    pub session: Session,
+    /// The account under the address it was opened with, if there is one.
+    pub account: Option<Account>,
 }
 
 /// How a write that may be made once ended.
@@ -171,6 +181,9 @@ pub trait AccountStore {
     async fn erase(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError>;
 }
 
+/// How many sessions of an account are listed.
+pub const MOST_SESSIONS: u32 = 100;
+
 /// Keeps sessions.
 #[expect(
     async_fn_in_trait,
@@ -188,6 +201,35 @@ pub trait SessionStore {
         session: &Session,
         event: &AuditEvent,
     ) -> Result<Written, StoreError>;
+
+    /// The session and its account, read consistently; `None` if there is no such session.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: then nothing is known of it.
+    async fn family(&self, session_id: &Id) -> Result<Option<Family>, StoreError>;
+
+    /// Puts `next` in the place of the head that `session` was read with, with the audit row.
+    /// [`Written::Conflict`] if it is not the head any more, or the session is gone: of any number
+    /// of hosts that advance one head, one does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: then the head may be the old or the new one.
+    async fn advance(
+        &self,
+        session: &Session,
+        next: &Head,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError>;
+
+    /// The sessions opened with `email`, the newest first and at most [`MOST_SESSIONS`], read
+    /// consistently; some may be over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also if only part of them could be read.
+    async fn sessions(&self, email: &EmailAddress) -> Result<Vec<Session>, StoreError>;
 
     /// Ends a session and calls back what is left of it, in one step: the session row and its
     /// locator go, each revocation and its feed row, stamped `stamp`, and the audit row come.
@@ -224,6 +266,19 @@ pub trait RevocationStore {
     ///
     /// [`StoreError`], also if only part of it could be read.
     async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Calls tokens back: each revocation and its feed row, stamped `stamp`, and the audit row, all
+    /// or none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: then nothing may be taken for called back.
+    async fn revoke(
+        &self,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
 
     /// Writes feed rows again, stamped afresh, for revocations whose first rows took too long.
     ///

@@ -39,6 +39,24 @@ macro_rules! problems {
 }
 pub(crate) use problems;
 
+/// As [`problems!`], for an endpoint that tells them in the words of OAuth.
+macro_rules! oauth_problems {
+    ($name:ident: $($group:expr),+ $(,)?) => {
+        /// What may be wrong, for the description of the endpoint.
+        struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> std::collections::BTreeMap<
+                String,
+                utoipa::openapi::RefOr<utoipa::openapi::response::Response>,
+            > {
+                $crate::openapi::problems::oauth_responses(&[$(&$group[..]),+])
+            }
+        }
+    };
+}
+pub(crate) use oauth_problems;
+
 /// What any request may meet.
 pub(crate) const ANY: [Problem; 2] = [Problem::Refused(Denial::BadPath), Problem::Internal];
 
@@ -183,6 +201,48 @@ pub(crate) fn responses(groups: &[&[Problem]]) -> BTreeMap<String, RefOr<Respons
     statuses.into_iter().map(response).collect()
 }
 
+/// As [`responses`], in the words of OAuth.
+pub(crate) fn oauth_responses(groups: &[&[Problem]]) -> BTreeMap<String, RefOr<Response>> {
+    let mut statuses: BTreeMap<u16, BTreeMap<&'static str, Problem>> = BTreeMap::new();
+    for problem in groups.iter().copied().flatten() {
+        let (status, _error) = problem.in_oauth();
+        let codes = statuses.entry(status.as_u16()).or_default();
+        codes.insert(problem.code(), *problem);
+    }
+    let response = |(status, codes): (u16, BTreeMap<&'static str, Problem>)| {
+        let mut response = response(status, &codes);
+        let told = codes.values().map(|problem| {
+            let body = problem.oauth_body(&example_id());
+            (problem.code(), body)
+        });
+        let content = content_of("OAuthError", &codes, told);
+        response.content.clear();
+        response
+            .content
+            .insert("application/json".to_owned(), content.into());
+        (status.to_string(), response.into())
+    };
+    statuses.into_iter().map(response).collect()
+}
+
+/// An error as OAuth has it (RFC 6749 §5.2), with our code beside.
+#[derive(ToSchema)]
+#[schema(as = OAuthError)]
+#[expect(dead_code, reason = "describes what is written")]
+pub(crate) struct OAuthErrorDocument {
+    /// The error as the standard calls it.
+    #[schema(pattern = "^[a-z_]+$", example = "invalid_grant")]
+    error: String,
+    /// The reason in one sentence.
+    error_description: String,
+    /// The reason as a stable name.
+    #[schema(pattern = "^[a-z0-9_]+$", example = "session_over")]
+    code: String,
+    /// The request's name, which the log and the audit trail bear too.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
+    request_id: String,
+}
+
 fn response(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Response {
     let told: Vec<String> = codes.keys().map(|code| format!("`{code}`")).collect();
     let mut response = ResponseBuilder::new()
@@ -206,20 +266,31 @@ fn response(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Response {
 }
 
 fn content(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Content {
+    let told = codes.iter().map(|(code, problem)| {
+        let json = problem_json(status, &problem.detail(), code, &example_id());
+        (*code, json)
+    });
+    content_of("Problem", codes, told)
+}
+
+fn content_of(
+    schema: &str,
+    codes: &BTreeMap<&'static str, Problem>,
+    told: impl Iterator<Item = (&'static str, String)>,
+) -> Content {
     let known = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(codes.keys().copied()));
     let schema = AllOfBuilder::new()
-        .item(Ref::from_schema_name("Problem"))
+        .item(Ref::from_schema_name(schema))
         .item(
             ObjectBuilder::new()
                 .property("code", known)
                 .required("code"),
         );
-    let examples = codes.iter().take(EXAMPLES).map(|(code, problem)| {
-        let json = problem_json(status, &problem.detail(), code, &example_id());
+    let examples = told.take(EXAMPLES).map(|(code, json)| {
         let value: Option<Value> = serde_json::from_str(&json).ok();
-        (*code, ExampleBuilder::new().value(value).build())
+        (code, ExampleBuilder::new().value(value).build())
     });
     ContentBuilder::new()
         .schema(Some(Schema::AllOf(schema.build())))

@@ -1,4 +1,4 @@
-//! The body of a request: JSON, small, in time, and wiped.
+//! The body of a request: JSON or a form, small, in time, and wiped.
 
 use core::time::Duration;
 
@@ -23,7 +23,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// [`Problem`] if it says to be something else, is too long, too slow, or breaks off.
 pub(super) async fn read(request: Request<Body>) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    if !is_json(&request) {
+    read_as(request, "application/json").await
+}
+
+/// As [`read`], for a form.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) async fn read_form(request: Request<Body>) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    read_as(request, "application/x-www-form-urlencoded").await
+}
+
+async fn read_as(request: Request<Body>, media_type: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    if !is_of(&request, media_type) {
         return Err(Problem::UnsupportedMediaType);
     }
     time::timeout(PATIENCE, collect(request.into_body()))
@@ -50,11 +63,11 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
     Ok(whole)
 }
 
-/// Whether the content type is `application/json`, in UTF-8 as far as it tells ([RFC 8259 §11]
+/// Whether the content type is `wanted`, in UTF-8 as far as it tells ([RFC 8259 §11]
 /// knows no parameters; many clients add that one), and the content as it is.
 ///
 /// [RFC 8259 §11]: https://www.rfc-editor.org/rfc/rfc8259#section-11
-fn is_json(request: &Request<Body>) -> bool {
+fn is_of(request: &Request<Body>, wanted: &str) -> bool {
     let mut types = request.headers().get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else {
         return false;
@@ -65,7 +78,7 @@ fn is_json(request: &Request<Body>) -> bool {
     let (media_type, parameter) = value.split_once(';').unwrap_or((value, "charset=utf-8"));
     let parameter = parameter.trim().trim_matches('"');
     let utf_8 = ["charset=utf-8", "charset=\"utf-8"];
-    media_type.trim().eq_ignore_ascii_case("application/json")
+    media_type.trim().eq_ignore_ascii_case(wanted)
         && utf_8
             .iter()
             .any(|known| parameter.eq_ignore_ascii_case(known))

@@ -1,6 +1,8 @@
-//! Who calls with a token, where only somebody whose session is alive may.
+//! Who calls, by the access token they bring.
 
 use http::header::{AUTHORIZATION, HeaderMap};
+use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
@@ -11,25 +13,43 @@ use portcullis_service::store::KeptSession;
 
 use crate::host::Host;
 use crate::problem::Problem;
+use crate::transport::HyperTransport;
 
-/// The bearer of a good token whose session was not called back.
+/// Judges the bearer of `headers` against the store as it is now.
+///
+/// # Errors
+///
+/// The [`Problem`] that the store does not answer.
+pub(super) async fn caller(
+    host: &Host,
+    headers: &HeaderMap,
+    store: &DynamoStore<'_, HyperTransport>,
+    call: &Call,
+) -> Result<Caller, Problem> {
+    let authorization = authorization(headers);
+    let caller = authenticate(
+        &host.gate,
+        authorization.as_deref(),
+        store,
+        &NativeSignatures,
+        call.now,
+    );
+    host.settle(caller.await)
+}
+
+/// The bearer of a token that is good for anything.
+///
+/// # Errors
+///
+/// The [`Problem`] that the token has.
 pub(super) async fn known(
     host: &Host,
     call: &Call,
     headers: &HeaderMap,
 ) -> Result<Box<Verified<Claims>>, Problem> {
-    let authorization = authorization(headers);
-    let store = host.store(call.now);
-    let caller = authenticate(
-        &host.gate,
-        authorization.as_deref(),
-        &store,
-        &NativeSignatures,
-        call.now,
-    );
-    match host.settle(caller.await)? {
+    match caller(host, headers, &host.store(call.now), call).await? {
         Caller::Known(caller) => Ok(caller),
-        Caller::Revoked(_) => Err(Problem::Refused(portcullis_core::denial::Denial::Revoked)),
+        Caller::Revoked(_) | Caller::Superseded(_) => Err(Problem::Refused(Denial::Revoked)),
         Caller::Refused(denial) => Err(Problem::Refused(denial)),
     }
 }
@@ -52,7 +72,7 @@ pub(super) fn session(caller: &Verified<Claims>) -> Result<KeptSession, Problem>
 /// Every `Authorization` value, joined as [RFC 9110 §5.3] says: more than one is no bearer token.
 ///
 /// [RFC 9110 §5.3]: https://www.rfc-editor.org/rfc/rfc9110#section-5.3
-pub(super) fn authorization(headers: &HeaderMap) -> Option<String> {
+fn authorization(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(AUTHORIZATION).iter();
     let values: Vec<_> = values
         .map(|value| value.to_str().unwrap_or_default())

@@ -4,10 +4,12 @@ use axum::body::Body;
 use http::Request;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::password::Password;
+use portcullis_core::secret::Secret;
 
 use crate::problem::Problem;
 use crate::routes::body;
 use crate::routes::members::Members;
+use crate::routes::refresh_cookie::Transport;
 
 /// An address and a password, well-formed.
 #[derive(Debug)]
@@ -26,11 +28,31 @@ impl Credentials {
         Self::parse(&body::read(request).await?)
     }
 
+    /// Reads them with what a login may say besides: where its refresh token is to go.
+    ///
+    /// # Errors
+    ///
+    /// The [`Problem`] that the body has.
+    pub(super) async fn read_login(request: Request<Body>) -> Result<(Self, Transport), Problem> {
+        let mut members = Members::parse(&body::read(request).await?)?;
+        let password = members.secret("password");
+        let transport = Transport::take(&mut members);
+        let credentials = Self::take(password, members)?;
+        Ok((credentials, transport?))
+    }
+
     fn parse(json: &[u8]) -> Result<Self, Problem> {
         let mut members = Members::parse(json)?;
         // SECURITY: the password first, so that whatever else is wrong, it is wiped. Their form is
         // judged once it is clear that both are there and nothing else is.
         let password = members.secret("password");
+        Self::take(password, members)
+    }
+
+    fn take(
+        password: Result<Secret<String>, Problem>,
+        mut members: Members,
+    ) -> Result<Self, Problem> {
         let email = members.text("email");
         members.finish()?;
         let email = EmailAddress::parse(&email?).map_err(Problem::BadEmail)?;

@@ -1,4 +1,4 @@
-//! `POST /v1/login`: an access token for an address and its password.
+//! `POST /v1/login`: a session, with its tokens, for an address and its password.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::failure::Chain;
 use crate::host::Host;
 use crate::limits;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, problems};
-use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
+use crate::routes::refresh_cookie::{GrantBody, hand_out};
 
 problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy]);
 
@@ -46,6 +46,22 @@ pub(super) struct AccessTokenBody {
     /// How long it is good for, in seconds.
     #[schema(minimum = 1, example = 600)]
     expires_in: u64,
+}
+
+/// Who logs in, and where the refresh token is to go.
+#[derive(ToSchema)]
+#[schema(as = LoginRequest)]
+#[expect(dead_code, reason = "describes what is read")]
+struct LoginRequestBody {
+    /// The account's address.
+    #[schema(max_length = 254, example = "ann@example.com")]
+    email: String,
+    /// Its password.
+    #[schema(max_length = 256, example = "gates fall at nightfall")]
+    password: String,
+    /// `cookie` sets the refresh token as a cookie that no script reads; else it is in the body.
+    #[schema(pattern = "^(body|cookie)$", example = "body")]
+    transport: Option<String>,
 }
 
 /// What is wanted besides the password, where the account has a second factor.
@@ -72,7 +88,7 @@ struct SecondStepBody {
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes what is written")]
 enum LoginBody {
-    Token(AccessTokenBody),
+    Token(GrantBody),
     SecondStep(SecondStepBody),
 }
 
@@ -81,7 +97,7 @@ enum LoginBody {
     post,
     path = "/v1/login",
     tag = "sessions",
-    request_body = CredentialsBody,
+    request_body = LoginRequestBody,
     responses((status = 200, description = "Logged in", body = LoginBody), LoginProblems)
 )]
 pub(super) async fn login(
@@ -91,7 +107,8 @@ pub(super) async fn login(
 ) -> Result<Response, Problem> {
     let device = device(request.headers());
     let headers = request.headers().clone();
-    let Credentials { email, password } = Credentials::read(request).await?;
+    let (credentials, transport) = Credentials::read_login(request).await?;
+    let Credentials { email, password } = credentials;
     let request = LoginRequest {
         email,
         password,
@@ -111,7 +128,7 @@ pub(super) async fn login(
         LoginOutcome::Admit(admission) => {
             note(admission.not_rehashed.as_ref());
             limits::settle(&place, means).await;
-            let mut response = json(StatusCode::OK, access_token(&admission.grant.access));
+            let mut response = hand_out(&admission.grant, transport, means.vault);
             limits::remember_browser(response.headers_mut(), &request.email, means)?;
             Ok(response)
         }

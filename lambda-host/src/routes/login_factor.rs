@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::{Request, StatusCode};
+use http::Request;
 use portcullis_core::audit::LoginDenial;
 use portcullis_core::limit::scope::Scope;
 use portcullis_service::factor::{self, FactorLoginRequest};
@@ -19,7 +19,8 @@ use crate::limits;
 use crate::openapi::problems::{ANY, BODY, LIMITED, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::members::Members;
-use crate::routes::{factors, json, login};
+use crate::routes::refresh_cookie::{GrantBody, Transport, hand_out};
+use crate::routes::{factors, login};
 
 problems!(FactorLoginProblems: ANY, BODY, STORE, LIMITED, [
     Problem::BadCode, Problem::BadChallenge, Problem::WrongCode, Problem::FactorLocked,
@@ -39,6 +40,9 @@ struct FactorLoginBody {
     /// A code on paper.
     #[schema(max_length = 32)]
     recovery_code: Option<String>,
+    /// Where the refresh token is to go, as at the login.
+    #[schema(pattern = "^(body|cookie)$", example = "body")]
+    transport: Option<String>,
 }
 
 /// Logs in with the second factor, within five minutes of the password and from the same device.
@@ -47,7 +51,7 @@ struct FactorLoginBody {
     path = "/v1/login/factor",
     tag = "sessions",
     request_body = FactorLoginBody,
-    responses((status = 200, description = "Logged in", body = login::AccessTokenBody), FactorLoginProblems)
+    responses((status = 200, description = "Logged in", body = GrantBody), FactorLoginProblems)
 )]
 pub(super) async fn login_factor(
     State(host): State<Arc<Host>>,
@@ -59,7 +63,9 @@ pub(super) async fn login_factor(
     // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
     let challenge = members.secret("challenge");
     let proof = factors::proof(&mut members);
+    let transport = Transport::take(&mut members);
     members.finish()?;
+    let transport = transport?;
     let request = FactorLoginRequest {
         challenge: challenge?,
         proof: proof?,
@@ -89,7 +95,7 @@ pub(super) async fn login_factor(
     let end = factor::login(&request, signer, means).await;
     match host.settle(end)? {
         Ok(grant) => {
-            let mut response = json(StatusCode::OK, login::access_token(&grant.access));
+            let mut response = hand_out(&grant, transport, means.vault);
             if let (Some(account), Some(place)) = (&challenged, &counted) {
                 limits::settle(place, means).await;
                 limits::remember_browser(response.headers_mut(), &account.email, means)?;

@@ -1,5 +1,5 @@
-//! `POST /v1/logout`: the session of the bearer ends, and every edge hears of it. Asking twice is
-//! no mistake.
+//! `POST /v1/logout` and `/v1/logout-all`: the session of the bearer ends, or all of them, and
+//! every edge hears of it. Asking twice is no mistake.
 
 use std::sync::Arc;
 
@@ -8,21 +8,28 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
+use portcullis_core::denial::Denial;
 use portcullis_core::limit::scope::Scope;
-use portcullis_jwt::NativeSignatures;
-use portcullis_service::authenticate::{Caller, authenticate};
+use portcullis_service::authenticate::Caller;
 use portcullis_service::limit::Whose;
 use portcullis_service::logout::{self, LogoutOutcome};
+use portcullis_service::logout_all;
 use portcullis_service::ports::Call;
 
 use crate::clock::Watch;
 use crate::host::Host;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
-use crate::problem::Problem;
-use crate::routes::caller::authorization;
+use crate::problem::{Problem, TokenProblem};
+use crate::routes::caller::caller;
 use crate::routes::empty;
+use crate::routes::refresh_cookie;
 
 problems!(LogoutProblems: ANY, STORE, LIMITED, TOKEN, [Problem::NoSession, Problem::LateFeed]);
+
+problems!(
+    LogoutAllProblems: ANY, STORE, TOKEN,
+    [Problem::NoSession, Problem::LateFeed, Problem::Token(TokenProblem::Overtaken)]
+);
 
 /// Ends the session of the token. Asking twice is no mistake.
 #[utoipa::path(
@@ -37,19 +44,12 @@ pub(super) async fn logout(
     Extension(call): Extension<Call>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let authorization = authorization(request.headers());
     let store = host.store(call.now);
-    let caller = authenticate(
-        &host.gate,
-        authorization.as_deref(),
-        &store,
-        &NativeSignatures,
-        call.now,
-    );
-    let caller = match host.settle(caller.await)? {
+    let caller = match caller(&host, request.headers(), &store, &call).await? {
         // Somebody whose first answer was lost, or said that the feed was late, asks again: what is
         // called back is announced again, and the answer is the one that was lost.
         Caller::Known(caller) | Caller::Revoked(caller) => caller,
+        Caller::Superseded(_) => return Err(Problem::Refused(Denial::Revoked)),
         Caller::Refused(denial) => return Err(Problem::Refused(denial)),
     };
     let clock = Watch::new(host.clock.as_ref(), call.now);
@@ -57,11 +57,48 @@ pub(super) async fn logout(
     host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
         .await?;
     let end = logout::logout(&caller, &clock, means).await;
-    let outcome = host.settle(end)?;
+    tell(host.settle(end)?, &clock)
+}
+
+/// Ends all sessions of the account, whatever their number. Asking twice is no mistake.
+#[utoipa::path(
+    post,
+    path = "/v1/logout-all",
+    tag = "sessions",
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "The sessions are over, and every edge knows"),
+        LogoutAllProblems
+    )
+)]
+pub(super) async fn logout_all(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let store = host.store(call.now);
+    let caller = caller(&host, request.headers(), &store, &call).await?;
+    let clock = Watch::new(host.clock.as_ref(), call.now);
+    let means = host.means(&store, &call).await?;
+    let end = match caller {
+        Caller::Known(caller) => logout_all::logout_all(&caller, &clock, means).await,
+        // As above: it was done, and whoever asks did not hear of it.
+        Caller::Superseded(caller) => logout_all::announce_again(&caller, &clock, means).await,
+        Caller::Revoked(_) => return Err(Problem::Refused(Denial::Revoked)),
+        Caller::Refused(denial) => return Err(Problem::Refused(denial)),
+    };
+    tell(host.settle(end)?, &clock)
+}
+
+fn tell(outcome: LogoutOutcome, clock: &Watch<'_>) -> Result<Response, Problem> {
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;
     match outcome {
-        LogoutOutcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
+        LogoutOutcome::Done => {
+            let mut response = empty(StatusCode::NO_CONTENT);
+            refresh_cookie::clear(response.headers_mut());
+            Ok(response)
+        }
         LogoutOutcome::NoSession => Err(Problem::NoSession),
     }
 }

@@ -1,11 +1,10 @@
 //! What this issuer says of itself: [RFC 8414] and [OpenID Connect Discovery 1.0].
 //!
-//! There is no authorization endpoint and no token endpoint: people log in at `/v1/login`, which
-//! is a first-party JSON endpoint and no OAuth grant. So both documents name the issuer and its
-//! keys, and list no grant, no response type and no algorithm of ID tokens, instead of leaving
-//! those members out, which would mean their defaults. That is what resource servers need, who
-//! read `issuer` and `jwks_uri`; `introspection_endpoint` and its like will stand here once they
-//! exist.
+//! There is no authorization endpoint: people log in at `/v1/login`, which is a first-party JSON
+//! endpoint and no OAuth grant. What is left of OAuth is told: refreshing at the token endpoint,
+//! revocation and introspection, each with how clients authenticate there. Response types and
+//! algorithms of ID tokens are listed as none instead of being left out, which would mean their
+//! defaults.
 //!
 //! [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414#section-2
 //! [OpenID Connect Discovery 1.0]: https://openid.net/specs/openid-connect-discovery-1_0.html
@@ -39,6 +38,21 @@ struct MetadataBody {
         example = "https://login.example/.well-known/jwks.json"
     )]
     jwks_uri: String,
+    /// Where tokens are renewed.
+    #[schema(format = "uri", example = "https://login.example/oauth2/token")]
+    token_endpoint: String,
+    /// How clients authenticate there.
+    token_endpoint_auth_methods_supported: Vec<String>,
+    /// Where tokens are called back.
+    #[schema(format = "uri", example = "https://login.example/oauth2/revoke")]
+    revocation_endpoint: String,
+    /// How clients authenticate there.
+    revocation_endpoint_auth_methods_supported: Vec<String>,
+    /// Where resource servers ask about tokens.
+    #[schema(format = "uri", example = "https://login.example/oauth2/introspect")]
+    introspection_endpoint: String,
+    /// How clients authenticate there.
+    introspection_endpoint_auth_methods_supported: Vec<String>,
     /// What the token endpoint takes.
     grant_types_supported: Vec<String>,
     /// What an authorization endpoint would answer with; there is none.
@@ -71,11 +85,22 @@ pub(super) async fn openid_provider(State(host): State<Arc<Host>>) -> Response {
 
 fn document(host: &Host, more: &str) -> Response {
     let issuer = &host.settings.issuing.issuer;
-    let keys = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
+    let at = |path: &str| Json::quote(&format!("{}{path}", issuer.trim_end_matches('/')));
     let body = format!(
-        r#"{{"issuer":{},"jwks_uri":{},"grant_types_supported":[],"response_types_supported":[]{more}}}"#,
+        concat!(
+            r#"{{"issuer":{},"jwks_uri":{},"token_endpoint":{},"#,
+            r#""token_endpoint_auth_methods_supported":["none"],"#,
+            r#""revocation_endpoint":{},"revocation_endpoint_auth_methods_supported":["none"],"#,
+            r#""introspection_endpoint":{},"introspection_endpoint_auth_methods_supported":"#,
+            r#"["client_secret_basic","client_secret_post"],"#,
+            r#""grant_types_supported":["refresh_token"],"response_types_supported":[]{}}}"#,
+        ),
         Json::quote(issuer),
-        Json::quote(&keys),
+        at("/.well-known/jwks.json"),
+        at("/oauth2/token"),
+        at("/oauth2/revoke"),
+        at("/oauth2/introspect"),
+        more,
     );
     let mut response = json(StatusCode::OK, body);
     let lifetime = HeaderValue::from_static("public, max-age=3600");

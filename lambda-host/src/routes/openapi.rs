@@ -74,10 +74,12 @@ pub(super) mod tests {
                 .expect("responses")
                 .values()
             {
-                let schema = &response["content"]["application/problem+json"]["schema"];
-                let known = schema["allOf"][1]["properties"]["code"]["enum"].as_array();
-                let known = known.into_iter().flatten().filter_map(Value::as_str);
-                codes.extend(known.map(str::to_owned));
+                for media_type in ["application/problem+json", "application/json"] {
+                    let schema = &response["content"][media_type]["schema"];
+                    let known = schema["allOf"][1]["properties"]["code"]["enum"].as_array();
+                    let known = known.into_iter().flatten().filter_map(Value::as_str);
+                    codes.extend(known.map(str::to_owned));
+                }
             }
         }
         codes

@@ -72,18 +72,7 @@ impl<T: Transport> Client<T> {
 
     /// Every row of `range`, page by page.
     pub(crate) async fn range(&self, range: &Range, now: UnixTime) -> Result<Vec<Item>, CallError> {
-        let values = Item::new()
-            .with(":partition", Attribute::text(range.partition.as_str()))
-            .with(":from", Attribute::text(range.from.as_str()))
-            .with(":to", Attribute::text(range.to.as_str()));
-        let first = Call::new(Operation::Query)
-            .with("TableName", self.tables().name(range.table))
-            .with(
-                "KeyConditionExpression",
-                "PK = :partition AND SK BETWEEN :from AND :to",
-            )
-            .with("ExpressionAttributeValues", values.into_wire())
-            .with("ConsistentRead", true);
+        let first = self.query(range);
         let mut call = first.clone();
         let mut rows = Vec::new();
         for _page in 0..MAX_PAGES {
@@ -95,6 +84,36 @@ impl<T: Transport> Client<T> {
             }
         }
         Err(AnswerError::TooLong.into())
+    }
+
+    /// The last rows of `range`, the last one first: no more than `most`, which must fit one page
+    /// of 1 MB.
+    pub(crate) async fn newest(
+        &self,
+        range: &Range,
+        most: u32,
+        now: UnixTime,
+    ) -> Result<Vec<Item>, CallError> {
+        let call = self
+            .query(range)
+            .with("ScanIndexForward", false)
+            .with("Limit", u64::from(most));
+        Ok(page(&mut self.call(&call, now).await?)?)
+    }
+
+    fn query(&self, range: &Range) -> Call {
+        let values = Item::new()
+            .with(":partition", Attribute::text(range.partition.as_str()))
+            .with(":from", Attribute::text(range.from.as_str()))
+            .with(":to", Attribute::text(range.to.as_str()));
+        Call::new(Operation::Query)
+            .with("TableName", self.tables().name(range.table))
+            .with(
+                "KeyConditionExpression",
+                "PK = :partition AND SK BETWEEN :from AND :to",
+            )
+            .with("ExpressionAttributeValues", values.into_wire())
+            .with("ConsistentRead", true)
     }
 }
 

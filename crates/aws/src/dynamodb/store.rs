@@ -11,6 +11,7 @@ mod keys;
 mod limits;
 mod outbox;
 mod revocations;
+mod session_row;
 mod sessions;
 mod tokens;
 

@@ -14,6 +14,7 @@ use portcullis_core::id::Id;
 use portcullis_core::json::Json;
 use portcullis_core::mail::MailKind;
 use portcullis_core::password::PasswordHash;
+use portcullis_core::refresh::RefreshToken;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Session};
 use portcullis_core::time::UnixTime;
@@ -156,7 +157,14 @@ pub(crate) fn session(name: &str) -> Session {
         ends_at: UnixTime::from_secs(NOON.as_secs() + 2_592_000),
         generation: 0,
         device: Device::new("curl/8.0"),
+        client_address: "192.0.2.1".to_owned(),
+        head: first(name).head(NOON, UnixTime::from_secs(NOON.as_secs() + 1_209_600)),
     }
+}
+
+/// The first refresh token of the session `name`.
+pub(crate) fn first(name: &str) -> RefreshToken {
+    RefreshToken::first(id(name), Secret::new([1; 32]))
 }
 
 /// A line of the audit trail, caused by the request `request_id`.

@@ -41,7 +41,7 @@ async fn a_session_stands_beside_its_account_and_is_found_by_its_id() {
     assert!(client.consumed().since(before).write_halves <= 12 * 2);
 
     let written = row(&client, "Portcullis", "USER#ada@example.com", ROW).await;
-    assert_eq!(written["ttl"], json!({"N": "1798027200"}));
+    assert_eq!(written["ttl"], json!({"N": "1796644800"}));
     assert_eq!(written["device"], json!({"S": "curl/8.0"}));
     let locator = row(&client, "Portcullis", "SID#s1", "SESSION").await;
     assert_eq!(locator["session_sk"], json!({"S": ROW}));

@@ -5,6 +5,7 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
+use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
@@ -63,6 +64,14 @@ impl RevocationStore for World {
             target,
             until: at(10_020),
         }])
+    }
+    async fn revoke(
+        &self,
+        _: &[Revocation],
+        _: UnixTime,
+        _: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        Ok(())
     }
     async fn announce(&self, _: &[Revocation], _: UnixTime, _: &Id) -> Result<(), StoreError> {
         Ok(())

@@ -1,16 +1,19 @@
 //! What was called back: a row each, found by its own key, and the feed that announces it.
 
+use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{RevocationStore, StoreError};
 
 use super::accounts::GENERATION;
+use super::audit::audit_row;
 use super::feed;
 use super::{Committed, DynamoStore, REQUEST_ID, RowError, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, TTL, Table};
 use crate::dynamodb::write::{Expression, LONGEST_TRANSACTION, Transaction};
+use crate::error::Reason;
 use crate::transport::Transport;
 
 impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
@@ -39,6 +42,17 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
             .map_err(|error| StoreError::new(OPERATION, error))
     }
 
+    async fn revoke(
+        &self,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "calling back";
+        self.call_back(OPERATION, revocations, stamp, event, |_nothing_more| {})
+            .await
+    }
+
     async fn announce(
         &self,
         revocations: &[Revocation],
@@ -54,6 +68,42 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
             }
         }
         Ok(())
+    }
+}
+
+impl<T: Transport> DynamoStore<'_, T> {
+    /// Writes revocations, their feed rows and the audit row in one transaction with what `more`
+    /// adds to it, which has no conditions.
+    pub(super) async fn call_back(
+        &self,
+        operation: &'static str,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        event: &AuditEvent,
+        more: impl Fn(&mut Transaction<'_>),
+    ) -> Result<(), StoreError> {
+        let mut wanted: Vec<&Revocation> = revocations.iter().collect();
+        loop {
+            let mut transaction = self.transaction();
+            // First, so that the reasons of a refusal begin with theirs.
+            for revocation in &wanted {
+                revoke(&mut transaction, revocation, &event.request_id);
+            }
+            announce(&mut transaction, revocations, stamp, &event.request_id);
+            more(&mut transaction);
+            transaction.put(&Key::audit(event), audit_row(event));
+            let refusal = match self.commit(operation, transaction).await? {
+                Committed::Done => return Ok(()),
+                Committed::Refused(refusal) => refusal,
+            };
+            // What is called back further than we want stays as it is.
+            let before = wanted.len();
+            let mut reasons = refusal.reasons().iter();
+            wanted.retain(|_| !reasons.next().is_some_and(Reason::is_condition));
+            if wanted.len() == before {
+                return Err(StoreError::new(operation, refusal));
+            }
+        }
     }
 }
 

@@ -1,20 +1,24 @@
 //! Sessions: the row beside the account, the locator that finds it, and their end.
 
 use portcullis_core::audit::AuditEvent;
+use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
+use portcullis_core::refresh::Head;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{SessionStore, StoreError, Written};
+use portcullis_service::store::{Family, MOST_SESSIONS, SessionStore, StoreError, Written};
 
-use super::accounts::{ACTIVE, GENERATION, USER_ID};
+use super::accounts::{ACTIVE, read_user};
 use super::audit::{SESSION_ID, audit_row};
-use super::revocations::{announce, revoke};
-use super::{Committed, DynamoStore, REQUEST_ID, RowError, is_own_write, is_written_for};
-use crate::dynamodb::item::{Attribute, Item};
-use crate::dynamodb::table::{Key, TTL};
+use super::session_row::{
+    REFRESH_HASH, email_of, head_attributes, located, locator_row, read_session, session_row,
+};
+use super::{Committed, DynamoStore, REQUEST_ID, is_own_write, is_written_for};
+use crate::dynamodb::item::Attribute;
+use crate::dynamodb::read::Range;
+use crate::dynamodb::table::{Key, Table};
 use crate::dynamodb::write::{Expression, NEW};
-use crate::error::Reason;
 use crate::transport::Transport;
 
 impl<T: Transport> SessionStore for DynamoStore<'_, T> {
@@ -55,6 +59,78 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         }
     }
 
+    async fn family(&self, session_id: &Id) -> Result<Option<Family>, StoreError> {
+        const OPERATION: &str = "reading a session";
+        let Some(key) = self.locate(OPERATION, session_id).await? else {
+            return Ok(None);
+        };
+        let failed = |error| StoreError::new(OPERATION, error);
+        let email = email_of(&key).map_err(failed)?;
+        let keys = [key, Key::user(&email)];
+        let rows = self.client.rows(Table::Main, &keys, self.now).await;
+        let rows = rows.map_err(|error| StoreError::new(OPERATION, error))?;
+        // A batch answers in no order of its own; only a session has a session's id.
+        let (sessions, others): (Vec<_>, Vec<_>) =
+            rows.iter().partition(|row| row.contains(SESSION_ID));
+        let Some(row) = sessions.first() else {
+            return Ok(None);
+        };
+        let account = others.first().map(|row| read_user(row, &email));
+        Ok(Some(Family {
+            session: read_session(row, &email).map_err(failed)?,
+            account: account.transpose().map_err(failed)?,
+        }))
+    }
+
+    async fn advance(
+        &self,
+        session: &Session,
+        next: &Head,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        const OPERATION: &str = "advancing a session";
+        let key = Key::session(&session.email, session.opened_at, &session.id);
+        let change = Expression::set(
+            head_attributes(next)
+                .into_iter()
+                .chain([(REQUEST_ID, Attribute::text(event.request_id.as_str()))]),
+        );
+        let unchanged = Expression::of(
+            "#refresh_generation = :spent_generation AND #refresh_hash = :spent_hash",
+        )
+        .with(
+            ":spent_generation",
+            Attribute::number(session.head.generation),
+        )
+        .with(":spent_hash", Attribute::bytes(&session.head.hash));
+        let mut transaction = self.transaction();
+        transaction.update_if(&key, &change, &unchanged);
+        transaction.put(&Key::audit(event), audit_row(event));
+        // SECURITY: a request id may be borrowed, the secret behind a hash is drawn by us.
+        self.commit(OPERATION, transaction)
+            .await?
+            .judge(OPERATION, |row| {
+                is_written_for(row, &event.request_id)
+                    && row.bytes(REFRESH_HASH).as_deref() == Ok(next.hash.as_slice())
+            })
+    }
+
+    async fn sessions(&self, email: &EmailAddress) -> Result<Vec<Session>, StoreError> {
+        const OPERATION: &str = "listing sessions";
+        let range = Range {
+            table: Table::Main,
+            partition: Key::user(email).partition().to_owned(),
+            from: "SESSION#".to_owned(),
+            to: "SESSION#~".to_owned(),
+        };
+        let rows = self.client.newest(&range, MOST_SESSIONS, self.now).await;
+        let rows = rows.map_err(|error| StoreError::new(OPERATION, error))?;
+        rows.iter()
+            .map(|row| read_session(row, email))
+            .collect::<Result<_, _>>()
+            .map_err(|error| StoreError::new(OPERATION, error))
+    }
+
     async fn end_session(
         &self,
         session_id: &Id,
@@ -63,119 +139,31 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "ending a session";
+        let session = self.locate(OPERATION, session_id).await?;
         let locator = Key::session_locator(session_id);
-        let found = self
-            .client
-            .row(&locator, self.now)
-            .await
-            .map_err(|error| StoreError::new(OPERATION, error))?;
-        let session = found
-            .map(|row| located(&row))
-            .transpose()
-            .map_err(|error| StoreError::new(OPERATION, error))?;
-        let mut wanted: Vec<&Revocation> = revocations.iter().collect();
-        loop {
-            let mut transaction = self.transaction();
-            // First, so that the reasons of a refusal begin with theirs.
-            for revocation in &wanted {
-                revoke(&mut transaction, revocation, &event.request_id);
-            }
-            announce(&mut transaction, revocations, stamp, &event.request_id);
+        self.call_back(OPERATION, revocations, stamp, event, |transaction| {
             transaction.delete(&locator);
             if let Some(session) = &session {
                 transaction.delete(session);
             }
-            transaction.put(&Key::audit(event), audit_row(event));
-            let refusal = match self.commit(OPERATION, transaction).await? {
-                Committed::Done => return Ok(()),
-                Committed::Refused(refusal) => refusal,
-            };
-            // What is called back further than we want stays as it is.
-            let before = wanted.len();
-            let mut reasons = refusal.reasons().iter();
-            wanted.retain(|_| !reasons.next().is_some_and(Reason::is_condition));
-            if wanted.len() == before {
-                return Err(StoreError::new(OPERATION, refusal));
-            }
-        }
+        })
+        .await
     }
 }
 
-const LOCATED_PARTITION: &str = "session_pk";
-const LOCATED_SORT: &str = "session_sk";
-
-fn session_row(session: &Session, request_id: &Id) -> Item {
-    Item::new()
-        .with_text(SESSION_ID, session.id.as_str())
-        .with_text(USER_ID, session.user_id.as_str())
-        .with_number("opened_at", session.opened_at.as_secs())
-        .with_number("ends_at", session.ends_at.as_secs())
-        .with_number(GENERATION, session.generation)
-        .with_text("device", session.device.as_str())
-        .with_text(REQUEST_ID, request_id.as_str())
-        .with_number(TTL, session.ends_at.as_secs())
-}
-
-fn locator_row(session: &Session, key: &Key, request_id: &Id) -> Item {
-    Item::new()
-        .with_text(LOCATED_PARTITION, key.partition())
-        .with_text(LOCATED_SORT, key.sort())
-        .with_text(REQUEST_ID, request_id.as_str())
-        .with_number(TTL, session.ends_at.as_secs())
-}
-
-fn located(locator: &Item) -> Result<Key, RowError> {
-    let partition = locator.text(LOCATED_PARTITION)?;
-    let sort = locator.text(LOCATED_SORT)?;
-    Key::located_session(partition, sort).ok_or(RowError::Value(LOCATED_PARTITION))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use portcullis_core::email::EmailAddress;
-    use portcullis_core::session::Device;
-
-    fn session() -> Session {
-        Session {
-            id: Id::parse("s1").unwrap(),
-            user_id: Id::parse("u1").unwrap(),
-            email: EmailAddress::parse("ada@example.com").unwrap(),
-            opened_at: UnixTime::from_secs(1_000),
-            ends_at: UnixTime::from_secs(2_000),
-            generation: 3,
-            device: Device::new("curl/8"),
-        }
-    }
-
-    #[test]
-    fn a_locator_leads_to_its_session_and_both_end_together() {
-        let session = session();
-        let request_id = Id::parse("r1").unwrap();
-        let key = Key::session(&session.email, session.opened_at, &session.id);
-        let locator = locator_row(&session, &key, &request_id);
-        assert!(located(&locator) == Ok(key));
-        let row = session_row(&session, &request_id);
-        assert_eq!(row.number("ttl"), Ok(2_000));
-        assert_eq!(locator.number("ttl"), Ok(2_000));
-    }
-
-    #[test]
-    fn a_locator_leads_nowhere_but_to_a_session() {
-        for (partition, sort) in [
-            ("USER#ada@example.com", "PROFILE"),
-            ("AUDIT#2026-11-23#0", "SESSION#x"),
-            ("", ""),
-        ] {
-            let locator = Item::new()
-                .with_text(LOCATED_PARTITION, partition)
-                .with_text(LOCATED_SORT, sort);
-            assert_eq!(
-                located(&locator),
-                Err(RowError::Value(LOCATED_PARTITION)),
-                "{partition}"
-            );
-        }
-        assert!(located(&Item::new()).is_err());
+impl<T: Transport> DynamoStore<'_, T> {
+    /// Where the session's row is.
+    async fn locate(
+        &self,
+        operation: &'static str,
+        session_id: &Id,
+    ) -> Result<Option<Key>, StoreError> {
+        let locator = Key::session_locator(session_id);
+        let found = self.client.row(&locator, self.now).await;
+        found
+            .map_err(|error| StoreError::new(operation, error))?
+            .map(|row| located(&row))
+            .transpose()
+            .map_err(|error| StoreError::new(operation, error))
     }
 }

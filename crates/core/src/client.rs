@@ -1,0 +1,190 @@
+//! Clients that can keep a secret: resource servers that ask about tokens ([RFC 6749 §2.1]).
+//!
+//! Their secrets are drawn at random and long, so a plain hash of each is all that is kept: there
+//! is nothing to guess that a slow hash would protect.
+//!
+//! [RFC 6749 §2.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.1
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use thiserror::Error;
+
+use crate::json::{Json, Object};
+use crate::secret::Secret;
+
+/// The most clients there may be.
+const MAX_CLIENTS: usize = 256;
+
+/// The longest name and id of a client, in characters.
+const MAX_CHARACTERS: usize = 128;
+
+/// The clients that an operator knows.
+#[derive(Clone, Debug, Default)]
+pub struct Clients(Vec<Client>);
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `client_id`.
+    pub id: String,
+    /// What the operator calls it, for logs.
+    pub name: String,
+    secret_hash: [u8; 32],
+}
+
+/// The document holds no clients. Never quotes it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum ClientsError {
+    /// It is not a JSON array of objects with the three members.
+    #[error(
+        r#"clients are a JSON array: [{{"client_id": "..", "secret_sha256": "..", "name": ".."}}]"#
+    )]
+    Malformed,
+    /// An id or a name is empty, too long or not printable, or an id stands twice.
+    #[error("each client has an id of its own and a name: 1 to 128 printable ASCII characters")]
+    BadName,
+    /// A hash is not one.
+    #[error("the SHA-256 of a client's secret is 64 hexadecimal digits")]
+    BadHash,
+    /// There are more than are kept.
+    #[error("there are at most 256 clients")]
+    TooMany,
+}
+
+impl Clients {
+    /// Reads `[{"client_id", "secret_sha256", "name"}]`; the hash is what `sha256sum` prints for
+    /// the secret without a line's end.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientsError`].
+    pub fn parse(document: &[u8]) -> Result<Self, ClientsError> {
+        let document = Json::parse(document).map_err(|_| ClientsError::Malformed)?;
+        let Json::Array(clients) = document else {
+            return Err(ClientsError::Malformed);
+        };
+        if clients.len() > MAX_CLIENTS {
+            return Err(ClientsError::TooMany);
+        }
+        let clients = clients
+            .into_iter()
+            .map(|client| Client::read(client.into_object().ok_or(ClientsError::Malformed)?))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut ids: Vec<_> = clients.iter().map(|client| client.id.as_str()).collect();
+        ids.sort_unstable();
+        if ids.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(ClientsError::BadName);
+        }
+        Ok(Self(clients))
+    }
+
+    /// The client that proves to be `id` by its secret.
+    // SECURITY: an unknown id is compared as well, with a hash that nothing has.
+    pub fn authenticate(&self, id: &str, secret: &Secret<String>) -> Option<&Client> {
+        let hash: [u8; 32] = Sha256::digest(secret.expose().as_bytes()).into();
+        let client = self.0.iter().find(|client| client.id == id);
+        let kept = client.map_or(&[0; 32], |client| &client.secret_hash);
+        let same = bool::from(kept.ct_eq(&hash));
+        client.filter(|_| same)
+    }
+
+    /// Whether one is called `id`.
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.iter().any(|client| client.id == id)
+    }
+}
+
+impl Client {
+    fn read(mut members: Object) -> Result<Self, ClientsError> {
+        let mut text = |name| match members.remove(name) {
+            Some(Json::Text(text)) => Ok(text),
+            _ => Err(ClientsError::Malformed),
+        };
+        let (id, hash, name) = (text("client_id")?, text("secret_sha256")?, text("name")?);
+        if !members.is_empty() {
+            return Err(ClientsError::Malformed);
+        }
+        let fits = |text: &str| {
+            (1..=MAX_CHARACTERS).contains(&text.len())
+                && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        };
+        if !fits(&id) || !fits(&name) {
+            return Err(ClientsError::BadName);
+        }
+        Ok(Self {
+            id,
+            name,
+            secret_hash: hex(&hash).ok_or(ClientsError::BadHash)?,
+        })
+    }
+}
+
+fn hex(text: &str) -> Option<[u8; 32]> {
+    let digit = |digit: char| {
+        digit
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let digits: Vec<u8> = text.chars().map(digit).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks_exact(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+        .collect();
+    (digits.len() == 64).then_some(bytes)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `printf orders-secret | sha256sum`.
+    const HASH: &str = "363838865d67245f6045a510d660614ae477cd64df9f55f5c068b20a1536949a";
+
+    fn one(id: &str, hash: &str, more: &str) -> String {
+        format!(r#"{{"client_id":"{id}","secret_sha256":"{hash}","name":"Orders"{more}}}"#)
+    }
+
+    fn read(clients: &str) -> Result<Clients, ClientsError> {
+        Clients::parse(format!("[{clients}]").as_bytes())
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_own_secret_alone() {
+        let clients = read(&one("orders", HASH, "")).expect("clients");
+        let is = |id, secret: &str| {
+            let known = clients.authenticate(id, &Secret::new(secret.to_owned()));
+            known.map(|client| client.name.as_str())
+        };
+        assert_eq!(is("orders", "orders-secret"), Some("Orders"));
+        assert_eq!(is("orders", "orders-secret "), None);
+        assert_eq!(is("orders", ""), None);
+        assert_eq!(is("Orders", "orders-secret"), None);
+        assert!(clients.contains("orders") && !clients.contains("Orders"));
+    }
+
+    #[test]
+    fn what_is_no_list_of_clients_is_refused_by_its_reason() {
+        let good = one("a", HASH, "");
+        let many = vec![good.as_str(); MAX_CLIENTS + 1].join(",");
+        for (clients, error) in [
+            ("1".to_owned(), ClientsError::Malformed),
+            (r#"{"client_id":"a"}"#.to_owned(), ClientsError::Malformed),
+            (one("a", HASH, r#","x":1"#), ClientsError::Malformed),
+            (one("", HASH, ""), ClientsError::BadName),
+            (one("ä", HASH, ""), ClientsError::BadName),
+            (one(&"a".repeat(129), HASH, ""), ClientsError::BadName),
+            (one("a", &HASH[1..], ""), ClientsError::BadHash),
+            (one("a", &"g".repeat(64), ""), ClientsError::BadHash),
+            (one("a", &"0".repeat(65), ""), ClientsError::BadHash),
+            (many, ClientsError::TooMany),
+            (format!("{good},{good}"), ClientsError::BadName),
+        ] {
+            assert_eq!(read(&clients).map(|_| ()), Err(error), "{clients}");
+        }
+        for document in ["", "{}"] {
+            let read = Clients::parse(document.as_bytes()).map(|_| ());
+            assert_eq!(read, Err(ClientsError::Malformed));
+        }
+        assert!(read("").is_ok() && read(&good).is_ok());
+    }
+}

@@ -1,0 +1,76 @@
+//! Proof that a page of ours sent a cookie along, and not somebody else's.
+//!
+//! A browser adds a cookie to whatever is asked of its host. So the page repeats a code that it was
+//! told with the cookie, in a header of its own: another site can neither read the code nor set
+//! the header. The code is bound to the session, so that nobody's own code is good for another's
+//! cookie.
+
+use crate::base64url;
+use crate::id::Id;
+use crate::vault::{CODE_BYTES, Purpose, Vault};
+
+/// How a secret came: handed over on purpose, or added by a browser.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Carrier {
+    /// In the body or a header: whoever sent it holds it.
+    Hand,
+    /// As a cookie.
+    Cookie {
+        /// Whether the browser says that a page of this very origin asks.
+        same_origin: bool,
+        /// The code that the page repeated, if it did.
+        code: Option<String>,
+    },
+}
+
+/// The code that a page repeats for the session `session_id`.
+pub fn code(session_id: &Id, vault: &Vault) -> String {
+    base64url::encode(&vault.code(Purpose::CsrfToken, &[session_id.as_str().as_bytes()]))
+}
+
+impl Carrier {
+    /// Whether what it carried, a secret of the session `session_id`, was sent on purpose.
+    pub fn is_meant(&self, session_id: &Id, vault: &Vault) -> bool {
+        match self {
+            Self::Hand => true,
+            Self::Cookie { same_origin, code } => {
+                let code = code.as_deref().and_then(base64url::decode);
+                let parts = [session_id.as_str().as_bytes()];
+                let known = code.is_some_and(|code| {
+                    code.len() == CODE_BYTES && vault.knows(Purpose::CsrfToken, &parts, &code)
+                });
+                *same_origin && known
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_cookie_needs_the_code_of_its_session_and_a_page_of_its_origin() {
+        let vault = Vault::document(&Secret::new([1; 32]));
+        let vault = Vault::parse(vault.expose().as_bytes()).expect("a document");
+        let [one, other] = [[1; 16], [2; 16]].map(Id::from_random);
+        let cookie = |same_origin, code: Option<&str>| Carrier::Cookie {
+            same_origin,
+            code: code.map(str::to_owned),
+        };
+        let good = code(&one, &vault);
+        assert!(Carrier::Hand.is_meant(&one, &vault));
+        assert!(cookie(true, Some(&good)).is_meant(&one, &vault));
+        for bad in [
+            cookie(false, Some(&good)),
+            cookie(true, None),
+            cookie(true, Some("")),
+            cookie(true, Some("=")),
+            cookie(true, Some(&good[..22])),
+            cookie(true, Some(&code(&other, &vault))),
+        ] {
+            assert!(!bad.is_meant(&one, &vault), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Ending: a session goes, what is left of it is called back, and every edge hears of it.
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::id::Id;
+use portcullis_core::revocation::Revocation;
+
+use crate::announce;
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::{Chance, Clock};
+use crate::store::{RevocationStore, SessionStore};
+
+/// The session that ends, and why.
+pub(crate) struct Ending<'a> {
+    pub(crate) user_id: &'a Id,
+    pub(crate) session_id: &'a Id,
+    /// Calls back the token it ends by, which may have been issued for longer than tokens are now.
+    pub(crate) token: Option<Revocation>,
+    pub(crate) kind: AuditKind,
+}
+
+/// Ends a session: its rows go, it is called back, in one step with the audit row, and the feed
+/// carries that to the edges before this returns.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the session may not be taken for ended then.
+pub(crate) async fn end(
+    ending: &Ending<'_>,
+    clock: &impl Clock,
+    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
+) -> Result<(), ServiceError> {
+    let (store, call) = (means.store, means.call);
+    let lifetime = means.settings.issuing.lifetime;
+    let mut revocations = vec![announce::session(ending.session_id, lifetime, call.now)];
+    revocations.extend(ending.token.clone());
+    let event = means.session_event(ending.kind, ending.user_id, ending.session_id)?;
+    let stamp = clock.now();
+    store
+        .end_session(ending.session_id, &revocations, stamp, &event)
+        .await?;
+    announce::see_in_time(&revocations, stamp, store, clock, call).await
+}
+
+#[cfg(test)]
+mod tests;

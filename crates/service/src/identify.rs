@@ -1,0 +1,59 @@
+//! Identifying the client that asks, where only some may ([RFC 6749 §2.3]).
+//!
+//! [RFC 6749 §2.3]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::client::Clients;
+use portcullis_core::secret::Secret;
+
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::Chance;
+use crate::store::AuditStore;
+
+/// Who a client says it is.
+#[derive(Clone, Debug)]
+pub struct ClientClaim {
+    /// `client_id`.
+    pub id: String,
+    /// Its secret, if it sent one.
+    pub secret: Option<Secret<String>>,
+}
+
+/// Which client it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Identity {
+    /// Our own, which runs on people's devices and keeps no secret.
+    FirstParty,
+    /// One that proved who it is.
+    Confidential,
+    /// None that we know.
+    Refused,
+}
+
+/// Finds out which client asks, and leaves a line in the audit trail if it is none.
+///
+/// # Errors
+///
+/// [`ServiceError`]; it is nobody then.
+pub async fn identify(
+    claim: &ClientClaim,
+    clients: &Clients,
+    means: Means<'_, impl AuditStore, impl Chance>,
+) -> Result<Identity, ServiceError> {
+    let known = match &claim.secret {
+        Some(secret) => clients
+            .authenticate(&claim.id, secret)
+            .map(|_| Identity::Confidential),
+        // One that has a secret must show it, even if it bears our own client's name.
+        None if clients.contains(&claim.id) => None,
+        None => (claim.id == means.settings.issuing.client_id).then_some(Identity::FirstParty),
+    };
+    if let Some(identity) = known {
+        return Ok(identity);
+    }
+    let event = means.event(AuditKind::ClientRefused, None)?;
+    means.store.record(&event).await?;
+    Ok(Identity::Refused)
+}

@@ -1,0 +1,170 @@
+//! Refresh: a refresh token becomes an access token, and is spent for its successor.
+
+use portcullis_core::audit::{AuditEvent, AuditKind, RefreshDenial};
+use portcullis_core::csrf::Carrier;
+use portcullis_core::refresh::{RefreshToken, Verdict};
+use portcullis_core::secret::Secret;
+use portcullis_core::session::Session;
+
+use crate::end::{Ending, end};
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::open::{Grant, grant, idle_end};
+use crate::ports::{Chance, Clock, Signer};
+use crate::store::{AccountStatus, AuditStore, Family, RevocationStore, SessionStore, Written};
+
+/// How often a head is read anew because somebody else advanced it first. Whoever loses once finds
+/// the successor; more happens only where the window is shorter than a write.
+const READINGS: usize = 4;
+
+/// What the caller sent.
+#[derive(Clone, Debug)]
+pub struct RefreshRequest {
+    /// The refresh token as it came.
+    pub token: Secret<String>,
+    /// How it came.
+    pub carrier: Carrier,
+}
+
+/// How a refresh ends.
+#[derive(Debug)]
+#[must_use]
+pub enum RefreshOutcome {
+    /// The session goes on.
+    Renew(Grant),
+    /// The token is not taken; its session, if there is one, is as it was.
+    Refuse(RefreshDenial),
+    /// Two parties hold tokens of the family: its session is over, everywhere.
+    Reused,
+}
+
+/// Renews the caller's tokens, or says why not, and leaves a line in the audit trail either way.
+///
+/// # Errors
+///
+/// [`ServiceError`]: the session is as it was, or a repetition within the window finds it advanced.
+/// Nothing may be taken for theft then.
+pub async fn refresh(
+    request: &RefreshRequest,
+    signer: &impl Signer,
+    clock: &impl Clock,
+    means: Means<'_, impl SessionStore + RevocationStore + AuditStore, impl Chance>,
+) -> Result<RefreshOutcome, ServiceError> {
+    let Ok(token) = RefreshToken::parse(request.token.expose(), means.vault) else {
+        return refuse(RefreshDenial::NotOurs, None, None, means).await;
+    };
+    if !request.carrier.is_meant(token.session_id(), means.vault) {
+        return refuse(RefreshDenial::CrossSite, Some(&token), None, means).await;
+    }
+    for _reading in 0..READINGS {
+        let Some(family) = means.store.family(token.session_id()).await? else {
+            return refuse(RefreshDenial::NoSession, Some(&token), None, means).await;
+        };
+        let session = &family.session;
+        if !is_alive(&family) {
+            let denial = RefreshDenial::SessionsEnded;
+            return refuse(denial, Some(&token), Some(session), means).await;
+        }
+        let grace = means.settings.sessions.grace;
+        let denial = match session
+            .head
+            .judge(&token, grace, means.vault, means.call.now)
+        {
+            Verdict::Advance => match advance(&token, session, signer, clock, means).await? {
+                Some(grant) => return Ok(RefreshOutcome::Renew(grant)),
+                None => continue,
+            },
+            Verdict::Stands => return repeat(&token, session, signer, means).await,
+            Verdict::Repeated(successor) => {
+                return repeat(&successor, session, signer, means).await;
+            }
+            Verdict::Reused => return end_family(session, clock, means).await,
+            Verdict::Overtaken => return Err(ServiceError::Overtaken),
+            Verdict::Expired => RefreshDenial::Expired,
+            Verdict::Unknown => RefreshDenial::Unknown,
+        };
+        return refuse(denial, Some(&token), Some(session), means).await;
+    }
+    Err(ServiceError::Overtaken)
+}
+
+/// Whether the account that `family` is of lets it go on.
+pub(crate) fn is_alive(family: &Family) -> bool {
+    let session = &family.session;
+    family.account.as_ref().is_some_and(|account| {
+        account.user_id == session.user_id
+            && account.generation == session.generation
+            && match account.status {
+                AccountStatus::Active => true,
+                AccountStatus::Disabled => false,
+            }
+    })
+}
+
+/// Spends `token` for its successor; `None` if somebody else was first.
+async fn advance(
+    token: &RefreshToken,
+    session: &Session,
+    signer: &impl Signer,
+    clock: &impl Clock,
+    means: Means<'_, impl SessionStore, impl Chance>,
+) -> Result<Option<Grant>, ServiceError> {
+    let (secret, nonce) = (means.chance.secret()?, means.chance.nonce()?);
+    // The window begins with the write and not with the call, so that none of it is lost while
+    // the store is slow.
+    let now = clock.now();
+    let idle_ends_at = idle_end(now, session.ends_at, means.settings.sessions.idle);
+    let (next, head) = token.advance(secret, nonce, means.vault, now, idle_ends_at);
+    // Signed before the token is spent: one that brought nothing would be lost to its bearer.
+    let grant = grant(session, &next, idle_ends_at, signer, means)?;
+    let event = means.session_event(AuditKind::Refreshed, &session.user_id, &session.id)?;
+    match means.store.advance(session, &head, &event).await? {
+        Written::Done => Ok(Some(grant)),
+        Written::Conflict => Ok(None),
+    }
+}
+
+/// Hands out the good token once more.
+async fn repeat(
+    good: &RefreshToken,
+    session: &Session,
+    signer: &impl Signer,
+    means: Means<'_, impl AuditStore, impl Chance>,
+) -> Result<RefreshOutcome, ServiceError> {
+    let grant = grant(session, good, session.head.idle_ends_at, signer, means)?;
+    let event = means.session_event(AuditKind::RefreshRepeated, &session.user_id, &session.id)?;
+    means.store.record(&event).await?;
+    Ok(RefreshOutcome::Renew(grant))
+}
+
+/// Ends the session of a family that two parties hold tokens of.
+async fn end_family(
+    session: &Session,
+    clock: &impl Clock,
+    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
+) -> Result<RefreshOutcome, ServiceError> {
+    let ending = Ending {
+        user_id: &session.user_id,
+        session_id: &session.id,
+        token: None,
+        kind: AuditKind::RefreshReused,
+    };
+    end(&ending, clock, means).await?;
+    Ok(RefreshOutcome::Reused)
+}
+
+async fn refuse(
+    denial: RefreshDenial,
+    token: Option<&RefreshToken>,
+    session: Option<&Session>,
+    means: Means<'_, impl AuditStore, impl Chance>,
+) -> Result<RefreshOutcome, ServiceError> {
+    let user_id = session.map(|session| &session.user_id);
+    let event = means.event(AuditKind::RefreshRefused(denial), user_id)?;
+    let event = AuditEvent {
+        session_id: token.map(|token| token.session_id().clone()),
+        ..event
+    };
+    means.store.record(&event).await?;
+    Ok(RefreshOutcome::Refuse(denial))
+}

@@ -1,0 +1,102 @@
+//! Sessions as their owner sees them: listed, and ended one by one.
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::id::Id;
+use portcullis_core::revocation::Revocable;
+use portcullis_core::session::Session;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+
+use crate::announce;
+use crate::end::{Ending, end};
+use crate::error::ServiceError;
+use crate::means::Means;
+use crate::ports::{Chance, Clock};
+use crate::store::{AccountStore, RevocationStore, SessionStore};
+
+/// The sessions of the caller's account that go on, the newest first; of a great many only the
+/// newest.
+///
+/// # Errors
+///
+/// [`ServiceError`].
+pub async fn sessions<C>(
+    caller: &Verified<Claims>,
+    means: Means<'_, impl AccountStore + SessionStore, C>,
+) -> Result<Vec<Session>, ServiceError> {
+    let Ok(user_id) = Id::parse(&caller.get().subject) else {
+        return Ok(Vec::new());
+    };
+    let Some(account) = means.store.account_of(&user_id).await? else {
+        return Ok(Vec::new());
+    };
+    let mut sessions = means.store.sessions(&account.email).await?;
+    // Rows go late, and those of an erased account may still lie beside its successor's.
+    sessions.retain(|session| {
+        session.user_id == account.user_id
+            && session.generation == account.generation
+            && means.call.now < session.head.idle_ends_at
+    });
+    Ok(sessions)
+}
+
+/// How the end of a session ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum EndOutcome {
+    /// The session is over; every edge knows within its staleness bound.
+    Done,
+    /// The caller has no such session.
+    Unknown,
+}
+
+/// Ends the session `session_id` of the caller's account, as [`crate::logout::logout`] ends the
+/// caller's own. Asking again is no mistake.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the session may not be taken for ended then.
+pub async fn end_session(
+    caller: &Verified<Claims>,
+    session_id: &Id,
+    clock: &impl Clock,
+    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
+) -> Result<EndOutcome, ServiceError> {
+    let Some(family) = means.store.family(session_id).await? else {
+        return announce_again(caller, session_id, clock, means).await;
+    };
+    let session = family.session;
+    if session.user_id.as_str() != caller.get().subject {
+        return Ok(EndOutcome::Unknown);
+    }
+    let ending = Ending {
+        user_id: &session.user_id,
+        session_id,
+        token: None,
+        kind: AuditKind::SessionEnded,
+    };
+    end(&ending, clock, means).await?;
+    Ok(EndOutcome::Done)
+}
+
+/// Somebody whose first answer was lost, or said that the feed was late, asks again: what is
+/// called back is announced again. Whose it was is not known any more, and its id was known to
+/// its owner alone.
+async fn announce_again<C>(
+    caller: &Verified<Claims>,
+    session_id: &Id,
+    clock: &impl Clock,
+    means: Means<'_, impl RevocationStore, C>,
+) -> Result<EndOutcome, ServiceError> {
+    let token = Revocable {
+        session_id: Some(session_id.as_str()),
+        ..caller.get().revocable(caller.key_id())
+    };
+    if !means.store.revocations_of(token).await?.ends_login(token) {
+        return Ok(EndOutcome::Unknown);
+    }
+    let lifetime = means.settings.issuing.lifetime;
+    let revocations = [announce::session(session_id, lifetime, means.call.now)];
+    announce::again(&revocations, means.store, clock, means.call).await?;
+    Ok(EndOutcome::Done)
+}

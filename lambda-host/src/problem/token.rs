@@ -1,0 +1,214 @@
+//! What can be wrong about tokens and about those who bring them, told as problem JSON and in the
+//! words of OAuth ([RFC 6749 §5.2]).
+//!
+//! [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+
+use axum::body::Body;
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use portcullis_core::id::Id;
+use portcullis_core::json::{Json, Object};
+
+use super::Problem;
+
+/// Why a token, or whoever brings it, is not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TokenProblem {
+    /// There is no cookie with a refresh token.
+    NoCookie,
+    /// The cookie may have been sent by another site's page.
+    CrossSite,
+    /// It is no refresh token of ours.
+    BadRefreshToken,
+    /// The session is over.
+    SessionOver,
+    /// The refresh token was used before: its session is over now.
+    Reused,
+    /// Another refresh of the session was faster.
+    Overtaken,
+    /// The caller has no such session.
+    UnknownSession,
+    /// The body is no form with each parameter once.
+    MalformedForm,
+    /// Nobody is this client, or it does not prove it.
+    BadClient,
+    /// The client may not do this.
+    ClientNotAllowed,
+    /// The grant is not one that is given here.
+    UnsupportedGrantType,
+    /// Scopes cannot be asked for.
+    BadScope,
+}
+
+impl TokenProblem {
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::NoCookie
+            | Self::BadRefreshToken
+            | Self::SessionOver
+            | Self::Reused
+            | Self::BadClient => StatusCode::UNAUTHORIZED,
+            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Overtaken => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::MalformedForm
+            | Self::ClientNotAllowed
+            | Self::UnsupportedGrantType
+            | Self::BadScope => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::NoCookie => "missing_refresh_token",
+            Self::CrossSite => "cross_site",
+            Self::BadRefreshToken => "bad_refresh_token",
+            Self::SessionOver => "session_over",
+            Self::Reused => "refresh_reused",
+            Self::Overtaken => "overtaken",
+            Self::UnknownSession => "unknown_session",
+            Self::MalformedForm => "malformed_form",
+            Self::BadClient => "bad_client",
+            Self::ClientNotAllowed => "client_not_allowed",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::BadScope => "bad_scope",
+        }
+    }
+
+    pub(super) const fn detail(self) -> &'static str {
+        match self {
+            Self::NoCookie => "there is no cookie with a refresh token",
+            Self::CrossSite => {
+                "nothing shows that a page of this origin asks: its code or origin is missing"
+            }
+            Self::BadRefreshToken => "this is no refresh token of this host",
+            Self::SessionOver => "the session is over; log in again",
+            Self::Reused => "the refresh token was used before; its session was ended",
+            Self::Overtaken => "others changed this at the same moment; try again",
+            Self::UnknownSession => "there is no such session of this account",
+            Self::MalformedForm => {
+                "the body must be application/x-www-form-urlencoded with each parameter once"
+            }
+            Self::BadClient => "no client has this id and this secret",
+            Self::ClientNotAllowed => "this client may not do this",
+            Self::UnsupportedGrantType => "only grant_type refresh_token is given here",
+            Self::BadScope => "a session has no scopes that could be asked for",
+        }
+    }
+
+    const fn oauth_error(self) -> &'static str {
+        match self {
+            Self::BadRefreshToken | Self::SessionOver | Self::Reused => "invalid_grant",
+            Self::Overtaken => "temporarily_unavailable",
+            Self::BadClient => "invalid_client",
+            Self::ClientNotAllowed => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::BadScope => "invalid_scope",
+            Self::NoCookie | Self::CrossSite | Self::UnknownSession | Self::MalformedForm => {
+                "invalid_request"
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// The whole answer in the words of OAuth: `error` as the standard has it, and our `code`.
+    pub(crate) fn oauth_answer(self, request_id: &Id) -> Response {
+        let (status, _error) = self.in_oauth();
+        let mut response = Response::new(Body::from(self.oauth_body(request_id)));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static(r#"Basic realm="portcullis""#);
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    pub(crate) fn oauth_body(self, request_id: &Id) -> String {
+        let (_status, error) = self.in_oauth();
+        let body = Json::Object(Object::from_iter([
+            ("error", Json::from(error)),
+            ("error_description", Json::from(&*self.detail())),
+            ("code", Json::from(self.code())),
+            ("request_id", Json::from(request_id.as_str())),
+        ]));
+        body.to_string()
+    }
+
+    /// Its status and its name there: what is wrong with a grant is 400, and only a client is
+    /// ever asked to authenticate.
+    pub(crate) fn in_oauth(self) -> (StatusCode, &'static str) {
+        let status = self.status();
+        match self {
+            Self::Token(problem) => {
+                let error = problem.oauth_error();
+                let of_client = problem == TokenProblem::BadClient;
+                let refused = status == StatusCode::UNAUTHORIZED && !of_client;
+                (
+                    if refused {
+                        StatusCode::BAD_REQUEST
+                    } else {
+                        status
+                    },
+                    error,
+                )
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => (status, "temporarily_unavailable"),
+            _ if status.is_server_error() => (status, "server_error"),
+            _ => (status, "invalid_request"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_is_told_in_the_words_of_oauth() {
+        let id = Id::from_random([7; 16]);
+        for (problem, status, error) in [
+            (Problem::Token(TokenProblem::Reused), 400, "invalid_grant"),
+            (
+                Problem::Token(TokenProblem::BadClient),
+                401,
+                "invalid_client",
+            ),
+            (
+                Problem::Token(TokenProblem::Overtaken),
+                503,
+                "temporarily_unavailable",
+            ),
+            (Problem::StoreUnavailable, 503, "temporarily_unavailable"),
+            (Problem::Internal, 500, "server_error"),
+            (Problem::MissingMember("token"), 400, "invalid_request"),
+        ] {
+            let response = problem.oauth_answer(&id);
+            assert_eq!(response.status(), status, "{problem:?}");
+            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+            let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
+            assert_eq!(challenged, status == 401);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .expect("whole")
+                .to_bytes();
+            let members = Json::parse_object(&body).expect("an object");
+            let text = |name| members.get(name).and_then(Json::as_text);
+            assert_eq!(text("error"), Some(error));
+            assert_eq!(text("code"), Some(problem.code()));
+            assert_eq!(text("error_description"), Some(&*problem.detail()));
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The standard endpoints: token ([RFC 6749 §6]), revocation ([RFC 7009]) and introspection
+//! ([RFC 7662]).
+//!
+//! [RFC 6749 §6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
+//! [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
+//! [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
+
+mod client;
+mod form;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Request, StatusCode};
+use portcullis_core::csrf::Carrier;
+use portcullis_core::json::{Json, Object};
+use portcullis_core::token::claims::Claims;
+use portcullis_jwt::NativeSignatures;
+use portcullis_service::authenticate::{Caller, judge};
+use portcullis_service::identify::Identity;
+use portcullis_service::ports::Call;
+use portcullis_service::refresh::RefreshRequest;
+use portcullis_service::revoke as by_token;
+use utoipa::ToSchema;
+
+use crate::clock::Watch;
+use crate::host::Host;
+use crate::openapi::problems::{ANY, STORE, oauth_problems};
+use crate::problem::{Problem, TokenProblem};
+use crate::routes::oauth::client::identify;
+use crate::routes::oauth::form::Form;
+use crate::routes::refresh::{Renewed, renew};
+use crate::routes::refresh_cookie::{GrantBody, Transport, hand_out};
+use crate::routes::{empty, json};
+
+/// Marks an answer whose problem is told in the words of OAuth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InOAuth;
+
+/// A problem that is told so.
+pub(super) struct OAuthProblem(Problem);
+
+impl<P: Into<Problem>> From<P> for OAuthProblem {
+    fn from(problem: P) -> Self {
+        Self(problem.into())
+    }
+}
+
+impl IntoResponse for OAuthProblem {
+    fn into_response(self) -> Response {
+        let mut response = self.0.into_response();
+        response.extensions_mut().insert(InOAuth);
+        response
+    }
+}
+
+/// Problems of the form, and of the client that sends it.
+const FORM: [Problem; 6] = [
+    Problem::UnsupportedMediaType,
+    Problem::BodyTooLarge,
+    Problem::BodyTimeout,
+    Problem::MissingMember("token"),
+    Problem::Token(TokenProblem::MalformedForm),
+    Problem::Token(TokenProblem::BadClient),
+];
+
+oauth_problems!(
+    TokenProblems: ANY, STORE, FORM,
+    [
+        Problem::Token(TokenProblem::ClientNotAllowed),
+        Problem::Token(TokenProblem::UnsupportedGrantType),
+        Problem::Token(TokenProblem::BadScope),
+        Problem::Token(TokenProblem::BadRefreshToken),
+        Problem::Token(TokenProblem::SessionOver),
+        Problem::Token(TokenProblem::Reused),
+        Problem::Token(TokenProblem::Overtaken),
+        Problem::LateFeed,
+    ]
+);
+oauth_problems!(
+    RevokeProblems: ANY, STORE, FORM,
+    [Problem::Token(TokenProblem::ClientNotAllowed), Problem::LateFeed]
+);
+oauth_problems!(
+    IntrospectProblems: ANY, STORE, FORM,
+    [Problem::Token(TokenProblem::ClientNotAllowed)]
+);
+
+/// A refresh.
+#[derive(ToSchema)]
+#[schema(as = TokenRequest)]
+#[expect(dead_code, reason = "describes what is read")]
+struct TokenForm {
+    /// The one grant there is.
+    #[schema(pattern = "^refresh_token$", example = "refresh_token")]
+    grant_type: String,
+    /// The refresh token.
+    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
+    refresh_token: String,
+    /// Our own client.
+    #[schema(example = "portcullis")]
+    client_id: String,
+}
+
+/// A token to be called back.
+#[derive(ToSchema)]
+#[schema(as = RevocationRequest)]
+#[expect(dead_code, reason = "describes what is read")]
+struct RevokeForm {
+    /// An access token or a refresh token.
+    token: String,
+    /// Our own client.
+    #[schema(example = "portcullis")]
+    client_id: String,
+}
+
+/// A token that a resource server asks about.
+#[derive(ToSchema)]
+#[schema(as = IntrospectionRequest)]
+#[expect(dead_code, reason = "describes what is read")]
+struct IntrospectForm {
+    /// An access token.
+    token: String,
+    /// The resource server, unless it says so by HTTP Basic.
+    client_id: Option<String>,
+    /// Its secret, unless it says so by HTTP Basic.
+    client_secret: Option<String>,
+}
+
+/// What is known of a token ([RFC 7662 §2.2]).
+///
+/// [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
+#[derive(ToSchema)]
+#[schema(as = Introspection)]
+#[expect(dead_code, reason = "describes what is written")]
+struct IntrospectionBody {
+    /// Whether it is good now; if not, nothing else is said.
+    active: bool,
+    token_type: Option<String>,
+    iss: Option<String>,
+    sub: Option<String>,
+    aud: Option<Vec<String>>,
+    client_id: Option<String>,
+    jti: Option<String>,
+    sid: Option<String>,
+    iat: Option<u64>,
+    exp: Option<u64>,
+    scope: Option<String>,
+}
+
+/// Renews the tokens of a session (RFC 6749 §6).
+#[utoipa::path(
+    post,
+    path = "/oauth2/token",
+    tag = "oauth",
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "New tokens", body = GrantBody), TokenProblems)
+)]
+pub(super) async fn token(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, OAuthProblem> {
+    let headers = request.headers().clone();
+    let mut form = Form::read(request).await?;
+    let (grant_type, token) = (form.take("grant_type"), form.take("refresh_token"));
+    let scope = form.take("scope");
+    let client = identify(&host, &headers, &mut form, &call).await?;
+    let grant_type = grant_type.ok_or(Problem::MissingMember("grant_type"))?;
+    if grant_type.expose() != "refresh_token" {
+        return Err(Problem::Token(TokenProblem::UnsupportedGrantType).into());
+    }
+    // The tokens of a session are our own client's (RFC 6749 §6: bound to whom they were issued).
+    if client != Identity::FirstParty {
+        return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
+    }
+    if scope.is_some() {
+        return Err(Problem::Token(TokenProblem::BadScope).into());
+    }
+    let request = RefreshRequest {
+        token: token.ok_or(Problem::MissingMember("refresh_token"))?,
+        carrier: Carrier::Hand,
+    };
+    match renew(&host, &call, &request).await? {
+        Renewed::Granted(grant, vault) => Ok(hand_out(&grant, Transport::Body, vault)),
+        Renewed::Refused(problem) => Err(Problem::Token(problem).into()),
+    }
+}
+
+/// Calls a token back (RFC 7009). Which kind it is of shows by itself: hints are not needed.
+#[utoipa::path(
+    post,
+    path = "/oauth2/revoke",
+    tag = "oauth",
+    request_body(content = RevokeForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "It is good for nothing any more"), RevokeProblems)
+)]
+pub(super) async fn revoke(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, OAuthProblem> {
+    let headers = request.headers().clone();
+    let mut form = Form::read(request).await?;
+    let token = form.take("token");
+    if identify(&host, &headers, &mut form, &call).await? != Identity::FirstParty {
+        return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
+    }
+    let token = token.ok_or(Problem::MissingMember("token"))?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    let clock = Watch::new(host.clock.as_ref(), call.now);
+    let end = by_token::revoke(&token, &host.gate, &NativeSignatures, &clock, means).await;
+    host.settle(end)?;
+    clock.judge()?;
+    Ok(empty(StatusCode::OK))
+}
+
+/// Tells a resource server whether an access token is good (RFC 7662).
+// SECURITY: of refresh tokens it says nothing: a resource server that asked about one would take
+// it for an access token.
+#[utoipa::path(
+    post,
+    path = "/oauth2/introspect",
+    tag = "oauth",
+    security(("basic" = [])),
+    request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "What is known of it", body = IntrospectionBody),
+        IntrospectProblems
+    )
+)]
+pub(super) async fn introspect(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, OAuthProblem> {
+    let headers = request.headers().clone();
+    let mut form = Form::read(request).await?;
+    let token = form.take("token");
+    if identify(&host, &headers, &mut form, &call).await? != Identity::Confidential {
+        return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
+    }
+    let token = token.ok_or(Problem::MissingMember("token"))?;
+    let store = host.store(call.now);
+    let judged = judge(
+        &host.gate,
+        token.expose(),
+        &store,
+        &NativeSignatures,
+        call.now,
+    )
+    .await;
+    let body = match host.settle(judged)? {
+        Caller::Known(caller) => active(caller.get()),
+        Caller::Revoked(_) | Caller::Superseded(_) | Caller::Refused(_) => {
+            Object::from_iter([("active", false)])
+        }
+    };
+    Ok(json(StatusCode::OK, Json::Object(body).to_string()))
+}
+
+fn active(claims: &Claims) -> Object {
+    let text = |text: &str| Json::Text(text.to_owned());
+    let audience = claims.audience.iter().map(|audience| text(audience));
+    let mut members = Object::from_iter([
+        ("active", Json::Bool(true)),
+        ("token_type", text("Bearer")),
+        ("iss", text(&claims.issuer)),
+        ("sub", text(&claims.subject)),
+        ("aud", Json::Array(audience.collect())),
+        ("client_id", text(&claims.client_id)),
+        ("jti", text(&claims.token_id)),
+        ("iat", claims.issued_at.as_secs().into()),
+        ("exp", claims.expires_at.as_secs().into()),
+    ]);
+    if let Some(session_id) = &claims.session_id {
+        members.insert("sid", session_id.as_str());
+    }
+    if !claims.scopes.is_empty() {
+        members.insert("scope", claims.scopes.to_string());
+    }
+    members
+}

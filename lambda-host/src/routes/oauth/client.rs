@@ -1,0 +1,141 @@
+//! Which client asks, as it says by HTTP Basic or in the body ([RFC 6749 §2.3.1]).
+//!
+//! [RFC 6749 §2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+
+use data_encoding::BASE64;
+use http::header::{AUTHORIZATION, HeaderMap};
+use portcullis_core::secret::Secret;
+use portcullis_service::identify::{self, ClientClaim, Identity};
+use portcullis_service::ports::Call;
+use zeroize::Zeroizing;
+
+use crate::host::Host;
+use crate::problem::{Problem, TokenProblem};
+use crate::routes::oauth::form::Form;
+
+/// Finds out which client asks.
+///
+/// # Errors
+///
+/// The [`Problem`] that it is none, says so in two ways, or cannot be looked up.
+pub(super) async fn identify(
+    host: &Host,
+    headers: &HeaderMap,
+    form: &mut Form,
+    call: &Call,
+) -> Result<Identity, Problem> {
+    let claim = claim(headers, form)?;
+    let clients = host.clients.known(&host.client, call.now).await;
+    let clients = host.settle(clients)?;
+    let store = host.store(call.now);
+    let means = host.means(&store, call).await?;
+    let end = identify::identify(&claim, clients, means).await;
+    match host.settle(end)? {
+        Identity::Refused => Err(Problem::Token(TokenProblem::BadClient)),
+        known @ (Identity::FirstParty | Identity::Confidential) => Ok(known),
+    }
+}
+
+fn claim(headers: &HeaderMap, form: &mut Form) -> Result<ClientClaim, Problem> {
+    let id = form.take("client_id").map(|id| id.expose().clone());
+    let secret = form.take("client_secret");
+    match (basic(headers)?, id, secret) {
+        (None, None, _) => Err(Problem::MissingMember("client_id")),
+        (None, Some(id), secret) => Ok(ClientClaim { id, secret }),
+        // More than one way at once is no way.
+        (Some(_), _, Some(_)) => Err(Problem::Token(TokenProblem::MalformedForm)),
+        (Some(claim), Some(id), None) if claim.id != id => {
+            Err(Problem::Token(TokenProblem::BadClient))
+        }
+        (Some(claim), _, None) => Ok(claim),
+    }
+}
+
+/// What `Authorization: Basic` says: id and secret, each encoded as in a form.
+fn basic(headers: &HeaderMap) -> Result<Option<ClientClaim>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let bad = Problem::Token(TokenProblem::BadClient);
+    if values.next().is_some() {
+        return Err(bad);
+    }
+    let value = value.to_str().map_err(|_| bad)?;
+    let (scheme, code) = value.split_once(' ').ok_or(bad)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(bad);
+    }
+    let plain = BASE64.decode(code.trim().as_bytes()).map_err(|_| bad)?;
+    let plain = Zeroizing::new(plain);
+    let text = core::str::from_utf8(&plain).map_err(|_| bad)?;
+    let (id, secret) = text.split_once(':').ok_or(bad)?;
+    Ok(Some(ClientClaim {
+        id: decoded(id).ok_or(bad)?,
+        secret: Some(Secret::new(decoded(secret).ok_or(bad)?)),
+    }))
+}
+
+/// A text as a form encodes it. `&` and `=` would part it: they stand encoded.
+fn decoded(text: &str) -> Option<String> {
+    if text.contains(['&', '=']) {
+        return None;
+    }
+    let mut pairs = form_urlencoded::parse(text.as_bytes());
+    Some(
+        pairs
+            .next()
+            .map(|(text, _)| text.into_owned())
+            .unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(
+            AUTHORIZATION,
+            HeaderValue::from_str(value).expect("a value"),
+        )])
+    }
+
+    #[test]
+    fn id_and_secret_are_decoded_each_by_itself() {
+        let code = BASE64.encode(b"orders%3A1:s+e%26cret%C3%A4");
+        let claim = basic(&headers(&format!("basic {code}"))).expect("well-formed");
+        let claim = claim.expect("a claim");
+        assert_eq!(claim.id, "orders:1");
+        let secret = claim.secret.expect("a secret");
+        assert_eq!(secret.expose(), "s e&cretä");
+        assert!(basic(&HeaderMap::new()).is_ok_and(|none| none.is_none()));
+    }
+
+    #[test]
+    fn what_is_no_basic_authentication_is_no_client() {
+        let twice = {
+            let mut headers = headers("Basic YTpi");
+            headers.append(AUTHORIZATION, HeaderValue::from_static("Basic YTpi"));
+            headers
+        };
+        let odd = [
+            "Basic",
+            "Basic ",
+            "Basic YTpi=",
+            "Basic YWI=",
+            "Bearer YTpi",
+            "Basic YTo9",
+        ];
+        for headers in odd.map(headers).into_iter().chain([twice]) {
+            let read = basic(&headers).map(|_| ());
+            assert_eq!(
+                read,
+                Err(Problem::Token(TokenProblem::BadClient)),
+                "{headers:?}"
+            );
+        }
+    }
+}

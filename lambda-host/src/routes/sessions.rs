@@ -1,0 +1,148 @@
+//! `GET /v1/sessions` and `DELETE /v1/sessions/{id}`: people see and end their own sessions.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{Request, StatusCode};
+use portcullis_core::denial::Denial;
+use portcullis_core::id::Id;
+use portcullis_core::json::{Json, Object};
+use portcullis_core::session::Session;
+use portcullis_service::authenticate::Caller;
+use portcullis_service::ports::Call;
+use portcullis_service::sessions::{self as own, EndOutcome};
+use utoipa::ToSchema;
+
+use crate::clock::Watch;
+use crate::host::Host;
+use crate::openapi::problems::{ANY, STORE, TOKEN, problems};
+use crate::problem::{Problem, TokenProblem};
+use crate::routes::caller::{caller, known};
+use crate::routes::{empty, json, refresh_cookie};
+
+problems!(ListProblems: ANY, STORE, TOKEN);
+problems!(
+    EndProblems: ANY, STORE, TOKEN,
+    [Problem::Token(TokenProblem::UnknownSession), Problem::LateFeed]
+);
+
+/// The sessions of an account that go on.
+#[derive(ToSchema)]
+#[schema(as = Sessions)]
+#[expect(dead_code, reason = "describes what is written")]
+struct SessionsBody {
+    /// The newest first, at most 100.
+    sessions: Vec<SessionBody>,
+}
+
+/// One session. Times are as RFC 3339 has them.
+#[derive(ToSchema)]
+#[schema(as = Session)]
+#[expect(dead_code, reason = "describes what is written")]
+struct SessionBody {
+    /// Its name (`sid`).
+    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw")]
+    id: String,
+    /// When somebody logged in.
+    #[schema(format = "date-time", example = "2026-11-23T12:00:00Z")]
+    opened_at: String,
+    /// When it was last refreshed.
+    #[schema(format = "date-time", example = "2026-11-23T12:00:00Z")]
+    last_used_at: String,
+    /// When it ends unless it is used before.
+    #[schema(format = "date-time", example = "2026-12-07T12:00:00Z")]
+    ends_at: String,
+    /// The `User-Agent` it was opened with.
+    device: String,
+    /// The client's address it was opened from.
+    client_address: String,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+/// The caller's sessions.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions",
+    tag = "sessions",
+    security(("bearer" = [])),
+    responses((status = 200, description = "The sessions", body = SessionsBody), ListProblems)
+)]
+pub(super) async fn sessions(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let store = host.store(call.now);
+    let caller = known(&host, &call, request.headers()).await?;
+    let means = host.means(&store, &call).await?;
+    let end = own::sessions(&caller, means).await;
+    let current = caller.get().session_id.as_deref();
+    let sessions = host.settle(end)?;
+    let listed = sessions.iter().map(|session| listed(session, current));
+    let body = Object::from_iter([("sessions", Json::Array(listed.collect()))]);
+    Ok(json(StatusCode::OK, Json::Object(body).to_string()))
+}
+
+/// One session: its times in RFC 3339, and what it was opened from as it was told then.
+fn listed(session: &Session, current: Option<&str>) -> Json {
+    let text = |text: &str| Json::Text(text.to_owned());
+    let head = &session.head;
+    Json::Object(Object::from_iter([
+        ("id", text(session.id.as_str())),
+        ("opened_at", text(&session.opened_at.to_string())),
+        ("last_used_at", text(&head.advanced_at.to_string())),
+        ("ends_at", text(&head.idle_ends_at.to_string())),
+        ("device", text(session.device.as_str())),
+        ("client_address", text(&session.client_address)),
+        ("current", Json::Bool(current == Some(session.id.as_str()))),
+    ]))
+}
+
+/// Ends one of the caller's sessions. Asking twice is no mistake.
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions/{id}",
+    tag = "sessions",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "The session's id", example = "BwcHBwcHBwcHBwcHBwcHBw")),
+    responses((status = 204, description = "The session is over, and every edge knows"), EndProblems)
+)]
+pub(super) async fn end_session(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    Path(session_id): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let store = host.store(call.now);
+    let of_caller = |own: Option<&str>| own == Some(session_id.as_str());
+    let caller = match caller(&host, request.headers(), &store, &call).await? {
+        Caller::Known(caller) => caller,
+        // Somebody whose first answer was lost ends their own session once more.
+        Caller::Revoked(caller) if of_caller(caller.get().session_id.as_deref()) => caller,
+        Caller::Revoked(_) | Caller::Superseded(_) => {
+            return Err(Problem::Refused(Denial::Revoked));
+        }
+        Caller::Refused(denial) => return Err(Problem::Refused(denial)),
+    };
+    let unknown = Problem::Token(TokenProblem::UnknownSession);
+    let id = Id::parse(&session_id).map_err(|_| unknown)?;
+    let clock = Watch::new(host.clock.as_ref(), call.now);
+    let means = host.means(&store, &call).await?;
+    let end = own::end_session(&caller, &id, &clock, means).await;
+    let outcome = host.settle(end)?;
+    clock.judge()?;
+    match outcome {
+        EndOutcome::Done => {
+            let mut response = empty(StatusCode::NO_CONTENT);
+            if of_caller(caller.get().session_id.as_deref()) {
+                refresh_cookie::clear(response.headers_mut());
+            }
+            Ok(response)
+        }
+        EndOutcome::Unknown => Err(unknown),
+    }
+}

@@ -1,0 +1,307 @@
+//! People see and end their sessions; clients revoke tokens and ask about them.
+
+use portcullis_tests::system::{CHEAP, Peer, Reply, System};
+use serde_json::{Value, json};
+
+use crate::refresh::{form, refresh, refresh_token};
+use crate::{EMAIL, PASSWORD, claims, is_problem, token, with_account};
+
+async fn call(peer: &Peer, method: &str, path: &str, token: &str) -> Reply {
+    let request = http::Request::builder().method(method).uri(path);
+    let request = request.header("authorization", format!("Bearer {token}"));
+    peer.send(request.body(bytes::Bytes::new()).expect("a request"))
+        .await
+}
+
+fn sid(token: &str) -> String {
+    claims(token)["sid"].as_str().expect("sid").to_owned()
+}
+
+async fn listed(peer: &Peer, token: &str) -> Vec<Value> {
+    let reply = call(peer, "GET", "/v1/sessions", token).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json["sessions"].as_array().expect("a list").clone()
+}
+
+#[tokio::test]
+async fn a_person_sees_their_sessions_and_ends_one() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let one = token(&peer.login(EMAIL, PASSWORD).await);
+    system.clock.pass(5);
+    let login = peer.login(EMAIL, PASSWORD).await;
+    let (two, kept) = (token(&login), refresh_token(&login));
+    assert_eq!(peer.register("bob@example.com", PASSWORD).await.status, 201);
+    let bob = token(&peer.login("bob@example.com", PASSWORD).await);
+
+    let sessions = listed(&peer, &one).await;
+    let ids: Vec<_> = sessions
+        .iter()
+        .map(|session| session["id"].as_str())
+        .collect();
+    assert_eq!(
+        ids,
+        [Some(sid(&two).as_str()), Some(sid(&one).as_str())],
+        "the newest first"
+    );
+    assert_eq!(sessions[1]["current"], true);
+    assert_eq!(sessions[0]["current"], false);
+    assert_eq!(sessions[0]["opened_at"], "2026-11-23T12:00:05Z");
+    assert_eq!(sessions[0]["ends_at"], "2026-12-07T12:00:05Z");
+    assert_eq!(sessions[0]["client_address"], "127.0.0.1");
+
+    let path = format!("/v1/sessions/{}", sid(&two));
+    is_problem(
+        &call(&peer, "DELETE", &path, &bob).await,
+        404,
+        "unknown_session",
+    );
+    is_problem(
+        &call(&peer, "DELETE", "/v1/sessions/nobody", &one).await,
+        404,
+        "unknown_session",
+    );
+    is_problem(
+        &call(&peer, "DELETE", "/v1/sessions/n%C3%A4", &one).await,
+        404,
+        "unknown_session",
+    );
+    assert_eq!(call(&peer, "DELETE", &path, &one).await.status, 204);
+    assert_eq!(
+        call(&peer, "DELETE", &path, &one).await.status,
+        204,
+        "asked again"
+    );
+    is_problem(
+        &call(&peer, "GET", "/v1/sessions", &two).await,
+        401,
+        "revoked",
+    );
+    assert_eq!(refresh(&peer, &kept).await.code(), "session_over");
+    assert_eq!(listed(&peer, &one).await.len(), 1);
+    assert_eq!(listed(&peer, &bob).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_own_session_can_be_ended_and_ended_again() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let own = token(&peer.login(EMAIL, PASSWORD).await);
+    let path = format!("/v1/sessions/{}", sid(&own));
+    for _time in 0..2 {
+        assert_eq!(call(&peer, "DELETE", &path, &own).await.status, 204);
+    }
+    is_problem(
+        &call(&peer, "DELETE", "/v1/sessions/other", &own).await,
+        401,
+        "revoked",
+    );
+    is_problem(&peer.get("/v1/sessions").await, 401, "missing_token");
+}
+
+#[tokio::test]
+async fn logging_out_everywhere_is_one_row_whatever_the_number_of_sessions() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let mut logins = vec![];
+    for _login in 0..3 {
+        logins.push(peer.login(EMAIL, PASSWORD).await);
+    }
+    let access: Vec<_> = logins.iter().map(token).collect();
+    let before = system.proxy.count("TransactWriteItems");
+    assert_eq!(
+        call(&peer, "POST", "/v1/logout-all", &access[0])
+            .await
+            .status,
+        204
+    );
+    assert_eq!(system.proxy.count("TransactWriteItems"), before + 1);
+    assert_eq!(
+        system
+            .rows("TokenBlacklist", "SUBJECT#")
+            .await
+            .expect("rows")
+            .len(),
+        1
+    );
+    assert_eq!(
+        system
+            .rows("TokenBlacklist", "FEED#")
+            .await
+            .expect("rows")
+            .len(),
+        1
+    );
+    for (login, access) in logins.iter().zip(&access) {
+        is_problem(
+            &call(&peer, "GET", "/v1/sessions", access).await,
+            401,
+            "revoked",
+        );
+        assert_eq!(
+            refresh(&peer, &refresh_token(login)).await.code(),
+            "session_over"
+        );
+    }
+    // Whoever did not hear the answer asks again: announced once more, and no step further.
+    assert_eq!(
+        call(&peer, "POST", "/v1/logout-all", &access[1])
+            .await
+            .status,
+        204
+    );
+    let fresh = token(&peer.login(EMAIL, PASSWORD).await);
+    assert_eq!(claims(&fresh)["gen"], 1);
+    assert_eq!(listed(&peer, &fresh).await.len(), 1);
+    assert_eq!(
+        call(&peer, "POST", "/v1/logout-all", &access[1])
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        listed(&peer, &fresh).await.len(),
+        1,
+        "an old token ends no new session"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_called_back_by_whoever_holds_it() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let login = peer.login(EMAIL, PASSWORD).await;
+    let (access, refresh_text) = (token(&login), refresh_token(&login));
+    let revoke = async |token: &str| {
+        let body = format!("client_id=portcullis&token={token}&token_type_hint=nonsense");
+        form(&peer, "/oauth2/revoke", &body, &[]).await.status
+    };
+    for none in ["x", "a.b.c", "a.1.b.c"] {
+        assert_eq!(revoke(none).await, 200, "{none}");
+    }
+    assert_eq!(revoke(&access).await, 200);
+    assert_eq!(revoke(&access).await, 200, "again");
+    is_problem(
+        &call(&peer, "GET", "/v1/sessions", &access).await,
+        401,
+        "revoked",
+    );
+    // The session goes on: one token was meant.
+    let second = token(&refresh(&peer, &refresh_text).await);
+    assert_eq!(listed(&peer, &second).await.len(), 1);
+    assert_eq!(revoke(&refresh_text).await, 200);
+    assert_eq!(revoke(&refresh_text).await, 200, "again");
+    is_problem(
+        &call(&peer, "GET", "/v1/sessions", &second).await,
+        401,
+        "revoked",
+    );
+    assert_eq!(refresh(&peer, &refresh_text).await.code(), "session_over");
+}
+
+/// A host that knows the client `orders`, whose secret is `orders-secret`.
+async fn with_client(system: &System) -> Peer {
+    let path = system.folder().join("clients.json");
+    let hash =
+        data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest("orders-secret"));
+    let clients = json!([{"client_id": "orders", "secret_sha256": hash, "name": "Orders"}]);
+    std::fs::write(&path, clients.to_string()).expect("written");
+    let path = path.to_str().expect("UTF-8");
+    system
+        .another(CHEAP, &[("PORTCULLIS_CLIENTS_FILE", path)])
+        .await
+        .expect("a host")
+}
+
+#[tokio::test]
+async fn a_resource_server_that_proves_who_it_is_learns_whether_a_token_is_good() {
+    let system = with_account().await;
+    let peer = with_client(&system).await;
+    let login = peer.login(EMAIL, PASSWORD).await;
+    let (access, refresh_text) = (token(&login), refresh_token(&login));
+    let basic = format!(
+        "Basic {}",
+        data_encoding::BASE64.encode(b"orders:orders-secret")
+    );
+    let ask = async |token: &str| {
+        let headers = [("authorization", basic.as_str())];
+        form(
+            &peer,
+            "/oauth2/introspect",
+            &format!("token={token}"),
+            &headers,
+        )
+        .await
+    };
+    let reply = ask(&access).await;
+    let own = claims(&access);
+    assert_eq!(
+        (reply.status, &reply.json["active"]),
+        (200, &json!(true)),
+        "{reply:?}"
+    );
+    for name in ["iss", "sub", "jti", "exp", "iat", "sid", "client_id"] {
+        assert_eq!(reply.json[name], own[name], "{name}");
+    }
+    let post = format!("client_id=orders&client_secret=orders-secret&token={access}");
+    assert_eq!(
+        form(&peer, "/oauth2/introspect", &post, &[]).await.json["active"],
+        true
+    );
+    let dead = json!({"active": false});
+    for none in ["x", "a.b.c", refresh_text.as_str()] {
+        let reply = ask(none).await;
+        assert_eq!((reply.status, reply.json), (200, dead.clone()), "{none}");
+    }
+    assert_eq!(peer.logout(&access).await.status, 204);
+    assert_eq!(ask(&access).await.json, dead);
+
+    let wrong = format!("Basic {}", data_encoding::BASE64.encode(b"orders:guess"));
+    let by = |authorization: &str| [("authorization", authorization.to_owned())];
+    for (body, headers, status, code) in [
+        ("token=x", Some(by(&wrong)), 401, "bad_client"),
+        ("token=x", Some(by("Bearer x")), 401, "bad_client"),
+        ("token=x&client_id=orders", None, 401, "bad_client"),
+        (
+            "token=x&client_id=portcullis",
+            None,
+            400,
+            "client_not_allowed",
+        ),
+        (
+            "token=x&client_secret=orders-secret",
+            Some(by(&basic)),
+            400,
+            "malformed_form",
+        ),
+        (
+            "token=x&client_id=other",
+            Some(by(&basic)),
+            401,
+            "bad_client",
+        ),
+        ("", Some(by(&basic)), 400, "missing_member"),
+        ("token=x", None, 400, "missing_member"),
+    ] {
+        let headers = headers.unwrap_or_else(|| [("x-none", String::new())]);
+        let headers = headers
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let reply = form(&peer, "/oauth2/introspect", body, &headers).await;
+        assert_eq!((reply.status, reply.code()), (status, code), "{body}");
+    }
+    // And it is no client of people: it refreshes and revokes nothing.
+    let grant = format!("grant_type=refresh_token&refresh_token={refresh_text}");
+    for (path, body) in [
+        ("/oauth2/token", grant.as_str()),
+        ("/oauth2/revoke", "token=x"),
+    ] {
+        let headers = [("authorization", basic.as_str())];
+        let reply = form(&peer, path, body, &headers).await;
+        assert_eq!(
+            (reply.status, reply.code()),
+            (400, "client_not_allowed"),
+            "{path}"
+        );
+    }
+}
