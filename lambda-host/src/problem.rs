@@ -223,10 +223,10 @@ impl Problem {
 
     /// After how many seconds it pays to ask again, where that is known.
     pub fn retry_after(self) -> Option<u64> {
-        match self {
-            Self::RateLimited { seconds } => Some(seconds),
-            other => (other.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+        if let Self::RateLimited { seconds } = self {
+            return Some(seconds);
         }
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
 
     /// The whole answer to the request called `request_id`.

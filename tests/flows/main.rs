@@ -7,6 +7,7 @@ mod bad_body;
 mod bad_request;
 mod change_password;
 mod factors;
+mod families;
 mod faults;
 mod journey;
 mod keys;

@@ -32,6 +32,24 @@ test("a person logs in, reaches the origin, logs out and is refused within 10 s"
   assert.equal(code(await system.ask("/hello", { headers: auth(token) })), "revoked");
 });
 
+test("an ended session and a logout from everywhere are refused at the edge within 10 s", async () => {
+  const user = { email: "eve@example.com", password: PASSWORD };
+  assert.equal((await system.post("/v1/register", user)).status, 201);
+  const logIn = async () => (await (await system.post("/v1/login", user)).json()).access_token;
+  const [one, two, three] = [await logIn(), await logIn(), await logIn()];
+  const sid = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).sid;
+  const call = (method, path) => fetch(system.hostUrl + path, { method, headers: bearer(one) });
+
+  assert.equal((await call("DELETE", `/v1/sessions/${sid(two)}`)).status, 204);
+  await system.untilStatus(two, 401, 10);
+  assert.equal((await system.ask("/hello", { headers: auth(three) })).status, 200);
+
+  assert.equal((await call("POST", "/v1/logout-all")).status, 204);
+  await system.untilStatus(three, 401, 10);
+  await system.untilStatus(one, 401, 10);
+  assert.equal((await system.ask("/hello", { headers: auth(await logIn()) })).status, 200);
+});
+
 test("another's logout changes nothing for the one who stays", async () => {
   const [gone, stays] = [await system.logIn(), await system.logIn()];
   await system.logOut(gone);

@@ -173,7 +173,10 @@ mod tests {
             (one("", HASH, ""), ClientsError::BadName),
             (one("ä", HASH, ""), ClientsError::BadName),
             (one(&"a".repeat(129), HASH, ""), ClientsError::BadName),
-            (one("a", &HASH[1..], ""), ClientsError::BadHash),
+            (
+                one("a", HASH.get(1..).expect("ASCII"), ""),
+                ClientsError::BadHash,
+            ),
             (one("a", &"g".repeat(64), ""), ClientsError::BadHash),
             (one("a", &"0".repeat(65), ""), ClientsError::BadHash),
             (many, ClientsError::TooMany),

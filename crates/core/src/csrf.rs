@@ -67,7 +67,7 @@ mod tests {
             cookie(true, None),
             cookie(true, Some("")),
             cookie(true, Some("=")),
-            cookie(true, Some(&good[..22])),
+            cookie(true, good.get(..22)),
             cookie(true, Some(&code(&other, &vault))),
         ] {
             assert!(!bad.is_meant(&one, &vault), "{bad:?}");

@@ -125,8 +125,8 @@ impl Problem {
             let challenge = HeaderValue::from_static(r#"Basic realm="portcullis""#);
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -146,23 +146,21 @@ impl Problem {
     /// ever asked to authenticate.
     pub(crate) fn in_oauth(self) -> (StatusCode, &'static str) {
         let status = self.status();
-        match self {
-            Self::Token(problem) => {
-                let error = problem.oauth_error();
-                let of_client = problem == TokenProblem::BadClient;
-                let refused = status == StatusCode::UNAUTHORIZED && !of_client;
-                (
-                    if refused {
-                        StatusCode::BAD_REQUEST
-                    } else {
-                        status
-                    },
-                    error,
-                )
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => (status, "temporarily_unavailable"),
-            _ if status.is_server_error() => (status, "server_error"),
-            _ => (status, "invalid_request"),
+        if let Self::Token(problem) = self {
+            let of_client = problem == TokenProblem::BadClient;
+            let of_grant = status == StatusCode::UNAUTHORIZED && !of_client;
+            let status = if of_grant {
+                StatusCode::BAD_REQUEST
+            } else {
+                status
+            };
+            (status, problem.oauth_error())
+        } else if status == StatusCode::SERVICE_UNAVAILABLE {
+            (status, "temporarily_unavailable")
+        } else if status.is_server_error() {
+            (status, "server_error")
+        } else {
+            (status, "invalid_request")
         }
     }
 }
