@@ -147,6 +147,10 @@ pub enum Judged {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the numbers and texts of a test are its own"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -200,6 +200,10 @@ impl PendingToken {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::string_slice,
+    reason = "the numbers and texts of a test are its own"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

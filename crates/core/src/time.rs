@@ -134,6 +134,10 @@ impl fmt::Display for UnixTime {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the numbers and texts of a test are its own"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

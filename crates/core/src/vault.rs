@@ -363,6 +363,10 @@ fn authenticate(key: &[u8; 32], parts: &[&[u8]]) -> [u8; CODE_BYTES] {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::string_slice,
+    reason = "the numbers and texts of a test are its own"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

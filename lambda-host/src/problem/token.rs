@@ -146,22 +146,22 @@ impl Problem {
     /// ever asked to authenticate.
     pub(crate) fn in_oauth(self) -> (StatusCode, &'static str) {
         let status = self.status();
-        if let Self::Token(problem) = self {
-            let of_client = problem == TokenProblem::BadClient;
-            let of_grant = status == StatusCode::UNAUTHORIZED && !of_client;
-            let status = if of_grant {
-                StatusCode::BAD_REQUEST
-            } else {
-                status
+        let Self::Token(problem) = self else {
+            return match status {
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                    (status, "temporarily_unavailable")
+                }
+                other if other.is_server_error() => (status, "server_error"),
+                _ => (status, "invalid_request"),
             };
-            (status, problem.oauth_error())
-        } else if status == StatusCode::SERVICE_UNAVAILABLE {
-            (status, "temporarily_unavailable")
-        } else if status.is_server_error() {
-            (status, "server_error")
+        };
+        let refused = status == StatusCode::UNAUTHORIZED && problem != TokenProblem::BadClient;
+        let told = if refused {
+            StatusCode::BAD_REQUEST
         } else {
-            (status, "invalid_request")
-        }
+            status
+        };
+        (told, problem.oauth_error())
     }
 }
 
@@ -195,7 +195,8 @@ mod tests {
             assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
             let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
             assert_eq!(challenged, status == 401);
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
+            let later = matches!(status, 429 | 503);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), later);
             let body = response
                 .into_body()
                 .collect()

@@ -27,7 +27,7 @@ use crate::routes::refresh_cookie;
 problems!(LogoutProblems: ANY, STORE, LIMITED, TOKEN, [Problem::NoSession, Problem::LateFeed]);
 
 problems!(
-    LogoutAllProblems: ANY, STORE, TOKEN,
+    LogoutAllProblems: ANY, STORE, LIMITED, TOKEN,
     [Problem::NoSession, Problem::LateFeed, Problem::Token(TokenProblem::Overtaken)]
 );
 
@@ -80,6 +80,8 @@ pub(super) async fn logout_all(
     let caller = caller(&host, request.headers(), &store, &call).await?;
     let clock = Watch::new(host.clock.as_ref(), call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+        .await?;
     let end = match caller {
         Caller::Known(caller) => logout_all::logout_all(&caller, &clock, means).await,
         // As above: it was done, and whoever asks did not hear of it.

@@ -17,10 +17,12 @@ use axum::response::{IntoResponse, Response};
 use http::{Request, StatusCode};
 use portcullis_core::csrf::Carrier;
 use portcullis_core::json::{Json, Object};
+use portcullis_core::limit::scope::Scope;
 use portcullis_core::token::claims::Claims;
 use portcullis_jwt::NativeSignatures;
 use portcullis_service::authenticate::{Caller, judge};
 use portcullis_service::identify::Identity;
+use portcullis_service::limit::Whose;
 use portcullis_service::ports::Call;
 use portcullis_service::refresh::RefreshRequest;
 use portcullis_service::revoke as by_token;
@@ -28,7 +30,7 @@ use utoipa::ToSchema;
 
 use crate::clock::Watch;
 use crate::host::Host;
-use crate::openapi::problems::{ANY, STORE, oauth_problems};
+use crate::openapi::problems::{ANY, LIMITED, STORE, oauth_problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::oauth::client::identify;
 use crate::routes::oauth::form::Form;
@@ -68,7 +70,7 @@ const FORM: [Problem; 6] = [
 ];
 
 oauth_problems!(
-    TokenProblems: ANY, STORE, FORM,
+    TokenProblems: ANY, STORE, LIMITED, FORM,
     [
         Problem::Token(TokenProblem::ClientNotAllowed),
         Problem::Token(TokenProblem::UnsupportedGrantType),
@@ -81,11 +83,11 @@ oauth_problems!(
     ]
 );
 oauth_problems!(
-    RevokeProblems: ANY, STORE, FORM,
+    RevokeProblems: ANY, STORE, LIMITED, FORM,
     [Problem::Token(TokenProblem::ClientNotAllowed), Problem::LateFeed]
 );
 oauth_problems!(
-    IntrospectProblems: ANY, STORE, FORM,
+    IntrospectProblems: ANY, STORE, LIMITED, FORM,
     [Problem::Token(TokenProblem::ClientNotAllowed)]
 );
 
@@ -212,6 +214,8 @@ pub(super) async fn revoke(
     let token = token.ok_or(Problem::MissingMember("token"))?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+        .await?;
     let clock = Watch::new(host.clock.as_ref(), call.now);
     let end = by_token::revoke(&token, &host.gate, &NativeSignatures, &clock, means).await;
     host.settle(end)?;

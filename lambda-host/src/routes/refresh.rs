@@ -8,19 +8,22 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::Request;
 use portcullis_core::audit::RefreshDenial;
+use portcullis_core::limit::scope::Scope;
+use portcullis_core::refresh::RefreshToken;
 use portcullis_core::vault::Vault;
+use portcullis_service::limit::Whose;
 use portcullis_service::open::Grant;
 use portcullis_service::ports::Call;
 use portcullis_service::refresh::{self, RefreshOutcome, RefreshRequest};
 
 use crate::clock::Watch;
 use crate::host::Host;
-use crate::openapi::problems::{ANY, STORE, problems};
+use crate::openapi::problems::{ANY, LIMITED, STORE, problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::refresh_cookie::{self, GrantBody, Transport};
 
 problems!(
-    RefreshProblems: ANY, STORE,
+    RefreshProblems: ANY, STORE, LIMITED,
     [
         Problem::Token(TokenProblem::NoCookie),
         Problem::Token(TokenProblem::CrossSite),
@@ -94,6 +97,13 @@ pub(super) async fn renew<'h>(
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
     let means = host.means(&store, call).await?;
+    host.enter(&[(Scope::RefreshAddress, Whose::Network)], means)
+        .await?;
+    // Only a token of ours names a session: nobody uses up another's turns by its id.
+    if let Ok(token) = RefreshToken::parse(request.token.expose(), means.vault) {
+        let session = [(Scope::RefreshSession, Whose::Session(token.session_id()))];
+        host.enter(&session, means).await?;
+    }
     let clock = Watch::new(host.clock.as_ref(), call.now);
     let end = refresh::refresh(request, signer, &clock, means).await;
     let outcome = host.settle(end)?;

@@ -10,22 +10,24 @@ use http::{Request, StatusCode};
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::json::{Json, Object};
+use portcullis_core::limit::scope::Scope;
 use portcullis_core::session::Session;
 use portcullis_service::authenticate::Caller;
+use portcullis_service::limit::Whose;
 use portcullis_service::ports::Call;
 use portcullis_service::sessions::{self as own, EndOutcome};
 use utoipa::ToSchema;
 
 use crate::clock::Watch;
 use crate::host::Host;
-use crate::openapi::problems::{ANY, STORE, TOKEN, problems};
+use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::caller::{caller, known};
 use crate::routes::{empty, json, refresh_cookie};
 
-problems!(ListProblems: ANY, STORE, TOKEN);
+problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
 problems!(
-    EndProblems: ANY, STORE, TOKEN,
+    EndProblems: ANY, STORE, LIMITED, TOKEN,
     [Problem::Token(TokenProblem::UnknownSession), Problem::LateFeed]
 );
 
@@ -79,6 +81,8 @@ pub(super) async fn sessions(
     let store = host.store(call.now);
     let caller = known(&host, &call, request.headers()).await?;
     let means = host.means(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+        .await?;
     let end = own::sessions(&caller, means).await;
     let current = caller.get().session_id.as_deref();
     let sessions = host.settle(end)?;
@@ -132,6 +136,8 @@ pub(super) async fn end_session(
     let id = Id::parse(&session_id).map_err(|_| unknown)?;
     let clock = Watch::new(host.clock.as_ref(), call.now);
     let means = host.means(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+        .await?;
     let end = own::end_session(&caller, &id, &clock, means).await;
     let outcome = host.settle(end)?;
     clock.judge()?;

@@ -79,6 +79,10 @@ impl Tally {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the numbers and texts of a test are its own"
+)]
 mod tests {
     use core::time::Duration;
 

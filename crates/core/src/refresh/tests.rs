@@ -1,3 +1,7 @@
+#![expect(
+    clippy::string_slice,
+    reason = "the numbers and texts of a test are its own"
+)]
 use proptest::prelude::*;
 
 use super::*;

@@ -4,8 +4,10 @@
 
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, HeaderMap};
+use portcullis_core::limit::scope::Scope;
 use portcullis_core::secret::Secret;
 use portcullis_service::identify::{self, ClientClaim, Identity};
+use portcullis_service::limit::Whose;
 use portcullis_service::ports::Call;
 use zeroize::Zeroizing;
 
@@ -31,7 +33,12 @@ pub(super) async fn identify(
     let means = host.means(&store, call).await?;
     let end = identify::identify(&claim, clients, means).await;
     match host.settle(end)? {
-        Identity::Refused => Err(Problem::Token(TokenProblem::BadClient)),
+        Identity::Refused => {
+            // Counted only where it fails: a client that is who it says asks as often as it likes.
+            host.enter(&[(Scope::ClientAddress, Whose::Network)], means)
+                .await?;
+            Err(Problem::Token(TokenProblem::BadClient))
+        }
         known @ (Identity::FirstParty | Identity::Confidential) => Ok(known),
     }
 }
