@@ -134,10 +134,6 @@ fn hex(text: &str) -> Option<[u8; 32]> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::string_slice,
-    reason = "the numbers and texts of a test are its own"
-)]
 mod tests {
     use super::*;
 

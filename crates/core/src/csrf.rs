@@ -46,10 +46,6 @@ impl Carrier {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::string_slice,
-    reason = "the numbers and texts of a test are its own"
-)]
 mod tests {
     use super::*;
     use crate::secret::Secret;

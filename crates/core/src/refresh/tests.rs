@@ -1,7 +1,3 @@
-#![expect(
-    clippy::string_slice,
-    reason = "the numbers and texts of a test are its own"
-)]
 use proptest::prelude::*;
 
 use super::*;
