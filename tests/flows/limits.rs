@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::Request;
+use http::{Method, Request};
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, Peer, Reply, System};
 use serde_json::{Value, json};
 
+use crate::refresh::form;
 use crate::{EMAIL, PASSWORD, is_problem, token, with_account};
 
 const DEVICE: &str = "__Host-portcullis-device";
@@ -343,4 +344,88 @@ async fn mail_is_asked_for_in_measure_whatever_it_is_for() {
     for (path, body) in &links {
         is_limited(&host.post(path, body).await, 60);
     }
+}
+
+/// A call with a token and without a body.
+async fn with_token(host: &Peer, method: Method, path: &str, token: &str) -> Reply {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("authorization", format!("Bearer {token}"));
+    host.send(request.body(Bytes::new()).expect("a request"))
+        .await
+}
+
+#[tokio::test]
+async fn whatever_a_bearer_does_is_limited() {
+    let system = with_account().await;
+    let quotas = (
+        "PORTCULLIS_LIMITS",
+        "account_address=1/60,password_account=1/60",
+    );
+    let host = system.another(CHEAP, &[quotas]).await.expect("a host");
+    let token = token(&host.login(EMAIL, PASSWORD).await);
+    let listed = with_token(&host, Method::GET, "/v1/sessions", &token).await;
+    assert_eq!(listed.status, 200);
+    for (method, path) in [
+        (Method::GET, "/v1/sessions"),
+        (Method::DELETE, "/v1/sessions/s1"),
+        (Method::GET, "/v1/factors"),
+        (Method::POST, "/v1/logout"),
+        (Method::POST, "/v1/logout-all"),
+    ] {
+        is_limited(&with_token(&host, method, path, &token).await, 60);
+    }
+    let guess = json!({"current_password": WRONG, "new_password": "a wholly other phrase"});
+    for (end, code) in [(403, "wrong_password"), (429, "rate_limited")] {
+        let request = Request::post("/v1/password/change")
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {token}"));
+        let body = Bytes::from(guess.to_string());
+        is_problem(
+            &host.send(request.body(body).expect("a request")).await,
+            end,
+            code,
+        );
+    }
+}
+
+#[tokio::test]
+async fn refreshes_are_limited_by_session_and_network_and_clients_by_their_failures() {
+    let system = with_account().await;
+    let quotas =
+        "refresh_session=1/60,refresh_address=3/60,client_address=1/60,account_address=1/60";
+    let host = system
+        .another(CHEAP, &[("PORTCULLIS_LIMITS", quotas)])
+        .await
+        .expect("a host");
+    let refresh = async |reply: &Reply| {
+        let token = reply.json["refresh_token"].as_str().expect("a token");
+        let body = format!("grant_type=refresh_token&client_id=portcullis&refresh_token={token}");
+        form(&host, "/oauth2/token", &body, &[]).await
+    };
+    let is_limited = |reply: &Reply| {
+        assert_eq!(
+            (reply.status, reply.code()),
+            (429, "rate_limited"),
+            "{reply:?}"
+        );
+        assert_eq!(reply.json["error"], "temporarily_unavailable");
+        assert_eq!(reply.header("retry-after"), "60");
+    };
+    let first = host.login(EMAIL, PASSWORD).await;
+    let next = refresh(&first).await;
+    assert_eq!(next.status, 200, "{next:?}");
+    is_limited(&refresh(&next).await);
+    // Another session has its own limit; the network they share has one, too.
+    let other = host.login(EMAIL, PASSWORD).await;
+    assert_eq!(refresh(&other).await.status, 200);
+    is_limited(&refresh(&host.login(EMAIL, PASSWORD).await).await);
+    let ask = "token=x&client_id=orders&client_secret=guess";
+    assert_eq!(
+        form(&host, "/oauth2/introspect", ask, &[]).await.status,
+        401
+    );
+    is_limited(&form(&host, "/oauth2/introspect", ask, &[]).await);
+    let revoke = "token=x&client_id=portcullis";
+    assert_eq!(form(&host, "/oauth2/revoke", revoke, &[]).await.status, 200);
+    is_limited(&form(&host, "/oauth2/revoke", revoke, &[]).await);
 }

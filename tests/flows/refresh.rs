@@ -66,10 +66,10 @@ async fn a_session_goes_on_by_one_transaction_a_turn() {
             system.proxy.count("PutItem"),
         );
         assert_eq!(after, (before.0 + 1, before.1));
-        // Two rows below 1 KB, two units each.
+        // Two rows below 1 KB, two units each; two limits, one each.
         assert_eq!(
             system.host.client.consumed().since(consumed).write_halves,
-            8
+            2 * 6
         );
         assert_ne!(next, spent);
         assert_eq!(claims(&token(&reply))["sid"], claims(&token(&first))["sid"]);

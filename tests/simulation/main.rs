@@ -1,0 +1,69 @@
+//! Three days of people who log in, with and without an attack on them: how often a limit meets
+//! somebody who has every right, and what the attackers get for their trouble. The use cases and
+//! their quotas are the host's own; only the rows lie in memory. The same every time it runs:
+//!
+//!     cargo test -p portcullis-tests --test simulation -- --nocapture
+
+mod population;
+mod store;
+
+use portcullis_lambda_host::config::Config;
+use portcullis_lambda_host::host::{Host, Surroundings};
+use portcullis_service::settings::Settings;
+
+use crate::population::{Attack, Report, run};
+
+const SECONDS_A_DAY: u64 = 86_400;
+const DAYS: u64 = 3;
+
+/// What a host is told that keeps to the usual limits.
+fn settings() -> Settings {
+    let variables = [
+        ("PORTCULLIS_LISTEN", "127.0.0.1:0"),
+        ("PORTCULLIS_ISSUER", "https://login.example"),
+        ("PORTCULLIS_AUDIENCE", "https://api.example"),
+        ("PORTCULLIS_SIGNING_KEY_FILE", "never-read"),
+        ("PORTCULLIS_HOST_SECRET_FILE", "never-read"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDSIMULATION"),
+        ("AWS_SECRET_ACCESS_KEY", "never-used"),
+    ];
+    let config = Config::read(|name| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).into())
+    });
+    let host = Host::new(config.expect("whole"), Surroundings::default());
+    host.expect("entropy").settings
+}
+
+fn tell(name: &str, report: &Report) {
+    println!(
+        "{name}: {} logins of people, {} refused: {:.3} % in all, {:.3} % from known browsers, {:.2} % \
+         from unknown ones; {} guesses, {} let through, at most {} an hour for one address",
+        report.known.tried + report.unknown.tried,
+        report.known.refused + report.unknown.refused,
+        100.0 * report.share_refused(),
+        100.0 * report.known.share(),
+        100.0 * report.unknown.share(),
+        report.guesses.tried,
+        report.guesses.tried - report.guesses.refused,
+        report.most_in_an_hour,
+    );
+}
+
+#[tokio::test]
+async fn people_are_refused_less_than_once_in_a_hundred_logins() {
+    let settings = settings();
+    let calm = run(&settings, DAYS * SECONDS_A_DAY, Attack::None).await;
+    let attacked = run(&settings, DAYS * SECONDS_A_DAY, Attack::Everything).await;
+    tell("in peace", &calm);
+    tell("under attack", &attacked);
+    for report in [&calm, &attacked] {
+        assert!(report.known.tried + report.unknown.tried > 5_000, "a crowd");
+        assert!(report.share_refused() < 0.01);
+        // From a browser that logged in before, whatever others do.
+        assert!(report.known.share() < 0.001);
+    }
+    assert!(attacked.guesses.tried > 100_000, "an attack");
+    assert!(attacked.most_in_an_hour <= 10);
+}

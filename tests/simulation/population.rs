@@ -1,0 +1,328 @@
+//! People, their browsers and networks, and those who are after them.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::secret::Secret;
+use portcullis_core::time::UnixTime;
+use portcullis_core::vault::Vault;
+use portcullis_service::limit::{self, Entry, Place};
+use portcullis_service::means::Means;
+use portcullis_service::ports::Call;
+use portcullis_service::settings::Settings;
+
+use crate::store::{Dice, Memory};
+
+/// People use the service for two days in peace before anything is counted: most browsers are known
+/// by then, as they are at any service that is not new.
+const WARM_UP: u64 = 2 * 86_400;
+
+/// 2026-11-23T12:00:00Z.
+const NOON: u64 = 1_795_435_200;
+
+/// How many there are.
+const PEOPLE: u64 = 3_000;
+
+/// Every third sits behind one of this many shared addresses: offices, campuses, carriers.
+const SHARED_NETWORKS: u64 = 10;
+
+/// How often a password is mistyped, in a hundred tries; who did types it again, up to five times.
+const MISTYPED: u64 = 12;
+
+/// How often a browser is new or has lost its cookies, in a hundred logins.
+const FORGOTTEN: u64 = 4;
+
+/// Whose accounts are to be locked: each guessed at around the clock from a thousand addresses.
+const TARGETS: u64 = 60;
+
+/// Addresses from which common passwords are tried on everybody, one after the other.
+const SPRAYERS: u64 = 20;
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Attack {
+    None,
+    /// Targets are guessed at, everybody is sprayed, and one office has a guesser in it.
+    Everything,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Share {
+    pub(crate) tried: u64,
+    pub(crate) refused: u64,
+}
+
+impl Share {
+    fn note(&mut self, refused: bool) {
+        self.tried += 1;
+        self.refused += u64::from(refused);
+    }
+
+    pub(crate) fn share(self) -> f64 {
+        self.refused as f64 / self.tried.max(1) as f64
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Report {
+    /// Tries of people from browsers that logged in before.
+    pub(crate) known: Share,
+    /// Tries of people from others.
+    pub(crate) unknown: Share,
+    pub(crate) guesses: Share,
+    /// The most guesses at one address that came through within an hour.
+    pub(crate) most_in_an_hour: usize,
+}
+
+impl Report {
+    /// How much of what people tried was refused.
+    pub(crate) fn share_refused(&self) -> f64 {
+        let both = Share {
+            tried: self.known.tried + self.unknown.tried,
+            refused: self.known.refused + self.unknown.refused,
+        };
+        both.share()
+    }
+}
+
+/// What comes at a second: somebody's login, at first or again, or a guess.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Event {
+    Login {
+        person: u64,
+        browser: u64,
+        tries: u8,
+    },
+    TargetGuess {
+        target: u64,
+    },
+    Spray {
+        sprayer: u64,
+        next: u64,
+    },
+    OfficeGuess,
+}
+
+/// Runs `seconds` of it, once browsers are known.
+pub(crate) async fn run(settings: &Settings, seconds: u64, attack: Attack) -> Report {
+    World::new(settings, attack).run(seconds).await
+}
+
+struct World<'a> {
+    settings: &'a Settings,
+    vault: Vault,
+    store: Memory,
+    dice: Dice,
+    events: BinaryHeap<Reverse<(u64, Event)>>,
+    cookies: HashMap<(u64, u64), String>,
+    through: HashMap<u64, Vec<u64>>,
+    report: Report,
+}
+
+impl<'a> World<'a> {
+    fn new(settings: &'a Settings, attack: Attack) -> Self {
+        let document = Vault::document(&Secret::new([7; 32]));
+        let mut world = Self {
+            settings,
+            vault: Vault::parse(document.expose().as_bytes()).expect("a document"),
+            store: Memory::default(),
+            dice: Dice::new(20_261_123),
+            events: BinaryHeap::new(),
+            cookies: HashMap::new(),
+            through: HashMap::new(),
+            report: Report::default(),
+        };
+        for person in 0..PEOPLE {
+            let first = world.dice.below(86_400);
+            world.plan(
+                first,
+                Event::Login {
+                    person,
+                    browser: 0,
+                    tries: 0,
+                },
+            );
+        }
+        if attack == Attack::Everything {
+            for target in 0..TARGETS {
+                world.plan(WARM_UP + target, Event::TargetGuess { target });
+            }
+            for sprayer in 0..SPRAYERS {
+                world.plan(
+                    WARM_UP + sprayer,
+                    Event::Spray {
+                        sprayer,
+                        next: sprayer * 150,
+                    },
+                );
+            }
+            world.plan(WARM_UP, Event::OfficeGuess);
+        }
+        world
+    }
+
+    async fn run(mut self, seconds: u64) -> Report {
+        while let Some(Reverse((second, event))) = self.events.pop() {
+            if second >= WARM_UP + seconds {
+                break;
+            }
+            if second < WARM_UP {
+                self.report = Report::default();
+            }
+            match event {
+                Event::Login {
+                    person,
+                    browser,
+                    tries,
+                } => {
+                    self.login(second, person, browser, tries).await;
+                }
+                Event::TargetGuess { target } => {
+                    let from = format!("198.51.{}.{}", self.dice.below(4), self.dice.below(250));
+                    // Everybody's number is as good as another's: these are spread among all.
+                    self.guess(second, target * (PEOPLE / TARGETS), &from).await;
+                    self.plan(second + 120, event);
+                }
+                Event::Spray { sprayer, next } => {
+                    self.guess(second, next % PEOPLE, &format!("192.0.2.{sprayer}"))
+                        .await;
+                    let event = Event::Spray {
+                        sprayer,
+                        next: next + 1,
+                    };
+                    self.plan(second + 36, event);
+                }
+                Event::OfficeGuess => {
+                    let person = self.dice.below(PEOPLE);
+                    self.guess(second, person, &network(0)).await;
+                    self.plan(second + 10, event);
+                }
+            }
+        }
+        for times in self.through.values() {
+            for start in times {
+                let hour = times
+                    .iter()
+                    .filter(|time| (*start..start + 3_600).contains(time));
+                self.report.most_in_an_hour = self.report.most_in_an_hour.max(hour.count());
+            }
+        }
+        self.report
+    }
+
+    fn plan(&mut self, second: u64, event: Event) {
+        self.events.push(Reverse((second, event)));
+    }
+
+    async fn login(&mut self, second: u64, person: u64, browser: u64, tries: u8) {
+        if tries == 0 && self.dice.happens(FORGOTTEN) {
+            self.cookies.remove(&(person, browser));
+        }
+        let cookie = self.cookies.get(&(person, browser)).cloned();
+        let place = self
+            .attempt(second, person, cookie.as_deref(), &network(person))
+            .await;
+        let share = match cookie {
+            Some(_) => &mut self.report.known,
+            None => &mut self.report.unknown,
+        };
+        share.note(place.is_none());
+        let mistyped = self.dice.happens(MISTYPED);
+        match place {
+            Some(place) if !mistyped => {
+                let fresh = self.settle(second, person, &place).await;
+                self.cookies.insert((person, browser), fresh);
+            }
+            // Who was refused is told when to come back; who mistyped tries again at once.
+            Some(_) | None if tries < 5 && mistyped => {
+                let soon = second + 4 + self.dice.below(20);
+                self.plan(
+                    soon,
+                    Event::Login {
+                        person,
+                        browser,
+                        tries: tries + 1,
+                    },
+                );
+                return;
+            }
+            Some(_) | None => {}
+        }
+        // Up to three browsers each, and a login every eight hours or so: most people stay logged in.
+        let next = second + 14_400 + self.dice.below(28_800);
+        let browser = [0, 0, 0, 1, 1, 2][usize::try_from(self.dice.below(6)).expect("small")];
+        self.plan(
+            next,
+            Event::Login {
+                person,
+                browser,
+                tries: 0,
+            },
+        );
+    }
+
+    async fn guess(&mut self, second: u64, person: u64, from: &str) {
+        let through = self.attempt(second, person, None, from).await.is_some();
+        self.report.guesses.note(!through);
+        if through {
+            self.through.entry(person).or_default().push(second);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        second: u64,
+        person: u64,
+        cookie: Option<&str>,
+        from: &str,
+    ) -> Option<Place> {
+        let call = call(second, from);
+        let entry = limit::enter_login(&email(person), cookie, self.means(&call)).await;
+        match entry.expect("memory does not fail") {
+            Entry::Passes(place) => Some(place),
+            Entry::Limited(_) => None,
+        }
+    }
+
+    /// A login that went well: its place is given back, and its browser is known.
+    async fn settle(&self, second: u64, person: u64, place: &Place) -> String {
+        let call = call(second, "");
+        let means = self.means(&call);
+        limit::settle(place, means)
+            .await
+            .expect("memory does not fail");
+        limit::device_cookie(&email(person), means).expect("dice")
+    }
+
+    fn means<'b>(&'b self, call: &'b Call) -> Means<'b, Memory, Dice> {
+        Means {
+            store: &self.store,
+            chance: &self.dice,
+            vault: &self.vault,
+            settings: self.settings,
+            call,
+        }
+    }
+}
+
+fn call(second: u64, from: &str) -> Call {
+    Call {
+        now: UnixTime::from_secs(NOON + second),
+        request_id: Id::from_random([1; 16]),
+        client_address: from.to_owned(),
+    }
+}
+
+fn email(person: u64) -> EmailAddress {
+    EmailAddress::parse(&format!("user{person}@example.com")).expect("an address")
+}
+
+/// Every third person shares an address; the others have one each, some of IPv6.
+fn network(person: u64) -> String {
+    match person % 3 {
+        0 => format!("203.0.113.{}", (person / 3) % SHARED_NETWORKS),
+        1 => format!("10.{}.{}.7", person / 256, person % 256),
+        _ => format!("2001:db8:{person:x}:1::7"),
+    }
+}

@@ -1,0 +1,106 @@
+//! The rows in memory, under the rules of the product.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::id::Id;
+use portcullis_core::limit::tally::Tally;
+use portcullis_core::limit::window::Window;
+use portcullis_core::limit::{Attempt, Judged};
+use portcullis_core::secret::Secret;
+use portcullis_core::vault::NONCE_BYTES;
+use portcullis_service::ports::{Chance, NoEntropy};
+use portcullis_service::store::{AuditStore, Bucket, Counted, LimitStore, StoreError};
+
+/// Every bucket there is.
+#[derive(Default)]
+pub(crate) struct Memory(RefCell<HashMap<String, Row>>);
+
+#[derive(Clone, Default)]
+struct Row {
+    window: Window,
+    tally: Tally,
+    told: bool,
+}
+
+impl LimitStore for Memory {
+    async fn count(&self, bucket: &Bucket, attempt: Attempt) -> Result<Counted, StoreError> {
+        let mut rows = self.0.borrow_mut();
+        let row = rows.entry(bucket.name.clone()).or_default();
+        let (quota, exact) = (bucket.quota, bucket.quota.is_exact());
+        let judged = if exact {
+            row.window.judge(quota, bucket.scope.ceiling(), attempt)
+        } else {
+            row.tally.judge(quota, attempt)
+        };
+        if judged == Judged::Passes && exact {
+            row.window = row.window.clone().shift(quota, attempt);
+        } else if judged == Judged::Passes {
+            row.tally = row.tally.clone().count(quota, attempt);
+        }
+        let first = judged != Judged::Passes && !row.told;
+        row.told |= first;
+        Ok(Counted {
+            judged,
+            is_first_refusal: first,
+        })
+    }
+
+    async fn settle(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
+        if let Some(row) = self.0.borrow_mut().get_mut(&bucket.name) {
+            row.window = row.window.clone().settle(attempt);
+        }
+        Ok(())
+    }
+}
+
+impl AuditStore for Memory {
+    async fn record(&self, _event: &AuditEvent) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Chance that is the same every time (SplitMix64).
+pub(crate) struct Dice(Cell<u64>);
+
+impl Dice {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(Cell::new(seed))
+    }
+
+    pub(crate) fn roll(&self) -> u64 {
+        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&self, bound: u64) -> u64 {
+        self.roll() % bound
+    }
+
+    /// Whether something happens that does so `percent` times in a hundred.
+    pub(crate) fn happens(&self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        std::array::from_fn(|_| self.roll().to_le_bytes()[0])
+    }
+}
+
+impl Chance for Dice {
+    fn id(&self) -> Result<Id, NoEntropy> {
+        Ok(Id::from_random(self.bytes()))
+    }
+
+    fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy> {
+        Ok(Secret::new(self.bytes()))
+    }
+
+    fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy> {
+        Ok(self.bytes())
+    }
+}
