@@ -73,7 +73,7 @@ pub enum Problem {
         /// When the next one passes, in seconds from now.
         seconds: u64,
     },
-    /// So many logins in a row have failed that browsers nobody knows need a mailed link.
+    /// So many logins in a row have failed that browsers nobody knows are not let in.
     LoginLocked,
     /// So many codes in a row were wrong that no more are taken.
     FactorLocked,
@@ -196,7 +196,7 @@ impl Problem {
                 return format!("too many attempts; the next one passes in {seconds} s").into();
             }
             Self::LoginLocked => {
-                "too many failed logins: ask for a link by mail, or use a browser that has logged in before"
+                "too many failed logins: only a browser that has logged in before is let in"
             }
             Self::FactorLocked => "too many wrong codes; a new password begins anew",
             Self::BadCredentials => "no account has this address and this password",
