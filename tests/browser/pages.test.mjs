@@ -90,3 +90,59 @@ test("a person verifies an address and sets a new password by the links in their
   assert.equal((await logIn(email, CHANGED)).status, 200, "a link works once");
   assert.deepEqual(faults, [], "the pages break no rule of their own policy");
 });
+
+/** Asks for new tokens from within a page, `times` at once; the statuses. */
+const refresh = (page, code, times) =>
+  page.evaluate(
+    async ([code, times]) => {
+      const ask = () => fetch("/v1/refresh", { method: "POST", headers: { "x-portcullis-csrf": code } });
+      const answers = await Promise.all(Array.from({ length: times }, ask));
+      return answers.map((answer) => answer.status);
+    },
+    [code, times],
+  );
+
+test("two tabs refresh at once and both stay, and no other page uses their cookie", async () => {
+  const email = "tabs@example.com";
+  assert.equal((await system.post("/v1/register", { email, password: PASSWORD })).status, 201);
+  const context = await browser.newContext();
+  const [one, two] = [await context.newPage(), await context.newPage()];
+  await one.goto(await mailedLink(email, "/email/verify"));
+  await one.getByRole("button").click();
+  await one.getByText("Done.").waitFor();
+  await Promise.all([one, two].map((page) => page.goto(`${system.hostUrl}/health`)));
+
+  const answer = await one.evaluate(
+    async (user) => {
+      const headers = { "content-type": "application/json" };
+      const body = JSON.stringify({ ...user, transport: "cookie" });
+      return (await fetch("/v1/login", { method: "POST", headers, body })).json();
+    },
+    { email, password: PASSWORD },
+  );
+  assert.equal(answer.refresh_token, undefined, "no script holds it");
+  assert.equal(await one.evaluate(() => document.cookie), "", "and none reads it");
+  const held = async () =>
+    (await context.cookies()).find((cookie) => cookie.name === "__Host-portcullis-refresh");
+  const { httpOnly, secure, sameSite } = await held();
+  assert.deepEqual({ httpOnly, secure, sameSite }, { httpOnly: true, secure: true, sameSite: "Strict" });
+
+  const statuses = await Promise.all([one, two].map((page) => refresh(page, answer.csrf_token, 6)));
+  assert.deepEqual(statuses.flat(), Array(12).fill(200));
+
+  // Another port is another origin of the same site: the browser sends the cookie along.
+  const elsewhere = http.createServer((_, reply) => reply.setHeader("content-type", "text/html").end("<p>hello"));
+  await new Promise((listening) => elsewhere.listen(0, "127.0.0.1", listening));
+  const before = await held();
+  const stranger = await context.newPage();
+  await stranger.goto(`http://127.0.0.1:${elsewhere.address().port}/`);
+  const refused = stranger.waitForResponse((response) => response.url().endsWith("/v1/refresh"));
+  await stranger.evaluate(
+    (url) => fetch(url, { method: "POST", mode: "no-cors", credentials: "include" }),
+    `${system.hostUrl}/v1/refresh`,
+  );
+  assert.equal((await refused).status(), 403);
+  elsewhere.close();
+  assert.equal((await held()).value, before.value, "a stranger's try takes no cookie away");
+  assert.deepEqual(await refresh(two, answer.csrf_token, 1), [200]);
+});

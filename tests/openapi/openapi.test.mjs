@@ -14,7 +14,8 @@ import { System } from "../worker/system.mjs";
 const SEED = "795435200";
 
 let system;
-before(async () => (system = await System.startHostAlone()));
+// One address asks more in a minute than limits let it in an hour; those have tests of their own.
+before(async () => (system = await System.startHostAlone(() => ({ PORTCULLIS_LIMITS: "off" }))));
 after(() => system?.stop());
 
 test("the host answers as its OpenAPI document says, to whatever it is asked", async () => {
