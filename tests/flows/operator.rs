@@ -89,7 +89,26 @@ async fn an_account_is_shown_closed_opened_logged_out_and_removed() {
     assert_eq!(again.json["outcome"], "unchanged");
 
     assert_eq!(run(&system, &["users", "enable", &id]).await.code, Some(0));
+    let one = token(&peer.login(EMAIL, PASSWORD).await);
     let second = token(&peer.login(EMAIL, PASSWORD).await);
+    let listed = run(&system, &["--json", "sessions", "list", EMAIL]).await;
+    let listed = listed.json["sessions"].as_array().expect("a list").clone();
+    assert_eq!(listed.len(), 2, "those before it was closed are over");
+    let inspected = run(&system, &["--json", "token", "inspect", &one]).await;
+    let session = inspected.json["claims"]["sid"].as_str().expect("a session");
+    assert!(listed.iter().any(|listed| listed["id"] == session));
+    let ended = run(&system, &["sessions", "end", session]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(
+        peer.logout(&one).await.status,
+        204,
+        "it is over, and says so again"
+    );
+    let again = run(&system, &["--json", "sessions", "end", session]).await;
+    assert_eq!(
+        (again.code, &again.json["outcome"]),
+        (Some(1), &"no_session".into())
+    );
     assert_eq!(
         run(&system, &["users", "logout", EMAIL]).await.code,
         Some(0)
@@ -123,6 +142,7 @@ async fn an_account_is_shown_closed_opened_logged_out_and_removed() {
             "admin_disable",
             "admin_disable",
             "admin_enable",
+            "admin_end_session",
             "admin_logout"
         ]
         .map(act)

@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Accounts
     #[command(subcommand)]
     Users(Users),
+    /// Sessions
+    #[command(subcommand)]
+    Sessions(Sessions),
     /// How many accounts there are by e-mail domain
     Domains {
         /// Only this domain: reads its rows alone, not the whole table
@@ -131,6 +134,17 @@ pub(crate) struct Days {
     /// The last day; the first one by default
     #[arg(long, value_name = "DAY")]
     pub(crate) to: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sessions {
+    /// The sessions of an account that go on, the newest first
+    List(User),
+    /// End one session
+    End {
+        /// Its id (`sid`)
+        session: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,6 +19,7 @@ mod import;
 mod keys;
 mod office;
 mod policy;
+mod sessions;
 mod token;
 mod users;
 
@@ -51,6 +52,9 @@ fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         Command::Users(command) => {
             with_office(arguments, async |office| users::run(command, office).await)
         }
+        Command::Sessions(command) => with_office(arguments, async |office| {
+            sessions::run(command, office).await
+        }),
         Command::Domains { domain } => with_office(arguments, async |office| {
             domains::run(domain.as_deref(), office).await
         }),

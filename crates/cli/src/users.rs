@@ -33,7 +33,7 @@ pub(crate) async fn run(command: &Users, office: &Office) -> Result<Answer, Fail
 }
 
 /// An address or an id: only one of them has an `@`.
-fn subject(user: &User) -> Result<Subject, Failure> {
+pub(crate) fn subject(user: &User) -> Result<Subject, Failure> {
     if user.user.contains('@') {
         EmailAddress::parse(&user.user)
             .map(Subject::Email)
@@ -91,7 +91,7 @@ async fn act(command: &Users, subject: &Subject, office: &Office) -> Result<Answ
     }
 }
 
-fn no_account() -> Answer {
+pub(crate) fn no_account() -> Answer {
     Answer::bad(
         "no such account\n".to_owned(),
         json!({"outcome": "no_account"}),

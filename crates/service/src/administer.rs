@@ -3,14 +3,17 @@
 use portcullis_core::audit::{AdminAct, AuditKind};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
+use portcullis_core::session::Session;
 
 use crate::announce;
+use crate::end::{self, Ending};
 use crate::error::ServiceError;
 use crate::means::Means;
 use crate::ports::{Chance, Clock};
+use crate::sessions;
 use crate::store::{
-    Account, AccountChange, AccountStatus, AccountStore, RevocationStore, SessionsEnd, StoreError,
-    Written,
+    Account, AccountChange, AccountStatus, AccountStore, RevocationStore, SessionStore,
+    SessionsEnd, StoreError, Written,
 };
 
 /// How often an act begins anew because the account changed meanwhile.
@@ -167,6 +170,44 @@ pub async fn delete(
         }
     }
     Ok(AdminOutcome::Contended)
+}
+
+/// The sessions of the account that go on, the newest first; `None` without an account.
+///
+/// # Errors
+///
+/// [`ServiceError`].
+pub async fn sessions<C>(
+    subject: &Subject,
+    means: Means<'_, impl AccountStore + SessionStore, C>,
+) -> Result<Option<Vec<Session>>, ServiceError> {
+    match find(subject, means.store).await? {
+        Some(account) => sessions::of_account(&account, means).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Ends the session `session_id`, whoever's it is. [`AdminOutcome::NoAccount`] if there is none.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the session may not be taken for ended then.
+pub async fn end_session(
+    session_id: &Id,
+    clock: &impl Clock,
+    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
+) -> Result<AdminOutcome, ServiceError> {
+    let Some(family) = means.store.family(session_id).await? else {
+        return Ok(AdminOutcome::NoAccount);
+    };
+    let ending = Ending {
+        user_id: &family.session.user_id,
+        session_id,
+        token: None,
+        kind: AuditKind::Administered(AdminAct::EndSession),
+    };
+    end::end(&ending, clock, means).await?;
+    Ok(AdminOutcome::Done)
 }
 
 async fn end_sessions(

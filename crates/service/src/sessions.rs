@@ -12,7 +12,7 @@ use crate::end::{Ending, end};
 use crate::error::ServiceError;
 use crate::means::Means;
 use crate::ports::{Chance, Clock};
-use crate::store::{AccountStore, RevocationStore, SessionStore};
+use crate::store::{Account, AccountStore, RevocationStore, SessionStore};
 
 /// The sessions of the caller's account that go on, the newest first; of a great many only the
 /// newest.
@@ -27,9 +27,17 @@ pub async fn sessions<C>(
     let Ok(user_id) = Id::parse(&caller.get().subject) else {
         return Ok(Vec::new());
     };
-    let Some(account) = means.store.account_of(&user_id).await? else {
-        return Ok(Vec::new());
-    };
+    match means.store.account_of(&user_id).await? {
+        Some(account) => of_account(&account, means).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// As [`sessions`], of any account.
+pub(crate) async fn of_account<C>(
+    account: &Account,
+    means: Means<'_, impl SessionStore, C>,
+) -> Result<Vec<Session>, ServiceError> {
     let mut sessions = means.store.sessions(&account.email).await?;
     // Rows go late, and those of an erased account may still lie beside its successor's.
     sessions.retain(|session| {

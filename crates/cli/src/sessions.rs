@@ -1,0 +1,74 @@
+//! `portcullis sessions`: who is logged in from where, and one session's end.
+
+use portcullis_core::id::Id;
+use portcullis_core::session::Session;
+use portcullis_service::administer::{self, AdminOutcome};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Failure};
+use crate::arguments::Sessions;
+use crate::office::Office;
+use crate::users;
+
+pub(crate) async fn run(command: &Sessions, office: &Office) -> Result<Answer, Failure> {
+    let store = office.store();
+    let means = office.means(&store).await?;
+    match command {
+        Sessions::List(user) => {
+            let found = administer::sessions(&users::subject(user)?, means).await;
+            Ok(found
+                .map_err(Failure::unavailable)?
+                .map_or_else(users::no_account, |sessions| list(&sessions)))
+        }
+        Sessions::End { session } => end(session, office).await,
+    }
+}
+
+fn list(sessions: &[Session]) -> Answer {
+    let lines = sessions.iter().map(|session| {
+        format!(
+            "{}  opened {}  used {}  from {}  {}\n",
+            session.id,
+            session.opened_at,
+            session.head.advanced_at,
+            session.client_address,
+            session.device.as_str(),
+        )
+    });
+    let objects: Vec<Value> = sessions
+        .iter()
+        .map(|session| {
+            json!({
+                "id": session.id.as_str(),
+                "opened_at": session.opened_at.as_secs(),
+                "last_used_at": session.head.advanced_at.as_secs(),
+                "ends_at": session.head.idle_ends_at.as_secs(),
+                "device": session.device.as_str(),
+                "client_address": session.client_address,
+            })
+        })
+        .collect();
+    Answer::good(lines.collect(), json!({"sessions": objects}))
+}
+
+async fn end(session: &str, office: &Office) -> Result<Answer, Failure> {
+    let id = Id::parse(session).map_err(|error| Failure::Setting(error.to_string()))?;
+    let store = office.store();
+    let means = office.means(&store).await?;
+    let clock = office.watch();
+    let outcome = administer::end_session(&id, &clock, means).await;
+    let outcome = outcome.map_err(Failure::unavailable)?;
+    // A clock that failed meanwhile did not tell how long the writing took.
+    clock.judge().map_err(Failure::unavailable)?;
+    let request_id = office.call.request_id.as_str();
+    Ok(match outcome {
+        AdminOutcome::Done => Answer::good(
+            format!("the session is over (audit: request {request_id})\n"),
+            json!({"outcome": "done", "request_id": request_id}),
+        ),
+        AdminOutcome::NoAccount | AdminOutcome::Unchanged | AdminOutcome::Contended => Answer::bad(
+            "no such session\n".to_owned(),
+            json!({"outcome": "no_session"}),
+        ),
+    })
+}
