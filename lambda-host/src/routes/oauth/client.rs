@@ -47,7 +47,8 @@ fn claim(headers: &HeaderMap, form: &mut Form) -> Result<ClientClaim, Problem> {
     let id = form.take("client_id").map(|id| id.expose().clone());
     let secret = form.take("client_secret");
     match (basic(headers)?, id, secret) {
-        (None, None, _) => Err(Problem::MissingMember("client_id")),
+        // RFC 6749 §5.2: no authentication is a failed one.
+        (None, None, _) => Err(Problem::Token(TokenProblem::BadClient)),
         (None, Some(id), secret) => Ok(ClientClaim { id, secret }),
         // More than one way at once is no way.
         (Some(_), _, Some(_)) => Err(Problem::Token(TokenProblem::MalformedForm)),
