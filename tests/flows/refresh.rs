@@ -211,7 +211,6 @@ async fn what_is_no_good_refresh_is_told_in_the_words_of_oauth() {
     let client = "client_id=portcullis";
     let grant = "grant_type=refresh_token";
     for (body, error, code) in [
-        (String::new(), "invalid_request", "missing_member"),
         (client.to_owned(), "invalid_request", "missing_member"),
         (
             format!("{client}&{grant}"),
@@ -256,6 +255,8 @@ async fn what_is_no_good_refresh_is_told_in_the_words_of_oauth() {
             code,
         );
     }
+    let reply = form(&peer, "/oauth2/token", "", &[]).await;
+    is_oauth_error(&reply, 401, "invalid_client", "bad_client");
     let reply = form(&peer, "/oauth2/token", "client_id=nobody", &[]).await;
     is_oauth_error(&reply, 401, "invalid_client", "bad_client");
     assert!(reply.header("www-authenticate").starts_with("Basic"));

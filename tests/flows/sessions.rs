@@ -281,7 +281,7 @@ async fn a_resource_server_that_proves_who_it_is_learns_whether_a_token_is_good(
             "bad_client",
         ),
         ("", Some(by(&basic)), 400, "missing_member"),
-        ("token=x", None, 400, "missing_member"),
+        ("token=x", None, 401, "bad_client"),
     ] {
         let headers = headers.unwrap_or_else(|| [("x-none", String::new())]);
         let headers = headers
