@@ -318,6 +318,42 @@ async fn accounts_of_another_system_come_with_their_hashes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_django_come_with_what_it_stored() {
+    let system = system().await;
+    let file = system.folder().join("django.ndjson");
+    let vectors: Vec<Value> = include_str!("../vectors/passwords/django.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let email = |vector: &Value| format!("{}@example.com", vector["kind"].as_str().expect("text"));
+    let lines: Vec<_> = vectors
+        .iter()
+        .map(|vector| serde_json::json!({"email": email(vector), "password_hash": vector["hash"]}))
+        .map(|line| line.to_string())
+        .collect();
+    std::fs::write(&file, lines.join("\n")).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let said = run(&system, &["--json", "users", "import", file]).await;
+    assert_eq!(said.json["refused"][0]["code"], "unusable_hash", "{said:?}");
+    assert_eq!(
+        said.json["refused"].as_array().map(Vec::len),
+        Some(1),
+        "{said:?}"
+    );
+    for vector in &vectors {
+        let password = vector["password"].as_str().expect("a password");
+        let status = if vector["imports"] == true { 200 } else { 401 };
+        let reply = system.peer().login(&email(vector), password).await;
+        assert_eq!(reply.status, status, "{vector}: {reply:?}");
+        let reply = system
+            .peer()
+            .login(&email(vector), "another password")
+            .await;
+        assert_eq!(reply.status, 401, "{vector}: {reply:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_shell_gets_its_completions() {
     let system = System::start().await.expect("a system");
     for shell in ["bash", "zsh", "fish"] {

@@ -1,5 +1,7 @@
 //! `portcullis users import`: accounts of another system, one JSON object a line.
 
+mod django;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -113,7 +115,8 @@ fn read(line: &[u8]) -> Result<ImportRequest, &'static str> {
     }
     Ok(ImportRequest {
         email: EmailAddress::parse(&email).map_err(|_| "bad_email")?,
-        password: PasswordHash::parse(&hash).map_err(|_| "unusable_hash")?,
+        password: PasswordHash::parse(django::as_phc(&hash).expose())
+            .map_err(|_| "unusable_hash")?,
         verified_at: verified_at.map(UnixTime::from_secs),
     })
 }
