@@ -196,7 +196,8 @@ impl Problem {
                 return format!("too many attempts; the next one passes in {seconds} s").into();
             }
             Self::LoginLocked => {
-                "too many failed logins: only a browser that has logged in before is let in"
+                "too many failed logins: only a browser that has logged in before is let in; if the \
+                 address has an account, a link is mailed to it that makes this one known"
             }
             Self::FactorLocked => "too many wrong codes; a new password begins anew",
             Self::BadCredentials => "no account has this address and this password",

@@ -65,6 +65,7 @@ fn endpoints() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(register::register))
         .routes(routes!(login::login))
         .routes(routes!(login_factor::login_factor))
+        .routes(routes!(mail::unlock_page, mail::unlock))
         .routes(routes!(logout::logout))
         .routes(routes!(logout::logout_all))
         .routes(routes!(refresh::refresh))

@@ -114,6 +114,9 @@ pub enum AuditKind {
     /// Somebody asked for a mail that resets a password; whether the address has an account was
     /// not looked at.
     ResetRequested,
+    /// A login met an address at which too many had failed, and a mail to let its owner in was asked
+    /// for; whether the address has an account was not looked at.
+    UnlockRequested,
     /// An account was given a token, which is in a mail that is about to leave.
     MailTokenIssued(MailPurpose),
     /// A mail could not be delivered, and is not tried any more.
@@ -126,6 +129,10 @@ pub enum AuditKind {
     PasswordReset,
     /// Somebody tried to set one, and could not.
     ResetRefused(MailTokenDenial),
+    /// A browser was made known by a mailed token.
+    BrowserUnlocked,
+    /// Somebody tried to make one known, and could not.
+    UnlockRefused(MailTokenDenial),
     /// There were too many attempts of a kind; told once in the span of its quota.
     Limited(Scope),
 }
@@ -240,6 +247,9 @@ impl AuditKind {
             Self::Administered(AdminAct::Delete) => "admin_delete",
             Self::VerificationRequested => "email_resend",
             Self::ResetRequested => "password_forgot",
+            Self::UnlockRequested => "login_unlock_mail",
+            Self::MailTokenIssued(MailPurpose::Unlock) => "login_unlock_token",
+            Self::BrowserUnlocked | Self::UnlockRefused(_) => "login_unlock",
             Self::MailTokenIssued(MailPurpose::Verify) => "email_verify_token",
             Self::MailTokenIssued(MailPurpose::Reset) => "password_reset_token",
             Self::MailGivenUp(_) => "mail",
@@ -268,14 +278,19 @@ impl AuditKind {
             | Self::Administered(_)
             | Self::VerificationRequested
             | Self::ResetRequested
+            | Self::UnlockRequested
+            | Self::BrowserUnlocked
             | Self::MailTokenIssued(_)
             | Self::EmailVerified
             | Self::PasswordReset => "success",
             Self::MailGivenUp(MailKind::Verify) => "verify_not_delivered",
             Self::MailGivenUp(MailKind::Reset) => "reset_not_delivered",
+            Self::MailGivenUp(MailKind::Unlock) => "unlock_not_delivered",
             Self::MailGivenUp(MailKind::Taken) => "taken_not_delivered",
             Self::MailGivenUp(MailKind::PasswordChanged) => "password_changed_not_delivered",
-            Self::VerificationRefused(denial) | Self::ResetRefused(denial) => denial.word(),
+            Self::VerificationRefused(denial)
+            | Self::ResetRefused(denial)
+            | Self::UnlockRefused(denial) => denial.word(),
             Self::FactorAsked => "second_factor_asked",
             Self::FactorRefused(FactorDenial::WrongPassword)
             | Self::PasswordChangeRefused(PasswordChangeDenial::WrongPassword) => "wrong_password",

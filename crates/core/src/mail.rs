@@ -22,6 +22,8 @@ pub enum MailKind {
     Verify,
     /// A link that sets a new password.
     Reset,
+    /// A link that makes the browser known it is opened in, where too many logins have failed.
+    Unlock,
     /// Somebody tried to register the address, which has an account.
     Taken,
     /// The password was changed.
@@ -30,9 +32,10 @@ pub enum MailKind {
 
 impl MailKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Verify,
         Self::Reset,
+        Self::Unlock,
         Self::Taken,
         Self::PasswordChanged,
     ];
@@ -42,6 +45,7 @@ impl MailKind {
         match self {
             Self::Verify => "verify",
             Self::Reset => "reset",
+            Self::Unlock => "unlock",
             Self::Taken => "taken",
             Self::PasswordChanged => "password_changed",
         }
@@ -60,6 +64,8 @@ pub enum MailPurpose {
     Verify,
     /// To set a new password.
     Reset,
+    /// To log in from a browser that nobody knows, where too many logins have failed.
+    Unlock,
 }
 
 impl MailPurpose {
@@ -68,6 +74,7 @@ impl MailPurpose {
         match self {
             Self::Verify => "verify",
             Self::Reset => "reset",
+            Self::Unlock => "unlock",
         }
     }
 }

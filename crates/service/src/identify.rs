@@ -32,28 +32,27 @@ pub enum Identity {
     Refused,
 }
 
-/// Finds out which client asks, and leaves a line in the audit trail if it is none.
-///
-/// # Errors
-///
-/// [`ServiceError`]; it is nobody then.
-pub async fn identify(
-    claim: &ClientClaim,
-    clients: &Clients,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<Identity, ServiceError> {
+/// Finds out which client asks; ours goes by the name `first_party`.
+pub fn identify(claim: &ClientClaim, clients: &Clients, first_party: &str) -> Identity {
     let known = match &claim.secret {
         Some(secret) => clients
             .authenticate(&claim.id, secret)
             .map(|_| Identity::Confidential),
         // One that has a secret must show it, even if it bears our own client's name.
         None if clients.contains(&claim.id) => None,
-        None => (claim.id == means.settings.issuing.client_id).then_some(Identity::FirstParty),
+        None => (claim.id == first_party).then_some(Identity::FirstParty),
     };
-    if let Some(identity) = known {
-        return Ok(identity);
-    }
+    known.unwrap_or(Identity::Refused)
+}
+
+/// Leaves a line in the audit trail: a client did not prove who it is.
+///
+/// # Errors
+///
+/// [`ServiceError`].
+pub async fn record_refusal(
+    means: Means<'_, impl AuditStore, impl Chance>,
+) -> Result<(), ServiceError> {
     let event = means.event(AuditKind::ClientRefused, None)?;
-    means.store.record(&event).await?;
-    Ok(Identity::Refused)
+    Ok(means.store.record(&event).await?)
 }

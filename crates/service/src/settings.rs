@@ -73,10 +73,14 @@ pub struct Mailing {
     pub verify_page: String,
     /// The page that a mail to set a new password links to; the token goes behind a `#`.
     pub reset_page: String,
+    /// The page that a mail to unlock links to; the token goes behind a `#`.
+    pub unlock_page: String,
     /// How long a link to verify is good for, from when its mail leaves.
     pub verify_lifetime: Duration,
     /// How long a link to set a new password is good for, from when its mail leaves.
     pub reset_lifetime: Duration,
+    /// How long a link to unlock is good for, from when its mail leaves.
+    pub unlock_lifetime: Duration,
     /// Whether an address must be verified before anyone logs in with it.
     pub require_verified: bool,
 }

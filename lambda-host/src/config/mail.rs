@@ -57,8 +57,10 @@ pub(super) fn mail(
     let public_url = env.optional("PORTCULLIS_PUBLIC_URL", plain_or_loopback);
     let verify_page = env.optional("PORTCULLIS_VERIFY_PAGE", plain_or_loopback);
     let reset_page = env.optional("PORTCULLIS_RESET_PAGE", plain_or_loopback);
+    let unlock_page = env.optional("PORTCULLIS_UNLOCK_PAGE", plain_or_loopback);
     let verify_lifetime = env.optional("PORTCULLIS_VERIFY_LIFETIME", link_lifetime);
     let reset_lifetime = env.optional("PORTCULLIS_RESET_LIFETIME", link_lifetime);
+    let unlock_lifetime = env.optional("PORTCULLIS_UNLOCK_LIFETIME", link_lifetime);
     let require_verified = env.optional("PORTCULLIS_REQUIRE_VERIFIED", on_or_off);
     let name = if env.has("PORTCULLIS_SERVICE_NAMES") {
         passwords.services.first().cloned()
@@ -80,8 +82,10 @@ pub(super) fn mail(
             service_name: name,
             verify_page: verify_page.unwrap_or_else(|| page("/v1/email/verify")),
             reset_page: reset_page.unwrap_or_else(|| page("/v1/password/reset")),
+            unlock_page: unlock_page.unwrap_or_else(|| page("/v1/login/unlock")),
             verify_lifetime: verify_lifetime.unwrap_or(Duration::from_secs(3_600)),
             reset_lifetime: reset_lifetime.unwrap_or(Duration::from_secs(1_800)),
+            unlock_lifetime: unlock_lifetime.unwrap_or(Duration::from_secs(1_800)),
             require_verified: require_verified.unwrap_or(true),
         },
         delivery: delivery?,

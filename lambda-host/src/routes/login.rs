@@ -15,6 +15,7 @@ use portcullis_service::error::ServiceError;
 use portcullis_service::factor::CHALLENGE_LIFETIME;
 use portcullis_service::issue::AccessToken;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
+use portcullis_service::mailing::request::offer_unlock;
 use portcullis_service::ports::Call;
 use tracing::warn;
 use utoipa::ToSchema;
@@ -122,7 +123,13 @@ pub(super) async fn login(
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
     let hasher = host.hasher.with(means.vault);
-    let place = host.enter_login(&request.email, &headers, means).await?;
+    let entered = host.enter_login(&request.email, &headers, means).await;
+    if matches!(entered, Err(Problem::LoginLocked)) {
+        // SECURITY: whether there is an account is for whoever reads its mail to see.
+        host.settle(offer_unlock(&request.email, means).await)?;
+        host.mail_waits.notify_one();
+    }
+    let place = entered?;
     let end = login::login(&request, &hasher, signer, means);
     match host.settle(end.await)? {
         LoginOutcome::Admit(admission) => {

@@ -16,13 +16,16 @@ use portcullis_core::limit::scope::Scope;
 use portcullis_core::mail::MailToken;
 use portcullis_core::password::Password;
 use portcullis_service::limit::Whose;
-use portcullis_service::mailing::redeem::{self, Presented, ResetOutcome, VerifyOutcome};
+use portcullis_service::mailing::redeem::{
+    self, Presented, ResetOutcome, UnlockOutcome, VerifyOutcome,
+};
 use portcullis_service::mailing::request;
 use portcullis_service::ports::Call;
 use utoipa::ToSchema;
 
 use crate::clock::Watch;
 use crate::host::Host;
+use crate::limits::remember_browser;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::empty;
@@ -35,6 +38,7 @@ problems!(
     ResetProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED,
     [Problem::BadMailToken, Problem::Busy, Problem::ScreenUnavailable, Problem::LateFeed]
 );
+problems!(UnlockProblems: ANY, BODY, STORE, LIMITED, [Problem::BadMailToken]);
 problems!(PageProblems: ANY);
 
 /// Whom to write to.
@@ -144,7 +148,39 @@ pub(super) async fn verify(
     }
 }
 
-/// Sets a new password by the token in a mail. Every session ends, and nobody is signed in.
+/// Makes a browser known by the token in a mail, where too many logins have failed: its logins are
+/// counted by themselves from then on. Nobody is signed in by it.
+#[utoipa::path(
+    post,
+    path = "/v1/login/unlock",
+    tag = "sessions",
+    request_body = TokenBody,
+    responses((status = 204, description = "The browser is known, by a cookie"), UnlockProblems)
+)]
+pub(super) async fn unlock(
+    State(host): State<Arc<Host>>,
+    Extension(call): Extension<Call>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let mut members = Members::read(request).await?;
+    let token = token(&mut members)?;
+    members.finish()?;
+    let store = host.store(call.now);
+    let means = host.means(&store, &call).await?;
+    host.enter(&LINK, means).await?;
+    match host.settle(redeem::unlock(&token, means).await)? {
+        UnlockOutcome::Done(email) => {
+            let mut response = empty(StatusCode::NO_CONTENT);
+            remember_browser(response.headers_mut(), &email, means)?;
+            Ok(response)
+        }
+        // SECURITY: all reasons are one answer.
+        UnlockOutcome::Refuse(_) => Err(Problem::BadMailToken),
+    }
+}
+
+/// Sets a new password by the token in a mail. Every session ends, and nobody is signed in; the
+/// browser is known from then on, so that those who guess do not keep its owner out.
 #[utoipa::path(
     post,
     path = "/v1/password/reset",
@@ -172,9 +208,11 @@ pub(super) async fn reset(
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;
     match outcome {
-        ResetOutcome::Done => {
+        ResetOutcome::Done(email) => {
             host.mail_waits.notify_one();
-            Ok(empty(StatusCode::NO_CONTENT))
+            let mut response = empty(StatusCode::NO_CONTENT);
+            remember_browser(response.headers_mut(), &email, means)?;
+            Ok(response)
         }
         // SECURITY: all reasons are one answer.
         ResetOutcome::Refuse(_) => Err(Problem::BadMailToken),
@@ -202,6 +240,17 @@ pub(super) async fn verify_page() -> Response {
 )]
 pub(super) async fn reset_page() -> Response {
     Page::Reset.answer()
+}
+
+/// The page that a mail to unlock links to.
+#[utoipa::path(
+    get,
+    path = "/v1/login/unlock",
+    tag = "sessions",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"), PageProblems)
+)]
+pub(super) async fn unlock_page() -> Response {
+    Page::Unlock.answer()
 }
 
 /// What asking for a mail counts in: all kinds of mail to one address together.

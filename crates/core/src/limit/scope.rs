@@ -55,10 +55,12 @@ scopes! {
     RegisterEmail = "register_email", 10 in HOUR;
     /// Registrations from one network.
     RegisterAddress = "register_address", 60 in HOUR;
-    /// Mails asked for to an address: reset, verification, unlocking.
+    /// Mails asked for to an address: reset, verification.
     MailEmail = "mail_email", 5 in HOUR;
     /// Mails asked for from one network.
     MailAddress = "mail_address", 60 in HOUR;
+    /// Mails that let the owner of a locked address in.
+    UnlockEmail = "unlock_email", 1 in HOUR;
     /// Mailed links brought back from one network.
     LinkAddress = "link_address", 60 in HOUR;
     /// Refreshes of one session.
@@ -88,6 +90,7 @@ impl Scope {
             | Self::RegisterAddress
             | Self::MailEmail
             | Self::MailAddress
+            | Self::UnlockEmail
             | Self::LinkAddress
             | Self::RefreshSession
             | Self::RefreshAddress

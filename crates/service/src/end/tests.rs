@@ -153,8 +153,10 @@ fn ends(store: &Slow) -> Result<(), ServiceError> {
             service_name: "Acme".to_owned(),
             verify_page: "https://us/verify".to_owned(),
             reset_page: "https://us/reset".to_owned(),
+            unlock_page: "https://us/u".to_owned(),
             verify_lifetime: Duration::from_secs(3_600),
             reset_lifetime: Duration::from_secs(1_800),
+            unlock_lifetime: Duration::from_secs(1_800),
             require_verified: true,
         },
     };

@@ -165,7 +165,7 @@ async fn addressee(
         let active = account.status == AccountStatus::Active;
         let wanted = match claimed.mail.kind {
             MailKind::Verify => active && account.verified_at.is_none(),
-            MailKind::Reset => active,
+            MailKind::Reset | MailKind::Unlock => active,
             MailKind::Taken | MailKind::PasswordChanged => true,
         };
         wanted && expected.is_none_or(|user_id| *user_id == account.user_id)
@@ -198,6 +198,11 @@ async fn link(
             MailPurpose::Reset,
             &settings.reset_page,
             settings.reset_lifetime,
+        ),
+        MailKind::Unlock => (
+            MailPurpose::Unlock,
+            &settings.unlock_page,
+            settings.unlock_lifetime,
         ),
         MailKind::Taken | MailKind::PasswordChanged => return Ok(Link::None),
     };

@@ -56,6 +56,23 @@ pub(super) fn write(
                 "If it was not you, you need do nothing: your password stays as it is.".to_owned(),
             ],
         },
+        MailKind::Unlock => Letter {
+            subject: format!("Log in to {name} again"),
+            before: format!(
+                "So many logins to your account at {name} have failed that only browsers are let \
+                 in which have logged in before. To log in from another one, open this link there:"
+            ),
+            link,
+            after: vec![
+                format!(
+                    "The link is good for {}, and once. You still need your password.",
+                    minutes(settings.unlock_lifetime)
+                ),
+                "If you did not try to log in, somebody else is guessing your password. You need \
+                 do nothing: they are not let in."
+                    .to_owned(),
+            ],
+        },
         MailKind::Taken => Letter {
             subject: format!("You have an account at {name} already"),
             before: format!(
@@ -162,8 +179,10 @@ mod tests {
             service_name: name.to_owned(),
             verify_page: "https://login.example/v".to_owned(),
             reset_page: "https://login.example/r".to_owned(),
+            unlock_page: "https://login.example/u".to_owned(),
             verify_lifetime: Duration::from_secs(3_600),
             reset_lifetime: Duration::from_secs(1_800),
+            unlock_lifetime: Duration::from_secs(1_800),
             require_verified: true,
         }
     }
@@ -178,7 +197,7 @@ mod tests {
     fn a_link_is_where_it_does_something_and_nowhere_else() {
         for kind in MailKind::ALL {
             let mail = letter(kind, "Acme");
-            let has_link = matches!(kind, MailKind::Verify | MailKind::Reset);
+            let has_link = matches!(kind, MailKind::Verify | MailKind::Reset | MailKind::Unlock);
             for part in [&mail.text, &mail.html] {
                 assert_eq!(part.expose().contains("#u1.abc"), has_link, "{kind:?}");
                 assert!(part.expose().contains("Acme"));

@@ -1,6 +1,7 @@
 //! Redeeming the token of a mailed link: whoever has it reads the mail of the address.
 
 use portcullis_core::audit::AuditKind;
+use portcullis_core::email::EmailAddress;
 use portcullis_core::mail::{
     MailKind, MailPurpose, MailToken, MailTokenDenial, MailTokenDigest, MailTokenError,
 };
@@ -34,15 +35,26 @@ pub enum VerifyOutcome {
 }
 
 /// How a reset ends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum ResetOutcome {
-    /// The password is the new one, and every session is over.
-    Done,
+    /// The password is the new one, and every session is over. Whoever brought the token reads the
+    /// mail of this address.
+    Done(EmailAddress),
     /// The token is not taken; all reasons are one answer to the caller.
     Refuse(MailTokenDenial),
     /// The password is not one an account may have. The token is still good.
     BadPassword(Unfit),
+}
+
+/// How the unlocking of a browser ends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum UnlockOutcome {
+    /// Whoever brought the token reads the mail of this address: their browser may be known.
+    Done(EmailAddress),
+    /// The token is not taken; all reasons are one answer to the caller.
+    Refuse(MailTokenDenial),
 }
 
 /// Verifies the address of the account that `token` is for.
@@ -79,6 +91,42 @@ pub async fn verify(
         }
     }
     refuse_verification(token, MailTokenDenial::Spent, means).await
+}
+
+/// Takes the token of a mail that lets an owner in where too many logins have failed. It signs
+/// nobody in and forgives no failure: it only shows whose browser this is.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the token is still good then, or a repetition finds it spent.
+pub async fn unlock(
+    token: &Presented,
+    means: Means<'_, impl AccountStore + MailTokenStore + AuditStore, impl Chance>,
+) -> Result<UnlockOutcome, ServiceError> {
+    let mut denial = MailTokenDenial::Spent;
+    for _ in 0..TRIES {
+        let (account, digest) = match owner(token, MailPurpose::Unlock, means).await? {
+            Ok(found) => found,
+            Err(found) => {
+                denial = found;
+                break;
+            }
+        };
+        let change = AccountChange {
+            spends: Some(SpentToken {
+                purpose: MailPurpose::Unlock,
+                digest: &digest,
+            }),
+            ..AccountChange::default()
+        };
+        let event = means.event(AuditKind::BrowserUnlocked, Some(&account.user_id))?;
+        let written = means.store.change_account(&account, &change, &event);
+        if written.await? == Written::Done {
+            return Ok(UnlockOutcome::Done(account.email));
+        }
+    }
+    refuse(AuditKind::UnlockRefused(denial), token, denial, means).await?;
+    Ok(UnlockOutcome::Refuse(denial))
 }
 
 /// Sets `password` for the account that `token` is for, and ends all its sessions. Nobody is
@@ -120,7 +168,7 @@ pub async fn reset(
         };
         forget_factors(&account, means).await?;
         if set(&account, hash, &digest, clock, means).await? == Written::Done {
-            return Ok(ResetOutcome::Done);
+            return Ok(ResetOutcome::Done(account.email));
         }
     }
     refuse_reset(token, MailTokenDenial::Spent, means).await

@@ -2,13 +2,15 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
+use portcullis_core::limit::scope::Scope;
 use portcullis_core::mail::MailKind;
 
 use super::mail;
 use crate::error::ServiceError;
+use crate::limit::{self, Entry, Whose};
 use crate::means::Means;
 use crate::ports::Chance;
-use crate::store::OutboxStore;
+use crate::store::{AuditStore, LimitStore, OutboxStore};
 
 /// Asks for a mail that verifies `email`.
 ///
@@ -38,6 +40,24 @@ pub async fn ask_to_reset(
     means: Means<'_, impl OutboxStore, impl Chance>,
 ) -> Result<(), ServiceError> {
     ask(MailKind::Reset, AuditKind::ResetRequested, email, means).await
+}
+
+/// Asks for a mail that lets the owner of `email` in from a browser that nobody knows, unless one
+/// was asked for a short while ago: whoever goes on guessing does not fill a mailbox.
+///
+/// # Errors
+///
+/// [`ServiceError`]; no mail was asked for then.
+pub async fn offer_unlock(
+    email: &EmailAddress,
+    means: Means<'_, impl OutboxStore + LimitStore + AuditStore, impl Chance>,
+) -> Result<(), ServiceError> {
+    match limit::enter(Scope::UnlockEmail, Whose::Email(email), means).await? {
+        Entry::Passes(_counted) => {
+            ask(MailKind::Unlock, AuditKind::UnlockRequested, email, means).await
+        }
+        Entry::Limited(_) => Ok(()),
+    }
 }
 
 // SECURITY: nothing is looked up. Whoever measures learns nothing, for there is nothing to learn.

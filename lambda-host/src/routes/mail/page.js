@@ -11,7 +11,8 @@ form.addEventListener("submit", async (event) => {
   try {
     const reply = await fetch(location.pathname, {
       method: "POST",
-      credentials: "omit",
+      // The answer makes this browser known, by a cookie.
+      credentials: "same-origin",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(password ? { token, new_password: password.value } : { token }),
     });

@@ -23,6 +23,8 @@ pub(super) enum Page {
     Verify,
     /// Sets a new password.
     Reset,
+    /// Makes the browser known.
+    Unlock,
 }
 
 impl Page {
@@ -58,6 +60,7 @@ impl Page {
                  </label>",
                 "Set the password",
             ),
+            Self::Unlock => ("Log in from this browser", "", "Let this browser in"),
         };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\

@@ -26,21 +26,24 @@ pub(super) async fn identify(
     form: &mut Form,
     call: &Call,
 ) -> Result<Identity, Problem> {
-    let claim = claim(headers, form)?;
+    let claim = claim(headers, form);
     let clients = host.clients.known(&host.client, call.now).await;
     let clients = host.settle(clients)?;
     let store = host.store(call.now);
     let means = host.means(&store, call).await?;
-    let end = identify::identify(&claim, clients, means).await;
-    match host.settle(end)? {
-        Identity::Refused => {
-            // Counted only where it fails: a client that is who it says asks as often as it likes.
-            host.enter(&[(Scope::ClientAddress, Whose::Network)], means)
-                .await?;
-            Err(Problem::Token(TokenProblem::BadClient))
-        }
-        known @ (Identity::FirstParty | Identity::Confidential) => Ok(known),
-    }
+    let problem = match claim {
+        Ok(claim) => match identify::identify(&claim, clients, &host.settings.issuing.client_id) {
+            known @ (Identity::FirstParty | Identity::Confidential) => return Ok(known),
+            Identity::Refused => Problem::Token(TokenProblem::BadClient),
+        },
+        Err(problem) => problem,
+    };
+    // Counted only where it fails: a client that is who it says asks as often as it likes. And
+    // before the line is written: a flood of failures is no flood of lines.
+    host.enter(&[(Scope::ClientAddress, Whose::Network)], means)
+        .await?;
+    host.settle(identify::record_refusal(means).await)?;
+    Err(problem)
 }
 
 fn claim(headers: &HeaderMap, form: &mut Form) -> Result<ClientClaim, Problem> {

@@ -109,6 +109,14 @@ impl Names {
                          OR #reset_asked_at < :asked OR #reset_token = :same)",
                 unspent: "#version = :read AND #reset_token = :token",
             },
+            MailPurpose::Unlock => Self {
+                digest: "unlock_token",
+                ends_at: "unlock_ends_at",
+                asked_at: "unlock_asked_at",
+                latest: "#user_id = :owner AND (attribute_not_exists(#unlock_asked_at) \
+                         OR #unlock_asked_at < :asked OR #unlock_token = :same)",
+                unspent: "#version = :read AND #unlock_token = :token",
+            },
         }
     }
 }
