@@ -10,6 +10,9 @@ import { eventually } from "../worker/programs.mjs";
 import { PASSWORD, System } from "../worker/system.mjs";
 import { openBrowser } from "./browser.mjs";
 
+// A hundred failures in a row come about in seconds, not in hours.
+const QUOTAS = "login_email=32/1,login_address=off";
+
 const CHANGED = "the tide is out until noon";
 
 let browser, system, mailbox;
@@ -17,7 +20,7 @@ let browser, system, mailbox;
 before(async () => {
   system = await System.startHostAlone((url, folder) => {
     mailbox = path.join(folder, "mailbox");
-    return { PORTCULLIS_ISSUER: url, PORTCULLIS_MAILBOX: mailbox, PORTCULLIS_REQUIRE_VERIFIED: "on" };
+    return { PORTCULLIS_ISSUER: url, PORTCULLIS_MAILBOX: mailbox, PORTCULLIS_REQUIRE_VERIFIED: "on", PORTCULLIS_LIMITS: QUOTAS };
   });
   browser = await openBrowser();
 });
@@ -145,4 +148,36 @@ test("two tabs refresh at once and both stay, and no other page uses their cooki
   elsewhere.close();
   assert.equal((await held()).value, before.value, "a stranger's try takes no cookie away");
   assert.deepEqual(await refresh(two, answer.csrf_token, 1), [200]);
+});
+
+test("who is locked out by another's guesses lets their browser in by a mailed link", async () => {
+  const email = "locked@example.com";
+  assert.equal((await system.post("/v1/register", { email, password: PASSWORD })).status, 201);
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(await mailedLink(email, "/email/verify"));
+  await page.getByRole("button").click();
+  await page.getByText("Done.").waitFor();
+
+  let refused = { status: 401 };
+  for (let tries = 0; refused.status !== 403; tries += 1) {
+    assert.ok([401, 429].includes(refused.status) && tries < 5000, `${refused.status} after ${tries} tries`);
+    refused = await logIn(email, "a guess that is wrong");
+  }
+  const logInHere = () =>
+    page.evaluate(
+      async (user) => {
+        const headers = { "content-type": "application/json" };
+        return (await fetch("/v1/login", { method: "POST", headers, body: JSON.stringify(user) })).status;
+      },
+      { email, password: PASSWORD },
+    );
+  assert.equal(await logInHere(), 403, "their own password does not help");
+  await page.goto(await mailedLink(email, "/login/unlock"));
+  assert.equal(await logInHere(), 403, "opening the link does nothing yet");
+  await page.getByRole("button").click();
+  await page.getByText("Done.").waitFor();
+  assert.equal(await logInHere(), 200);
+  assert.equal((await logIn(email, PASSWORD)).status, 403, "nobody else is let in");
+  await context.close();
 });

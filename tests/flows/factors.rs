@@ -365,3 +365,38 @@ async fn nobody_without_a_good_token_touches_factors() {
         is_problem(&reply, 401, "revoked");
     }
 }
+
+#[tokio::test]
+async fn codes_are_guessed_five_times_a_quarter_of_an_hour_and_a_hundred_times_at_all() {
+    let (system, secret, recovery, _token) = with_factor().await;
+    let peer = system.peer();
+    let mut wrong = 0;
+    while wrong < 100 {
+        let challenge = challenge(&peer).await;
+        for _guess in 0..5 {
+            let refused = second(&peer, &challenge, "code", "000000").await;
+            is_problem(&refused, 403, "wrong_code");
+            wrong += 1;
+        }
+        if wrong == 5 {
+            let limited = second(&peer, &challenge, "recovery_code", &recovery[0]).await;
+            is_problem(&limited, 429, "rate_limited");
+            assert_eq!(limited.header("retry-after"), "900");
+        }
+        system.clock.pass(900);
+    }
+    let open = challenge(&peer).await;
+    let now = system.clock.now();
+    for (name, code) in [
+        ("code", code(&secret, now)),
+        ("recovery_code", recovery[0].clone()),
+    ] {
+        let locked = second(&peer, &open, name, &code).await;
+        is_problem(&locked, 403, "factor_locked");
+    }
+    // Days do not help; a new password does.
+    system.clock.pass(30 * 86_400);
+    let open = challenge(&peer).await;
+    let locked = second(&peer, &open, "recovery_code", &recovery[0]).await;
+    is_problem(&locked, 403, "factor_locked");
+}

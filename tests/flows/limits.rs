@@ -43,7 +43,7 @@ async fn login_from(
 }
 
 /// The device cookie that a login has set.
-fn device(reply: &Reply) -> String {
+pub(crate) fn device(reply: &Reply) -> String {
     let lines = reply.headers.get_all("set-cookie").iter();
     let line = lines
         .filter_map(|line| line.to_str().ok())

@@ -4,6 +4,7 @@
 mod alike;
 mod delivery;
 mod links;
+mod unlock;
 
 use std::path::PathBuf;
 
