@@ -5,5 +5,6 @@ pub mod error;
 pub mod jwk;
 pub mod material;
 pub mod ring;
+pub mod rotation;
 pub mod rsa;
 pub mod set;

@@ -16,6 +16,7 @@ use crate::time::UnixTime;
 pub struct KeyDocument {
     version: u64,
     keys: Vec<PublishedKey>,
+    withdrawn: Vec<String>,
 }
 
 /// A key with the times between which it is good.
@@ -42,7 +43,8 @@ pub enum KeyDocumentError {
 
 impl KeyDocument {
     /// Reads the document's JSON:
-    /// `{"version": 1, "keys": [{"jwk": {..}, "sign_from": 0, "ends_at": 0}]}`, times in seconds.
+    /// `{"version": 1, "keys": [{"jwk": {..}, "sign_from": 0, "ends_at": 0}], "withdrawn": ["kid"]}`,
+    /// times in seconds; `ends_at` and `withdrawn` may be left out.
     ///
     /// # Errors
     ///
@@ -53,7 +55,15 @@ impl KeyDocument {
         let mut document = Self {
             version: version.ok_or(KeyDocumentError::Malformed)?,
             keys: vec![],
+            withdrawn: vec![],
         };
+        if let Some(withdrawn) = members.get("withdrawn") {
+            let names = withdrawn.as_array().ok_or(KeyDocumentError::Malformed)?;
+            for name in names {
+                let name = name.as_text().ok_or(KeyDocumentError::Malformed)?;
+                document.withdrawn.push(name.to_owned());
+            }
+        }
         let keys = members
             .get("keys")
             .and_then(Json::as_array)
@@ -61,7 +71,7 @@ impl KeyDocument {
         for entry in keys {
             let published = PublishedKey::from_json(entry)?;
             let id = published.key.id().ok_or(KeyDocumentError::Malformed)?;
-            if document.find(id).is_some() {
+            if document.find(id).is_some() || document.is_withdrawn(id) {
                 return Err(KeyDocumentError::Malformed);
             }
             document.keys.push(published);
@@ -86,11 +96,42 @@ impl KeyDocument {
             .find(|published| published.key.id() == Some(id))
     }
 
-    /// The next version, with `key` good for signing from `sign_from`. Nameless keys and shared
-    /// secrets are not published: the document comes back as it was.
+    /// Whether the key called `id` was withdrawn: it never comes back.
+    pub fn is_withdrawn(&self, id: &str) -> bool {
+        self.withdrawn.iter().any(|withdrawn| withdrawn == id)
+    }
+
+    /// The next version, with its keys changed by `change`, which neither adds nor renames any.
+    #[must_use]
+    pub(in crate::keys) fn changed(mut self, change: impl FnOnce(&mut Vec<PublishedKey>)) -> Self {
+        self.version = self.version.saturating_add(1);
+        self.revised(change)
+    }
+
+    /// The same version, not written yet, with its keys changed by `change`.
+    #[must_use]
+    pub(in crate::keys) fn revised(mut self, change: impl FnOnce(&mut Vec<PublishedKey>)) -> Self {
+        change(&mut self.keys);
+        self
+    }
+
+    /// The next version without the key called `id`, for good.
+    #[must_use]
+    pub(in crate::keys) fn without(mut self, id: &str) -> Self {
+        self.version = self.version.saturating_add(1);
+        self.keys.retain(|published| published.key.id() != Some(id));
+        if !self.is_withdrawn(id) {
+            self.withdrawn.push(id.to_owned());
+        }
+        self
+    }
+
+    /// The next version, with `key` good for signing from `sign_from`. Nameless keys, shared
+    /// secrets and withdrawn keys are not published: the document comes back as it was.
     #[must_use]
     pub fn with(mut self, key: VerifyingKey, sign_from: UnixTime) -> Self {
-        if key.id().is_some_and(|id| self.find(id).is_none()) && key.to_jwk().is_some() {
+        let is_new = |id| self.find(id).is_none() && !self.is_withdrawn(id);
+        if key.id().is_some_and(is_new) && key.to_jwk().is_some() {
             self.version = self.version.saturating_add(1);
             self.keys.push(PublishedKey {
                 key,
@@ -113,11 +154,19 @@ impl KeyDocument {
     /// The document as it is stored.
     pub fn to_json(&self) -> String {
         let keys: Vec<_> = self.keys.iter().filter_map(PublishedKey::to_json).collect();
-        format!(
-            r#"{{"version":{},"keys":[{}]}}"#,
+        let mut json = format!(
+            r#"{{"version":{},"keys":[{}]"#,
             self.version,
             keys.join(",")
-        )
+        );
+        if !self.withdrawn.is_empty() {
+            let names: Vec<_> = self.withdrawn.iter().map(|id| Json::quote(id)).collect();
+            json.push_str(r#","withdrawn":["#);
+            json.push_str(&names.join(","));
+            json.push(']');
+        }
+        json.push('}');
+        json
     }
 }
 
@@ -184,6 +233,21 @@ mod tests {
         let read = KeyDocument::parse(document.to_json().as_bytes()).expect("our own");
         assert_eq!(read.version(), 1);
         assert_eq!(read.to_json(), document.to_json());
+    }
+
+    #[test]
+    fn a_withdrawn_key_never_comes_back() {
+        let document = KeyDocument::default().with(key(), NOON);
+        let id = key().thumbprint();
+        let document = document.without(&id).with(key(), NOON);
+        assert!(document.find(&id).is_none() && document.is_withdrawn(&id));
+        let json = document.to_json();
+        let read = KeyDocument::parse(json.as_bytes()).expect("our own");
+        assert!(read.is_withdrawn(&id));
+        assert_eq!(read.to_json(), json);
+        let jwk = key().to_jwk().expect("public");
+        let both = json.replace("[]", &format!(r#"[{{"jwk":{jwk},"sign_from":0}}]"#));
+        assert!(both.contains("sign_from") && KeyDocument::parse(both.as_bytes()).is_err());
     }
 
     #[test]
