@@ -2,6 +2,8 @@
 //!
 //! The rotation itself is a use case; here are only the calls it is made of.
 
+mod signing_secret;
+
 use std::collections::BTreeMap;
 
 use portcullis_core::json::Json;
@@ -13,6 +15,7 @@ use crate::client::{Call, Client};
 use crate::code::Code;
 use crate::error::{AnswerError, CallError};
 use crate::operation::Operation;
+pub use crate::secrets_manager::signing_secret::SigningSecret;
 use crate::transport::Transport;
 
 /// A stage that Secrets Manager itself knows. At most one version of a secret has it.

@@ -108,6 +108,8 @@ pub enum AuditKind {
     PasswordRehashed,
     /// An operator did something to an account.
     Administered(AdminAct),
+    /// The keys that our tokens are signed with changed.
+    KeysChanged(KeyAct),
     /// Somebody asked for a mail that verifies an address; whether it has an account was not
     /// looked at.
     VerificationRequested,
@@ -135,6 +137,17 @@ pub enum AuditKind {
     UnlockRefused(MailTokenDenial),
     /// There were too many attempts of a kind; told once in the span of its quota.
     Limited(Scope),
+}
+
+/// What happened to the keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyAct {
+    /// The next one was published.
+    Publish,
+    /// The next one is in force, and the one before was told its end.
+    Rotate,
+    /// One was withdrawn at once.
+    Revoke,
 }
 
 /// What an operator did to an account.
@@ -245,6 +258,9 @@ impl AuditKind {
             Self::Administered(AdminAct::LogOut) => "admin_logout",
             Self::Administered(AdminAct::EndSession) => "admin_end_session",
             Self::Administered(AdminAct::Delete) => "admin_delete",
+            Self::KeysChanged(KeyAct::Publish) => "key_publish",
+            Self::KeysChanged(KeyAct::Rotate) => "key_rotate",
+            Self::KeysChanged(KeyAct::Revoke) => "key_revoke",
             Self::VerificationRequested => "email_resend",
             Self::ResetRequested => "password_forgot",
             Self::UnlockRequested => "login_unlock_mail",
@@ -276,6 +292,7 @@ impl AuditKind {
             | Self::Refreshed
             | Self::PasswordRehashed
             | Self::Administered(_)
+            | Self::KeysChanged(_)
             | Self::VerificationRequested
             | Self::ResetRequested
             | Self::UnlockRequested

@@ -16,8 +16,12 @@ mod private_jwk;
 pub mod signatures;
 #[cfg(feature = "native")]
 pub mod signing_key;
+#[cfg(feature = "native")]
+mod smith;
 
 #[cfg(feature = "native")]
 pub use signatures::NativeSignatures;
 #[cfg(feature = "native")]
 pub use signing_key::{SigningKey, SigningKeyError};
+#[cfg(feature = "native")]
+pub use smith::JwkSmith;

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use portcullis_core::id::Id;
-use portcullis_core::policy::MAX_LEEWAY;
+use portcullis_core::policy::{MAX_LEEWAY, MAX_STALENESS};
 use portcullis_core::revocation::{CLOCK_SKEW, Revocation, RevocationTarget, WRITE_BOUND};
 use portcullis_core::time::UnixTime;
 
@@ -59,6 +59,14 @@ pub(crate) fn sessions_below<S, C>(
     let issuing = &means.settings.issuing;
     let (lifetime, now) = (issuing.lifetime, means.call.now);
     subject(&issuing.issuer, &account.user_id, generation, lifetime, now)
+}
+
+/// A key called back, for as long as a token under it could be shown, or an edge hold the key.
+pub(crate) fn key(key_id: &str, lifetime: Duration, now: UnixTime) -> Revocation {
+    Revocation {
+        target: RevocationTarget::Key(key_id.to_owned()),
+        until: last_shown(lifetime, now).max(now.after(MAX_STALENESS).after(CLOCK_SKEW)),
+    }
 }
 
 const fn last_shown(lifetime: Duration, now: UnixTime) -> UnixTime {

@@ -27,6 +27,7 @@ mod reauthenticate;
 pub mod refresh;
 pub mod register;
 pub mod revoke;
+pub mod rotate;
 pub mod screen;
 pub mod sessions;
 pub mod settings;

@@ -1,9 +1,15 @@
 //! The key document: one row, replaced as a whole, version by version.
 
+use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
+use portcullis_core::revocation::Revocation;
+use portcullis_core::time::UnixTime;
+use portcullis_service::rotate::ports::KeyChangeStore;
 use portcullis_service::store::{KeyStore, StoreError, Written};
 
+use super::audit::audit_row;
+use super::revocations::{announce, revoke};
 use super::{DynamoStore, REQUEST_ID, RowError, is_own_write, is_written_for};
 use crate::code::Class;
 use crate::dynamodb::item::{Attribute, Item};
@@ -37,22 +43,9 @@ impl<T: Transport> KeyStore for DynamoStore<'_, T> {
         request_id: &Id,
     ) -> Result<Written, StoreError> {
         const OPERATION: &str = "publishing the key document";
-        let condition = match document.version() {
-            0 | 1 => NEW,
-            version => Expression::of("#version = :before")
-                .with(":before", Attribute::number(version.saturating_sub(1))),
-        };
-        let row = Item::new()
-            .with_number(VERSION, document.version())
-            .with_text(DOCUMENT, document.to_json())
-            .with_text(REQUEST_ID, request_id.as_str());
+        let (row, condition) = (row(document, request_id), follows(document));
         let call = put_if(self.client.tables(), &Key::key_document(), row, &condition);
-        let is_this = |row: &Item| {
-            // Whoever sends requests may have given two of them one id: the row must be ours whole.
-            is_written_for(row, request_id)
-                && row.number(VERSION) == Ok(document.version())
-                && row.text(DOCUMENT) == Ok(document.to_json().as_str())
-        };
+        let is_this = |row: &Item| holds(row, document, request_id);
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(Written::Done),
             Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
@@ -66,6 +59,54 @@ impl<T: Transport> KeyStore for DynamoStore<'_, T> {
             Err(error) => Err(StoreError::new(OPERATION, error)),
         }
     }
+}
+
+impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
+    async fn change_keys(
+        &self,
+        document: &KeyDocument,
+        called_back: Option<(&Revocation, UnixTime)>,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        const OPERATION: &str = "changing the key document";
+        let request_id = &event.request_id;
+        let mut transaction = self.transaction();
+        let next = row(document, request_id);
+        transaction.put_if(&Key::key_document(), next, &follows(document));
+        if let Some((revocation, stamp)) = called_back {
+            revoke(&mut transaction, revocation, request_id);
+            let row = core::slice::from_ref(revocation);
+            announce(&mut transaction, row, stamp, request_id);
+        }
+        transaction.put(&Key::audit(event), audit_row(event));
+        let committed = self.commit(OPERATION, transaction).await?;
+        committed.judge(OPERATION, |row| holds(row, document, request_id))
+    }
+}
+
+/// The row of `document`, written for `request_id`.
+fn row(document: &KeyDocument, request_id: &Id) -> Item {
+    Item::new()
+        .with_number(VERSION, document.version())
+        .with_text(DOCUMENT, document.to_json())
+        .with_text(REQUEST_ID, request_id.as_str())
+}
+
+/// Holds for the version before that of `document`.
+fn follows(document: &KeyDocument) -> Expression {
+    match document.version() {
+        0 | 1 => NEW,
+        version => Expression::of("#version = :before")
+            .with(":before", Attribute::number(version.saturating_sub(1))),
+    }
+}
+
+/// Whether `row` is `document` as this very request wrote it. Whoever sends requests may have
+/// given two of them one id, so it must be ours whole.
+fn holds(row: &Item, document: &KeyDocument, request_id: &Id) -> bool {
+    is_written_for(row, request_id)
+        && row.number(VERSION) == Ok(document.version())
+        && row.text(DOCUMENT) == Ok(document.to_json().as_str())
 }
 
 const VERSION: &str = "version";

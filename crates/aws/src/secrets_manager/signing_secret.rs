@@ -1,0 +1,68 @@
+//! The one secret that a rotation works on, as its port wants it.
+
+use portcullis_core::secret::Secret;
+use portcullis_service::rotate::ports::{self, SecretStore, Stages};
+use portcullis_service::store::{StoreError, Written};
+
+use crate::code::Code;
+use crate::secrets_manager::{SecretsManager, Stage, Version};
+use crate::transport::Transport;
+
+/// The secret that the private signing key is in, reached at one moment.
+#[derive(Debug)]
+pub struct SigningSecret<'a, T> {
+    manager: SecretsManager<'a, T>,
+    name: &'a str,
+}
+
+impl<'a, T> SigningSecret<'a, T> {
+    /// The secret called `name`, by its name or its ARN.
+    pub const fn new(manager: SecretsManager<'a, T>, name: &'a str) -> Self {
+        Self { manager, name }
+    }
+}
+
+impl<T: Transport> SecretStore for SigningSecret<'_, T> {
+    async fn stages(&self) -> Result<Stages, StoreError> {
+        let described = self.manager.describe(self.name).await;
+        let described =
+            described.map_err(|error| StoreError::new("describing the secret", error))?;
+        let version = |stage, label| {
+            let id = described.version_at(label)?;
+            Some((stage, id.to_owned()))
+        };
+        let stages = [
+            version(ports::Stage::Current, Stage::Current),
+            version(ports::Stage::Previous, Stage::Previous),
+            version(ports::Stage::Pending, Stage::Pending),
+        ];
+        Ok(Stages(stages.into_iter().flatten().collect()))
+    }
+
+    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
+        let found = self.manager.value(self.name, Version::Id(id)).await;
+        let found = found.map_err(|error| StoreError::new("reading the secret", error))?;
+        Ok(found.map(|version| version.value))
+    }
+
+    async fn put_pending(&self, id: &str, value: &Secret<String>) -> Result<Written, StoreError> {
+        match self.manager.put(self.name, id, value, Stage::Pending).await {
+            Ok(()) => Ok(Written::Done),
+            Err(error)
+                if error
+                    .refusal()
+                    .is_some_and(|it| *it.code() == Code::ResourceExists) =>
+            {
+                Ok(Written::Conflict)
+            }
+            Err(error) => Err(StoreError::new("adding a version to the secret", error)),
+        }
+    }
+
+    async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
+        self.manager
+            .move_stage(self.name, Stage::Current, from, to)
+            .await
+            .map_err(|error| StoreError::new("putting a version of the secret in force", error))
+    }
+}

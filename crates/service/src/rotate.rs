@@ -1,0 +1,320 @@
+//! Rotation: the signing key gives way to a new one, in the four steps of Secrets Manager.
+//!
+//! INVARIANT: each step looks at what is there before it does anything, so it may be repeated, and
+//! cut off between any two calls. Nothing here waits: `sign_from` and `ends_at` in the key
+//! document tell hosts and edges what to do when.
+
+mod by_hand;
+mod error;
+pub mod ports;
+mod revoke;
+
+use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
+use portcullis_core::id::Id;
+use portcullis_core::keys::document::KeyDocument;
+use portcullis_core::keys::rotation::{RotationBounds, SignWith, judge_begin, sign_with};
+use portcullis_core::revocation::WRITE_BOUND;
+use portcullis_core::time::UnixTime;
+use portcullis_core::token::algorithm::Algorithm;
+use portcullis_core::token::draft::AccessTokenDraft;
+use portcullis_core::token::jws::Jws;
+use portcullis_core::token::scope::Scopes;
+use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
+use portcullis_core::vault::{Purpose, Vault};
+
+use crate::ports::{Chance, Clock, SignError, Signatures, Signer};
+pub use crate::rotate::by_hand::rotate_now;
+pub use crate::rotate::error::RotateError;
+use crate::rotate::ports::{KeyChangeStore, Keysmith, KeysmithError, SecretStore, Stage, Stages};
+pub use crate::rotate::revoke::{KeyRevocation, revoke_key};
+use crate::store::Written;
+
+/// How often a change of the document gives way to another's, or is stamped anew.
+const CHANGES: usize = 8;
+
+/// One of the four steps, in their order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Makes the key.
+    Create,
+    /// Publishes it.
+    Set,
+    /// Signs with it, and verifies under the published key.
+    Test,
+    /// Puts it in force.
+    Finish,
+}
+
+/// What a rotation works with.
+#[derive(Debug)]
+pub struct Rotation<'a, V, D, K, S, C, H> {
+    /// The versions of the secret.
+    pub secrets: &'a V,
+    /// The key document.
+    pub documents: &'a D,
+    /// What makes keys.
+    pub smith: &'a K,
+    /// What checks the trial signature.
+    pub signatures: &'a S,
+    /// The clock, read again at every write whose time matters.
+    pub clock: &'a C,
+    /// What draws names.
+    pub chance: &'a H,
+    /// The host's own secrets: what lines of the audit trail are sealed with.
+    pub vault: &'a Vault,
+    /// How long others keep what changes.
+    pub bounds: RotationBounds,
+    /// What new keys sign by.
+    pub algorithm: Algorithm,
+}
+
+/// The keys of the two versions of the secret that hosts sign with.
+#[derive(Debug, Default)]
+struct Held {
+    current: Option<String>,
+    previous: Option<String>,
+}
+
+impl<V, D, K, S, C, H> Rotation<'_, V, D, K, S, C, H>
+where
+    V: SecretStore,
+    D: KeyChangeStore,
+    K: Keysmith,
+    S: Signatures,
+    C: Clock,
+    H: Chance,
+{
+    /// Does `step` for the version `token`.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError`]; the step may be repeated.
+    pub async fn step(&self, step: Step, token: &str) -> Result<(), RotateError> {
+        let request_id = name(token)?;
+        let stages = self.secrets.stages().await?;
+        match step {
+            Step::Finish => self.finish(token, &stages, &request_id).await,
+            // The version is in force, so all of this was done.
+            Step::Create | Step::Set | Step::Test if stages.has(token, Stage::Current) => Ok(()),
+            Step::Create => self.create(token, &stages, &request_id).await,
+            Step::Set | Step::Test if !stages.has(token, Stage::Pending) => {
+                Err(RotateError::NotPending)
+            }
+            Step::Set => self.set(token, &stages, &request_id).await,
+            Step::Test => self.test(token).await,
+        }
+    }
+
+    async fn create(
+        &self,
+        token: &str,
+        stages: &Stages,
+        request_id: &Id,
+    ) -> Result<(), RotateError> {
+        if stages.has(token, Stage::Pending) && self.secrets.value(token).await?.is_some() {
+            return Ok(());
+        }
+        let current = self.held(stages).await?.current;
+        // A rotation that was cut off at its very end left the old key without one.
+        self.settle(current.as_deref(), request_id).await?;
+        let document = self.documents.key_document().await?;
+        judge_begin(
+            &document,
+            current.as_deref(),
+            &self.bounds,
+            self.clock.now(),
+        )?;
+        let key = self.smith.make(self.algorithm)?;
+        match self
+            .secrets
+            .put_pending(token, &self.smith.write(&key))
+            .await?
+        {
+            // Another run of this very step was faster; its key is as good.
+            Written::Done | Written::Conflict => Ok(()),
+        }
+    }
+
+    async fn set(&self, token: &str, stages: &Stages, request_id: &Id) -> Result<(), RotateError> {
+        let pending = self.pending(token).await?;
+        let held = self.held(stages).await?;
+        for _ in 0..CHANGES {
+            let document = self.documents.key_document().await?;
+            let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
+            if document.is_withdrawn(id) {
+                return Err(RotateError::Withdrawn);
+            }
+            let now = self.clock.now();
+            let bridged = self.signs(&document, &held, now) != SignWith::Neither;
+            let Some(next) = document.publishing(pending.key(), bridged, &self.bounds, now) else {
+                return document
+                    .find(id)
+                    .map(|_| ())
+                    .ok_or(RotateError::NotPublished);
+            };
+            let done = self.change(&next, KeyAct::Publish, request_id).await?;
+            // INVARIANT: `sign_from` counts from a stamp that the write was close behind.
+            if done == Written::Done && self.clock.now() <= now.after(WRITE_BOUND) {
+                return Ok(());
+            }
+        }
+        Err(RotateError::Contended)
+    }
+
+    async fn test(&self, token: &str) -> Result<(), RotateError> {
+        let pending = self.pending(token).await?;
+        let document = self.documents.key_document().await?;
+        let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
+        if document.is_withdrawn(id) {
+            return Err(RotateError::Withdrawn);
+        }
+        let published = document.find(id).ok_or(RotateError::NotPublished)?;
+        let token = self.trial(&pending)?;
+        let jws = Jws::parse(&token).map_err(|_denial| RotateError::DoesNotVerify)?;
+        let check = SignatureCheck::new(&jws, &published.key);
+        let check = check.map_err(|_denial| RotateError::DoesNotVerify)?;
+        match self.signatures.check(&check).await {
+            Ok(SignatureVerdict::Valid) => Ok(()),
+            Ok(SignatureVerdict::Invalid) | Err(_) => Err(RotateError::DoesNotVerify),
+        }
+    }
+
+    /// Puts the version in force at once: hosts sign with the one before until `sign_from`.
+    async fn finish(
+        &self,
+        token: &str,
+        stages: &Stages,
+        request_id: &Id,
+    ) -> Result<(), RotateError> {
+        let pending = self.pending(token).await?;
+        let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
+        if !stages.has(token, Stage::Current) {
+            if !stages.has(token, Stage::Pending) {
+                return Err(RotateError::NotPending);
+            }
+            let document = self.documents.key_document().await?;
+            document.find(id).ok_or(RotateError::NotPublished)?;
+            let current = self.mend(&document, stages).await?;
+            self.secrets.put_in_force(current, token).await?;
+        }
+        self.settle(Some(id), request_id).await
+    }
+
+    /// The version in force, once it is the one that hosts sign with: where that of the version in
+    /// force was withdrawn they sign with the one before, which must not lose its stage.
+    async fn mend<'s>(
+        &self,
+        document: &KeyDocument,
+        stages: &'s Stages,
+    ) -> Result<Option<&'s str>, RotateError> {
+        let held = self.held(stages).await?;
+        let current = stages.version(Stage::Current);
+        let previous = stages.version(Stage::Previous);
+        let is_gone = |id: &String| document.find(id).is_none();
+        match (self.signs(document, &held, self.clock.now()), previous) {
+            (SignWith::Previous, Some(previous)) if held.current.as_ref().is_none_or(is_gone) => {
+                self.secrets.put_in_force(current, previous).await?;
+                Ok(Some(previous))
+            }
+            (SignWith::Current | SignWith::Previous | SignWith::Neither, _) => Ok(current),
+        }
+    }
+
+    /// Tells every key but the one in force when it ends.
+    async fn settle(&self, current: Option<&str>, request_id: &Id) -> Result<(), RotateError> {
+        let Some(current) = current else {
+            return Ok(());
+        };
+        for _ in 0..CHANGES {
+            let document = self.documents.key_document().await?;
+            let now = self.clock.now();
+            let Some(next) = document.settling(current, &self.bounds, now) else {
+                return Ok(());
+            };
+            if self.change(&next, KeyAct::Rotate, request_id).await? == Written::Done {
+                return Ok(());
+            }
+        }
+        Err(RotateError::Contended)
+    }
+
+    async fn change(
+        &self,
+        document: &KeyDocument,
+        act: KeyAct,
+        request_id: &Id,
+    ) -> Result<Written, RotateError> {
+        let event = AuditEvent {
+            id: self.chance.id()?,
+            at: self.clock.now(),
+            kind: AuditKind::KeysChanged(act),
+            user_id: None,
+            session_id: None,
+            client_address: String::new(),
+            request_id: request_id.clone(),
+            sealer: self.vault.sealer(Purpose::Audit),
+        };
+        Ok(self.documents.change_keys(document, None, &event).await?)
+    }
+
+    fn signs(&self, document: &KeyDocument, held: &Held, now: UnixTime) -> SignWith {
+        let lifetime = self.bounds.token_lifetime;
+        let (current, previous) = (held.current.as_deref(), held.previous.as_deref());
+        sign_with(document, current, previous, lifetime, now)
+    }
+
+    async fn pending(&self, token: &str) -> Result<K::Key, RotateError> {
+        let kept = self.secrets.value(token).await?;
+        Ok(self.smith.read(&kept.ok_or(RotateError::NotCreated)?)?)
+    }
+
+    /// The names of the keys that hosts hold. What is no key counts as none: a rotation mends it.
+    async fn held(&self, stages: &Stages) -> Result<Held, RotateError> {
+        Ok(Held {
+            current: self.key_id(stages.version(Stage::Current)).await?,
+            previous: self.key_id(stages.version(Stage::Previous)).await?,
+        })
+    }
+
+    async fn key_id(&self, version: Option<&str>) -> Result<Option<String>, RotateError> {
+        let Some(version) = version else {
+            return Ok(None);
+        };
+        let kept = self.secrets.value(version).await?;
+        let key = kept.and_then(|kept| self.smith.read(&kept).ok());
+        Ok(key.and_then(|key| key.key().id().map(str::to_owned)))
+    }
+
+    /// A token that nobody takes, signed by `key`.
+    fn trial(&self, key: &K::Key) -> Result<String, RotateError> {
+        let (Some(algorithm), Some(key_id)) = (key.key().algorithm(), key.key().id()) else {
+            return Err(SignError.into());
+        };
+        let draft = AccessTokenDraft {
+            issuer: "urn:portcullis:rotation".to_owned(),
+            subject: self.chance.id()?,
+            audience: "urn:portcullis:nobody".to_owned(),
+            client_id: "portcullis-rotation".to_owned(),
+            token_id: self.chance.id()?,
+            session_id: self.chance.id()?,
+            generation: 0,
+            authenticated_at: UnixTime::default(),
+            issued_at: UnixTime::default(),
+            lifetime: core::time::Duration::from_secs(1),
+            scopes: Scopes::default(),
+        };
+        let input = draft.signing_input(algorithm, key_id);
+        let signature = key.sign(input.as_bytes())?;
+        Ok(input.with_signature(&signature).expose().clone())
+    }
+}
+
+/// The token as the name of a request.
+fn name(token: &str) -> Result<Id, RotateError> {
+    let fits = (32..=64).contains(&token.len());
+    let name = Id::parse(token).ok().filter(|_| fits);
+    name.ok_or(RotateError::Token)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,563 @@
+//! The four steps, cut off between any two calls, and what stands at the end.
+
+use core::cell::{Cell, RefCell};
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use portcullis_core::keys::jwk::VerifyingKey;
+use portcullis_core::keys::material::KeyMaterial;
+use portcullis_core::keys::rotation::TooEarly;
+use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::secret::Secret;
+use portcullis_core::vault::NONCE_BYTES;
+
+use super::*;
+use crate::ports::{Call, NoEntropy, UnusableKey};
+use crate::store::{KeyStore, RevocationStore, StoreError};
+
+const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
+const FIRST: &str = "11111111-1111-1111-1111-111111111111";
+const SECOND: &str = "22222222-2222-2222-2222-222222222222";
+const THIRD: &str = "33333333-3333-3333-3333-333333333333";
+const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
+
+/// Everything a rotation touches. It fails at the call that it is told to, before that call has
+/// done anything or after.
+struct World {
+    vault: Vault,
+    now: Cell<u64>,
+    drawn: Cell<u8>,
+    calls: Cell<usize>,
+    fails: Cell<Option<(usize, Cut)>>,
+    /// How long each write of the document takes.
+    slow: Cell<u64>,
+    stages: RefCell<Stages>,
+    values: RefCell<BTreeMap<String, Secret<String>>>,
+    document: RefCell<KeyDocument>,
+    feed: RefCell<Vec<(Revocation, u64)>>,
+    acts: RefCell<Vec<AuditKind>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cut {
+    Before,
+    After,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cut off")]
+struct CutOff;
+
+impl World {
+    fn new() -> Self {
+        let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
+        Self {
+            vault: Vault::parse(root).expect("root keys"),
+            now: Cell::new(NOON.as_secs()),
+            drawn: Cell::default(),
+            calls: Cell::default(),
+            fails: Cell::default(),
+            slow: Cell::default(),
+            stages: RefCell::default(),
+            values: RefCell::default(),
+            document: RefCell::default(),
+            feed: RefCell::default(),
+            acts: RefCell::default(),
+        }
+    }
+
+    fn call<T>(&self, effect: impl FnOnce() -> T) -> Result<T, StoreError> {
+        let number = self.calls.get();
+        self.calls.set(number + 1);
+        let cut = self.fails.get().filter(|(at, _)| *at == number);
+        if cut.is_some_and(|(_, cut)| cut == Cut::Before) {
+            return Err(StoreError::new("test", CutOff));
+        }
+        let done = effect();
+        match cut {
+            Some(_) => Err(StoreError::new("test", CutOff)),
+            None => Ok(done),
+        }
+    }
+
+    fn pass(&self, secs: u64) {
+        self.now.set(self.now.get() + secs);
+    }
+
+    fn rotation(&self) -> Rotation<'_, Self, Self, Self, Self, Self, Self> {
+        Rotation {
+            secrets: self,
+            documents: self,
+            smith: self,
+            signatures: self,
+            clock: self,
+            chance: self,
+            vault: &self.vault,
+            bounds: RotationBounds::default(),
+            algorithm: Algorithm::EdDsa,
+        }
+    }
+
+    fn step(&self, step: Step, token: &str) -> Result<(), RotateError> {
+        ready(self.rotation().step(step, token))
+    }
+
+    /// What Secrets Manager does before the first step, and then the steps.
+    fn rotate(&self, token: &str) -> Result<(), RotateError> {
+        self.stage(token);
+        STEPS.iter().try_for_each(|step| self.step(*step, token))
+    }
+
+    fn stage(&self, token: &str) {
+        let stages = &mut self.stages.borrow_mut().0;
+        stages.insert(Stage::Pending, token.to_owned());
+    }
+
+    /// A world whose first key came, and whose second is published and in force.
+    fn rotated() -> Self {
+        let world = Self::new();
+        world.rotate(FIRST).expect("a first key");
+        world.pass(86_400);
+        world.rotate(SECOND).expect("a second key");
+        world
+    }
+
+    fn key_id(&self, token: &str) -> String {
+        let value = self.values.borrow()[token].clone();
+        let key = Keysmith::read(self, &value).expect("a key");
+        key.0.id().expect("named").to_owned()
+    }
+
+    fn revoke(&self, key_id: &str) -> Result<KeyRevocation, crate::error::ServiceError> {
+        let call = Call {
+            now: self.now(),
+            request_id: Id::parse("r1").expect("an id"),
+            client_address: String::new(),
+        };
+        ready(revoke_key(key_id, &self.rotation(), &call))
+    }
+
+    fn signs(&self) -> SignWith {
+        let stages = self.stages.borrow();
+        let id = |stage| stages.version(stage).map(|version| self.key_id(version));
+        let (current, previous) = (id(Stage::Current), id(Stage::Previous));
+        let lifetime = Duration::from_secs(600);
+        let document = self.document.borrow();
+        sign_with(
+            &document,
+            current.as_deref(),
+            previous.as_deref(),
+            lifetime,
+            self.now(),
+        )
+    }
+
+    /// Everything that is left behind, but for names and how often it was written.
+    fn outcome(&self) -> (Stages, usize, Vec<(u64, Option<u64>)>, SignWith) {
+        let document = self.document.borrow();
+        let times = document.keys().iter();
+        let times = times.map(|key| (key.sign_from.as_secs(), key.ends_at.map(UnixTime::as_secs)));
+        let values = self.values.borrow().len();
+        (
+            self.stages.borrow().clone(),
+            values,
+            times.collect(),
+            self.signs(),
+        )
+    }
+}
+
+impl SecretStore for World {
+    async fn stages(&self) -> Result<Stages, StoreError> {
+        self.call(|| self.stages.borrow().clone())
+    }
+    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
+        self.call(|| self.values.borrow().get(id).cloned())
+    }
+    async fn put_pending(&self, id: &str, value: &Secret<String>) -> Result<Written, StoreError> {
+        self.call(|| {
+            if self.values.borrow().contains_key(id) {
+                return Written::Conflict;
+            }
+            self.values
+                .borrow_mut()
+                .insert(id.to_owned(), value.clone());
+            self.stage(id);
+            Written::Done
+        })
+    }
+    async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
+        self.call(|| {
+            let stages = &mut self.stages.borrow_mut().0;
+            let before = stages.insert(Stage::Current, to.to_owned());
+            assert_eq!(before.as_deref(), from, "taken from the one that has it");
+            if let Some(before) = before {
+                stages.insert(Stage::Previous, before);
+            }
+        })
+    }
+}
+
+impl KeyStore for World {
+    async fn key_document(&self) -> Result<KeyDocument, StoreError> {
+        self.call(|| self.document.borrow().clone())
+    }
+    async fn publish(&self, _: &KeyDocument, _: &Id) -> Result<Written, StoreError> {
+        unreachable!("a rotation leaves a line for each change")
+    }
+}
+
+impl KeyChangeStore for World {
+    async fn change_keys(
+        &self,
+        document: &KeyDocument,
+        called_back: Option<(&Revocation, UnixTime)>,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        self.call(|| {
+            if document.version() != self.document.borrow().version() + 1 {
+                return Written::Conflict;
+            }
+            assert!(!document.to_json().contains("\"d\""), "no private key");
+            self.document.replace(document.clone());
+            self.acts.borrow_mut().push(event.kind);
+            let rows = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp.as_secs()));
+            self.feed.borrow_mut().extend(rows);
+            self.pass(self.slow.get());
+            Written::Done
+        })
+    }
+}
+
+impl RevocationStore for World {
+    async fn revocations_of(&self, _: Revocable<'_>) -> Result<Revocations, StoreError> {
+        Ok(Revocations::default())
+    }
+    async fn feed(&self, _: UnixTime, _: UnixTime) -> Result<Vec<Revocation>, StoreError> {
+        Ok(vec![])
+    }
+    async fn announce(
+        &self,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        _: &Id,
+    ) -> Result<(), StoreError> {
+        let rows = revocations.iter().map(|row| (row.clone(), stamp.as_secs()));
+        self.feed.borrow_mut().extend(rows);
+        Ok(())
+    }
+}
+
+/// A key that is kept as the one octet it is made of, and signs with its own thumbprint.
+struct Toy(VerifyingKey, u8);
+
+impl Signer for Toy {
+    fn key(&self) -> &VerifyingKey {
+        &self.0
+    }
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
+        Ok(self.0.thumbprint().into())
+    }
+}
+
+impl Keysmith for World {
+    type Key = Toy;
+    fn make(&self, algorithm: Algorithm) -> Result<Toy, KeysmithError> {
+        self.drawn.set(self.drawn.get() + 1);
+        let x = [self.drawn.get(); 32];
+        let key = VerifyingKey::new(KeyMaterial::Ed25519 { x }, algorithm);
+        Ok(Toy(
+            key.map_err(|_| KeysmithError::NotMade)?,
+            self.drawn.get(),
+        ))
+    }
+    fn read(&self, kept: &Secret<String>) -> Result<Toy, KeysmithError> {
+        let octet: u8 = kept.expose().parse().map_err(|_| KeysmithError::NoKey)?;
+        let key = VerifyingKey::new(KeyMaterial::Ed25519 { x: [octet; 32] }, Algorithm::EdDsa);
+        Ok(Toy(key.expect("fits"), octet))
+    }
+    fn write(&self, key: &Toy) -> Secret<String> {
+        Secret::new(key.1.to_string())
+    }
+}
+
+impl Signatures for World {
+    async fn check(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
+        Ok(
+            if check.signature() == check.key().thumbprint().as_bytes() {
+                SignatureVerdict::Valid
+            } else {
+                SignatureVerdict::Invalid
+            },
+        )
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(self.now.get())
+    }
+}
+
+impl Chance for World {
+    fn id(&self) -> Result<Id, NoEntropy> {
+        self.drawn.set(self.drawn.get() + 1);
+        Ok(Id::from_random([self.drawn.get(); 16]))
+    }
+    fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy> {
+        Err(NoEntropy)
+    }
+    fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy> {
+        Err(NoEntropy)
+    }
+}
+
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+#[test]
+fn a_rotation_publishes_puts_in_force_and_tells_the_old_key_its_end() {
+    let world = World::rotated();
+    let (bounds, now) = (RotationBounds::default(), world.now());
+    let (stages, values, times, signs) = world.outcome();
+    assert_eq!(stages.version(Stage::Current), Some(SECOND));
+    assert_eq!(stages.version(Stage::Previous), Some(FIRST));
+    assert_eq!((values, signs), (2, SignWith::Previous));
+    let sign_from = now.after(bounds.lead());
+    let end = sign_from.after(bounds.tail());
+    assert_eq!(
+        times,
+        [
+            (NOON.as_secs(), Some(end.as_secs())),
+            (sign_from.as_secs(), None)
+        ]
+    );
+    use KeyAct::{Publish, Rotate};
+    let acts = [Publish, Publish, Rotate].map(AuditKind::KeysChanged);
+    assert_eq!(
+        *world.acts.borrow(),
+        acts,
+        "the first key has none to follow"
+    );
+    // Asked again in any order, nothing more happens.
+    for step in STEPS.iter().rev() {
+        world.step(*step, SECOND).expect("done before");
+    }
+    assert_eq!(world.acts.borrow().len(), 3);
+    let early = world.rotate(THIRD);
+    assert!(matches!(early, Err(RotateError::TooEarly(TooEarly { until })) if until == end));
+    world.now.set(end.as_secs());
+    world.rotate(THIRD).expect("the cycle before is over");
+    assert_eq!(
+        world.document.borrow().keys().len(),
+        2,
+        "the first key is gone"
+    );
+}
+
+#[test]
+fn cut_off_before_or_after_any_call_a_repetition_ends_the_same() {
+    let undisturbed = World::rotated();
+    let (expected, whole) = (undisturbed.outcome(), undisturbed.calls.get());
+    let mut cuts = 0;
+    for at in 0..whole {
+        for cut in [Cut::Before, Cut::After] {
+            let world = World::new();
+            world.fails.set(Some((at, cut)));
+            for (token, pause) in [(FIRST, 0), (SECOND, 86_400)] {
+                world.pass(pause);
+                if let Err(error) = world.rotate(token) {
+                    assert!(matches!(error, RotateError::Store(_)), "{error}");
+                    cuts += 1;
+                    world.rotate(token).expect("repeated");
+                }
+            }
+            assert_eq!(world.outcome(), expected, "call {at}, {cut:?}");
+        }
+    }
+    assert_eq!(cuts, 2 * whole, "each cut was felt");
+}
+
+#[test]
+fn a_rotation_that_was_never_finished_hurts_nobody_and_is_taken_up_by_hand() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.stage(SECOND);
+    for step in [Step::Create, Step::Set] {
+        world.step(step, SECOND).expect("done");
+    }
+    world.pass(90 * 86_400);
+    assert_eq!(world.signs(), SignWith::Current, "the old key signs on");
+    assert_eq!(
+        ready(rotate_now(&world.rotation())).expect("finished"),
+        SECOND
+    );
+    assert_eq!(world.signs(), SignWith::Current);
+    let (stages, ..) = world.outcome();
+    assert_eq!(stages.version(Stage::Current), Some(SECOND));
+}
+
+#[test]
+fn a_write_that_took_too_long_is_stamped_anew() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.slow.set(3);
+    world.stage(SECOND);
+    world.step(Step::Create, SECOND).expect("made");
+    let late = world.step(Step::Set, SECOND);
+    assert!(matches!(late, Err(RotateError::Contended)));
+    world.slow.set(2);
+    let stamp = world.now();
+    world.step(Step::Set, SECOND).expect("in time");
+    let document = world.document.borrow();
+    let key = document
+        .find(&world.key_id(SECOND))
+        .expect("published")
+        .sign_from;
+    assert_eq!(key, stamp.after(RotationBounds::default().lead()));
+}
+
+#[test]
+fn steps_out_of_order_and_strange_tokens_are_refused() {
+    let world = World::new();
+    for step in [Step::Set, Step::Test] {
+        assert!(matches!(
+            world.step(step, FIRST),
+            Err(RotateError::NotPending)
+        ));
+    }
+    world.stage(FIRST);
+    for step in [Step::Set, Step::Test, Step::Finish] {
+        assert!(matches!(
+            world.step(step, FIRST),
+            Err(RotateError::NotCreated)
+        ));
+    }
+    world.step(Step::Create, FIRST).expect("made");
+    for step in [Step::Test, Step::Finish] {
+        assert!(matches!(
+            world.step(step, FIRST),
+            Err(RotateError::NotPublished)
+        ));
+    }
+    for token in [
+        "",
+        "short",
+        "aaaaaaaaaaaaaaaa aaaaaaaaaaaaaaaa",
+        &"a".repeat(65),
+    ] {
+        assert!(matches!(
+            world.step(Step::Create, token),
+            Err(RotateError::Token)
+        ));
+    }
+}
+
+#[test]
+fn a_published_key_that_is_not_the_secrets_own_is_found_by_the_trial() {
+    let world = World::new();
+    world.stage(FIRST);
+    for step in [Step::Create, Step::Set] {
+        world.step(step, FIRST).expect("done");
+    }
+    let kid = world.key_id(FIRST);
+    let other = KeyMaterial::Ed25519 { x: [99; 32] };
+    let other = VerifyingKey::new(other, Algorithm::EdDsa).expect("fits");
+    let json = world.document.borrow().to_json();
+    let json = json.replace(&format!(r#""kid":"{kid}""#), r#""kid":"renamed""#);
+    world
+        .document
+        .replace(KeyDocument::parse(json.as_bytes()).expect("ours"));
+    assert!(matches!(
+        world.step(Step::Test, FIRST),
+        Err(RotateError::NotPublished)
+    ));
+    let jwk = other
+        .to_jwk()
+        .expect("public")
+        .replace(other.id().expect("named"), &kid);
+    let json = format!(r#"{{"version":1,"keys":[{{"jwk":{jwk},"sign_from":0}}]}}"#);
+    world
+        .document
+        .replace(KeyDocument::parse(json.as_bytes()).expect("ours"));
+    let end = world.step(Step::Test, FIRST);
+    assert!(matches!(end, Err(RotateError::DoesNotVerify)));
+}
+
+#[test]
+fn a_key_that_is_called_back_is_gone_announced_and_never_published_again() {
+    let world = World::rotated();
+    let kid = world.key_id(FIRST);
+    let version = world.document.borrow().version();
+    assert_eq!(world.revoke(&kid).expect("done"), KeyRevocation::Done);
+    assert_eq!(
+        world.signs(),
+        SignWith::Current,
+        "the new one signs at once"
+    );
+    let feed = world.feed.borrow().clone();
+    let [(row, stamp)] = feed.as_slice() else {
+        panic!("one row: {feed:?}");
+    };
+    assert_eq!(row.target, RevocationTarget::Key(kid.clone()));
+    assert_eq!(row.until, world.now().after(Duration::from_secs(3_602)));
+    assert_eq!(*stamp, world.now.get());
+    assert_eq!(world.document.borrow().version(), version + 1);
+    // A repetition announces it anew and writes no document.
+    assert_eq!(world.revoke(&kid).expect("done"), KeyRevocation::Done);
+    assert_eq!(world.feed.borrow().len(), 2);
+    assert_eq!(world.document.borrow().version(), version + 1);
+    let nobody = world.revoke("nobody").expect("answered");
+    assert_eq!(nobody, KeyRevocation::UnknownKey);
+}
+
+#[test]
+fn after_an_emergency_the_next_rotation_begins_at_once_and_signs_when_it_must() {
+    // The key in force is gone and the one before has its end taken away: it bridges.
+    let world = World::rotated();
+    world.pass(86_500);
+    assert_eq!(world.signs(), SignWith::Current);
+    let _ = world.revoke(&world.key_id(SECOND)).expect("done");
+    assert_eq!(world.signs(), SignWith::Previous);
+    world.rotate(THIRD).expect("at once");
+    assert_eq!(world.signs(), SignWith::Previous, "it kept its stage");
+    let (stages, ..) = world.outcome();
+    assert_eq!(stages.version(Stage::Previous), Some(FIRST));
+    world.pass(RotationBounds::default().lead().as_secs());
+    assert_eq!(world.signs(), SignWith::Current);
+
+    // Nobody is left to sign: the next key does not wait for its readers.
+    let world = World::rotated();
+    for token in [FIRST, SECOND] {
+        let _ = world.revoke(&world.key_id(token)).expect("done");
+    }
+    assert_eq!(world.signs(), SignWith::Neither);
+    world.rotate(THIRD).expect("at once");
+    assert_eq!(world.signs(), SignWith::Current);
+}
+
+#[test]
+fn a_rotation_whose_key_was_called_back_is_given_up_for_another() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.stage(SECOND);
+    for step in [Step::Create, Step::Set] {
+        world.step(step, SECOND).expect("done");
+    }
+    let _ = world.revoke(&world.key_id(SECOND)).expect("done");
+    for step in [Step::Set, Step::Test] {
+        assert!(matches!(
+            world.step(step, SECOND),
+            Err(RotateError::Withdrawn)
+        ));
+    }
+    let third = ready(rotate_now(&world.rotation())).expect("another");
+    assert_ne!(third, SECOND);
+    assert_eq!(world.signs(), SignWith::Previous);
+}
