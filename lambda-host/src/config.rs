@@ -39,6 +39,11 @@
 //! | `PORTCULLIS_DISPOSABLE` | `refuse` or `allow` addresses that are made to be thrown away | `allow` |
 //! | `PORTCULLIS_DISPOSABLE_FILE` | a file of more such domains, one a line | none |
 //! | `PORTCULLIS_SES_ENDPOINT` | where SES is | the region's own |
+//! | `PORTCULLIS_SECRET_CACHE` | seconds a host relies on the signing secret before it reads it again | 300 |
+//! | `PORTCULLIS_JWKS_MAX_AGE` | seconds the JWK Set may be kept | 300 |
+//! | `PORTCULLIS_EDGE_KEY_AGE` | `keys.hard` of the edges' policies, in seconds | 3600, the most there is |
+//! | `PORTCULLIS_THIRD_PARTY_CACHE` | seconds others are known to keep the set, 0 where there are none | 86400 |
+//! | `PORTCULLIS_SIGNING_ALGORITHM` | what new keys sign by: `EdDSA`, `ES256` or `RS256` | `EdDSA` |
 //! | `PORTCULLIS_DYNAMODB_ENDPOINT` | where DynamoDB is; `http` on loopback only | the region's own |
 //! | `PORTCULLIS_SECRETS_ENDPOINT` | where Secrets Manager is | the region's own |
 //! | `PORTCULLIS_TABLE` | the table of accounts, sessions and audit | `Portcullis` |
@@ -57,6 +62,7 @@ mod entrance;
 mod limits;
 mod mail;
 mod passwords;
+mod rotation;
 mod sessions;
 mod variable;
 
@@ -75,6 +81,7 @@ use crate::client_address::Edge;
 pub use crate::config::entrance::Entrance;
 pub use crate::config::mail::{DisposableConfig, MailConfig, MailDelivery};
 pub use crate::config::passwords::BREACH_RANGE;
+pub use crate::config::rotation::RotationConfig;
 pub use crate::config::variable::{ConfigError, Fault};
 use crate::config::variable::{Environment, claim_text, plain_or_loopback, positive, token_text};
 use crate::hasher::HashRules;
@@ -105,6 +112,8 @@ pub struct Config {
     pub credentials: Credentials,
     /// Where the signing key is.
     pub signing_key: KeySource,
+    /// How the signing key is rotated.
+    pub rotation: RotationConfig,
     /// Where the host's root keys are.
     pub host_secret: KeySource,
     /// How long sessions live.
@@ -202,6 +211,7 @@ impl Config {
         let host_secret = key_source(env, "PORTCULLIS_HOST_SECRET", "PORTCULLIS_HOST_SECRET_FILE");
         let sessions = sessions::sessions(env);
         let clients = optional_source(env, "PORTCULLIS_CLIENTS_SECRET", "PORTCULLIS_CLIENTS_FILE");
+        let rotation = rotation::rotation(env, access_lifetime);
         let passwords = passwords::rules(env, issuer.as_deref());
         let breaches = passwords::breaches(env);
         let hashing = passwords::hashing(env);
@@ -221,6 +231,7 @@ impl Config {
             aws: aws?,
             credentials: credentials?,
             signing_key: signing_key?,
+            rotation,
             host_secret: host_secret?,
             sessions,
             clients,
@@ -378,6 +389,10 @@ mod tests {
             ("PORTCULLIS_DISPOSABLE", "yes"),
             ("PORTCULLIS_SES_ENDPOINT", "ftp://127.0.0.1"),
             ("PORTCULLIS_SIGNING_SECRET", "both"),
+            ("PORTCULLIS_SECRET_CACHE", "0"),
+            ("PORTCULLIS_EDGE_KEY_AGE", "1h"),
+            ("PORTCULLIS_THIRD_PARTY_CACHE", "999999"),
+            ("PORTCULLIS_SIGNING_ALGORITHM", "HS256"),
             ("PORTCULLIS_HOST_SECRET", "both"),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
         ] {

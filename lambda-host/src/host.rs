@@ -8,10 +8,12 @@ use std::thread;
 use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::gate::Gate;
+use portcullis_core::id::Id;
 use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
 use portcullis_core::route::Routes;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
+use portcullis_jwt::SigningKey;
 use portcullis_service::means::Means;
 use portcullis_service::ports::{Call, NoEntropy};
 use portcullis_service::settings::{Issuing, Settings};
@@ -22,10 +24,10 @@ use crate::chance::SystemChance;
 use crate::client_address::Edge;
 use crate::clients::HostClients;
 use crate::clock::{SystemClock, WallClock};
-use crate::config::Config;
+use crate::config::{Config, RotationConfig};
 use crate::disposable::{Disposable, DisposableError};
 use crate::hasher::{HashLimits, HashParameters, HashPool};
-use crate::keys::{PublishedKeys, SigningKeys};
+use crate::keys::{KeyError, PublishedKeys, SigningKeys};
 use crate::mailer::HostMailer;
 use crate::problem::Problem;
 use crate::screen::HostScreen;
@@ -57,6 +59,8 @@ pub struct Host {
     pub screen: HostScreen,
     /// What tokens are signed with.
     pub signing_keys: SigningKeys,
+    /// How the signing key is rotated.
+    pub rotation: RotationConfig,
     /// What tokens are verified with, as others read it.
     pub published_keys: PublishedKeys,
     /// The host's own secrets.
@@ -137,8 +141,9 @@ impl Host {
             chance,
             hasher: HashPool::new(surroundings.hashing, limits, config.hashing),
             screen: HostScreen::new(config.breaches),
-            signing_keys: SigningKeys::new(config.signing_key),
-            published_keys: PublishedKeys::default(),
+            signing_keys: SigningKeys::new(config.signing_key, &config.rotation),
+            published_keys: PublishedKeys::new(config.rotation.bounds.jwks_max_age),
+            rotation: config.rotation,
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
             vault: HostVault::new(config.host_secret),
             edge: config.edge,
@@ -176,6 +181,21 @@ impl Host {
             Err(_) => {}
         }
         end
+    }
+
+    /// The key that signs at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub async fn signer(
+        &self,
+        now: UnixTime,
+        request_id: &Id,
+    ) -> Result<Arc<SigningKey>, KeyError> {
+        self.signing_keys
+            .ready(&self.published_keys, &self.client, now, request_id)
+            .await
     }
 
     /// What the use cases work with in `call`, whose store is `store`.

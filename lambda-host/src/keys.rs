@@ -1,38 +1,59 @@
-//! The signing key: loaded on first need, and published before it signs.
+//! The signing key: which one signs now, read on first need and again as its time runs out.
 
 mod file;
 mod published;
+mod versions;
+
+use core::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::error::CallError;
-use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};
-use portcullis_aws::transport::Transport;
 use portcullis_core::id::Id;
+use portcullis_core::keys::document::KeyDocument;
+use portcullis_core::keys::rotation::{SignWith, sign_with};
 use portcullis_core::time::UnixTime;
 use portcullis_jwt::{SigningKey, SigningKeyError};
 use portcullis_service::ports::Signer as _;
 use portcullis_service::store::{KeyStore, StoreError, Written};
 use thiserror::Error;
-use tokio::sync::OnceCell;
-use tracing::{error, info};
+use tokio::sync::Mutex;
+use tracing::{error, info, warn};
 
-use crate::config::{DYNAMODB_ENDPOINT, KeySource};
+use crate::config::{DYNAMODB_ENDPOINT, KeySource, RotationConfig};
 use crate::failure::Chain;
 use crate::host::AwsClient;
 pub use crate::keys::file::KeyFileError;
-pub use crate::keys::published::{JWKS_MAX_AGE, PublishedKeys, PublishedSet};
+pub use crate::keys::published::{PublishedKeys, PublishedSet};
+use crate::keys::versions::Versions;
 use crate::problem::Problem;
 
 /// How often a publication gives way to another host's before it is given up.
 const PUBLICATIONS: usize = 8;
 
-/// The signing key of this host.
+/// How long a secret that could not be read keeps the next reading waiting.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// The signing keys of this host: the version in force and the one before it, and the rule which
+/// of them signs. What is put right in the store or in Secrets Manager is taken up without a
+/// restart.
 #[derive(Debug)]
 pub struct SigningKeys {
     source: KeySource,
-    // Loading and publishing are one step: for as long as either fails, the next need begins
-    // anew, so that a key that was put right is taken up without a restart.
-    ready: OnceCell<SigningKey>,
+    /// How long the tokens live that are signed.
+    lifetime: Duration,
+    /// How long the versions are relied on before they are read again.
+    cache: Duration,
+    held: RwLock<Option<Held>>,
+    reading: Mutex<()>,
+}
+
+/// The versions as they were last read.
+#[derive(Clone, Debug)]
+struct Held {
+    versions: Versions,
+    read_at: UnixTime,
+    tried_at: UnixTime,
 }
 
 /// There is no key to sign with. Never quotes one.
@@ -56,6 +77,9 @@ pub enum KeyError {
     /// The document says that the key's time is over.
     #[error("the signing key has been retired in the key document")]
     Retired,
+    /// Neither version of the secret signs now: not published by a rotation, withdrawn, or ended.
+    #[error("the key document lets neither version of the signing key sign now")]
+    NoneSigns,
     /// Other hosts kept changing the document.
     #[error("the key document kept changing while the signing key was published")]
     Contended,
@@ -75,58 +99,144 @@ impl From<KeyError> for Problem {
             | KeyError::Key(_)
             | KeyError::Unpublishable
             | KeyError::Retired
+            | KeyError::NoneSigns
             | KeyError::Contended => Self::KeyUnavailable,
         }
     }
 }
 
 impl SigningKeys {
-    /// The key that `source` holds; nothing is read yet.
-    pub const fn new(source: KeySource) -> Self {
+    /// The keys that `source` holds, by the times of `rotation`; nothing is read yet.
+    pub fn new(source: KeySource, rotation: &RotationConfig) -> Self {
         Self {
             source,
-            ready: OnceCell::const_new(),
+            lifetime: rotation.bounds.token_lifetime,
+            cache: rotation.secret_cache,
+            held: RwLock::default(),
+            reading: Mutex::default(),
         }
     }
 
-    /// The key, once everybody who reads the key document can verify with it.
+    /// Where they are kept.
+    pub const fn source(&self) -> &KeySource {
+        &self.source
+    }
+
+    /// The key to sign with at `now`, by what the key document of `published` says.
     ///
     /// # Errors
     ///
     /// [`KeyError`]; the next call tries again.
     pub async fn ready(
         &self,
+        published: &PublishedKeys,
         client: &AwsClient,
         now: UnixTime,
         request_id: &Id,
-    ) -> Result<&SigningKey, KeyError> {
+    ) -> Result<Arc<SigningKey>, KeyError> {
         let store = DynamoStore::at(client, now);
-        self.ready
-            .get_or_try_init(async || {
-                let key = load(&self.source, client, now).await?;
-                // INVARIANT: a key is published before it signs.
-                publish(&key, &store, now, request_id).await?;
-                Ok(key)
-            })
-            .await
-    }
-}
-
-async fn load<T: Transport>(
-    source: &KeySource,
-    client: &portcullis_aws::client::Client<T>,
-    now: UnixTime,
-) -> Result<SigningKey, KeyError> {
-    match source {
-        KeySource::File(path) => file::load_or_make(path).map_err(KeyError::File),
-        KeySource::Secret(name) => {
-            let version = SecretsManager::at(client, now)
-                .value(name, Version::Stage(Stage::Current))
-                .await
-                .map_err(KeyError::Secret)?;
-            let version = version.ok_or(KeyError::NoSecret)?;
-            SigningKey::from_jwk(&version.value).map_err(KeyError::Key)
+        let mut document = published.document(&store, now).await?;
+        let held = self.held();
+        let usable = held
+            .as_ref()
+            .and_then(|held| self.choose(&held.versions, &document, now));
+        let is_due = held
+            .as_ref()
+            .is_none_or(|held| now.since(held.read_at) >= self.cache);
+        let tried = held
+            .as_ref()
+            .is_some_and(|held| now.since(held.tried_at) < RETRY);
+        if let Some(key) = usable.as_ref().filter(|_| !is_due || tried) {
+            return Ok(Arc::clone(key));
         }
+        // One reads; whoever has a key meanwhile does not wait for that.
+        let reading = match (&usable, self.reading.try_lock()) {
+            (_, Ok(reading)) => reading,
+            (Some(key), Err(_)) => return Ok(Arc::clone(key)),
+            (None, Err(_)) => self.reading.lock().await,
+        };
+        let held = self.held();
+        let fresh = held.as_ref().filter(|held| held.read_at == now);
+        let versions = match fresh {
+            Some(held) => held.versions.clone(),
+            None => {
+                self.read(held.as_ref(), usable.is_some(), client, now)
+                    .await?
+            }
+        };
+        if self.must_publish(&versions, &document) {
+            publish(&versions.current, &store, now, request_id).await?;
+            document = published.read(&store, now).await?;
+        }
+        if let Some(key) = self.choose(&versions, &document, now) {
+            return Ok(key);
+        }
+        drop(reading);
+        // What was published or withdrawn a moment ago.
+        let document = published.read(&store, now).await?;
+        self.choose(&versions, &document, now)
+            .ok_or(KeyError::NoneSigns)
+    }
+
+    /// The versions as they are now; where they cannot be read but one of them still signs, as
+    /// they were.
+    async fn read(
+        &self,
+        held: Option<&Held>,
+        usable: bool,
+        client: &AwsClient,
+        now: UnixTime,
+    ) -> Result<Versions, KeyError> {
+        let known = held.map(|held| &held.versions);
+        let (versions, read_at) = match Versions::read(&self.source, known, client, now).await {
+            Ok(versions) => (versions, now),
+            Err(error) => match held.filter(|_| usable) {
+                Some(held) => {
+                    warn!(error = %Chain(&error), "the signing secret as last read has to do");
+                    (held.versions.clone(), held.read_at)
+                }
+                None => return Err(error),
+            },
+        };
+        let held = Held {
+            versions: versions.clone(),
+            read_at,
+            tried_at: now,
+        };
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        Ok(versions)
+    }
+
+    /// Whether a host may publish its key by itself: the first ever, and that of its own file. All
+    /// others come by a rotation.
+    fn must_publish(&self, versions: &Versions, document: &KeyDocument) -> bool {
+        let is_new = versions
+            .current_id()
+            .is_none_or(|id| document.find(id).is_none());
+        let may = match self.source {
+            KeySource::File(_) => true,
+            KeySource::Secret(_) => document.version() == 0,
+        };
+        is_new && may
+    }
+
+    fn choose(
+        &self,
+        versions: &Versions,
+        document: &KeyDocument,
+        now: UnixTime,
+    ) -> Option<Arc<SigningKey>> {
+        let (current, previous) = (versions.current_id(), versions.previous_id());
+        match sign_with(document, current, previous, self.lifetime, now) {
+            SignWith::Current => Some(Arc::clone(&versions.current)),
+            SignWith::Previous => versions.previous.clone(),
+            SignWith::Neither => None,
+        }
+    }
+
+    fn held(&self) -> Option<Held> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.clone()
     }
 }
 
@@ -142,6 +252,9 @@ async fn publish(
     let id = public.id().ok_or(KeyError::Unpublishable)?;
     for _ in 0..PUBLICATIONS {
         let document = store.key_document().await?;
+        if document.is_withdrawn(id) {
+            return Err(KeyError::Retired);
+        }
         if let Some(published) = document.find(id) {
             return if published.verifies(now) {
                 Ok(())
@@ -166,7 +279,6 @@ async fn publish(
 mod tests {
     use std::sync::Mutex;
 
-    use portcullis_core::keys::document::KeyDocument;
     use portcullis_core::token::algorithm::Algorithm;
 
     use super::*;

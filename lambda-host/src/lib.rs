@@ -22,6 +22,7 @@ mod openapi;
 pub mod owned_file;
 pub mod problem;
 pub mod reception;
+pub mod rotation;
 mod routes;
 pub mod screen;
 pub mod socket;

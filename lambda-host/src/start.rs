@@ -111,7 +111,7 @@ async fn publish(host: Arc<Host>) {
     loop {
         let Ok(now) = host.clock.read() else { return };
         let Ok(id) = host.chance.id() else { return };
-        let ready = host.signing_keys.ready(&host.client, now, &id).await;
+        let ready = host.signer(now, &id).await;
         let open = host.vault.open(&host.client, now).await;
         if let Err(error) = &ready {
             error!(

@@ -2,7 +2,7 @@
 //! store at will.
 
 use core::time::Duration;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use portcullis_core::keys::document::{KeyDocument, PublishedKey};
 use portcullis_core::time::UnixTime;
@@ -11,19 +11,15 @@ use tracing::warn;
 
 use crate::failure::Chain;
 
-/// How long others may keep the JWK Set. A rotation waits that long before the new key signs.
-pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
-
 /// How old the document may be before it is read again.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// How old it may be while the store does not answer.
-const STALE: Duration = JWKS_MAX_AGE;
-
 /// The key document as it was last read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PublishedKeys {
-    last: RwLock<Option<(UnixTime, KeyDocument)>>,
+    /// How old anybody's knowledge of the set may become, ours included.
+    max_age: Duration,
+    last: RwLock<Option<(UnixTime, Arc<KeyDocument>)>>,
 }
 
 /// A JWK Set, ready to be sent.
@@ -36,6 +32,15 @@ pub struct PublishedSet {
 }
 
 impl PublishedKeys {
+    /// Keys that are known to nobody for longer than `max_age` after they were read: a rotation
+    /// waits that long before the new one signs.
+    pub fn new(max_age: Duration) -> Self {
+        Self {
+            max_age,
+            last: RwLock::default(),
+        }
+    }
+
     /// The keys that verify at `now`.
     ///
     /// # Errors
@@ -46,51 +51,86 @@ impl PublishedKeys {
         store: &impl KeyStore,
         now: UnixTime,
     ) -> Result<PublishedSet, StoreError> {
-        if let Some(set) = self.fresh(now) {
-            return Ok(set);
-        }
-        let document = match store.key_document().await {
-            Ok(document) => document,
-            Err(error) => {
-                let Some(last) = self.younger_than(STALE, now) else {
-                    return Err(error);
-                };
-                warn!(error = %Chain(&error), "the last key document has to do");
-                return Ok(PublishedSet::of(&last, now));
-            }
-        };
-        let set = PublishedSet::of(&document, now);
-        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some((now, document));
-        Ok(set)
+        let (read_at, document) = self.dated(store, now).await?;
+        Ok(self.made_of(read_at, &document, now))
     }
 
     /// The same, if it need not be read for that.
     pub fn fresh(&self, now: UnixTime) -> Option<PublishedSet> {
-        let document = self.younger_than(FRESH, now)?;
-        Some(PublishedSet::of(&document, now))
+        let (read_at, document) = self.younger_than(FRESH.min(self.max_age), now)?;
+        Some(self.made_of(read_at, &document, now))
     }
 
-    fn younger_than(&self, limit: Duration, now: UnixTime) -> Option<KeyDocument> {
+    /// The document, a few seconds old at the most while the store answers.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublishedKeys::set`].
+    pub async fn document(
+        &self,
+        store: &impl KeyStore,
+        now: UnixTime,
+    ) -> Result<Arc<KeyDocument>, StoreError> {
+        Ok(self.dated(store, now).await?.1)
+    }
+
+    /// The document as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store does not answer.
+    pub async fn read(
+        &self,
+        store: &impl KeyStore,
+        now: UnixTime,
+    ) -> Result<Arc<KeyDocument>, StoreError> {
+        let document = Arc::new(store.key_document().await?);
+        let last = Some((now, Arc::clone(&document)));
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) = last;
+        Ok(document)
+    }
+
+    async fn dated(
+        &self,
+        store: &impl KeyStore,
+        now: UnixTime,
+    ) -> Result<(UnixTime, Arc<KeyDocument>), StoreError> {
+        if let Some(last) = self.younger_than(FRESH.min(self.max_age), now) {
+            return Ok(last);
+        }
+        match self.read(store, now).await {
+            Ok(document) => Ok((now, document)),
+            Err(error) => {
+                let Some(last) = self.younger_than(self.max_age, now) else {
+                    return Err(error);
+                };
+                warn!(error = %Chain(&error), "the last key document has to do");
+                Ok(last)
+            }
+        }
+    }
+
+    fn younger_than(&self, limit: Duration, now: UnixTime) -> Option<(UnixTime, Arc<KeyDocument>)> {
         let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
         let (read_at, document) = last.as_ref()?;
-        (now.since(*read_at) < limit && *read_at <= now).then(|| document.clone())
+        let is_young = now.since(*read_at) < limit && *read_at <= now;
+        is_young.then(|| (*read_at, Arc::clone(document)))
     }
-}
 
-impl PublishedSet {
-    fn of(document: &KeyDocument, now: UnixTime) -> Self {
+    fn made_of(&self, read_at: UnixTime, document: &KeyDocument, now: UnixTime) -> PublishedSet {
         let good = document
             .keys()
             .iter()
             .filter(|published| published.verifies(now));
-        // Nobody may keep the set beyond the end of a key in it.
+        // Nobody may keep the set beyond the end of a key in it, nor for longer than it may be
+        // relied on since it was read.
         let ends = good
             .filter_map(|published: &PublishedKey| published.remaining(now))
             .min();
-        let max_age = ends.unwrap_or(JWKS_MAX_AGE).min(JWKS_MAX_AGE);
-        Self {
+        let left = self.max_age.saturating_sub(now.since(read_at));
+        PublishedSet {
             json: document.to_jwks(now),
-            max_age,
+            max_age: ends.map_or(left, |end| end.min(left)),
         }
     }
 }
@@ -108,6 +148,10 @@ mod tests {
     use super::*;
 
     const NOON: UnixTime = UnixTime::from_secs(1_764_000_000);
+
+    fn five_minutes() -> PublishedKeys {
+        PublishedKeys::new(Duration::from_secs(300))
+    }
 
     fn after(secs: u64) -> UnixTime {
         NOON.after(Duration::from_secs(secs))
@@ -136,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_document_is_read_again_once_it_is_ten_seconds_old() {
-        let (keys, store) = (PublishedKeys::default(), Store::default());
+        let (keys, store) = (five_minutes(), Store::default());
         for (at, reads) in [(NOON, 1), (after(9), 1), (after(10), 2), (NOON, 3)] {
             keys.set(&store, at).await.expect("read");
             assert_eq!(store.reads.get(), reads, "{at}");
@@ -145,12 +189,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_is_down_is_bridged_for_five_minutes() {
-        let (keys, store) = (PublishedKeys::default(), Store::default());
+        let (keys, store) = (five_minutes(), Store::default());
         keys.set(&store, NOON).await.expect("read");
         store.down.set(true);
-        assert!(keys.set(&store, after(299)).await.is_ok());
+        // Who keeps what we kept before keeps it for what is left of its time.
+        let set = keys.set(&store, after(299)).await.expect("bridged");
+        assert_eq!(set.max_age, Duration::from_secs(1));
         assert!(keys.set(&store, after(300)).await.is_err());
-        assert!(PublishedKeys::default().set(&store, NOON).await.is_err());
+        assert!(five_minutes().set(&store, NOON).await.is_err());
     }
 
     #[tokio::test]
@@ -167,10 +213,7 @@ mod tests {
             (after(59), 1, true),
             (after(60), 300, false),
         ] {
-            let set = PublishedKeys::default()
-                .set(&store, at)
-                .await
-                .expect("read");
+            let set = five_minutes().set(&store, at).await.expect("read");
             assert_eq!(set.max_age, Duration::from_secs(max_age), "{at}");
             assert_eq!(set.json.contains("kid"), held, "{at}");
         }

@@ -64,10 +64,7 @@ pub(super) async fn jwks(
 async fn read(host: &Host, call: &Call) -> Result<PublishedSet, Problem> {
     // Whoever reads the set before the first login shall find the key in it. A host that cannot
     // sign still tells what others signed with: the failure is logged, the document decides.
-    let ready = host
-        .signing_keys
-        .ready(&host.client, call.now, &call.request_id)
-        .await;
+    let ready = host.signer(call.now, &call.request_id).await;
     let _ = host.settle(ready);
     let set = host
         .published_keys

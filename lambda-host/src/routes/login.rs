@@ -115,10 +115,7 @@ pub(super) async fn login(
         password,
         device,
     };
-    let ready = host
-        .signing_keys
-        .ready(&host.client, call.now, &call.request_id)
-        .await;
+    let ready = host.signer(call.now, &call.request_id).await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
@@ -130,7 +127,7 @@ pub(super) async fn login(
         host.mail_waits.notify_one();
     }
     let place = entered?;
-    let end = login::login(&request, &hasher, signer, means);
+    let end = login::login(&request, &hasher, &*signer, means);
     match host.settle(end.await)? {
         LoginOutcome::Admit(admission) => {
             note(admission.not_rehashed.as_ref());

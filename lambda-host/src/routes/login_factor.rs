@@ -71,10 +71,7 @@ pub(super) async fn login_factor(
         proof: proof?,
         device,
     };
-    let ready = host
-        .signing_keys
-        .ready(&host.client, call.now, &call.request_id)
-        .await;
+    let ready = host.signer(call.now, &call.request_id).await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
@@ -92,7 +89,7 @@ pub(super) async fn login_factor(
             None
         }
     };
-    let end = factor::login(&request, signer, means).await;
+    let end = factor::login(&request, &*signer, means).await;
     match host.settle(end)? {
         Ok(grant) => {
             let mut response = hand_out(&grant, transport, means.vault);

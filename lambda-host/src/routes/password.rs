@@ -72,10 +72,7 @@ pub(super) async fn change(
         current: current?,
         new: new?,
     };
-    let ready = host
-        .signing_keys
-        .ready(&host.client, call.now, &call.request_id)
-        .await;
+    let ready = host.signer(call.now, &call.request_id).await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
     let means = host.means(&store, &call).await?;
@@ -87,7 +84,7 @@ pub(super) async fn change(
     let tools = Tools {
         hasher: &host.hasher.with(means.vault),
         screen: &host.screen,
-        signer,
+        signer: &*signer,
         clock: &clock,
     };
     let end = change_password::change_password(&request, &tools, means).await;

@@ -90,10 +90,7 @@ pub(super) async fn renew<'h>(
     call: &Call,
     request: &RefreshRequest,
 ) -> Result<Renewed<'h>, Problem> {
-    let ready = host
-        .signing_keys
-        .ready(&host.client, call.now, &call.request_id)
-        .await;
+    let ready = host.signer(call.now, &call.request_id).await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
     let means = host.means(&store, call).await?;
@@ -105,7 +102,7 @@ pub(super) async fn renew<'h>(
         host.enter(&session, means).await?;
     }
     let clock = Watch::new(host.clock.as_ref(), call.now);
-    let end = refresh::refresh(request, signer, &clock, means).await;
+    let end = refresh::refresh(request, &*signer, &clock, means).await;
     let outcome = host.settle(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;

@@ -1,0 +1,65 @@
+//! How long others keep what a rotation of the signing key changes, and what new keys sign by.
+//!
+//! The host, the rotation function and the operator's terminal read the same variables: what one
+//! of them reckons with, the others keep to.
+
+use core::time::Duration;
+
+use portcullis_core::keys::rotation::RotationBounds;
+use portcullis_core::policy::MAX_STALENESS;
+use portcullis_core::token::algorithm::Algorithm;
+
+use crate::config::variable::{Environment, Fault};
+
+/// The longest any of these may be: a week.
+const LONGEST: u64 = 7 * 24 * 60 * 60;
+
+/// What the operator chose about rotations.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RotationConfig {
+    /// How long others keep what changes.
+    pub bounds: RotationBounds,
+    /// How long a host relies on the signing secret before it reads it again.
+    pub secret_cache: Duration,
+    /// What new keys sign by.
+    pub algorithm: Algorithm,
+}
+
+pub(super) fn rotation(
+    env: &mut Environment<'_>,
+    access_lifetime: Option<Duration>,
+) -> RotationConfig {
+    let usual = RotationBounds::default();
+    let mut seconds = |variable, least| env.optional(variable, |text| span(text, least));
+    let jwks_max_age = seconds("PORTCULLIS_JWKS_MAX_AGE", 1);
+    let secret_cache = seconds("PORTCULLIS_SECRET_CACHE", 1);
+    let edge = seconds("PORTCULLIS_EDGE_KEY_AGE", 1);
+    let third_parties = seconds("PORTCULLIS_THIRD_PARTY_CACHE", 0);
+    let algorithm = env.optional("PORTCULLIS_SIGNING_ALGORITHM", |text| match text {
+        "EdDSA" => Ok(Algorithm::EdDsa),
+        "ES256" => Ok(Algorithm::Es256),
+        "RS256" => Ok(Algorithm::Rs256),
+        _ => Err(Fault::Invalid("EdDSA, ES256 or RS256")),
+    });
+    let jwks_max_age = jwks_max_age.unwrap_or(usual.jwks_max_age);
+    let secret_cache = secret_cache.unwrap_or(usual.hosts);
+    RotationConfig {
+        bounds: RotationBounds {
+            edge: edge.unwrap_or(MAX_STALENESS),
+            jwks_max_age,
+            third_parties: third_parties.unwrap_or(usual.third_parties),
+            // A host whose store is away goes on with a document of that age.
+            hosts: secret_cache.max(jwks_max_age),
+            token_lifetime: access_lifetime.unwrap_or(usual.token_lifetime),
+        },
+        secret_cache,
+        algorithm: algorithm.unwrap_or(Algorithm::EdDsa),
+    }
+}
+
+fn span(text: &str, least: u64) -> Result<Duration, Fault> {
+    let seconds = text.parse().ok();
+    let seconds = seconds.filter(|seconds| (least..=LONGEST).contains(seconds));
+    let fault = Fault::Invalid("a number of seconds up to a week");
+    seconds.map(Duration::from_secs).ok_or(fault)
+}

@@ -1,0 +1,259 @@
+//! The door of the rotation function: Secrets Manager's event becomes a step of the rotation.
+//!
+//! The function and the operator's terminal work with the host's own settings and clients.
+
+use core::fmt;
+
+use lambda_runtime::Diagnostic;
+use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_aws::secrets_manager::{SecretsManager, SigningSecret};
+use portcullis_core::time::UnixTime;
+use portcullis_core::vault::Vault;
+use portcullis_jwt::{JwkSmith, NativeSignatures};
+use portcullis_service::rotate::{RotateError, Rotation, Step};
+use serde::Deserialize;
+use thiserror::Error;
+use tracing::{error, info};
+
+use crate::chance::SystemChance;
+use crate::clock::{ClockError, Watch};
+use crate::config::KeySource;
+use crate::failure::Chain;
+use crate::host::Host;
+use crate::transport::HyperTransport;
+use crate::vault::HostVaultError;
+
+/// The secret and the store of one rotation, reached at one moment.
+#[derive(Debug)]
+pub struct RotationDesk<'a> {
+    host: &'a Host,
+    secret: SigningSecret<'a, HyperTransport>,
+    store: DynamoStore<'a, HyperTransport>,
+    clock: Watch<'a>,
+    vault: &'a Vault,
+}
+
+/// The rotation that a desk offers.
+pub type HostRotation<'a> = Rotation<
+    'a,
+    SigningSecret<'a, HyperTransport>,
+    DynamoStore<'a, HyperTransport>,
+    JwkSmith,
+    NativeSignatures,
+    Watch<'a>,
+    SystemChance,
+>;
+
+/// What Secrets Manager sends for each step. A rotation token, which a function that assumes
+/// another account's role would pass on, may come with it; this one assumes none.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RotationEvent {
+    step: String,
+    secret_id: String,
+    client_request_token: String,
+}
+
+/// A step was not done; Secrets Manager tries again.
+#[derive(Debug, Error)]
+pub enum RotationFault {
+    /// The event names no step.
+    #[error("the event names no step of a rotation")]
+    Step,
+    /// The event is for another secret than `PORTCULLIS_SIGNING_SECRET`.
+    #[error("the event is for another secret than PORTCULLIS_SIGNING_SECRET")]
+    Secret,
+    /// The signing key is in a file, which nobody rotates.
+    #[error("the signing key is in a file: only a secret can be rotated")]
+    File,
+    /// There is no time.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// The host's own secrets are not to be had.
+    #[error("the host's own secrets are not to be had")]
+    Vault(#[source] HostVaultError),
+    /// The step itself failed.
+    #[error(transparent)]
+    Rotate(#[from] RotateError),
+}
+
+impl RotationFault {
+    /// A stable name.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Step => "unknown_step",
+            Self::Secret => "other_secret",
+            Self::File => "key_in_file",
+            Self::Clock(_) => "no_clock",
+            Self::Vault(_) => "key_unavailable",
+            Self::Rotate(error) => error.code(),
+        }
+    }
+}
+
+/// What the function's log and Secrets Manager are told: the reason, never a value.
+impl From<RotationFault> for Diagnostic {
+    fn from(fault: RotationFault) -> Self {
+        Self {
+            error_type: fault.code().to_owned(),
+            error_message: Chain(&fault).to_string(),
+        }
+    }
+}
+
+impl<'a> RotationDesk<'a> {
+    /// Everything a rotation of the host's signing secret works with, at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`RotationFault::File`] and [`RotationFault::Vault`].
+    pub async fn open(host: &'a Host, now: UnixTime) -> Result<Self, RotationFault> {
+        let KeySource::Secret(name) = host.signing_keys.source() else {
+            return Err(RotationFault::File);
+        };
+        let vault = host.vault.open(&host.client, now).await;
+        Ok(Self {
+            host,
+            secret: SigningSecret::new(SecretsManager::at(&host.client, now), name),
+            store: host.store(now),
+            clock: Watch::new(&*host.clock, now),
+            vault: vault.map_err(RotationFault::Vault)?,
+        })
+    }
+
+    /// The rotation itself.
+    pub fn rotation(&self) -> HostRotation<'_> {
+        Rotation {
+            secrets: &self.secret,
+            documents: &self.store,
+            smith: &JwkSmith,
+            signatures: &NativeSignatures,
+            clock: &self.clock,
+            chance: &self.host.chance,
+            vault: self.vault,
+            bounds: self.host.rotation.bounds,
+            algorithm: self.host.rotation.algorithm,
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`RotationFault::Clock`] if the clock failed meanwhile: nothing may be concluded then.
+    pub fn judge_clock(&self) -> Result<(), RotationFault> {
+        Ok(self.clock.judge()?)
+    }
+}
+
+impl RotationEvent {
+    fn step(&self) -> Result<Step, RotationFault> {
+        match self.step.as_str() {
+            "createSecret" => Ok(Step::Create),
+            "setSecret" => Ok(Step::Set),
+            "testSecret" => Ok(Step::Test),
+            "finishSecret" => Ok(Step::Finish),
+            _ => Err(RotationFault::Step),
+        }
+    }
+
+    /// Whether it is about the secret called `name`: by its name, its ARN, or the ARN without the
+    /// six characters that AWS adds.
+    fn is_for(&self, name: &str) -> bool {
+        let secret = self.secret_id.as_str();
+        let in_arn = secret
+            .starts_with("arn:")
+            .then(|| secret.split(':').nth(6))
+            .flatten();
+        let is_named = |in_arn: &str| {
+            let suffix = in_arn.strip_prefix(name);
+            suffix.is_some_and(|rest| rest.is_empty() || rest.len() == 7 && rest.starts_with('-'))
+        };
+        secret == name
+            || in_arn.is_some_and(is_named)
+            || secret.starts_with(name) && {
+                // A partial ARN is configured, the whole one comes.
+                name.starts_with("arn:") && secret.len() == name.len().saturating_add(7)
+            }
+    }
+}
+
+/// Does the step that `event` asks for.
+///
+/// # Errors
+///
+/// [`RotationFault`], which is logged.
+pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
+    let end = step(host, event).await;
+    match &end {
+        Ok(()) => info!(step = %Named(&event.step), "a step of the rotation is done"),
+        Err(fault) => {
+            error!(error = %Chain(fault), code = fault.code(), "a step of the rotation failed");
+        }
+    }
+    end
+}
+
+async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
+    let step = event.step()?;
+    let now = host.clock.read()?;
+    let desk = RotationDesk::open(host, now).await?;
+    if let KeySource::Secret(name) = host.signing_keys.source()
+        && !event.is_for(name)
+    {
+        return Err(RotationFault::Secret);
+    }
+    let end = desk
+        .rotation()
+        .step(step, &event.client_request_token)
+        .await;
+    desk.judge_clock()?;
+    Ok(end?)
+}
+
+/// A step's name as far as it can be printed.
+struct Named<'a>(&'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get(..16).unwrap_or(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(secret: &str) -> RotationEvent {
+        RotationEvent {
+            step: "createSecret".to_owned(),
+            secret_id: secret.to_owned(),
+            client_request_token: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_event_is_for_the_secret_by_its_name_or_arn() {
+        let arn = "arn:aws:secretsmanager:eu-central-1:1:secret:portcullis/key-AbCdEf";
+        for name in ["portcullis/key", arn, arn.trim_end_matches("-AbCdEf")] {
+            assert!(event(arn).is_for(name), "{name}");
+        }
+        assert!(event("portcullis/key").is_for("portcullis/key"));
+        for name in ["portcullis", "portcullis/key-AbC", "key", ""] {
+            assert!(!event(arn).is_for(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_four_steps_are_steps() {
+        for (name, step) in [
+            ("createSecret", Some(Step::Create)),
+            ("finishSecret", Some(Step::Finish)),
+            ("deleteSecret", None),
+        ] {
+            let event = RotationEvent {
+                step: name.to_owned(),
+                ..event("x")
+            };
+            assert_eq!(event.step().ok(), step);
+        }
+    }
+}
