@@ -23,20 +23,24 @@ use crate::host::Host;
 use crate::transport::HyperTransport;
 use crate::vault::HostVaultError;
 
+/// What the audit trail knows this function by.
+const FUNCTION: &str = "function:rotation";
+
 /// The secret and the store of one rotation, reached at one moment.
 #[derive(Debug)]
 pub struct RotationDesk<'a> {
     host: &'a Host,
-    secret: SigningSecret<'a, HyperTransport>,
+    secret: Option<SigningSecret<'a, HyperTransport>>,
     store: DynamoStore<'a, HyperTransport>,
     clock: Watch<'a>,
     vault: &'a Vault,
+    actor: &'a str,
 }
 
-/// The rotation that a desk offers.
-pub type HostRotation<'a> = Rotation<
+/// The rotation that a desk offers, on the secret `V`.
+pub type HostRotation<'a, V> = Rotation<
     'a,
-    SigningSecret<'a, HyperTransport>,
+    V,
     DynamoStore<'a, HyperTransport>,
     JwkSmith,
     NativeSignatures,
@@ -106,15 +110,21 @@ impl<'a> RotationDesk<'a> {
     ///
     /// # Errors
     ///
-    /// [`RotationFault::File`] and [`RotationFault::Vault`].
-    pub async fn open(host: &'a Host, now: UnixTime) -> Result<Self, RotationFault> {
-        let KeySource::Secret(name) = host.signing_keys.source() else {
-            return Err(RotationFault::File);
-        };
+    /// [`RotationFault::Vault`].
+    pub async fn open(
+        host: &'a Host,
+        actor: &'a str,
+        now: UnixTime,
+    ) -> Result<Self, RotationFault> {
         let vault = host.vault.open(&host.client, now).await;
+        let manager = SecretsManager::at(&host.client, now);
         Ok(Self {
             host,
-            secret: SigningSecret::new(SecretsManager::at(&host.client, now), name),
+            actor,
+            secret: match host.signing_keys.source() {
+                KeySource::Secret(name) => Some(SigningSecret::new(manager, name)),
+                KeySource::File(_) => None,
+            },
             store: host.store(now),
             clock: Watch::new(&*host.clock, now),
             vault: vault.map_err(RotationFault::Vault)?,
@@ -122,15 +132,32 @@ impl<'a> RotationDesk<'a> {
     }
 
     /// The rotation itself.
-    pub fn rotation(&self) -> HostRotation<'_> {
+    ///
+    /// # Errors
+    ///
+    /// [`RotationFault::File`] where the key is in no secret.
+    pub fn rotation(
+        &self,
+    ) -> Result<HostRotation<'_, SigningSecret<'a, HyperTransport>>, RotationFault> {
+        let secret = self.secret.as_ref();
+        secret.map(|it| self.on(it)).ok_or(RotationFault::File)
+    }
+
+    /// What changes the key document alone: a key can be called back wherever it is kept.
+    pub const fn document(&self) -> HostRotation<'_, ()> {
+        self.on(&())
+    }
+
+    const fn on<'b, V>(&'b self, secrets: &'b V) -> HostRotation<'b, V> {
         Rotation {
-            secrets: &self.secret,
+            secrets,
             documents: &self.store,
             smith: &JwkSmith,
             signatures: &NativeSignatures,
             clock: &self.clock,
             chance: &self.host.chance,
             vault: self.vault,
+            actor: self.actor,
             bounds: self.host.rotation.bounds,
             algorithm: self.host.rotation.algorithm,
         }
@@ -195,14 +222,14 @@ pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFa
 async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
     let step = event.step()?;
     let now = host.clock.read()?;
-    let desk = RotationDesk::open(host, now).await?;
+    let desk = RotationDesk::open(host, FUNCTION, now).await?;
     if let KeySource::Secret(name) = host.signing_keys.source()
         && !event.is_for(name)
     {
         return Err(RotationFault::Secret);
     }
     let end = desk
-        .rotation()
+        .rotation()?
         .step(step, &event.client_request_token)
         .await;
     desk.judge_clock()?;

@@ -70,10 +70,14 @@ async fn a_publication_whose_answer_is_lost_is_found_done() {
 async fn hosts_that_publish_at_once_lose_no_key() {
     let system = with_account().await;
     let mut hosts = vec![];
+    // Hosts whose keys are files of their own: those of a secret publish one key only.
     for number in 0..5 {
-        let name = format!("key-{number}");
-        system.proxy.keep_secret(&name, &signing_key());
-        let changes = [("PORTCULLIS_SIGNING_SECRET", name.as_str())];
+        let path = system.folder().join(format!("key-{number}.json"));
+        let path = path.to_str().expect("UTF-8");
+        let changes = [
+            ("PORTCULLIS_SIGNING_SECRET", ""),
+            ("PORTCULLIS_SIGNING_KEY_FILE", path),
+        ];
         hosts.push(system.another(CHEAP, &changes).await.expect("a host"));
     }
     let logins = join_all(hosts.iter().map(|host| host.login(EMAIL, PASSWORD))).await;
@@ -102,7 +106,6 @@ async fn two_hosts_with_one_key_publish_it_once() {
 
 #[tokio::test]
 async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
-    let system = with_account().await;
     for (name, value) in [
         ("not-there", None),
         ("no-key", Some("hunter2")),
@@ -113,6 +116,7 @@ async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
             ),
         ),
     ] {
+        let system = with_account().await;
         if let Some(value) = value {
             system.proxy.keep_secret(name, value);
         }
@@ -126,7 +130,8 @@ async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
         );
         assert!(!reply.json.to_string().contains("hunter2"));
         assert_eq!(host.get("/health").await.status, 200, "{name}");
-        // Mended, it works without a restart.
+        // Mended, it works without a restart; once a second is enough to look.
+        system.clock.pass(1);
         system.proxy.keep_secret(name, &signing_key());
         token(&host.login(EMAIL, PASSWORD).await);
     }
@@ -186,11 +191,12 @@ async fn the_last_good_keys_are_told_while_the_store_is_away() {
     let peer = system.peer();
     let good = peer.get("/.well-known/jwks.json").await;
     system.clock.pass(60);
-    system.proxy.inject_often("GetItem", &Fault::LostRequest, 3);
+    // Once for the key that signs, once for the set.
+    system.proxy.inject_often("GetItem", &Fault::LostRequest, 6);
     let bridged = peer.get("/.well-known/jwks.json").await;
     assert_eq!((bridged.status, bridged.json), (200, good.json));
     system.clock.pass(300);
-    system.proxy.inject_often("GetItem", &Fault::LostRequest, 3);
+    system.proxy.inject_often("GetItem", &Fault::LostRequest, 6);
     let reply = peer.get("/.well-known/jwks.json").await;
     assert_eq!((reply.status, reply.code()), (503, "store_unavailable"));
 }

@@ -18,6 +18,7 @@ mod new_password;
 mod operator;
 mod refresh;
 mod rehash;
+mod rotation;
 mod sessions;
 mod start;
 

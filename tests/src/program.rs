@@ -45,6 +45,14 @@ pub fn tasks_program() -> &'static Path {
     })
 }
 
+/// What rotates the signing key on Lambda, built from this tree once for each process that asks.
+pub fn rotation_program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        build("portcullis-rotation", &LOCAL).unwrap_or_else(|error| panic!("{error:#}"))
+    })
+}
+
 /// The packages of a system on one machine.
 const LOCAL: [&str; 6] = [
     "-p",

@@ -1,7 +1,6 @@
 //! What stands in for AWS's front: it checks every signature, notes every call, loses answers on
 //! demand, and keeps secrets, for the engine behind it does none of that.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
+use portcullis_local::LocalSecrets;
 use serde_json::{Value, json};
 
 use crate::sigv4::{self, AccessKey, Scope};
@@ -60,8 +60,9 @@ struct Shared {
     clock: TestClock,
     client: Client,
     faults: Mutex<Vec<(String, Fault)>>,
+    cut: Mutex<Option<(usize, Fault)>>,
     calls: Mutex<Vec<Seen>>,
-    secrets: Mutex<BTreeMap<String, String>>,
+    secrets: LocalSecrets,
 }
 
 /// A call that came by.
@@ -88,8 +89,9 @@ impl Proxy {
             clock,
             client: Client::default(),
             faults: Mutex::default(),
+            cut: Mutex::default(),
             calls: Mutex::default(),
-            secrets: Mutex::default(),
+            secrets: LocalSecrets::forgetful(),
         });
         let served = Arc::clone(&shared);
         let address = wire::serve_somewhere(move |request| {
@@ -121,8 +123,15 @@ impl Proxy {
         }
     }
 
+    /// Cuts off whoever calls: after `calls` more calls, one gets `fault`, and all behind it are
+    /// lost until [`Proxy::heal`].
+    pub fn cut_off_after(&self, calls: usize, fault: Fault) {
+        *self.shared.cut.lock().expect("whole") = Some((calls, fault));
+    }
+
     /// Forgets the faults that have not happened yet; tells how many those were.
     pub fn heal(&self) -> usize {
+        self.shared.cut.lock().expect("whole").take();
         self.shared.faults.lock().expect("whole").drain(..).count()
     }
 
@@ -139,13 +148,14 @@ impl Proxy {
             .count()
     }
 
-    /// Keeps `value` as the current version of the secret called `name`.
+    /// Puts `value` in force as a new version of the secret called `name`.
     pub fn keep_secret(&self, name: &str, value: &str) {
-        self.shared
-            .secrets
-            .lock()
-            .expect("whole")
-            .insert(name.to_owned(), value.to_owned());
+        self.shared.secrets.keep(name, value);
+    }
+
+    /// The secrets themselves: no signatures, no faults.
+    pub fn secrets(&self) -> &LocalSecrets {
+        &self.shared.secrets
     }
 }
 
@@ -175,9 +185,6 @@ impl Shared {
         if signature.is_err() {
             return Answer::Whole(refusal(400, "InvalidSignatureException"));
         }
-        if service == "secretsmanager" {
-            return Answer::Whole(self.secret(&request));
-        }
         let fault = self.next_fault(operation);
         match fault {
             Some(Fault::LostRequest) => return Answer::Nothing,
@@ -185,8 +192,13 @@ impl Shared {
             Some(Fault::After(ref happen)) => happen().await,
             Some(Fault::LostAnswer | Fault::HalfAnswer | Fault::Garbage) | None => {}
         }
-        let Ok(response) = self.client.send(self.upstream, request).await else {
-            return Answer::Nothing;
+        let response = if service == "secretsmanager" {
+            self.secrets.answer(&target, request.body()).await
+        } else {
+            let Ok(response) = self.client.send(self.upstream, request).await else {
+                return Answer::Nothing;
+            };
+            response
         };
         match fault {
             Some(Fault::LostAnswer) => Answer::Nothing,
@@ -197,27 +209,16 @@ impl Shared {
     }
 
     fn next_fault(&self, operation: &str) -> Option<Fault> {
+        if let Some((calls, fault)) = self.cut.lock().expect("whole").as_mut() {
+            if let Some(left) = calls.checked_sub(1) {
+                *calls = left;
+            } else {
+                return Some(std::mem::replace(fault, Fault::LostRequest));
+            }
+        }
         let mut faults = self.faults.lock().expect("whole");
         let place = faults.iter().position(|(on, _)| on == operation)?;
         Some(faults.remove(place).1)
-    }
-
-    fn secret(&self, request: &Request<Bytes>) -> Response<Bytes> {
-        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-        let name = body["SecretId"].as_str().unwrap_or_default();
-        match self.secrets.lock().expect("whole").get(name) {
-            Some(value) => Response::new(Bytes::from(
-                json!({
-                    "ARN": format!("arn:aws:secretsmanager:{REGION}:1:secret:{name}"),
-                    "Name": name,
-                    "SecretString": value,
-                    "VersionId": "1",
-                    "VersionStages": ["AWSCURRENT"],
-                })
-                .to_string(),
-            )),
-            None => refusal(400, "ResourceNotFoundException"),
-        }
     }
 }
 

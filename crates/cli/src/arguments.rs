@@ -151,6 +151,14 @@ pub(crate) enum Sessions {
 pub(crate) enum Keys {
     /// Every published key, and from when to when it is good
     Show,
+    /// Make and publish the next signing key, or bring a rotation that was cut off to its end
+    Rotate,
+    /// Call a key back at once: its tokens are refused at every edge within the staleness bound
+    Revoke {
+        /// The key's name (`kid`), as `keys show` prints it
+        #[arg(value_name = "KID")]
+        key: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,8 @@
 
 use portcullis_core::keys::document::PublishedKey;
 use portcullis_core::time::UnixTime;
+use portcullis_lambda_host::rotation::RotationDesk;
+use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_now};
 use portcullis_service::store::KeyStore as _;
 use serde_json::{Value, json};
 
@@ -12,6 +14,8 @@ use crate::office::Office;
 pub(crate) async fn run(command: &Keys, office: &Office) -> Result<Answer, Failure> {
     match command {
         Keys::Show => show(office).await,
+        Keys::Rotate => rotate(office).await,
+        Keys::Revoke { key } => revoke(key, office).await,
     }
 }
 
@@ -31,6 +35,59 @@ async fn show(office: &Office) -> Result<Answer, Failure> {
     } else {
         Answer::good(text, json)
     })
+}
+
+async fn rotate(office: &Office) -> Result<Answer, Failure> {
+    let desk = desk(office).await?;
+    let rotation = desk.rotation();
+    let rotation = rotation.map_err(|fault| Failure::Setting(fault.to_string()))?;
+    let end = rotate_now(&rotation).await;
+    desk.judge_clock().map_err(Failure::unavailable)?;
+    let version = match end {
+        Ok(version) => version,
+        Err(RotateError::TooEarly(early)) => {
+            let json = json!({"outcome": "too_early", "until": early.until.as_secs()});
+            return Ok(Answer::bad(format!("{early}\n"), json));
+        }
+        Err(error) => return Err(Failure::unavailable(error)),
+    };
+    let document = office.store().key_document().await;
+    let document = document.map_err(Failure::unavailable)?;
+    // The newest key is the one of this rotation: none could have begun behind it.
+    let newest = document.keys().iter().max_by_key(|key| key.sign_from);
+    let now = office.now();
+    let text = newest.map(|key| line(key, now)).unwrap_or_default();
+    let key = newest.map(|key| object(key, now));
+    let json = json!({"outcome": "done", "key": key, "request_id": version});
+    let text = format!("{text}in force (audit: request {version})\n");
+    Ok(Answer::good(text, json))
+}
+
+async fn revoke(key: &str, office: &Office) -> Result<Answer, Failure> {
+    let desk = desk(office).await?;
+    let end = revoke_key(key, &desk.document(), &office.call).await;
+    let outcome = end.map_err(Failure::unavailable)?;
+    // A clock that failed meanwhile did not tell how long the writing took.
+    desk.judge_clock().map_err(Failure::unavailable)?;
+    let request_id = office.call.request_id.as_str();
+    match outcome {
+        KeyRevocation::Done => Ok(Answer::good(
+            format!("called back at every edge (audit: request {request_id})\n"),
+            json!({"outcome": "done", "request_id": request_id}),
+        )),
+        KeyRevocation::UnknownKey => Ok(Answer::bad(
+            "no such key\n".to_owned(),
+            json!({"outcome": "unknown_key"}),
+        )),
+        KeyRevocation::Contended => Err(Failure::Unavailable(
+            "the key document kept changing; try again".to_owned(),
+        )),
+    }
+}
+
+async fn desk(office: &Office) -> Result<RotationDesk<'_>, Failure> {
+    let desk = RotationDesk::open(&office.host, &office.call.client_address, office.now()).await;
+    desk.map_err(Failure::unavailable)
 }
 
 /// What a key is good for at `now`.

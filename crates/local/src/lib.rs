@@ -9,6 +9,8 @@ mod dynamo;
 mod engine;
 mod mailbox;
 mod origin;
+mod runtime;
+mod secrets;
 mod tables;
 
 pub use dynoxide::storage_backend::ManualClock;
@@ -18,5 +20,7 @@ pub use self::{
     engine::{Engine, EngineError},
     mailbox::serve as serve_mailbox,
     origin::serve as serve_origin,
+    runtime::LambdaRuntime,
+    secrets::{LocalSecrets, Refusal, RotationFunction, serve as serve_secrets},
     tables::TableNames,
 };

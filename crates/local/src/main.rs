@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use portcullis_local::{Engine, TableNames, serve_mailbox, serve_origin};
+use portcullis_local::{
+    Engine, LambdaRuntime, LocalSecrets, TableNames, serve_mailbox, serve_origin, serve_secrets,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -45,6 +47,27 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         folder: PathBuf,
     },
+    /// A Secrets Manager that rotates by a function of its own
+    Secrets(Secrets),
+}
+
+#[derive(Args)]
+struct Secrets {
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, default_value = "127.0.0.1:8791")]
+    listen: SocketAddr,
+    /// Where the rotation function finds its Lambda Runtime API; without it nothing is rotated
+    #[arg(long, value_name = "ADDRESS")]
+    runtime_listen: Option<SocketAddr>,
+    /// The file that keeps the secrets
+    #[arg(long, value_name = "FILE", required_unless_present = "memory")]
+    data: Option<PathBuf>,
+    /// Keep nothing
+    #[arg(long, conflicts_with = "data")]
+    memory: bool,
+    /// A secret that shall be there, without a version until its first rotation
+    #[arg(long, value_name = "NAME")]
+    declare: Vec<String>,
 }
 
 #[derive(Args)]
@@ -79,6 +102,7 @@ async fn main() -> Result<()> {
             let listener = bind("mailbox", listen).await?;
             Ok(serve_mailbox(listener, folder, ended()?).await?)
         }
+        Command::Secrets(options) => secrets(options).await,
     }
 }
 
@@ -98,6 +122,27 @@ async fn dynamodb(options: Dynamodb) -> Result<()> {
     let listener = bind("dynamodb", options.listen).await?;
     tokio::spawn(sweep(engine.clone()));
     Ok(engine.serve(listener, ended()?).await?)
+}
+
+async fn secrets(options: Secrets) -> Result<()> {
+    let secrets = match options.data {
+        Some(path) => {
+            prepare(&path, false)?;
+            let kept = LocalSecrets::on_file(path.clone());
+            kept.with_context(|| format!("cannot read {}", path.display()))?
+        }
+        None => LocalSecrets::forgetful(),
+    };
+    for name in &options.declare {
+        secrets.declare(name)?;
+    }
+    if let Some(address) = options.runtime_listen {
+        let (runtime, listener) = (LambdaRuntime::new(), bind("runtime", address).await?);
+        secrets.rotate_by(runtime.rotation_function());
+        tokio::spawn(runtime.serve(listener, ended()?));
+    }
+    let listener = bind("secrets", options.listen).await?;
+    Ok(serve_secrets(secrets, listener, ended()?).await?)
 }
 
 /// Makes the file's folder and, where a fresh start is wanted, removes the file with what SQLite keeps beside it.
@@ -166,5 +211,7 @@ mod tests {
         );
         assert!(Arguments::try_parse_from(["x", "dynamodb", "--memory", "--fresh"]).is_err());
         assert!(Arguments::try_parse_from(["x", "dynamodb", "--memory"]).is_ok());
+        assert!(Arguments::try_parse_from(["x", "secrets"]).is_err());
+        assert!(Arguments::try_parse_from(["x", "secrets", "--memory"]).is_ok());
     }
 }

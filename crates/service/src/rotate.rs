@@ -62,6 +62,8 @@ pub struct Rotation<'a, V, D, K, S, C, H> {
     pub chance: &'a H,
     /// The host's own secrets: what lines of the audit trail are sealed with.
     pub vault: &'a Vault,
+    /// Who rotates, as the audit trail shall say it in the place of a client's address.
+    pub actor: &'a str,
     /// How long others keep what changes.
     pub bounds: RotationBounds,
     /// What new keys sign by.
@@ -250,7 +252,7 @@ where
             kind: AuditKind::KeysChanged(act),
             user_id: None,
             session_id: None,
-            client_address: String::new(),
+            client_address: self.actor.to_owned(),
             request_id: request_id.clone(),
             sealer: self.vault.sealer(Purpose::Audit),
         };

@@ -95,6 +95,7 @@ impl World {
             clock: self,
             chance: self,
             vault: &self.vault,
+            actor: "function:rotation",
             bounds: RotationBounds::default(),
             algorithm: Algorithm::EdDsa,
         }

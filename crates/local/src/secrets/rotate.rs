@@ -1,0 +1,80 @@
+//! RotateSecret: a new version is staged, and a function called for each of the four steps.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, PoisonError},
+};
+
+use serde_json::{Value, json};
+
+use super::{Answer, CURRENT, LocalSecrets, PENDING, Refusal, arn, name, token};
+
+type Called = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Calls the rotation function with one event; an error is what the function answered.
+#[derive(Clone)]
+pub struct RotationFunction(Arc<dyn Fn(Value) -> Called + Send + Sync>);
+
+impl RotationFunction {
+    /// The function that `call` calls.
+    pub fn new<F>(call: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self(Arc::new(move |event| Box::pin(call(event))))
+    }
+}
+
+impl std::fmt::Debug for RotationFunction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RotationFunction").finish_non_exhaustive()
+    }
+}
+
+/// How often a step that failed is called again, as the service does.
+const TRIES: usize = 3;
+
+/// Rotates, and answers when it is over: the service answers at once and goes on behind that.
+pub(super) async fn rotate(secrets: &LocalSecrets, body: &Value) -> Answer {
+    let (name, token) = (name(body)?, token(body)?);
+    let function = secrets.shared.function.lock();
+    let function = function.unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(function) = function else {
+        return Err(Refusal::new(
+            "InvalidRequestException",
+            "there is no function to call",
+        ));
+    };
+    secrets.change(|all| {
+        let secret = all.get_mut(&name).ok_or_else(Refusal::missing)?;
+        let pending = secret.stages.get(PENDING);
+        let current = secret.stages.get(CURRENT);
+        // A rotation that did not end keeps every other one from beginning.
+        if pending.is_some_and(|at| *at != token && Some(at) != current) {
+            let code = "InvalidRequestException";
+            return Err(Refusal::new(code, "a previous rotation is not complete"));
+        }
+        secret.rotation_enabled = true;
+        if current != Some(&token) {
+            secret.versions.entry(token.clone()).or_insert(None);
+            secret.stage(PENDING, &token);
+        }
+        Ok(())
+    })?;
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        let event = json!({"Step": step, "SecretId": arn(&name), "ClientRequestToken": token});
+        let mut end = Ok(());
+        for _ in 0..TRIES {
+            end = function.0(event.clone()).await;
+            if end.is_ok() {
+                break;
+            }
+        }
+        if let Err(fault) = end {
+            let message = format!("{step} failed: {fault}");
+            return Err(Refusal::new("InvalidRequestException", message));
+        }
+    }
+    Ok(json!({"ARN": arn(&name), "Name": name, "VersionId": token}))
+}

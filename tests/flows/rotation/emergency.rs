@@ -1,0 +1,128 @@
+//! A key that is called back at once, from the operator's terminal.
+
+use std::process::Stdio;
+
+use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
+use portcullis_tests::program::operator_program;
+use portcullis_tests::proxy::Fault;
+use portcullis_tests::system::{System, environment};
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::{document, kid, log_in, published, takes};
+use crate::with_account;
+
+/// A system under the machine's own clock, which the terminal has.
+async fn system() -> System {
+    let system = with_account().await;
+    let now = SystemClock.read().expect("after 1970");
+    system.clock.set(now.as_secs());
+    system
+}
+
+async fn operator(system: &System, arguments: &[&str]) -> (Option<i32>, Value) {
+    let mut command = Command::new(operator_program());
+    command
+        .env_clear()
+        .envs(environment(&system.proxy))
+        .args(["--actor", "grace", "--json", "keys"])
+        .args(arguments)
+        .stdin(Stdio::null());
+    let output = command.output().await.expect("it runs");
+    let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code(), json)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_terminal_rotates_and_says_when_it_may_again() {
+    let system = system().await;
+    let peer = system.peer();
+    let old = kid(&log_in(&peer).await);
+    let (code, said) = operator(&system, &["rotate"]).await;
+    assert_eq!(
+        (code, &said["outcome"]),
+        (Some(0), &"done".into()),
+        "{said}"
+    );
+    assert_eq!(said["key"]["state"], "published");
+    let next = said["key"]["kid"].as_str().expect("a name");
+    assert_eq!(published(&peer).await.len(), 1, "read a moment ago");
+    system.clock.pass(10);
+    assert_eq!(published(&peer).await, [old.as_str(), next]);
+    assert_eq!(kid(&log_in(&peer).await), old);
+    let (code, said) = operator(&system, &["rotate"]).await;
+    assert_eq!((code, &said["outcome"]), (Some(1), &"too_early".into()));
+    let key = &document(&system).await["keys"][0];
+    assert_eq!(said["until"], key["ends_at"], "{said} {key}");
+    // Each change names who made it.
+    let rows = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    let acts = rows.iter().filter(|row| row["action"] == "key_rotate");
+    let actors: Vec<_> = acts.map(|row| &row["client_address"]).collect();
+    assert_eq!(actors, ["operator:grace"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_called_back_opens_nothing_any_more_and_the_next_signs_at_once() {
+    let system = system().await;
+    let peer = system.peer();
+    let stolen = log_in(&peer).await;
+    let (code, said) = operator(&system, &["rotate"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let next = said["key"]["kid"].as_str().expect("a name").to_owned();
+    let (code, said) = operator(&system, &["revoke", &kid(&stolen)]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(document(&system).await["withdrawn"][0], kid(&stolen));
+    let rows = system.rows("TokenBlacklist", "KID#").await.expect("rows");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["PK"], format!("KID#{}", kid(&stolen)));
+    assert_eq!(rows[0]["request_id"], said["request_id"]);
+    let feed = system.rows("TokenBlacklist", "FEED#").await.expect("rows");
+    let feed: Vec<_> = feed
+        .iter()
+        .filter(|row| row["target_id"] == kid(&stolen))
+        .collect();
+    assert_eq!(feed.len(), 1, "{feed:?}");
+    assert!(!takes(&peer, &stolen).await);
+    system.clock.pass(10);
+    assert_eq!(published(&peer).await, [next.as_str()]);
+    let fresh = log_in(&peer).await;
+    assert_eq!(kid(&fresh), next);
+    assert!(takes(&peer, &fresh).await);
+
+    // Again, it is announced again; a key that never was is told apart.
+    let (code, _) = operator(&system, &["revoke", &kid(&stolen)]).await;
+    assert_eq!(code, Some(0));
+    let (code, said) = operator(&system, &["revoke", "nobody"]).await;
+    assert_eq!((code, &said["outcome"]), (Some(1), &"unknown_key".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn document_revocation_feed_and_trail_change_together_or_not_at_all() {
+    for (fault, lost) in [
+        (Fault::LostRequest, true),
+        (Fault::LostAnswer, false),
+        (Fault::Refused(500, "InternalServerError"), true),
+    ] {
+        let system = system().await;
+        let peer = system.peer();
+        let stolen = kid(&log_in(&peer).await);
+        let often = if lost { 3 } else { 1 };
+        let write = "TransactWriteItems";
+        system.proxy.inject_often(write, &fault, often);
+        let (code, said) = operator(&system, &["revoke", &stolen]).await;
+        let count = async |table, prefix| system.rows(table, prefix).await.expect("rows").len();
+        let trail = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+        let trail = trail.iter().filter(|row| row["action"] == "key_revoke");
+        let found = (
+            count("TokenBlacklist", "KID#").await,
+            document(&system).await["keys"].as_array().map(Vec::len),
+            trail.count(),
+        );
+        let (expected, exit) = if lost {
+            ((0, Some(1), 0), Some(3))
+        } else {
+            ((1, Some(0), 1), Some(0))
+        };
+        assert_eq!((found, code), (expected, exit), "{said}");
+    }
+}

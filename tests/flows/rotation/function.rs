@@ -1,0 +1,118 @@
+//! The function that ships, as a process under a Lambda Runtime API, driven by Secrets Manager.
+
+use std::sync::Arc;
+
+use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
+use portcullis_local::RotationFunction;
+use portcullis_tests::lambda_runtime::{LambdaRuntime, Posted};
+use portcullis_tests::program::{Program, rotation_program};
+use portcullis_tests::system::{SIGNING_SECRET, System, environment};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::{NEXT, kid, log_in, stages};
+use crate::with_account;
+
+/// The function, and the API it asks for work.
+#[derive(Clone)]
+struct Function {
+    runtime: Arc<Mutex<LambdaRuntime>>,
+    program: Arc<Mutex<Program>>,
+}
+
+impl Function {
+    async fn start(system: &System) -> Self {
+        // The program has the machine's clock, so everything around it gets the same.
+        let now = SystemClock.read().expect("after 1970");
+        system.clock.set(now.as_secs());
+        let runtime = LambdaRuntime::start().await.expect("a runtime");
+        let mut variables = environment(&system.proxy);
+        variables.retain(|(name, _)| name != "PORTCULLIS_LISTEN");
+        let lambda = runtime.environment();
+        variables.extend(lambda.map(|(name, value)| (name.to_owned(), value)));
+        let program = Program::start(rotation_program(), variables).expect("a process");
+        Self {
+            runtime: Arc::new(Mutex::new(runtime)),
+            program: Arc::new(Mutex::new(program)),
+        }
+    }
+
+    /// What the function makes of `event`: nothing, or the name of its error.
+    async fn invoke(&self, event: &Value) -> Result<(), String> {
+        let end = self.runtime.lock().await.invoke(&event.to_string()).await;
+        match end.expect("a runtime") {
+            Posted::Response(_) => Ok(()),
+            Posted::Error(error) | Posted::InitError(error) => {
+                Err(error["errorType"].as_str().unwrap_or_default().to_owned())
+            }
+        }
+    }
+
+    fn as_secrets_manager_calls_it(&self) -> RotationFunction {
+        let function = self.clone();
+        RotationFunction::new(move |event| {
+            let function = function.clone();
+            async move { function.invoke(&event).await }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_manager_rotates_by_it() {
+    let system = with_account().await;
+    let function = Function::start(&system).await;
+    let secrets = system.proxy.secrets();
+    secrets.rotate_by(function.as_secrets_manager_calls_it());
+    let old = kid(&log_in(&system.peer()).await);
+    let rotate = |token: &str| json!({"SecretId": SIGNING_SECRET, "ClientRequestToken": token});
+    let end = secrets.call("RotateSecret", &rotate(NEXT)).await;
+    end.expect("rotated");
+    let in_force = stages(&system).await[NEXT].clone();
+    assert_eq!(in_force, json!(["AWSCURRENT", "AWSPENDING"]));
+    // Said again, it is done already; another is too early, and says so to Secrets Manager.
+    let again = secrets.call("RotateSecret", &rotate(NEXT)).await;
+    again.expect("done before");
+    let other = "33333333-3333-4333-8333-333333333333";
+    let early = secrets.call("RotateSecret", &rotate(other)).await;
+    let early = early.expect_err("too early").to_string();
+    assert!(early.contains("rotation_too_early"), "{early}");
+
+    system.clock.pass(86_404);
+    assert_ne!(kid(&log_in(&system.peer()).await), old);
+
+    let mut program = function.program.lock().await;
+    assert!(program.is_running());
+    let done = |line: &Value| line["message"] == "a step of the rotation is done";
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        let line = program.line(done).await.expect("a line");
+        assert_eq!(line["step"], step, "{line}");
+        assert!(!line.to_string().contains("\\\"d\\\""), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_step_of_its_secret_is_refused_by_name() {
+    let system = with_account().await;
+    let function = Function::start(&system).await;
+    log_in(&system.peer()).await;
+    let arn = format!("arn:aws:secretsmanager:eu-central-1:1:secret:{SIGNING_SECRET}-AbCdEf");
+    let event = |step: &str, secret: &str, token: &str| json!({"Step": step, "SecretId": secret, "ClientRequestToken": token, "RotationToken": "x"});
+    for (event, code) in [
+        (event("paintSecret", SIGNING_SECRET, NEXT), "unknown_step"),
+        (
+            event("setSecret", "portcullis/host-secret", NEXT),
+            "other_secret",
+        ),
+        (event("setSecret", &arn, NEXT), "not_pending"),
+        (event("setSecret", SIGNING_SECRET, "short"), "bad_token"),
+    ] {
+        assert_eq!(
+            function.invoke(&event).await,
+            Err(code.to_owned()),
+            "{event}"
+        );
+    }
+    let no_event = function.invoke(&json!({"hello": "world"})).await;
+    assert!(no_event.is_err(), "what is no event is an error");
+    assert!(function.program.lock().await.is_running());
+}

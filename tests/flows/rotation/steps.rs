@@ -1,0 +1,104 @@
+//! The four steps over HTTP, on DynamoDB's engine and a strict Secrets Manager: cut off between
+//! any two calls and repeated, the end is the same.
+
+use portcullis_tests::proxy::Fault;
+use serde_json::{Value, json};
+
+use super::{NEXT, STEPS, document, log_in, rotate, stage, stages, step};
+use crate::with_account;
+use portcullis_tests::system::{SIGNING_SECRET, System};
+
+/// A system in which a key has signed and a version is staged for its successor.
+async fn staged() -> System {
+    let system = with_account().await;
+    log_in(&system.peer()).await;
+    stage(&system, NEXT).await;
+    system
+}
+
+async fn all(system: &System) -> Result<(), String> {
+    for at in STEPS {
+        let end = step(&system.host, at, NEXT).await;
+        end.map_err(|fault| fault.code().to_owned())?;
+    }
+    Ok(())
+}
+
+/// What a rotation leaves behind, but for names: times and stages, and the acts on the trail.
+async fn left(system: &System) -> Value {
+    let document = document(system).await;
+    let keys = document["keys"].as_array().expect("keys");
+    let times: Vec<_> = keys
+        .iter()
+        .map(|key| json!([key["sign_from"], key["ends_at"]]))
+        .collect();
+    let stages = stages(system).await;
+    let versions = stages.as_object().expect("versions").values();
+    let mut versions: Vec<_> = versions.map(ToString::to_string).collect();
+    versions.sort();
+    let rows = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    let mut acts: Vec<_> = rows
+        .iter()
+        .filter_map(|row| row["action"].as_str().filter(|act| act.starts_with("key_")))
+        .collect();
+    acts.sort_unstable();
+    json!({"times": times, "of the next": stages[NEXT], "stages": versions, "acts": acts})
+}
+
+#[tokio::test]
+async fn cut_off_between_any_two_calls_and_repeated_it_ends_the_same() {
+    let undisturbed = staged().await;
+    let before = undisturbed.proxy.calls().len();
+    all(&undisturbed).await.expect("undisturbed");
+    let calls = undisturbed.proxy.calls().len() - before;
+    let expected = left(&undisturbed).await;
+    assert_eq!(expected["acts"], json!(["key_publish", "key_rotate"]));
+    let mut cuts = 0;
+    for number in 0..calls {
+        for fault in [Fault::LostRequest, Fault::LostAnswer] {
+            let system = staged().await;
+            system.proxy.cut_off_after(number, fault);
+            let end = all(&system).await;
+            assert_eq!(end, Err("store_unavailable".to_owned()), "call {number}");
+            cuts += 1;
+            system.proxy.heal();
+            all(&system).await.expect("repeated");
+            assert_eq!(left(&system).await, expected, "call {number}");
+        }
+    }
+    assert_eq!(cuts, 2 * calls);
+    assert!(calls > 12, "{calls}");
+}
+
+#[tokio::test]
+async fn the_private_key_is_in_the_secret_alone() {
+    let system = staged().await;
+    all(&system).await.expect("rotated");
+    let next = json!({"SecretId": SIGNING_SECRET, "VersionId": NEXT});
+    let kept = system.proxy.secrets().call("GetSecretValue", &next).await;
+    let kept = kept.expect("a version")["SecretString"].clone();
+    let kept: Value = serde_json::from_str(kept.as_str().expect("text")).expect("a JWK");
+    let private = kept["d"].as_str().expect("a private key");
+    for table in ["Portcullis", "TokenBlacklist"] {
+        let rows = system.rows(table, "").await.expect("rows");
+        assert!(!Value::from(rows).to_string().contains(private), "{table}");
+    }
+    let public = &document(&system).await["keys"][1]["jwk"];
+    assert_eq!(public["x"], kept["x"]);
+    assert!(public.get("d").is_none());
+}
+
+#[tokio::test]
+async fn two_who_rotate_by_hand_at_once_leave_one_next_key() {
+    let system = with_account().await;
+    let peer = system.peer();
+    log_in(&peer).await;
+    let (one, two) = tokio::join!(rotate(&peer.host), rotate(&peer.host));
+    assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
+    let keys = document(&system).await["keys"].clone();
+    let keys = keys.as_array().expect("keys");
+    let open = keys.iter().filter(|key| key["ends_at"].is_null()).count();
+    assert!(open <= 2 && keys.len() <= 3, "{keys:?}");
+    // Whatever was left half-way, tokens are signed and the next one goes to its end.
+    log_in(&peer).await;
+}
