@@ -126,7 +126,8 @@ async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() 
     let other = system.another(CHEAP, &[]).await.expect("a host");
     let hosts = [system.peer(), other];
     let begun = system.clock.now();
-    let old = kid(&log_in(&hosts[0]).await);
+    let before = log_in(&hosts[0]).await;
+    let old = kid(&before);
     let mut readers = vec![];
     // An edge, a reader that heeds `max-age`, and one that does not.
     for keeps in [3_600, 300, THIRD_PARTIES] {
@@ -134,7 +135,7 @@ async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() 
     }
     let sign_from = begun + THIRD_PARTIES + SLACK;
     let ends_at = sign_from + TAIL;
-    let mut tokens: Vec<(u64, String)> = vec![];
+    let mut tokens = vec![(begun, before)];
     let mut seen = std::collections::BTreeSet::new();
     let moments = [
         begun,
@@ -154,11 +155,11 @@ async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() 
     ];
     for moment in moments {
         system.clock.set(moment);
-        if moment == begun + 1 {
+        if moment == begun {
             stage(&system, NEXT).await;
         }
         // The steps come while tokens are issued.
-        let steps: &[_] = if moment == begun + 1 { &STEPS } else { &[] };
+        let steps: &[_] = if moment == begun { &STEPS } else { &[] };
         for at in steps {
             step(&hosts[0].host, *at, NEXT).await.expect("done");
             tokens.push((moment, log_in(&hosts[1]).await));
