@@ -57,7 +57,7 @@ export class System {
   async startHost(settings = () => ({})) {
     const port = await freePort();
     this.hostUrl = `http://127.0.0.1:${port}`;
-    this.host = new Program("portcullis-host", [], {
+    this.hostSettings = {
       ...CREDENTIALS,
       AWS_REGION: "us-east-1",
       PORTCULLIS_LISTEN: `127.0.0.1:${port}`,
@@ -68,7 +68,8 @@ export class System {
       PORTCULLIS_DYNAMODB_ENDPOINT: this.engineUrl,
       PORTCULLIS_REQUIRE_VERIFIED: "off",
       ...settings(this.hostUrl, this.folder),
-    });
+    };
+    this.host = new Program("portcullis-host", [], this.hostSettings);
     const healthy = () => fetch(`${this.hostUrl}/health`).then((answer) => answer.ok, () => false);
     await this.host.until(healthy, "the host is healthy");
   }
