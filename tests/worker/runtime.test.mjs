@@ -74,7 +74,7 @@ test("wrangler dev alone builds the Worker, which says that it has no credential
 
 /** `cargo xtask dev` on free ports, in a folder of its own. */
 async function startDev(folder, ...more) {
-  const names = ["worker", "host", "dynamodb", "origin"];
+  const names = ["worker", "host", "dynamodb", "origin", "mailbox", "secrets"];
   const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
   const flags = names.map((name) => `--${name}-port=${ports[name]}`);
   const dev = new Group("cargo", ["xtask", "dev", `--folder=${folder}`, ...flags, ...more]);

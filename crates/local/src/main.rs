@@ -65,7 +65,7 @@ struct Secrets {
     /// Keep nothing
     #[arg(long, conflicts_with = "data")]
     memory: bool,
-    /// A secret that shall be there, without a version until its first rotation
+    /// A secret that shall be there, which the function gives its first version
     #[arg(long, value_name = "NAME")]
     declare: Vec<String>,
 }
@@ -139,6 +139,10 @@ async fn secrets(options: Secrets) -> Result<()> {
     if let Some(address) = options.runtime_listen {
         let (runtime, listener) = (LambdaRuntime::new(), bind("runtime", address).await?);
         secrets.rotate_by(runtime.rotation_function());
+        for name in options.declare {
+            let secrets = secrets.clone();
+            tokio::spawn(async move { secrets.make_first(&name).await });
+        }
         tokio::spawn(runtime.serve(listener, ended()?));
     }
     let listener = bind("secrets", options.listen).await?;

@@ -4,11 +4,12 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 
-use super::{Answer, CURRENT, LocalSecrets, PENDING, Refusal, arn, name, token};
+use super::{Answer, CURRENT, LocalSecrets, PENDING, Refusal, arn, fresh_id, name, token};
 
 type Called = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
@@ -31,6 +32,27 @@ impl std::fmt::Debug for RotationFunction {
         f.debug_struct("RotationFunction").finish_non_exhaustive()
     }
 }
+
+impl LocalSecrets {
+    /// Rotates the secret called `name` until it has a version in force, as a deployment does that
+    /// rotates at once; a secret that has one is left alone.
+    pub async fn make_first(&self, name: &str) {
+        let body = json!({"SecretId": name, "ClientRequestToken": fresh_id()});
+        let is_made = || {
+            let secret = self.secret(&body);
+            secret.is_ok_and(|(_, secret)| secret.stages.contains_key(CURRENT))
+        };
+        while !is_made() {
+            // Whatever the function needs may not be there yet: the same version is tried again.
+            if rotate(self, &body).await.is_err() {
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+/// How long a first rotation that failed waits for its next try.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a step that failed is called again, as the service does.
 const TRIES: usize = 3;

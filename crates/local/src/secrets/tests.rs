@@ -124,6 +124,40 @@ async fn a_rotation_calls_each_step_again_that_fails_and_blocks_the_next_until_i
     assert_eq!(steps, whole);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_declared_secret_is_rotated_until_it_has_a_version_and_then_left_alone() {
+    let secrets = LocalSecrets::forgetful();
+    let refused = Arc::new(Mutex::new(0));
+    let (counted, keeper) = (Arc::clone(&refused), secrets.clone());
+    secrets.rotate_by(RotationFunction::new(move |event: Value| {
+        let (counted, keeper) = (Arc::clone(&counted), keeper.clone());
+        async move {
+            let mut refused = counted.lock().unwrap();
+            if *refused < 5 {
+                *refused += 1;
+                return Err("nothing is up yet".to_owned());
+            }
+            let id = event["ClientRequestToken"].as_str().unwrap();
+            if event["Step"] == "createSecret" {
+                let stages = [PENDING.to_owned()];
+                keeper.change(|all| all.get_mut("key").unwrap().put(id, "made", &stages))
+            } else {
+                keeper.change(|all| {
+                    all.get_mut("key").unwrap().stage(CURRENT, id);
+                    Ok(())
+                })
+            }
+            .map_err(|refusal| refusal.to_string())
+        }
+    }));
+    secrets.declare("key").unwrap();
+    for _ in 0..2 {
+        secrets.make_first("key").await;
+        assert_eq!(stages(&secrets).await.as_object().unwrap().len(), 1);
+    }
+    assert_eq!(*refused.lock().unwrap(), 5);
+}
+
 #[tokio::test]
 async fn a_file_keeps_versions_and_stages_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;

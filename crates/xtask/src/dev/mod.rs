@@ -1,7 +1,7 @@
 //! `cargo xtask dev`: the whole system on loopback, until Ctrl-C.
 //!
-//! Five programs: the database engine, the demo origin and the mailbox (`crates/local`), the host (`lambda-host`)
-//! and the Worker in `wrangler dev`. They keep what they write in one folder, which a test names for itself.
+//! Seven programs: the database engine, the demo origin, the mailbox and Secrets Manager (`crates/local`), the host
+//! and the function that rotates its key (`lambda-host`), and the Worker in `wrangler dev`. They keep what they write in one folder, which a test names for itself.
 
 mod folder;
 mod health;
@@ -41,6 +41,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     step("start the database", || system.start_database())?;
     step("start the origin", || system.start_origin())?;
     step("start the mailbox", || system.start_mailbox())?;
+    step("start the secrets", || system.start_secrets())?;
+    step("start the rotation", || system.start_rotation())?;
     step("start the host", || system.start_host())?;
     step("start the Worker", || system.start_worker())?;
     let terminal = workspace.binary("portcullis");

@@ -1,4 +1,4 @@
-//! The five ports, and a clear word when one is taken.
+//! The six ports, and a clear word when one is taken.
 
 use std::{collections::BTreeMap, net::TcpListener};
 
@@ -52,6 +52,15 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) mailbox_port: u16,
+    /// Where the local Secrets Manager listens
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "PORTCULLIS_SECRETS_PORT",
+        default_value = "8791"
+    )]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(super) secrets_port: u16,
 }
 
 impl Ports {
@@ -76,13 +85,14 @@ impl Ports {
         Ok(())
     }
 
-    fn named(&self) -> [(&'static str, u16); 5] {
+    fn named(&self) -> [(&'static str, u16); 6] {
         [
             ("worker", self.worker_port),
             ("host", self.host_port),
             ("dynamodb", self.dynamodb_port),
             ("origin", self.origin_port),
             ("mailbox", self.mailbox_port),
+            ("secrets", self.secrets_port),
         ]
     }
 }
@@ -91,15 +101,16 @@ impl Ports {
 mod tests {
     use super::*;
 
-    /// Five ports that were free a moment ago.
+    /// Six ports that were free a moment ago.
     fn free() -> Ports {
-        let listeners = [0; 5].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+        let listeners = [0; 6].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
         let [
             worker_port,
             host_port,
             dynamodb_port,
             origin_port,
             mailbox_port,
+            secrets_port,
         ] = listeners
             .each_ref()
             .map(|listener| listener.local_addr().unwrap().port());
@@ -109,6 +120,7 @@ mod tests {
             dynamodb_port,
             origin_port,
             mailbox_port,
+            secrets_port,
         }
     }
 

@@ -12,6 +12,7 @@ pub(super) fn text(ports: &Ports, folder: &Path, terminal: &Path) -> String {
         dynamodb_port,
         origin_port,
         mailbox_port,
+        secrets_port,
     } = *ports;
     let logs = folder.join("logs").display().to_string();
     let terminal = terminal.display();
@@ -25,6 +26,7 @@ Portcullis is up. Ctrl-C ends it.
   DynamoDB  http://127.0.0.1:{dynamodb_port}
   origin    http://127.0.0.1:{origin_port}
   mailbox   http://127.0.0.1:{mailbox_port}/mailbox
+  secrets   http://127.0.0.1:{secrets_port}
   logs      {logs}
 
 Try it in another terminal. Who are you? (A password that stands alone needs 15 characters or more: NIST SP
@@ -59,6 +61,11 @@ Log out, and see the same token refused as soon as the Worker has heard of it (1
 Look at the account from the operator's terminal.
 
     {terminal} --env-file {env_file} users show ada@example.com
+
+Rotate the signing key: the next one is published now, and signs once every cache is bound to have it.
+
+    {terminal} --env-file {env_file} keys rotate
+    {terminal} --env-file {env_file} keys show
 "#
     )
 }
@@ -75,6 +82,7 @@ mod tests {
             dynamodb_port: 3,
             origin_port: 4,
             mailbox_port: 5,
+            secrets_port: 6,
         };
         let text = text(&ports, Path::new("elsewhere"), Path::new("portcullis"));
         for part in [
@@ -82,6 +90,7 @@ mod tests {
             ":3\n",
             ":4\n",
             ":5/mailbox\n",
+            ":6\n",
             "elsewhere/logs",
             "portcullis --env-file elsewhere/host.env",
         ] {

@@ -16,11 +16,16 @@ use super::{
     health,
     ports::Ports,
 };
-use crate::{processes::Running, workspace::Workspace};
+use crate::{
+    processes::Running,
+    workspace::{Workspace, read},
+};
 
 const REGION: &str = "us-east-1";
 const TABLE: &str = "Portcullis";
 const BLACKLIST: &str = "TokenBlacklist";
+/// The secret that the signing key is in.
+const SIGNING_SECRET: &str = "portcullis/signing-key";
 /// What tokens are for; the demo policy in `wrangler.toml` names the same.
 const AUDIENCE: &str = "https://api.example";
 /// How long a program may take to answer for the first time.
@@ -97,43 +102,89 @@ impl<'a> System<'a> {
         })
     }
 
+    pub(super) fn start_secrets(&mut self) -> Result<()> {
+        let port = self.ports.secrets_port;
+        let mut secrets = self
+            .workspace
+            .program(self.workspace.binary("portcullis-local"));
+        secrets.args(["secrets", "--listen", &local(port), "--data"]);
+        secrets.arg(self.folder.path("data/secrets.json"));
+        secrets.args(["--declare", SIGNING_SECRET, "--runtime-listen", &local(0)]);
+        self.start("secrets", &mut secrets, || {
+            health::status(port, "/") == Some(200)
+        })
+    }
+
+    /// The function that rotates the signing key, at the Runtime API that the secrets listen on for it.
+    pub(super) fn start_rotation(&mut self) -> Result<()> {
+        let log = read(&self.folder.path("logs/secrets.log"))?;
+        let runtime = log
+            .lines()
+            .find_map(|line| line.strip_prefix("runtime listens on http://"))
+            .context("the secrets do not say where their function finds its work")?;
+        let mut rotation = self
+            .workspace
+            .program(self.workspace.binary("portcullis-rotation"));
+        forget_settings(&mut rotation);
+        rotation.envs(self.host_variables());
+        rotation.env_remove("PORTCULLIS_LISTEN");
+        rotation.envs([
+            ("AWS_LAMBDA_RUNTIME_API", runtime),
+            ("AWS_LAMBDA_FUNCTION_NAME", "portcullis-rotation"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ]);
+        // It listens nowhere, and has nothing to say before its first event.
+        self.start("rotation", &mut rotation, || true)
+    }
+
     pub(super) fn start_host(&mut self) -> Result<()> {
         let port = self.ports.host_port;
         let mut host = self
             .workspace
             .program(self.workspace.binary("portcullis-host"));
         forget_settings(&mut host);
-        let file = |name: &str| self.folder.path(name).to_string_lossy().into_owned();
-        let variables: [(&str, &str); 13] = [
-            ("PORTCULLIS_LISTEN", &local(port)),
-            ("PORTCULLIS_ISSUER", &url(port)),
-            ("PORTCULLIS_AUDIENCE", AUDIENCE),
-            (
-                "PORTCULLIS_SIGNING_KEY_FILE",
-                &file("data/signing-key.json"),
-            ),
-            (
-                "PORTCULLIS_HOST_SECRET_FILE",
-                &file("data/host-secret.json"),
-            ),
-            ("PORTCULLIS_MAILBOX", &file("data/mailbox")),
-            ("PORTCULLIS_REQUIRE_VERIFIED", "off"),
-            ("PORTCULLIS_TABLE", TABLE),
-            ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
-            (
-                "PORTCULLIS_DYNAMODB_ENDPOINT",
-                &url(self.ports.dynamodb_port),
-            ),
-            ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id),
-            ("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key),
-        ];
+        let variables = self.host_variables();
+        let lines = variables
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
         // For the operator's terminal, which works with the host's own settings.
-        self.folder.write_variables("host.env", &variables)?;
+        self.folder.write_variables("host.env", &lines)?;
         host.envs(variables);
         self.start("host", &mut host, || {
             health::status(port, "/health") == Some(200)
         })
+    }
+
+    /// The settings of host, rotation and terminal.
+    fn host_variables(&self) -> [(&'static str, String); 16] {
+        let port = self.ports.host_port;
+        let file = |name: &str| self.folder.path(name).to_string_lossy().into_owned();
+        [
+            ("PORTCULLIS_LISTEN", local(port)),
+            ("PORTCULLIS_ISSUER", url(port)),
+            ("PORTCULLIS_AUDIENCE", AUDIENCE.to_owned()),
+            ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
+            ("PORTCULLIS_SECRETS_ENDPOINT", url(self.ports.secrets_port)),
+            // The Worker here is the only reader there is, and has the usual bounds.
+            ("PORTCULLIS_EDGE_KEY_AGE", "600".to_owned()),
+            ("PORTCULLIS_THIRD_PARTY_CACHE", "0".to_owned()),
+            ("PORTCULLIS_HOST_SECRET_FILE", file("data/host-secret.json")),
+            ("PORTCULLIS_MAILBOX", file("data/mailbox")),
+            ("PORTCULLIS_REQUIRE_VERIFIED", "off".to_owned()),
+            ("PORTCULLIS_TABLE", TABLE.to_owned()),
+            ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST.to_owned()),
+            (
+                "PORTCULLIS_DYNAMODB_ENDPOINT",
+                url(self.ports.dynamodb_port),
+            ),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", self.secrets.access_key_id.clone()),
+            (
+                "AWS_SECRET_ACCESS_KEY",
+                self.secrets.secret_access_key.clone(),
+            ),
+        ]
     }
 
     pub(super) fn start_worker(&mut self) -> Result<()> {
