@@ -203,6 +203,10 @@ impl KeptSecret {
         for stage in stages {
             self.stage(stage, id);
         }
+        // The first version of all is in force, whatever stage was asked for.
+        self.stages
+            .entry(CURRENT.to_owned())
+            .or_insert_with(|| id.to_owned());
         Ok(())
     }
 

@@ -94,16 +94,17 @@ where
     pub async fn step(&self, step: Step, token: &str) -> Result<(), RotateError> {
         let request_id = name(token)?;
         let stages = self.secrets.stages().await?;
+        // The first version of a secret is in force as soon as it has a value, all others at the end.
+        let in_force = stages.has(token, Stage::Current);
         match step {
             Step::Finish => self.finish(token, &stages, &request_id).await,
-            // The version is in force, so all of this was done.
-            Step::Create | Step::Set | Step::Test if stages.has(token, Stage::Current) => Ok(()),
+            Step::Create if in_force => Ok(()),
             Step::Create => self.create(token, &stages, &request_id).await,
-            Step::Set | Step::Test if !stages.has(token, Stage::Pending) => {
+            Step::Set | Step::Test if !in_force && !stages.has(token, Stage::Pending) => {
                 Err(RotateError::NotPending)
             }
             Step::Set => self.set(token, &stages, &request_id).await,
-            Step::Test => self.test(token).await,
+            Step::Test => self.test(token, in_force).await,
         }
     }
 
@@ -143,6 +144,9 @@ where
         for _ in 0..CHANGES {
             let document = self.documents.key_document().await?;
             let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
+            if stages.has(token, Stage::Current) && was_published(&document, id) {
+                return Ok(());
+            }
             if document.is_withdrawn(id) {
                 return Err(RotateError::Withdrawn);
             }
@@ -163,12 +167,13 @@ where
         Err(RotateError::Contended)
     }
 
-    async fn test(&self, token: &str) -> Result<(), RotateError> {
+    async fn test(&self, token: &str, in_force: bool) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
         let document = self.documents.key_document().await?;
         let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
         if document.is_withdrawn(id) {
-            return Err(RotateError::Withdrawn);
+            // It was called back after its rotation was over.
+            return in_force.then_some(()).ok_or(RotateError::Withdrawn);
         }
         let published = document.find(id).ok_or(RotateError::NotPublished)?;
         let token = self.trial(&pending)?;
@@ -198,6 +203,8 @@ where
             document.find(id).ok_or(RotateError::NotPublished)?;
             let current = self.mend(&document, stages).await?;
             self.secrets.put_in_force(current, token).await?;
+        } else if !was_published(&self.documents.key_document().await?, id) {
+            return Err(RotateError::NotPublished);
         }
         self.settle(Some(id), request_id).await
     }
@@ -309,6 +316,11 @@ where
         let signature = key.sign(input.as_bytes())?;
         Ok(input.with_signature(&signature).expose().clone())
     }
+}
+
+/// Whether the key called `id` is in the document, or was and has been withdrawn.
+fn was_published(document: &KeyDocument, id: &str) -> bool {
+    document.find(id).is_some() || document.is_withdrawn(id)
 }
 
 /// The token as the name of a request.

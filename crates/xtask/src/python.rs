@@ -6,11 +6,31 @@ use anyhow::{Context, Result};
 
 use crate::{step, workspace::Workspace};
 
-/// Where the packages of `tests/openapi/requirements.txt` are; installs them when they changed.
-pub(crate) fn packages(workspace: &Workspace) -> Result<PathBuf> {
-    let wanted = workspace.path("tests/openapi/requirements.txt");
+/// The packages of one kind of test.
+pub(crate) struct Packages {
+    /// The list of them, each at one version.
+    list: &'static str,
+    /// Where they are kept, below `target`.
+    folder: &'static str,
+}
+
+/// What fuzzes the host by its own description.
+pub(crate) const FUZZ: Packages = Packages {
+    list: "tests/openapi/requirements.txt",
+    folder: "python",
+};
+
+/// Another's Secrets Manager.
+pub(crate) const MOTO: Packages = Packages {
+    list: "tests/moto/requirements.txt",
+    folder: "python-moto",
+};
+
+/// Where `packages` are; installs them when their list changed.
+pub(crate) fn install(workspace: &Workspace, packages: &Packages) -> Result<PathBuf> {
+    let wanted = workspace.path(packages.list);
     let list = fs::read(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
-    let folder = workspace.cargo_target.join("python");
+    let folder = workspace.cargo_target.join(packages.folder);
     let installed = folder.join("installed.txt");
     if fs::read(&installed).is_ok_and(|installed| installed == list) {
         return Ok(folder);

@@ -90,7 +90,9 @@ fn worker(workspace: &Workspace) -> Result<()> {
     node.args(["--test", "--test-reporter=spec"])
         .args(files(workspace)?);
     node.env("PORTCULLIS_BINARIES", workspace.cargo_target.join("debug"));
-    node.env("PORTCULLIS_PYTHON", python::packages(workspace)?);
+    let install = |packages| python::install(workspace, packages);
+    node.env("PORTCULLIS_PYTHON", install(&python::FUZZ)?);
+    node.env("PORTCULLIS_MOTO", install(&python::MOTO)?);
     // The Worker's tests run `cargo xtask` themselves, and must meet the same builds.
     node.env("CARGO_TARGET_DIR", &workspace.cargo_target);
     show(
@@ -102,7 +104,12 @@ fn worker(workspace: &Workspace) -> Result<()> {
 /// Every test that Node runs.
 fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for folder in ["tests/worker", "tests/openapi", "tests/browser"] {
+    for folder in [
+        "tests/worker",
+        "tests/openapi",
+        "tests/browser",
+        "tests/moto",
+    ] {
         let folder = workspace.path(folder);
         let entries =
             fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;

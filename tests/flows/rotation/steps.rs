@@ -2,11 +2,11 @@
 //! any two calls and repeated, the end is the same.
 
 use portcullis_tests::proxy::Fault;
+use portcullis_tests::system::{CHEAP, SIGNING_SECRET, System};
 use serde_json::{Value, json};
 
-use super::{NEXT, STEPS, document, log_in, rotate, stage, stages, step};
-use crate::with_account;
-use portcullis_tests::system::{SIGNING_SECRET, System};
+use super::{NEXT, STEPS, document, kid, log_in, rotate, stage, stages, step, takes};
+use crate::{EMAIL, PASSWORD, with_account};
 
 /// A system in which a key has signed and a version is staged for its successor.
 async fn staged() -> System {
@@ -68,6 +68,33 @@ async fn cut_off_between_any_two_calls_and_repeated_it_ends_the_same() {
     }
     assert_eq!(cuts, 2 * calls);
     assert!(calls > 12, "{calls}");
+}
+
+#[tokio::test]
+async fn a_secret_without_a_key_gets_its_first_one_which_signs_at_once() {
+    // Nothing, and what a template makes; both beside a document of another secret's keys.
+    for value in [None, Some("made by a template")] {
+        let system = with_account().await;
+        let old = kid(&log_in(&system.peer()).await);
+        let secrets = system.proxy.secrets();
+        secrets.declare("another").expect("declared");
+        if let Some(value) = value {
+            secrets.keep("another", value);
+        }
+        let changes = [("PORTCULLIS_SIGNING_SECRET", "another")];
+        let host = system.another(CHEAP, &changes).await.expect("a host");
+        let none = host.login(EMAIL, PASSWORD).await;
+        assert_eq!(none.code(), "key_unavailable", "{value:?}");
+        rotate(&host.host).await.expect("rotated");
+        system.clock.pass(10);
+        let token = log_in(&host).await;
+        assert_ne!(kid(&token), old);
+        assert!(takes(&system.peer(), &token).await, "{value:?}");
+        let early = rotate(&host.host)
+            .await
+            .expect_err("the old one leaves first");
+        assert_eq!(early.code(), "rotation_too_early");
+    }
 }
 
 #[tokio::test]

@@ -126,9 +126,13 @@ impl World {
     }
 
     fn key_id(&self, token: &str) -> String {
+        self.key_of(token).expect("a key")
+    }
+
+    fn key_of(&self, token: &str) -> Option<String> {
         let value = self.values.borrow()[token].clone();
-        let key = Keysmith::read(self, &value).expect("a key");
-        key.0.id().expect("named").to_owned()
+        let key = Keysmith::read(self, &value).ok()?;
+        key.0.id().map(str::to_owned)
     }
 
     fn revoke(&self, key_id: &str) -> Result<KeyRevocation, crate::error::ServiceError> {
@@ -142,7 +146,11 @@ impl World {
 
     fn signs(&self) -> SignWith {
         let stages = self.stages.borrow();
-        let id = |stage| stages.version(stage).map(|version| self.key_id(version));
+        let id = |stage| {
+            stages
+                .version(stage)
+                .and_then(|version| self.key_of(version))
+        };
         let (current, previous) = (id(Stage::Current), id(Stage::Previous));
         let lifetime = Duration::from_secs(600);
         let document = self.document.borrow();
@@ -186,6 +194,11 @@ impl SecretStore for World {
                 .borrow_mut()
                 .insert(id.to_owned(), value.clone());
             self.stage(id);
+            // As Secrets Manager does with the first version of all.
+            let stages = &mut self.stages.borrow_mut().0;
+            stages
+                .entry(Stage::Current)
+                .or_insert_with(|| id.to_owned());
             Written::Done
         })
     }
@@ -466,6 +479,23 @@ fn steps_out_of_order_and_strange_tokens_are_refused() {
             Err(RotateError::Token)
         ));
     }
+}
+
+#[test]
+fn what_a_secret_held_before_its_first_key_is_in_nobodys_way() {
+    let world = World::new();
+    let version = "00000000-0000-4000-8000-000000000000";
+    let made_up = Secret::new("made by a template".to_owned());
+    world
+        .values
+        .borrow_mut()
+        .insert(version.to_owned(), made_up);
+    let current = (Stage::Current, version.to_owned());
+    world.stages.borrow_mut().0.extend([current]);
+    world.rotate(FIRST).expect("a first key");
+    let (stages, ..) = world.outcome();
+    assert_eq!(stages.version(Stage::Current), Some(FIRST));
+    assert_eq!(world.signs(), SignWith::Current, "at once");
 }
 
 #[test]

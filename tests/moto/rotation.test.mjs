@@ -1,0 +1,108 @@
+// A second opinion about Secrets Manager: the same rotation, from the operator's terminal, against moto instead of a
+// double of our own. Only the steps of the terminal and the host's readings meet it; moto is less strict than AWS.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
+import { after, before, test } from "node:test";
+
+import { BINARIES, Program, eventually, freePort, scratch } from "../worker/programs.mjs";
+import { PASSWORD, System } from "../worker/system.mjs";
+
+const SECRET = "portcullis/signing-key";
+const USER = { email: "ada@example.com", password: PASSWORD };
+
+let system;
+let moto;
+let motoUrl;
+before(async () => {
+  system = new System();
+  system.folder = scratch();
+  await system.startEngine();
+  const port = await freePort();
+  motoUrl = `http://127.0.0.1:${port}`;
+  const packages = process.env.PORTCULLIS_MOTO ?? path.join(BINARIES, "../python-moto");
+  moto = spawn("python3", ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], {
+    env: { PATH: process.env.PATH, PYTHONPATH: packages, HOME: system.folder },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let log = "";
+  moto.stderr.setEncoding("utf8").on("data", (text) => (log += text));
+  process.on("exit", () => moto.kill("SIGKILL"));
+  const up = () => {
+    assert.equal(moto.exitCode, null, log);
+    return fetch(motoUrl).then(() => true, () => false);
+  };
+  await eventually(up, "moto answers", () => log);
+  await ask("CreateSecret", { Name: SECRET });
+  await system.startHost(() => ({
+    PORTCULLIS_SIGNING_KEY_FILE: undefined,
+    PORTCULLIS_SIGNING_SECRET: SECRET,
+    PORTCULLIS_SECRETS_ENDPOINT: motoUrl,
+    PORTCULLIS_SECRET_CACHE: "1",
+    PORTCULLIS_JWKS_MAX_AGE: "1",
+    PORTCULLIS_EDGE_KEY_AGE: "2",
+    PORTCULLIS_THIRD_PARTY_CACHE: "0",
+    PORTCULLIS_LIMITS: "login_address=off",
+  }));
+});
+after(async () => {
+  await system.stop();
+  moto.kill();
+  await once(moto, "close");
+});
+
+async function ask(operation, body) {
+  const headers = {
+    "content-type": "application/x-amz-json-1.1",
+    "x-amz-target": `secretsmanager.${operation}`,
+    // By this, moto knows which service and region are meant; it checks no signature.
+    authorization:
+      "AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/us-east-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=00",
+  };
+  const answer = await fetch(motoUrl, { method: "POST", headers, body: JSON.stringify(body) });
+  assert.equal(answer.status, 200, await answer.clone().text());
+  return answer.json();
+}
+
+/** `portcullis --json keys ...`: its exit code and what it says. */
+async function keys(...args) {
+  const terminal = new Program("portcullis", ["--json", "keys", ...args], system.hostSettings);
+  const [exit] = await terminal.ended;
+  return { exit, said: JSON.parse(terminal.log) };
+}
+
+async function kid() {
+  const answer = await system.post("/v1/login", USER);
+  if (answer.status !== 200) return undefined;
+  const [header] = (await answer.json()).access_token.split(".");
+  return JSON.parse(Buffer.from(header, "base64url")).kid;
+}
+
+const staged = async (stage) => {
+  const { VersionIdsToStages: versions } = await ask("DescribeSecret", { SecretId: SECRET });
+  return Object.keys(versions).find((id) => versions[id].includes(stage));
+};
+
+test("moto's Secrets Manager and ours agree about a rotation", { timeout: 90_000 }, async () => {
+  const first = await keys("rotate");
+  assert.equal(first.exit, 0, JSON.stringify(first.said));
+  assert.equal(first.said.key.state, "signing", "there is nobody that it would disturb");
+  assert.equal(await staged("AWSCURRENT"), first.said.request_id);
+  assert.equal((await system.post("/v1/register", USER)).status, 201);
+  const old = await eventually(kid, "a login", () => system.host.log);
+  assert.equal(old, first.said.key.kid);
+
+  const second = await keys("rotate");
+  assert.equal(second.exit, 0, JSON.stringify(second.said));
+  assert.equal(second.said.key.state, "published");
+  assert.equal(await staged("AWSCURRENT"), second.said.request_id);
+  assert.equal(await staged("AWSPREVIOUS"), first.said.request_id);
+  assert.equal(await kid(), old, "the version before signs until its successor's time");
+  const changed = async () => (await kid()) === second.said.key.kid;
+  await eventually(changed, "the next key signs", () => system.host.log);
+
+  const early = await keys("rotate");
+  assert.deepEqual([early.exit, early.said.outcome], [1, "too_early"]);
+});
