@@ -199,8 +199,8 @@ fn history(cycles: &[Cycle], bounds: &RotationBounds, skew: u64) -> (History, Un
     history.documents.push((NOON, document.clone()));
     history.versions.push((NOON, 1));
     let mut now = NOON;
-    for (number, cycle) in (2..).zip(cycles) {
-        let current = id(number - 1);
+    for (number, cycle) in (2_u8..).zip(cycles) {
+        let current = id(number.saturating_sub(1));
         if let Err(early) = judge_begin(&document, Some(&current), bounds, now) {
             assert!(judge_begin(&document, Some(&current), bounds, early.until).is_ok());
             now = early.until;
@@ -230,13 +230,14 @@ proptest! {
                 .prop_map(|(pause, commit, finish)| Cycle { pause, commit, finish }), 1..5),
         (edge, hosts, lifetime, third) in (1_u64..40, 1_u64..40, 1_u64..60, 0_u64..40),
         skews in (0_u64..=2, 0_u64..=2, 0_u64..=2),
-        (place, ignorance, look, age) in (0.0..1.0, 0.0..=1.0, 0.0..1.0, 0.0..=1.0),
+        (place, ignorance, look, age) in (0_u64..1000, 0_u64..=1000, 0_u64..1000, 0_u64..=1000),
     ) {
         let bounds = RotationBounds {
             edge: secs(edge), hosts: secs(hosts), token_lifetime: secs(lifetime),
             third_parties: secs(third), jwks_max_age: secs(1),
         };
-        let part = |whole: u64, share: f64| (whole as f64 * share) as u64;
+        // Shares in thousandths.
+        let part = |whole: u64, share: u64| whole.saturating_mul(share) / 1000;
         let (rotation, host, reader) = skews;
         let (history, end) = history(&cycles, &bounds, rotation);
         // The host knows what was true a while ago, and signs by its own clock.
@@ -256,7 +257,7 @@ proptest! {
         // An edge judges it some time in its life, by its own clock and keys of some age.
         let expires = by_host.after(bounds.token_lifetime).after(MAX_LEEWAY);
         let by_edge = signed.after(secs(reader));
-        let looks = [0.0, look, 1.0].map(|share| {
+        let looks = [0, look, 1000].map(|share| {
             by_edge.after(secs(part(by_edge.until(expires).as_secs().saturating_sub(1), share)))
         });
         for now in looks {
