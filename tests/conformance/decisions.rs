@@ -1,5 +1,6 @@
 //! Whole decisions, as the cases expect them.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -39,7 +40,14 @@ fn each_case_has_a_name_of_its_own() {
 }
 
 /// What no token and no path can cause.
-const NOT_THE_CALLERS: [Denial; 2] = [Denial::NotConfigured, Denial::OriginUnreachable];
+const NOT_THE_CALLERS: [Denial; 3] = [
+    RATE_LIMITED,
+    Denial::NotConfigured,
+    Denial::OriginUnreachable,
+];
+const RATE_LIMITED: Denial = Denial::RateLimited {
+    retry_after: Duration::from_secs(10),
+};
 
 #[test]
 fn every_denial_a_caller_can_meet_has_a_case_and_so_has_each_way_through() {
@@ -100,7 +108,8 @@ fn every_denial() -> Vec<Denial> {
 const fn after(denial: Denial) -> Option<Denial> {
     use Denial as D;
     Some(match denial {
-        D::BadPath => D::UnknownRoute,
+        D::BadPath => RATE_LIMITED,
+        D::RateLimited { .. } => D::UnknownRoute,
         D::UnknownRoute => D::MissingToken,
         D::MissingToken => D::MalformedAuthorization,
         D::MalformedAuthorization => D::TokenTooLarge,

@@ -20,13 +20,16 @@ const CREDENTIALS = { AWS_ACCESS_KEY_ID: "AKIDTEST", AWS_SECRET_ACCESS_KEY: "onl
 export const PASSWORD = "gates fall at nightfall";
 
 export class System {
-  /** Starts it all. `bindings` change the Worker's variables; `undefined` takes one away. */
-  static async start({ bindings = {} } = {}) {
+  /**
+   * Starts it all. `bindings` change the Worker's variables; `undefined` takes one away. `ratelimits` are
+   * the platform's counters, by name; none unless a test wants one.
+   */
+  static async start({ bindings = {}, ratelimits = {} } = {}) {
     const system = new System();
     system.folder = scratch();
     await system.startEngine();
     await Promise.all([system.startOrigin(), system.startHost()]);
-    await system.startWorker(bindings);
+    await system.startWorker(bindings, ratelimits);
     return system;
   }
 
@@ -75,7 +78,7 @@ export class System {
   }
 
   /** A Worker of its own isolate: it has read nothing yet. */
-  async startWorker(bindings = {}) {
+  async startWorker(bindings = {}, ratelimits = {}) {
     await this.worker?.dispose();
     const built = (name) => path.join(ROOT, "target/worker", name);
     this.workerLog ??= "";
@@ -91,6 +94,7 @@ export class System {
       modulesRoot: built(""),
       compatibilityDate: setting(/^compatibility_date = "(.*)"/m),
       handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach(keep),
+      ratelimits,
       bindings: defined({
         ...CREDENTIALS,
         AWS_REGION: "us-east-1",

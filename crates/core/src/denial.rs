@@ -1,5 +1,7 @@
 //! Why a request is refused: the words shared by the gate, the audit trail and the answer.
 
+use core::time::Duration;
+
 /// Why a request was refused.
 ///
 /// Exhaustive on purpose: a new reason must fail to compile until every door has an answer for it.
@@ -8,6 +10,11 @@ pub enum Denial {
     // The request.
     /// The path is not in the one form that is judged and forwarded.
     BadPath,
+    /// Too many requests came from the same network; none of this one was looked at.
+    RateLimited {
+        /// After how long at the latest one passes again.
+        retry_after: Duration,
+    },
     /// No route of the policy covers the path.
     UnknownRoute,
     /// A guarded route, and no token.
@@ -138,6 +145,7 @@ impl Denial {
     pub const fn code(self) -> &'static str {
         match self {
             Self::BadPath => "bad_path",
+            Self::RateLimited { .. } => "rate_limited",
             Self::UnknownRoute => "unknown_route",
             Self::MissingToken => "missing_token",
             Self::MalformedAuthorization => "malformed_authorization",

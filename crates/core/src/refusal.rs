@@ -31,10 +31,16 @@ impl Refusal {
             (REQUEST_ID_HEADER, request_id.to_string()),
         ];
         headers.extend(challenge(denial, need).map(|value| ("www-authenticate", value)));
-        if status == 503 {
+        let mut body = problem_json(status, denial.detail(), denial.code(), request_id);
+        if let Denial::RateLimited { retry_after } = denial {
+            let seconds = retry_after.as_secs();
+            headers.push(("retry-after", seconds.to_string()));
+            // The member that the host's own answers of this code have.
+            let _brace = body.pop();
+            body.push_str(&format!(r#","retry_after":{seconds}}}"#));
+        } else if status == 503 {
             headers.push(("retry-after", "1".to_owned()));
         }
-        let body = problem_json(status, denial.detail(), denial.code(), request_id);
         Self {
             status,
             headers,
@@ -105,6 +111,7 @@ impl Denial {
             Self::BadPath | Self::MalformedAuthorization => 400,
             Self::InsufficientScope => 403,
             Self::UnknownRoute => 404,
+            Self::RateLimited { .. } => 429,
             Self::OriginUnreachable => 502,
             Self::StaleSnapshot | Self::NotConfigured => 503,
             Self::MissingToken
@@ -139,6 +146,7 @@ impl Denial {
     pub const fn detail(self) -> &'static str {
         match self {
             Self::BadPath => "the path has no canonical form",
+            Self::RateLimited { .. } => "too many requests come from this network",
             Self::UnknownRoute => "no route covers this path",
             Self::MissingToken => "a bearer token is needed here",
             Self::MalformedAuthorization => "the Authorization header is not one bearer token",
@@ -176,6 +184,8 @@ impl Denial {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::route::Access;
 
@@ -233,6 +243,25 @@ mod tests {
             header(&refuse(Denial::StaleSnapshot), "retry-after").as_deref(),
             Some("1")
         );
+    }
+
+    #[test]
+    fn a_limit_says_when_to_come_back_twice() {
+        let refusal = refuse(Denial::RateLimited {
+            retry_after: Duration::from_secs(60),
+        });
+        assert_eq!(refusal.status, 429);
+        assert_eq!(header(&refusal, "retry-after").as_deref(), Some("60"));
+        let members = Json::parse_object(refusal.body.as_bytes()).expect("strict JSON");
+        assert_eq!(
+            members.get("code").and_then(Json::as_text),
+            Some("rate_limited")
+        );
+        assert_eq!(
+            members.get("retry_after").and_then(Json::as_whole),
+            Some(60)
+        );
+        assert_eq!(members.len(), 7);
     }
 
     #[test]

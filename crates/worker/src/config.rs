@@ -1,5 +1,7 @@
 //! What the Worker is told by its variables and secrets.
 
+use core::time::Duration;
+
 use portcullis_aws::client::Config as AwsConfig;
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::endpoint::{Endpoint, EndpointError, Region, RegionError};
@@ -16,6 +18,9 @@ pub struct Config {
     pub policy: Policy,
     /// Where admitted requests go (`PORTCULLIS_ORIGIN`).
     pub origin: Origin,
+    /// Over how long the platform's rate limit counts (`PORTCULLIS_RATE_PERIOD`, in seconds). The
+    /// binding knows, and tells nobody.
+    pub rate_period: Duration,
     /// Region, endpoint and table (`AWS_REGION`, `PORTCULLIS_DYNAMODB_ENDPOINT`,
     /// `PORTCULLIS_BLACKLIST_TABLE`).
     pub aws: AwsConfig,
@@ -33,6 +38,9 @@ pub enum ConfigError {
     /// It holds blanks, line ends or other than ASCII.
     #[error("{0} must be one word of printable ASCII")]
     NotOneWord(&'static str),
+    /// The platform counts over 10 or 60 seconds.
+    #[error("PORTCULLIS_RATE_PERIOD is 10 or 60")]
+    RatePeriod,
     /// The policy is refused.
     #[error("PORTCULLIS_POLICY: {0}")]
     Policy(#[from] PolicyError),
@@ -56,6 +64,7 @@ impl Config {
         let origin = required(env, "PORTCULLIS_ORIGIN")?;
         let endpoint = |name| move |error| ConfigError::Endpoint(name, error);
         let origin = Origin::parse(&origin).map_err(endpoint("PORTCULLIS_ORIGIN"))?;
+        let rate_period = rate_period(variable(env, "PORTCULLIS_RATE_PERIOD").as_deref())?;
         let region = Region::parse(&required(env, "AWS_REGION")?)?;
         let mut aws = AwsConfig::of(region).map_err(endpoint("AWS_REGION"))?;
         if let Some(address) = variable(env, "PORTCULLIS_DYNAMODB_ENDPOINT") {
@@ -78,6 +87,7 @@ impl Config {
         Ok(Self {
             policy,
             origin,
+            rate_period,
             aws,
             credentials,
         })
@@ -92,6 +102,15 @@ fn variable(env: &Env, name: &str) -> Option<String> {
 
 fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
     variable(env, name).ok_or(ConfigError::Missing(name))
+}
+
+/// The longer one where nothing is said: a caller that waits longer than it must is not refused again.
+fn rate_period(text: Option<&str>) -> Result<Duration, ConfigError> {
+    match text {
+        Some("10") => Ok(Duration::from_secs(10)),
+        Some("60") | None => Ok(Duration::from_secs(60)),
+        Some(_) => Err(ConfigError::RatePeriod),
+    }
 }
 
 /// A secret that was pasted with a line end would sign nothing.
@@ -131,6 +150,17 @@ impl Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_platform_counts_over_10_or_60_seconds() {
+        let seconds = |text| rate_period(text).ok().map(|period| period.as_secs());
+        assert_eq!(seconds(Some("10")), Some(10));
+        assert_eq!(seconds(Some("60")), Some(60));
+        assert_eq!(seconds(None), Some(60));
+        for bad in ["", "30", "10s", "-10"] {
+            assert_eq!(seconds(Some(bad)), None, "{bad}");
+        }
+    }
 
     #[test]
     fn an_origin_is_a_place_not_a_path() {

@@ -5,6 +5,7 @@
 //! disconnects would take the reading with it. Who reads is settled by a claim with a deadline,
 //! and what is shared is only the finished snapshot.
 
+use core::time::Duration;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
@@ -40,6 +41,7 @@ thread_local! {
 pub struct Isolate {
     gate: Gate,
     origin: Origin,
+    rate_period: Duration,
     client: Client<FetchTransport>,
     signatures: PlatformSignatures,
     snapshot: RefCell<Option<Rc<Snapshot>>>,
@@ -70,6 +72,7 @@ impl Isolate {
         Some(Rc::new(Self {
             gate: Gate::new(config.policy),
             origin: config.origin,
+            rate_period: config.rate_period,
             client: Client::new(FetchTransport, config.credentials, config.aws, seed),
             signatures: PlatformSignatures::default(),
             snapshot: RefCell::default(),
@@ -87,6 +90,11 @@ impl Isolate {
     /// Where admitted requests go.
     pub const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Over how long the platform's rate limit counts.
+    pub const fn rate_period(&self) -> Duration {
+        self.rate_period
     }
 
     /// Judges `token` for a route that asks `need`, against what is known of the world, reading

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod forward;
 pub mod isolate;
+pub mod limit;
 pub mod refuse;
 pub mod signatures;
 pub mod transport;
@@ -57,10 +58,14 @@ async fn pass(
     request_id: &Id,
 ) -> Result<web_sys::Response, (Denial, Option<Requirement>)> {
     let isolate = Isolate::current(env).ok_or((Denial::NotConfigured, None))?;
+    let headers = request.headers();
+    let address = headers.get("cf-connecting-ip").unwrap_or_default();
+    limit::judge(env, address.as_deref(), isolate.rate_period())
+        .await
+        .map_err(|denial| (denial, None))?;
     let gate = isolate.gate();
     let url = request.url();
     let (path, query) = split(&url);
-    let headers = request.headers();
     let authorization = headers.get("authorization").unwrap_or_default();
     let approach = guard::approach(gate, path, authorization.as_deref())
         .map_err(|(denial, need)| (denial, need.cloned()))?;

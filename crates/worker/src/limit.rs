@@ -1,0 +1,65 @@
+//! The platform's rate limit per caller, asked before anything is done for a request.
+//!
+//! It is a shield against load and no lock: each request that passes is judged all the same, and the
+//! host's own limits are the exact ones. So it stands aside where it fails.
+
+use core::time::Duration;
+
+use js_sys::futures::JsFuture;
+use js_sys::{Function, Object, Promise, Reflect};
+use portcullis_core::denial::Denial;
+use portcullis_core::limit::client::ClientNetwork;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::Env;
+
+/// The binding's name in `wrangler.toml` (`[[ratelimits]]`).
+const BINDING: &str = "RATE_LIMIT";
+
+/// What callers are counted by of whom the platform gives no address: all together.
+const NOBODY: &str = "unknown";
+
+/// Counts a request from `address`, which is what the platform says (`CF-Connecting-IP`). Without
+/// a binding nothing is counted; one that fails lets the request pass, and the log says so.
+///
+/// # Errors
+///
+/// [`Denial::RateLimited`], to come back after `period`.
+pub async fn judge(env: &Env, address: Option<&str>, period: Duration) -> Result<(), Denial> {
+    let network = address.and_then(ClientNetwork::parse);
+    let key = network.map_or_else(|| NOBODY.to_owned(), |network| network.to_string());
+    match count(env, &key).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Denial::RateLimited {
+            retry_after: period,
+        }),
+        // A hiccup of a counter is no reason to stop everybody.
+        Err(error) => {
+            let name = error
+                .dyn_ref::<js_sys::Error>()
+                .map_or_else(String::new, |error| error.name().into());
+            worker::console_error!(
+                r#"{{"event":"rate_limit_failed","reason":"{name}","effect":"not counted"}}"#
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Whether one more request of `key` is within the limit.
+// Called by name and not by `worker::RateLimiter`, which asks for the name of the binding's class:
+// that is the platform's own affair.
+async fn count(env: &Env, key: &str) -> Result<bool, JsValue> {
+    let binding = Reflect::get(env, &BINDING.into())?;
+    if binding.is_undefined() {
+        return Ok(true);
+    }
+    let limit: Function = Reflect::get(&binding, &"limit".into())?.dyn_into()?;
+    let options = Object::new();
+    Reflect::set(&options, &"key".into(), &key.into())?;
+    let asked: Promise = limit.call1(&binding, &options)?.dyn_into()?;
+    let outcome = JsFuture::from(asked).await?;
+    let success = Reflect::get(&outcome, &"success".into())?;
+    success
+        .as_bool()
+        .ok_or_else(|| js_sys::TypeError::new("success").into())
+}
