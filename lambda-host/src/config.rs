@@ -30,11 +30,9 @@
 //! | `PORTCULLIS_VERIFY_PAGE` | your own page to verify an address | the host's, at the public URL |
 //! | `PORTCULLIS_RESET_PAGE` | your own page to set a password | the host's, at the public URL |
 //! | `PORTCULLIS_UNLOCK_PAGE` | your own page to let a browser in | the host's, at the public URL |
-//! | `PORTCULLIS_UNLOCK_PAGE` | your own page to let a browser in | the host's, at the public URL |
 //! | `PORTCULLIS_VERIFY_LIFETIME` | seconds a link to verify is good for, 600 to 3600 | 3600 |
 //! | `PORTCULLIS_RESET_LIFETIME` | seconds a link to a new password is good for, 600 to 3600 | 1800 |
-//! | `PORTCULLIS_UNLOCK_LIFETIME` | seconds a link to let a browser in is good for, 600 to 3600 | 1800 |
-//! | `PORTCULLIS_UNLOCK_LIFETIME` | seconds a link to let a browser in is good for, 600 to 3600 | 1800 |
+//! | `PORTCULLIS_UNLOCK_LIFETIME` | seconds a link to let a browser in is good for, 600 to 3600 | 3600 |
 //! | `PORTCULLIS_REQUIRE_VERIFIED` | `on`: nobody logs in before their address is verified; or `off` | `on` |
 //! | `PORTCULLIS_DISPOSABLE` | `refuse` or `allow` addresses that are made to be thrown away | `allow` |
 //! | `PORTCULLIS_DISPOSABLE_FILE` | a file of more such domains, one a line | none |

@@ -10,10 +10,13 @@ use portcullis_tests::system::{CHEAP, NOON, Peer, Reply, System};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
+use crate::refresh::{refresh, refresh_token};
 use crate::{EMAIL, PASSWORD, is_problem, token, with_account};
 
+const NEXT: &str = "another long password";
+
 /// The code that a device shows at `now`, reckoned by RFC 4226 §5.3 and RFC 6238 §4.2 themselves.
-fn code(secret: &str, now: u64) -> String {
+pub(crate) fn code(secret: &str, now: u64) -> String {
     let secret = BASE32_NOPAD.decode(secret.as_bytes()).expect("base32");
     let mut mac = Hmac::<Sha1>::new_from_slice(&secret).expect("any length");
     mac.update(&(now / 30).to_be_bytes());
@@ -23,7 +26,13 @@ fn code(secret: &str, now: u64) -> String {
     format!("{:06}", (number & 0x7fff_ffff) % 1_000_000)
 }
 
-async fn call(peer: &Peer, method: Method, path: &str, token: &str, body: &Value) -> Reply {
+pub(crate) async fn call(
+    peer: &Peer,
+    method: Method,
+    path: &str,
+    token: &str,
+    body: &Value,
+) -> Reply {
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -34,7 +43,7 @@ async fn call(peer: &Peer, method: Method, path: &str, token: &str, body: &Value
 }
 
 /// A system whose account has an active factor: its secret, recovery codes and a token.
-async fn with_factor() -> (System, String, Vec<String>, String) {
+pub(crate) async fn with_factor() -> (System, String, Vec<String>, String) {
     let system = with_account().await;
     let peer = system.peer();
     let token = token(&peer.login(EMAIL, PASSWORD).await);
@@ -56,7 +65,7 @@ async fn with_factor() -> (System, String, Vec<String>, String) {
 }
 
 /// The challenge of a login whose password is right.
-async fn challenge(peer: &Peer) -> String {
+pub(crate) async fn challenge(peer: &Peer) -> String {
     let reply = peer.login(EMAIL, PASSWORD).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     assert_eq!(reply.json["second_factor_required"], true);
@@ -66,7 +75,7 @@ async fn challenge(peer: &Peer) -> String {
     reply.json["challenge"].as_str().expect("a text").to_owned()
 }
 
-fn second<'a>(
+pub(crate) fn second<'a>(
     peer: &'a Peer,
     challenge: &str,
     name: &str,
@@ -370,6 +379,9 @@ async fn nobody_without_a_good_token_touches_factors() {
 async fn codes_are_guessed_five_times_a_quarter_of_an_hour_and_a_hundred_times_at_all() {
     let (system, secret, recovery, _token) = with_factor().await;
     let peer = system.peer();
+    let sealed = challenge(&peer).await;
+    system.clock.pass(30);
+    let mut session = second(&peer, &sealed, "code", &code(&secret, NOON + 30)).await;
     let mut wrong = 0;
     while wrong < 100 {
         let challenge = challenge(&peer).await;
@@ -395,8 +407,20 @@ async fn codes_are_guessed_five_times_a_quarter_of_an_hour_and_a_hundred_times_a
         is_problem(&locked, 403, "factor_locked");
     }
     // Days do not help; a new password does.
-    system.clock.pass(30 * 86_400);
+    for _half in 0..2 {
+        system.clock.pass(12 * 86_400);
+        session = refresh(&peer, &refresh_token(&session)).await;
+    }
     let open = challenge(&peer).await;
     let locked = second(&peer, &open, "recovery_code", &recovery[0]).await;
     is_problem(&locked, 403, "factor_locked");
+    let body = json!({"current_password": PASSWORD, "new_password": NEXT});
+    let path = "/v1/password/change";
+    let changed = call(&peer, Method::POST, path, &token(&session), &body).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let reply = peer.login(EMAIL, NEXT).await;
+    let open = reply.json["challenge"].as_str().expect("a challenge");
+    let wrong = second(&peer, open, "code", "000000").await;
+    is_problem(&wrong, 403, "wrong_code");
+    token(&second(&peer, open, "code", &code(&secret, system.clock.now())).await);
 }

@@ -85,7 +85,7 @@ pub(super) fn mail(
             unlock_page: unlock_page.unwrap_or_else(|| page("/v1/login/unlock")),
             verify_lifetime: verify_lifetime.unwrap_or(Duration::from_secs(3_600)),
             reset_lifetime: reset_lifetime.unwrap_or(Duration::from_secs(1_800)),
-            unlock_lifetime: unlock_lifetime.unwrap_or(Duration::from_secs(1_800)),
+            unlock_lifetime: unlock_lifetime.unwrap_or(Duration::from_secs(3_600)),
             require_verified: require_verified.unwrap_or(true),
         },
         delivery: delivery?,

@@ -59,8 +59,9 @@ scopes! {
     MailEmail = "mail_email", 5 in HOUR;
     /// Mails asked for from one network.
     MailAddress = "mail_address", 60 in HOUR;
-    /// Mails that let the owner of a locked address in.
-    UnlockEmail = "unlock_email", 1 in HOUR;
+    /// Mails that let the owner of a locked address in: twice as often as their links live, so that
+    /// whoever is told of one finds one that is good for as long as the quota's span.
+    UnlockEmail = "unlock_email", 1 in 30 * MINUTE;
     /// Mailed links brought back from one network.
     LinkAddress = "link_address", 60 in HOUR;
     /// Refreshes of one session.
