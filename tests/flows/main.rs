@@ -14,6 +14,7 @@ mod keys;
 mod lambda;
 mod limits;
 mod mail;
+mod methods;
 mod new_password;
 mod operator;
 mod refresh;

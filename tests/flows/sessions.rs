@@ -240,7 +240,18 @@ async fn a_resource_server_that_proves_who_it_is_learns_whether_a_token_is_good(
         (200, &json!(true)),
         "{reply:?}"
     );
-    for name in ["iss", "sub", "jti", "exp", "iat", "sid", "client_id"] {
+    for name in [
+        "iss",
+        "sub",
+        "jti",
+        "exp",
+        "iat",
+        "sid",
+        "client_id",
+        "auth_time",
+        "amr",
+    ] {
+        assert!(!own[name].is_null(), "{name}");
         assert_eq!(reply.json[name], own[name], "{name}");
     }
     let post = format!("client_id=orders&client_secret=orders-secret&token={access}");

@@ -3,6 +3,7 @@
 use portcullis_core::audit::{AuditKind, PasswordChangeDenial};
 use portcullis_core::id::Id;
 use portcullis_core::password::{Password, PasswordContext, Unfit};
+use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 
 use crate::announce;
@@ -24,6 +25,8 @@ pub struct ChangePasswordRequest {
     pub user_id: Id,
     /// The session that the token stems from: it stays.
     pub session: KeptSession,
+    /// What its bearer showed when it was opened, as the token says.
+    pub methods: Methods,
     /// The current password.
     pub current: Password,
     /// The new one.
@@ -85,6 +88,7 @@ pub async fn change_password(
         user_id: &account.user_id,
         session_id: &request.session.id,
         opened_at: request.session.opened_at,
+        methods: request.methods,
         generation: account.next_generation(),
     };
     let access = issue::access_token_of(&bearer, tools.signer, means)?;

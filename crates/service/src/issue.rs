@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
-use portcullis_core::session::Session;
+use portcullis_core::session::{Methods, Session};
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::draft::AccessTokenDraft;
 use portcullis_core::token::scope::Scopes;
@@ -27,6 +27,7 @@ pub(crate) struct Bearer<'a> {
     pub(crate) user_id: &'a Id,
     pub(crate) session_id: &'a Id,
     pub(crate) opened_at: UnixTime,
+    pub(crate) methods: Methods,
     pub(crate) generation: u64,
 }
 
@@ -40,6 +41,7 @@ pub(crate) fn access_token<S>(
         user_id: &session.user_id,
         session_id: &session.id,
         opened_at: session.opened_at,
+        methods: session.methods,
         generation: session.generation,
     };
     access_token_of(&bearer, signer, means)
@@ -61,6 +63,7 @@ pub(crate) fn access_token_of<S>(
         session_id: bearer.session_id.clone(),
         generation: bearer.generation,
         authenticated_at: bearer.opened_at,
+        methods: bearer.methods,
         issued_at: means.call.now,
         lifetime: issuing.lifetime,
         scopes: Scopes::default(),

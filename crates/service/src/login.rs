@@ -5,7 +5,7 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
 use portcullis_core::secret::Secret;
-use portcullis_core::session::Device;
+use portcullis_core::session::{Device, Methods};
 
 use crate::error::ServiceError;
 use crate::factor;
@@ -96,7 +96,8 @@ pub async fn login(
                 .err(),
         }));
     }
-    let Some(grant) = open(&account, &request.device, signer, means).await? else {
+    let opened = open(&account, &request.device, Methods::Password, signer, means);
+    let Some(grant) = opened.await? else {
         // Disabled, or all its sessions ended, while the password was being checked.
         let denial = LoginDenial::Disabled;
         let kind = AuditKind::LoginRefused(denial);

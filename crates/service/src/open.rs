@@ -6,7 +6,7 @@ use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
 use portcullis_core::refresh::RefreshToken;
 use portcullis_core::secret::Secret;
-use portcullis_core::session::{Device, Session};
+use portcullis_core::session::{Device, Methods, Session};
 use portcullis_core::time::UnixTime;
 
 use crate::error::ServiceError;
@@ -28,7 +28,7 @@ pub struct Grant {
     pub session_id: Id,
 }
 
-/// Opens a session of `account` on `device`. `None` if the account was closed, or its sessions
+/// Opens a session of `account` on `device`, whose bearer has shown `methods`. `None` if the account was closed, or its sessions
 /// were ended, since it was read: then there is no session.
 ///
 /// # Errors
@@ -37,6 +37,7 @@ pub struct Grant {
 pub(crate) async fn open(
     account: &Account,
     device: &Device,
+    methods: Methods,
     signer: &impl Signer,
     means: Means<'_, impl SessionStore, impl Chance>,
 ) -> Result<Option<Grant>, ServiceError> {
@@ -49,6 +50,7 @@ pub(crate) async fn open(
         email: account.email.clone(),
         opened_at: now,
         ends_at,
+        methods,
         generation: account.generation,
         device: device.clone(),
         client_address: means.call.client_address.clone(),

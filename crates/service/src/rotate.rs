@@ -14,6 +14,7 @@ use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::keys::rotation::{RotationBounds, SignWith, judge_begin, sign_with};
 use portcullis_core::revocation::WRITE_BOUND;
+use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::draft::AccessTokenDraft;
@@ -308,6 +309,7 @@ where
             session_id: self.chance.id()?,
             generation: 0,
             authenticated_at: UnixTime::default(),
+            methods: Methods::default(),
             issued_at: UnixTime::default(),
             lifetime: core::time::Duration::from_secs(1),
             scopes: Scopes::default(),

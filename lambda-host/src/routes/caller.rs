@@ -4,6 +4,7 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
+use portcullis_core::session::Methods;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use portcullis_jwt::NativeSignatures;
@@ -67,6 +68,12 @@ pub(super) fn session(caller: &Verified<Claims>) -> Result<KeptSession, Problem>
         (Some(Ok(id)), Some(opened_at)) => Ok(KeptSession { id, opened_at }),
         _ => Err(Problem::NoSession),
     }
+}
+
+/// What was shown when that session was opened. Tokens from before they said so are taken to have
+/// shown the least.
+pub(super) fn methods(caller: &Verified<Claims>) -> Methods {
+    Methods::of_amr(&caller.get().methods).unwrap_or_default()
 }
 
 /// Every `Authorization` value, joined as [RFC 9110 §5.3] says: more than one is no bearer token.

@@ -150,6 +150,11 @@ struct IntrospectionBody {
     sid: Option<String>,
     iat: Option<u64>,
     exp: Option<u64>,
+    /// When the bearer logged in.
+    auth_time: Option<u64>,
+    /// What they showed then (RFC 8176).
+    #[schema(example = json!(["pwd", "otp"]))]
+    amr: Option<Vec<String>>,
     scope: Option<String>,
 }
 
@@ -283,6 +288,13 @@ fn active(claims: &Claims) -> Object {
     ]);
     if let Some(session_id) = &claims.session_id {
         members.insert("sid", session_id.as_str());
+    }
+    if let Some(moment) = claims.authenticated_at {
+        members.insert("auth_time", moment.as_secs());
+    }
+    if !claims.methods.is_empty() {
+        let methods = claims.methods.iter().map(|method| text(method));
+        members.insert("amr", Json::Array(methods.collect()));
     }
     if !claims.scopes.is_empty() {
         members.insert("scope", claims.scopes.to_string());

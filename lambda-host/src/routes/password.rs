@@ -69,6 +69,7 @@ pub(super) async fn change(
     let request = ChangePasswordRequest {
         user_id: caller::user_id(&caller)?,
         session: caller::session(&caller)?,
+        methods: caller::methods(&caller),
         current: current?,
         new: new?,
     };

@@ -16,7 +16,7 @@ use portcullis_core::mail::MailKind;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::refresh::RefreshToken;
 use portcullis_core::secret::Secret;
-use portcullis_core::session::{Device, Session};
+use portcullis_core::session::{Device, Methods, Session};
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::{Purpose, Vault};
 use portcullis_service::store::{Account, AccountChange, AccountStatus, OutboxMail};
@@ -155,6 +155,7 @@ pub(crate) fn session(name: &str) -> Session {
         email: ada().email,
         opened_at: NOON,
         ends_at: UnixTime::from_secs(NOON.as_secs() + 2_592_000),
+        methods: Methods::Password,
         generation: 0,
         device: Device::new("curl/8.0"),
         client_address: "192.0.2.1".to_owned(),

@@ -107,6 +107,7 @@ fn in_claims(name: &str, value: &Json, now: UnixTime) -> String {
         "iat" => moment("issued", value, now),
         "nbf" => moment("good from", value, now),
         "auth_time" => moment("the bearer logged in", value, now),
+        "amr" => "what they showed then (RFC 8176)".to_owned(),
         "jti" => "its own name: what a logout calls back".to_owned(),
         "client_id" => "the client it was issued to".to_owned(),
         "scope" => "what it lets its bearer do".to_owned(),

@@ -43,6 +43,10 @@ pub struct Claims {
     pub generation: Option<u64>,
     /// When the bearer last proved who they are (`auth_time`).
     pub authenticated_at: Option<UnixTime>,
+    /// How they did (`amr`, [RFC 8176]); empty if the token does not say.
+    ///
+    /// [RFC 8176]: https://www.rfc-editor.org/rfc/rfc8176
+    pub methods: Vec<String>,
 }
 
 impl Claims {
@@ -75,6 +79,7 @@ impl Claims {
             session_id: name(&members, "sid")?,
             generation: whole(&members, "gen")?,
             authenticated_at: time(&members, "auth_time")?,
+            methods: texts(&members, "amr")?.unwrap_or_default(),
         };
         let forwarded = [
             Some(&claims.issuer),
@@ -144,8 +149,18 @@ fn time(members: &Object, claim: &str) -> Result<Option<UnixTime>, Denial> {
     }
 }
 
+/// One text or several, and not none.
 fn audience(members: &Object) -> Result<Option<Vec<String>>, Denial> {
-    let Some(value) = members.get("aud") else {
+    match texts(members, "aud")? {
+        Some(none) if none.is_empty() => Err(Denial::MalformedClaims),
+        audience => Ok(audience),
+    }
+}
+
+/// One text or several. `amr` is an array by RFC 8176 §1, but some issuers write a
+/// single method as `aud` may be written.
+fn texts(members: &Object, claim: &str) -> Result<Option<Vec<String>>, Denial> {
+    let Some(value) = members.get(claim) else {
         return Ok(None);
     };
     if let Some(one) = value.as_text() {
@@ -156,10 +171,7 @@ fn audience(members: &Object) -> Result<Option<Vec<String>>, Denial> {
         .iter()
         .map(|one| one.as_text().map(str::to_owned))
         .collect();
-    match many {
-        Some(many) if !many.is_empty() => Ok(Some(many)),
-        Some(_) | None => Err(Denial::MalformedClaims),
-    }
+    many.map(Some).ok_or(Denial::MalformedClaims)
 }
 
 #[cfg(test)]
@@ -177,10 +189,13 @@ mod tests {
 
     #[test]
     fn every_claim_lands_in_its_place() {
-        let claims = with(r#""scope":"a b","sid":"s1","gen":3,"auth_time":900,"nbf":950"#);
+        let claims = with(
+            r#""scope":"a b","sid":"s1","gen":3,"auth_time":900,"nbf":950,"amr":["pwd","otp"]"#,
+        );
         let claims =
             Claims::parse(claims.replace(r#""api""#, r#"["x","api"]"#).as_bytes()).expect("good");
         assert_eq!(claims.audience, ["x", "api"]);
+        assert_eq!(claims.methods, ["pwd", "otp"]);
         assert_eq!(claims.expires_at, UnixTime::from_secs(2_000));
         assert_eq!(claims.not_before, Some(UnixTime::from_secs(950)));
         assert_eq!(claims.scopes.to_string(), "a b");
@@ -236,6 +251,8 @@ mod tests {
             r#""scope":" a""#,
             r#""sid":7"#,
             r#""gen":"1""#,
+            r#""amr":7"#,
+            r#""amr":["pwd",1]"#,
             r#""iss":"us""#,
         ] {
             assert_eq!(denial(&with(more)), Some(Denial::MalformedClaims), "{more}");
@@ -244,6 +261,19 @@ mod tests {
         assert_eq!(denial(&long), Some(Denial::MalformedClaims));
         assert_eq!(denial(&GOOD.replace("alice", &"a".repeat(512))), None);
         assert_eq!(denial(&GOOD.replace("2000", "253402300799")), None);
+    }
+
+    #[test]
+    fn methods_may_be_one_several_or_none() {
+        for (claim, told) in [
+            (r#""amr":"pwd""#, &["pwd"][..]),
+            (r#""amr":["pwd","mfa"]"#, &["pwd", "mfa"]),
+            (r#""amr":[]"#, &[]),
+            (r#""other":1"#, &[]),
+        ] {
+            let claims = Claims::parse(with(claim).as_bytes()).expect("good");
+            assert_eq!(claims.methods, told, "{claim}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::base64url;
 use crate::id::Id;
 use crate::json::Json;
 use crate::secret::Secret;
+use crate::session::Methods;
 use crate::time::UnixTime;
 use crate::token::algorithm::Algorithm;
 use crate::token::scope::Scopes;
@@ -32,6 +33,8 @@ pub struct AccessTokenDraft {
     pub generation: u64,
     /// When the password was checked (`auth_time`).
     pub authenticated_at: UnixTime,
+    /// What was shown then (`amr`).
+    pub methods: Methods,
     /// Now (`iat`).
     pub issued_at: UnixTime,
     /// How long it is good for: `exp` is that much later.
@@ -59,7 +62,7 @@ impl AccessTokenDraft {
             Json::quote(key_id)
         );
         let mut claims = format!(
-            r#"{{"iss":{},"sub":{},"aud":{},"client_id":{},"iat":{},"exp":{},"jti":{},"sid":{},"gen":{},"auth_time":{}"#,
+            r#"{{"iss":{},"sub":{},"aud":{},"client_id":{},"iat":{},"exp":{},"jti":{},"sid":{},"gen":{},"auth_time":{},"amr":{}"#,
             Json::quote(&self.issuer),
             Json::quote(self.subject.as_str()),
             Json::quote(&self.audience),
@@ -70,6 +73,7 @@ impl AccessTokenDraft {
             Json::quote(self.session_id.as_str()),
             self.generation,
             self.authenticated_at.as_secs(),
+            Json::Array(self.methods.amr().iter().copied().map(Json::from).collect()),
         );
         if !self.scopes.is_empty() {
             claims.push_str(&format!(
@@ -119,6 +123,7 @@ mod tests {
             session_id: id(3),
             generation: 4,
             authenticated_at: UnixTime::from_secs(990),
+            methods: Methods::Totp,
             issued_at: UnixTime::from_secs(1_000),
             lifetime: Duration::from_secs(600),
             scopes: Scopes::parse("a b").expect("good"),
@@ -133,5 +138,6 @@ mod tests {
         assert_eq!(claims.expires_at, UnixTime::from_secs(1_600));
         assert_eq!((claims.generation, claims.scopes), (Some(4), draft.scopes));
         assert_eq!(claims.authenticated_at, Some(draft.authenticated_at));
+        assert_eq!(Methods::of_amr(&claims.methods), Some(Methods::Totp));
     }
 }

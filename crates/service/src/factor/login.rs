@@ -3,7 +3,7 @@
 use portcullis_core::audit::{AuditKind, LoginDenial};
 use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
-use portcullis_core::session::Device;
+use portcullis_core::session::{Device, Methods};
 
 use super::challenge;
 use super::proof::{self, Proof};
@@ -58,7 +58,11 @@ pub async fn login(
     if !proof::spend(&request.proof, &account, &factors, means).await? {
         return refuse(user_id, LoginDenial::WrongCode, means).await;
     }
-    match open(&account, &request.device, signer, means).await? {
+    let methods = match request.proof {
+        Proof::Totp(_) => Methods::Totp,
+        Proof::Recovery(_) => Methods::RecoveryCode,
+    };
+    match open(&account, &request.device, methods, signer, means).await? {
         Some(grant) => Ok(Ok(grant)),
         // Disabled, or all its sessions ended, while the code was being checked.
         None => refuse(user_id, LoginDenial::Disabled, means).await,

@@ -3,7 +3,7 @@
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::refresh::Head;
-use portcullis_core::session::{Device, Session};
+use portcullis_core::session::{Device, Methods, Session};
 
 use super::accounts::{GENERATION, USER_ID};
 use super::audit::SESSION_ID;
@@ -14,6 +14,8 @@ use crate::dynamodb::table::{Key, TTL};
 pub(super) const REFRESH_HASH: &str = "refresh_hash";
 const OPENED_AT: &str = "opened_at";
 const ENDS_AT: &str = "ends_at";
+/// What was shown besides the password.
+const SECOND: &str = "second";
 const DEVICE: &str = "device";
 const CLIENT_ADDRESS: &str = "client_address";
 const REFRESH_GENERATION: &str = "refresh_generation";
@@ -33,6 +35,10 @@ pub(super) fn session_row(session: &Session, request_id: &Id) -> Item {
         .with_text(DEVICE, session.device.as_str())
         .with_text(CLIENT_ADDRESS, session.client_address.as_str())
         .with_text(REQUEST_ID, request_id.as_str());
+    let row = match session.methods.second() {
+        Some(second) => row.with_text(SECOND, second),
+        None => row,
+    };
     head_attributes(&session.head)
         .into_iter()
         .fold(row, |row, (name, value)| row.with(name, value))
@@ -62,6 +68,7 @@ pub(super) fn read_session(row: &Item, email: &EmailAddress) -> Result<Session, 
         email: email.clone(),
         opened_at: time(row, OPENED_AT)?,
         ends_at: time(row, ENDS_AT)?,
+        methods: Methods::of_second(row.optional_text(SECOND)?).ok_or(RowError::Value(SECOND))?,
         generation: row.number(GENERATION)?,
         device: Device::new(row.text(DEVICE)?),
         client_address: row.text(CLIENT_ADDRESS)?.to_owned(),
@@ -112,6 +119,7 @@ mod tests {
             email: EmailAddress::parse("ada@example.com").unwrap(),
             opened_at: UnixTime::from_secs(1_000),
             ends_at: UnixTime::from_secs(2_000),
+            methods: Methods::Totp,
             generation: 3,
             device: Device::new("curl/8"),
             client_address: "192.0.2.1".to_owned(),
@@ -128,6 +136,7 @@ mod tests {
     #[test]
     fn a_session_survives_its_row() {
         let first = Session {
+            methods: Methods::Password,
             head: Head {
                 sealed: None,
                 ..session().head
@@ -153,6 +162,7 @@ mod tests {
             ),
             (TTL, Attribute::text("9"), ItemError::Type(TTL).into()),
             (USER_ID, Attribute::text("#"), RowError::Value(USER_ID)),
+            (SECOND, Attribute::text("pwd"), RowError::Value(SECOND)),
             (
                 SUCCESSOR,
                 Attribute::number(1),
