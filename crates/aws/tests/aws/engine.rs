@@ -140,6 +140,14 @@ pub(crate) fn ada() -> Account {
     }
 }
 
+/// The longest address there is: 254 bytes.
+pub(crate) fn longest_email() -> EmailAddress {
+    let label = "d".repeat(61);
+    let text = format!("{}@{label}.{label}.{label}.com", "a".repeat(64));
+    assert_eq!(text.len(), 254);
+    EmailAddress::parse(&text).unwrap()
+}
+
 /// The change of an account whose password is hashed anew.
 pub(crate) fn rehashed(hash: &PasswordHash) -> AccountChange<'_> {
     AccountChange {

@@ -10,6 +10,8 @@
 mod accounts;
 mod changes;
 mod engine;
+mod factors;
+mod families;
 mod faults;
 mod keys;
 mod limits;

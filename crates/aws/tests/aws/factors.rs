@@ -1,0 +1,261 @@
+//! Second factors: begun, confirmed, spent once, and nobody else's.
+
+use portcullis_core::audit::AuditKind;
+use portcullis_service::store::{
+    Account, AccountStore as _, FactorStore as _, Factors, TotpFactor, Written,
+};
+use serde_json::{Value, json};
+
+use crate::engine::{
+    Engine, NOON, ada, audit_trail, event, id, longest_email, row, store, welcome,
+};
+use crate::wire::Fault;
+
+const STEP: u64 = 59_847_840;
+const ADA: &str = "USER#ada@example.com";
+
+fn totp(name: &str) -> TotpFactor {
+    TotpFactor {
+        id: id(name),
+        sealed: format!("sealed-{name}"),
+        created_at: NOON,
+        confirmed_at: None,
+        last_step: 0,
+    }
+}
+
+fn codes(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("code-{name}")).collect()
+}
+
+/// An engine on which Ada's factor `f1` is active since `STEP`, with three codes on paper.
+async fn with_factor() -> Engine {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let registered = event(AuditKind::Registered, "r1");
+    let mail = welcome(&ada());
+    let made = store(&client).register(&ada(), &mail, &registered).await;
+    assert_eq!(made.unwrap(), Written::Done);
+    let begun = event(AuditKind::FactorBegun, "r2");
+    let written = store(&client)
+        .begin_factor(&ada(), &totp("f1"), &begun)
+        .await;
+    assert_eq!(written.unwrap(), Written::Done);
+    let confirmed = event(AuditKind::FactorConfirmed, "r3");
+    let codes = codes(&["a", "b", "c"]);
+    let written = store(&client)
+        .confirm_factor(&ada(), &totp("f1"), STEP, &codes, &confirmed)
+        .await;
+    assert_eq!(written.unwrap(), Written::Done);
+    engine
+}
+
+async fn factors(engine: &Engine, account: &Account) -> Factors {
+    let client = engine.client();
+    store(&client).factors(account).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confirmed() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    for (name, request_id) in [("f1", "r1"), ("f2", "r2")] {
+        let begun = event(AuditKind::FactorBegun, request_id);
+        let written = store(&client)
+            .begin_factor(&ada(), &totp(name), &begun)
+            .await;
+        assert_eq!(written.unwrap(), Written::Done);
+        let read = factors(&engine, &ada()).await;
+        assert!(read.active().is_none() && read.recovery.is_empty());
+        let kept = read.totp.unwrap();
+        assert_eq!((kept.id, kept.sealed), (id(name), format!("sealed-{name}")));
+    }
+    let confirmed = event(AuditKind::FactorConfirmed, "r3");
+    let codes = codes(&["a"]);
+    for (name, end) in [
+        ("f1", Written::Conflict),
+        ("f2", Written::Done),
+        // The answer was lost: it finds its own write.
+        ("f2", Written::Done),
+    ] {
+        let factor = totp(name);
+        let written = store(&client)
+            .confirm_factor(&ada(), &factor, STEP, &codes, &confirmed)
+            .await;
+        assert_eq!(written.unwrap(), end, "{name}");
+    }
+    let read = factors(&engine, &ada()).await;
+    let active = read.active().unwrap();
+    assert_eq!((active.confirmed_at, active.last_step), (Some(NOON), STEP));
+    assert_eq!(read.recovery, codes);
+    let begun = event(AuditKind::FactorBegun, "r4");
+    let written = store(&client)
+        .begin_factor(&ada(), &totp("f3"), &begun)
+        .await;
+    assert_eq!(written.unwrap(), Written::Conflict);
+    // What was refused left no line.
+    assert_eq!(audit_trail(&client).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_step_is_taken_once_and_none_before_it() {
+    let engine = with_factor().await;
+    let client = engine.client();
+    let factor = totp("f1");
+    for (step, request_id, end) in [
+        (STEP, "r4", Written::Conflict),
+        (STEP + 1, "r5", Written::Done),
+        // Asked again for the same request, it has been taken; for another, it is gone.
+        (STEP + 1, "r5", Written::Done),
+        (STEP + 1, "r6", Written::Conflict),
+        (STEP, "r7", Written::Conflict),
+    ] {
+        let request_id = id(request_id);
+        let spent = store(&client)
+            .spend_step(&ada(), &factor, step, &request_id)
+            .await;
+        assert_eq!(spent.unwrap(), end, "{step} {request_id}");
+    }
+    // Nor by a factor that another has replaced.
+    let other = totp("f2");
+    let spent = store(&client)
+        .spend_step(&ada(), &other, STEP + 9, &id("r8"))
+        .await;
+    assert_eq!(spent.unwrap(), Written::Conflict);
+    client.transport().order([Fault::LoseAnswer]);
+    let spent = store(&client)
+        .spend_step(&ada(), &factor, STEP + 2, &id("r9"))
+        .await;
+    assert_eq!(spent.unwrap(), Written::Done, "the answer was lost");
+}
+
+#[tokio::test]
+async fn of_eight_hosts_with_one_step_or_code_one_spends_it() {
+    let engine = with_factor().await;
+    let (factor, all, rest) = (totp("f1"), codes(&["a", "b", "c"]), codes(&["b", "c"]));
+    let hosts: Vec<_> = (0..8).map(|_host| engine.client()).collect();
+    let account = ada();
+    let steps = hosts.iter().enumerate().map(|(host, client)| {
+        let (request_id, factor, account) = (id(&format!("s{host}")), &factor, &account);
+        async move {
+            let store = store(client);
+            store
+                .spend_step(account, factor, STEP + 1, &request_id)
+                .await
+        }
+    });
+    let codes = hosts.iter().enumerate().map(|(host, client)| {
+        let (request_id, all, rest, account) = (id(&format!("c{host}")), &all, &rest, &account);
+        async move {
+            let store = store(client);
+            store
+                .spend_recovery_code(account, all, rest, &request_id)
+                .await
+        }
+    });
+    for ends in [
+        futures_util::future::join_all(steps).await,
+        futures_util::future::join_all(codes).await,
+    ] {
+        let done = ends.iter().filter(|end| matches!(end, Ok(Written::Done)));
+        assert_eq!(done.count(), 1, "{ends:?}");
+        assert!(ends.iter().all(Result::is_ok), "{ends:?}");
+    }
+    assert_eq!(factors(&engine, &account).await.recovery, rest);
+}
+
+#[tokio::test]
+async fn a_code_on_paper_goes_from_what_was_read_and_a_lost_answer_takes_no_second() {
+    let engine = with_factor().await;
+    let client = engine.client();
+    let (all, rest) = (codes(&["a", "b", "c"]), codes(&["a", "c"]));
+    client.transport().order([Fault::LoseAnswer]);
+    let spend = store(&client)
+        .spend_recovery_code(&ada(), &all, &rest, &id("r4"))
+        .await;
+    assert_eq!(spend.unwrap(), Written::Done);
+    // Whoever read before that would bring the spent one back.
+    let stale = codes(&["b", "c"]);
+    let spend = store(&client)
+        .spend_recovery_code(&ada(), &all, &stale, &id("r5"))
+        .await;
+    assert_eq!(spend.unwrap(), Written::Conflict);
+    assert_eq!(factors(&engine, &ada()).await.recovery, rest);
+
+    let renewed = event(AuditKind::RecoveryCodesRenewed, "r6");
+    let new = codes(&["x", "y"]);
+    let renewal = store(&client)
+        .renew_recovery_codes(&ada(), &new, &renewed)
+        .await;
+    renewal.unwrap();
+    let spend = store(&client)
+        .spend_recovery_code(&ada(), &rest, &stale, &id("r7"))
+        .await;
+    assert_eq!(spend.unwrap(), Written::Conflict);
+    assert_eq!(factors(&engine, &ada()).await.recovery, new);
+
+    let removed = event(AuditKind::FactorRemoved, "r8");
+    store(&client)
+        .remove_factors(&ada(), &removed)
+        .await
+        .unwrap();
+    let read = factors(&engine, &ada()).await;
+    assert!(read.totp.is_none() && read.recovery.is_empty());
+    for sort in ["FACTOR#TOTP", "FACTOR#RECOVERY"] {
+        assert_eq!(row(&client, "Portcullis", ADA, sort).await, Value::Null);
+    }
+    assert_eq!(audit_trail(&client).await.len(), 5);
+}
+
+#[tokio::test]
+async fn what_an_erased_account_left_is_nobodys_factor() {
+    let engine = with_factor().await;
+    let client = engine.client();
+    let heir = Account {
+        user_id: id("u-heir"),
+        ..ada()
+    };
+    let read = factors(&engine, &heir).await;
+    assert!(read.totp.is_none() && read.recovery.is_empty());
+    let all = codes(&["a", "b", "c"]);
+    let spend = store(&client)
+        .spend_recovery_code(&heir, &all, &[], &id("r4"))
+        .await;
+    assert_eq!(spend.unwrap(), Written::Conflict);
+    // An active one of another user hinders nobody.
+    let begun = event(AuditKind::FactorBegun, "r5");
+    let written = store(&client)
+        .begin_factor(&heir, &totp("f2"), &begun)
+        .await;
+    assert_eq!(written.unwrap(), Written::Done);
+    let kept = row(&client, "Portcullis", ADA, "FACTOR#TOTP").await;
+    assert_eq!(kept["user_id"], json!({"S": "u-heir"}));
+    assert!(kept.get("confirmed_at").is_none());
+}
+
+#[tokio::test]
+async fn the_rows_of_the_longest_address_are_below_a_kilobyte() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let account = Account {
+        email: longest_email(),
+        ..ada()
+    };
+    let before = client.consumed();
+    let begun = event(AuditKind::FactorBegun, &"r".repeat(59));
+    // As long as a secret of 20 bytes is once it is sealed under a root key of the longest name.
+    let factor = TotpFactor {
+        sealed: "s".repeat(103),
+        ..totp(&"f".repeat(22))
+    };
+    let written = store(&client).begin_factor(&account, &factor, &begun).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    let codes: Vec<_> = (0..10).map(|_code| "c".repeat(22)).collect();
+    let confirmed = event(AuditKind::FactorConfirmed, &"q".repeat(59));
+    let written = store(&client)
+        .confirm_factor(&account, &factor, STEP, &codes, &confirmed)
+        .await;
+    assert_eq!(written.unwrap(), Written::Done);
+    // Five rows of transactions, two units each; a row beyond 1 KB would be two more.
+    assert_eq!(client.consumed().since(before).write_halves, 2 * 5 * 2);
+}
