@@ -14,14 +14,14 @@ use portcullis_tests::system::{CHEAP, Peer, Reply, System};
 use serde_json::json;
 
 /// A host that writes mail into a folder, and lets nobody in before their address is verified.
-struct Office {
-    system: System,
-    peer: Peer,
+pub(crate) struct Office {
+    pub(crate) system: System,
+    pub(crate) peer: Peer,
     folder: PathBuf,
 }
 
 impl Office {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let system = System::start().await.expect("a system");
         let folder = system.folder().join("mail");
         let peer = host(&system, &folder).await;
@@ -33,33 +33,33 @@ impl Office {
     }
 
     /// Sends what is due.
-    async fn deliver(&self) -> Report {
+    pub(crate) async fn deliver(&self) -> Report {
         tasks::run_due(&self.peer.host).await.expect("a round")
     }
 
-    fn letters(&self) -> Vec<Letter> {
+    pub(crate) fn letters(&self) -> Vec<Letter> {
         letters(&self.folder)
     }
 
     /// The last letter.
-    fn last(&self) -> Letter {
+    pub(crate) fn last(&self) -> Letter {
         self.letters().pop().expect("a letter")
     }
 
-    async fn post(&self, path: &str, body: serde_json::Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: serde_json::Value) -> Reply {
         self.peer.post(path, &body).await
     }
 
-    async fn forgot(&self, email: &str) -> Reply {
+    pub(crate) async fn forgot(&self, email: &str) -> Reply {
         self.post("/v1/password/forgot", json!({"email": email}))
             .await
     }
 
-    async fn verify(&self, token: &str) -> Reply {
+    pub(crate) async fn verify(&self, token: &str) -> Reply {
         self.post("/v1/email/verify", json!({"token": token})).await
     }
 
-    async fn reset(&self, token: &str, password: &str) -> Reply {
+    pub(crate) async fn reset(&self, token: &str, password: &str) -> Reply {
         let body = json!({"token": token, "new_password": password});
         self.post("/v1/password/reset", body).await
     }

@@ -22,6 +22,7 @@ mod rehash;
 mod rotation;
 mod sessions;
 mod start;
+mod trail;
 
 use portcullis_tests::system::{Peer, Reply, System};
 use serde_json::Value;

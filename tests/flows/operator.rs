@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{EMAIL, PASSWORD, token, with_account};
 
 /// A system whose clock is the machine's, as the program's is.
-async fn system() -> System {
+pub(crate) async fn system() -> System {
     let system = with_account().await;
     let now = SystemClock.read().expect("after 1970");
     system.clock.set(now.as_secs());
@@ -20,13 +20,13 @@ async fn system() -> System {
 
 /// What the program says, and its exit code.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
     json: Value,
     text: String,
 }
 
-async fn run(system: &System, arguments: &[&str]) -> Said {
+pub(crate) async fn run(system: &System, arguments: &[&str]) -> Said {
     let variables = environment(&system.proxy);
     let mut command = Command::new(operator_program());
     command

@@ -24,7 +24,7 @@ impl Office {
     }
 
     /// Fails a hundred logins in a row, as slowly as the limits want it.
-    async fn lock(&self, email: &str) {
+    pub(crate) async fn lock(&self, email: &str) {
         for _attempt in 0..100 {
             let refused = self.peer.login(email, WRONG).await;
             is_problem(&refused, 401, "bad_credentials");
@@ -32,7 +32,7 @@ impl Office {
         }
     }
 
-    async fn unlock(&self, token: &str) -> Reply {
+    pub(crate) async fn unlock(&self, token: &str) -> Reply {
         self.post("/v1/login/unlock", json!({"token": token})).await
     }
 

@@ -1,0 +1,184 @@
+//! The audit trail is complete: whatever can happen is made to happen from outside, and each time
+//! the lines that were written are those that should have been, neither fewer nor more.
+
+mod factors;
+mod kinds;
+mod limits;
+mod mails;
+mod operators;
+mod passwords;
+mod sessions;
+
+use std::collections::BTreeSet;
+
+use portcullis_tests::system::{Reply, System};
+use serde_json::Value;
+
+use crate::PASSWORD;
+
+/// An action and its outcome.
+type Told = String;
+
+/// What is secret in answers, by the names of the members.
+const SECRETS: [&str; 8] = [
+    "access_token",
+    "refresh_token",
+    "csrf_token",
+    "challenge",
+    "secret",
+    "uri",
+    "recovery_codes",
+    "password",
+];
+
+/// A trail as it grows.
+struct Trail<'a> {
+    system: &'a System,
+    read: BTreeSet<String>,
+    told: BTreeSet<Told>,
+    secrets: BTreeSet<String>,
+}
+
+impl<'a> Trail<'a> {
+    async fn of(system: &'a System) -> Self {
+        let mut trail = Self {
+            system,
+            read: BTreeSet::new(),
+            told: BTreeSet::new(),
+            secrets: BTreeSet::from([PASSWORD.to_owned()]),
+        };
+        let _ = trail.news().await;
+        trail
+    }
+
+    /// The lines that nobody has read yet.
+    async fn news(&mut self) -> Vec<Value> {
+        let mut lines = self
+            .system
+            .rows("Portcullis", "AUDIT#")
+            .await
+            .expect("rows");
+        lines.retain(|line| self.read.insert(format!("{} {}", line["PK"], line["SK"])));
+        self.told.extend(lines.iter().map(told));
+        lines
+    }
+
+    /// Checks that `reply` has left these lines and no others, each under its own request id.
+    async fn left(&mut self, reply: &Reply, expected: &[&str]) {
+        let lines = self.news().await;
+        let mut all: Vec<_> = lines.iter().map(told).collect();
+        all.sort_unstable();
+        assert_eq!(all, expected, "{reply:?}");
+        for line in &lines {
+            assert_eq!(
+                line["request_id"].as_str(),
+                Some(reply.header("x-request-id")),
+                "{line}"
+            );
+        }
+        self.keep_secret(&reply.json);
+    }
+
+    /// Checks that these lines were written by what no request waited for.
+    async fn left_behind(&mut self, expected: &[&str]) {
+        let mut all: Vec<_> = self.news().await.iter().map(told).collect();
+        all.sort_unstable();
+        assert_eq!(all, expected);
+    }
+
+    fn keep_secret(&mut self, json: &Value) {
+        for name in SECRETS {
+            match &json[name] {
+                Value::String(text) => {
+                    let _ = self.secrets.insert(text.clone());
+                }
+                Value::Array(texts) => self
+                    .secrets
+                    .extend(texts.iter().filter_map(Value::as_str).map(str::to_owned)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Everything that was told, once no line is found to hold a secret or an address.
+    async fn end(self) -> BTreeSet<Told> {
+        let lines = self.system.rows("Portcullis", "AUDIT#").await;
+        for line in lines.expect("rows") {
+            let text = line.to_string();
+            assert!(!text.contains("@example.com"), "{text}");
+            for secret in &self.secrets {
+                assert!(!text.contains(secret.as_str()), "{text}");
+            }
+        }
+        self.told
+    }
+}
+
+fn told(line: &Value) -> Told {
+    let text = |name: &str| line[name].as_str().expect("a text").to_owned();
+    format!("{} {}", text("action"), text("outcome"))
+}
+
+/// What no test can bring about from outside, with the reason.
+const OUT_OF_REACH: [&str; 1] = [
+    // Two changes at the same moment, of which one must come between a read and a write.
+    "password_change changed_meanwhile",
+];
+
+/// What the drivers call that changes anything, or is refused.
+const DRIVEN: [&str; 20] = [
+    "delete /v1/factors/totp",
+    "delete /v1/sessions/{id}",
+    "post /oauth2/introspect",
+    "post /oauth2/revoke",
+    "post /oauth2/token",
+    "post /v1/email/resend",
+    "post /v1/email/verify",
+    "post /v1/factors/recovery-codes",
+    "post /v1/factors/totp",
+    "post /v1/factors/totp/confirm",
+    "post /v1/login",
+    "post /v1/login/factor",
+    "post /v1/login/unlock",
+    "post /v1/logout",
+    "post /v1/logout-all",
+    "post /v1/password/change",
+    "post /v1/password/forgot",
+    "post /v1/password/reset",
+    "post /v1/refresh",
+    "post /v1/register",
+];
+
+/// An endpoint that is new is driven, too, before it is listed.
+#[tokio::test]
+async fn every_endpoint_that_changes_anything_is_driven() {
+    let system = System::start().await.expect("a system");
+    let document = system.peer().get("/openapi.json").await.json;
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let methods = item.as_object().expect("operations").keys();
+        let changing = methods.filter(|method| *method != "get");
+        operations.extend(changing.map(|method| format!("{method} {path}")));
+    }
+    operations.sort_unstable();
+    assert_eq!(operations, DRIVEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_leaves_its_line_and_no_other() {
+    let mut told = BTreeSet::new();
+    told.extend(passwords::drive().await);
+    told.extend(mails::drive().await);
+    told.extend(sessions::drive().await);
+    told.extend(factors::drive().await);
+    told.extend(limits::drive().await);
+    told.extend(operators::drive().await);
+    let all: BTreeSet<_> = kinds::kinds()
+        .iter()
+        .map(|kind| format!("{} {}", kind.action(), kind.outcome()))
+        .collect();
+    let strange: Vec<_> = told.difference(&all).collect();
+    assert!(strange.is_empty(), "lines of no kind: {strange:?}");
+    let missing: Vec<_> = all.difference(&told).map(String::as_str).collect();
+    assert_eq!(missing, OUT_OF_REACH);
+}
