@@ -136,7 +136,8 @@ const fn after(denial: Denial) -> Option<Denial> {
         D::BadSignature => D::Revoked,
         D::Revoked => D::InsufficientScope,
         D::InsufficientScope => D::StaleSnapshot,
-        D::StaleSnapshot => D::NotConfigured,
+        D::StaleSnapshot => D::RevocationUnknown,
+        D::RevocationUnknown => D::NotConfigured,
         D::NotConfigured => D::OriginUnreachable,
         D::OriginUnreachable | D::ForbiddenHeader(_) | D::MissingClaim(_) => return None,
     })

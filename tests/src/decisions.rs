@@ -63,6 +63,7 @@ fn question(cases: &Value, case: &Value) -> Value {
         "policy": named("policies", &case["policy"]),
         "document": named("documents", &case["document"]),
         "revocations": case["revocations"],
+        "rows": case["rows"],
         "keys_read_at": case["keys_read_at"],
         "revocations_read_at": case["revocations_read_at"],
         "path": case["path"],

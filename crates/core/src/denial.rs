@@ -83,6 +83,8 @@ pub enum Denial {
     // Ours to answer for.
     /// Keys and revocations are older than the policy lets anyone rely on.
     StaleSnapshot,
+    /// Whether the token was called back had to be looked up, and could not be.
+    RevocationUnknown,
     /// The door lacks a setting or a secret.
     NotConfigured,
     /// The origin did not answer.
@@ -187,6 +189,7 @@ impl Denial {
             Self::Revoked => "revoked",
             Self::InsufficientScope => "insufficient_scope",
             Self::StaleSnapshot => "stale_snapshot",
+            Self::RevocationUnknown => "revocation_unknown",
             Self::NotConfigured => "not_configured",
             Self::OriginUnreachable => "origin_unreachable",
         }

@@ -4,7 +4,8 @@ use crate::decision::Decision;
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
 use crate::policy::Policy;
-use crate::route::{Access, Requirement};
+use crate::revocation::Standing;
+use crate::route::{Access, Requirement, RevocationMode};
 use crate::snapshot::Snapshot;
 use crate::time::UnixTime;
 use crate::token::claims::Claims;
@@ -71,7 +72,7 @@ impl Gate {
         world: &Snapshot,
         now: UnixTime,
     ) -> Result<(), Denial> {
-        self.judge_staleness(need, world, now)?;
+        self.judge_ages(need, world, now, Ages::All)?;
         let claims = caller.get();
         let trusted = self
             .policy
@@ -81,11 +82,15 @@ impl Gate {
         if caller.key_ends_at().is_some_and(|end| end <= now) {
             return Err(Denial::UnknownKey);
         }
-        if world
-            .revocations()
-            .contains(claims.revocable(caller.key_id()))
-        {
-            return Err(Denial::Revoked);
+        let revocable = claims.revocable(caller.key_id());
+        match world.revocations().standing(revocable) {
+            Standing::Revoked => return Err(Denial::Revoked),
+            Standing::Doubtful => return Err(Denial::RevocationUnknown),
+            Standing::Clear => {}
+        }
+        // INVARIANT: a route that asks for a look-up is never decided by the feed.
+        if need.revocation == RevocationMode::Lookup && !world.is_looked_up() {
+            return Err(Denial::RevocationUnknown);
         }
         if need
             .scopes
@@ -98,6 +103,9 @@ impl Gate {
         }
     }
 
+    /// Whether what is known may be relied on to check a token of this route at all. What will be
+    /// looked up may be old here.
+    ///
     /// # Errors
     ///
     /// [`Denial::StaleSnapshot`] once `world` is older than the policy, or the route by its
@@ -108,10 +116,44 @@ impl Gate {
         world: &Snapshot,
         now: UnixTime,
     ) -> Result<(), Denial> {
+        let ages = match need.revocation {
+            RevocationMode::Feed => Ages::All,
+            RevocationMode::Lookup => Ages::Keys,
+        };
+        self.judge_ages(need, world, now, ages)
+    }
+
+    /// Whether the store's own rows must tell how `caller` stands: the route wants it so, or what
+    /// is known leaves it in doubt. One who is known to be called back need not be looked up.
+    pub fn needs_lookup(
+        &self,
+        need: &Requirement,
+        caller: &Verified<Claims>,
+        world: &Snapshot,
+    ) -> bool {
+        let revocable = caller.get().revocable(caller.key_id());
+        match world.revocations().standing(revocable) {
+            Standing::Revoked => false,
+            Standing::Doubtful => true,
+            Standing::Clear => need.revocation == RevocationMode::Lookup,
+        }
+    }
+
+    fn judge_ages(
+        &self,
+        need: &Requirement,
+        world: &Snapshot,
+        now: UnixTime,
+        ages: Ages,
+    ) -> Result<(), Denial> {
         let bound =
             |hard: core::time::Duration| need.serve_stale.map_or(hard, |stale| stale.max(hard));
+        let revocations_stale = match ages {
+            Ages::All => world.age(now) > bound(self.policy.revocations.hard),
+            Ages::Keys => false,
+        };
         let stale = world.is_ahead_of(now)
-            || world.age(now) > bound(self.policy.revocations.hard)
+            || revocations_stale
             || now.since(world.keys_read_at()) > bound(self.policy.keys.hard);
         if stale {
             Err(Denial::StaleSnapshot)
@@ -119,6 +161,13 @@ impl Gate {
             Ok(())
         }
     }
+}
+
+/// Whose age is judged.
+#[derive(Clone, Copy)]
+enum Ages {
+    Keys,
+    All,
 }
 
 #[cfg(test)]

@@ -111,8 +111,11 @@ pub enum PolicyError {
     /// A route's path is no canonical path or subtree, or stands twice.
     #[error("route {0:?}: a path is canonical, ends in /* at the most, and stands once")]
     Route(String),
-    /// A route's access or scopes make no sense.
-    #[error("route {0:?}: access is open (without scopes) or token; scopes are scope tokens")]
+    /// A route's access, scopes or way to find revocations make no sense.
+    #[error(
+        "route {0:?}: access is open (with nothing else) or token; scopes are scope tokens; \
+         revocation is feed or lookup"
+    )]
     Requirement(String),
 }
 

@@ -113,7 +113,7 @@ impl Denial {
             Self::UnknownRoute => 404,
             Self::RateLimited { .. } => 429,
             Self::OriginUnreachable => 502,
-            Self::StaleSnapshot | Self::NotConfigured => 503,
+            Self::StaleSnapshot | Self::RevocationUnknown | Self::NotConfigured => 503,
             Self::MissingToken
             | Self::TokenTooLarge
             | Self::MalformedToken
@@ -176,6 +176,7 @@ impl Denial {
             Self::Revoked => "the token was revoked",
             Self::InsufficientScope => "the token lacks a scope that is needed here",
             Self::StaleSnapshot => "keys and revocations are not known well enough",
+            Self::RevocationUnknown => "whether the token was called back cannot be looked up",
             Self::NotConfigured => "the gate is not configured",
             Self::OriginUnreachable => "the origin did not answer",
         }
@@ -194,6 +195,7 @@ mod tests {
             access: Access::Token,
             scopes: vec!["a".into(), "b".into()],
             serve_stale: None,
+            revocation: crate::route::RevocationMode::Feed,
         };
         Refusal::new(denial, Some(&need), &Id::from_random([0; 16]))
     }
@@ -229,6 +231,7 @@ mod tests {
                 ),
             ),
             (Denial::StaleSnapshot, 503, None),
+            (Denial::RevocationUnknown, 503, None),
             (Denial::BadPath, 400, None),
         ] {
             let refusal = refuse(denial);

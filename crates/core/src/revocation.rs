@@ -1,10 +1,20 @@
 //! Tokens, sessions, keys and subjects that were called back before they expired.
 
-use std::collections::BTreeMap;
+mod directory;
+mod fingerprint;
+mod known;
+mod minute;
+mod pack;
+mod sieve;
 
 use core::time::Duration;
 
 use crate::time::UnixTime;
+
+pub use directory::{Directory, DirectoryError, Packed};
+pub use known::{Revocations, Sieves, Standing};
+pub use minute::{MinuteError, parse_minute, write_minute};
+pub use pack::{LONGEST_PACK, Pack, PackError, PackName};
 
 /// How long a write of the feed may take from its stamp to its commit: D of the design. A host
 /// that saw it take longer writes a fresh row before it acknowledges.
@@ -12,6 +22,10 @@ pub const WRITE_BOUND: Duration = Duration::from_secs(2);
 
 /// How far the clocks of hosts and edges may stand apart: S of the design.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
+
+/// How far behind its stamp a row of the feed may appear to a reader: it took [`WRITE_BOUND`] to
+/// commit, and the clock that stamped it was [`CLOCK_SKEW`] behind the reader's.
+pub const OVERLAP: Duration = WRITE_BOUND.saturating_add(CLOCK_SKEW);
 
 /// Over how many partitions each minute of the feed is spread. A constant, not a setting: a host
 /// and an edge that disagreed about it would lose revocations. One partition takes 1000 writes/s.
@@ -46,26 +60,6 @@ pub enum RevocationTarget {
     Key(String),
 }
 
-/// Everything called back that an edge knows of and that has not been forgotten.
-#[derive(Clone, Debug, Default)]
-pub struct Revocations(BTreeMap<Name, Extent>);
-
-/// What is called back. One map for all kinds: each map of its own kind would weigh 5 KB in wasm.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Name {
-    kind: u8,
-    issuer: String,
-    id: String,
-}
-
-/// How much of it, and for how long that matters.
-#[derive(Clone, Copy, Debug)]
-struct Extent {
-    /// For a subject the first generation that is good again; for all else none is.
-    generation: u64,
-    until: UnixTime,
-}
-
 /// What of a token can be called back.
 #[derive(Clone, Copy, Debug)]
 pub struct Revocable<'a> {
@@ -83,100 +77,19 @@ pub struct Revocable<'a> {
     pub key_id: &'a str,
 }
 
-impl Revocations {
-    /// Takes note of `revocation`; the same one twice counts once, for the longer time.
-    pub fn insert(&mut self, revocation: Revocation) {
-        let Revocation { target, until } = revocation;
-        let (name, generation) = match target {
-            RevocationTarget::Token(id) => (Name::of(TOKEN, "", id), u64::MAX),
-            RevocationTarget::Session(id) => (Name::of(SESSION, "", id), u64::MAX),
-            RevocationTarget::Key(id) => (Name::of(KEY, "", id), u64::MAX),
-            RevocationTarget::Subject {
-                issuer,
-                subject,
-                generation,
-            } => (Name::of(SUBJECT, &issuer, subject), generation),
-        };
-        let known = self.0.entry(name).or_insert(Extent { generation, until });
-        known.generation = known.generation.max(generation);
-        known.until = known.until.max(until);
-    }
-
-    /// Forgets what can stop nothing any more.
-    pub fn forget(&mut self, now: UnixTime) {
-        self.0.retain(|_, extent| now < extent.until);
-    }
-
-    /// Whether a token was called back. One that tells no generation is older than any.
-    pub fn contains(&self, token: Revocable<'_>) -> bool {
-        // Most of the time nothing is called back anywhere, and nothing need be looked up.
-        !self.0.is_empty() && (self.ends_login(token) || self.ends_authority(token))
-    }
-
-    /// Whether the token itself or its session was called back.
-    pub fn ends_login(&self, token: Revocable<'_>) -> bool {
-        let has = |kind, id: &str| self.0.contains_key(&Name::of(kind, "", id));
-        has(TOKEN, token.token_id) || token.session_id.is_some_and(|id| has(SESSION, id))
-    }
-
-    /// Whether the key that signed it or the generation of its subject was called back: then
-    /// nothing that it says can be relied on.
-    pub fn ends_authority(&self, token: Revocable<'_>) -> bool {
-        let subject = || self.0.get(&Name::of(SUBJECT, token.issuer, token.subject));
-        self.0.contains_key(&Name::of(KEY, "", token.key_id))
-            || subject()
-                .is_some_and(|extent| token.generation.is_none_or(|own| own < extent.generation))
-    }
-
-    /// Whether the key that signed it was called back: then it says nothing at all.
-    pub fn ends_key(&self, token: Revocable<'_>) -> bool {
-        self.0.contains_key(&Name::of(KEY, "", token.key_id))
-    }
-
-    /// How many are known.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether none is known.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-const TOKEN: u8 = 0;
-const SESSION: u8 = 1;
-const KEY: u8 = 2;
-const SUBJECT: u8 = 3;
-
-impl Name {
-    fn of(kind: u8, issuer: &str, id: impl Into<String>) -> Self {
-        Self {
-            kind,
-            issuer: issuer.to_owned(),
-            id: id.into(),
-        }
-    }
-}
-
-impl FromIterator<Revocation> for Revocations {
-    fn from_iter<I: IntoIterator<Item = Revocation>>(revocations: I) -> Self {
-        let mut known = Self::default();
-        for revocation in revocations {
-            known.insert(revocation);
-        }
-        known
-    }
+/// Up to where the feed can change no more at `now`: the start of the first minute that is not
+/// closed. A minute closes [`OVERLAP`] after its end.
+pub const fn closed_before(now: UnixTime) -> UnixTime {
+    now.before(OVERLAP).start_of_minute()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use RevocationTarget::{Key, Session, Subject, Token};
+    use proptest::prelude::*;
 
-    const NOON: UnixTime = UnixTime::from_secs(1_000);
-
-    const TOKEN: Revocable<'static> = Revocable {
+    pub(super) const TOKEN: Revocable<'static> = Revocable {
         issuer: "us",
         subject: "alice",
         token_id: "t1",
@@ -185,68 +98,64 @@ mod tests {
         key_id: "k1",
     };
 
-    fn known(target: RevocationTarget) -> Revocations {
-        Revocations::from_iter([Revocation {
+    /// A token whose names are few enough to meet those of [`any_revocations`].
+    #[derive(Clone, Debug)]
+    pub(super) struct AnyToken {
+        names: [String; 5],
+        session: bool,
+        generation: Option<u64>,
+    }
+
+    impl AnyToken {
+        pub(super) fn as_revocable(&self) -> Revocable<'_> {
+            let [issuer, subject, token_id, session_id, key_id] = &self.names;
+            Revocable {
+                issuer,
+                subject,
+                token_id,
+                session_id: self.session.then_some(session_id),
+                generation: self.generation,
+                key_id,
+            }
+        }
+    }
+
+    pub(super) fn any_token() -> impl Strategy<Value = AnyToken> {
+        let name = || "[ab]{1,2}";
+        let names = [name(), name(), name(), name(), name()];
+        (names, any::<bool>(), prop::option::of(0_u64..4)).prop_map(
+            |(names, session, generation)| AnyToken {
+                names,
+                session,
+                generation,
+            },
+        )
+    }
+
+    pub(super) fn any_revocations() -> impl Strategy<Value = Vec<Revocation>> {
+        let name = || "[ab]{1,2}";
+        let target = prop_oneof![
+            name().prop_map(Token),
+            name().prop_map(Session),
+            name().prop_map(Key),
+            (name(), name(), 0_u64..4).prop_map(|(issuer, subject, generation)| Subject {
+                issuer,
+                subject,
+                generation,
+            }),
+        ];
+        let revocation = (target, 0_u64..12).prop_map(|(target, until)| Revocation {
             target,
-            until: NOON,
-        }])
-    }
-    fn subject(issuer: &str, generation: u64) -> RevocationTarget {
-        Subject {
-            issuer: issuer.to_owned(),
-            subject: "alice".to_owned(),
-            generation,
-        }
-    }
-
-    #[test]
-    fn each_kind_stops_its_own_and_no_other() {
-        for (target, stops) in [
-            (Token("t1".to_owned()), true),
-            (Token("s1".to_owned()), false),
-            (Session("s1".to_owned()), true),
-            (Session("k1".to_owned()), false),
-            (Key("k1".to_owned()), true),
-            (Key("t1".to_owned()), false),
-            (subject("us", 4), true),
-            (subject("us", 3), false),
-            (subject("them", 4), false),
-        ] {
-            assert_eq!(known(target.clone()).contains(TOKEN), stops, "{target:?}");
-        }
-    }
-
-    #[test]
-    fn a_token_without_generation_is_older_than_any() {
-        let token = Revocable {
-            generation: None,
-            ..TOKEN
-        };
-        assert!(known(subject("us", 0)).contains(token));
-    }
-
-    #[test]
-    fn it_is_forgotten_the_second_it_ends_and_never_shortened() {
-        let mut known = known(Session("s1".to_owned()));
-        let earlier = UnixTime::from_secs(500);
-        known.insert(Revocation {
-            target: Session("s1".to_owned()),
-            until: earlier,
+            until: UnixTime::from_secs(until),
         });
-        known.forget(UnixTime::from_secs(999));
-        assert!(known.contains(TOKEN));
-        known.forget(NOON);
-        assert!(!known.contains(TOKEN) && known.is_empty());
+        prop::collection::vec(revocation, 0..12)
     }
 
     #[test]
-    fn a_subject_keeps_its_highest_generation() {
-        let mut known = known(subject("us", 9));
-        known.insert(Revocation {
-            target: subject("us", 2),
-            until: NOON,
-        });
-        assert!(known.contains(TOKEN));
-        assert_eq!(known.len(), 1);
+    fn a_minute_closes_four_seconds_after_its_end() {
+        let at = UnixTime::from_secs;
+        assert_eq!(closed_before(at(6_063)), at(6_000));
+        assert_eq!(closed_before(at(6_064)), at(6_060));
+        assert_eq!(closed_before(at(0)), at(0));
     }
 }

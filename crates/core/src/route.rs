@@ -15,6 +15,18 @@ pub struct Requirement {
     /// How old the knowledge of revocations may be for this route, where that is longer than the
     /// policy's hard bound: the route would rather serve than be sure.
     pub serve_stale: Option<Duration>,
+    /// How it is found out whether a token was called back.
+    pub revocation: RevocationMode,
+}
+
+/// How a route finds out whether a token was called back.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RevocationMode {
+    /// By what is known of the feed: no read for this request.
+    #[default]
+    Feed,
+    /// By reading the token's own rows for this request.
+    Lookup,
 }
 
 /// Who may pass.
@@ -117,6 +129,7 @@ mod tests {
                 access: Access::Token,
                 scopes: vec![(*pattern).to_owned()],
                 serve_stale: None,
+                revocation: RevocationMode::Feed,
             };
             assert!(routes.insert(
                 RoutePattern::parse(pattern).expect("a pattern"),
@@ -173,6 +186,7 @@ mod tests {
             access: Access::Open,
             scopes: vec![],
             serve_stale: None,
+            revocation: RevocationMode::Feed,
         };
         assert!(!routes.insert(RoutePattern::parse("/a/*").expect("a pattern"), again));
     }

@@ -19,6 +19,7 @@ pub struct Snapshot {
     keys_read_at: UnixTime,
     revocations: Revocations,
     revocations_read_at: UnixTime,
+    looked_up: bool,
 }
 
 impl Snapshot {
@@ -42,7 +43,27 @@ impl Snapshot {
             keys_read_at: read_at,
             revocations,
             revocations_read_at: read_at,
+            looked_up: false,
         }
+    }
+
+    /// The same keys, with what the store's own rows say of one token: `revocations`, read at
+    /// `read_at`. Good for that token alone.
+    #[must_use]
+    pub fn for_one(&self, revocations: Revocations, read_at: UnixTime) -> Self {
+        Self {
+            keys: self.keys.clone(),
+            keys_version: self.keys_version,
+            keys_read_at: self.keys_read_at,
+            revocations,
+            revocations_read_at: read_at,
+            looked_up: true,
+        }
+    }
+
+    /// Whether its revocations were looked up for the one token in question.
+    pub const fn is_looked_up(&self) -> bool {
+        self.looked_up
     }
 
     /// The same with the keys read anew.
@@ -278,6 +299,7 @@ mod tests {
             keys_read_at: UnixTime::from_secs(keys_read_at),
             revocations: Revocations::default(),
             revocations_read_at: UnixTime::from_secs(revocations_read_at),
+            looked_up: false,
         }
     }
     fn merged(one: &Snapshot, other: &Snapshot) -> (u64, u64, u64) {

@@ -11,14 +11,15 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::path::CanonicalPath;
 use portcullis_core::policy::Policy;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations};
+use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
 use portcullis_core::route::Requirement;
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
-use portcullis_service::guard;
-use portcullis_service::ports::Signatures;
+use portcullis_service::guard::{self, Lookup};
+use portcullis_service::ports::{Clock, Signatures};
+use portcullis_service::store::StoreError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -37,6 +38,7 @@ struct Question<'l> {
     #[serde(borrow)]
     document: &'l RawValue,
     revocations: Vec<RevocationText>,
+    rows: Option<Vec<RevocationText>>,
     keys_read_at: u64,
     revocations_read_at: u64,
     #[serde(borrow)]
@@ -60,11 +62,26 @@ enum RevocationText {
     },
 }
 
+/// The rows of the token, where they can be read.
+impl Lookup for Question<'_> {
+    async fn look_up(&self, _: Revocable<'_>) -> Result<Revocations, StoreError> {
+        let rows = self.rows.as_ref();
+        let rows = rows.ok_or_else(|| StoreError::new("looking up", core::fmt::Error))?;
+        Ok(rows.iter().map(RevocationText::to_revocation).collect())
+    }
+}
+
+impl Clock for Question<'_> {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(self.now)
+    }
+}
+
 /// Let through: the path that is forwarded, and for whom.
 type Admitted = (CanonicalPath, Option<Verified<Claims>>);
 
-/// Judges `{"id", "policy", "document", "revocations", "keys_read_at", "revocations_read_at",
-/// "path", "authorization", "now"}`, times in seconds, and answers
+/// Judges `{"id", "policy", "document", "revocations", "rows", "keys_read_at",
+/// "revocations_read_at", "path", "authorization", "now"}`, times in seconds, and answers
 /// `{"id", "decision": "allow", "path", "headers"}` with the headers that are set on the forwarded
 /// request, or `{"id", "decision": "deny", "code", "status", "challenge"}`.
 ///
@@ -89,10 +106,10 @@ pub async fn judge(line: &str, signatures: &impl Signatures) -> String {
 }
 
 fn world(question: &Question<'_>, policy: &Policy, document: &KeyDocument) -> Snapshot {
-    let revocations = question.revocations.iter().map(|text| Revocation {
-        target: text.to_target(),
-        until: UnixTime::from_secs(u64::MAX),
-    });
+    let revocations = question
+        .revocations
+        .iter()
+        .map(RevocationText::to_revocation);
     let [keys, feed] =
         [question.keys_read_at, question.revocations_read_at].map(UnixTime::from_secs);
     Snapshot::new(policy, document, Revocations::default(), keys)
@@ -109,8 +126,8 @@ async fn pass<'g>(
     let Some(token) = approach.token else {
         return Ok((approach.path, None));
     };
-    let (need, now) = (approach.need, UnixTime::from_secs(question.now));
-    let caller = guard::admit(gate, need, token, world, signatures, now)
+    let need = approach.need;
+    let caller = guard::admit(gate, need, token, world, signatures, question, question)
         .await
         .map_err(|denial| (denial, Some(need)))?;
     Ok((approach.path, Some(caller)))
@@ -146,6 +163,13 @@ fn none(id: &str, reason: &str) -> String {
 }
 
 impl RevocationText {
+    fn to_revocation(&self) -> Revocation {
+        Revocation {
+            target: self.to_target(),
+            until: UnixTime::from_secs(u64::MAX),
+        }
+    }
+
     fn to_target(&self) -> RevocationTarget {
         match self {
             Self::Token(id) => RevocationTarget::Token(id.clone()),

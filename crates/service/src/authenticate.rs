@@ -5,7 +5,7 @@ use portcullis_core::decision::Decision;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::revocation::{Revocable, Revocations};
-use portcullis_core::route::{Access, Requirement};
+use portcullis_core::route::{Access, Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
@@ -77,6 +77,7 @@ pub async fn judge(
         access: Access::Token,
         scopes: Vec::new(),
         serve_stale: None,
+        revocation: RevocationMode::Feed,
     };
     Ok(match gate.decide(&need, Some(&caller), &world, now) {
         Decision::Allow(_) => Caller::Known(Box::new(caller)),

@@ -8,13 +8,15 @@ use portcullis_core::decision::Decision;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::path::CanonicalPath;
+use portcullis_core::revocation::{Revocable, Revocations};
 use portcullis_core::route::{Access, Requirement};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
-use crate::ports::Signatures;
+use crate::ports::{Clock, Signatures};
+use crate::store::StoreError;
 
 /// What is known of a request before anything is read or verified.
 #[derive(Clone, Debug)]
@@ -54,22 +56,63 @@ pub fn approach<'g, 't>(
     Ok(Approach { path, need, token })
 }
 
-/// Verifies `token` against the keys of `world` and decides, as things stand at `now`.
+/// Tells what stands against one token, where what is known leaves a doubt or is not asked.
+#[expect(
+    async_fn_in_trait,
+    reason = "each door names its own, so Send is inferred there"
+)]
+pub trait Lookup {
+    /// What stands against `token`, read consistently from its own rows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also if only part of it could be read.
+    async fn look_up(&self, token: Revocable<'_>) -> Result<Revocations, StoreError>;
+}
+
+/// Verifies `token` against the keys of `world` and decides. What its route wants looked up, or
+/// what is in doubt, is looked up.
 ///
 /// # Errors
 ///
-/// The first [`Denial`] met.
+/// The first [`Denial`] met; [`Denial::RevocationUnknown`] if the look-up failed.
 pub async fn admit(
     gate: &Gate,
     need: &Requirement,
     token: &str,
     world: &Snapshot,
     signatures: &impl Signatures,
-    now: UnixTime,
+    lookup: &impl Lookup,
+    clock: &impl Clock,
 ) -> Result<Verified<Claims>, Denial> {
+    let now = clock.now();
     // Nobody's signature is checked against keys that nobody may rely on.
     gate.judge_staleness(need, world, now)?;
     let caller = verify(gate, token, world, signatures, now).await?;
+    if !gate.needs_lookup(need, &caller, world) {
+        return settle(gate, need, caller, world, now);
+    }
+    // The signature was checked before: nobody makes us read by a token that is no token.
+    let revoked = lookup
+        .look_up(caller.get().revocable(caller.key_id()))
+        .await
+        .map_err(|_| Denial::RevocationUnknown)?;
+    settle(
+        gate,
+        need,
+        caller,
+        &world.for_one(revoked, now),
+        clock.now(),
+    )
+}
+
+fn settle(
+    gate: &Gate,
+    need: &Requirement,
+    caller: Verified<Claims>,
+    world: &Snapshot,
+    now: UnixTime,
+) -> Result<Verified<Claims>, Denial> {
     match gate.decide(need, Some(&caller), world, now) {
         Decision::Allow(_) => Ok(caller),
         Decision::Deny(denial) => Err(denial),

@@ -11,6 +11,7 @@ pub mod change_password;
 mod end;
 pub mod error;
 pub mod factor;
+mod feed;
 pub mod guard;
 pub mod identify;
 pub mod import;
@@ -22,6 +23,7 @@ pub mod logout_all;
 pub mod mailing;
 pub mod means;
 pub mod open;
+pub mod pack;
 pub mod ports;
 mod reauthenticate;
 pub mod refresh;
@@ -33,3 +35,18 @@ pub mod sessions;
 pub mod settings;
 pub mod snapshot;
 pub mod store;
+
+#[cfg(test)]
+mod test_support {
+    use core::future::Future;
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+
+    /// What `future` gives, which a store in memory never keeps waiting.
+    pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("a test store never waits"),
+        }
+    }
+}

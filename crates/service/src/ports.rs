@@ -13,6 +13,10 @@ use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use portcullis_core::vault::NONCE_BYTES;
 use thiserror::Error;
 
+mod shelf;
+
+pub use shelf::{NoShelf, Shelf};
+
 /// What one call is made of besides its content.
 #[derive(Clone, Debug)]
 pub struct Call {

@@ -1,19 +1,15 @@
 //! Reading the world: keys and revocations from the store into a snapshot, and following them.
 
-use core::time::Duration;
-
 use futures_util::future::join;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::policy::Policy;
-use portcullis_core::revocation::{CLOCK_SKEW, Revocations, WRITE_BOUND};
+use portcullis_core::revocation::Revocations;
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 
-use crate::store::{KeyStore, RevocationStore, StoreError};
-
-/// How far behind its stamp a row of the feed may appear: it took [`WRITE_BOUND`] to commit, and
-/// the clock that stamped it was [`CLOCK_SKEW`] behind ours.
-const OVERLAP: Duration = WRITE_BOUND.saturating_add(CLOCK_SKEW);
+use crate::feed::gather;
+use crate::ports::Shelf;
+use crate::store::{KeyStore, PackStore, RevocationStore, StoreError};
 
 /// Whether the keys are read too.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,13 +36,14 @@ pub struct Followed {
 /// [`StoreError`] if keys or revocations could not be read whole.
 pub async fn read(
     policy: &Policy,
-    store: &(impl KeyStore + RevocationStore),
+    store: &(impl KeyStore + RevocationStore + PackStore),
+    shelf: &impl Shelf,
     now: UnixTime,
 ) -> Result<Snapshot, StoreError> {
     let since = now.before(policy.revocation_reach());
     let (document, revocations) = join(
         key_document(policy, store),
-        revocations(Revocations::default(), since, store, now),
+        gather(Revocations::default(), since, store, shelf, now),
     )
     .await;
     Ok(Snapshot::new(policy, &document?, revocations?, now))
@@ -61,7 +58,8 @@ pub async fn follow(
     policy: &Policy,
     previous: Snapshot,
     keys: Keys,
-    store: &(impl KeyStore + RevocationStore),
+    store: &(impl KeyStore + RevocationStore + PackStore),
+    shelf: &impl Shelf,
     now: UnixTime,
 ) -> Result<Followed, StoreError> {
     let reach = now.before(policy.revocation_reach());
@@ -75,7 +73,7 @@ pub async fn follow(
             None
         }
     };
-    let (document, revocations) = join(read_keys, revocations(known, since, store, now)).await;
+    let (document, revocations) = join(read_keys, gather(known, since, store, shelf, now)).await;
     let snapshot = previous.with_revocations(revocations?, now);
     Ok(match document {
         Some(Ok(document)) => Followed {
@@ -98,23 +96,6 @@ async fn key_document(policy: &Policy, store: &impl KeyStore) -> Result<KeyDocum
         Some(_) => store.key_document().await,
         None => Ok(KeyDocument::default()),
     }
-}
-
-/// What is `known` with the rows of the feed since `since`, overlap included.
-async fn revocations(
-    mut known: Revocations,
-    since: UnixTime,
-    store: &impl RevocationStore,
-    now: UnixTime,
-) -> Result<Revocations, StoreError> {
-    for revocation in store
-        .feed(since.before(OVERLAP), now.after(CLOCK_SKEW))
-        .await?
-    {
-        known.insert(revocation);
-    }
-    known.forget(now);
-    Ok(known)
 }
 
 #[cfg(test)]

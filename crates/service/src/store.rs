@@ -20,6 +20,7 @@ mod directory;
 mod factors;
 mod limits;
 mod mail;
+mod packs;
 
 pub use audit::{AuditReader, Kept};
 pub use change::{AccountChange, KeptSession, SessionsEnd};
@@ -27,6 +28,7 @@ pub use directory::{Directory, DomainPage, PageKey};
 pub use factors::{FactorStore, Factors, TotpFactor};
 pub use limits::{Bucket, Counted, LimitStore};
 pub use mail::{MailTokenStore, NewMailToken, OutboxMail, OutboxStore, SpentToken, Waiting};
+pub use packs::PackStore;
 
 /// The store did not do what it was asked.
 #[derive(Debug, Error)]

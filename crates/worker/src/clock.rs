@@ -1,6 +1,17 @@
 //! The door's clock: time enters here and nowhere below.
 
 use portcullis_core::time::UnixTime;
+use portcullis_service::ports::Clock;
+
+/// The clock of the platform.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlatformClock;
+
+impl Clock for PlatformClock {
+    fn now(&self) -> UnixTime {
+        now()
+    }
+}
 
 /// The present second. In workerd it stands still between two I/O operations.
 ///

@@ -13,7 +13,7 @@ use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
-use portcullis_core::route::Requirement;
+use portcullis_core::route::{Requirement, RevocationMode};
 use portcullis_core::snapshot::{Claimed, Freshness, RefreshClaim, Snapshot, UNKNOWN_KEY_COOLDOWN};
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
@@ -23,8 +23,10 @@ use portcullis_service::snapshot::{self, Followed, Keys};
 use portcullis_service::store::StoreError;
 use worker::{Context, Env};
 
-use crate::clock::now;
+use crate::clock::{PlatformClock, now};
 use crate::config::{Config, Origin};
+use crate::doubts::{Rows, Settled};
+use crate::shelf::CacheShelf;
 use crate::transport::FetchTransport;
 
 #[cfg(feature = "portable")]
@@ -44,6 +46,8 @@ pub struct Isolate {
     rate_period: Duration,
     client: Client<FetchTransport>,
     signatures: PlatformSignatures,
+    shelf: CacheShelf,
+    settled: Settled,
     snapshot: RefCell<Option<Rc<Snapshot>>>,
     claim: RefCell<RefreshClaim>,
     key_claim: RefCell<RefreshClaim>,
@@ -69,12 +73,16 @@ impl Isolate {
         // Only spreads the waits between retries: without it they are merely alike.
         let _ = getrandom::fill(&mut seed);
         let seed = u64::from_le_bytes(seed);
+        let (region, endpoint) = (config.aws.region.as_str(), &config.aws.dynamodb);
+        let table = format!("{region} {endpoint} {}", config.aws.tables.blacklist);
         Some(Rc::new(Self {
             gate: Gate::new(config.policy),
             origin: config.origin,
             rate_period: config.rate_period,
             client: Client::new(FetchTransport, config.credentials, config.aws, seed),
             signatures: PlatformSignatures::default(),
+            shelf: CacheShelf::new(&table),
+            settled: Settled::default(),
             snapshot: RefCell::default(),
             claim: RefCell::default(),
             key_claim: RefCell::default(),
@@ -149,7 +157,24 @@ impl Isolate {
         token: &str,
         world: &Snapshot,
     ) -> Result<Verified<Claims>, Denial> {
-        guard::admit(&self.gate, need, token, world, &self.signatures, now()).await
+        let rows = Rows {
+            client: &self.client,
+            now: now(),
+            settled: match need.revocation {
+                RevocationMode::Feed => Some((&self.settled, world.revocations().sieves())),
+                RevocationMode::Lookup => None,
+            },
+        };
+        guard::admit(
+            &self.gate,
+            need,
+            token,
+            world,
+            &self.signatures,
+            &rows,
+            &PlatformClock,
+        )
+        .await
     }
 
     /// The newest snapshot to be had at `now`, whether it may be relied on or not: the gate judges.
@@ -216,10 +241,10 @@ impl Isolate {
         match self.held().filter(|held| !held.is_ahead_of(began_at)) {
             Some(held) => {
                 let previous = Snapshot::clone(&held);
-                snapshot::follow(policy, previous, keys, &store, began_at).await
+                snapshot::follow(policy, previous, keys, &store, &self.shelf, began_at).await
             }
             None => Ok(Followed {
-                snapshot: snapshot::read(policy, &store, began_at).await?,
+                snapshot: snapshot::read(policy, &store, &self.shelf, began_at).await?,
                 keys_error: None,
             }),
         }
@@ -235,7 +260,7 @@ impl Isolate {
 }
 
 /// One line with the whole chain of causes; store errors name operations and codes, never data.
-fn report(event: &str, error: &StoreError) {
+pub(crate) fn report(event: &str, error: &StoreError) {
     let mut line = format!("{event}: {error}");
     let mut cause = core::error::Error::source(error);
     while let Some(error) = cause {

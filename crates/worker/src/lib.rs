@@ -7,10 +7,12 @@
 
 pub mod clock;
 pub mod config;
+pub mod doubts;
 pub mod forward;
 pub mod isolate;
 pub mod limit;
 pub mod refuse;
+pub mod shelf;
 pub mod signatures;
 pub mod transport;
 

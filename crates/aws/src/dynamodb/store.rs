@@ -10,6 +10,7 @@ mod feed;
 mod keys;
 mod limits;
 mod outbox;
+mod packs;
 mod revocations;
 mod session_row;
 mod sessions;

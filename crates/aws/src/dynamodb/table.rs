@@ -6,7 +6,7 @@
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{FEED_SHARDS, RevocationTarget};
+use portcullis_core::revocation::{FEED_SHARDS, PackName, RevocationTarget};
 use portcullis_core::time::UnixTime;
 use sha2::{Digest as _, Sha256};
 
@@ -220,6 +220,16 @@ impl Key {
         format!("FEED#{}#{shard}", moment.minute())
     }
 
+    /// The list of the feed's packs.
+    pub fn pack_directory() -> Self {
+        Self::blacklist("PACKS".to_owned(), "DIRECTORY")
+    }
+
+    /// One pack of the feed.
+    pub fn pack(name: &PackName) -> Self {
+        Self::blacklist(format!("PACK#{name}"), "PACK")
+    }
+
     /// The table it lies in.
     pub const fn table(&self) -> Table {
         self.table
@@ -351,6 +361,11 @@ mod tests {
             ),
             (Key::vain(&id("u1"), "USER"), (Main, "VAIN#u1", "USER")),
             (Key::key_document(), (Blacklist, "KEYS", "JWKS")),
+            (Key::pack_directory(), (Blacklist, "PACKS", "DIRECTORY")),
+            (
+                Key::pack(&PackName::of(b"")),
+                (Blacklist, "PACK#e3b0c44298fc1c149afbf4c8996fb924", "PACK"),
+            ),
             (Key::revocation(&token), (Blacklist, "TOKEN#t1", "REVOKED")),
             (
                 Key::revocation(&RevocationTarget::Session("s1".to_owned())),

@@ -7,7 +7,7 @@ use super::*;
 use crate::base64url;
 use crate::keys::document::KeyDocument;
 use crate::keys::jwk::VerifyingKey;
-use crate::revocation::{Revocation, RevocationTarget, Revocations};
+use crate::revocation::{Pack, Revocation, RevocationTarget, Revocations};
 use crate::token::algorithm::Algorithm;
 use crate::token::signature::SignatureVerdict;
 
@@ -17,7 +17,8 @@ const POLICY: &str = r#"{
                  "keys": "document", "profile": "at+jwt", "max_age": 400}],
     "routes": [{"path": "/open", "access": "open"}, {"path": "/*", "access": "token"},
                {"path": "/admin/*", "access": "token", "scopes": ["admin", "write"]},
-               {"path": "/stale/*", "access": "token", "serve_stale": 3600}]
+               {"path": "/stale/*", "access": "token", "serve_stale": 3600},
+               {"path": "/sure/*", "access": "token", "revocation": "lookup"}]
 }"#;
 const HEADER: &str = r#"{"alg":"EdDSA","typ":"at+jwt","kid":"KID"}"#;
 const CLAIMS: &str = r#"{"iss":"https://us","sub":"alice","aud":"api","iat":9900,"exp":10100,"jti":"t1","client_id":"web","sid":"s1","scope":"write"}"#;
@@ -246,6 +247,42 @@ fn knowledge_past_its_bound_is_a_refusal_unless_the_route_bears_it() {
         Some(Denial::StaleSnapshot)
     );
     assert_eq!(decide("/stale/x", CLAIMS, &world, at(10_031)), None);
+}
+
+#[test]
+fn a_route_that_looks_up_is_never_decided_by_the_feed() {
+    let world = world(None);
+    assert_eq!(
+        decide("/sure/x", CLAIMS, &world, NOON),
+        Some(Denial::RevocationUnknown)
+    );
+    let looked_up = world.for_one(Revocations::default(), NOON);
+    assert_eq!(decide("/sure/x", CLAIMS, &looked_up, NOON), None);
+    // What was looked up grows old like everything else.
+    assert_eq!(
+        decide("/sure/x", CLAIMS, &looked_up, at(10_031)),
+        Some(Denial::StaleSnapshot)
+    );
+}
+
+#[test]
+fn a_doubt_that_nobody_settled_is_a_refusal() {
+    let target = RevocationTarget::Token("t1".to_owned());
+    let revoked = [Revocation {
+        target,
+        until: at(20_000),
+    }];
+    let mut sifted = Revocations::default();
+    sifted.load(Pack::of(&revoked, NOON));
+    let doubtful = world(None).with_revocations(sifted, NOON);
+    for path in ["/x", "/sure/x"] {
+        let denial = decide(path, CLAIMS, &doubtful, NOON);
+        assert_eq!(denial, Some(Denial::RevocationUnknown));
+    }
+    let revoked = doubtful.for_one(Revocations::from_iter(revoked), NOON);
+    assert_eq!(decide("/x", CLAIMS, &revoked, NOON), Some(Denial::Revoked));
+    let cleared = doubtful.for_one(Revocations::default(), NOON);
+    assert_eq!(decide("/x", CLAIMS, &cleared, NOON), None);
 }
 
 #[test]

@@ -57,6 +57,16 @@ impl Members {
             .ok_or_else(|| wrong(&self.path(name), "a text"))
     }
 
+    /// The text `name`, if it is there.
+    pub(super) fn optional_text(&mut self, name: &str) -> Result<Option<String>, PolicyError> {
+        let Some(value) = self.members.remove(name) else {
+            return Ok(None);
+        };
+        let text = value.into_text();
+        text.map(Some)
+            .ok_or_else(|| wrong(&self.path(name), "a text"))
+    }
+
     /// The texts of the array `name`; one text alone stands for an array of it.
     pub(super) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, PolicyError> {
         let texts = match self.members.remove(name) {

@@ -9,7 +9,7 @@ use super::{
 use crate::json::Json;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
-use crate::route::{Access, Requirement, RoutePattern, Routes};
+use crate::route::{Access, Requirement, RevocationMode, RoutePattern, Routes};
 use crate::token::algorithm::Algorithm;
 use crate::token::scope::is_scope;
 
@@ -131,11 +131,17 @@ fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
     if serve_stale.is_some_and(|bound| bound > MAX_STALENESS) {
         return Err(PolicyError::Range("serve_stale"));
     }
+    let revocation = match (members.optional_text("revocation")?.as_deref(), access) {
+        (None, _) | (Some("feed"), Access::Token) => RevocationMode::Feed,
+        (Some("lookup"), Access::Token) => RevocationMode::Lookup,
+        (Some(_), _) => return Err(PolicyError::Requirement(path)),
+    };
     members.end()?;
     let requirement = Requirement {
         access,
         scopes,
         serve_stale,
+        revocation,
     };
     match RoutePattern::parse(&path).map(|pattern| routes.insert(pattern, requirement)) {
         Some(true) => Ok(()),

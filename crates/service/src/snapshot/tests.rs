@@ -1,18 +1,17 @@
 //! What is read, and what stays when half of it cannot be.
 
 use core::cell::RefCell;
-use core::future::Future;
-use core::pin::pin;
-use core::task::{Context, Poll, Waker};
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_core::revocation::{Directory, PackName, Revocable, Revocation, RevocationTarget};
 use portcullis_core::token::algorithm::Algorithm;
 
 use super::*;
+use crate::ports::NoShelf;
 use crate::store::Written;
+use crate::test_support::ready;
 
 const POLICY: &str = r#"{"issuers":[{"issuer":"https://us","audience":"api","algorithms":["EdDSA"],
     "keys":"document","profile":"at+jwt","max_lifetime":600}],"routes":[]}"#;
@@ -78,6 +77,31 @@ impl RevocationStore for World {
     }
 }
 
+impl PackStore for World {
+    async fn directory(&self) -> Result<Directory, StoreError> {
+        Ok(Directory::default())
+    }
+    async fn pack(&self, _: &PackName) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+    async fn put_pack(&self, _: &PackName, _: &[u8], _: UnixTime) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn replace_directory(&self, _: &Directory, _: &Id) -> Result<Written, StoreError> {
+        Ok(Written::Done)
+    }
+}
+
+impl World {
+    /// The first and the last second of the feed that were read since this was last asked.
+    fn range(&self) -> (u64, u64) {
+        let ranges = self.ranges.take();
+        let first = ranges.iter().map(|(from, _)| *from).min();
+        let last = ranges.iter().map(|(_, to)| *to).max();
+        first.zip(last).unwrap_or_default()
+    }
+}
+
 fn key() -> VerifyingKey {
     let jwk = br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let key = VerifyingKey::parse(jwk).expect("RFC 8037");
@@ -95,18 +119,12 @@ fn knows_the_key(snapshot: &Snapshot, now: UnixTime) -> bool {
         .find("https://us", &key().thumbprint(), now)
         .is_some()
 }
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("a test store never waits"),
-    }
-}
-
 #[test]
 fn a_first_reading_goes_back_as_far_as_a_token_can_be_old() {
     let world = World::default();
-    let snapshot = ready(read(&policy(), &world, at(10_000))).expect("all there");
-    assert_eq!(*world.ranges.borrow(), [(10_000 - 600 - 4, 10_000 + 2)]);
+    let snapshot = ready(read(&policy(), &world, &NoShelf, at(10_000))).expect("all there");
+    // From the start of that minute.
+    assert_eq!(world.range(), ((10_000 - 600 - 4) / 60 * 60, 10_000 + 2));
     assert!(knows_the_key(&snapshot, at(10_000)));
     assert_eq!(snapshot.revocations().len(), 1);
 }
@@ -114,9 +132,18 @@ fn a_first_reading_goes_back_as_far_as_a_token_can_be_old() {
 #[test]
 fn following_overlaps_by_write_bound_and_skew_and_forgets_what_has_ended() {
     let world = World::default();
-    let first = ready(read(&policy(), &world, at(10_000))).expect("all there");
-    let next = ready(follow(&policy(), first, Keys::WhenDue, &world, at(10_005))).expect("there");
-    assert_eq!(world.ranges.borrow()[1], (10_000 - 4, 10_005 + 2));
+    let first = ready(read(&policy(), &world, &NoShelf, at(10_000))).expect("all there");
+    world.range();
+    let next = ready(follow(
+        &policy(),
+        first,
+        Keys::WhenDue,
+        &world,
+        &NoShelf,
+        at(10_005),
+    ))
+    .expect("there");
+    assert_eq!(world.range(), (10_000 - 4, 10_005 + 2));
     assert_eq!(next.snapshot.revocations_read_at(), at(10_005));
     // The keys are not due before a minute has passed.
     assert_eq!(
@@ -128,6 +155,7 @@ fn following_overlaps_by_write_bound_and_skew_and_forgets_what_has_ended() {
         next.snapshot,
         Keys::Now,
         &world,
+        &NoShelf,
         at(10_020),
     ));
     let later = later.expect("all there").snapshot;
@@ -141,19 +169,36 @@ fn following_overlaps_by_write_bound_and_skew_and_forgets_what_has_ended() {
 #[test]
 fn a_long_sleep_reads_no_further_back_than_a_first_reading() {
     let world = World::default();
-    let first = ready(read(&policy(), &world, at(10_000))).expect("all there");
-    let _ = ready(follow(&policy(), first, Keys::WhenDue, &world, at(90_000))).expect("there");
-    assert_eq!(world.ranges.borrow()[1], (90_000 - 600 - 4, 90_000 + 2));
+    let first = ready(read(&policy(), &world, &NoShelf, at(10_000))).expect("all there");
+    world.range();
+    let _ = ready(follow(
+        &policy(),
+        first,
+        Keys::WhenDue,
+        &world,
+        &NoShelf,
+        at(90_000),
+    ))
+    .expect("there");
+    assert_eq!(world.range(), ((90_000 - 600 - 4) / 60 * 60, 90_000 + 2));
 }
 
 #[test]
 fn keys_that_cannot_be_read_leave_the_last_good_ones_at_their_age() {
-    let first = ready(read(&policy(), &World::default(), at(10_000))).expect("all there");
+    let first = ready(read(&policy(), &World::default(), &NoShelf, at(10_000))).expect("all there");
     let broken = World {
         keys_fail: true,
         ..World::default()
     };
-    let followed = ready(follow(&policy(), first, Keys::Now, &broken, at(10_100))).expect("feed");
+    let followed = ready(follow(
+        &policy(),
+        first,
+        Keys::Now,
+        &broken,
+        &NoShelf,
+        at(10_100),
+    ))
+    .expect("feed");
     assert!(followed.keys_error.is_some());
     assert!(knows_the_key(&followed.snapshot, at(10_100)));
     assert_eq!(followed.snapshot.keys_read_at(), at(10_000));
@@ -166,12 +211,22 @@ fn a_feed_that_cannot_be_read_whole_is_no_reading() {
         feed_fails: true,
         ..World::default()
     };
-    assert!(ready(read(&policy(), &broken, at(10_000))).is_err());
-    let first = ready(read(&policy(), &World::default(), at(10_000))).expect("all there");
-    assert!(ready(follow(&policy(), first, Keys::Now, &broken, at(10_005))).is_err());
+    assert!(ready(read(&policy(), &broken, &NoShelf, at(10_000))).is_err());
+    let first = ready(read(&policy(), &World::default(), &NoShelf, at(10_000))).expect("all there");
+    assert!(
+        ready(follow(
+            &policy(),
+            first,
+            Keys::Now,
+            &broken,
+            &NoShelf,
+            at(10_005)
+        ))
+        .is_err()
+    );
     let without_keys = World {
         keys_fail: true,
         ..World::default()
     };
-    assert!(ready(read(&policy(), &without_keys, at(10_000))).is_err());
+    assert!(ready(read(&policy(), &without_keys, &NoShelf, at(10_000))).is_err());
 }

@@ -1,0 +1,277 @@
+//! What is read from where, and that nothing called back is ever lost on the way.
+
+use core::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use portcullis_core::id::Id;
+use portcullis_core::revocation::{Directory, Revocable, Revocation, RevocationTarget, Standing};
+use proptest::prelude::*;
+
+use super::*;
+use crate::pack::{self, Outcome};
+use crate::ports::NoShelf;
+use crate::store::Written;
+use crate::test_support::ready;
+
+const fn at(secs: u64) -> UnixTime {
+    UnixTime::from_secs(secs)
+}
+
+/// A feed, the packs made of it, and a shelf, in memory. Everything counts its reads.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) rows: RefCell<Vec<(UnixTime, Revocation)>>,
+    pub(crate) packs: RefCell<BTreeMap<String, Vec<u8>>>,
+    pub(crate) directory: RefCell<Directory>,
+    shelf: RefCell<BTreeMap<String, Vec<u8>>>,
+    spans: RefCell<Vec<(u64, u64)>>,
+    pack_reads: Cell<usize>,
+    pub(crate) directory_fails: Cell<bool>,
+    feed_fails_before: Cell<u64>,
+    pub(crate) overtaken: Cell<bool>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("down")]
+struct Down;
+
+impl RevocationStore for World {
+    async fn revocations_of(&self, _: Revocable<'_>) -> Result<Revocations, StoreError> {
+        Ok(Revocations::default())
+    }
+    async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
+        self.spans.borrow_mut().push((from.as_secs(), to.as_secs()));
+        if from.as_secs() < self.feed_fails_before.get() {
+            return Err(StoreError::new("test", Down));
+        }
+        let rows = self.rows.borrow();
+        let within = rows.iter().filter(|(stamp, _)| (from..=to).contains(stamp));
+        Ok(within.map(|(_, row)| row.clone()).collect())
+    }
+    async fn announce(&self, _: &[Revocation], _: UnixTime, _: &Id) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl PackStore for World {
+    async fn directory(&self) -> Result<Directory, StoreError> {
+        if self.directory_fails.get() {
+            return Err(StoreError::new("test", Down));
+        }
+        Ok(self.directory.borrow().clone())
+    }
+    async fn pack(&self, name: &PackName) -> Result<Option<Vec<u8>>, StoreError> {
+        self.pack_reads.set(self.pack_reads.get() + 1);
+        Ok(self.packs.borrow().get(name.as_str()).cloned())
+    }
+    async fn put_pack(&self, name: &PackName, bytes: &[u8], _: UnixTime) -> Result<(), StoreError> {
+        let name = name.as_str().to_owned();
+        self.packs.borrow_mut().insert(name, bytes.to_vec());
+        Ok(())
+    }
+    async fn replace_directory(&self, next: &Directory, _: &Id) -> Result<Written, StoreError> {
+        let mut directory = self.directory.borrow_mut();
+        if self.overtaken.get() || next.version() != directory.version() + 1 {
+            return Ok(Written::Conflict);
+        }
+        *directory = next.clone();
+        Ok(Written::Done)
+    }
+}
+
+impl Shelf for World {
+    async fn take(&self, name: &str) -> Option<Vec<u8>> {
+        self.shelf.borrow().get(name).cloned()
+    }
+    async fn put(&self, name: &str, bytes: &[u8], _: Duration) {
+        self.shelf
+            .borrow_mut()
+            .insert(name.to_owned(), bytes.to_vec());
+    }
+}
+
+impl World {
+    pub(crate) fn revoke(&self, stamp: u64, id: &str, until: u64) {
+        let target = RevocationTarget::Token(id.to_owned());
+        let until = at(until);
+        let row = (at(stamp), Revocation { target, until });
+        self.rows.borrow_mut().push(row);
+    }
+
+    pub(crate) fn pack(&self, now: u64) -> Outcome {
+        let id = Id::parse("r1").expect("an id");
+        let lifetime = Duration::from_secs(600);
+        ready(pack::pack(self, lifetime, at(now), &id)).expect("packed")
+    }
+
+    fn cold(&self, now: u64, shelf: &impl Shelf) -> Result<Revocations, StoreError> {
+        let since = at(now).before(Duration::from_secs(660));
+        self.spans.borrow_mut().clear();
+        self.pack_reads.set(0);
+        ready(gather(Revocations::default(), since, self, shelf, at(now)))
+    }
+
+    pub(crate) fn knows(&self, now: u64) -> Revocations {
+        self.cold(now, &NoShelf).expect("read")
+    }
+}
+
+pub(crate) fn token(id: &str) -> Revocable<'_> {
+    Revocable {
+        issuer: "us",
+        subject: "alice",
+        token_id: id,
+        session_id: None,
+        generation: None,
+        key_id: "k",
+    }
+}
+
+#[test]
+fn a_cold_reading_takes_closed_minutes_one_by_one_and_the_rest_at_once() {
+    let world = World::default();
+    // At 10,023 the minute from 9,960 is the last one closed.
+    world.knows(10_023);
+    let spans = world.spans.borrow();
+    assert_eq!(spans.len(), 13);
+    assert!(spans.contains(&(9_300, 9_359)) && spans.contains(&(9_960, 10_019)));
+    assert!(spans.contains(&(10_020, 10_025)));
+    drop(spans);
+    // One second earlier it is not closed yet.
+    world.knows(10_022);
+    assert!(world.spans.borrow().contains(&(9_960, 10_024)));
+}
+
+#[test]
+fn what_is_closed_is_read_once_where_there_is_a_shelf() {
+    let world = World::default();
+    world.revoke(9_500, "t1", 10_900);
+    for reads in [13, 1, 1] {
+        let known = world.cold(10_030, &world).expect("read");
+        assert_eq!(known.standing(token("t1")), Standing::Revoked);
+        assert_eq!(world.spans.borrow().len(), reads);
+    }
+    // What lies there and makes no sense is read again.
+    for bytes in world.shelf.borrow_mut().values_mut() {
+        bytes.pop();
+    }
+    let known = world.cold(10_030, &world).expect("read");
+    assert_eq!(known.standing(token("t1")), Standing::Revoked);
+    assert!(world.spans.borrow().len() > 1);
+}
+
+#[test]
+fn packs_stand_for_their_minutes_and_what_came_later_is_read_from_its_rows() {
+    let world = World::default();
+    world.revoke(9_500, "t1", 10_900);
+    assert_eq!(world.pack(9_830), Outcome::Done { names: 1 });
+    world.revoke(9_840, "t2", 10_900);
+    let known = world.knows(10_030);
+    assert_eq!(known.standing(token("t1")), Standing::Doubtful);
+    assert_eq!(known.standing(token("t2")), Standing::Revoked);
+    assert_eq!(known.standing(token("t3")), Standing::Clear);
+    let spans = world.spans.borrow();
+    assert_eq!(*spans.first().expect("some"), (10_020, 10_032));
+    assert_eq!(spans.len(), 5, "{spans:?}");
+}
+
+#[test]
+fn packs_that_cannot_be_read_are_no_packs() {
+    let world = World::default();
+    world.revoke(9_500, "t1", 10_900);
+    world.revoke(9_700, "t2", 10_900);
+    assert_eq!(world.pack(10_030), Outcome::Done { names: 2 });
+    let revoked = |world: &World, standing| {
+        let known = world.knows(10_030);
+        assert_eq!(known.standing(token("t1")), standing);
+        assert_eq!(known.standing(token("t2")), standing);
+    };
+    revoked(&world, Standing::Doubtful);
+    let good = world.packs.borrow().clone();
+    let spoil = |spoil: &dyn Fn(&mut Vec<u8>)| {
+        let mut packs = good.clone();
+        packs.values_mut().for_each(spoil);
+        world.packs.replace(packs);
+        revoked(&world, Standing::Revoked);
+    };
+    spoil(&|bytes| bytes.truncate(20));
+    spoil(&|bytes| bytes.push(0));
+    spoil(&|bytes| bytes[7] = 2);
+    // A good pack, but of something else.
+    spoil(&|bytes| *bytes = Pack::of(&[], at(0)).to_bytes());
+    world.packs.borrow_mut().clear();
+    revoked(&world, Standing::Revoked);
+    world.packs.replace(good);
+    world.directory_fails.set(true);
+    revoked(&world, Standing::Revoked);
+}
+
+#[test]
+fn a_pack_is_read_once_where_there_is_a_shelf() {
+    let world = World::default();
+    world.revoke(9_500, "t1", 10_900);
+    assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
+    for reads in [1, 0] {
+        assert!(
+            world
+                .cold(10_030, &world)
+                .expect("read")
+                .contains(token("t1"))
+        );
+        assert_eq!(world.pack_reads.get(), reads);
+    }
+}
+
+#[test]
+fn what_is_neither_packed_nor_read_is_a_failure() {
+    let world = World::default();
+    world.pack(9_830);
+    world.feed_fails_before.set(9_830);
+    assert!(world.cold(10_030, &NoShelf).is_err());
+    world.pack(9_890);
+    world.feed_fails_before.set(9_000);
+    assert!(world.cold(10_030, &NoShelf).is_ok());
+}
+
+proptest! {
+    /// Whatever was called back when, packed when, and read when: it is never taken for clear.
+    #[test]
+    fn packed_and_recent_together_lose_nothing(
+        revoked in prop::collection::vec((9_000_u64..10_100, 0_u64..40), 0..40),
+        rounds in prop::collection::vec(9_100_u64..10_100, 0..6),
+        spoiled in any::<bool>(), with_shelf in any::<bool>(),
+    ) {
+        let world = World::default();
+        for (stamp, id) in &revoked {
+            world.revoke(*stamp, &format!("t{id}"), stamp + 662);
+        }
+        let mut rounds = rounds;
+        rounds.sort_unstable();
+        for now in &rounds {
+            // A round sees what was announced before it.
+            let later = world.rows.replace(Vec::new());
+            let (earlier, later) = later.into_iter().partition(|(stamp, _)| *stamp <= at(*now));
+            world.rows.replace(earlier);
+            let _ = world.pack(*now);
+            world.rows.borrow_mut().extend::<Vec<_>>(later);
+        }
+        if spoiled && let Some(pack) = world.packs.borrow_mut().values_mut().next() {
+            pack.pop();
+        }
+        let now = 10_100;
+        let known = if with_shelf {
+            let _ = world.cold(now - 61, &world);
+            world.cold(now, &world)
+        } else {
+            world.cold(now, &NoShelf)
+        };
+        let known = known.expect("read");
+        for (stamp, id) in revoked {
+            let id = format!("t{id}");
+            if stamp + 662 > now {
+                prop_assert!(known.standing(token(&id)) != Standing::Clear, "{id}");
+            }
+        }
+        prop_assert_eq!(known.standing(token("t99")), Standing::Clear);
+    }
+}
