@@ -2,15 +2,16 @@
 
 use core::time::Duration;
 
-use futures_util::future::{join, join_all, try_join_all};
+use futures_util::future::join;
 use portcullis_core::revocation::{
-    CLOCK_SKEW, OVERLAP, Pack, PackName, Packed, Revocations, closed_before, parse_minute,
-    write_minute,
+    CLOCK_SKEW, Directory, OVERLAP, Pack, PackName, Packed, Revocations, closed_before,
+    parse_minute, write_minute,
 };
 use portcullis_core::time::UnixTime;
 
 use crate::ports::Shelf;
 use crate::store::{PackStore, RevocationStore, StoreError};
+use crate::together::together;
 
 /// From how many closed minutes on the directory of packs is worth its reading.
 const WORTH_THE_DIRECTORY: usize = 3;
@@ -64,44 +65,138 @@ async fn past(
     now: UnixTime,
 ) -> Result<Revocations, StoreError> {
     let mut missing = minutes(from, closed);
-    if missing.len() >= WORTH_THE_DIRECTORY {
+    let directory = if missing.len() >= WORTH_THE_DIRECTORY {
         // Packs save reads and are no source of their own: without them the rows tell all.
-        let directory = store.directory().await.unwrap_or_default();
-        // Where something is known already, a pack is of use only if it is all new: what is sifted
-        // twice takes its room twice.
-        let first = if known.is_empty() {
-            UnixTime::default()
+        store.directory().await.unwrap_or_default()
+    } else {
+        Directory::default()
+    };
+    // Where something is known already, a pack is of use only if it is all new: what is sifted
+    // twice takes its room twice.
+    let first = if known.is_empty() {
+        UnixTime::default()
+    } else {
+        from.start_of_minute()
+    };
+    let touched = |span: &&Packed| from < span.to && span.from < closed && first <= span.from;
+    for span in directory.packed().iter().filter(touched) {
+        let lifetime = now.until(span.until);
+        let parts = if lifetime.is_zero() {
+            &[]
         } else {
-            from.start_of_minute()
+            span.parts.as_slice()
         };
-        let touched = |span: &&Packed| from < span.to && span.from < closed && first <= span.from;
-        for span in directory.packed().iter().filter(touched) {
-            if let Some(packs) = unpack(span, store, shelf, now).await {
-                packs.into_iter().for_each(|pack| known.load(pack));
-                missing.retain(|minute| *minute < span.from || span.to <= *minute);
-            }
-        }
+        let pieces = parts.iter().map(Piece::Pack);
+        let read = fetch(pieces, PACKS_TOGETHER, store, shelf, lifetime).await;
+        // A part of a span is not the span, and neither is anything else of another size.
+        let whole: Option<Vec<Revocations>> = read.into_iter().map(|piece| piece.ok()?).collect();
+        let Some(packs) = whole.filter(|packs| lifetime.is_zero() || count(packs) == span.names)
+        else {
+            continue;
+        };
+        packs.into_iter().for_each(|pack| known.absorb(pack));
+        missing.retain(|minute| *minute < span.from || span.to <= *minute);
     }
-    let lifetime = now.since(from);
-    let far = missing.len().saturating_sub(SHELVED);
-    let (far, near) = missing.split_at_checked(far).unwrap_or_default();
-    for some in far.chunks(TOGETHER) {
-        let read = some.iter().map(|minute| rows_of(*minute, store));
-        for revocations in try_join_all(read).await? {
-            known.absorb(revocations);
+    let near = missing.len().saturating_sub(SHELVED);
+    let pieces = missing.iter().enumerate().map(|(place, minute)| {
+        if place < near {
+            Piece::Rows(*minute)
+        } else {
+            Piece::Minute(*minute)
         }
-        known.compact();
-    }
-    for some in near.chunks(TOGETHER) {
-        let read = some
-            .iter()
-            .map(|minute| shelved(*minute, store, shelf, lifetime));
-        for revocations in try_join_all(read).await? {
-            known.absorb(revocations);
-        }
+    });
+    for piece in fetch(pieces, TOGETHER, store, shelf, now.since(from)).await {
+        known.absorb(piece?.unwrap_or_default());
         known.compact();
     }
     Ok(known)
+}
+
+/// How many names they hold.
+fn count(packs: &[Revocations]) -> u64 {
+    let names: usize = packs.iter().map(Revocations::len).sum();
+    u64::try_from(names).unwrap_or(u64::MAX)
+}
+
+/// A piece of the past. One type for all kinds: each kind that is read together of its own would
+/// weigh some KB in wasm.
+#[derive(Clone, Copy)]
+enum Piece<'d> {
+    /// A pack, from the shelf or the store.
+    Pack(&'d PackName),
+    /// A closed minute, from the shelf or its rows.
+    Minute(UnixTime),
+    /// A closed minute from its rows.
+    Rows(UnixTime),
+}
+
+/// Reads `pieces`, so many together; `lifetime` is how long they are of use on the shelf.
+async fn fetch(
+    pieces: impl Iterator<Item = Piece<'_>>,
+    together_at_most: usize,
+    store: &(impl RevocationStore + PackStore),
+    shelf: &impl Shelf,
+    lifetime: Duration,
+) -> Vec<Result<Option<Revocations>, StoreError>> {
+    let pieces: Vec<Piece<'_>> = pieces.collect();
+    let mut read = Vec::with_capacity(pieces.len());
+    for some in pieces.chunks(together_at_most) {
+        let some = some.iter().map(|piece| piece.read(store, shelf, lifetime));
+        read.append(&mut together(some).await);
+    }
+    read
+}
+
+impl Piece<'_> {
+    /// What was called back in it; `None` for a pack that is no pack.
+    async fn read(
+        self,
+        store: &(impl RevocationStore + PackStore),
+        shelf: &impl Shelf,
+        lifetime: Duration,
+    ) -> Result<Option<Revocations>, StoreError> {
+        let place = match self {
+            Self::Pack(name) => Some(format!("pack/{name}")),
+            Self::Minute(minute) => Some(format!("minute/{}", minute.minute())),
+            Self::Rows(_) => None,
+        };
+        if let Some(place) = &place
+            && let Some(bytes) = shelf.take(place).await
+            && let Some(known) = self.parse(&bytes)
+        {
+            return Ok(Some(known));
+        }
+        let (bytes, known) = match self {
+            Self::Pack(name) => {
+                let Some(bytes) = store.pack(name).await? else {
+                    return Ok(None);
+                };
+                let known = self.parse(&bytes);
+                (bytes, known)
+            }
+            Self::Minute(minute) | Self::Rows(minute) => {
+                let rows = store
+                    .feed(minute, minute.after(MINUTE).before(SECOND))
+                    .await?;
+                (write_minute(&rows), Some(rows.into_iter().collect()))
+            }
+        };
+        if let Some(place) = &place
+            && known.is_some()
+        {
+            shelf.put(place, &bytes, lifetime).await;
+        }
+        Ok(known)
+    }
+
+    fn parse(self, bytes: &[u8]) -> Option<Revocations> {
+        let mut known = Revocations::default();
+        match self {
+            Self::Pack(_) => known.load(Pack::parse(bytes).ok()?),
+            Self::Minute(_) | Self::Rows(_) => parse_minute(bytes, &mut known).ok()?,
+        }
+        Some(known)
+    }
 }
 
 /// The start of each minute from that of `from` to `end`, which does not belong to them.
@@ -113,77 +208,6 @@ fn minutes(from: UnixTime, end: UnixTime) -> Vec<UnixTime> {
         minute = minute.after(MINUTE);
     }
     minutes
-}
-
-/// The packs of `span`; `None` if one of them cannot be read, or they are not what the directory
-/// says they are.
-async fn unpack(
-    span: &Packed,
-    store: &impl PackStore,
-    shelf: &impl Shelf,
-    now: UnixTime,
-) -> Option<Vec<Pack>> {
-    if span.until <= now {
-        return Some(Vec::new());
-    }
-    let lifetime = now.until(span.until);
-    let mut packs = Vec::new();
-    for some in span.parts.chunks(PACKS_TOGETHER) {
-        let read = some.iter().map(|name| pack(name, store, shelf, lifetime));
-        for pack in join_all(read).await {
-            packs.push(pack?);
-        }
-    }
-    let names: usize = packs.iter().map(Pack::len).sum();
-    (u64::try_from(names) == Ok(span.names)).then_some(packs)
-}
-
-async fn pack(
-    name: &PackName,
-    store: &impl PackStore,
-    shelf: &impl Shelf,
-    lifetime: Duration,
-) -> Option<Pack> {
-    let place = format!("pack/{name}");
-    let shelved = shelf.take(&place).await;
-    if let Some(pack) = shelved.and_then(|bytes| Pack::parse(&bytes).ok()) {
-        return Some(pack);
-    }
-    let bytes = store.pack(name).await.ok()??;
-    let pack = Pack::parse(&bytes).ok()?;
-    shelf.put(&place, &bytes, lifetime).await;
-    Some(pack)
-}
-
-/// What a closed minute called back, from the shelf or from its rows.
-async fn shelved(
-    minute: UnixTime,
-    store: &impl RevocationStore,
-    shelf: &impl Shelf,
-    lifetime: Duration,
-) -> Result<Revocations, StoreError> {
-    let place = format!("minute/{}", minute.minute());
-    let mut known = Revocations::default();
-    if let Some(bytes) = shelf.take(&place).await
-        && parse_minute(&bytes, &mut known).is_ok()
-    {
-        return Ok(known);
-    }
-    let rows = store.feed(minute, last_second_of(minute)).await?;
-    shelf.put(&place, &write_minute(&rows), lifetime).await;
-    Ok(rows.into_iter().collect())
-}
-
-async fn rows_of(
-    minute: UnixTime,
-    store: &impl RevocationStore,
-) -> Result<Revocations, StoreError> {
-    let rows = store.feed(minute, last_second_of(minute)).await?;
-    Ok(rows.into_iter().collect())
-}
-
-const fn last_second_of(minute: UnixTime) -> UnixTime {
-    minute.after(MINUTE).before(SECOND)
 }
 
 #[cfg(test)]

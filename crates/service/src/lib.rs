@@ -35,6 +35,7 @@ pub mod sessions;
 pub mod settings;
 pub mod snapshot;
 pub mod store;
+pub mod together;
 
 #[cfg(test)]
 mod test_support {

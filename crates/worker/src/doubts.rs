@@ -22,7 +22,7 @@ const KEPT: usize = 256;
 #[derive(Debug, Default)]
 pub struct Settled {
     sieves: RefCell<Sieves>,
-    answers: RefCell<VecDeque<(String, Revocations)>>,
+    answers: RefCell<VecDeque<(u128, Revocations)>>,
 }
 
 impl Settled {
@@ -31,7 +31,7 @@ impl Settled {
             return None;
         }
         let answers = self.answers.borrow();
-        let name = name(token);
+        let name = token.digest();
         answers
             .iter()
             .find(|(known, _)| *known == name)
@@ -45,13 +45,8 @@ impl Settled {
             self.sieves.replace(sieves.clone());
         }
         answers.truncate(KEPT.saturating_sub(1));
-        answers.push_front((name(token), found.clone()));
+        answers.push_front((token.digest(), found.clone()));
     }
-}
-
-/// All that a token can be called back by, and its generation: the answer is for these.
-fn name(token: Revocable<'_>) -> String {
-    format!("{token:?}")
 }
 
 /// Reads a token's own rows for one request.

@@ -65,6 +65,25 @@ impl Fingerprint {
     }
 }
 
+impl Revocable<'_> {
+    /// A name for all of it together, its generation too: what is found out about one token holds
+    /// for those alone that have the same.
+    pub fn digest(self) -> u128 {
+        let generation = self
+            .generation
+            .map_or_else(String::new, |own| own.to_string());
+        let names = Names::of(self);
+        let parts = [names.token, names.subject, names.key].map(|name| name.0.to_be_bytes());
+        let session = names.session.map(|name| name.0.to_be_bytes());
+        let digest = Sha256::new()
+            .chain_update(parts.concat())
+            .chain_update(session.unwrap_or_default())
+            .chain_update(generation)
+            .finalize();
+        u128::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
+    }
+}
+
 impl Names {
     pub(super) fn of(token: Revocable<'_>) -> Self {
         Self {
@@ -93,6 +112,44 @@ mod tests {
         for (place, name) in names.iter().enumerate() {
             assert!(!names[..place].contains(name));
         }
+    }
+
+    #[test]
+    fn tokens_that_differ_in_anything_have_other_digests() {
+        let token = crate::revocation::tests::TOKEN;
+        let others = [
+            Revocable {
+                issuer: "them",
+                ..token
+            },
+            Revocable {
+                subject: "bob",
+                ..token
+            },
+            Revocable {
+                token_id: "t2",
+                ..token
+            },
+            Revocable {
+                session_id: None,
+                ..token
+            },
+            Revocable {
+                generation: None,
+                ..token
+            },
+            Revocable {
+                generation: Some(4),
+                ..token
+            },
+            Revocable {
+                key_id: "k2",
+                ..token
+            },
+        ];
+        let all: std::collections::BTreeSet<_> = others.map(Revocable::digest).into();
+        assert_eq!(all.len(), 7);
+        assert!(!all.contains(&token.digest()));
     }
 
     #[test]

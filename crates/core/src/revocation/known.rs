@@ -122,15 +122,19 @@ impl Revocations {
         if self.exact.len() <= MOST_EXACT {
             return;
         }
-        let sifted = |extent: &Extent| !extent.is_key;
-        let names = self.exact.iter().filter(|(_, extent)| sifted(extent));
-        let until = names.clone().map(|(_, extent)| extent.until).max();
-        let Some(until) = until else {
-            return;
-        };
-        let sieve = Sieve::new(names.map(|(name, _)| *name), until);
-        self.exact.retain(|_, extent| !sifted(extent));
-        self.sieves.grow(sieve);
+        let (mut shorts, mut until) = (Vec::with_capacity(self.exact.len()), UnixTime::default());
+        for (name, extent) in core::mem::take(&mut self.exact) {
+            if extent.is_key {
+                self.put(name, extent);
+                continue;
+            }
+            until = until.max(extent.until);
+            // The names come in their order, and so do their beginnings.
+            if shorts.last() != Some(&name.short()) {
+                shorts.push(name.short());
+            }
+        }
+        self.sieves.grow(Sieve::from_sorted(shorts, until));
     }
 
     /// How `token` stands. One that tells no generation is older than any.

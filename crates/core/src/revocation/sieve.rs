@@ -49,11 +49,15 @@ impl Sieve {
     /// Both, for the longer time.
     pub(super) fn merge(&self, other: &Self) -> Self {
         let mut shorts = Vec::with_capacity(self.len().saturating_add(other.len()));
-        shorts.extend_from_slice(&self.shorts);
-        shorts.extend_from_slice(&other.shorts);
-        // Two sorted runs: the stable sort merges them in one pass.
-        shorts.sort();
-        shorts.dedup();
+        let mut theirs = other.shorts.iter().copied().peekable();
+        for own in self.shorts.iter().copied() {
+            while let Some(lesser) = theirs.next_if(|short| *short < own) {
+                shorts.push(lesser);
+            }
+            let _the_same = theirs.next_if_eq(&own);
+            shorts.push(own);
+        }
+        shorts.extend(theirs);
         shorts.shrink_to_fit();
         Self {
             shorts,

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use futures_util::future::try_join_all;
 use portcullis_core::revocation::FEED_SHARDS;
 use portcullis_core::time::UnixTime;
+use portcullis_service::together::together;
 use thiserror::Error;
 
 use crate::client::Client;
@@ -45,7 +45,9 @@ pub(super) async fn rows<T: Transport>(
     let mut rows = Vec::new();
     for some in ranges(from, to).chunks(TOGETHER) {
         let pages = some.iter().map(|range| client.range(range, now));
-        rows.extend(try_join_all(pages).await?.into_iter().flatten());
+        for page in together(pages).await {
+            rows.append(&mut page?);
+        }
     }
     Ok(rows)
 }
