@@ -83,6 +83,8 @@ pub struct Host {
     pub health: StoreHealth,
     /// The beginning of the last day whose audit trail this host knows to be sealed, in seconds.
     pub sealed_until: AtomicU64,
+    /// Up to where this host knows the revocation feed to be packed, in seconds since 1970.
+    pub packed_until: AtomicU64,
 }
 
 /// What a test brings of its own, and a deployment leaves as it is.
@@ -165,6 +167,7 @@ impl Host {
             mail_waits: Notify::new(),
             health: StoreHealth::default(),
             sealed_until: AtomicU64::new(0),
+            packed_until: AtomicU64::new(0),
         })
     }
 

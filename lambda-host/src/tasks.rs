@@ -9,9 +9,11 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::sync::Arc;
 
+use portcullis_core::revocation::closed_before;
 use portcullis_core::time::UnixTime;
 use portcullis_service::audit_trail::{self, Sealing};
 use portcullis_service::mailing::deliver::{Delivery, deliver_due};
+use portcullis_service::pack::{self, Outcome};
 use portcullis_service::ports::{Call, Chance as _};
 use tokio::{select, time};
 use tracing::{error, info, warn};
@@ -43,6 +45,8 @@ pub struct Report {
     pub mails_given_up: usize,
     /// Shards of the audit trail's past days that were sealed.
     pub shards_sealed: u32,
+    /// Names of the revocation feed's closed minutes that were packed.
+    pub names_packed: u64,
 }
 
 /// Does everything that is due, each task for itself: one that fails keeps no other from its turn.
@@ -56,6 +60,7 @@ pub async fn run_due(host: &Host) -> Result<Report, Problem> {
     let ends = [
         deliver_mail(host, &mut report).await,
         seal_audit(host, &mut report).await,
+        pack_feed(host, &mut report).await,
     ];
     ends.into_iter().collect::<Result<(), _>>()?;
     Ok(report)
@@ -114,6 +119,29 @@ async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), Problem> {
     }
     host.sealed_until.store(sealed.as_secs(), Ordering::Relaxed);
     Ok(())
+}
+
+/// Packs what has closed of the revocation feed, once a minute. Of several hosts one is first.
+async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), Problem> {
+    let call = call(host)?;
+    let closed = closed_before(call.now).as_secs();
+    if host.packed_until.load(Ordering::Relaxed) >= closed {
+        return Ok(());
+    }
+    let lifetime = host.settings.issuing.lifetime;
+    let store = host.store(call.now);
+    match pack::pack(&store, lifetime, call.now, &call.request_id).await {
+        Ok(Outcome::Done { names }) => {
+            report.names_packed = report.names_packed.saturating_add(names);
+            host.packed_until.store(closed, Ordering::Relaxed);
+            Ok(())
+        }
+        Ok(Outcome::Overtaken) => Ok(()),
+        Err(error) => {
+            error!(error = %Chain(&error), "the feed was not packed; edges start slower");
+            Err(Problem::StoreUnavailable)
+        }
+    }
 }
 
 fn note(delivery: &Delivery, report: &mut Report) {

@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use crate::time::UnixTime;
 
-pub use directory::{Directory, DirectoryError, Packed};
+pub use directory::{PackDirectory, PackDirectoryError, Packed};
 pub use known::{Revocations, Sieves, Standing};
 pub use minute::{MinuteError, parse_minute, write_minute};
 pub use pack::{LONGEST_PACK, Pack, PackError, PackName};

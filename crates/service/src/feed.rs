@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use futures_util::future::join;
 use portcullis_core::revocation::{
-    CLOCK_SKEW, Directory, OVERLAP, Pack, PackName, Packed, Revocations, closed_before,
+    CLOCK_SKEW, OVERLAP, Pack, PackDirectory, PackName, Packed, Revocations, closed_before,
     parse_minute, write_minute,
 };
 use portcullis_core::time::UnixTime;
@@ -69,7 +69,7 @@ async fn past(
         // Packs save reads and are no source of their own: without them the rows tell all.
         store.directory().await.unwrap_or_default()
     } else {
-        Directory::default()
+        PackDirectory::default()
     };
     // Where something is known already, a pack is of use only if it is all new: what is sifted
     // twice takes its room twice.

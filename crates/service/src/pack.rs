@@ -9,7 +9,7 @@ use core::time::Duration;
 use portcullis_core::id::Id;
 use portcullis_core::policy::MAX_LEEWAY;
 use portcullis_core::revocation::{
-    CLOCK_SKEW, Directory, OVERLAP, Pack, PackName, Packed, closed_before,
+    CLOCK_SKEW, OVERLAP, Pack, PackDirectory, PackName, Packed, closed_before,
 };
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
@@ -47,7 +47,7 @@ pub enum PackingError {
     Store(#[from] StoreError),
     /// The directory would not be one.
     #[error("the directory of packs makes no sense any more")]
-    Directory(#[from] portcullis_core::revocation::DirectoryError),
+    Directory(#[from] portcullis_core::revocation::PackDirectoryError),
 }
 
 /// Packs what has closed since the last round. `lifetime` is how long access tokens live: nothing
@@ -73,7 +73,7 @@ pub async fn pack(
     let mut from = match directory.end() {
         Some(end) if now.since(end) <= LONGEST_REST => end,
         Some(_) => {
-            directory = Directory::new(directory.version(), Vec::new())?;
+            directory = PackDirectory::new(directory.version(), Vec::new())?;
             beginning
         }
         None => beginning,
@@ -96,7 +96,7 @@ pub async fn pack(
 /// Writes the packs of the span from `from` to `to`, with what the last span holds if both are
 /// small.
 async fn write(
-    directory: &Directory,
+    directory: &PackDirectory,
     from: UnixTime,
     to: UnixTime,
     fresh: Pack,

@@ -15,6 +15,7 @@ mod families;
 mod faults;
 mod keys;
 mod limits;
+mod packs;
 mod revocations;
 mod sessions;
 mod signing;

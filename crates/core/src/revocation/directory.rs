@@ -10,7 +10,7 @@ use super::PackName;
 
 /// The packs there are, oldest first, each beginning where the one before ends.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Directory {
+pub struct PackDirectory {
     version: u64,
     packed: Vec<Packed>,
 }
@@ -33,7 +33,7 @@ pub struct Packed {
 /// The spans are no directory.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the spans of a directory are whole minutes and leave no gap")]
-pub struct DirectoryError;
+pub struct PackDirectoryError;
 
 /// How many spans a directory may list. The oldest make room: edges read their minutes one by one.
 const MOST_SPANS: usize = 256;
@@ -42,14 +42,14 @@ const MOST_SPANS: usize = 256;
 /// whoever goes back as far as a policy lets tokens live.
 const KEPT: Duration = Duration::from_secs(25 * 3_600);
 
-impl Directory {
+impl PackDirectory {
     /// Version `version`, with the spans of `packed`.
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] if a span is empty or upside down, is not of whole minutes, or does not
+    /// [`PackDirectoryError`] if a span is empty or upside down, is not of whole minutes, or does not
     /// begin where the one before ends.
-    pub fn new(version: u64, packed: Vec<Packed>) -> Result<Self, DirectoryError> {
+    pub fn new(version: u64, packed: Vec<Packed>) -> Result<Self, PackDirectoryError> {
         let whole = |moment: UnixTime| moment.start_of_minute() == moment;
         let sound = |span: &Packed| span.from < span.to && whole(span.from) && whole(span.to);
         let joined = packed
@@ -59,7 +59,7 @@ impl Directory {
         if packed.iter().all(sound) && joined && packed.len() <= MOST_SPANS {
             Ok(Self { version, packed })
         } else {
-            Err(DirectoryError)
+            Err(PackDirectoryError)
         }
     }
 
@@ -104,8 +104,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// As [`Directory::new`].
-    pub fn with(&self, packed: Packed, now: UnixTime) -> Result<Self, DirectoryError> {
+    /// As [`PackDirectory::new`].
+    pub fn with(&self, packed: Packed, now: UnixTime) -> Result<Self, PackDirectoryError> {
         let mut spans: Vec<Packed> = self
             .packed
             .iter()
@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn spans_are_whole_minutes_and_leave_no_gap() {
-        assert!(Directory::new(1, vec![]).is_ok());
-        assert!(Directory::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).is_ok());
+        assert!(PackDirectory::new(1, vec![]).is_ok());
+        assert!(PackDirectory::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).is_ok());
         let mut odd = span(1, 2, 9);
         odd.to = UnixTime::from_secs(119);
         for bad in [
@@ -150,13 +150,13 @@ mod tests {
             vec![span(1, 3, 9), span(2, 4, 9)],
             vec![odd],
         ] {
-            assert_eq!(Directory::new(1, bad), Err(DirectoryError));
+            assert_eq!(PackDirectory::new(1, bad), Err(PackDirectoryError));
         }
     }
 
     #[test]
     fn a_minute_belongs_to_one_span_or_none() {
-        let directory = Directory::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
+        let directory = PackDirectory::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
         for (minute, from) in [
             (0, None),
             (1, Some(1)),
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_span_is_added_or_takes_the_last_ones_place_and_what_has_ended_goes() {
-        let directory = Directory::new(1, vec![span(1, 2, 9), span(2, 5, 10)]).unwrap();
+        let directory = PackDirectory::new(1, vec![span(1, 2, 9), span(2, 5, 10)]).unwrap();
         let longer = directory.with(span(2, 6, 10), at(8)).unwrap();
         assert_eq!((longer.version(), longer.packed().len()), (2, 2));
         assert_eq!(longer.packed().last(), Some(&span(2, 6, 10)));
@@ -181,22 +181,25 @@ mod tests {
         let more = directory.with(span(5, 6, 12), at(1_502)).unwrap();
         assert_eq!(more.packed(), [span(2, 5, 10), span(5, 6, 12)]);
         // Nothing was ever packed of the minutes between.
-        assert_eq!(directory.with(span(6, 7, 12), at(8)), Err(DirectoryError));
+        assert_eq!(
+            directory.with(span(6, 7, 12), at(8)),
+            Err(PackDirectoryError)
+        );
         assert!(directory.with(span(6, 7, 12), at(1_505)).is_ok());
     }
 
     #[test]
     fn the_oldest_spans_make_room() {
         let hours = |count: u64| (0..count).map(|hour| span(hour, hour + 1, 9_999)).collect();
-        let full = Directory::new(1, hours(256)).unwrap();
-        assert_eq!(Directory::new(1, hours(257)), Err(DirectoryError));
+        let full = PackDirectory::new(1, hours(256)).unwrap();
+        assert_eq!(PackDirectory::new(1, hours(257)), Err(PackDirectoryError));
         let next = full.with(span(256, 257, 9_999), at(257)).unwrap();
         assert_eq!((next.packed().len(), next.packed()[0].from), (256, at(1)));
     }
 
     #[test]
     fn the_last_span_grows_while_it_is_small_and_short() {
-        let directory = Directory::new(1, vec![span(1, 2, 9)]).unwrap();
+        let directory = PackDirectory::new(1, vec![span(1, 2, 9)]).unwrap();
         let hour = Duration::from_secs(3_600);
         let grows = |to, next| directory.mergeable(at(to), next, 100, hour).is_some();
         assert!(grows(61, 90) && !grows(62, 90) && !grows(61, 91));

@@ -4,7 +4,9 @@ use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{Directory, Revocable, Revocation, RevocationTarget, Standing};
+use portcullis_core::revocation::{
+    PackDirectory, Revocable, Revocation, RevocationTarget, Standing,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -22,7 +24,7 @@ const fn at(secs: u64) -> UnixTime {
 pub(crate) struct World {
     pub(crate) rows: RefCell<Vec<(UnixTime, Revocation)>>,
     pub(crate) packs: RefCell<BTreeMap<String, Vec<u8>>>,
-    pub(crate) directory: RefCell<Directory>,
+    pub(crate) directory: RefCell<PackDirectory>,
     shelf: RefCell<BTreeMap<String, Vec<u8>>>,
     spans: RefCell<Vec<(u64, u64)>>,
     pack_reads: Cell<usize>,
@@ -54,7 +56,7 @@ impl RevocationStore for World {
 }
 
 impl PackStore for World {
-    async fn directory(&self) -> Result<Directory, StoreError> {
+    async fn directory(&self) -> Result<PackDirectory, StoreError> {
         if self.directory_fails.get() {
             return Err(StoreError::new("test", Down));
         }
@@ -69,7 +71,7 @@ impl PackStore for World {
         self.packs.borrow_mut().insert(name, bytes.to_vec());
         Ok(())
     }
-    async fn replace_directory(&self, next: &Directory, _: &Id) -> Result<Written, StoreError> {
+    async fn replace_directory(&self, next: &PackDirectory, _: &Id) -> Result<Written, StoreError> {
         let mut directory = self.directory.borrow_mut();
         if self.overtaken.get() || next.version() != directory.version() + 1 {
             return Ok(Written::Conflict);

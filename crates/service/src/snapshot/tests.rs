@@ -5,7 +5,9 @@ use core::cell::RefCell;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
-use portcullis_core::revocation::{Directory, PackName, Revocable, Revocation, RevocationTarget};
+use portcullis_core::revocation::{
+    PackDirectory, PackName, Revocable, Revocation, RevocationTarget,
+};
 use portcullis_core::token::algorithm::Algorithm;
 
 use super::*;
@@ -78,8 +80,8 @@ impl RevocationStore for World {
 }
 
 impl PackStore for World {
-    async fn directory(&self) -> Result<Directory, StoreError> {
-        Ok(Directory::default())
+    async fn directory(&self) -> Result<PackDirectory, StoreError> {
+        Ok(PackDirectory::default())
     }
     async fn pack(&self, _: &PackName) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(None)
@@ -87,7 +89,7 @@ impl PackStore for World {
     async fn put_pack(&self, _: &PackName, _: &[u8], _: UnixTime) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn replace_directory(&self, _: &Directory, _: &Id) -> Result<Written, StoreError> {
+    async fn replace_directory(&self, _: &PackDirectory, _: &Id) -> Result<Written, StoreError> {
         Ok(Written::Done)
     }
 }

@@ -1,7 +1,7 @@
 //! The port of the packs: closed spans of the feed, written down small.
 
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{Directory, PackName};
+use portcullis_core::revocation::{PackDirectory, PackName};
 use portcullis_core::time::UnixTime;
 
 use super::{StoreError, Written};
@@ -17,7 +17,7 @@ pub trait PackStore {
     /// # Errors
     ///
     /// [`StoreError`], also if it does not parse.
-    async fn directory(&self) -> Result<Directory, StoreError>;
+    async fn directory(&self) -> Result<PackDirectory, StoreError>;
 
     /// The bytes of a pack, as they were written, if there is one of that name.
     ///
@@ -45,7 +45,7 @@ pub trait PackStore {
     /// [`StoreError`].
     async fn replace_directory(
         &self,
-        directory: &Directory,
+        directory: &PackDirectory,
         request_id: &Id,
     ) -> Result<Written, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! Packs of the feed: a row each, named by what it holds, and one row that lists them.
 
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{Directory, PackName, Packed};
+use portcullis_core::revocation::{PackDirectory, PackName, Packed};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{PackStore, StoreError, Written};
 
@@ -14,7 +14,7 @@ use crate::error::CallError;
 use crate::transport::Transport;
 
 impl<T: Transport> PackStore for DynamoStore<'_, T> {
-    async fn directory(&self) -> Result<Directory, StoreError> {
+    async fn directory(&self) -> Result<PackDirectory, StoreError> {
         const OPERATION: &str = "reading the directory of packs";
         let row = self
             .client
@@ -22,7 +22,7 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
             .await
             .map_err(|error| StoreError::new(OPERATION, error))?;
         match row {
-            None => Ok(Directory::default()),
+            None => Ok(PackDirectory::default()),
             Some(row) => read_directory(&row).map_err(|error| StoreError::new(OPERATION, error)),
         }
     }
@@ -60,7 +60,7 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
 
     async fn replace_directory(
         &self,
-        directory: &Directory,
+        directory: &PackDirectory,
         request_id: &Id,
     ) -> Result<Written, StoreError> {
         const OPERATION: &str = "replacing the directory of packs";
@@ -103,7 +103,7 @@ const TO: &str = "to";
 const UNTIL: &str = "until";
 const PARTS: &str = "parts";
 
-fn directory_row(directory: &Directory) -> Item {
+fn directory_row(directory: &PackDirectory) -> Item {
     let spans = directory.packed().iter().map(|span| {
         let parts = span.parts.iter().map(|name| Attribute::text(name.as_str()));
         Attribute::map(
@@ -120,10 +120,10 @@ fn directory_row(directory: &Directory) -> Item {
         .with(SPANS, Attribute::list(spans))
 }
 
-fn read_directory(row: &Item) -> Result<Directory, RowError> {
+fn read_directory(row: &Item) -> Result<PackDirectory, RowError> {
     let spans = row.list(SPANS)?;
     let packed: Result<Vec<_>, RowError> = spans.iter().map(read_span).collect();
-    Directory::new(row.number(VERSION)?, packed?).map_err(|_| RowError::Value(SPANS))
+    PackDirectory::new(row.number(VERSION)?, packed?).map_err(|_| RowError::Value(SPANS))
 }
 
 fn read_span(span: &Attribute) -> Result<Packed, RowError> {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::dynamodb::item::ItemError;
 
-    fn directory() -> Directory {
+    fn directory() -> PackDirectory {
         let span = |from: u64, parts: &[&[u8]]| Packed {
             from: UnixTime::from_secs(from * 60),
             to: UnixTime::from_secs(from * 60 + 60),
@@ -153,7 +153,7 @@ mod tests {
             names: 3,
             parts: parts.iter().map(|bytes| PackName::of(bytes)).collect(),
         };
-        Directory::new(7, vec![span(1, &[]), span(2, &[b"a", b"b"])]).unwrap()
+        PackDirectory::new(7, vec![span(1, &[]), span(2, &[b"a", b"b"])]).unwrap()
     }
 
     #[test]

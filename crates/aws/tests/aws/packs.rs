@@ -1,0 +1,183 @@
+//! Packs on the engine: what is packed, read, replaced and paid for.
+
+use core::time::Duration;
+
+use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_core::policy::Policy;
+use portcullis_core::revocation::{
+    PackDirectory, PackName, Revocable, Revocation, RevocationTarget, Standing,
+};
+use portcullis_core::snapshot::Snapshot;
+use portcullis_core::time::UnixTime;
+use portcullis_service::pack::{Outcome, pack};
+use portcullis_service::ports::NoShelf;
+use portcullis_service::snapshot::{Keys, follow, read};
+use portcullis_service::store::{PackStore as _, RevocationStore as _, Written};
+
+use crate::engine::{Engine, NOON, id, store};
+use crate::wire::Wire;
+
+const LIFETIME: Duration = Duration::from_secs(600);
+const POLICY: &str = r#"{"issuers":[{"issuer":"https://id.example","audience":"api",
+    "algorithms":["EdDSA"],"keys":"document","profile":"at+jwt","leeway":60}],"routes":[]}"#;
+
+fn at(secs: u64) -> UnixTime {
+    NOON.after(Duration::from_secs(secs))
+}
+
+fn policy() -> Policy {
+    Policy::parse(POLICY, None).unwrap()
+}
+
+fn token(token_id: &str) -> Revocable<'_> {
+    Revocable {
+        issuer: "https://id.example",
+        subject: "u-ada",
+        token_id,
+        session_id: None,
+        generation: Some(1),
+        key_id: "k1",
+    }
+}
+
+async fn revoke(engine: &Engine, stamp: UnixTime, targets: impl Iterator<Item = RevocationTarget>) {
+    let revocations: Vec<_> = targets
+        .map(|target| Revocation {
+            target,
+            until: stamp.after(LIFETIME),
+        })
+        .collect();
+    let client = engine.client();
+    let store = DynamoStore::at(&client, stamp);
+    store
+        .announce(&revocations, stamp, &id("r1"))
+        .await
+        .unwrap();
+}
+
+fn token_of(number: usize) -> RevocationTarget {
+    RevocationTarget::Token(format!("t{number}"))
+}
+
+async fn round(engine: &Engine, now: UnixTime) -> Outcome {
+    let client = engine.client();
+    let store = DynamoStore::at(&client, now);
+    pack(&store, LIFETIME, now, &id("round")).await.unwrap()
+}
+
+async fn cold(client: &portcullis_aws::client::Client<Wire>, now: UnixTime) -> Snapshot {
+    let store = DynamoStore::at(client, now);
+    read(&policy(), &store, &NoShelf, now).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_packed_is_in_doubt_and_what_came_later_is_known() {
+    let engine = Engine::start().await;
+    revoke(&engine, NOON, (0..300).map(token_of)).await;
+    revoke(
+        &engine,
+        NOON,
+        [RevocationTarget::Key("k9".to_owned())].into_iter(),
+    )
+    .await;
+    assert_eq!(round(&engine, at(64)).await, Outcome::Done { names: 301 });
+    assert_eq!(round(&engine, at(64)).await, Outcome::Done { names: 0 });
+    revoke(&engine, at(70), [token_of(900)].into_iter()).await;
+    assert_eq!(round(&engine, at(130)).await, Outcome::Done { names: 1 });
+    revoke(&engine, at(140), [token_of(901)].into_iter()).await;
+
+    let client = engine.client();
+    let known = cold(&client, at(145)).await;
+    let standing = |id: &str| known.revocations().standing(token(id));
+    assert_eq!(standing("t299"), Standing::Doubtful);
+    assert_eq!(standing("t900"), Standing::Doubtful);
+    assert_eq!(standing("t901"), Standing::Revoked);
+    assert_eq!(standing("t902"), Standing::Clear);
+    let under_k9 = Revocable {
+        key_id: "k9",
+        ..token("t902")
+    };
+    assert_eq!(known.revocations().standing(under_k9), Standing::Revoked);
+    let directory = store(&client).directory().await.unwrap();
+    assert_eq!((directory.packed().len(), directory.version()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_cold_start_and_an_hour_of_following_cost_what_the_docs_say() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let spent = |earlier| client.consumed().since(earlier).read_halves;
+
+    let earlier = client.consumed();
+    let first = cold(&client, at(90)).await;
+    // The key document, the directory and 12 minutes: one unit each for reading nothing.
+    let without_packs = spent(earlier);
+
+    let earlier = client.consumed();
+    let mut held = first;
+    for poll in 1..=720_u64 {
+        let now = at(90 + poll * 5);
+        let store = DynamoStore::at(&client, now);
+        let followed = follow(&policy(), held, Keys::WhenDue, &store, &NoShelf, now).await;
+        held = followed.unwrap().snapshot;
+    }
+    let an_hour = spent(earlier);
+
+    round(&engine, at(3_700)).await;
+    let earlier = client.consumed();
+    cold(&client, at(3_710)).await;
+    let with_packs = spent(earlier);
+    println!("halves: cold {without_packs}, with packs {with_packs}, an hour {an_hour}");
+    assert!(with_packs < without_packs, "{with_packs} {without_packs}");
+    assert_eq!((without_packs, with_packs, an_hour), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn of_two_directories_of_one_version_one_is_kept_and_a_retry_finds_its_own() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let first = PackDirectory::new(1, vec![]).unwrap();
+    let replace = async |directory: &PackDirectory, request: &str| {
+        let store = store(&client);
+        store
+            .replace_directory(directory, &id(request))
+            .await
+            .unwrap()
+    };
+    assert_eq!(replace(&first, "r1").await, Written::Done);
+    assert_eq!(replace(&first, "r1").await, Written::Done);
+    assert_eq!(replace(&first, "r2").await, Written::Conflict);
+    let third = PackDirectory::new(3, vec![]).unwrap();
+    assert_eq!(replace(&third, "r3").await, Written::Conflict);
+    assert_eq!(store(&client).directory().await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_pack_is_written_once_and_a_missing_one_is_none() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let name = PackName::of(b"one");
+    assert_eq!(store(&client).pack(&name).await.unwrap(), None);
+    for _ in 0..2 {
+        store(&client)
+            .put_pack(&name, b"one", at(60))
+            .await
+            .unwrap();
+    }
+    let read = store(&client).pack(&name).await.unwrap();
+    assert_eq!(read.as_deref(), Some(&b"one"[..]));
+}
+
+#[tokio::test]
+async fn the_fullest_pack_fits_into_a_row_of_the_engine() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let bytes = vec![0xa5; portcullis_core::revocation::LONGEST_PACK];
+    let name = PackName::of(&bytes);
+    store(&client)
+        .put_pack(&name, &bytes, at(60))
+        .await
+        .unwrap();
+    let read = store(&client).pack(&name).await.unwrap();
+    assert_eq!(read, Some(bytes));
+}
