@@ -1,10 +1,9 @@
 //! Whole decisions, as the cases expect them.
 
-use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use portcullis_core::denial::{Denial, ForbiddenHeader, RequiredClaim};
+use portcullis_core::denial::{Denial, ForbiddenHeader, RatePeriod, RequiredClaim};
 use portcullis_tests::decisions::{Expected, all};
 use portcullis_tests::judge;
 use portcullis_tests::vectors::folder;
@@ -45,9 +44,7 @@ const NOT_THE_CALLERS: [Denial; 3] = [
     Denial::NotConfigured,
     Denial::OriginUnreachable,
 ];
-const RATE_LIMITED: Denial = Denial::RateLimited {
-    retry_after: Duration::from_secs(10),
-};
+const RATE_LIMITED: Denial = Denial::RateLimited(RatePeriod::TenSeconds);
 
 #[test]
 fn every_denial_a_caller_can_meet_has_a_case_and_so_has_each_way_through() {
@@ -109,7 +106,7 @@ const fn after(denial: Denial) -> Option<Denial> {
     use Denial as D;
     Some(match denial {
         D::BadPath => RATE_LIMITED,
-        D::RateLimited { .. } => D::UnknownRoute,
+        D::RateLimited(_) => D::UnknownRoute,
         D::UnknownRoute => D::MissingToken,
         D::MissingToken => D::MalformedAuthorization,
         D::MalformedAuthorization => D::TokenTooLarge,

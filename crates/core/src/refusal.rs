@@ -32,8 +32,8 @@ impl Refusal {
         ];
         headers.extend(challenge(denial, need).map(|value| ("www-authenticate", value)));
         let mut body = problem_json(status, denial.detail(), denial.code(), request_id);
-        if let Denial::RateLimited { retry_after } = denial {
-            let seconds = retry_after.as_secs();
+        if let Denial::RateLimited(period) = denial {
+            let seconds = period.secs();
             headers.push(("retry-after", seconds.to_string()));
             // The member that the host's own answers of this code have.
             let _brace = body.pop();
@@ -111,7 +111,7 @@ impl Denial {
             Self::BadPath | Self::MalformedAuthorization => 400,
             Self::InsufficientScope => 403,
             Self::UnknownRoute => 404,
-            Self::RateLimited { .. } => 429,
+            Self::RateLimited(_) => 429,
             Self::OriginUnreachable => 502,
             Self::StaleSnapshot | Self::RevocationUnknown | Self::NotConfigured => 503,
             Self::MissingToken
@@ -146,7 +146,7 @@ impl Denial {
     pub const fn detail(self) -> &'static str {
         match self {
             Self::BadPath => "the path has no canonical form",
-            Self::RateLimited { .. } => "too many requests come from this network",
+            Self::RateLimited(_) => "too many requests come from this network",
             Self::UnknownRoute => "no route covers this path",
             Self::MissingToken => "a bearer token is needed here",
             Self::MalformedAuthorization => "the Authorization header is not one bearer token",
@@ -185,9 +185,8 @@ impl Denial {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
+    use crate::denial::RatePeriod;
     use crate::route::Access;
 
     fn refuse(denial: Denial) -> Refusal {
@@ -250,9 +249,7 @@ mod tests {
 
     #[test]
     fn a_limit_says_when_to_come_back_twice() {
-        let refusal = refuse(Denial::RateLimited {
-            retry_after: Duration::from_secs(60),
-        });
+        let refusal = refuse(Denial::RateLimited(RatePeriod::Minute));
         assert_eq!(refusal.status, 429);
         assert_eq!(header(&refusal, "retry-after").as_deref(), Some("60"));
         let members = Json::parse_object(refusal.body.as_bytes()).expect("strict JSON");

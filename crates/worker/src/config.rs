@@ -1,10 +1,9 @@
 //! What the Worker is told by its variables and secrets.
 
-use core::time::Duration;
-
 use portcullis_aws::client::Config as AwsConfig;
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::endpoint::{Endpoint, EndpointError, Region, RegionError};
+use portcullis_core::denial::RatePeriod;
 use portcullis_core::path::CanonicalPath;
 use portcullis_core::policy::{Policy, PolicyError};
 use portcullis_core::secret::Secret;
@@ -20,7 +19,7 @@ pub struct Config {
     pub origin: Origin,
     /// Over how long the platform's rate limit counts (`PORTCULLIS_RATE_PERIOD`, in seconds). The
     /// binding knows, and tells nobody.
-    pub rate_period: Duration,
+    pub rate_period: RatePeriod,
     /// Region, endpoint and table (`AWS_REGION`, `PORTCULLIS_DYNAMODB_ENDPOINT`,
     /// `PORTCULLIS_BLACKLIST_TABLE`).
     pub aws: AwsConfig,
@@ -105,10 +104,10 @@ fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
 }
 
 /// The longer one where nothing is said: a caller that waits longer than it must is not refused again.
-fn rate_period(text: Option<&str>) -> Result<Duration, ConfigError> {
+fn rate_period(text: Option<&str>) -> Result<RatePeriod, ConfigError> {
     match text {
-        Some("10") => Ok(Duration::from_secs(10)),
-        Some("60") | None => Ok(Duration::from_secs(60)),
+        Some("10") => Ok(RatePeriod::TenSeconds),
+        Some("60") | None => Ok(RatePeriod::Minute),
         Some(_) => Err(ConfigError::RatePeriod),
     }
 }
@@ -153,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_platform_counts_over_10_or_60_seconds() {
-        let seconds = |text| rate_period(text).ok().map(|period| period.as_secs());
+        let seconds = |text| rate_period(text).ok().map(|period| period.secs());
         assert_eq!(seconds(Some("10")), Some(10));
         assert_eq!(seconds(Some("60")), Some(60));
         assert_eq!(seconds(None), Some(60));

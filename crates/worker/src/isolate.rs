@@ -5,13 +5,12 @@
 //! disconnects would take the reading with it. Who reads is settled by a claim with a deadline,
 //! and what is shared is only the finished snapshot.
 
-use core::time::Duration;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
-use portcullis_core::denial::Denial;
+use portcullis_core::denial::{Denial, RatePeriod};
 use portcullis_core::gate::Gate;
 use portcullis_core::route::{Requirement, RevocationMode};
 use portcullis_core::snapshot::{Claimed, Freshness, RefreshClaim, Snapshot, UNKNOWN_KEY_COOLDOWN};
@@ -43,7 +42,7 @@ thread_local! {
 pub struct Isolate {
     gate: Gate,
     origin: Origin,
-    rate_period: Duration,
+    rate_period: RatePeriod,
     client: Client<FetchTransport>,
     signatures: PlatformSignatures,
     shelf: CacheShelf,
@@ -101,7 +100,7 @@ impl Isolate {
     }
 
     /// Over how long the platform's rate limit counts.
-    pub const fn rate_period(&self) -> Duration {
+    pub const fn rate_period(&self) -> RatePeriod {
         self.rate_period
     }
 

@@ -27,6 +27,14 @@ impl ClientNetwork {
             }
         }
     }
+
+    /// The octets of an IPv4 address, or the eight of an IPv6 network.
+    pub fn octets(&self) -> Vec<u8> {
+        match self.0 {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
+        }
+    }
 }
 
 /// `203.0.113.7` or `2001:db8:1:2::/64`.

@@ -3,6 +3,7 @@
 use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::revocation::{
     PackDirectory, Revocable, Revocation, RevocationTarget, Standing,
@@ -49,6 +50,16 @@ impl RevocationStore for World {
         let rows = self.rows.borrow();
         let within = rows.iter().filter(|(stamp, _)| (from..=to).contains(stamp));
         Ok(within.map(|(_, row)| row.clone()).collect())
+    }
+    async fn revoke(
+        &self,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        _: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        let rows = revocations.iter().map(|row| (stamp, row.clone()));
+        self.rows.borrow_mut().extend(rows);
+        Ok(())
     }
     async fn announce(&self, _: &[Revocation], _: UnixTime, _: &Id) -> Result<(), StoreError> {
         Ok(())
