@@ -10,11 +10,11 @@ import { System, code } from "./system.mjs";
 
 const LIMIT = 5;
 const PERIOD = 60;
-const LIMITED = { RATE_LIMIT: { simple: { limit: LIMIT, period: PERIOD } } };
+const LIMITED = { ratelimits: { RATE_LIMIT: { simple: { limit: LIMIT, period: PERIOD } } } };
 
 let system;
 before(async () => {
-  system = await System.start({ ratelimits: LIMITED });
+  system = await System.start({ platform: LIMITED });
 });
 after(() => system.stop());
 
@@ -84,14 +84,14 @@ testInOnePeriod("refused requests count too, and beyond the limit nothing is sai
 
 test("a counter that fails stops nobody and is told in the log", async () => {
   // A binding of this name that is no counter: calling it fails as an unreachable one does.
-  await system.startWorker({ RATE_LIMIT: "no counter" }, {});
+  await system.startWorker({ RATE_LIMIT: "no counter" });
   assert.equal((await from("203.0.113.7")).status, 200);
   assert.equal((await from("203.0.113.7", "/hello")).status, 401);
   assert.match(system.workerLog, /rate_limit_failed/);
 });
 
 test("without the binding nothing is counted", async () => {
-  await system.startWorker({}, {});
+  await system.startWorker();
   assert.deepEqual(await statuses(4 * LIMIT, () => "203.0.113.7"), passing(4 * LIMIT));
 });
 

@@ -21,15 +21,15 @@ export const PASSWORD = "gates fall at nightfall";
 
 export class System {
   /**
-   * Starts it all. `bindings` change the Worker's variables; `undefined` takes one away. `ratelimits` are
-   * the platform's counters, by name; none unless a test wants one.
+   * Starts it all. `bindings` change the Worker's variables; `undefined` takes one away. `platform` is
+   * what the platform gives it besides: counters, a cache that outlives an isolate.
    */
-  static async start({ bindings = {}, ratelimits = {} } = {}) {
+  static async start({ bindings = {}, platform = {} } = {}) {
     const system = new System();
     system.folder = scratch();
     await system.startEngine();
     await Promise.all([system.startOrigin(), system.startHost()]);
-    await system.startWorker(bindings, ratelimits);
+    await system.startWorker(bindings, platform);
     return system;
   }
 
@@ -78,7 +78,7 @@ export class System {
   }
 
   /** A Worker of its own isolate: it has read nothing yet. */
-  async startWorker(bindings = {}, ratelimits = {}) {
+  async startWorker(bindings = {}, platform = {}) {
     await this.worker?.dispose();
     const built = (name) => path.join(ROOT, "target/worker", name);
     this.workerLog ??= "";
@@ -94,7 +94,7 @@ export class System {
       modulesRoot: built(""),
       compatibilityDate: setting(/^compatibility_date = "(.*)"/m),
       handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach(keep),
-      ratelimits,
+      ...platform,
       bindings: defined({
         ...CREDENTIALS,
         AWS_REGION: "us-east-1",
@@ -107,6 +107,21 @@ export class System {
       }),
     });
     this.workerUrl = await this.worker.ready;
+  }
+
+  /** A call to the table of revocations itself. */
+  async dynamo(operation, body) {
+    const headers = {
+      "content-type": "application/x-amz-json-1.0",
+      "x-amz-target": `DynamoDB_20120810.${operation}`,
+      // The local engine wants the form of a signature and does not check it.
+      "x-amz-date": "20260101T000000Z",
+      authorization:
+        "AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=00",
+    };
+    const init = { method: "POST", headers, body: JSON.stringify({ TableName: "TokenBlacklist", ...body }) };
+    const answer = await expectStatus(await fetch(this.engineUrl, init), 200);
+    return answer.json();
   }
 
   get engineUrl() {

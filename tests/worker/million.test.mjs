@@ -1,0 +1,125 @@
+// A site with a million live revocations: how soon a cold isolate is ready, and how much memory it takes. The
+// time is printed, the memory is held to its bound.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+
+import { BINARIES, ROOT } from "./programs.mjs";
+import { CountedStore } from "./store.mjs";
+import { System, auth } from "./system.mjs";
+
+const MILLION = 1_000_000;
+const MINUTE = 60;
+/** In bytes of linear memory, beyond what the module has with nothing called back. */
+const MOST_MEMORY = 8_000_000;
+
+/** Runs before the Worker's own file, and keeps the memory of the instance that it makes. */
+const WATCHED = `
+  import worker from "./index.js";
+  export default {
+    fetch(request, env, context) {
+      if (new URL(request.url).pathname === "/memory") return new Response(String(globalThis.memory.buffer.byteLength));
+      return worker.fetch(request, env, context);
+    },
+  };
+`;
+const WATCH = `
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = function (module, imports) {
+    const instance = new Instance(module, imports);
+    globalThis.memory = instance.exports.memory;
+    return instance;
+  };
+`;
+
+let system;
+let store;
+before(async () => {
+  system = await System.start();
+  store = await CountedStore.start(system.engineUrl);
+});
+after(async () => {
+  await system.stop();
+  store.stop();
+});
+
+async function startWorker(platform = {}) {
+  const built = (name) => readFileSync(path.join(ROOT, "target/worker", name));
+  const modules = [
+    { type: "ESModule", path: "main.js", contents: `import "./watch.js";${WATCHED}` },
+    { type: "ESModule", path: "watch.js", contents: WATCH },
+    { type: "ESModule", path: "index.js", contents: built("index.js").toString() },
+    { type: "CompiledWasm", path: "index.wasm", contents: built("index.wasm") },
+  ];
+  await system.startWorker({ PORTCULLIS_DYNAMODB_ENDPOINT: store.url }, { modules, modulesRoot: undefined, ...platform });
+}
+
+/** A million names in packs of the last closed minutes, in place of what is packed. */
+async function packAMillion() {
+  // So that the host, whose clock may close the next minute meanwhile, has nothing left to pack of this span.
+  const to = Math.floor((Date.now() / 1000 - 5) / MINUTE) * MINUTE;
+  const [from, until] = [to - 15 * MINUTE, to + 15 * MINUTE];
+  await system.host.stop();
+  const program = path.join(BINARIES, "revoked-million");
+  const { stdout } = await promisify(execFile)(program, [MILLION, from, to, until].map(String), {
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const lines = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  const span = lines.pop();
+  const number = (value) => ({ N: String(value) });
+  for (const { name, bytes } of lines) {
+    const row = { PK: { S: `PACK#${name}` }, SK: { S: "PACK" }, names: { B: bytes }, ttl: number(until + 3_600) };
+    await system.dynamo("PutItem", { Item: row });
+  }
+  const { names, parts } = span;
+  const listed = { from, to, until, names };
+  const map = Object.fromEntries(Object.entries(listed).map(([member, value]) => [member, number(value)]));
+  const directory = {
+    PK: { S: "PACKS" },
+    SK: { S: "DIRECTORY" },
+    version: number(1),
+    spans: { L: [{ M: { ...map, parts: { L: parts.map((name) => ({ S: name })) } } }] },
+  };
+  await system.dynamo("PutItem", { Item: directory });
+  return { names, packs: lines.length };
+}
+
+/** The first request of a cold isolate: its time in milliseconds, and the memory behind it. */
+async function coldStart(token, platform) {
+  await startWorker(platform);
+  // Loads the module, which the platform does before it gives an isolate its first request.
+  await system.ask("/memory");
+  store.forget();
+  const begun = performance.now();
+  const answer = await system.ask("/hello", { headers: auth(token) });
+  const took = performance.now() - begun;
+  assert.equal(answer.status, 200, answer.text);
+  return { took, memory: Number((await system.ask("/memory")).text), reads: [...store.reads] };
+}
+
+test("a cold isolate holds a million revocations in less than 8 MB", { timeout: 300_000 }, async (t) => {
+  const token = await system.logIn();
+  const cachePersist = path.join(system.folder, "cache");
+  const empty = await coldStart(token);
+  const { names, packs } = await packAMillion();
+  assert.ok(names > 0.999 * MILLION, `${names} names differ in 32 bits`);
+  const full = await coldStart(token, { cachePersist });
+  store.replays = true;
+  const quick = await coldStart(token);
+  store.replays = false;
+  const near = await coldStart(token, { cachePersist });
+
+  const show = ({ took, memory }) => `${took.toFixed(0)} ms, ${(memory / 1e6).toFixed(1)} MB`;
+  t.diagnostic(`nothing called back: ${show(empty)}`);
+  t.diagnostic(`${names} names in ${packs} packs from the local engine: ${show(full)}`);
+  t.diagnostic(`the same from a store that takes no time: ${show(quick)}`);
+  t.diagnostic(`the same from the cache: ${show(near)}`);
+  assert.equal(full.reads.filter((name) => name === "PACK").length, packs);
+  assert.equal(quick.reads.filter((name) => name === "PACK").length, packs);
+  assert.equal(near.reads.filter((name) => name === "PACK").length, 0, "the cache has them");
+  for (const { memory } of [full, quick, near]) assert.ok(memory - empty.memory < MOST_MEMORY, `${memory} bytes`);
+});
