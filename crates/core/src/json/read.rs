@@ -124,6 +124,7 @@ impl Reader<'_> {
         let mut string = String::new();
         let mut start = self.at;
         loop {
+            self.skip_plain();
             match self.next()? {
                 b'"' => {
                     let end = self.at.saturating_sub(1);
@@ -141,6 +142,15 @@ impl Reader<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// Goes to the next byte that means something in a string: a pack of the feed is half a megabyte
+    /// without any.
+    fn skip_plain(&mut self) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        let length = rest.iter().position(is_special).unwrap_or(rest.len());
+        self.at = self.at.saturating_add(length);
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {
