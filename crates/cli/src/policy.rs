@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use portcullis_core::policy::{self, KeySource};
-use portcullis_core::route::Access;
+use portcullis_core::route::{Access, RevocationMode};
 use serde_json::json;
 
 use crate::answer::{Answer, Failure};
@@ -57,7 +57,11 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<Answer, Failure> {
             .serve_stale
             .map(|bound| format!(", served stale up to {} s", bound.as_secs()))
             .unwrap_or_default();
-        text.push_str(&format!("route  {pattern}: {asks}{stale}\n"));
+        let looked_up = match need.revocation {
+            RevocationMode::Feed => "",
+            RevocationMode::Lookup => ", looked up for each request",
+        };
+        text.push_str(&format!("route  {pattern}: {asks}{looked_up}{stale}\n"));
     }
     text.push_str(&format!(
         "a logout bites within {} s, within {} s if the store fails; anything else is refused\n",

@@ -154,6 +154,7 @@ impl Policy {
 mod tests {
     use super::*;
     use crate::path::CanonicalPath;
+    use crate::route::RevocationMode;
 
     const DEMO: &str = r#"{
         "issuers": [{"issuer": "$PORTCULLIS_ISSUER", "audience": "https://api.example",
@@ -188,6 +189,38 @@ mod tests {
             Policy::parse(DEMO, None).err(),
             Some(PolicyError::NoOwnIssuer)
         );
+    }
+
+    #[test]
+    fn a_route_is_told_how_to_learn_of_revocations_or_follows_the_feed() {
+        let mode = |members: &str| {
+            let admin = r#""path": "/admin/*", "access": "token", "scopes": ["admin"]"#;
+            let policy = parse(&DEMO.replace(admin, &format!(r#""path": "/a", {members}"#)))?;
+            let path = CanonicalPath::parse("/a").expect("canonical");
+            Ok(policy.routes.find(&path).expect("covered").revocation)
+        };
+        let wrong = Err(PolicyError::Requirement("/a".to_owned()));
+        for (members, expected) in [
+            (r#""access": "token""#, Ok(RevocationMode::Feed)),
+            (r#""access": "open""#, Ok(RevocationMode::Feed)),
+            (
+                r#""access": "token", "revocation": "feed""#,
+                Ok(RevocationMode::Feed),
+            ),
+            (
+                r#""access": "token", "revocation": "lookup""#,
+                Ok(RevocationMode::Lookup),
+            ),
+            (
+                r#""access": "token", "revocation": "Lookup""#,
+                wrong.clone(),
+            ),
+            (r#""access": "token", "revocation": """#, wrong.clone()),
+            (r#""access": "open", "revocation": "feed""#, wrong.clone()),
+            (r#""access": "open", "revocation": "lookup""#, wrong),
+        ] {
+            assert_eq!(mode(members), expected, "{members}");
+        }
     }
 
     #[test]

@@ -127,7 +127,15 @@ async fn a_cold_start_and_an_hour_of_following_cost_what_the_docs_say() {
     let earlier = client.consumed();
     cold(&client, at(3_710)).await;
     let with_packs = spent(earlier);
-    println!("halves: cold {without_packs}, with packs {with_packs}, an hour {an_hour}");
+    let earlier = client.consumed();
+    let with_session = Revocable {
+        session_id: Some("s1"),
+        ..token("t1")
+    };
+    let found = store(&client).revocations_of(with_session).await.unwrap();
+    assert!(found.is_empty());
+    // Nothing that speaks against it: one unit for each of four rows that are not there.
+    assert_eq!(spent(earlier), 8);
     // Two halves are a unit. With packs: the key document, the directory and what is not closed yet.
     // An hour: 720 readings, two of a minute's twelve in two partitions for the overlap, 60 of the keys.
     assert_eq!((without_packs, with_packs, an_hour), (28, 6, 1_800));
