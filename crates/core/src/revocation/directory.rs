@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn at(minute: u64) -> UnixTime {
-        UnixTime::from_secs(minute * 60)
+        UnixTime::from_secs(minute.saturating_mul(60))
     }
     fn span(from: u64, to: u64, until: u64) -> Packed {
         Packed {

@@ -74,7 +74,7 @@ impl PackStore for World {
         Ok(self.directory.borrow().clone())
     }
     async fn pack(&self, name: &PackName) -> Result<Option<Vec<u8>>, StoreError> {
-        self.pack_reads.set(self.pack_reads.get() + 1);
+        self.pack_reads.set(self.pack_reads.get().saturating_add(1));
         Ok(self.packs.borrow().get(name.as_str()).cloned())
     }
     async fn put_pack(&self, name: &PackName, bytes: &[u8], _: UnixTime) -> Result<(), StoreError> {
@@ -84,7 +84,7 @@ impl PackStore for World {
     }
     async fn replace_directory(&self, next: &PackDirectory, _: &Id) -> Result<Written, StoreError> {
         let mut directory = self.directory.borrow_mut();
-        if self.overtaken.get() || next.version() != directory.version() + 1 {
+        if self.overtaken.get() || next.version() != directory.version().saturating_add(1) {
             return Ok(Written::Conflict);
         }
         *directory = next.clone();
@@ -257,7 +257,7 @@ proptest! {
     ) {
         let world = World::default();
         for (stamp, id) in &revoked {
-            world.revoke(*stamp, &format!("t{id}"), stamp + 662);
+            world.revoke(*stamp, &format!("t{id}"), stamp.saturating_add(662));
         }
         let mut rounds = rounds;
         rounds.sort_unstable();
@@ -282,7 +282,7 @@ proptest! {
         let known = known.expect("read");
         for (stamp, id) in revoked {
             let id = format!("t{id}");
-            if stamp + 662 > now {
+            if stamp.saturating_add(662) > now {
                 prop_assert!(known.standing(token(&id)) != Standing::Clear, "{id}");
             }
         }

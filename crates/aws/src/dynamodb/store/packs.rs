@@ -142,18 +142,20 @@ fn read_span(span: &Attribute) -> Result<Packed, RowError> {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::dynamodb::item::ItemError;
 
     fn directory() -> PackDirectory {
         let span = |from: u64, parts: &[&[u8]]| Packed {
-            from: UnixTime::from_secs(from * 60),
-            to: UnixTime::from_secs(from * 60 + 60),
+            from: UnixTime::from_secs(from),
+            to: UnixTime::from_secs(from).after(Duration::from_secs(60)),
             until: UnixTime::from_secs(9_000),
             names: 3,
             parts: parts.iter().map(|bytes| PackName::of(bytes)).collect(),
         };
-        PackDirectory::new(7, vec![span(1, &[]), span(2, &[b"a", b"b"])]).unwrap()
+        PackDirectory::new(7, vec![span(60, &[]), span(120, &[b"a", b"b"])]).unwrap()
     }
 
     #[test]
