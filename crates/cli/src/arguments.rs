@@ -86,7 +86,7 @@ pub(crate) enum Users {
 #[derive(Args, Debug)]
 pub(crate) struct User {
     /// Its address or its user id
-    #[arg(value_name = "EMAIL|ID")]
+    #[arg(value_name = "EMAIL|ID", allow_hyphen_values = true)]
     pub(crate) user: String,
 }
 
@@ -97,7 +97,7 @@ pub(crate) enum Audit {
         #[command(flatten)]
         days: Days,
         /// Only about this user
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         user: Option<String>,
         /// Only of this action: login, refresh, ...
         #[arg(long)]
@@ -109,10 +109,10 @@ pub(crate) enum Audit {
         #[arg(long)]
         address: Option<String>,
         /// Only for this request
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         request: Option<String>,
         /// Only about this session
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         session: Option<String>,
     },
     /// Look for lines that were altered, removed or added
@@ -143,6 +143,7 @@ pub(crate) enum Sessions {
     /// End one session
     End {
         /// Its id (`sid`)
+        #[arg(allow_hyphen_values = true)]
         session: String,
     },
 }
@@ -156,7 +157,7 @@ pub(crate) enum Keys {
     /// Call a key back at once: its tokens are refused at every edge within the staleness bound
     Revoke {
         /// The key's name (`kid`), as `keys show` prints it
-        #[arg(value_name = "KID")]
+        #[arg(value_name = "KID", allow_hyphen_values = true)]
         key: String,
     },
 }
@@ -199,12 +200,29 @@ pub(crate) enum Policy {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    /// One id in 64 begins so: they are base64url.
+    #[test]
+    fn an_id_may_begin_with_a_hyphen() {
+        for line in [
+            "sessions end -GAcQ2sd_xWzYh81xQ0aLw",
+            "sessions list -hAcQ2sd_xWzYh81xQ0aLw",
+            "users delete -GAcQ2sd_xWzYh81xQ0aLw --yes",
+            "users delete --yes --GcQ2sd_xWzYh81xQ0aLw",
+            "keys revoke -GAcQ2sd_xWzYh81xQ0aLw",
+            "audit list --user -GAcQ2sd_xWzYh81xQ0aLw --session -VA --request --GA",
+        ] {
+            let line = ["portcullis"].into_iter().chain(line.split(' '));
+            let read = Arguments::try_parse_from(line);
+            assert!(read.is_ok(), "{read:?}");
+        }
     }
 }
