@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod base64url;
 pub mod bearer;
+pub mod breaker;
 pub mod client;
 pub mod csrf;
 pub mod decision;

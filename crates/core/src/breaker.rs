@@ -1,0 +1,202 @@
+//! The circuit breaker: who has failed long enough is left alone, and asked now and then.
+//!
+//! Closed, every call passes. After some failures in a row it opens: calls are refused at once, so
+//! that nobody waits for an answer that does not come, and what is ill is not held down by those
+//! who ask again. After a while it is half open: a few probes pass. One that is answered closes
+//! it, one that fails opens it anew.
+//!
+//! Time is a reading of any clock that does not go back; chance spreads the waits.
+
+use core::time::Duration;
+
+/// When it opens, and how it finds out that it may close.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rules {
+    /// How many failures in a row open it.
+    pub failures: u32,
+    /// How long it stays open at the most; chance takes up to half of that away, so that many
+    /// breakers that opened together do not probe together.
+    pub interval: Duration,
+    /// How many probes may be under way at once.
+    pub probes: u32,
+    /// After how long a probe that told nothing is given up: whoever made it may have vanished.
+    pub patience: Duration,
+}
+
+impl Rules {
+    /// The rules of every door: once what was away is back, it is used again within two seconds.
+    pub const USUAL: Self = Self {
+        failures: 5,
+        interval: Duration::from_secs(2),
+        probes: 1,
+        patience: Duration::from_secs(5),
+    };
+}
+
+/// One way to one dependency.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    rules: Rules,
+    state: State,
+    epoch: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Closed { failures: u32 },
+    Open { since: Duration, until: Duration },
+    HalfOpen { probes: u32, latest: Duration },
+}
+
+/// How a breaker stands, for logs and metrics.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// Every call passes.
+    Closed,
+    /// A few calls pass, to see.
+    HalfOpen,
+    /// No call passes.
+    Open,
+}
+
+/// What a call may do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Admission {
+    /// It may go out; what becomes of it is told by [`Breaker::settle`].
+    Pass(Permit),
+    /// Probes are under way: what becomes of them will be known in a moment.
+    Wait,
+    /// It may not go out.
+    Refuse,
+}
+
+/// The right to make one call, in the state that gave it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Permit {
+    epoch: u64,
+    probe: bool,
+}
+
+impl Permit {
+    /// Whether the call is a probe.
+    pub const fn is_probe(self) -> bool {
+        self.probe
+    }
+}
+
+/// What became of a call, as far as the way is concerned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// There was an answer, whatever it said.
+    Answered,
+    /// There was none, or one that says that the other side is ill.
+    Failed,
+}
+
+impl Breaker {
+    /// A closed one.
+    pub const fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            state: State::Closed { failures: 0 },
+            epoch: 0,
+        }
+    }
+
+    /// How it stands.
+    pub const fn standing(&self) -> Standing {
+        match self.state {
+            State::Closed { .. } => Standing::Closed,
+            State::Open { .. } => Standing::Open,
+            State::HalfOpen { .. } => Standing::HalfOpen,
+        }
+    }
+
+    /// Whether a call may go out at `now`.
+    pub fn admit(&mut self, now: Duration) -> Admission {
+        match self.state {
+            State::Closed { .. } => return self.permit(false),
+            // A clock that went back says nothing about how long this has been open.
+            State::Open { since, until } if since <= now && now < until => {
+                return Admission::Refuse;
+            }
+            State::HalfOpen { probes, latest }
+                if probes >= self.rules.probes
+                    && latest <= now
+                    && now < latest.saturating_add(self.rules.patience) =>
+            {
+                return Admission::Wait;
+            }
+            State::HalfOpen { probes, .. } if probes < self.rules.probes => {
+                self.state = State::HalfOpen {
+                    probes: probes.saturating_add(1),
+                    latest: now,
+                };
+            }
+            State::Open { .. } | State::HalfOpen { .. } => self.turn(State::HalfOpen {
+                probes: 1,
+                latest: now,
+            }),
+        }
+        self.permit(true)
+    }
+
+    /// Takes note of what became of a call that passed. What was permitted in an earlier state
+    /// tells nothing of this one, and is passed over.
+    pub fn settle(&mut self, permit: Permit, outcome: Outcome, now: Duration, chance: u64) {
+        if permit.epoch != self.epoch {
+            return;
+        }
+        match (self.state, outcome) {
+            (State::Closed { .. }, Outcome::Answered) => {
+                self.state = State::Closed { failures: 0 };
+            }
+            (State::Closed { failures }, Outcome::Failed) => {
+                let failures = failures.saturating_add(1);
+                if failures < self.rules.failures {
+                    self.state = State::Closed { failures };
+                } else {
+                    self.open(now, chance);
+                }
+            }
+            (State::HalfOpen { .. }, Outcome::Answered) => {
+                self.turn(State::Closed { failures: 0 });
+            }
+            (State::HalfOpen { .. }, Outcome::Failed) => self.open(now, chance),
+            // Nothing is permitted while it is open.
+            (State::Open { .. }, _) => {}
+        }
+    }
+
+    fn open(&mut self, now: Duration, chance: u64) {
+        let until = now.saturating_add(wait(self.rules.interval, chance));
+        self.turn(State::Open { since: now, until });
+    }
+
+    const fn turn(&mut self, state: State) {
+        self.state = state;
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    const fn permit(&self, probe: bool) -> Admission {
+        Admission::Pass(Permit {
+            epoch: self.epoch,
+            probe,
+        })
+    }
+}
+
+/// `interval` less up to a half of it, in whole milliseconds.
+fn wait(interval: Duration, chance: u64) -> Duration {
+    let half = interval.checked_div(2).unwrap_or_default();
+    let steps = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
+    let less = chance
+        .checked_rem(steps.saturating_add(1))
+        .unwrap_or_default();
+    interval.saturating_sub(Duration::from_millis(less))
+}
+
+#[cfg(test)]
+mod tests;

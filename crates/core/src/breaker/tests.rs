@@ -1,0 +1,195 @@
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "small numbers, and a test may stop at the first surprise"
+)]
+use proptest::prelude::*;
+
+use super::*;
+
+const RULES: Rules = Rules {
+    failures: 3,
+    interval: Duration::from_millis(2_000),
+    probes: 2,
+    patience: Duration::from_millis(5_000),
+};
+
+const fn at(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn pass(breaker: &mut Breaker, now: Duration) -> Permit {
+    match breaker.admit(now) {
+        Admission::Pass(permit) => permit,
+        other @ (Admission::Wait | Admission::Refuse) => panic!("{other:?}"),
+    }
+}
+
+fn fail(breaker: &mut Breaker, now: Duration, chance: u64) {
+    let permit = pass(breaker, now);
+    breaker.settle(permit, Outcome::Failed, now, chance);
+}
+
+fn opened() -> Breaker {
+    let mut breaker = Breaker::new(RULES);
+    (0..3).for_each(|_| fail(&mut breaker, at(0), 0));
+    assert_eq!(breaker.standing(), Standing::Open);
+    breaker
+}
+
+#[test]
+fn failures_open_it_only_in_a_row() {
+    let mut breaker = Breaker::new(RULES);
+    for _ in 0..10 {
+        fail(&mut breaker, at(0), 0);
+        fail(&mut breaker, at(0), 0);
+        let permit = pass(&mut breaker, at(0));
+        breaker.settle(permit, Outcome::Answered, at(0), 0);
+    }
+    assert_eq!(breaker.standing(), Standing::Closed);
+    (0..3).for_each(|_| fail(&mut breaker, at(0), 0));
+    assert_eq!(breaker.standing(), Standing::Open);
+    assert_eq!(breaker.admit(at(0)), Admission::Refuse);
+}
+
+#[test]
+fn it_is_open_for_its_interval_less_what_chance_takes() {
+    for (chance, until) in [(0, 2_000), (1, 1_999), (1_000, 1_000), (1_001, 2_000)] {
+        let mut breaker = Breaker::new(RULES);
+        (0..3).for_each(|_| fail(&mut breaker, at(0), chance));
+        assert_eq!(breaker.admit(at(until - 1)), Admission::Refuse, "{chance}");
+        assert!(pass(&mut breaker, at(until)).is_probe(), "{chance}");
+    }
+}
+
+#[test]
+fn so_many_probes_pass_and_one_answer_closes_it() {
+    let mut breaker = opened();
+    let first = pass(&mut breaker, at(2_000));
+    let second = pass(&mut breaker, at(2_000));
+    assert!(first.is_probe() && second.is_probe());
+    assert_eq!(breaker.admit(at(2_001)), Admission::Wait);
+    breaker.settle(second, Outcome::Answered, at(2_002), 0);
+    assert_eq!(breaker.standing(), Standing::Closed);
+    // The other probe belongs to a state that is over.
+    breaker.settle(first, Outcome::Failed, at(2_003), 0);
+    assert!(!pass(&mut breaker, at(2_003)).is_probe());
+}
+
+#[test]
+fn a_probe_that_fails_opens_it_anew() {
+    let mut breaker = opened();
+    let probe = pass(&mut breaker, at(2_000));
+    breaker.settle(probe, Outcome::Failed, at(4_500), 0);
+    assert_eq!(breaker.admit(at(6_499)), Admission::Refuse);
+    assert!(pass(&mut breaker, at(6_500)).is_probe());
+}
+
+#[test]
+fn a_probe_whose_maker_vanished_is_given_up() {
+    let mut breaker = opened();
+    let lost = pass(&mut breaker, at(2_000));
+    let _ = pass(&mut breaker, at(2_500));
+    assert_eq!(breaker.admit(at(7_499)), Admission::Wait);
+    let probe = pass(&mut breaker, at(7_500));
+    breaker.settle(lost, Outcome::Failed, at(7_501), 0);
+    assert_eq!(breaker.standing(), Standing::HalfOpen);
+    breaker.settle(probe, Outcome::Answered, at(7_502), 0);
+    assert_eq!(breaker.standing(), Standing::Closed);
+}
+
+#[test]
+fn a_clock_that_went_back_does_not_keep_it_open() {
+    let mut breaker = opened();
+    let probe = pass(&mut breaker, at(100_000));
+    breaker.settle(probe, Outcome::Failed, at(100_000), 0);
+    assert!(pass(&mut breaker, at(50)).is_probe());
+}
+
+/// One step of a history.
+#[derive(Clone, Debug)]
+enum Step {
+    Pass(u64),
+    Ask,
+    Settle(usize, bool, u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0_u64..3_000).prop_map(Step::Pass),
+        Just(Step::Ask),
+        (any::<usize>(), any::<bool>(), any::<u64>()).prop_map(|(which, answered, chance)| {
+            Step::Settle(which, answered, chance)
+        }),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order, each rule of the module holds at every step.
+    #[test]
+    fn every_history_keeps_the_rules(steps in prop::collection::vec(step(), 1..200)) {
+        let mut breaker = Breaker::new(RULES);
+        let mut now = at(0);
+        let mut under_way: Vec<Permit> = vec![];
+        let (mut opened_at, mut in_a_row) = (None, 0);
+        // Probes permitted since it was last anything but half open, or since one was given up.
+        let (mut probes, mut latest) = (0, at(0));
+        for step in steps {
+            let before = breaker.standing();
+            match step {
+                Step::Pass(millis) => now += at(millis),
+                Step::Ask => match breaker.admit(now) {
+                    Admission::Pass(permit) => {
+                        under_way.push(permit);
+                        prop_assert_eq!(permit.is_probe(), before != Standing::Closed);
+                        if before == Standing::Open {
+                            let since: Duration = opened_at.expect("it was opened");
+                            prop_assert!(now >= since + RULES.interval / 2);
+                            probes = 0;
+                        }
+                        if permit.is_probe() {
+                            if now >= latest + RULES.patience && probes >= RULES.probes {
+                                probes = 0;
+                            }
+                            (probes, latest) = (probes + 1, now);
+                            prop_assert!(probes <= RULES.probes);
+                        }
+                    }
+                    Admission::Wait => {
+                        prop_assert_eq!(before, Standing::HalfOpen);
+                        prop_assert!(probes >= RULES.probes && now < latest + RULES.patience);
+                    }
+                    Admission::Refuse => {
+                        prop_assert_eq!(before, Standing::Open);
+                        prop_assert!(now < opened_at.expect("it was opened") + RULES.interval);
+                    }
+                },
+                Step::Settle(which, answered, chance) if !under_way.is_empty() => {
+                    let permit = under_way.swap_remove(which % under_way.len());
+                    let stale = permit.epoch != breaker.epoch;
+                    let outcome = if answered { Outcome::Answered } else { Outcome::Failed };
+                    breaker.settle(permit, outcome, now, chance);
+                    let after = breaker.standing();
+                    if !stale && before == Standing::Closed {
+                        in_a_row = if answered { 0 } else { in_a_row + 1 };
+                    }
+                    let expected = match (before, answered) {
+                        _ if stale => before,
+                        (Standing::Closed, _) if in_a_row >= RULES.failures => Standing::Open,
+                        (Standing::HalfOpen, true) => Standing::Closed,
+                        (Standing::HalfOpen, false) => Standing::Open,
+                        (standing, _) => standing,
+                    };
+                    prop_assert_eq!(after, expected);
+                    if before != after {
+                        in_a_row = 0;
+                        opened_at = (after == Standing::Open).then_some(now).or(opened_at);
+                    }
+                }
+                Step::Settle(..) => {}
+            }
+        }
+        // It never stays shut: after the longest wait there is, somebody may ask.
+        let later = now + RULES.interval + RULES.patience;
+        prop_assert!(matches!(breaker.admit(later), Admission::Pass(_)));
+    }
+}
