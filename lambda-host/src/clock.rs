@@ -2,7 +2,9 @@
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::SystemTime;
+use core::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime};
 
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Clock;
@@ -16,6 +18,12 @@ pub trait WallClock: fmt::Debug + Send + Sync {
     ///
     /// [`ClockError`] if there is no such second to be told.
     fn read(&self) -> Result<UnixTime, ClockError>;
+
+    /// How long it has been since some moment that stays the same.
+    fn elapsed(&self) -> Duration {
+        let secs = self.read().map(UnixTime::as_secs);
+        Duration::from_secs(secs.unwrap_or_default())
+    }
 }
 
 /// The machine's clock stands before 1970: nothing can be judged by it.
@@ -31,6 +39,13 @@ impl WallClock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the door is where time enters")]
     fn read(&self) -> Result<UnixTime, ClockError> {
         seconds(SystemTime::now())
+    }
+
+    // Of this clock nobody sets the hands.
+    #[expect(clippy::disallowed_methods, reason = "the door is where time enters")]
+    fn elapsed(&self) -> Duration {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        FIRST.get_or_init(Instant::now).elapsed()
     }
 }
 

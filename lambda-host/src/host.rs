@@ -29,6 +29,7 @@ use crate::disposable::{Disposable, DisposableError};
 use crate::hasher::{HashLimits, HashParameters, HashPool};
 use crate::keys::{KeyError, PublishedKeys, SigningKeys};
 use crate::mailer::HostMailer;
+use crate::metrics::Report;
 use crate::problem::Problem;
 use crate::screen::HostScreen;
 use crate::transport::{HyperTransport, Timeouts};
@@ -85,6 +86,8 @@ pub struct Host {
     pub sealed_until: AtomicU64,
     /// Up to where this host knows the revocation feed to be packed, in seconds since 1970.
     pub packed_until: AtomicU64,
+    /// What was told of the ways to AWS.
+    pub report: Report,
 }
 
 /// What a test brings of its own, and a deployment leaves as it is.
@@ -130,12 +133,12 @@ impl Host {
     /// [`HostError`].
     pub fn new(config: Config, surroundings: Surroundings) -> Result<Self, HostError> {
         let chance = SystemChance;
-        let transport = HyperTransport::new(surroundings.timeouts);
         let said = config.hash_memory_mib;
         let limits = HashLimits {
             memory_mib: said.unwrap_or(surroundings.limits.memory_mib),
             ..surroundings.limits
         };
+        let transport = HyperTransport::new(surroundings.timeouts, Arc::clone(&surroundings.clock));
         let client = Client::new(transport, config.credentials, config.aws, chance.seed()?);
         Ok(Self {
             client,
@@ -168,6 +171,7 @@ impl Host {
             health: StoreHealth::default(),
             sealed_until: AtomicU64::new(0),
             packed_until: AtomicU64::new(0),
+            report: Report::default(),
         })
     }
 

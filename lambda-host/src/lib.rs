@@ -18,6 +18,7 @@ pub mod lambda;
 mod limits;
 pub mod log;
 pub mod mailer;
+pub mod metrics;
 mod openapi;
 pub mod owned_file;
 pub mod problem;

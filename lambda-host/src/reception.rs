@@ -81,6 +81,9 @@ impl Reception {
             Err(problem) => (None, problem.into_response()),
         };
         let (problem, response) = told(response, request_id);
+        if let Ok(now) = self.host.clock.read() {
+            self.host.report.tell(&self.host.client, now);
+        }
         info!(
             %method,
             // Of a path that is no route of ours, nothing is known but that it may hold anything.

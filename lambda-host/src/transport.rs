@@ -1,7 +1,7 @@
 //! Carries signed requests with hyper: pooled connections, rustls, time-outs.
 
 use core::time::Duration;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -9,8 +9,13 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use portcullis_aws::operation::Service;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
+use portcullis_core::breaker::Standing;
 use tokio::time;
+
+use crate::clock::WallClock;
+use crate::metrics;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +43,17 @@ impl Default for Timeouts {
 #[derive(Debug)]
 pub struct HyperTransport {
     timeouts: Timeouts,
+    clock: Arc<dyn WallClock>,
     // Made on first use: a cold start pays for no TLS roots before it needs them.
     client: OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
 }
 
 impl HyperTransport {
     /// A transport without any connection yet.
-    pub const fn new(timeouts: Timeouts) -> Self {
+    pub fn new(timeouts: Timeouts, clock: Arc<dyn WallClock>) -> Self {
         Self {
             timeouts,
+            clock,
             client: OnceLock::new(),
         }
     }
@@ -99,6 +106,14 @@ impl Transport for HyperTransport {
     async fn sleep(&self, span: Duration) {
         time::sleep(span).await;
     }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn notice(&self, service: Service, standing: Standing) {
+        metrics::breaker_changed(service, standing, self.clock.read().unwrap_or_default());
+    }
 }
 
 fn failure(error: hyper_util::client::legacy::Error) -> TransportError {
@@ -136,12 +151,13 @@ mod tests {
 
     async fn send(request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
         let answer = Duration::from_secs(1);
-        HyperTransport::new(Timeouts {
+        let timeouts = Timeouts {
             answer,
             ..Timeouts::default()
-        })
-        .send(request)
-        .await
+        };
+        HyperTransport::new(timeouts, Arc::new(crate::clock::SystemClock))
+            .send(request)
+            .await
     }
 
     #[tokio::test]

@@ -5,10 +5,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
+use portcullis_core::breaker::{Admission, Outcome, Permit, Standing};
 use portcullis_core::json::Json;
 use portcullis_core::time::UnixTime;
 
 use crate::answer::{self, Answer};
+use crate::breakers::{Breakers, MOMENT, MOMENTS, Tally, outcome};
 use crate::capacity::{Consumed, Meter};
 use crate::credentials::{CredentialSource, Credentials};
 use crate::dynamodb::table::Tables;
@@ -112,6 +114,7 @@ pub struct Client<T> {
     credentials: CredentialSource,
     config: Config,
     meter: Meter,
+    breakers: Breakers,
     chance: AtomicU64,
 }
 
@@ -124,6 +127,7 @@ impl<T> Client<T> {
             credentials: CredentialSource::new(credentials),
             config,
             meter: Meter::default(),
+            breakers: Breakers::default(),
             chance: AtomicU64::new(seed),
         }
     }
@@ -141,6 +145,11 @@ impl<T> Client<T> {
     /// The capacity units that all calls so far have cost.
     pub fn consumed(&self) -> Consumed {
         self.meter.reading()
+    }
+
+    /// How the way to `service` stands, and what went over it so far.
+    pub fn state(&self, service: Service) -> (Standing, Tally) {
+        self.breakers.state(service)
     }
 
     /// The first half of a call: the signed request, ready to be sent. Pure but for the
@@ -198,24 +207,66 @@ impl<T> Client<T> {
 
 impl<T: Transport> Client<T> {
     /// Sends `call`, signed at `now`, and reads its answer; up to [`ATTEMPTS`] times where trying
-    /// again is safe.
+    /// again is safe and the service has not failed too often.
     ///
     /// # Errors
     ///
     /// [`CallError`] of the last try. After [`CallError::may_have_been_done`] a write may stand
     /// all the same.
     pub async fn call(&self, call: &Call, now: UnixTime) -> Result<Answer, CallError> {
+        let service = call.operation.service();
+        let mut permit = self.permit(service).await?;
         let mut tries = 1;
         loop {
-            let error = match self.attempt(call, now).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
+            let tried = self.attempt(call, now).await;
+            let repeat = tries < ATTEMPTS
+                && tried
+                    .as_ref()
+                    .is_err_and(|error| may_repeat(error, call.is_repeatable()));
+            let ending = match &tried {
+                Ok(_) => Some(Outcome::Answered),
+                Err(error) => outcome(error, !repeat || permit.is_probe()),
             };
-            if tries >= ATTEMPTS || !may_repeat(&error, call.is_repeatable()) {
-                return Err(error);
+            if let Some(ending) = ending {
+                self.settle(service, permit, ending);
+            }
+            if !repeat {
+                return tried;
             }
             self.pause(tries).await;
+            // What the try before left in doubt is not hidden by there being no other.
+            let Ok(next) = self.permit(service).await else {
+                return tried;
+            };
+            permit = next;
             tries = tries.saturating_add(1);
+        }
+    }
+
+    /// Asks the breaker, and gives a probe that is under way a moment to come back.
+    async fn permit(&self, service: Service) -> Result<Permit, CallError> {
+        for _ in 0..MOMENTS {
+            let (admission, changed) = self.breakers.admit(service, self.transport.elapsed());
+            self.notice(service, changed);
+            match admission {
+                Admission::Pass(permit) => return Ok(permit),
+                Admission::Wait => self.transport.sleep(MOMENT).await,
+                Admission::Refuse => break,
+            }
+        }
+        self.breakers.refused(service);
+        Err(CallError::Open)
+    }
+
+    fn settle(&self, service: Service, permit: Permit, ending: Outcome) {
+        let (now, chance) = (self.transport.elapsed(), self.chance());
+        let changed = self.breakers.settle(service, permit, ending, now, chance);
+        self.notice(service, changed);
+    }
+
+    fn notice(&self, service: Service, changed: Option<Standing>) {
+        if let Some(standing) = changed {
+            self.transport.notice(service, standing);
         }
     }
 
@@ -395,5 +446,103 @@ mod tests {
         let call = plain_put().with("SecretString", "hunter2");
         assert_eq!(format!("{call:?}"), "Call(PutItem)");
         assert!(!format!("{client:?}").contains("\"secret\""));
+    }
+
+    fn refused() -> Result<Response<Bytes>, TransportError> {
+        Err(TransportError::Connect("refused".into()))
+    }
+
+    fn get() -> Call {
+        Call::new(Operation::GetItem)
+    }
+
+    /// A client whose DynamoDB has just been given up.
+    async fn given_up() -> Client<Script> {
+        let client = client((0..5).map(|_| Err(TransportError::Timeout)));
+        assert!(client.call(&get(), NOON).await.is_err());
+        let last = client.call(&get(), NOON).await.unwrap_err();
+        assert!(
+            matches!(last, CallError::Transport(TransportError::Timeout)),
+            "the breaker hides no doubt: {last}"
+        );
+        assert_eq!(sent(&client), 5);
+        client
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_away_is_not_asked_again_at_once() {
+        let client = given_up().await;
+        for _ in 0..10 {
+            let error = client.call(&get(), NOON).await.unwrap_err();
+            assert!(matches!(error, CallError::Open));
+            assert!(!error.may_have_been_done());
+        }
+        assert_eq!(sent(&client), 5, "nothing left");
+        let (standing, tally) = client.state(Service::DynamoDb);
+        assert_eq!(standing, Standing::Open);
+        assert_eq!((tally.sent, tally.failed, tally.refused), (5, 5, 11));
+        // The other service is another way.
+        client.transport().then([answer(200, "{}")]);
+        let secret = Call::new(Operation::GetSecretValue);
+        assert!(client.call(&secret, NOON).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_probe_an_interval_and_one_answer_bring_it_back() {
+        let client = given_up().await;
+        let interval = portcullis_core::breaker::Rules::USUAL.interval;
+        client.transport().pass(interval);
+        client.transport().then([refused()]);
+        assert!(client.call(&get(), NOON).await.is_err());
+        assert_eq!(sent(&client), 6, "a probe that fails is not repeated");
+        client.transport().pass(interval);
+        client
+            .transport()
+            .then([answer(200, "{}"), answer(200, "{}")]);
+        assert!(client.call(&get(), NOON).await.is_ok());
+        assert!(client.call(&get(), NOON).await.is_ok());
+        let standings = [
+            Standing::Open,
+            Standing::HalfOpen,
+            Standing::Open,
+            Standing::HalfOpen,
+            Standing::Closed,
+        ];
+        assert_eq!(
+            client.transport().notices(),
+            standings.map(|standing| (Service::DynamoDb, standing))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_service_that_says_no_is_well() {
+        for body in [
+            r#"{"__type":"x#ConditionalCheckFailedException"}"#,
+            r#"{"__type":"x#ValidationException"}"#,
+            r#"{"__type":"x#AccessDeniedException"}"#,
+            r#"{"__type":"x#ResourceNotFoundException"}"#,
+        ] {
+            let client = client((0..20).map(|_| answer(400, body)));
+            for _ in 0..20 {
+                let error = client.call(&get(), NOON).await.unwrap_err();
+                assert!(error.refusal().is_some(), "{body}");
+            }
+            assert_eq!(client.state(Service::DynamoDb).0, Standing::Closed);
+        }
+    }
+
+    #[tokio::test]
+    async fn throttling_counts_once_a_call_that_waiting_did_not_help() {
+        let client = client((0..15).map(|_| throttled()));
+        for call in 1..=5 {
+            assert_eq!(
+                client.state(Service::DynamoDb).0,
+                Standing::Closed,
+                "{call}"
+            );
+            assert!(client.call(&get(), NOON).await.is_err());
+        }
+        assert_eq!(client.state(Service::DynamoDb).0, Standing::Open);
+        assert_eq!(sent(&client), 15);
     }
 }

@@ -26,13 +26,16 @@ pub enum CallError {
     /// What came is not an answer of the service.
     #[error("the answer cannot be used")]
     Answer(#[from] AnswerError),
+    /// The service has failed too often: it was not asked, and will be again in a moment.
+    #[error("the service is given a moment: it has failed too often")]
+    Open,
 }
 
 impl CallError {
     /// Whether the request may have been carried out all the same.
     pub fn may_have_been_done(&self) -> bool {
         match self {
-            Self::Sign(_) => false,
+            Self::Sign(_) | Self::Open => false,
             Self::Transport(error) => error.may_have_arrived(),
             Self::Service(error) => !error.class().left_undone(),
             Self::Answer(error) => error.may_follow_a_write(),
@@ -43,7 +46,7 @@ impl CallError {
     pub const fn refusal(&self) -> Option<&ServiceError> {
         match self {
             Self::Service(error) => Some(error),
-            Self::Sign(_) | Self::Transport(_) | Self::Answer(_) => None,
+            Self::Sign(_) | Self::Transport(_) | Self::Answer(_) | Self::Open => None,
         }
     }
 }

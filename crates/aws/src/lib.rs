@@ -7,6 +7,7 @@
 //! source.
 
 pub mod answer;
+pub mod breakers;
 pub mod capacity;
 pub mod client;
 pub mod code;

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// again.
 pub fn may_repeat(error: &CallError, repeatable: bool) -> bool {
     let curable = match error {
-        CallError::Sign(_) => false,
+        CallError::Sign(_) | CallError::Open => false,
         CallError::Transport(error) => match error {
             TransportError::Connect(_) | TransportError::Timeout | TransportError::Broken(_) => {
                 true

@@ -6,12 +6,14 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use portcullis_core::breaker::Standing;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 
 use crate::client::{Client, Config};
 use crate::credentials::Credentials;
 use crate::endpoint::Region;
+use crate::operation::Service;
 use crate::transport::{Transport, TransportError};
 
 pub(crate) const NOON: UnixTime = UnixTime::from_secs(1_440_938_160);
@@ -24,6 +26,8 @@ pub(crate) struct Script {
     answers: Mutex<VecDeque<Scripted>>,
     requests: Mutex<Vec<Request<Bytes>>>,
     sleeps: Mutex<Vec<Duration>>,
+    elapsed: Mutex<Duration>,
+    notices: Mutex<Vec<(Service, Standing)>>,
 }
 
 impl Script {
@@ -33,6 +37,22 @@ impl Script {
 
     pub(crate) fn sleeps(&self) -> MutexGuard<'_, Vec<Duration>> {
         self.sleeps.lock().unwrap()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, span: Duration) {
+        let mut elapsed = self.elapsed.lock().unwrap();
+        *elapsed = elapsed.saturating_add(span);
+    }
+
+    /// Every change of a breaker so far.
+    pub(crate) fn notices(&self) -> Vec<(Service, Standing)> {
+        self.notices.lock().unwrap().clone()
+    }
+
+    /// Gives these answers after those it has.
+    pub(crate) fn then(&self, answers: impl IntoIterator<Item = Scripted>) {
+        self.answers.lock().unwrap().extend(answers);
     }
 
     /// The bodies of all requests, as JSON.
@@ -50,6 +70,14 @@ impl Transport for Script {
 
     async fn sleep(&self, span: Duration) {
         self.sleeps().push(span);
+    }
+
+    fn elapsed(&self) -> Duration {
+        *self.elapsed.lock().unwrap()
+    }
+
+    fn notice(&self, service: Service, standing: Standing) {
+        self.notices.lock().unwrap().push((service, standing));
     }
 }
 

@@ -6,7 +6,10 @@
 use core::time::Duration;
 
 use bytes::Bytes;
+use portcullis_core::breaker::Standing;
 use thiserror::Error;
+
+use crate::operation::Service;
 
 /// The longest answer a transport should read, in bytes.
 ///
@@ -36,6 +39,14 @@ pub trait Transport {
 
     /// Waits between two attempts.
     async fn sleep(&self, span: Duration);
+
+    /// How long it has been since some moment that stays the same: what circuit breakers measure
+    /// by, and nothing else.
+    fn elapsed(&self) -> Duration;
+
+    /// Takes note that the breaker of `service` stands differently from now on, for the logs of
+    /// whoever runs this.
+    fn notice(&self, service: Service, standing: Standing);
 }
 
 /// There is no whole answer.

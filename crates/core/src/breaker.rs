@@ -59,6 +59,17 @@ pub enum Standing {
     Open,
 }
 
+impl Standing {
+    /// Its name in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half open",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// What a call may do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]

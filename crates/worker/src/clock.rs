@@ -1,5 +1,7 @@
 //! The door's clock: time enters here and nowhere below.
 
+use core::time::Duration;
+
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Clock;
 
@@ -24,4 +26,15 @@ impl Clock for PlatformClock {
 )]
 pub fn now() -> UnixTime {
     UnixTime::from_secs((js_sys::Date::now() / 1_000.0) as u64)
+}
+
+/// The same in milliseconds, to measure by.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float to integer cast saturates, and a clock that goes back is expected"
+)]
+pub fn elapsed() -> Duration {
+    Duration::from_millis(js_sys::Date::now() as u64)
 }

@@ -10,6 +10,8 @@ use std::rc::Rc;
 
 use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_aws::operation::Service;
+use portcullis_core::breaker::Standing;
 use portcullis_core::denial::{Denial, RatePeriod};
 use portcullis_core::gate::Gate;
 use portcullis_core::route::{Requirement, RevocationMode};
@@ -185,10 +187,13 @@ impl Isolate {
         match freshness {
             Some(Freshness::Fresh) => {}
             Some(Freshness::Due) => match self.take_claim(now) {
-                Claimed::Yours => {
-                    let isolate = Rc::clone(self);
-                    context.wait_until(async move { isolate.refresh(Keys::WhenDue, now).await });
-                }
+                Claimed::Yours => self.refresh_behind(context, now),
+                Claimed::Reading | Claimed::Failed => {}
+            },
+            // A store that is known to be away is not waited for, as long as there is something to
+            // rely on: what may be read again is, behind this request.
+            Some(Freshness::Late) if self.store_is_away() => match self.take_claim(now) {
+                Claimed::Yours => self.refresh_behind(context, now),
                 Claimed::Reading | Claimed::Failed => {}
             },
             Some(Freshness::Late | Freshness::Spent) | None => match self.take_claim(now) {
@@ -202,6 +207,15 @@ impl Isolate {
             },
         }
         held
+    }
+
+    fn store_is_away(&self) -> bool {
+        self.client.state(Service::DynamoDb).0 != Standing::Closed
+    }
+
+    fn refresh_behind(self: &Rc<Self>, context: &Context, now: UnixTime) {
+        let isolate = Rc::clone(self);
+        context.wait_until(async move { isolate.refresh(Keys::WhenDue, now).await });
     }
 
     /// Reads the world, or what is new in it, and keeps what is newer than what is held.

@@ -6,10 +6,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use js_sys::futures::JsFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
+use portcullis_aws::operation::Service;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
+use portcullis_core::breaker::Standing;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{AbortSignal, Headers, RequestInit, RequestRedirect, WorkerGlobalScope};
 use worker::Delay;
+
+use crate::clock;
 
 /// How long one call may take. A reading of the snapshot makes several at once.
 const TIME_OUT_MILLIS: u32 = 2_000;
@@ -25,6 +29,16 @@ impl Transport for FetchTransport {
 
     async fn sleep(&self, span: Duration) {
         Delay::from(span).await;
+    }
+
+    // In workerd it stands still between two I/O operations, and that is where it is read.
+    fn elapsed(&self) -> Duration {
+        clock::elapsed()
+    }
+
+    fn notice(&self, service: Service, standing: Standing) {
+        let (service, standing) = (service.signing_name(), standing.name());
+        worker::console_warn!("the circuit breaker of {service} is {standing}");
     }
 }
 

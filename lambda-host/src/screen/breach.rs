@@ -4,16 +4,19 @@
 //! [range]: https://haveibeenpwned.com/API/v3#PwnedPasswords
 
 use core::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use data_encoding::HEXUPPER;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use portcullis_aws::transport::{Transport as _, TransportError};
+use portcullis_core::breaker::{Admission, Breaker, Outcome, Rules};
 use portcullis_core::password::Password;
 use sha1::{Digest as _, Sha1};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::clock::SystemClock;
 use crate::transport::{HyperTransport, Timeouts};
 
 /// How many digits of the hash are told: some 800 passwords of a thousand million share them.
@@ -35,6 +38,7 @@ pub struct BreachRange {
     address: String,
     unreachable: Unreachable,
     transport: HyperTransport,
+    breaker: Mutex<Breaker>,
 }
 
 /// No answer, or none that can be read.
@@ -52,11 +56,14 @@ pub(super) enum BreachError {
     /// The answer holds no lines of hash and count.
     #[error("the range answered in another form")]
     Malformed,
+    /// It has failed too often, and is given a moment.
+    #[error("the range is given a moment: it has failed too often")]
+    Open,
 }
 
 impl BreachRange {
     /// Asks `address`, to which the five digits are added: `https://api.pwnedpasswords.com/range/`.
-    pub const fn new(address: String, unreachable: Unreachable) -> Self {
+    pub fn new(address: String, unreachable: Unreachable) -> Self {
         let timeouts = Timeouts {
             connect: Duration::from_secs(1),
             answer: Duration::from_secs(2),
@@ -65,7 +72,8 @@ impl BreachRange {
         Self {
             address,
             unreachable,
-            transport: HyperTransport::new(timeouts),
+            transport: HyperTransport::new(timeouts, Arc::new(SystemClock)),
+            breaker: Mutex::new(Breaker::new(Rules::USUAL)),
         }
     }
 
@@ -87,12 +95,37 @@ impl BreachRange {
             .header("add-padding", "true")
             .body(Bytes::new());
         let request = request.map_err(|_| BreachError::Address)?;
-        let response = self.transport.send(request).await?;
+        let response = self.ask(request).await?;
         if response.status() != StatusCode::OK {
             return Err(BreachError::Status(response.status()));
         }
         let lines = core::str::from_utf8(response.body()).map_err(|_| BreachError::Malformed)?;
         is_among(lines, kept)
+    }
+}
+
+impl BreachRange {
+    /// Nobody who chooses a password waits for a range that is known not to answer.
+    async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, BreachError> {
+        let Admission::Pass(permit) = self.breaker().admit(self.transport.elapsed()) else {
+            return Err(BreachError::Open);
+        };
+        let answered = self.transport.send(request).await;
+        let is_well = answered
+            .as_ref()
+            .is_ok_and(|response| !response.status().is_server_error());
+        let outcome = if is_well {
+            Outcome::Answered
+        } else {
+            Outcome::Failed
+        };
+        let now = self.transport.elapsed();
+        self.breaker().settle(permit, outcome, now, 0);
+        Ok(answered?)
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

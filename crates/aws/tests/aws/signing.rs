@@ -10,10 +10,12 @@ use portcullis_aws::client::{Client, Config};
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::endpoint::Region;
+use portcullis_aws::operation::Service;
 use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};
 use portcullis_aws::sign::{Scope, sign};
 use portcullis_aws::transport::{Transport, TransportError};
 use portcullis_core::audit::AuditKind;
+use portcullis_core::breaker::Standing;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
 use portcullis_core::secret::Secret;
@@ -170,6 +172,12 @@ impl Transport for Recorder {
     }
 
     async fn sleep(&self, _span: Duration) {}
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn notice(&self, _service: Service, _standing: Standing) {}
 }
 
 /// One request of every kind that the store and the secrets make.

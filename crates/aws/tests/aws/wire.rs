@@ -10,7 +10,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use portcullis_aws::operation::Service;
 use portcullis_aws::transport::{Transport, TransportError};
+use portcullis_core::breaker::Standing;
 use serde_json::Value;
 
 /// What happens to one request. Whatever none is ordered for passes.
@@ -122,4 +124,10 @@ impl Transport for Wire {
     }
 
     async fn sleep(&self, _span: Duration) {}
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn notice(&self, _service: Service, _standing: Standing) {}
 }

@@ -117,9 +117,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0_u64..3_000).prop_map(Step::Pass),
         Just(Step::Ask),
-        (any::<usize>(), any::<bool>(), any::<u64>()).prop_map(|(which, answered, chance)| {
-            Step::Settle(which, answered, chance)
-        }),
+        (any::<usize>(), any::<bool>(), any::<u64>())
+            .prop_map(|(which, answered, chance)| { Step::Settle(which, answered, chance) }),
     ]
 }
 

@@ -1,0 +1,174 @@
+//! Metrics, as lines that CloudWatch reads out of the log: the [embedded metric format].
+//!
+//! A change of a circuit breaker is one line at once; what went over each way is one line a minute,
+//! as long as there is anything to tell.
+//!
+//! [embedded metric format]: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+
+use core::fmt;
+use core::time::Duration;
+use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
+
+use portcullis_aws::breakers::Tally;
+use portcullis_aws::operation::Service;
+use portcullis_core::breaker::Standing;
+use portcullis_core::time::UnixTime;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber, info, warn};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use crate::host::AwsClient;
+
+/// What marks an event as a line of metrics.
+pub(crate) const TARGET: &str = "portcullis_metrics";
+
+/// How often what went over each way is told.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Tells that the breaker of `service` stands differently: one line for people, one for CloudWatch.
+pub(crate) fn breaker_changed(service: Service, standing: Standing, now: UnixTime) {
+    let name = service.signing_name();
+    match standing {
+        Standing::Open => warn!(
+            service = name,
+            "the circuit breaker is open: calls are refused at once"
+        ),
+        Standing::HalfOpen => info!(service = name, "the circuit breaker is half open: probing"),
+        Standing::Closed => info!(service = name, "the circuit breaker is closed: all is well"),
+    }
+    emit(&line(
+        name,
+        now,
+        &[("BreakerState", "None", u64::from(level(standing)))],
+    ));
+}
+
+/// What was told last of each way, and when.
+#[derive(Debug, Default)]
+pub struct Report(Mutex<(UnixTime, [Tally; Service::ALL.len()])>);
+
+impl Report {
+    /// Tells what went over the ways of `client` since it was told last, if that is a minute ago.
+    pub(crate) fn tell(&self, client: &AwsClient, now: UnixTime) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, tallies) = &mut *told;
+        if now.since(*at) < EVERY {
+            return;
+        }
+        *at = now;
+        for (service, told) in Service::ALL.into_iter().zip(tallies) {
+            let (standing, tally) = client.state(service);
+            if tally == *told {
+                continue;
+            }
+            let news = [
+                ("Calls", "Count", tally.sent.saturating_sub(told.sent)),
+                (
+                    "Failures",
+                    "Count",
+                    tally.failed.saturating_sub(told.failed),
+                ),
+                (
+                    "Refused",
+                    "Count",
+                    tally.refused.saturating_sub(told.refused),
+                ),
+                ("BreakerState", "None", u64::from(level(standing))),
+            ];
+            *told = tally;
+            emit(&line(service.signing_name(), now, &news));
+        }
+    }
+}
+
+/// 0 is well: so an alarm needs one threshold.
+const fn level(standing: Standing) -> u8 {
+    match standing {
+        Standing::Closed => 0,
+        Standing::HalfOpen => 1,
+        Standing::Open => 2,
+    }
+}
+
+/// One line of the format. All names are ours, so nothing in them needs an escape.
+fn line(service: &str, now: UnixTime, metrics: &[(&str, &str, u64)]) -> String {
+    let defined: Vec<String> = metrics
+        .iter()
+        .map(|(name, unit, _)| format!(r#"{{"Name":"{name}","Unit":"{unit}"}}"#))
+        .collect();
+    let values: String = metrics
+        .iter()
+        .map(|(name, _, value)| format!(r#","{name}":{value}"#))
+        .collect();
+    let millis = now.as_secs().saturating_mul(1_000);
+    let defined = defined.join(",");
+    format!(
+        r#"{{"_aws":{{"Timestamp":{millis},"CloudWatchMetrics":[{{"Namespace":"Portcullis","Dimensions":[["Dependency"]],"Metrics":[{defined}]}}]}},"Dependency":"{service}"{values}}}"#
+    )
+}
+
+fn emit(line: &str) {
+    info!(target: TARGET, line);
+}
+
+/// Writes lines of metrics to standard output as they are: beside the log's, in no frame of its.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MetricLines;
+
+impl<S: Subscriber> Layer<S> for MetricLines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == TARGET {
+            event.record(&mut Print);
+        }
+    }
+}
+
+struct Print;
+
+impl Visit for Print {
+    fn record_str(&mut self, _: &Field, line: &str) {
+        // Whoever closed standard output wants no metrics.
+        let _ = writeln!(io::stdout().lock(), "{line}");
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_form_that_cloudwatch_reads() {
+        let now = UnixTime::from_secs(1_795_435_200);
+        let line = line(
+            "dynamodb",
+            now,
+            &[("Calls", "Count", 7), ("BreakerState", "None", 2)],
+        );
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(
+            line,
+            json!({
+                "_aws": {
+                    "Timestamp": 1_795_435_200_000_u64,
+                    "CloudWatchMetrics": [{
+                        "Namespace": "Portcullis",
+                        "Dimensions": [["Dependency"]],
+                        "Metrics": [
+                            {"Name": "Calls", "Unit": "Count"},
+                            {"Name": "BreakerState", "Unit": "None"},
+                        ],
+                    }],
+                },
+                "Dependency": "dynamodb",
+                "Calls": 7,
+                "BreakerState": 2,
+            })
+        );
+    }
+}
