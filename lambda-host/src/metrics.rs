@@ -10,8 +10,7 @@ use core::time::Duration;
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
-use portcullis_aws::breakers::Tally;
-use portcullis_aws::operation::Service;
+use portcullis_aws::breakers::{Tally, Way};
 use portcullis_core::breaker::Standing;
 use portcullis_core::time::UnixTime;
 use tracing::field::{Field, Visit};
@@ -27,9 +26,9 @@ pub(crate) const TARGET: &str = "portcullis_metrics";
 /// How often what went over each way is told.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Tells that the breaker of `service` stands differently: one line for people, one for CloudWatch.
-pub(crate) fn breaker_changed(service: Service, standing: Standing, now: UnixTime) {
-    let name = service.signing_name();
+/// Tells that the breaker of `way` stands differently: one line for people, one for CloudWatch.
+pub(crate) fn breaker_changed(way: Way, standing: Standing, now: UnixTime) {
+    let name = way.name();
     match standing {
         Standing::Open => warn!(
             service = name,
@@ -47,7 +46,7 @@ pub(crate) fn breaker_changed(service: Service, standing: Standing, now: UnixTim
 
 /// What was told last of each way, and when.
 #[derive(Debug, Default)]
-pub struct Report(Mutex<(UnixTime, [Tally; Service::ALL.len()])>);
+pub struct Report(Mutex<(UnixTime, [Tally; Way::ALL.len()])>);
 
 impl Report {
     /// Tells what went over the ways of `client` since it was told last, if that is a minute ago.
@@ -58,8 +57,8 @@ impl Report {
             return;
         }
         *at = now;
-        for (service, told) in Service::ALL.into_iter().zip(tallies) {
-            let (standing, tally) = client.state(service);
+        for (way, told) in Way::ALL.into_iter().zip(tallies) {
+            let (standing, tally) = client.state(way);
             if tally == *told {
                 continue;
             }
@@ -78,7 +77,7 @@ impl Report {
                 ("BreakerState", "None", u64::from(level(standing))),
             ];
             *told = tally;
-            emit(&line(service.signing_name(), now, &news));
+            emit(&line(way.name(), now, &news));
         }
     }
 }

@@ -16,6 +16,40 @@ pub(crate) const MOMENT: Duration = Duration::from_millis(25);
 /// How often it does so: what is well answers a probe by then, and for what is not nobody waits.
 pub(crate) const MOMENTS: u32 = 8;
 
+/// One service as it is reached from here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// To DynamoDB.
+    DynamoDb,
+    /// To Secrets Manager.
+    SecretsManager,
+    /// To the mail service.
+    Ses,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::DynamoDb, Self::SecretsManager, Self::Ses];
+
+    /// Its name in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "dynamodb",
+            Self::SecretsManager => "secretsmanager",
+            Self::Ses => "ses",
+        }
+    }
+}
+
+impl From<Service> for Way {
+    fn from(service: Service) -> Self {
+        match service {
+            Service::DynamoDb => Self::DynamoDb,
+            Service::SecretsManager => Self::SecretsManager,
+        }
+    }
+}
+
 /// How many calls of a service went out and what became of them, since the client was made.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Tally {
@@ -27,20 +61,20 @@ pub struct Tally {
     pub refused: u64,
 }
 
-/// A breaker for each [`Service`].
+/// A breaker for each [`Way`].
 #[derive(Debug)]
-pub(crate) struct Breakers([Mutex<(Breaker, Tally)>; Service::ALL.len()]);
+pub(crate) struct Breakers([Mutex<(Breaker, Tally)>; Way::ALL.len()]);
 
 impl Default for Breakers {
     fn default() -> Self {
-        Self(Service::ALL.map(|_| Mutex::new((Breaker::new(Rules::USUAL), Tally::default()))))
+        Self(Way::ALL.map(|_| Mutex::new((Breaker::new(Rules::USUAL), Tally::default()))))
     }
 }
 
 impl Breakers {
-    /// Whether a call of `service` may go out, and how the breaker stands if that changed it.
-    pub(crate) fn admit(&self, service: Service, now: Duration) -> (Admission, Option<Standing>) {
-        self.with(service, |breaker, tally| {
+    /// Whether a call over `way` may go out, and how the breaker stands if that changed it.
+    pub(crate) fn admit(&self, way: Way, now: Duration) -> (Admission, Option<Standing>) {
+        self.with(way, |breaker, tally| {
             let admission = breaker.admit(now);
             if matches!(admission, Admission::Pass(_)) {
                 tally.sent = tally.sent.saturating_add(1);
@@ -52,13 +86,13 @@ impl Breakers {
     /// Takes note of what became of a call; tells how the breaker stands if that changed it.
     pub(crate) fn settle(
         &self,
-        service: Service,
+        way: Way,
         permit: Permit,
         outcome: Outcome,
         now: Duration,
         chance: u64,
     ) -> Option<Standing> {
-        let settled = self.with(service, |breaker, tally| {
+        let settled = self.with(way, |breaker, tally| {
             if outcome == Outcome::Failed {
                 tally.failed = tally.failed.saturating_add(1);
             }
@@ -68,28 +102,28 @@ impl Breakers {
     }
 
     /// A call that was not sent.
-    pub(crate) fn refused(&self, service: Service) {
-        self.with(service, |_, tally| {
+    pub(crate) fn refused(&self, way: Way) {
+        self.with(way, |_, tally| {
             tally.refused = tally.refused.saturating_add(1);
         });
     }
 
-    /// How the breaker of `service` stands, and what it has counted.
-    pub(crate) fn state(&self, service: Service) -> (Standing, Tally) {
-        self.with(service, |breaker, tally| (breaker.standing(), *tally))
+    /// How the breaker of `way` stands, and what it has counted.
+    pub(crate) fn state(&self, way: Way) -> (Standing, Tally) {
+        self.with(way, |breaker, tally| (breaker.standing(), *tally))
             .0
     }
 
     fn with<T>(
         &self,
-        service: Service,
+        way: Way,
         act: impl FnOnce(&mut Breaker, &mut Tally) -> T,
     ) -> (T, Option<Standing>) {
         let [dynamodb, secrets_manager, ses] = &self.0;
-        let held = match service {
-            Service::DynamoDb => dynamodb,
-            Service::SecretsManager => secrets_manager,
-            Service::Ses => ses,
+        let held = match way {
+            Way::DynamoDb => dynamodb,
+            Way::SecretsManager => secrets_manager,
+            Way::Ses => ses,
         };
         // Whatever a thread that panicked left there is a state the rules know.
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,13 +4,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use portcullis_core::breaker::{Admission, Outcome, Permit, Standing};
 use portcullis_core::json::Json;
 use portcullis_core::time::UnixTime;
 
 use crate::answer::{self, Answer};
-use crate::breakers::{Breakers, MOMENT, MOMENTS, Tally, outcome};
+use crate::breakers::{Breakers, MOMENT, MOMENTS, Tally, Way, outcome};
 use crate::capacity::{Consumed, Meter};
 use crate::credentials::{CredentialSource, Credentials};
 use crate::dynamodb::table::Tables;
@@ -147,9 +147,9 @@ impl<T> Client<T> {
         self.meter.reading()
     }
 
-    /// How the way to `service` stands, and what went over it so far.
-    pub fn state(&self, service: Service) -> (Standing, Tally) {
-        self.breakers.state(service)
+    /// How `way` stands, and what went over it so far.
+    pub fn state(&self, way: Way) -> (Standing, Tally) {
+        self.breakers.state(way)
     }
 
     /// The first half of a call: the signed request, ready to be sent. Pure but for the
@@ -214,8 +214,8 @@ impl<T: Transport> Client<T> {
     /// [`CallError`] of the last try. After [`CallError::may_have_been_done`] a write may stand
     /// all the same.
     pub async fn call(&self, call: &Call, now: UnixTime) -> Result<Answer, CallError> {
-        let service = call.operation.service();
-        let mut permit = self.permit(service).await?;
+        let way = Way::from(call.operation.service());
+        let mut permit = self.permit(way).await?;
         let mut tries = 1;
         loop {
             let tried = self.attempt(call, now).await;
@@ -228,14 +228,14 @@ impl<T: Transport> Client<T> {
                 Err(error) => outcome(error, !repeat || permit.is_probe()),
             };
             if let Some(ending) = ending {
-                self.settle(service, permit, ending);
+                self.settle(way, permit, ending);
             }
             if !repeat {
                 return tried;
             }
             self.pause(tries).await;
             // What the try before left in doubt is not hidden by there being no other.
-            let Ok(next) = self.permit(service).await else {
+            let Ok(next) = self.permit(way).await else {
                 return tried;
             };
             permit = next;
@@ -243,30 +243,53 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Sends `request` once, if what is at the end of `way` has not failed too often. `is_well`
+    /// judges its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Transport`] or [`CallError::Open`].
+    pub(crate) async fn send(
+        &self,
+        way: Way,
+        request: Request<Bytes>,
+        is_well: impl FnOnce(&Response<Bytes>) -> bool,
+    ) -> Result<Response<Bytes>, CallError> {
+        let permit = self.permit(way).await?;
+        let sent = self.transport.send(request).await;
+        let ending = if sent.as_ref().is_ok_and(is_well) {
+            Outcome::Answered
+        } else {
+            Outcome::Failed
+        };
+        self.settle(way, permit, ending);
+        Ok(sent?)
+    }
+
     /// Asks the breaker, and gives a probe that is under way a moment to come back.
-    async fn permit(&self, service: Service) -> Result<Permit, CallError> {
+    async fn permit(&self, way: Way) -> Result<Permit, CallError> {
         for _ in 0..MOMENTS {
-            let (admission, changed) = self.breakers.admit(service, self.transport.elapsed());
-            self.notice(service, changed);
+            let (admission, changed) = self.breakers.admit(way, self.transport.elapsed());
+            self.notice(way, changed);
             match admission {
                 Admission::Pass(permit) => return Ok(permit),
                 Admission::Wait => self.transport.sleep(MOMENT).await,
                 Admission::Refuse => break,
             }
         }
-        self.breakers.refused(service);
+        self.breakers.refused(way);
         Err(CallError::Open)
     }
 
-    fn settle(&self, service: Service, permit: Permit, ending: Outcome) {
+    fn settle(&self, way: Way, permit: Permit, ending: Outcome) {
         let (now, chance) = (self.transport.elapsed(), self.chance());
-        let changed = self.breakers.settle(service, permit, ending, now, chance);
-        self.notice(service, changed);
+        let changed = self.breakers.settle(way, permit, ending, now, chance);
+        self.notice(way, changed);
     }
 
-    fn notice(&self, service: Service, changed: Option<Standing>) {
+    fn notice(&self, way: Way, changed: Option<Standing>) {
         if let Some(standing) = changed {
-            self.transport.notice(service, standing);
+            self.transport.notice(way, standing);
         }
     }
 
@@ -296,7 +319,6 @@ const fn splitmix(state: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use http::Response;
     use portcullis_core::secret::Secret;
 
     use super::*;
@@ -478,7 +500,7 @@ mod tests {
             assert!(!error.may_have_been_done());
         }
         assert_eq!(sent(&client), 5, "nothing left");
-        let (standing, tally) = client.state(Service::DynamoDb);
+        let (standing, tally) = client.state(Way::DynamoDb);
         assert_eq!(standing, Standing::Open);
         assert_eq!((tally.sent, tally.failed, tally.refused), (5, 5, 11));
         // The other service is another way.
@@ -510,7 +532,7 @@ mod tests {
         ];
         assert_eq!(
             client.transport().notices(),
-            standings.map(|standing| (Service::DynamoDb, standing))
+            standings.map(|standing| (Way::DynamoDb, standing))
         );
     }
 
@@ -527,7 +549,7 @@ mod tests {
                 let error = client.call(&get(), NOON).await.unwrap_err();
                 assert!(error.refusal().is_some(), "{body}");
             }
-            assert_eq!(client.state(Service::DynamoDb).0, Standing::Closed);
+            assert_eq!(client.state(Way::DynamoDb).0, Standing::Closed);
         }
     }
 
@@ -535,14 +557,10 @@ mod tests {
     async fn throttling_counts_once_a_call_that_waiting_did_not_help() {
         let client = client((0..15).map(|_| throttled()));
         for call in 1..=5 {
-            assert_eq!(
-                client.state(Service::DynamoDb).0,
-                Standing::Closed,
-                "{call}"
-            );
+            assert_eq!(client.state(Way::DynamoDb).0, Standing::Closed, "{call}");
             assert!(client.call(&get(), NOON).await.is_err());
         }
-        assert_eq!(client.state(Service::DynamoDb).0, Standing::Open);
+        assert_eq!(client.state(Way::DynamoDb).0, Standing::Open);
         assert_eq!(sent(&client), 15);
     }
 }

@@ -12,9 +12,6 @@ pub enum Service {
 }
 
 impl Service {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::DynamoDb, Self::SecretsManager, Self::Ses];
-
     /// The name in the credential scope and in the host name.
     pub const fn signing_name(self) -> &'static str {
         match self {

@@ -10,10 +10,10 @@ use portcullis_core::breaker::Standing;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 
+use crate::breakers::Way;
 use crate::client::{Client, Config};
 use crate::credentials::Credentials;
 use crate::endpoint::Region;
-use crate::operation::Service;
 use crate::transport::{Transport, TransportError};
 
 pub(crate) const NOON: UnixTime = UnixTime::from_secs(1_440_938_160);
@@ -27,7 +27,7 @@ pub(crate) struct Script {
     requests: Mutex<Vec<Request<Bytes>>>,
     sleeps: Mutex<Vec<Duration>>,
     elapsed: Mutex<Duration>,
-    notices: Mutex<Vec<(Service, Standing)>>,
+    notices: Mutex<Vec<(Way, Standing)>>,
 }
 
 impl Script {
@@ -46,7 +46,7 @@ impl Script {
     }
 
     /// Every change of a breaker so far.
-    pub(crate) fn notices(&self) -> Vec<(Service, Standing)> {
+    pub(crate) fn notices(&self) -> Vec<(Way, Standing)> {
         self.notices.lock().unwrap().clone()
     }
 
@@ -76,8 +76,8 @@ impl Transport for Script {
         *self.elapsed.lock().unwrap()
     }
 
-    fn notice(&self, service: Service, standing: Standing) {
-        self.notices.lock().unwrap().push((service, standing));
+    fn notice(&self, way: Way, standing: Standing) {
+        self.notices.lock().unwrap().push((way, standing));
     }
 }
 

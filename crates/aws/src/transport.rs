@@ -9,7 +9,7 @@ use bytes::Bytes;
 use portcullis_core::breaker::Standing;
 use thiserror::Error;
 
-use crate::operation::Service;
+use crate::breakers::Way;
 
 /// The longest answer a transport should read, in bytes.
 ///
@@ -44,9 +44,9 @@ pub trait Transport {
     /// by, and nothing else.
     fn elapsed(&self) -> Duration;
 
-    /// Takes note that the breaker of `service` stands differently from now on, for the logs of
+    /// Takes note that the breaker of `way` stands differently from now on, for the logs of
     /// whoever runs this.
-    fn notice(&self, service: Service, standing: Standing);
+    fn notice(&self, way: Way, standing: Standing);
 }
 
 /// There is no whole answer.

@@ -8,9 +8,9 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
+use portcullis_aws::breakers::Way;
 use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
-use portcullis_aws::operation::Service;
 use portcullis_core::breaker::Standing;
 use portcullis_core::denial::{Denial, RatePeriod};
 use portcullis_core::gate::Gate;
@@ -210,7 +210,7 @@ impl Isolate {
     }
 
     fn store_is_away(&self) -> bool {
-        self.client.state(Service::DynamoDb).0 != Standing::Closed
+        self.client.state(Way::DynamoDb).0 != Standing::Closed
     }
 
     fn refresh_behind(self: &Rc<Self>, context: &Context, now: UnixTime) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use js_sys::futures::JsFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
-use portcullis_aws::operation::Service;
+use portcullis_aws::breakers::Way;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
 use portcullis_core::breaker::Standing;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -36,9 +36,9 @@ impl Transport for FetchTransport {
         clock::elapsed()
     }
 
-    fn notice(&self, service: Service, standing: Standing) {
-        let (service, standing) = (service.signing_name(), standing.name());
-        worker::console_warn!("the circuit breaker of {service} is {standing}");
+    fn notice(&self, way: Way, standing: Standing) {
+        let (name, standing) = (way.name(), standing.name());
+        worker::console_warn!("the circuit breaker of {name} is {standing}");
     }
 }
 

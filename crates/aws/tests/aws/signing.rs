@@ -6,11 +6,11 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use portcullis_aws::breakers::Way;
 use portcullis_aws::client::{Client, Config};
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::endpoint::Region;
-use portcullis_aws::operation::Service;
 use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};
 use portcullis_aws::sign::{Scope, sign};
 use portcullis_aws::transport::{Transport, TransportError};
@@ -177,7 +177,7 @@ impl Transport for Recorder {
         Duration::ZERO
     }
 
-    fn notice(&self, _service: Service, _standing: Standing) {}
+    fn notice(&self, _way: Way, _standing: Standing) {}
 }
 
 /// One request of every kind that the store and the secrets make.

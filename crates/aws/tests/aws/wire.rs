@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use portcullis_aws::operation::Service;
+use portcullis_aws::breakers::Way;
 use portcullis_aws::transport::{Transport, TransportError};
 use portcullis_core::breaker::Standing;
 use serde_json::Value;
@@ -129,5 +129,5 @@ impl Transport for Wire {
         Duration::ZERO
     }
 
-    fn notice(&self, _service: Service, _standing: Standing) {}
+    fn notice(&self, _way: Way, _standing: Standing) {}
 }
