@@ -2,15 +2,14 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, Response};
 use portcullis_core::json::{Json, Object};
 
 use crate::code::{Code, UnknownCode};
 use crate::dynamodb::item::Item;
 use crate::error::{AnswerError, CallError, Reason, ServiceError};
+use crate::headers::{CHECKSUM, ERROR_TYPE, REQUEST_ID};
 use crate::transport::MAX_ANSWER_BYTES;
-
-const ERROR_TYPE: &str = "x-amzn-errortype";
 
 /// The object that an operation answers with.
 pub type Answer = Object;
@@ -50,7 +49,7 @@ fn object(body: &[u8]) -> Result<Answer, AnswerError> {
 fn refusal(status: u16, headers: &HeaderMap, mut object: Answer) -> ServiceError {
     let code = match object.get("__type").or_else(|| object.get("code")) {
         Some(Json::Text(code)) => Code::parse(code),
-        _ => Code::parse(header(headers, ERROR_TYPE).unwrap_or_default()),
+        _ => Code::parse(header(headers, &ERROR_TYPE).unwrap_or_default()),
     };
     let reasons = match (object.remove("CancellationReasons"), object.remove("Item")) {
         (Some(Json::Array(reasons)), _) => reasons.into_iter().map(reason).collect(),
@@ -63,7 +62,7 @@ fn refusal(status: u16, headers: &HeaderMap, mut object: Answer) -> ServiceError
     ServiceError {
         code,
         status,
-        request_id: header(headers, "x-amzn-requestid")
+        request_id: header(headers, &REQUEST_ID)
             .map(|id| UnknownCode::sanitise(id).as_str().into()),
         reasons,
     }
@@ -85,7 +84,7 @@ fn reason(reason: Json) -> Reason {
 /// Compares `x-amz-crc32` where it speaks of the bytes we hold: it is made over the compressed
 /// body, so a platform that has already inflated it leaves nothing to compare.
 fn intact(headers: &HeaderMap, body: &[u8]) -> Result<(), AnswerError> {
-    let Some(expected) = header(headers, "x-amz-crc32") else {
+    let Some(expected) = header(headers, &CHECKSUM) else {
         return Ok(());
     };
     if headers.contains_key(CONTENT_ENCODING) {
@@ -97,7 +96,7 @@ fn intact(headers: &HeaderMap, body: &[u8]) -> Result<(), AnswerError> {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 

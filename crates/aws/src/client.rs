@@ -16,6 +16,7 @@ use crate::credentials::{CredentialSource, Credentials};
 use crate::dynamodb::table::Tables;
 use crate::endpoint::{Endpoint, EndpointError, Region};
 use crate::error::CallError;
+use crate::headers::TARGET;
 use crate::operation::{Effect, Operation, Service};
 use crate::retry::{ATTEMPTS, delay, may_repeat};
 use crate::sign::{Scope, SignError, sign};
@@ -170,7 +171,7 @@ impl<T> Client<T> {
         *request.uri_mut() = endpoint.uri().clone();
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, service.content_type());
-        headers.insert("x-amz-target", operation.target());
+        headers.insert(TARGET, operation.target());
         self.sign(&mut request, service.signing_name(), now)?;
         Ok(request)
     }

@@ -16,6 +16,7 @@ pub mod dynamodb;
 pub mod endpoint;
 pub mod error;
 mod hash;
+pub mod headers;
 pub mod operation;
 pub mod retry;
 #[cfg(test)]

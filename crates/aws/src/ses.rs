@@ -8,7 +8,7 @@ use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, Response};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::json::{Json, Object};
 use portcullis_core::time::UnixTime;

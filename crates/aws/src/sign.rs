@@ -10,19 +10,21 @@ use std::time::SystemTime;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use bytes::Bytes;
 use core::time::Duration;
-use http::{HeaderValue, Request, Uri};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue, Request, Uri};
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
 use crate::credentials::Credentials;
 use crate::hash::sha256_hex;
+use crate::headers::{DATE, SECURITY_TOKEN};
 use canonical::SignedHeaders;
 
 /// The first second of the year 10000, which the eight digits of a scope's date cannot hold.
 const END_OF_DATES: UnixTime = UnixTime::from_secs(253_402_300_800);
 
 /// What signing puts on a request, in place of what an earlier signature left there.
-const ADDED: [&str; 3] = ["authorization", "x-amz-date", "x-amz-security-token"];
+const ADDED: [HeaderName; 3] = [AUTHORIZATION, DATE, SECURITY_TOKEN];
 
 /// What a signature is good for: one service in one region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,13 +89,13 @@ pub fn sign(
 
     let mut headers = SignedHeaders::default();
     let present = request.headers().iter();
-    for (name, value) in present.filter(|(name, _)| !ADDED.contains(&name.as_str())) {
+    for (name, value) in present.filter(|(name, _)| !ADDED.contains(name)) {
         let value = value.to_str().map_err(|_unprintable| SignError::Request)?;
         headers.insert(name.as_str(), value);
     }
-    headers.insert("x-amz-date", &stamp);
+    headers.insert(DATE.as_str(), &stamp);
     if let Some(token) = credentials.session_token() {
-        headers.insert("x-amz-security-token", token);
+        headers.insert(SECURITY_TOKEN.as_str(), token);
     }
     if !headers.contains("host") {
         headers.insert("host", &host(request.uri()).ok_or(SignError::Request)?);
@@ -129,11 +131,11 @@ pub fn sign(
     for name in ADDED {
         added.remove(name);
     }
-    added.insert("x-amz-date", stamp);
-    added.insert("authorization", authorization);
+    added.insert(DATE, stamp);
+    added.insert(AUTHORIZATION, authorization);
     if let Some(mut token) = token {
         token.set_sensitive(true);
-        added.insert("x-amz-security-token", token);
+        added.insert(SECURITY_TOKEN, token);
     }
     Ok(())
 }

@@ -3,10 +3,11 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use js_sys::futures::JsFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
 use portcullis_aws::breakers::Way;
+use portcullis_aws::headers::READ;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
 use portcullis_core::breaker::Standing;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -88,21 +89,16 @@ async fn read(answer: &web_sys::Response) -> Result<Response<Bytes>, Fault> {
     if usize::try_from(body.length()).is_ok_and(|length| length > MAX_ANSWER_BYTES) {
         return Err(Fault::TooLong);
     }
-    let mut response = Response::builder().status(answer.status());
-    // `content-encoding` tells that the platform has inflated the body the checksum was made over.
-    for name in [
-        "x-amz-crc32",
-        "content-encoding",
-        "x-amzn-errortype",
-        "x-amzn-requestid",
-    ] {
-        if let Some(value) = headers.get(name)? {
-            response = response.header(name, value);
+    let mut response = Response::new(Bytes::from(body.to_vec()));
+    let odd = |_| JsValue::from_str("response");
+    *response.status_mut() = StatusCode::from_u16(answer.status()).map_err(odd)?;
+    for name in READ {
+        if let Some(value) = headers.get(name.as_str())? {
+            let value = HeaderValue::try_from(value).map_err(|_| JsValue::from_str("response"))?;
+            response.headers_mut().insert(name, value);
         }
     }
-    response
-        .body(Bytes::from(body.to_vec()))
-        .map_err(|_| JsValue::from_str("response").into())
+    Ok(response)
 }
 
 fn fault(fault: &Fault) -> TransportError {
