@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use portcullis_local::LocalSecrets;
+use portcullis_local::chaos::Chaos;
 use serde_json::{Value, json};
 
 use crate::sigv4::{self, AccessKey, Scope};
@@ -61,6 +62,7 @@ struct Shared {
     client: Client,
     faults: Mutex<Vec<(String, Fault)>>,
     cut: Mutex<Option<(usize, Fault)>>,
+    chaos: Mutex<Option<Arc<Chaos>>>,
     calls: Mutex<Vec<Seen>>,
     secrets: LocalSecrets,
 }
@@ -90,6 +92,7 @@ impl Proxy {
             client: Client::default(),
             faults: Mutex::default(),
             cut: Mutex::default(),
+            chaos: Mutex::default(),
             calls: Mutex::default(),
             secrets: LocalSecrets::forgetful(),
         });
@@ -133,6 +136,11 @@ impl Proxy {
     pub fn heal(&self) -> usize {
         self.shared.cut.lock().expect("whole").take();
         self.shared.faults.lock().expect("whole").drain(..).count()
+    }
+
+    /// Lets `chaos` befall every call that no fault was injected for.
+    pub fn unleash(&self, chaos: &Arc<Chaos>) {
+        *self.shared.chaos.lock().expect("whole") = Some(Arc::clone(chaos));
     }
 
     /// Every call so far, faults included.
@@ -186,25 +194,38 @@ impl Shared {
             return Answer::Whole(refusal(400, "InvalidSignatureException"));
         }
         let fault = self.next_fault(operation);
+        let chaos = self.chaos.lock().expect("whole").clone();
+        if let (None, Some(chaos)) = (&fault, chaos) {
+            let send = |request| self.carry_out(service, &target, request);
+            return chaos.pass(request, send).await;
+        }
         match fault {
             Some(Fault::LostRequest) => return Answer::Nothing,
             Some(Fault::Refused(status, code)) => return Answer::Whole(refusal(status, code)),
             Some(Fault::After(ref happen)) => happen().await,
             Some(Fault::LostAnswer | Fault::HalfAnswer | Fault::Garbage) | None => {}
         }
-        let response = if service == "secretsmanager" {
-            self.secrets.answer(&target, request.body()).await
-        } else {
-            let Ok(response) = self.client.send(self.upstream, request).await else {
-                return Answer::Nothing;
-            };
-            response
+        let Ok(response) = self.carry_out(service, &target, request).await else {
+            return Answer::Nothing;
         };
         match fault {
             Some(Fault::LostAnswer) => Answer::Nothing,
             Some(Fault::HalfAnswer) => Answer::Half(response),
             Some(Fault::Garbage) => Answer::Whole(Response::new(Bytes::from_static(b"<html>"))),
             _ => Answer::Whole(response),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        service: &str,
+        target: &str,
+        request: Request<Bytes>,
+    ) -> anyhow::Result<Response<Bytes>> {
+        if service == "secretsmanager" {
+            Ok(self.secrets.answer(target, request.body()).await)
+        } else {
+            self.client.send(self.upstream, request).await
         }
     }
 

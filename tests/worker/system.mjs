@@ -125,7 +125,16 @@ export class System {
   }
 
   get engineUrl() {
-    return `http://127.0.0.1:${this.enginePort}`;
+    return this.databaseUrl ?? `http://127.0.0.1:${this.enginePort}`;
+  }
+
+  /** The policy of `wrangler.toml`. */
+  get policy() {
+    return setting(/PORTCULLIS_POLICY = '''([^]*?)'''/);
+  }
+
+  get issuer() {
+    return ISSUER;
   }
 
   async stop() {

@@ -5,6 +5,7 @@
 //! under a clock they turn by hand. INVARIANT: nothing of this is linked into the Lambda artefact
 //! (`cargo xtask check` looks).
 
+pub mod chaos;
 mod dynamo;
 mod engine;
 mod mailbox;
@@ -12,6 +13,7 @@ mod origin;
 mod runtime;
 mod secrets;
 mod tables;
+pub mod wire;
 
 pub use dynoxide::storage_backend::ManualClock;
 

@@ -4,13 +4,16 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use portcullis_local::{
-    Engine, LambdaRuntime, LocalSecrets, TableNames, serve_mailbox, serve_origin, serve_secrets,
+    Engine, LambdaRuntime, LocalSecrets, TableNames,
+    chaos::{self, Chaos},
+    serve_mailbox, serve_origin, serve_secrets,
 };
 use tokio::{
     net::TcpListener,
@@ -37,6 +40,18 @@ enum Command {
         /// Where to listen; port 0 takes a free one and prints it
         #[arg(long, default_value = "127.0.0.1:8789")]
         listen: SocketAddr,
+    },
+    /// What stands before DynamoDB and makes calls go wrong, as a seed says
+    Chaos {
+        /// Where to listen; port 0 takes a free one and prints it
+        #[arg(long, default_value = "127.0.0.1:8001")]
+        listen: SocketAddr,
+        /// Where DynamoDB listens
+        #[arg(long, value_name = "ADDRESS")]
+        upstream: SocketAddr,
+        /// What goes wrong, and when
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// A page of the mail in a folder, at /mailbox
     Mailbox {
@@ -97,6 +112,15 @@ async fn main() -> Result<()> {
         Command::Origin { listen } => {
             let listener = bind("origin", listen).await?;
             Ok(serve_origin(listener, ended()?).await?)
+        }
+        Command::Chaos {
+            listen,
+            upstream,
+            seed,
+        } => {
+            let listener = bind("chaos", listen).await?;
+            let chaos = Arc::new(Chaos::new(seed));
+            Ok(chaos::serve(listener, upstream, chaos, ended()?).await?)
         }
         Command::Mailbox { listen, folder } => {
             let listener = bind("mailbox", listen).await?;

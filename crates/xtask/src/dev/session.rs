@@ -70,6 +70,19 @@ Rotate the signing key: the next one is published now, and signs once every cach
     )
 }
 
+/// What is said besides where chaos stands before the database.
+pub(super) fn chaos(port: u16, seed: u64) -> String {
+    format!(
+        r#"Calls of the database go wrong, by seed {seed}: some answers will be 503 with Retry-After, and none may be
+wrong. See what has happened so far, let it rest, and begin again:
+
+    curl -sS http://127.0.0.1:{port}/chaos; echo
+    curl -sS -X POST http://127.0.0.1:{port}/chaos/stop; echo
+    curl -sS -X POST http://127.0.0.1:{port}/chaos/start; echo
+"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

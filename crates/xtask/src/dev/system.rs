@@ -39,6 +39,8 @@ pub(super) struct System<'a> {
     folder: &'a Folder,
     secrets: &'a Secrets,
     ports: &'a Ports,
+    /// Where host and Worker find the database.
+    database_port: u16,
     programs: Vec<Program>,
 }
 
@@ -60,6 +62,7 @@ impl<'a> System<'a> {
             folder,
             secrets,
             ports,
+            database_port: ports.dynamodb_port,
             programs: Vec::new(),
         }
     }
@@ -77,6 +80,21 @@ impl<'a> System<'a> {
         self.start("dynamodb", &mut engine, || {
             health::status(port, "/") == Some(200)
         })
+    }
+
+    /// From here on everybody meets chaos before the database.
+    pub(super) fn start_chaos(&mut self, port: u16, seed: u64) -> Result<()> {
+        let mut chaos = self
+            .workspace
+            .program(self.workspace.binary("portcullis-local"));
+        chaos.args(["chaos", "--listen", &local(port)]);
+        chaos.args(["--upstream", &local(self.ports.dynamodb_port)]);
+        chaos.args(["--seed", &seed.to_string()]);
+        self.start("chaos", &mut chaos, || {
+            health::status(port, "/chaos") == Some(200)
+        })?;
+        self.database_port = port;
+        Ok(())
     }
 
     pub(super) fn start_origin(&mut self) -> Result<()> {
@@ -174,10 +192,7 @@ impl<'a> System<'a> {
             ("PORTCULLIS_REQUIRE_VERIFIED", "off".to_owned()),
             ("PORTCULLIS_TABLE", TABLE.to_owned()),
             ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST.to_owned()),
-            (
-                "PORTCULLIS_DYNAMODB_ENDPOINT",
-                url(self.ports.dynamodb_port),
-            ),
+            ("PORTCULLIS_DYNAMODB_ENDPOINT", url(self.database_port)),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", self.secrets.access_key_id.clone()),
             (
@@ -197,10 +212,7 @@ impl<'a> System<'a> {
                 ("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key),
                 ("AWS_REGION", REGION),
                 ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
-                (
-                    "PORTCULLIS_DYNAMODB_ENDPOINT",
-                    &url(self.ports.dynamodb_port),
-                ),
+                ("PORTCULLIS_DYNAMODB_ENDPOINT", &url(self.database_port)),
                 ("PORTCULLIS_ISSUER", &issuer),
                 ("PORTCULLIS_ORIGIN", &url(self.ports.origin_port)),
             ],

@@ -1,0 +1,57 @@
+//! A store that is away: after a few failures nobody waits for it any more, and once it is back it
+//! is used again within one interval.
+
+use portcullis_aws::breakers::Way;
+use portcullis_core::breaker::Standing;
+use portcullis_tests::proxy::Fault;
+
+use crate::{EMAIL, PASSWORD, is_problem, token, with_account};
+
+#[tokio::test]
+async fn a_store_that_is_away_is_left_alone_and_found_again() {
+    let system = with_account().await;
+    let (peer, proxy) = (system.peer(), &system.proxy);
+    let standing = || system.host.client.state(Way::DynamoDb).0;
+    let calls = || proxy.calls().len();
+    for operation in ["GetItem", "UpdateItem", "PutItem", "TransactWriteItems"] {
+        proxy.inject_often(operation, &Fault::LostRequest, 100);
+    }
+    let before = calls();
+    while standing() == Standing::Closed {
+        is_problem(&peer.login(EMAIL, PASSWORD).await, 503, "store_unavailable");
+    }
+    assert_eq!(calls() - before, 5, "five failures in a row open it");
+
+    // Nothing more is sent, whoever asks.
+    for _ in 0..5 {
+        let reply = peer.login(EMAIL, PASSWORD).await;
+        is_problem(&reply, 503, "store_unavailable");
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    assert_eq!(calls() - before, 5);
+
+    // One probe an interval; while it fails, nothing else is sent either.
+    system.clock.pass(2);
+    for _ in 0..5 {
+        is_problem(&peer.login(EMAIL, PASSWORD).await, 503, "store_unavailable");
+    }
+    assert_eq!(calls() - before, 6);
+    assert_eq!(standing(), Standing::Open);
+
+    assert!(proxy.heal() > 0);
+    system.clock.pass(2);
+    token(&peer.login(EMAIL, PASSWORD).await);
+    assert_eq!(standing(), Standing::Closed);
+}
+
+#[tokio::test]
+async fn a_store_that_says_no_is_not_given_up() {
+    let system = with_account().await;
+    let peer = system.peer();
+    for _ in 0..6 {
+        let reply = peer.register(EMAIL, PASSWORD).await;
+        assert_eq!(reply.status, 201, "a condition fails within: {reply:?}");
+    }
+    let (standing, tally) = system.host.client.state(Way::DynamoDb);
+    assert_eq!((standing, tally.refused), (Standing::Closed, 0));
+}
