@@ -13,6 +13,7 @@ mod prerequisites;
 mod processes;
 mod python;
 mod setup;
+mod simulate;
 mod step;
 mod test;
 mod workspace;
@@ -46,6 +47,8 @@ enum Command {
     Passwords(passwords::Options),
     /// Measure what has a budget
     Bench(bench::Options),
+    /// Live through simulated worlds, or through one with its story
+    Simulate(simulate::Options),
     /// Format, lints on both targets, documentation, dependencies
     Check,
 }
@@ -71,6 +74,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Bundle(options) => bundle::run(&workspace, &options),
         Command::Passwords(options) => passwords::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
+        Command::Simulate(options) => simulate::run(&workspace, &options),
         Command::Check => check::run(&workspace),
     }
 }

@@ -1,0 +1,146 @@
+//! Signatures and hashes that cost nothing and prove nothing. They are what they seem for this
+//! crate alone, which has no secrets to keep.
+
+use std::hash::{DefaultHasher, Hasher as _};
+
+use portcullis_core::base64url;
+use portcullis_core::id::Id;
+use portcullis_core::keys::jwk::VerifyingKey;
+use portcullis_core::password::{Password, PasswordHash};
+use portcullis_core::secret::Secret;
+use portcullis_core::token::algorithm::Algorithm;
+use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
+use portcullis_core::vault::NONCE_BYTES;
+use portcullis_service::ports::{
+    Chance, HashError, HashVerdict, Hasher, NoEntropy, SignError, Signatures, Signer, UnusableKey,
+};
+use portcullis_service::rotate::ports::{Keysmith, KeysmithError};
+
+use crate::world::World;
+
+/// 64 bytes that depend on all of `parts`.
+fn code(parts: &[&[u8]]) -> [u8; 64] {
+    let mut code = [0; 64];
+    for (place, chunk) in code.chunks_mut(8).enumerate() {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_usize(place);
+        for part in parts {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        chunk.copy_from_slice(&hasher.finish().to_le_bytes());
+    }
+    code
+}
+
+/// A key that is nothing but its name.
+#[derive(Clone, Debug)]
+pub(crate) struct SimKey(VerifyingKey);
+
+impl SimKey {
+    pub(crate) fn new(name: &str) -> Self {
+        let point = base64url::encode(&code(&[name.as_bytes()])[..32]);
+        let jwk = format!(
+            r#"{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"{name}","x":"{point}"}}"#
+        );
+        Self(VerifyingKey::parse(jwk.as_bytes()).expect("the form of a key"))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.0.id().unwrap_or_default()
+    }
+}
+
+impl Signer for SimKey {
+    fn key(&self) -> &VerifyingKey {
+        &self.0
+    }
+
+    fn sign(&self, input: &[u8]) -> Result<Vec<u8>, SignError> {
+        let name = self.0.id().ok_or(SignError)?;
+        Ok(code(&[name.as_bytes(), input]).to_vec())
+    }
+}
+
+/// A key is kept as its name.
+impl Keysmith for World {
+    type Key = SimKey;
+
+    fn make(&self, _: Algorithm) -> Result<SimKey, KeysmithError> {
+        let number = self.keys.get() + 1;
+        self.keys.set(number);
+        Ok(SimKey::new(&format!("k{number}")))
+    }
+
+    fn read(&self, kept: &Secret<String>) -> Result<SimKey, KeysmithError> {
+        let is_name = kept.expose().starts_with('k');
+        is_name
+            .then(|| SimKey::new(kept.expose()))
+            .ok_or(KeysmithError::NoKey)
+    }
+
+    fn write(&self, key: &SimKey) -> Secret<String> {
+        Secret::new(key.name().to_owned())
+    }
+}
+
+/// Checks what [`SimKey`] signs.
+pub(crate) struct SimSignatures;
+
+impl Signatures for SimSignatures {
+    async fn check(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
+        let name = check.key().id().ok_or(UnusableKey)?;
+        let good = code(&[name.as_bytes(), check.signing_input()]);
+        Ok(if check.signature() == good {
+            SignatureVerdict::Valid
+        } else {
+            SignatureVerdict::Invalid
+        })
+    }
+}
+
+/// Hashes in no time.
+pub(crate) struct SimHasher;
+
+pub(crate) fn hash_of(password: &Password) -> PasswordHash {
+    let hash = base64url::encode(&code(&[password.as_bytes()])[..16]);
+    PasswordHash::parse(&format!("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ${hash}"))
+        .expect("the form of a hash")
+}
+
+impl Hasher for SimHasher {
+    async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
+        Ok(hash_of(password))
+    }
+
+    async fn verify(
+        &self,
+        password: &Password,
+        stored: Option<&PasswordHash>,
+    ) -> Result<HashVerdict, HashError> {
+        let is_it = stored.is_some_and(|stored| stored.as_phc() == hash_of(password).as_phc());
+        Ok(if is_it {
+            HashVerdict::Matches
+        } else {
+            HashVerdict::Differs
+        })
+    }
+
+    fn can_check(&self, _stored: &PasswordHash) -> bool {
+        true
+    }
+}
+
+impl Chance for World {
+    fn id(&self) -> Result<Id, NoEntropy> {
+        Ok(Id::from_random(self.random.bytes()))
+    }
+
+    fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy> {
+        Ok(Secret::new(self.random.bytes()))
+    }
+
+    fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy> {
+        Ok(self.random.bytes())
+    }
+}

@@ -1,0 +1,148 @@
+//! The whole system in virtual time: several hosts, edge isolates whose clocks disagree, users,
+//! rotations, crashes between any two steps, and a store that fails in every way there is.
+//!
+//! The rules and the use cases are the product's own; the store is an in-memory one behind the same
+//! ports, and signatures are fakes that cost nothing. Everything that happens is drawn from one
+//! seed, so a seed that fails fails again, and tells its story. `docs/simulation.md` says what is
+//! held to what.
+
+mod crypto;
+mod edge;
+mod executor;
+mod host;
+mod mutation;
+mod operator;
+mod oracle;
+mod packer;
+mod random;
+mod rotation;
+mod settings;
+mod store;
+mod user;
+mod watch;
+mod world;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::keys::document::KeyDocument;
+use portcullis_core::password::Password;
+use portcullis_core::secret::Secret;
+use portcullis_core::time::UnixTime;
+use portcullis_core::token::algorithm::Algorithm;
+use portcullis_service::ports::{Chance as _, Signer as _};
+use portcullis_service::rotate::ports::{Keysmith as _, Stage};
+use portcullis_service::store::{Account, AccountStatus};
+
+pub use crate::mutation::Mutation;
+pub use crate::oracle::{Case, Invariant, REVOKED_WITHIN, Violation};
+
+use crate::crypto::hash_of;
+use crate::edge::Edge;
+use crate::host::Host;
+use crate::rotation::rotate_on_schedule;
+use crate::store::clock;
+use crate::user::{PASSWORD, User};
+use crate::watch::watch_outages;
+use crate::world::World;
+
+/// What became of one seed.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How often each invariant had something to say.
+    pub counters: BTreeMap<Invariant, u64>,
+    /// How often each case was met.
+    pub met: BTreeMap<Case, u64>,
+    /// The first that did not hold.
+    pub violation: Option<Violation>,
+    /// What happened, line by line, where that was wanted.
+    pub story: Vec<String>,
+}
+
+/// Lives through the world of `seed`; `told` keeps its story.
+pub fn run(seed: u64, mutation: Option<Mutation>, told: bool) -> Report {
+    let world = World::new(seed, mutation, told);
+    world.tell(|| format!("seed {seed}: {:?}", world.plan));
+    furnish(&world);
+    world.run();
+    world.settle_accounts();
+    let oracle = world.oracle.borrow();
+    Report {
+        counters: oracle.counters.clone(),
+        met: oracle.met.clone(),
+        violation: oracle.violation.clone(),
+        story: world.take_story(),
+    }
+}
+
+/// Puts everybody in their places.
+fn furnish(world: &Rc<World>) {
+    first_key(world);
+    let hosts: Vec<_> = (1..=world.plan.hosts)
+        .map(|number| Host::new(world, format!("host-{number}"), world.offset()))
+        .collect();
+    let edges: Vec<_> = (1..=world.plan.edges)
+        .map(|number| Edge::new(world, format!("edge-{number}"), world.offset()))
+        .collect();
+    watch_outages(world, &hosts, &edges);
+    account(world, "watch@example.com");
+    for number in 1..=world.plan.users {
+        let email = account(world, &format!("user{number}@example.com"));
+        for device in ["phone", "laptop"] {
+            let user = User {
+                world: Rc::clone(world),
+                name: format!("user{number}'s {device}"),
+                email: email.clone(),
+                hosts: hosts.clone(),
+                edges: edges.clone(),
+            };
+            world.executor.spawn(user.live());
+        }
+    }
+    let guesser = User {
+        world: Rc::clone(world),
+        name: "guesser".to_owned(),
+        email: account(world, "victim@example.com"),
+        hosts,
+        edges,
+    };
+    world.executor.spawn(guesser.guess());
+    for _ in 0..world.plan.hosts {
+        world.executor.spawn(packer::work(Rc::clone(world)));
+    }
+    world.executor.spawn(rotate_on_schedule(Rc::clone(world)));
+    world.executor.spawn(operator::work(Rc::clone(world)));
+}
+
+/// The key that is there from the beginning, in force and published.
+fn first_key(world: &World) {
+    const VERSION: &str = "11111111-1111-1111-1111-111111111111";
+    let key = world.make(Algorithm::EdDsa).expect("a key");
+    let mut tables = world.tables.borrow_mut();
+    let stages = &mut tables.stages.0;
+    stages.insert(Stage::Current, VERSION.to_owned());
+    let kept = world.write(&key);
+    tables.versions.insert(VERSION.to_owned(), kept);
+    tables.document = KeyDocument::default().with(key.key().clone(), UnixTime::default());
+}
+
+fn account(world: &World, email: &str) -> EmailAddress {
+    let email = EmailAddress::parse(email).expect("an address");
+    let password = Password::parse(&Secret::new(PASSWORD.to_owned())).expect("long enough");
+    let user_id: Id = world.id().expect("chance");
+    let account = Account {
+        user_id,
+        email: email.clone(),
+        password: hash_of(&password),
+        status: AccountStatus::Active,
+        created_at: clock(0, 0),
+        verified_at: None,
+        generation: 0,
+        version: 1,
+    };
+    let place = email.as_str().to_owned();
+    world.tables.borrow_mut().accounts.insert(place, account);
+    email
+}

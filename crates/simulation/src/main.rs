@@ -1,0 +1,151 @@
+//! `simulate`: many seeds, or one with its story.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+
+use clap::Parser;
+use portcullis_simulation::{Case, Invariant, Report, run};
+
+#[derive(Parser)]
+#[command(about = "Hosts, edges and users in virtual time, under every fault a seed draws")]
+struct Arguments {
+    /// How many seeds
+    #[arg(long, default_value_t = 10_000, conflicts_with = "seed")]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 1, conflicts_with = "seed")]
+    from: u64,
+    /// Only this one, with its story
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.seed {
+        Some(seed) => tell(seed),
+        None => run_many(arguments.from, arguments.seeds),
+    }
+}
+
+fn tell(seed: u64) -> ExitCode {
+    let report = run(seed, None, true);
+    for line in &report.story {
+        println!("{line}");
+    }
+    print_counters(&report);
+    verdict(seed, &report)
+}
+
+fn run_many(first: u64, seeds: u64) -> ExitCode {
+    let next = AtomicU64::new(first);
+    let end = first.saturating_add(seeds);
+    let total = Mutex::new(Report::default());
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let failed = thread::scope(|scope| {
+        let (done, reports) = mpsc::channel();
+        for _ in 0..workers {
+            let (done, next) = (done.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end || done.send((seed, run(seed, None, false))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let mut total = total.lock().expect("one thread");
+        let mut bar = Bar::new(seeds);
+        for (seed, report) in reports {
+            if report.violation.is_some() {
+                return Some(seed);
+            }
+            for (invariant, count) in report.counters {
+                *total.counters.entry(invariant).or_default() += count;
+            }
+            for (case, count) in report.met {
+                *total.met.entry(case).or_default() += count;
+            }
+            bar.step();
+        }
+        None
+    });
+    println!();
+    if let Some(seed) = failed {
+        return tell(seed);
+    }
+    let total = total.into_inner().expect("one thread");
+    print_counters(&total);
+    let idle = Invariant::ALL
+        .into_iter()
+        .find(|one| total.counters.get(one).is_none_or(|count| *count == 0));
+    match idle {
+        Some(idle) => {
+            eprintln!("error: no seed met the case of {idle:?}: run more of them");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn verdict(seed: u64, report: &Report) -> ExitCode {
+    match &report.violation {
+        Some(violation) => {
+            let (text, _) = violation.invariant.text();
+            eprintln!(
+                "error: seed {seed}: {text}: {} (cargo xtask simulate --seed {seed})",
+                violation.what
+            );
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn print_counters(report: &Report) {
+    for invariant in Invariant::ALL {
+        let count = report.counters.get(&invariant).copied().unwrap_or_default();
+        let (text, counted) = invariant.text();
+        println!("{count:>12}  {text} ({counted})");
+    }
+    println!();
+    for case in Case::ALL {
+        let count = report.met.get(&case).copied().unwrap_or_default();
+        println!("{count:>12}  {}", case.text());
+    }
+}
+
+/// A line that fills up; on anything but a terminal, one line at the end.
+struct Bar {
+    total: u64,
+    done: u64,
+    drawn: bool,
+}
+
+impl Bar {
+    fn new(total: u64) -> Self {
+        Self {
+            total,
+            done: 0,
+            drawn: io::stdout().is_terminal(),
+        }
+    }
+
+    fn step(&mut self) {
+        self.done += 1;
+        let percent = self.done * 100 / self.total.max(1);
+        if self.done == self.total || (self.drawn && self.done.is_multiple_of(50)) {
+            let filled = usize::try_from(percent / 4).unwrap_or(25);
+            let start = if self.drawn { "\r" } else { "" };
+            let bar = "#".repeat(filled);
+            print!("{start}[{bar:<25}] {percent:>3} %  {} seeds", self.done);
+            // A terminal that is gone is no reason to stop.
+            drop(io::stdout().flush());
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Ways to break the system on purpose, so that it shows that each invariant can fail.
+
+use crate::oracle::Invariant;
+
+/// One thing done wrongly.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mutation {
+    /// Edges read the feed from where they last stopped, and look no further back.
+    DropOverlap,
+    /// A new key signs before everybody has it.
+    LeadTooShort,
+    /// An old key goes while its tokens are about.
+    TailTooShort,
+    /// A host signs with what is in force, whenever that is to sign.
+    SignNewest,
+    /// A revocation is acknowledged however long its write took.
+    AcknowledgeLate,
+    /// Two hosts may both advance one head.
+    ForkAdvance,
+    /// A write is acknowledged and not made, now and then.
+    LoseWrites,
+    /// An attempt is judged first and counted afterwards.
+    CountLater,
+    /// A dropped key leaves the document, and nobody is told.
+    DropSilently,
+    /// Minutes of the feed are packed before they are closed.
+    PackEarly,
+    /// An edge goes on with what it has, however old that is.
+    TrustStale,
+    /// A breaker waits for a minute before it probes.
+    ProbeSeldom,
+}
+
+impl Mutation {
+    /// Each with the invariant that must notice it.
+    pub const ALL: [(Self, Invariant); 12] = [
+        (Self::DropOverlap, Invariant::Revoked),
+        (Self::LeadTooShort, Invariant::GoodFaith),
+        (Self::TailTooShort, Invariant::Signs),
+        (Self::SignNewest, Invariant::GoodFaith),
+        (Self::AcknowledgeLate, Invariant::Revoked),
+        (Self::ForkAdvance, Invariant::OneHead),
+        (Self::LoseWrites, Invariant::NothingLost),
+        (Self::CountLater, Invariant::Quota),
+        (Self::DropSilently, Invariant::DroppedKey),
+        (Self::PackEarly, Invariant::Revoked),
+        (Self::TrustStale, Invariant::Revoked),
+        (Self::ProbeSeldom, Invariant::Healed),
+    ];
+}

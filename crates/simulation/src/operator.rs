@@ -1,0 +1,77 @@
+//! An emergency: a key is called back, and another is made in its place.
+
+use std::rc::Rc;
+
+use portcullis_service::ports::{Call, Chance as _, Clock as _};
+use portcullis_service::rotate::{KeyRevocation, revoke_key, rotate_now};
+
+use crate::mutation::Mutation;
+use crate::oracle::Case;
+use crate::rotation::Machine;
+use crate::world::World;
+
+/// Calls a key back at the moment that the plan says, if it says one.
+pub(crate) async fn work(world: Rc<World>) {
+    let Some(at) = world.plan.drops_at else {
+        return;
+    };
+    world.sleep(at).await;
+    let name = {
+        let tables = world.tables.borrow();
+        let keys = tables.document.keys();
+        let key = world.random.pick(keys);
+        key.key.id().unwrap_or_default().to_owned()
+    };
+    let terminal = Machine::new(&world, "operator");
+    drop_key(&terminal, &name).await;
+    while !rotated(&terminal).await {
+        world.sleep(world.random.within(500, 3_000)).await;
+    }
+}
+
+/// Calls `name` back, and sees it through.
+async fn drop_key(terminal: &Rc<Machine>, name: &str) {
+    let world = &terminal.world;
+    world.tell(|| format!("operator drops {name}"));
+    let begun = world.now();
+    world.oracle.borrow_mut().key_drops(name, begun, false);
+    while !try_drop(terminal, name).await {
+        world.sleep(world.random.within(200, 2_000)).await;
+    }
+    let now = world.now();
+    world.oracle.borrow_mut().key_drops(name, now, true);
+    world.oracle.borrow_mut().meet(Case::Emergency);
+    world.tell(|| format!("operator has dropped {name}"));
+}
+
+async fn try_drop(terminal: &Rc<Machine>, name: &str) -> bool {
+    let (machine, name) = (Rc::clone(terminal), name.to_owned());
+    let work = async move {
+        let call = Call {
+            now: machine.now(),
+            request_id: machine.world.id().expect("chance"),
+            client_address: String::new(),
+        };
+        revoke_key(&name, &machine.rotation(), &call).await
+    };
+    let done = terminal.world.executor.remote(work).await;
+    match done {
+        Some(Ok(KeyRevocation::Done | KeyRevocation::UnknownKey)) => true,
+        Some(Ok(KeyRevocation::Contended) | Err(_)) | None => false,
+    }
+}
+
+/// The next key, by hand: whether the command came to an end.
+async fn rotated(terminal: &Rc<Machine>) -> bool {
+    let machine = Rc::clone(terminal);
+    let work = async move {
+        let done = rotate_now(&machine.rotation()).await;
+        machine.world.tell(|| {
+            let said = done.as_ref().map_or_else(|error| error.code(), |_| "done");
+            format!("operator rotates by hand: {said}")
+        });
+        done
+    };
+    matches!(terminal.world.executor.remote(work).await, Some(Ok(_)))
+        || terminal.world.mutation == Some(Mutation::DropSilently)
+}

@@ -1,0 +1,39 @@
+//! What the operator of the simulated hosts chose.
+
+use std::time::Duration;
+
+use portcullis_core::limit::quotas::Quotas;
+use portcullis_service::limit::{Limits, WhenDown};
+use portcullis_service::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
+
+use crate::host::{ATTEMPTS, PER};
+use crate::world::{AUDIENCE, ISSUER};
+
+pub(crate) fn settings(lifetime: Duration) -> Settings {
+    let hour = Duration::from_secs(3_600);
+    Settings {
+        issuing: Issuing {
+            issuer: ISSUER.to_owned(),
+            audience: AUDIENCE.to_owned(),
+            client_id: "simulation".to_owned(),
+            lifetime,
+        },
+        sessions: Sessions::default(),
+        passwords: PasswordRules::default(),
+        mailing: Mailing {
+            service_name: "Simulation".to_owned(),
+            verify_page: format!("{ISSUER}/verify"),
+            reset_page: format!("{ISSUER}/reset"),
+            unlock_page: format!("{ISSUER}/unlock"),
+            verify_lifetime: hour,
+            reset_lifetime: hour,
+            unlock_lifetime: hour,
+            require_verified: false,
+        },
+        limits: Limits {
+            quotas: Quotas::parse(&format!("login_email={ATTEMPTS}/{}", PER.as_secs()))
+                .expect("a quota"),
+            when_down: WhenDown::Refuse,
+        },
+    }
+}

@@ -1,0 +1,189 @@
+//! The store as one node reaches it: each call may be slow, refused, lost on its way there or
+//! back, come late, or find its caller gone.
+
+mod factors;
+mod packs;
+mod ports;
+mod secrets;
+mod shelf;
+mod tables;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use portcullis_core::breaker::{Admission, Breaker, Outcome, Permit, Rules, Standing};
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::StoreError;
+use thiserror::Error;
+
+pub(crate) use self::shelf::SimShelf;
+pub(crate) use self::tables::Tables;
+use crate::mutation::Mutation;
+use crate::oracle::Case;
+use crate::world::{Dependency, World};
+
+/// After how long a node waits for an answer no more.
+pub(crate) const TIME_OUT: u64 = 3_000;
+
+/// Why a call failed.
+#[derive(Clone, Copy, Debug, Error)]
+enum Fault {
+    #[error("the breaker is open")]
+    Open,
+    #[error("the request was refused")]
+    Refused,
+    #[error("no answer came")]
+    NoAnswer,
+    #[error("the simulation does not know how")]
+    NotSimulated,
+}
+
+/// One node's way to one dependency.
+#[derive(Clone)]
+pub(crate) struct View {
+    pub(crate) world: Rc<World>,
+    node: Rc<str>,
+    to: Dependency,
+    breaker: Rc<RefCell<Breaker>>,
+}
+
+impl View {
+    pub(crate) fn new(world: &Rc<World>, node: &str, to: Dependency) -> Self {
+        let interval = if world.mutation == Some(Mutation::ProbeSeldom) {
+            Duration::from_secs(60)
+        } else {
+            Rules::USUAL.interval
+        };
+        let breaker = Breaker::new(Rules {
+            interval,
+            ..Rules::USUAL
+        });
+        Self {
+            world: Rc::clone(world),
+            node: node.into(),
+            to,
+            breaker: Rc::new(RefCell::new(breaker)),
+        }
+    }
+
+    /// How the breaker stands.
+    pub(crate) fn standing(&self) -> Standing {
+        self.breaker.borrow().standing()
+    }
+
+    /// Does `act` to the tables, in one moment somewhere between request and answer, or not at all.
+    async fn call<T: 'static>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&mut Tables, u64) -> T + 'static,
+    ) -> Result<T, StoreError> {
+        let failed = |fault| {
+            self.world
+                .tell(|| format!("{}: {operation}: {fault}", self.node));
+            StoreError::new(operation, fault)
+        };
+        let permit = self.permit().await.map_err(failed)?;
+        self.maybe_crash(operation).await;
+        let called = self.exchange(act).await;
+        // An answer that says "not now" is one: the store is there.
+        let outcome = match &called {
+            Ok(_) | Err(Fault::Refused | Fault::Open | Fault::NotSimulated) => Outcome::Answered,
+            Err(Fault::NoAnswer) => Outcome::Failed,
+        };
+        let now = Duration::from_millis(self.world.now());
+        let chance = self.world.random.next();
+        self.breaker
+            .borrow_mut()
+            .settle(permit, outcome, now, chance);
+        self.maybe_crash(operation).await;
+        called.map_err(failed)
+    }
+
+    async fn permit(&self) -> Result<Permit, Fault> {
+        for _ in 0..8 {
+            let now = Duration::from_millis(self.world.now());
+            let admission = self.breaker.borrow_mut().admit(now);
+            match admission {
+                Admission::Pass(permit) => return Ok(permit),
+                Admission::Wait => self.world.sleep(25).await,
+                Admission::Refuse => break,
+            }
+        }
+        Err(Fault::Open)
+    }
+
+    async fn exchange<T: 'static>(
+        &self,
+        act: impl FnOnce(&mut Tables, u64) -> T + 'static,
+    ) -> Result<T, Fault> {
+        let world = &self.world;
+        let (there, back) = (self.span(), self.span());
+        if there >= TIME_OUT {
+            // It arrives all the same, when nobody waits for it any more.
+            let (late, to) = (Rc::clone(world), self.to);
+            world.executor.spawn(async move {
+                late.sleep(there).await;
+                if !late.is_away(to) {
+                    drop(act(&mut late.tables.borrow_mut(), late.now()));
+                }
+            });
+            world.sleep(TIME_OUT).await;
+            return Err(Fault::NoAnswer);
+        }
+        world.sleep(there).await;
+        if world.is_away(self.to) {
+            if world.plan.hangs {
+                world.sleep(TIME_OUT - there).await;
+            }
+            return Err(Fault::NoAnswer);
+        }
+        if world.fault(8) {
+            return Err(Fault::Refused);
+        }
+        if world.fault(8) {
+            return Err(Fault::NoAnswer);
+        }
+        let done = act(&mut world.tables.borrow_mut(), world.now());
+        if there + back >= TIME_OUT {
+            world.sleep(TIME_OUT - there).await;
+            return Err(Fault::NoAnswer);
+        }
+        world.sleep(back).await;
+        if world.fault(8) {
+            return Err(Fault::NoAnswer);
+        }
+        Ok(done)
+    }
+
+    /// How long one way takes: milliseconds as a rule, seconds now and then.
+    fn span(&self) -> u64 {
+        let random = &self.world.random;
+        if self.world.fault(self.world.plan.slow) {
+            random.within(300, 6_000)
+        } else {
+            random.within(1, 20)
+        }
+    }
+
+    async fn maybe_crash(&self, operation: &str) {
+        if self.world.fault(2) {
+            self.world
+                .tell(|| format!("{} crashes about {operation}", self.node));
+            self.world.oracle.borrow_mut().meet(Case::Crash);
+            self.world.executor.crash().await;
+        }
+    }
+
+    fn loses_write(&self) -> bool {
+        self.world.mutation == Some(Mutation::LoseWrites) && self.world.random.chance(20)
+    }
+}
+
+/// The second that `offset` milliseconds make of the true time `now`.
+pub(crate) fn clock(now: u64, offset: i64) -> UnixTime {
+    let millis = now
+        .saturating_add(crate::world::EPOCH)
+        .saturating_add_signed(offset);
+    UnixTime::from_secs(millis / 1_000)
+}

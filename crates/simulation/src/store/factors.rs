@@ -1,0 +1,69 @@
+//! Second factors: nobody in this world has one, and nobody asks for one.
+
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::id::Id;
+use portcullis_service::store::{Account, FactorStore, Factors, StoreError, TotpFactor, Written};
+
+use super::{Fault, View};
+
+const CHANGING: &str = "changing a second factor";
+
+impl FactorStore for View {
+    async fn factors(&self, _: &Account) -> Result<Factors, StoreError> {
+        self.call("reading factors", |_, _| Factors::default())
+            .await
+    }
+
+    async fn begin_factor(
+        &self,
+        _: &Account,
+        _: &TotpFactor,
+        _: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        Err(StoreError::new(CHANGING, Fault::NotSimulated))
+    }
+
+    async fn confirm_factor(
+        &self,
+        _: &Account,
+        _: &TotpFactor,
+        _: u64,
+        _: &[String],
+        _: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        Err(StoreError::new(CHANGING, Fault::NotSimulated))
+    }
+
+    async fn spend_step(
+        &self,
+        _: &Account,
+        _: &TotpFactor,
+        _: u64,
+        _: &Id,
+    ) -> Result<Written, StoreError> {
+        Err(StoreError::new(CHANGING, Fault::NotSimulated))
+    }
+
+    async fn spend_recovery_code(
+        &self,
+        _: &Account,
+        _: &[String],
+        _: &[String],
+        _: &Id,
+    ) -> Result<Written, StoreError> {
+        Err(StoreError::new(CHANGING, Fault::NotSimulated))
+    }
+
+    async fn renew_recovery_codes(
+        &self,
+        _: &Account,
+        _: &[String],
+        _: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::new(CHANGING, Fault::NotSimulated))
+    }
+
+    async fn remove_factors(&self, _: &Account, _: &AuditEvent) -> Result<(), StoreError> {
+        Err(StoreError::new(CHANGING, Fault::NotSimulated))
+    }
+}

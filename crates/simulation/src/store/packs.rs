@@ -1,0 +1,62 @@
+//! Packs of the feed, and the rows of one token.
+
+use portcullis_core::id::Id;
+use portcullis_core::revocation::{PackDirectory, PackName, Revocable, Revocations};
+use portcullis_core::time::UnixTime;
+use portcullis_service::guard::Lookup;
+use portcullis_service::store::{PackStore, RevocationStore as _, StoreError, Written};
+
+use super::View;
+use crate::oracle::Case;
+
+impl PackStore for View {
+    async fn directory(&self) -> Result<PackDirectory, StoreError> {
+        self.call("reading the directory", |tables, _| {
+            tables.directory.clone()
+        })
+        .await
+    }
+
+    async fn pack(&self, name: &PackName) -> Result<Option<Vec<u8>>, StoreError> {
+        let name = name.as_str().to_owned();
+        let read = self.call("reading a pack", move |tables, _| {
+            tables.packs.get(&name).cloned()
+        });
+        let read = read.await?;
+        if read.is_some() {
+            self.world.oracle.borrow_mut().meet(Case::Pack);
+        }
+        Ok(read)
+    }
+
+    async fn put_pack(&self, name: &PackName, bytes: &[u8], _: UnixTime) -> Result<(), StoreError> {
+        let (name, bytes) = (name.as_str().to_owned(), bytes.to_vec());
+        self.call("writing a pack", move |tables, _| {
+            tables.packs.insert(name, bytes);
+        })
+        .await
+    }
+
+    async fn replace_directory(
+        &self,
+        directory: &PackDirectory,
+        _: &Id,
+    ) -> Result<Written, StoreError> {
+        let directory = directory.clone();
+        self.call("replacing the directory", move |tables, _| {
+            if directory.version() != tables.directory.version() + 1 {
+                return Written::Conflict;
+            }
+            tables.directory = directory;
+            Written::Done
+        })
+        .await
+    }
+}
+
+impl Lookup for View {
+    async fn look_up(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
+        self.world.oracle.borrow_mut().meet(Case::LookUp);
+        self.revocations_of(token).await
+    }
+}

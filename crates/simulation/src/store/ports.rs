@@ -1,0 +1,330 @@
+//! The ports of `portcullis-service` on these tables.
+
+use std::rc::Rc;
+
+use futures_util::future::try_join_all;
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::keys::document::KeyDocument;
+use portcullis_core::limit::{Attempt, Judged};
+use portcullis_core::refresh::Head;
+use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::session::Session;
+use portcullis_core::time::UnixTime;
+use portcullis_service::store::{
+    Account, AccountChange, AccountStore, AuditStore, Bucket, Counted, Family, KeyStore,
+    LimitStore, OutboxMail, RevocationStore, SessionStore, StoreError, Written,
+};
+
+use super::View;
+use super::tables::counted;
+use crate::mutation::Mutation;
+use crate::oracle::brief;
+
+impl AccountStore for View {
+    async fn account(&self, email: &EmailAddress) -> Result<Option<Account>, StoreError> {
+        let email = email.as_str().to_owned();
+        self.call("reading an account", move |tables, _| {
+            tables.accounts.get(&email).cloned()
+        })
+        .await
+    }
+
+    async fn account_of(&self, user_id: &Id) -> Result<Option<Account>, StoreError> {
+        let user_id = user_id.clone();
+        self.call("finding an account", move |tables, _| {
+            tables.account_of(&user_id)
+        })
+        .await
+    }
+
+    async fn register(
+        &self,
+        account: &Account,
+        _mail: &OutboxMail,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        let (account, event) = (account.clone(), event.clone());
+        self.call("registering", move |tables, _| tables.make(account, &event))
+            .await
+    }
+
+    async fn import(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+        let (account, event) = (account.clone(), event.clone());
+        self.call("importing", move |tables, _| tables.make(account, &event))
+            .await
+    }
+
+    async fn register_in_vain(
+        &self,
+        _account: &Account,
+        _mail: &OutboxMail,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.record(event).await
+    }
+
+    async fn change_account(
+        &self,
+        account: &Account,
+        change: &AccountChange<'_>,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        let (read, event) = (account.clone(), event.clone());
+        let (password, status) = (change.password.cloned(), change.status);
+        let ended = change
+            .sessions
+            .map(|end| (end.revocation.clone(), end.stamp));
+        let lost = self.loses_write();
+        self.call("changing an account", move |tables, _| {
+            let Some(account) = tables.accounts.get_mut(read.email.as_str()) else {
+                return Written::Conflict;
+            };
+            if account.version != read.version {
+                return Written::Conflict;
+            }
+            if lost {
+                return Written::Done;
+            }
+            account.version += 1;
+            account.status = status.unwrap_or(account.status);
+            if let Some(password) = password {
+                account.password = password;
+            }
+            if let Some((revocation, stamp)) = ended {
+                account.generation += 1;
+                tables.revoke(&[revocation], stamp);
+            }
+            tables.note(&event);
+            Written::Done
+        })
+        .await
+    }
+
+    async fn erase(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+        let (read, event) = (account.clone(), event.clone());
+        self.call("erasing an account", move |tables, _| {
+            if tables.accounts.remove(read.email.as_str()).is_none() {
+                return Written::Conflict;
+            }
+            tables.note(&event);
+            Written::Done
+        })
+        .await
+    }
+}
+
+impl SessionStore for View {
+    async fn open_session(
+        &self,
+        session: &Session,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        let (session, event, lost) = (session.clone(), event.clone(), self.loses_write());
+        self.call("opening a session", move |tables, _| {
+            if lost {
+                return Written::Done;
+            }
+            tables.open_session(&session, &event)
+        })
+        .await
+    }
+
+    async fn family(&self, session_id: &Id) -> Result<Option<Family>, StoreError> {
+        let session_id = session_id.clone();
+        self.call("reading a session", move |tables, _| {
+            tables.family(&session_id)
+        })
+        .await
+    }
+
+    async fn advance(
+        &self,
+        session: &Session,
+        next: &Head,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        let (session, next, event) = (session.clone(), next.clone(), event.clone());
+        let any = self.world.mutation == Some(Mutation::ForkAdvance);
+        let world = Rc::clone(&self.world);
+        self.call("advancing a session", move |tables, _| {
+            let written = tables.advance(&session, &next, &event, any);
+            world.tell(|| {
+                let (id, generation) = (brief(session.id.as_str()), next.generation);
+                format!("store: session {id} to generation {generation}: {written:?}")
+            });
+            written
+        })
+        .await
+    }
+
+    async fn sessions(&self, email: &EmailAddress) -> Result<Vec<Session>, StoreError> {
+        let email = email.clone();
+        self.call("listing sessions", move |tables, _| {
+            let all = tables.sessions.values();
+            all.filter(|session| session.email == email)
+                .cloned()
+                .collect()
+        })
+        .await
+    }
+
+    async fn end_session(
+        &self,
+        session_id: &Id,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        let (session_id, event) = (session_id.clone(), event.clone());
+        let (revocations, lost) = (revocations.to_vec(), self.loses_write());
+        self.call("ending a session", move |tables, _| {
+            if !lost {
+                tables.sessions.remove(&session_id);
+                tables.revoke(&revocations, stamp);
+                tables.note(&event);
+            }
+        })
+        .await
+    }
+}
+
+impl RevocationStore for View {
+    async fn revocations_of(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
+        let mut places = vec![
+            RevocationTarget::Token(token.token_id.to_owned()),
+            RevocationTarget::Key(token.key_id.to_owned()),
+        ];
+        places.extend(
+            token
+                .session_id
+                .map(|id| RevocationTarget::Session(id.to_owned())),
+        );
+        let (issuer, subject) = (token.issuer.to_owned(), token.subject.to_owned());
+        self.call("reading revocations", move |tables, _| {
+            let stands = tables.revoked.iter().filter(|(target, _)| match target {
+                RevocationTarget::Subject {
+                    issuer: whose,
+                    subject: who,
+                    ..
+                } => *whose == issuer && *who == subject,
+                other => places.contains(other),
+            });
+            stands
+                .map(|(target, until)| Revocation {
+                    target: target.clone(),
+                    until: *until,
+                })
+                .collect()
+        })
+        .await
+    }
+
+    // Each minute is a query of its own, and all are under way together.
+    async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
+        let from = if self.world.mutation == Some(Mutation::DropOverlap) {
+            from.after(portcullis_core::revocation::WRITE_BOUND)
+                .after(portcullis_core::revocation::CLOCK_SKEW)
+        } else {
+            from
+        };
+        let mut minutes = vec![];
+        let mut minute = from.start_of_minute();
+        while minute <= to {
+            let end = minute.after(std::time::Duration::from_secs(59));
+            let (first, last) = (minute.max(from), end.min(to));
+            minutes.push(self.call("reading the feed", move |tables, _| {
+                let rows = tables.feed.iter();
+                let within = rows.filter(|(stamp, _)| (first..=last).contains(stamp));
+                within.map(|(_, row)| row.clone()).collect::<Vec<_>>()
+            }));
+            minute = end.after(std::time::Duration::from_secs(1));
+        }
+        Ok(try_join_all(minutes).await?.concat())
+    }
+
+    async fn announce(
+        &self,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        _request_id: &Id,
+    ) -> Result<(), StoreError> {
+        let revocations = revocations.to_vec();
+        self.call("announcing", move |tables, _| {
+            tables.announce(&revocations, stamp);
+        })
+        .await
+    }
+
+    async fn revoke(
+        &self,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        let (revocations, event) = (revocations.to_vec(), event.clone());
+        self.call("revoking", move |tables, _| {
+            tables.revoke(&revocations, stamp);
+            tables.note(&event);
+        })
+        .await
+    }
+}
+
+impl KeyStore for View {
+    async fn key_document(&self) -> Result<KeyDocument, StoreError> {
+        self.call("reading the keys", |tables, _| tables.document.clone())
+            .await
+    }
+
+    async fn publish(&self, document: &KeyDocument, _: &Id) -> Result<Written, StoreError> {
+        let document = document.clone();
+        self.call("publishing keys", move |tables, _| {
+            tables.publish(&document)
+        })
+        .await
+    }
+}
+
+impl AuditStore for View {
+    async fn record(&self, event: &AuditEvent) -> Result<(), StoreError> {
+        let event = event.clone();
+        self.call("recording", move |tables, _| tables.note(&event))
+            .await
+    }
+}
+
+impl LimitStore for View {
+    async fn count(&self, bucket: &Bucket, attempt: Attempt) -> Result<Counted, StoreError> {
+        let owned = bucket.clone();
+        if self.world.mutation == Some(Mutation::CountLater) {
+            let judged = self
+                .call("judging an attempt", move |tables, _| {
+                    tables.judge(&owned, attempt)
+                })
+                .await?;
+            if judged == Judged::Passes {
+                let owned = bucket.clone();
+                self.call("counting an attempt", move |tables, _| {
+                    tables.shift(&owned, attempt);
+                })
+                .await?;
+            }
+            return Ok(counted(judged));
+        }
+        self.call("counting an attempt", move |tables, _| {
+            tables.count(&owned, attempt)
+        })
+        .await
+    }
+
+    async fn settle(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
+        let bucket = bucket.clone();
+        self.call("settling an attempt", move |tables, _| {
+            let window = tables.windows.entry(bucket.name).or_default();
+            *window = window.clone().settle(attempt);
+        })
+        .await
+    }
+}

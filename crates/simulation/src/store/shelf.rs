@@ -1,0 +1,23 @@
+//! What is kept near the edges: all of it may be gone at any time.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use portcullis_service::ports::Shelf;
+
+use crate::world::World;
+
+/// The shelf of the one place that all edges are at.
+pub(crate) struct SimShelf(pub(crate) Rc<World>);
+
+impl Shelf for SimShelf {
+    async fn take(&self, name: &str) -> Option<Vec<u8>> {
+        let taken = self.0.shelf.borrow().get(name).cloned();
+        taken.filter(|_| self.0.random.chance(700))
+    }
+
+    async fn put(&self, name: &str, bytes: &[u8], _: Duration) {
+        let (name, bytes) = (name.to_owned(), bytes.to_vec());
+        self.0.shelf.borrow_mut().insert(name, bytes);
+    }
+}

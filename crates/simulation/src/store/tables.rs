@@ -1,0 +1,177 @@
+//! What is kept. Each method is one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::id::Id;
+use portcullis_core::keys::document::KeyDocument;
+use portcullis_core::limit::window::Window;
+use portcullis_core::limit::{Attempt, Judged};
+use portcullis_core::refresh::Head;
+use portcullis_core::revocation::{PackDirectory, Revocation, RevocationTarget};
+use portcullis_core::secret::Secret;
+use portcullis_core::session::Session;
+use portcullis_core::time::UnixTime;
+use portcullis_service::rotate::ports::Stages;
+use portcullis_service::store::{Account, Bucket, Counted, Family, Written};
+
+use crate::store::clock;
+
+/// Every row.
+#[derive(Default)]
+pub(crate) struct Tables {
+    pub(crate) accounts: BTreeMap<String, Account>,
+    pub(crate) sessions: BTreeMap<Id, Session>,
+    pub(crate) revoked: BTreeMap<RevocationTarget, UnixTime>,
+    pub(crate) feed: Vec<(UnixTime, Revocation)>,
+    pub(crate) document: KeyDocument,
+    /// The keys whose times an emergency has changed: not everybody knows in time.
+    pub(crate) hurried: BTreeSet<String>,
+    /// Whether a key was called back.
+    pub(crate) emergency: bool,
+    pub(crate) stages: Stages,
+    pub(crate) versions: BTreeMap<String, Secret<String>>,
+    pub(crate) directory: PackDirectory,
+    pub(crate) packs: BTreeMap<String, Vec<u8>>,
+    pub(crate) windows: BTreeMap<String, Window>,
+    /// The requests that left a line, and what it says they did.
+    pub(crate) audit: BTreeSet<(Id, &'static str)>,
+}
+
+impl Tables {
+    pub(crate) fn note(&mut self, event: &AuditEvent) {
+        self.audit
+            .insert((event.request_id.clone(), event.kind.action()));
+    }
+
+    pub(crate) fn announce(&mut self, revocations: &[Revocation], stamp: UnixTime) {
+        self.feed
+            .extend(revocations.iter().map(|one| (stamp, one.clone())));
+    }
+
+    pub(crate) fn revoke(&mut self, revocations: &[Revocation], stamp: UnixTime) {
+        for one in revocations {
+            let until = self.revoked.entry(one.target.clone()).or_default();
+            *until = one.until.max(*until);
+        }
+        self.announce(revocations, stamp);
+    }
+
+    pub(crate) fn account_of(&self, user_id: &Id) -> Option<Account> {
+        let mut accounts = self.accounts.values();
+        accounts
+            .find(|account| account.user_id == *user_id)
+            .cloned()
+    }
+
+    pub(crate) fn make(&mut self, account: Account, event: &AuditEvent) -> Written {
+        let place = account.email.as_str().to_owned();
+        if self.accounts.contains_key(&place) {
+            return Written::Conflict;
+        }
+        self.accounts.insert(place, account);
+        self.note(event);
+        Written::Done
+    }
+
+    pub(crate) fn open_session(&mut self, session: &Session, event: &AuditEvent) -> Written {
+        let account = self.accounts.get(session.email.as_str());
+        if account.is_none_or(|account| account.generation != session.generation) {
+            return Written::Conflict;
+        }
+        self.sessions.insert(session.id.clone(), session.clone());
+        self.note(event);
+        Written::Done
+    }
+
+    pub(crate) fn family(&self, session_id: &Id) -> Option<Family> {
+        let session = self.sessions.get(session_id)?.clone();
+        let account = self.accounts.get(session.email.as_str()).cloned();
+        Some(Family { session, account })
+    }
+
+    /// `any` leaves the condition out.
+    pub(crate) fn advance(
+        &mut self,
+        read: &Session,
+        next: &Head,
+        event: &AuditEvent,
+        any: bool,
+    ) -> Written {
+        let Some(session) = self.sessions.get_mut(&read.id) else {
+            return Written::Conflict;
+        };
+        if session.head.hash != read.head.hash && !any {
+            return Written::Conflict;
+        }
+        session.head = next.clone();
+        self.note(event);
+        Written::Done
+    }
+
+    pub(crate) fn publish(&mut self, document: &KeyDocument) -> Written {
+        if document.version() != self.document.version() + 1 {
+            return Written::Conflict;
+        }
+        self.document = document.clone();
+        Written::Done
+    }
+
+    pub(crate) fn change_keys(
+        &mut self,
+        document: &KeyDocument,
+        called_back: Option<(Revocation, UnixTime)>,
+        event: &AuditEvent,
+        now: u64,
+    ) -> Written {
+        let before = self.document.clone();
+        if self.publish(document) == Written::Conflict {
+            return Written::Conflict;
+        }
+        self.note(event);
+        if let Some((revocation, stamp)) = called_back {
+            self.revoke(&[revocation], stamp);
+            self.emergency = true;
+        }
+        if self.emergency {
+            let hurried = document.keys().iter().filter(|key| {
+                match key.key.id().and_then(|id| before.find(id)) {
+                    Some(held) => {
+                        key.sign_from < held.sign_from
+                            || (held.ends_at.is_some() && key.ends_at.is_none())
+                    }
+                    // It came too late for all but itself.
+                    None => key.sign_from <= clock(now, 2_000),
+                }
+            });
+            let names = hurried.filter_map(|key| key.key.id().map(str::to_owned));
+            self.hurried.extend(names);
+        }
+        Written::Done
+    }
+
+    pub(crate) fn judge(&self, bucket: &Bucket, attempt: Attempt) -> Judged {
+        let window = self.windows.get(&bucket.name).cloned().unwrap_or_default();
+        window.judge(bucket.quota, bucket.scope.ceiling(), attempt)
+    }
+
+    pub(crate) fn shift(&mut self, bucket: &Bucket, attempt: Attempt) {
+        let window = self.windows.entry(bucket.name.clone()).or_default();
+        *window = window.clone().shift(bucket.quota, attempt);
+    }
+
+    pub(crate) fn count(&mut self, bucket: &Bucket, attempt: Attempt) -> Counted {
+        let judged = self.judge(bucket, attempt);
+        if judged == Judged::Passes {
+            self.shift(bucket, attempt);
+        }
+        counted(judged)
+    }
+}
+
+pub(crate) const fn counted(judged: Judged) -> Counted {
+    Counted {
+        judged,
+        is_first_refusal: false,
+    }
+}
