@@ -4,7 +4,8 @@
 //!
 //! [`SendEmail`]: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
 
-use base64ct::{Base64, Encoding as _};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::{PathAndQuery, Uri};
@@ -64,7 +65,7 @@ fn encoded_words(text: &str) -> String {
             None => words.push(letter.to_string()),
         }
     }
-    let encode = |word: &String| format!("=?UTF-8?B?{}?=", Base64::encode_string(word.as_bytes()));
+    let encode = |word: &String| format!("=?UTF-8?B?{}?=", BASE64_STANDARD.encode(word.as_bytes()));
     words.iter().map(encode).collect::<Vec<_>>().join(" ")
 }
 

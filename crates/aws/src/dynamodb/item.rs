@@ -5,7 +5,8 @@
 
 use core::fmt;
 
-use base64ct::{Base64, Encoding as _};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use portcullis_core::json::{Json, Object};
 use thiserror::Error;
 
@@ -48,7 +49,7 @@ impl Attribute {
 
     /// Bytes (`B`).
     pub fn bytes(bytes: &[u8]) -> Self {
-        Self::tagged("B", Json::Text(Base64::encode_string(bytes)))
+        Self::tagged("B", Json::Text(BASE64_STANDARD.encode(bytes)))
     }
 
     /// A boolean (`BOOL`).
@@ -301,7 +302,7 @@ fn text_of<'a>(wire: &'a Json, tag: &str) -> Option<&'a str> {
 }
 
 fn bytes_of(wire: &Json) -> Option<Vec<u8>> {
-    Base64::decode_vec(text_of(wire, "B")?).ok()
+    BASE64_STANDARD.decode(text_of(wire, "B")?).ok()
 }
 
 fn list_of(wire: &Json) -> Option<Vec<Attribute>> {
