@@ -2,44 +2,27 @@
 // double of our own. Only the steps of the terminal and the host's readings meet it; moto is less strict than AWS.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import path from "node:path";
 import { after, before, test } from "node:test";
 
-import { BINARIES, Program, eventually, freePort, scratch } from "../worker/programs.mjs";
+import { Program, eventually, scratch } from "../worker/programs.mjs";
 import { PASSWORD, System } from "../worker/system.mjs";
+import { Moto } from "./moto.mjs";
 
 const SECRET = "portcullis/signing-key";
 const USER = { email: "ada@example.com", password: PASSWORD };
 
 let system;
 let moto;
-let motoUrl;
 before(async () => {
   system = new System();
   system.folder = scratch();
   await system.startEngine();
-  const port = await freePort();
-  motoUrl = `http://127.0.0.1:${port}`;
-  const packages = process.env.PORTCULLIS_MOTO ?? path.join(BINARIES, "../python-moto");
-  moto = spawn("python3", ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], {
-    env: { PATH: process.env.PATH, PYTHONPATH: packages, HOME: system.folder },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let log = "";
-  moto.stderr.setEncoding("utf8").on("data", (text) => (log += text));
-  process.on("exit", () => moto.kill("SIGKILL"));
-  const up = () => {
-    assert.equal(moto.exitCode, null, log);
-    return fetch(motoUrl).then(() => true, () => false);
-  };
-  await eventually(up, "moto answers", () => log);
+  moto = await Moto.start(system.folder);
   await ask("CreateSecret", { Name: SECRET });
   await system.startHost(() => ({
     PORTCULLIS_SIGNING_KEY_FILE: undefined,
     PORTCULLIS_SIGNING_SECRET: SECRET,
-    PORTCULLIS_SECRETS_ENDPOINT: motoUrl,
+    PORTCULLIS_SECRETS_ENDPOINT: moto.url,
     PORTCULLIS_SECRET_CACHE: "1",
     PORTCULLIS_JWKS_MAX_AGE: "1",
     PORTCULLIS_EDGE_KEY_AGE: "2",
@@ -49,22 +32,10 @@ before(async () => {
 });
 after(async () => {
   await system.stop();
-  moto.kill();
-  await once(moto, "close");
+  await moto.stop();
 });
 
-async function ask(operation, body) {
-  const headers = {
-    "content-type": "application/x-amz-json-1.1",
-    "x-amz-target": `secretsmanager.${operation}`,
-    // By this, moto knows which service and region are meant; it checks no signature.
-    authorization:
-      "AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/us-east-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=00",
-  };
-  const answer = await fetch(motoUrl, { method: "POST", headers, body: JSON.stringify(body) });
-  assert.equal(answer.status, 200, await answer.clone().text());
-  return answer.json();
-}
+const ask = (operation, body) => moto.secrets(operation, body);
 
 /** `portcullis --json keys ...`: its exit code and what it says. */
 async function keys(...args) {

@@ -26,6 +26,12 @@ pub(crate) const MOTO: Packages = Packages {
     folder: "python-moto",
 };
 
+/// What reads CloudFormation templates as strictly as there is.
+pub(crate) const LINT: Packages = Packages {
+    list: "tests/deploy/requirements.txt",
+    folder: "python-lint",
+};
+
 /// Where `packages` are; installs them when their list changed.
 pub(crate) fn install(workspace: &Workspace, packages: &Packages) -> Result<PathBuf> {
     let wanted = workspace.path(packages.list);

@@ -93,6 +93,7 @@ fn worker(workspace: &Workspace) -> Result<()> {
     let install = |packages| python::install(workspace, packages);
     node.env("PORTCULLIS_PYTHON", install(&python::FUZZ)?);
     node.env("PORTCULLIS_MOTO", install(&python::MOTO)?);
+    node.env("PORTCULLIS_LINT", install(&python::LINT)?);
     // The Worker's tests run `cargo xtask` themselves, and must meet the same builds.
     node.env("CARGO_TARGET_DIR", &workspace.cargo_target);
     show(
@@ -109,6 +110,7 @@ fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
         "tests/openapi",
         "tests/browser",
         "tests/moto",
+        "tests/deploy",
     ] {
         let folder = workspace.path(folder);
         let entries =
