@@ -141,6 +141,37 @@ async fn a_cold_start_and_an_hour_of_following_cost_what_the_docs_say() {
     assert_eq!((without_packs, with_packs, an_hour), (28, 6, 1_800));
 }
 
+/// The halves of units that are read and written in an hour in which `names` are called back each
+/// minute and packed behind it.
+async fn an_hour_of_packing(names: usize) -> (u64, u64) {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let mut earlier = client.consumed();
+    // The first 12 minutes fill what any hour begins with.
+    for minute in 0..72_usize {
+        if minute == 12 {
+            earlier = client.consumed();
+        }
+        let stamp = at(u64::try_from(minute).unwrap() * 60);
+        let called_back = (0..names).map(|number| token_of(minute * names + number));
+        for some in called_back.collect::<Vec<_>>().chunks(50) {
+            revoke(&engine, stamp, some.iter().cloned()).await;
+        }
+        let now = stamp.after(Duration::from_secs(65));
+        let store = DynamoStore::at(&client, now);
+        pack(&store, LIFETIME, now, &id("round")).await.unwrap();
+    }
+    let spent = client.consumed().since(earlier);
+    (spent.read_halves, spent.write_halves)
+}
+
+#[tokio::test]
+async fn packing_costs_what_the_docs_say() {
+    assert_eq!(an_hour_of_packing(0).await, (240, 120));
+    assert_eq!(an_hour_of_packing(17).await, (358, 370));
+    assert_eq!(an_hour_of_packing(170).await, (1_252, 1_658));
+}
+
 #[tokio::test]
 async fn of_two_directories_of_one_version_one_is_kept_and_a_retry_finds_its_own() {
     let engine = Engine::start().await;
