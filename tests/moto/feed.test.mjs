@@ -1,0 +1,96 @@
+// A second opinion about DynamoDB: registration, login, logout, the feed, its packs and look-ups on moto's tables
+// instead of the local engine's. moto does not throttle, split or order what DynamoDB may; the engine's tests do that.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { eventually, scratch } from "../worker/programs.mjs";
+import { System, auth, code } from "../worker/system.mjs";
+import { Moto } from "./moto.mjs";
+
+const POLL = 1;
+
+let system;
+let moto;
+// The limits of the host are off: their updates put a function within a function, which DynamoDB has a rule for in its
+// grammar and moto has not.
+before(async () => {
+  system = new System();
+  system.folder = scratch();
+  moto = await Moto.start(system.folder);
+  system.databaseUrl = moto.url;
+  const key = (name, kind) => ({ AttributeName: name, KeyType: kind });
+  for (const TableName of ["Portcullis", "TokenBlacklist"]) {
+    await system.dynamo("CreateTable", {
+      TableName,
+      AttributeDefinitions: ["PK", "SK"].map((name) => ({ AttributeName: name, AttributeType: "S" })),
+      KeySchema: [key("PK", "HASH"), key("SK", "RANGE")],
+      BillingMode: "PAY_PER_REQUEST",
+    });
+  }
+  await Promise.all([system.startOrigin(), system.startHost(() => ({ PORTCULLIS_LIMITS: "off" }))]);
+  await startWorker();
+});
+after(async () => {
+  await system.stop();
+  await moto.stop();
+});
+
+/** A cold Worker whose feed is read every second, with one route that looks revocations up. */
+async function startWorker() {
+  const policy = JSON.parse(system.policy);
+  policy.revocations = { poll: POLL, soft: POLL, hard: 30 };
+  policy.routes.unshift({ path: "/sure/*", access: "token", revocation: "lookup" });
+  await system.startWorker({ PORTCULLIS_POLICY: JSON.stringify(policy) });
+}
+
+const ask = (token, where = "/hello") => system.ask(where, { headers: auth(token) });
+const sessionOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).sid;
+
+async function feedRows() {
+  const { Items } = await system.dynamo("Scan", {});
+  return Items.filter((row) => row.PK.S.startsWith("FEED#"));
+}
+
+test("a logout on moto's tables bites at once where it is looked up, and within a poll where it is not", async () => {
+  const [one, other] = [await system.logIn(), await system.logIn()];
+  for (const where of ["/hello", "/sure/thing"]) {
+    assert.equal((await ask(one, where)).status, 200);
+    assert.equal((await ask(other, where)).status, 200);
+  }
+  await system.logOut(one);
+  const answer = await ask(one, "/sure/thing");
+  assert.deepEqual([answer.status, code(answer)], [401, "revoked"]);
+  const refused = async () => (await ask(one)).status === 401;
+  await eventually(refused, "the feed tells the Worker", () => system.workerLog, 10);
+  assert.equal((await ask(other)).status, 200);
+  const rows = await feedRows();
+  assert.ok(rows.some((row) => row.target_id?.S === sessionOf(one)), JSON.stringify(rows));
+});
+
+test("what moto keeps of a pack, a cold Worker reads, and what is in doubt is looked up there", async () => {
+  const token = await system.logIn();
+  await system.logOut(token);
+  // Three minutes old, as far as the feed tells, and the minutes since are closed.
+  const then = new Date(Date.now() - 180_000).toISOString().replace(/\.\d+/, "");
+  for (const row of await feedRows()) {
+    const moved = { ...row, PK: { S: `FEED#${then.slice(0, 16)}#0` }, SK: { S: `${then}#${row.SK.S.split("#")[1]}` } };
+    await system.dynamo("PutItem", { Item: moved });
+    await system.dynamo("DeleteItem", { Key: { PK: row.PK, SK: row.SK } });
+  }
+  const directory = { PK: { S: "PACKS" }, SK: { S: "DIRECTORY" } };
+  await system.host.stop();
+  await system.dynamo("DeleteItem", { Key: directory });
+  await system.startHost(() => ({ PORTCULLIS_LIMITS: "off" }));
+  const packed = async () => {
+    const { Item } = await system.dynamo("GetItem", { Key: directory });
+    return Item?.spans.L.some((span) => Number(span.M.names.N) > 0);
+  };
+  await eventually(packed, "the feed is packed", () => system.host.log);
+  // Without its rows, only the pack and the session's own row can tell.
+  for (const { PK, SK } of await feedRows()) await system.dynamo("DeleteItem", { Key: { PK, SK } });
+  await startWorker();
+  const answer = await ask(token);
+  assert.deepEqual([answer.status, code(answer)], [401, "revoked"]);
+  assert.equal((await ask(await system.logIn())).status, 200);
+});
