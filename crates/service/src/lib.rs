@@ -16,6 +16,7 @@ pub mod guard;
 pub mod identify;
 pub mod import;
 pub mod issue;
+pub mod knowledge;
 pub mod limit;
 pub mod login;
 pub mod logout;

@@ -99,4 +99,4 @@ async fn key_document(policy: &Policy, store: &impl KeyStore) -> Result<KeyDocum
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,21 +1,19 @@
-//! An edge isolate: what a Worker keeps between requests, and when it reads the store.
-//!
-//! It follows the Worker's own isolate step by step, on the same parts of `portcullis-core` and
-//! `portcullis-service`. Here as there no reading is shared: a claim settles who reads, and a
-//! request may vanish in the midst of its own.
+//! An edge isolate: the product's own knowledge and gate, between requests that may vanish in the
+//! midst of a reading.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use portcullis_core::breaker::Standing;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::route::{Access, Requirement, RevocationMode};
-use portcullis_core::snapshot::{Claimed, Freshness, RefreshClaim, Snapshot, UNKNOWN_KEY_COOLDOWN};
+use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_service::guard;
+use portcullis_service::knowledge::{Knowledge, Preparation, UnknownKey};
 use portcullis_service::ports::Clock;
-use portcullis_service::snapshot::{self, Followed, Keys};
+use portcullis_service::snapshot::Keys;
 
 use crate::crypto::SimSignatures;
 use crate::store::{SimShelf, View, clock};
@@ -28,10 +26,7 @@ pub(crate) struct Edge {
     gate: Gate,
     store: View,
     shelf: SimShelf,
-    snapshot: RefCell<Option<Rc<Snapshot>>>,
-    claim: RefCell<RefreshClaim>,
-    key_claim: RefCell<RefreshClaim>,
-    keys_tried_at: Cell<UnixTime>,
+    knowledge: RefCell<Rc<Knowledge>>,
 }
 
 impl Clock for Edge {
@@ -49,19 +44,13 @@ impl Edge {
             world: Rc::clone(world),
             offset,
             gate: Gate::new(policy(world.plan.lifetime, world.mutation)),
-            snapshot: RefCell::default(),
-            claim: RefCell::default(),
-            key_claim: RefCell::default(),
-            keys_tried_at: Cell::default(),
+            knowledge: RefCell::default(),
         })
     }
 
     /// Its isolate is gone, and the next request meets a new one.
     pub(crate) fn evict(&self) {
-        self.snapshot.take();
-        self.claim.take();
-        self.key_claim.take();
-        self.keys_tried_at.take();
+        self.knowledge.take();
     }
 
     pub(crate) async fn admit(
@@ -75,18 +64,10 @@ impl Edge {
             Err(Denial::UnknownKey) => Denial::UnknownKey,
             settled => return settled,
         };
-        if self.key_claim.borrow().is_reading(now) {
-            return Err(Denial::StaleSnapshot);
-        }
-        let asked_at = self.keys_tried_at.get().max(world.keys_read_at());
-        if now.since(asked_at) < UNKNOWN_KEY_COOLDOWN {
-            return Err(unknown);
-        }
-        self.keys_tried_at.set(now);
-        let claimed = self.key_claim.borrow_mut().take(now);
-        match claimed {
-            Claimed::Yours => {}
-            Claimed::Reading | Claimed::Failed => return Err(Denial::StaleSnapshot),
+        match self.knowledge.borrow().lacks_key(&world, now) {
+            UnknownKey::IsNone => return Err(unknown),
+            UnknownKey::IsOpen => return Err(Denial::StaleSnapshot),
+            UnknownKey::Read => {}
         }
         self.refresh(Keys::Now, now).await;
         let world = self.held().ok_or(Denial::StaleSnapshot)?;
@@ -120,83 +101,30 @@ impl Edge {
     }
 
     async fn snapshot_at(self: &Rc<Self>, now: UnixTime) -> Option<Rc<Snapshot>> {
-        let held = self.held();
-        let freshness = held
-            .as_ref()
-            .map(|held| held.freshness(self.gate.policy(), now));
-        match freshness {
-            Some(Freshness::Fresh) => {}
-            Some(Freshness::Due) => self.refresh_behind(now),
-            Some(Freshness::Late) if self.store.standing() != Standing::Closed => {
-                self.refresh_behind(now);
+        let store_is_away = self.store.standing() != Standing::Closed;
+        let knowledge = Rc::clone(&self.knowledge.borrow());
+        match knowledge.prepare(self.gate.policy(), store_is_away, now) {
+            Preparation::Nothing => {}
+            Preparation::ReadBehind => {
+                let edge = Rc::clone(self);
+                self.world
+                    .executor
+                    .spawn(async move { edge.refresh(Keys::WhenDue, now).await });
             }
-            Some(Freshness::Late | Freshness::Spent) | None => {
-                let claimed = self.claim.borrow_mut().take(now);
-                match claimed {
-                    Claimed::Yours | Claimed::Reading => {
-                        self.refresh(Keys::WhenDue, now).await;
-                        return self.held();
-                    }
-                    Claimed::Failed => {}
-                }
-            }
+            Preparation::ReadFirst => self.refresh(Keys::WhenDue, now).await,
         }
-        held
-    }
-
-    fn refresh_behind(self: &Rc<Self>, now: UnixTime) {
-        if self.claim.borrow_mut().take(now) == Claimed::Yours {
-            let edge = Rc::clone(self);
-            self.world
-                .executor
-                .spawn(async move { edge.refresh(Keys::WhenDue, now).await });
-        }
+        self.held()
     }
 
     async fn refresh(&self, keys: Keys, began_at: UnixTime) {
-        let read = self.read(keys, began_at).await;
-        let claim = match keys {
-            Keys::WhenDue => &self.claim,
-            Keys::Now => &self.key_claim,
-        };
-        let whole = read.and_then(|followed| {
-            self.keep(followed.snapshot);
-            followed.keys_error.map_or(Ok(()), Err)
-        });
-        match whole {
-            Ok(()) => claim.borrow_mut().release(),
-            Err(_) => claim.borrow_mut().fail(self.now()),
-        }
-    }
-
-    fn keep(&self, read: Snapshot) {
-        let mut held = self.snapshot.borrow_mut();
-        let newest = match held.take().filter(|held| !held.is_ahead_of(self.now())) {
-            Some(held) => Snapshot::clone(&held).merge(read),
-            None => read,
-        };
-        *held = Some(Rc::new(newest));
-    }
-
-    async fn read(
-        &self,
-        keys: Keys,
-        began_at: UnixTime,
-    ) -> Result<Followed, portcullis_service::store::StoreError> {
-        let policy = self.gate.policy();
-        match self.held().filter(|held| !held.is_ahead_of(began_at)) {
-            Some(held) => {
-                let previous = Snapshot::clone(&held);
-                snapshot::follow(policy, previous, keys, &self.store, &self.shelf, began_at).await
-            }
-            None => Ok(Followed {
-                snapshot: snapshot::read(policy, &self.store, &self.shelf, began_at).await?,
-                keys_error: None,
-            }),
-        }
+        let knowledge = Rc::clone(&self.knowledge.borrow());
+        let (policy, shelf) = (self.gate.policy(), &self.shelf);
+        let read = knowledge.refresh(policy, keys, began_at, &self.store, shelf, self);
+        // The view has told what failed.
+        drop(read.await);
     }
 
     fn held(&self) -> Option<Rc<Snapshot>> {
-        self.snapshot.borrow().clone()
+        self.knowledge.borrow().held()
     }
 }

@@ -18,17 +18,17 @@ use crate::test_support::ready;
 const POLICY: &str = r#"{"issuers":[{"issuer":"https://us","audience":"api","algorithms":["EdDSA"],
     "keys":"document","profile":"at+jwt","max_lifetime":600}],"routes":[]}"#;
 
-const fn at(secs: u64) -> UnixTime {
+pub(crate) const fn at(secs: u64) -> UnixTime {
     UnixTime::from_secs(secs)
 }
 
 /// A store with one key and one revoked token, which fails where it is told to.
 #[derive(Default)]
-struct World {
-    keys_fail: bool,
-    feed_fails: bool,
-    ranges: RefCell<Vec<(u64, u64)>>,
-    key_reads: RefCell<usize>,
+pub(crate) struct World {
+    pub(crate) keys_fail: bool,
+    pub(crate) feed_fails: bool,
+    pub(crate) ranges: RefCell<Vec<(u64, u64)>>,
+    pub(crate) key_reads: RefCell<usize>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ fn key() -> VerifyingKey {
 fn document() -> KeyDocument {
     KeyDocument::default().with(key(), at(0))
 }
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy::parse(POLICY, None).expect("good")
 }
 fn knows_the_key(snapshot: &Snapshot, now: UnixTime) -> bool {
