@@ -9,7 +9,6 @@ use portcullis_core::csrf::Carrier;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::gate::Gate;
 use portcullis_core::id::Id;
-use portcullis_core::limit::scope::Scope;
 use portcullis_core::password::Password;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
@@ -17,7 +16,7 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Vault;
 use portcullis_service::authenticate::{Caller, authenticate};
 use portcullis_service::error::ServiceError;
-use portcullis_service::limit::{Entry, Whose, enter};
+use portcullis_service::limit::{Entry, device_cookie, enter_login, settle};
 use portcullis_service::login::{LoginOutcome, LoginRequest, login};
 use portcullis_service::logout::{LogoutOutcome, logout};
 use portcullis_service::logout_all::{announce_again, logout_all};
@@ -35,14 +34,25 @@ use crate::settings::settings;
 use crate::store::{View, clock};
 use crate::world::{Dependency, World, policy};
 
-/// So many attempts to log in as one user may be made within [`PER`].
+/// So many attempts to log in as one user, or by one known browser, may be made within [`PER`].
 pub(crate) const ATTEMPTS: u32 = 12;
 pub(crate) const PER: Duration = Duration::from_secs(60);
+
+/// Who asks to be logged in.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    pub(crate) email: EmailAddress,
+    pub(crate) password: Secret<String>,
+    /// By which a browser that has logged in before is known.
+    pub(crate) cookie: Option<String>,
+    /// Where they come from.
+    pub(crate) address: String,
+}
 
 /// What a user asks of a host.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
-    Login(EmailAddress, Secret<String>),
+    Login(Credentials),
     Refresh(String),
     Logout(String),
     LogoutAll(String),
@@ -51,8 +61,8 @@ pub(crate) enum Ask {
 /// What a host says.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// The two tokens.
-    Granted(String, String),
+    /// The two tokens, and what the browser is known by from now on.
+    Granted(String, String, Option<String>),
     Done,
     /// Not now, or not any more: by the code of the refusal.
     Refused(&'static str),
@@ -111,10 +121,14 @@ impl Host {
 
     /// Answers; crashes are the caller's to see. The name of the request marks what it wrote.
     pub(crate) async fn answer(self: Rc<Self>, ask: Ask, request_id: Id) -> Reply {
+        let client_address = match &ask {
+            Ask::Login(credentials) => credentials.address.clone(),
+            Ask::Refresh(_) | Ask::Logout(_) | Ask::LogoutAll(_) => String::new(),
+        };
         let call = Call {
             now: self.now(),
             request_id,
-            client_address: String::new(),
+            client_address,
         };
         match self.serve(ask, &call).await {
             Ok(reply) => reply,
@@ -135,31 +149,7 @@ impl Host {
             call,
         };
         match ask {
-            Ask::Login(email, password) => {
-                let arrived = self.world.now();
-                match enter(Scope::LoginEmail, Whose::Email(&email), means).await? {
-                    Entry::Passes(_) => {}
-                    Entry::Limited(_) => return Ok(Reply::Refused("too_many_attempts")),
-                }
-                self.world.oracle.borrow_mut().passes(&email, arrived);
-                let Some(key) = self
-                    .keys
-                    .ready(&self.store, &self.secrets, call.now)
-                    .await?
-                else {
-                    return Ok(Reply::NoKey);
-                };
-                let request = LoginRequest {
-                    email,
-                    password: Password::parse(&password).expect("long enough"),
-                    device: Device::default(),
-                };
-                Ok(match login(&request, &SimHasher, &key, means).await? {
-                    LoginOutcome::Admit(admission) => granted(&admission.grant),
-                    LoginOutcome::Challenge(_) => Reply::Refused("second_factor"),
-                    LoginOutcome::Refuse(_) => Reply::Refused("bad_credentials"),
-                })
-            }
+            Ask::Login(credentials) => self.log_in(credentials, means).await,
             Ask::Refresh(token) => {
                 let Some(key) = self
                     .keys
@@ -173,7 +163,7 @@ impl Host {
                     carrier: Carrier::Hand,
                 };
                 Ok(match refresh(&request, &key, &watch, means).await? {
-                    RefreshOutcome::Renew(grant) => granted(&grant),
+                    RefreshOutcome::Renew(grant) => granted(&grant, None),
                     RefreshOutcome::Refuse(_) => Reply::Refused("refresh"),
                     RefreshOutcome::Reused => Reply::Refused("reused"),
                 })
@@ -191,6 +181,49 @@ impl Host {
                 Caller::Superseded(caller) => done(announce_again(&caller, &watch, means).await?),
                 Caller::Refused(denial) => Ok(Reply::Refused(denial.code())),
             },
+        }
+    }
+
+    /// As the door does it: no place is taken up while no key signs, and a good login gives its own
+    /// back.
+    async fn log_in(
+        &self,
+        credentials: Credentials,
+        means: Means<'_, View, World>,
+    ) -> Result<Reply, ServiceError> {
+        let arrived = self.world.now();
+        let ready = self.keys.ready(&self.store, &self.secrets, means.call.now);
+        let Some(key) = ready.await? else {
+            return Ok(Reply::NoKey);
+        };
+        let Credentials { email, cookie, .. } = credentials;
+        let entry = enter_login(&email, cookie.as_deref(), means).await?;
+        let Entry::Passes(place) = entry else {
+            return Ok(Reply::Refused("too_many_attempts"));
+        };
+        // Every cookie here is one of ours.
+        let bucket = cookie.unwrap_or_else(|| email.as_str().to_owned());
+        self.world.oracle.borrow_mut().passes(&bucket, arrived);
+        let request = LoginRequest {
+            email,
+            password: Password::parse(&credentials.password).expect("long enough"),
+            device: Device::default(),
+        };
+        match login(&request, &SimHasher, &key, means).await? {
+            LoginOutcome::Admit(admission) => {
+                self.world.oracle.borrow_mut().gives_back(&bucket, arrived);
+                // Where that fails it still counts, and the login is good.
+                drop(settle(&place, means).await);
+                let cookie = device_cookie(&request.email, means)?;
+                Ok(granted(&admission.grant, Some(cookie)))
+            }
+            LoginOutcome::Challenge(_) => Ok(Reply::Refused("second_factor")),
+            LoginOutcome::Refuse(_) => {
+                if self.world.mutation == Some(Mutation::RefundRefused) {
+                    drop(settle(&place, means).await);
+                }
+                Ok(Reply::Refused("bad_credentials"))
+            }
         }
     }
 
@@ -213,9 +246,9 @@ pub(crate) fn vault() -> Vault {
     Vault::parse(document.expose().as_bytes()).expect("the form of a vault")
 }
 
-fn granted(grant: &Grant) -> Reply {
+fn granted(grant: &Grant, cookie: Option<String>) -> Reply {
     let access = grant.access.token.expose().clone();
-    Reply::Granted(access, grant.refresh.expose().clone())
+    Reply::Granted(access, grant.refresh.expose().clone(), cookie)
 }
 
 fn done(outcome: LogoutOutcome) -> Result<Reply, ServiceError> {

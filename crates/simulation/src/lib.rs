@@ -87,7 +87,6 @@ fn furnish(world: &Rc<World>) {
         .map(|number| Edge::new(world, format!("edge-{number}"), world.offset()))
         .collect();
     watch_outages(world, &hosts, &edges);
-    account(world, "watch@example.com");
     for number in 1..=world.plan.users {
         let email = account(world, &format!("user{number}@example.com"));
         for device in ["phone", "laptop"] {
@@ -95,6 +94,7 @@ fn furnish(world: &Rc<World>) {
                 world: Rc::clone(world),
                 name: format!("user{number}'s {device}"),
                 email: email.clone(),
+                address: format!("192.0.2.{number}"),
                 hosts: hosts.clone(),
                 edges: edges.clone(),
             };
@@ -105,6 +105,7 @@ fn furnish(world: &Rc<World>) {
         world: Rc::clone(world),
         name: "guesser".to_owned(),
         email: account(world, "victim@example.com"),
+        address: "198.51.100.1".to_owned(),
         hosts,
         edges,
     };
@@ -128,6 +129,7 @@ fn first_key(world: &World) {
     tables.document = KeyDocument::default().with(key.key().clone(), UnixTime::default());
 }
 
+/// An account that nobody but its owner knows of.
 fn account(world: &World, email: &str) -> EmailAddress {
     let email = EmailAddress::parse(email).expect("an address");
     let password = Password::parse(&Secret::new(PASSWORD.to_owned())).expect("long enough");

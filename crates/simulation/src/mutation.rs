@@ -21,6 +21,8 @@ pub enum Mutation {
     LoseWrites,
     /// An attempt is judged first and counted afterwards.
     CountLater,
+    /// A login gives its place back although the password was wrong.
+    RefundRefused,
     /// A dropped key leaves the document, and nobody is told.
     DropSilently,
     /// Minutes of the feed are packed before they are closed.
@@ -33,7 +35,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Each with the invariant that must notice it.
-    pub const ALL: [(Self, Invariant); 12] = [
+    pub const ALL: [(Self, Invariant); 13] = [
         (Self::DropOverlap, Invariant::Revoked),
         (Self::LeadTooShort, Invariant::GoodFaith),
         (Self::TailTooShort, Invariant::Signs),
@@ -42,6 +44,7 @@ impl Mutation {
         (Self::ForkAdvance, Invariant::OneHead),
         (Self::LoseWrites, Invariant::NothingLost),
         (Self::CountLater, Invariant::Quota),
+        (Self::RefundRefused, Invariant::Quota),
         (Self::DropSilently, Invariant::DroppedKey),
         (Self::PackEarly, Invariant::Revoked),
         (Self::TrustStale, Invariant::Revoked),

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_core::denial::Denial;
-use portcullis_core::email::EmailAddress;
 use portcullis_core::route::RevocationMode;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::jws::Jws;
@@ -103,17 +102,20 @@ pub enum Case {
     LookUp,
     /// A task ended between two of its steps.
     Crash,
+    /// A good login gave its place back.
+    Refund,
 }
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Rotation,
         Self::CutOff,
         Self::Emergency,
         Self::Pack,
         Self::LookUp,
         Self::Crash,
+        Self::Refund,
     ];
 
     /// What is counted.
@@ -125,6 +127,7 @@ impl Case {
             Self::Pack => "packs read",
             Self::LookUp => "tokens looked up by their own rows",
             Self::Crash => "tasks that ended between two of their steps",
+            Self::Refund => "good logins that gave their place back",
         }
     }
 }
@@ -348,12 +351,12 @@ impl Oracle {
         }
     }
 
-    /// An attempt to log in as `email` was let through, that came at `now`. Clocks that disagree
-    /// take three seconds of the window: two of skew, one of rounding.
-    pub(crate) fn passes(&mut self, email: &EmailAddress, now: u64) {
+    /// An attempt that is counted in `bucket` was let through, that came at `now`. Clocks that
+    /// disagree take three seconds of the window: two of skew, one of rounding.
+    pub(crate) fn passes(&mut self, bucket: &str, now: u64) {
         let most = usize::try_from(ATTEMPTS).expect("few");
         let per = PER.as_secs() * 1_000;
-        let passed = self.passed.entry(email.as_str().to_owned()).or_default();
+        let passed = self.passed.entry(bucket.to_owned()).or_default();
         passed.push(now);
         passed.sort_unstable();
         let exceeded = passed
@@ -363,6 +366,15 @@ impl Oracle {
             let what = format!("more than {most} attempts passed within {per} ms");
             self.fail(Invariant::Quota, what);
         }
+    }
+
+    /// The attempt in `bucket` that came at `now` was good, and is about to be given back.
+    pub(crate) fn gives_back(&mut self, bucket: &str, now: u64) {
+        let passed = self.passed.entry(bucket.to_owned()).or_default();
+        if let Some(place) = passed.iter().position(|at| *at == now) {
+            passed.remove(place);
+        }
+        self.meet(Case::Refund);
     }
 }
 

@@ -31,8 +31,11 @@ pub(crate) fn settings(lifetime: Duration) -> Settings {
             require_verified: false,
         },
         limits: Limits {
-            quotas: Quotas::parse(&format!("login_email={ATTEMPTS}/{}", PER.as_secs()))
-                .expect("a quota"),
+            quotas: Quotas::parse(&format!(
+                "login_email={ATTEMPTS}/{per}, login_device={ATTEMPTS}/{per}, login_address=60/{per}",
+                per = PER.as_secs()
+            ))
+            .expect("quotas"),
             when_down: WhenDown::Refuse,
         },
     }

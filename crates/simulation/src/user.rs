@@ -11,7 +11,7 @@ use portcullis_core::secret::Secret;
 use portcullis_service::ports::{Chance as _, Clock as _};
 
 use crate::edge::Edge;
-use crate::host::{Ask, Host, Reply};
+use crate::host::{Ask, Credentials, Host, Reply};
 use crate::oracle::{Asked, Held, brief};
 use crate::world::World;
 
@@ -36,6 +36,8 @@ pub(crate) struct User {
     pub(crate) world: Rc<World>,
     pub(crate) name: String,
     pub(crate) email: EmailAddress,
+    /// Where it is on the network.
+    pub(crate) address: String,
     pub(crate) hosts: Vec<Rc<Host>>,
     pub(crate) edges: Vec<Rc<Edge>>,
 }
@@ -52,12 +54,13 @@ impl User {
     /// Lives until the end of the world.
     pub(crate) async fn live(self) {
         let mut login: Option<Login> = None;
+        let mut cookie = None;
         let mut old: Vec<Held> = vec![];
         loop {
             let random = &self.world.random;
             self.world.sleep(random.within(100, 3_000)).await;
             let Some(held) = &mut login else {
-                login = self.log_in().await;
+                login = self.log_in(&mut cookie).await;
                 continue;
             };
             match random.within(0, 99) {
@@ -97,6 +100,7 @@ impl User {
             world: Rc::clone(&self.world),
             name: format!("thief of {}", self.name),
             email: self.email.clone(),
+            address: self.address.clone(),
             hosts: self.hosts.clone(),
             edges: self.edges.clone(),
         }
@@ -159,14 +163,14 @@ impl User {
         let reply = reply.filter(|_| !self.world.fault(10));
         self.world.tell(|| {
             let what = match &ask {
-                Ask::Login(..) => "login",
+                Ask::Login(_) => "login",
                 Ask::Refresh(_) => "refresh",
                 Ask::Logout(_) => "logout",
                 Ask::LogoutAll(_) => "logout everywhere",
             };
             let said = match &reply {
                 None => "no answer",
-                Some(Reply::Granted(access, _)) => {
+                Some(Reply::Granted(access, ..)) => {
                     let held = Held::read(access);
                     return format!(
                         "{} {what} by {}: token {} of session {} under {}",
@@ -187,12 +191,22 @@ impl User {
         (id, reply)
     }
 
-    async fn log_in(&self) -> Option<Login> {
-        let ask = Ask::Login(self.email.clone(), Secret::new(PASSWORD.to_owned()));
+    fn credentials(&self, password: String, cookie: Option<String>) -> Ask {
+        Ask::Login(Credentials {
+            email: self.email.clone(),
+            password: Secret::new(password),
+            cookie,
+            address: self.address.clone(),
+        })
+    }
+
+    async fn log_in(&self, cookie: &mut Option<String>) -> Option<Login> {
+        let ask = self.credentials(PASSWORD.to_owned(), cookie.clone());
         let (id, reply) = self.ask(ask).await;
-        let Some(Reply::Granted(access, refresh)) = reply else {
+        let Some(Reply::Granted(access, refresh, known)) = reply else {
             return None;
         };
+        *cookie = known;
         let login = self.take(&access, refresh);
         let session = own_id(&login.access.session);
         self.world.promise(Promise::Opened(id, session));
@@ -236,7 +250,7 @@ impl User {
         let mut next: Option<Login> = None;
         for (_, reply) in replies {
             match reply {
-                Some(Reply::Granted(access, refresh)) => {
+                Some(Reply::Granted(access, refresh, _)) => {
                     let taken = self.take(&access, refresh);
                     // Of two that raced about the end of the window, one may be the spent one.
                     let newer = |held: &Login| generation(&held.refresh);
@@ -301,10 +315,8 @@ impl User {
             self.world
                 .sleep(self.world.random.within(5_000, 40_000))
                 .await;
-            let guesses = (0..self.world.random.within(4, 24)).map(|number| {
-                let wrong = format!("{PASSWORD} {number}");
-                self.ask(Ask::Login(self.email.clone(), Secret::new(wrong)))
-            });
+            let guesses = (0..self.world.random.within(4, 24))
+                .map(|number| self.ask(self.credentials(format!("{PASSWORD} {number}"), None)));
             for (_, reply) in futures_util::future::join_all(guesses).await {
                 if let Some(Reply::Refused("too_many_attempts")) = reply {
                     let mut oracle = self.world.oracle.borrow_mut();

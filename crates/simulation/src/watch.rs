@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use portcullis_core::denial::Denial;
-use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::keys::rotation::{SignWith, sign_with};
 use portcullis_core::route::RevocationMode;
@@ -11,8 +10,9 @@ use portcullis_core::secret::Secret;
 use portcullis_service::ports::Chance as _;
 use portcullis_service::rotate::ports::{Keysmith as _, Stage};
 
+use crate::account;
 use crate::edge::Edge;
-use crate::host::{Ask, Host, Reply};
+use crate::host::{Ask, Credentials, Host, Reply};
 use crate::oracle::Invariant;
 use crate::store::clock;
 use crate::user::PASSWORD;
@@ -38,9 +38,14 @@ pub(crate) fn watch_outages(world: &Rc<World>, hosts: &[Rc<Host>], edges: &[Rc<E
             let (world, host) = (Rc::clone(world), Rc::clone(host));
             Rc::clone(&world.executor).spawn(async move {
                 world.sleep(until).await;
+                let email = account(&world, &format!("watch-{}@example.com", host.name));
                 let back = async || {
-                    let email = EmailAddress::parse("watch@example.com").expect("an address");
-                    let ask = Ask::Login(email, Secret::new(PASSWORD.to_owned()));
+                    let ask = Ask::Login(Credentials {
+                        email: email.clone(),
+                        password: Secret::new(PASSWORD.to_owned()),
+                        cookie: None,
+                        address: "203.0.113.1".to_owned(),
+                    });
                     let id: Id = world.id().expect("chance");
                     let reply = Rc::clone(&host).answer(ask, id).await;
                     match reply {

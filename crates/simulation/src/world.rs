@@ -111,7 +111,7 @@ impl Plan {
             outages,
             hangs: random.chance(500),
             faults: random.chance(900),
-            slow: *random.pick(&[25, 25, 100]),
+            slow: *random.pick(&[25, 25, 100, 250]),
             drops_at: random
                 .chance(500)
                 .then(|| random.within(20_000, end - 60_000)),
