@@ -8,7 +8,11 @@ use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::password::{Password, PasswordHash};
 use portcullis_core::secret::Secret;
+use portcullis_core::session::Methods;
+use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
+use portcullis_core::token::draft::AccessTokenDraft;
+use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use portcullis_core::vault::NONCE_BYTES;
 use portcullis_service::ports::{
@@ -16,7 +20,8 @@ use portcullis_service::ports::{
 };
 use portcullis_service::rotate::ports::{Keysmith, KeysmithError};
 
-use crate::world::World;
+use crate::clock::second;
+use crate::world::{AUDIENCE, ISSUER, World};
 
 /// 64 bytes that depend on all of `parts`.
 fn code(parts: &[&[u8]]) -> [u8; 64] {
@@ -60,6 +65,32 @@ impl Signer for SimKey {
         let name = self.0.id().ok_or(SignError)?;
         Ok(code(&[name.as_bytes(), input]).to_vec())
     }
+}
+
+/// A good token that no host issued, under the key called `key`: whoever has a private key can make
+/// it.
+pub(crate) fn forge(world: &World, key: &str) -> String {
+    let id = || world.id().expect("chance");
+    let draft = AccessTokenDraft {
+        issuer: ISSUER.to_owned(),
+        subject: id(),
+        audience: AUDIENCE.to_owned(),
+        client_id: "simulation".to_owned(),
+        token_id: id(),
+        session_id: id(),
+        generation: 0,
+        authenticated_at: UnixTime::default(),
+        methods: Methods::Password,
+        // No edge takes it for one of the future.
+        issued_at: second(world.now(), -1_000),
+        lifetime: world.plan.lifetime,
+        scopes: Scopes::default(),
+    };
+    let input = draft.signing_input(Algorithm::EdDsa, key);
+    let signature = SimKey::new(key)
+        .sign(input.as_bytes())
+        .expect("it is named");
+    input.with_signature(&signature).expose().clone()
 }
 
 /// A key is kept as its name.

@@ -82,7 +82,11 @@ impl Executor {
                 _ => break,
             }
         }
-        // What waits would hold the world, and the world this.
+        self.clear();
+    }
+
+    /// Forgets what waits: it would hold the world, and the world this.
+    pub(crate) fn clear(&self) {
         let (tasks, timers) = (self.tasks.take(), self.timers.take());
         drop((tasks, timers));
     }

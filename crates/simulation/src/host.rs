@@ -2,6 +2,7 @@
 
 mod keys;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,11 +29,13 @@ use portcullis_service::settings::Settings;
 use portcullis_service::store::StoreError;
 
 use self::keys::Keys;
+use crate::clock::SimClock;
 use crate::crypto::{SimHasher, SimSignatures};
 use crate::mutation::Mutation;
+use crate::plan::Dependency;
 use crate::settings::settings;
-use crate::store::{View, clock};
-use crate::world::{Dependency, World, policy};
+use crate::store::View;
+use crate::world::{World, policy};
 
 /// So many attempts to log in as one user, or by one known browser, may be made within [`PER`].
 pub(crate) const ATTEMPTS: u32 = 12;
@@ -74,14 +77,29 @@ pub(crate) enum Reply {
 
 pub(crate) struct Host {
     pub(crate) name: String,
+    pub(crate) clock: SimClock,
     world: Rc<World>,
-    offset: i64,
     gate: Gate,
-    store: View,
-    secrets: View,
     vault: Vault,
     settings: Settings,
+    process: RefCell<Rc<Process>>,
+}
+
+/// What goes with a process.
+struct Process {
+    store: View,
+    secrets: View,
     keys: Keys,
+}
+
+impl Process {
+    fn new(world: &Rc<World>, name: &str) -> Rc<Self> {
+        Rc::new(Self {
+            store: View::new(world, name, Dependency::Store),
+            secrets: View::new(world, name, Dependency::Secrets),
+            keys: Keys::default(),
+        })
+    }
 }
 
 /// The host's clock, as use cases read it after their writes.
@@ -95,28 +113,28 @@ impl Clock for Watch<'_> {
         if self.host.world.mutation == Some(Mutation::AcknowledgeLate) {
             self.began
         } else {
-            self.host.now()
+            self.host.clock.now()
         }
     }
 }
 
 impl Host {
-    pub(crate) fn new(world: &Rc<World>, name: String, offset: i64) -> Rc<Self> {
+    pub(crate) fn new(world: &Rc<World>, name: String) -> Rc<Self> {
         Rc::new(Self {
-            store: View::new(world, &name, Dependency::Store),
-            secrets: View::new(world, &name, Dependency::Secrets),
+            clock: SimClock::new(world, &name),
+            process: RefCell::new(Process::new(world, &name)),
             name,
             world: Rc::clone(world),
-            offset,
             gate: Gate::new(policy(world.plan.lifetime, None)),
             vault: vault(),
             settings: settings(world.plan.lifetime),
-            keys: Keys::default(),
         })
     }
 
-    fn now(&self) -> UnixTime {
-        clock(self.world.now(), self.offset)
+    /// Its process takes no more requests, and the next one meets a new one.
+    pub(crate) fn restart(&self) {
+        self.world.tell(|| format!("{} begins anew", self.name));
+        self.process.replace(Process::new(&self.world, &self.name));
     }
 
     /// Answers; crashes are the caller's to see. The name of the request marks what it wrote.
@@ -126,7 +144,7 @@ impl Host {
             Ask::Refresh(_) | Ask::Logout(_) | Ask::LogoutAll(_) => String::new(),
         };
         let call = Call {
-            now: self.now(),
+            now: self.clock.now(),
             request_id,
             client_address,
         };
@@ -141,21 +159,23 @@ impl Host {
             host: self,
             began: call.now,
         };
+        let process = Rc::clone(&self.process.borrow());
+        let Process {
+            store,
+            secrets,
+            keys,
+        } = &*process;
         let means = Means {
-            store: &self.store,
+            store,
             chance: &*self.world,
             vault: &self.vault,
             settings: &self.settings,
             call,
         };
         match ask {
-            Ask::Login(credentials) => self.log_in(credentials, means).await,
+            Ask::Login(credentials) => self.log_in(credentials, &process, means).await,
             Ask::Refresh(token) => {
-                let Some(key) = self
-                    .keys
-                    .ready(&self.store, &self.secrets, call.now)
-                    .await?
-                else {
+                let Some(key) = keys.ready(store, secrets, call.now).await? else {
                     return Ok(Reply::NoKey);
                 };
                 let request = RefreshRequest {
@@ -168,14 +188,14 @@ impl Host {
                     RefreshOutcome::Reused => Reply::Refused("reused"),
                 })
             }
-            Ask::Logout(token) => match self.caller(&token, call).await? {
+            Ask::Logout(token) => match self.caller(&token, store, call).await? {
                 Caller::Known(caller) | Caller::Revoked(caller) => {
                     done(logout(&caller, &watch, means).await?)
                 }
                 Caller::Superseded(_) => Ok(Reply::Refused("revoked")),
                 Caller::Refused(denial) => Ok(Reply::Refused(denial.code())),
             },
-            Ask::LogoutAll(token) => match self.caller(&token, call).await? {
+            Ask::LogoutAll(token) => match self.caller(&token, store, call).await? {
                 Caller::Known(caller) => done(logout_all(&caller, &watch, means).await?),
                 Caller::Revoked(_) => Ok(Reply::Refused("revoked")),
                 Caller::Superseded(caller) => done(announce_again(&caller, &watch, means).await?),
@@ -189,10 +209,12 @@ impl Host {
     async fn log_in(
         &self,
         credentials: Credentials,
+        process: &Process,
         means: Means<'_, View, World>,
     ) -> Result<Reply, ServiceError> {
         let arrived = self.world.now();
-        let ready = self.keys.ready(&self.store, &self.secrets, means.call.now);
+        let (keys, secrets) = (&process.keys, &process.secrets);
+        let ready = keys.ready(means.store, secrets, means.call.now);
         let Some(key) = ready.await? else {
             return Ok(Reply::NoKey);
         };
@@ -227,16 +249,9 @@ impl Host {
         }
     }
 
-    async fn caller(&self, token: &str, call: &Call) -> Result<Caller, StoreError> {
+    async fn caller(&self, token: &str, store: &View, call: &Call) -> Result<Caller, StoreError> {
         let header = format!("Bearer {token}");
-        authenticate(
-            &self.gate,
-            Some(&header),
-            &self.store,
-            &SimSignatures,
-            call.now,
-        )
-        .await
+        authenticate(&self.gate, Some(&header), store, &SimSignatures, call.now).await
     }
 }
 

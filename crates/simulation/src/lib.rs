@@ -6,6 +6,7 @@
 //! seed, so a seed that fails fails again, and tells its story. `docs/simulation.md` says what is
 //! held to what.
 
+mod clock;
 mod crypto;
 mod edge;
 mod executor;
@@ -14,15 +15,19 @@ mod mutation;
 mod operator;
 mod oracle;
 mod packer;
+mod plan;
+mod question;
 mod random;
 mod rotation;
 mod settings;
 mod store;
+mod thief;
 mod user;
 mod watch;
 mod world;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use portcullis_core::email::EmailAddress;
@@ -39,11 +44,11 @@ use portcullis_service::store::{Account, AccountStatus};
 pub use crate::mutation::Mutation;
 pub use crate::oracle::{Case, Invariant, REVOKED_WITHIN, Violation};
 
+use crate::clock::second;
 use crate::crypto::hash_of;
 use crate::edge::Edge;
 use crate::host::Host;
 use crate::rotation::rotate_on_schedule;
-use crate::store::clock;
 use crate::user::{PASSWORD, User};
 use crate::watch::watch_outages;
 use crate::world::World;
@@ -61,13 +66,26 @@ pub struct Report {
     pub story: Vec<String>,
 }
 
-/// Lives through the world of `seed`; `told` keeps its story.
+/// Lives through the world of `seed`; `told` keeps its story. What stops on a broken assumption, here
+/// or in the product, is a violation as well, with the story so far.
 pub fn run(seed: u64, mutation: Option<Mutation>, told: bool) -> Report {
     let world = World::new(seed, mutation, told);
     world.tell(|| format!("seed {seed}: {:?}", world.plan));
-    furnish(&world);
-    world.run();
-    world.settle_accounts();
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        furnish(&world);
+        world.run();
+        world.settle_accounts();
+    }));
+    match lived {
+        Ok(()) => world.oracle.borrow_mut().count(Invariant::Runs),
+        Err(panic) => {
+            let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+            let what = said.unwrap_or_else(|| "a panic".to_owned());
+            world.oracle.borrow_mut().fail(Invariant::Runs, what);
+            world.executor.clear();
+        }
+    }
     let oracle = world.oracle.borrow();
     Report {
         counters: oracle.counters.clone(),
@@ -81,12 +99,14 @@ pub fn run(seed: u64, mutation: Option<Mutation>, told: bool) -> Report {
 fn furnish(world: &Rc<World>) {
     first_key(world);
     let hosts: Vec<_> = (1..=world.plan.hosts)
-        .map(|number| Host::new(world, format!("host-{number}"), world.offset()))
+        .map(|number| Host::new(world, format!("host-{number}")))
         .collect();
     let edges: Vec<_> = (1..=world.plan.edges)
-        .map(|number| Edge::new(world, format!("edge-{number}"), world.offset()))
+        .map(|number| Edge::new(world, format!("edge-{number}")))
         .collect();
-    watch_outages(world, &hosts, &edges);
+    let machines = rotation::machines(world);
+    watch_outages(world, &hosts, &edges, &machines);
+    world.tell_outages();
     for number in 1..=world.plan.users {
         let email = account(world, &format!("user{number}@example.com"));
         for device in ["phone", "laptop"] {
@@ -101,6 +121,9 @@ fn furnish(world: &Rc<World>) {
             world.executor.spawn(user.live());
         }
     }
+    world
+        .executor
+        .spawn(thief::sign(Rc::clone(world), edges.clone()));
     let guesser = User {
         world: Rc::clone(world),
         name: "guesser".to_owned(),
@@ -113,7 +136,9 @@ fn furnish(world: &Rc<World>) {
     for _ in 0..world.plan.hosts {
         world.executor.spawn(packer::work(Rc::clone(world)));
     }
-    world.executor.spawn(rotate_on_schedule(Rc::clone(world)));
+    world
+        .executor
+        .spawn(rotate_on_schedule(Rc::clone(world), machines));
     world.executor.spawn(operator::work(Rc::clone(world)));
 }
 
@@ -126,6 +151,7 @@ fn first_key(world: &World) {
     stages.insert(Stage::Current, VERSION.to_owned());
     let kept = world.write(&key);
     tables.versions.insert(VERSION.to_owned(), kept);
+    tables.published.insert(key.name().to_owned());
     tables.document = KeyDocument::default().with(key.key().clone(), UnixTime::default());
 }
 
@@ -139,7 +165,7 @@ fn account(world: &World, email: &str) -> EmailAddress {
         email: email.clone(),
         password: hash_of(&password),
         status: AccountStatus::Active,
-        created_at: clock(0, 0),
+        created_at: second(0, 0),
         verified_at: None,
         generation: 0,
         version: 1,

@@ -9,6 +9,9 @@ use std::thread;
 use clap::Parser;
 use portcullis_simulation::{Case, Invariant, Report, run};
 
+/// So many seeds must have met every case.
+const ENOUGH: u64 = 1_000;
+
 #[derive(Parser)]
 #[command(about = "Hosts, edges and users in virtual time, under every fault a seed draws")]
 struct Arguments {
@@ -61,9 +64,12 @@ fn run_many(first: u64, seeds: u64) -> ExitCode {
         drop(done);
         let mut total = total.lock().expect("one thread");
         let mut bar = Bar::new(seeds);
+        let mut failed: Option<u64> = None;
         for (seed, report) in reports {
             if report.violation.is_some() {
-                return Some(seed);
+                // Seeds are begun in their order: all below this one are done or under way.
+                next.store(end, Ordering::Relaxed);
+                failed = Some(failed.map_or(seed, |lowest| lowest.min(seed)));
             }
             for (invariant, count) in report.counters {
                 *total.counters.entry(invariant).or_default() += count;
@@ -73,7 +79,7 @@ fn run_many(first: u64, seeds: u64) -> ExitCode {
             }
             bar.step();
         }
-        None
+        failed
     });
     println!();
     if let Some(seed) = failed {
@@ -81,12 +87,17 @@ fn run_many(first: u64, seeds: u64) -> ExitCode {
     }
     let total = total.into_inner().expect("one thread");
     print_counters(&total);
-    let idle = Invariant::ALL
-        .into_iter()
-        .find(|one| total.counters.get(one).is_none_or(|count| *count == 0));
-    match idle {
+    let invariants = Invariant::ALL.into_iter();
+    let idle = invariants
+        .filter(|one| total.counters.get(one).is_none_or(|count| *count == 0))
+        .map(|one| format!("{one:?}"));
+    let cases = Case::ALL.into_iter().filter(|_| seeds >= ENOUGH);
+    let unmet = cases
+        .filter(|one| total.met.get(one).is_none_or(|count| *count == 0))
+        .map(|one| format!("{one:?}"));
+    match idle.chain(unmet).next() {
         Some(idle) => {
-            eprintln!("error: no seed met the case of {idle:?}: run more of them");
+            eprintln!("error: no seed met the case of {idle}: run more of them");
             ExitCode::FAILURE
         }
         None => ExitCode::SUCCESS,

@@ -31,11 +31,29 @@ pub enum Mutation {
     TrustStale,
     /// A breaker waits for a minute before it probes.
     ProbeSeldom,
+    /// A breaker waits for a probe that was lost for good.
+    AwaitLostProbe,
+    /// A reading whose maker vanished keeps all others from theirs.
+    HoldClaim,
+    /// Nothing can be looked up.
+    FailLookUps,
+    /// A step of a rotation that was begun before is not taken up again.
+    BeginOnce,
+    /// A new key signs once edges would like to have read it, not once they must.
+    LeadFromSoft,
+    /// A key that is called back stays in the document.
+    KeepWithdrawn,
+    /// A key that has a successor is never told its end.
+    TellNoEnd,
+    /// A refresh token that comes again ends nothing.
+    ForgiveReuse,
+    /// The simulation stops in the midst.
+    Panic,
 }
 
 impl Mutation {
     /// Each with the invariant that must notice it.
-    pub const ALL: [(Self, Invariant); 13] = [
+    pub const ALL: [(Self, Invariant); 22] = [
         (Self::DropOverlap, Invariant::Revoked),
         (Self::LeadTooShort, Invariant::GoodFaith),
         (Self::TailTooShort, Invariant::Signs),
@@ -49,5 +67,14 @@ impl Mutation {
         (Self::PackEarly, Invariant::Revoked),
         (Self::TrustStale, Invariant::Revoked),
         (Self::ProbeSeldom, Invariant::Healed),
+        (Self::AwaitLostProbe, Invariant::Healed),
+        (Self::HoldClaim, Invariant::Served),
+        (Self::FailLookUps, Invariant::Served),
+        (Self::BeginOnce, Invariant::Served),
+        (Self::LeadFromSoft, Invariant::GoodFaith),
+        (Self::KeepWithdrawn, Invariant::DroppedKey),
+        (Self::TellNoEnd, Invariant::DroppedKey),
+        (Self::ForgiveReuse, Invariant::Revoked),
+        (Self::Panic, Invariant::Runs),
     ];
 }

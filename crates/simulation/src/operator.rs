@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use portcullis_service::ports::{Call, Chance as _, Clock as _};
-use portcullis_service::rotate::{KeyRevocation, revoke_key, rotate_now};
+use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_now};
 
 use crate::mutation::Mutation;
-use crate::oracle::Case;
-use crate::rotation::Machine;
+use crate::oracle::{Case, Failures};
+use crate::rotation::{Machine, retire};
 use crate::world::World;
 
 /// Calls a key back at the moment that the plan says, if it says one.
@@ -24,7 +24,24 @@ pub(crate) async fn work(world: Rc<World>) {
     };
     let terminal = Machine::new(&world, "operator");
     drop_key(&terminal, &name).await;
-    while !rotated(&terminal).await {
+    let mut failures = Failures::default();
+    loop {
+        let begun = world.now();
+        let done = rotate(&terminal).await;
+        // It is too early only where there is a key that signs.
+        let is_answered = matches!(done, Some(Ok(_) | Err(RotateError::TooEarly(_))));
+        if is_answered {
+            world.oracle.borrow_mut().next_key(world.now());
+        }
+        let what = "rotating by hand";
+        world.tried("operator", what, &mut failures, is_answered, begun);
+        if let Some(Ok(version)) = done {
+            retire(&world, &version);
+            return;
+        }
+        if world.mutation == Some(Mutation::DropSilently) {
+            return;
+        }
         world.sleep(world.random.within(500, 3_000)).await;
     }
 }
@@ -33,9 +50,16 @@ pub(crate) async fn work(world: Rc<World>) {
 async fn drop_key(terminal: &Rc<Machine>, name: &str) {
     let world = &terminal.world;
     world.tell(|| format!("operator drops {name}"));
-    let begun = world.now();
-    world.oracle.borrow_mut().key_drops(name, begun, false);
-    while !try_drop(terminal, name).await {
+    let mut failures = Failures::default();
+    loop {
+        let begun = world.now();
+        world.oracle.borrow_mut().key_drops(name, begun, false);
+        let is_done = try_drop(terminal, name).await;
+        let what = "calling a key back";
+        world.tried("operator", what, &mut failures, is_done, begun);
+        if is_done {
+            break;
+        }
         world.sleep(world.random.within(200, 2_000)).await;
     }
     let now = world.now();
@@ -48,7 +72,7 @@ async fn try_drop(terminal: &Rc<Machine>, name: &str) -> bool {
     let (machine, name) = (Rc::clone(terminal), name.to_owned());
     let work = async move {
         let call = Call {
-            now: machine.now(),
+            now: machine.clock.now(),
             request_id: machine.world.id().expect("chance"),
             client_address: String::new(),
         };
@@ -61,8 +85,8 @@ async fn try_drop(terminal: &Rc<Machine>, name: &str) -> bool {
     }
 }
 
-/// The next key, by hand: whether the command came to an end.
-async fn rotated(terminal: &Rc<Machine>) -> bool {
+/// The next key, by hand; nothing if the command came to no end.
+async fn rotate(terminal: &Rc<Machine>) -> Option<Result<String, RotateError>> {
     let machine = Rc::clone(terminal);
     let work = async move {
         let done = rotate_now(&machine.rotation()).await;
@@ -72,6 +96,5 @@ async fn rotated(terminal: &Rc<Machine>) -> bool {
         });
         done
     };
-    matches!(terminal.world.executor.remote(work).await, Some(Ok(_)))
-        || terminal.world.mutation == Some(Mutation::DropSilently)
+    terminal.world.executor.remote(work).await
 }

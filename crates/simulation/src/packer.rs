@@ -4,21 +4,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use portcullis_service::pack::pack;
-use portcullis_service::ports::Chance as _;
+use portcullis_service::ports::{Chance as _, Clock as _};
 
+use crate::clock::SimClock;
 use crate::mutation::Mutation;
-use crate::store::{View, clock};
-use crate::world::{Dependency, World};
+use crate::plan::Dependency;
+use crate::store::View;
+use crate::world::World;
 
 /// Packs about once a minute, for as long as the world lasts.
 pub(crate) async fn work(world: Rc<World>) {
     let store = View::new(&world, "packer", Dependency::Store);
-    let offset = world.offset();
+    let clock = Rc::new(SimClock::new(&world, "packer"));
     loop {
         world.sleep(world.random.within(30_000, 70_000)).await;
-        let (own, store) = (Rc::clone(&world), store.clone());
+        let (own, store, clock) = (Rc::clone(&world), store.clone(), Rc::clone(&clock));
         let round = world.executor.remote(async move {
-            let mut now = clock(own.now(), offset);
+            let mut now = clock.now();
             if own.mutation == Some(Mutation::PackEarly) {
                 now = now.after(Duration::from_secs(40));
             }
@@ -26,6 +28,10 @@ pub(crate) async fn work(world: Rc<World>) {
             pack(&store, own.plan.lifetime, now, &id).await
         });
         let round = round.await;
+        assert!(
+            world.mutation != Some(Mutation::Panic),
+            "a mutation wants it so"
+        );
         world.tell(|| match round {
             Some(Ok(outcome)) => format!("packer: {outcome:?}"),
             Some(Err(error)) => format!("packer: {error}"),

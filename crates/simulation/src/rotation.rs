@@ -5,40 +5,35 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use portcullis_core::keys::rotation::RotationBounds;
-use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::vault::Vault;
-use portcullis_service::ports::{Chance as _, Clock};
-use portcullis_service::rotate::ports::Stage;
+use portcullis_service::ports::Chance as _;
+use portcullis_service::rotate::ports::{Keysmith as _, Stage};
 use portcullis_service::rotate::{RotateError, Rotation, Step};
 
+use crate::clock::{SimClock, millis_of};
 use crate::crypto::SimSignatures;
 use crate::host::vault;
 use crate::mutation::Mutation;
-use crate::oracle::Case;
-use crate::store::{View, clock};
-use crate::world::{Dependency, HOST_CACHE, KEYS_HARD, World};
+use crate::oracle::{Case, Failures};
+use crate::plan::{Dependency, ROUNDING, SKEW};
+use crate::store::View;
+use crate::world::{HOST_CACHE, KEYS_HARD, KEYS_SOFT, World};
 
 const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 
 /// A machine that rotations run on: the function's, or an operator's own.
 pub(crate) struct Machine {
     pub(crate) world: Rc<World>,
-    name: &'static str,
+    pub(crate) name: &'static str,
     store: View,
     secrets: View,
     vault: Vault,
-    offset: i64,
-}
-
-impl Clock for Machine {
-    fn now(&self) -> UnixTime {
-        clock(self.world.now(), self.offset)
-    }
+    pub(crate) clock: SimClock,
 }
 
 /// The product's rotation, on this world.
-pub(crate) type SimRotation<'a> = Rotation<'a, View, View, World, SimSignatures, Machine, World>;
+pub(crate) type SimRotation<'a> = Rotation<'a, View, View, World, SimSignatures, SimClock, World>;
 
 impl Machine {
     pub(crate) fn new(world: &Rc<World>, name: &'static str) -> Rc<Self> {
@@ -48,8 +43,31 @@ impl Machine {
             store: View::new(world, name, Dependency::Store),
             secrets: View::new(world, name, Dependency::Secrets),
             vault: vault(),
-            offset: world.offset(),
+            clock: SimClock::new(world, name),
         })
+    }
+
+    async fn step(&self, step: Step, token: &str) -> Result<(), RotateError> {
+        let is_first = self
+            .world
+            .begun
+            .borrow_mut()
+            .insert(format!("{step:?} {token}"));
+        if self.world.mutation == Some(Mutation::BeginOnce) && !is_first {
+            return Err(RotateError::Contended);
+        }
+        self.rotation().step(step, token).await
+    }
+
+    /// Does once more what was done last, which changes nothing: whether it was answered.
+    pub(crate) async fn repeat(self: Rc<Self>) -> bool {
+        let version = {
+            let tables = self.world.tables.borrow();
+            tables.stages.version(Stage::Current).map(str::to_owned)
+        };
+        let version = version.expect("there is one from the beginning");
+        let done = self.rotation().step(Step::Finish, &version).await;
+        !matches!(done, Err(RotateError::Store(_)))
     }
 
     pub(crate) fn rotation(&self) -> SimRotation<'_> {
@@ -58,7 +76,7 @@ impl Machine {
             documents: &self.store,
             smith: &self.world,
             signatures: &SimSignatures,
-            clock: self,
+            clock: &self.clock,
             chance: &self.world,
             vault: &self.vault,
             actor: self.name,
@@ -68,15 +86,24 @@ impl Machine {
     }
 }
 
-/// How long others keep what changes, as it is in this world.
-fn bounds(world: &World) -> RotationBounds {
-    let mut bounds = RotationBounds {
-        edge: KEYS_HARD,
+/// How long others keep what changes, as it is in this world. Where clocks are set, keys may be
+/// older than an edge's clock tells.
+pub(crate) fn true_bounds(world: &World) -> RotationBounds {
+    RotationBounds {
+        edge: KEYS_HARD + Duration::from_millis(world.plan.stepped()),
         jwks_max_age: HOST_CACHE,
         third_parties: Duration::ZERO,
         hosts: HOST_CACHE,
         token_lifetime: world.plan.lifetime,
-    };
+    }
+}
+
+/// What rotations are told of that.
+fn bounds(world: &World) -> RotationBounds {
+    let mut bounds = true_bounds(world);
+    if world.mutation == Some(Mutation::LeadFromSoft) {
+        bounds.edge = KEYS_SOFT;
+    }
     if world.mutation == Some(Mutation::LeadTooShort) {
         (bounds.edge, bounds.jwks_max_age) = (Duration::ZERO, Duration::ZERO);
     }
@@ -86,13 +113,16 @@ fn bounds(world: &World) -> RotationBounds {
     bounds
 }
 
+/// The invocations of a function may find a container that is warm, or not.
+pub(crate) fn machines(world: &Rc<World>) -> [Rc<Machine>; 2] {
+    [
+        Machine::new(world, "rotation-1"),
+        Machine::new(world, "rotation-2"),
+    ]
+}
+
 /// Rotates again and again, as a schedule does.
-pub(crate) async fn rotate_on_schedule(world: Rc<World>) {
-    // The invocations of a function may find a container that is warm, or not.
-    let machines = [
-        Machine::new(&world, "rotation-1"),
-        Machine::new(&world, "rotation-2"),
-    ];
+pub(crate) async fn rotate_on_schedule(world: Rc<World>, machines: [Rc<Machine>; 2]) {
     loop {
         world.sleep(world.random.within(1_000, 15_000)).await;
         let token = begin(&world);
@@ -116,27 +146,61 @@ fn begin(world: &World) -> String {
 
 /// The four steps, each until it is done; over and over where one fails.
 async fn rotate(world: &Rc<World>, machines: &[Rc<Machine>], token: &str) {
-    let mut step = 0;
+    let (mut step, mut failures) = (0, Failures::default());
     while let Some(next) = STEPS.get(step) {
-        match invoke(world, machines, *next, token).await {
-            Some(Ok(())) => step += 1,
+        let begun = world.now();
+        let answer = invoke(world, machines, *next, token).await;
+        let failed = match answer {
+            Some(Ok(())) => false,
             Some(Err(RotateError::TooEarly(early))) => {
                 world.tell(|| format!("rotation: {early}"));
                 return;
             }
             // A key that was called back is given up by hand.
             Some(Err(RotateError::Withdrawn | RotateError::NotPending)) => return,
-            Some(Err(_)) | None => {
-                world.oracle.borrow_mut().meet(Case::CutOff);
-                world.sleep(world.random.within(500, 4_000)).await;
-                if world.random.chance(300) {
-                    step = 0;
-                }
-            }
+            Some(Err(_)) | None => true,
+        };
+        let what = "a step of a rotation";
+        world.tried("rotation", what, &mut failures, !failed, begun);
+        if !failed {
+            step += 1;
+            continue;
+        }
+        world.oracle.borrow_mut().meet(Case::CutOff);
+        world.sleep(world.random.within(500, 4_000)).await;
+        if world.random.chance(300) {
+            step = 0;
         }
     }
+    retire(world, token);
     world.oracle.borrow_mut().meet(Case::Rotation);
     world.tell(|| "rotation: finished".to_owned());
+}
+
+/// Tells the oracle that `token` has come into force, if it still is: from its `sign_from` on the others live for a
+/// tail, or as long as an edge may not have heard of that.
+pub(crate) fn retire(world: &World, token: &str) {
+    let millis = |span: Duration| u64::try_from(span.as_millis()).expect("short");
+    let tables = world.tables.borrow();
+    let in_force = tables.stages.has(token, Stage::Current);
+    let kept = tables.versions.get(token).filter(|_| in_force);
+    let Some(key) = kept.and_then(|kept| world.read(kept).ok()) else {
+        return;
+    };
+    let Some(current) = tables.document.find(key.name()) else {
+        return;
+    };
+    world.oracle.borrow_mut().comes_into_force(key.name());
+    let latest = world.now() + SKEW + ROUNDING;
+    let ends = millis_of(current.sign_from).max(latest) + millis(true_bounds(world).tail());
+    let heard = world.now() + millis(KEYS_HARD) + world.plan.stepped();
+    let until = ends.max(heard) + SKEW + 2 * ROUNDING;
+    for other in tables.document.keys() {
+        let name = other.key.id().unwrap_or_default();
+        if name != key.name() {
+            world.oracle.borrow_mut().retires(name, until);
+        }
+    }
 }
 
 /// One invocation; now and then two at once. `None` if it ended without an answer.
@@ -150,7 +214,7 @@ async fn invoke(
         let machine = Rc::clone(world.random.pick(machines));
         let token = token.to_owned();
         world.executor.remote(async move {
-            let done = machine.rotation().step(step, &token).await;
+            let done = machine.step(step, &token).await;
             machine.world.tell(|| {
                 let said = done.as_ref().map_or_else(RotateError::code, |()| "done");
                 format!("{}: {step:?}: {said}", machine.name)

@@ -13,15 +13,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use portcullis_core::breaker::{Admission, Breaker, Outcome, Permit, Rules, Standing};
+use portcullis_core::revocation::{Revocation, RevocationTarget};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::StoreError;
 use thiserror::Error;
 
 pub(crate) use self::shelf::SimShelf;
 pub(crate) use self::tables::Tables;
+use crate::clock::millis_of;
 use crate::mutation::Mutation;
-use crate::oracle::Case;
-use crate::world::{Dependency, World};
+use crate::oracle::{Case, brief};
+use crate::plan::Dependency;
+use crate::world::World;
 
 /// After how long a node waits for an answer no more.
 pub(crate) const TIME_OUT: u64 = 3_000;
@@ -55,8 +58,14 @@ impl View {
         } else {
             Rules::USUAL.interval
         };
+        let patience = if world.mutation == Some(Mutation::AwaitLostProbe) {
+            Duration::MAX
+        } else {
+            Rules::USUAL.patience
+        };
         let breaker = Breaker::new(Rules {
             interval,
+            patience,
             ..Rules::USUAL
         });
         Self {
@@ -84,8 +93,9 @@ impl View {
             StoreError::new(operation, fault)
         };
         let permit = self.permit().await.map_err(failed)?;
+        self.maybe_lose(permit, operation).await;
         self.maybe_crash(operation).await;
-        let called = self.exchange(act).await;
+        let called = self.exchange(operation, act).await;
         // An answer that says "not now" is one: the store is there.
         let outcome = match &called {
             Ok(_) | Err(Fault::Refused | Fault::Open | Fault::NotSimulated) => Outcome::Answered,
@@ -115,16 +125,18 @@ impl View {
 
     async fn exchange<T: 'static>(
         &self,
+        operation: &'static str,
         act: impl FnOnce(&mut Tables, u64) -> T + 'static,
     ) -> Result<T, Fault> {
         let world = &self.world;
         let (there, back) = (self.span(), self.span());
         if there >= TIME_OUT {
             // It arrives all the same, when nobody waits for it any more.
-            let (late, to) = (Rc::clone(world), self.to);
+            let (late, to, node) = (Rc::clone(world), self.to, Rc::clone(&self.node));
             world.executor.spawn(async move {
                 late.sleep(there).await;
-                if !late.is_away(to) {
+                if !late.is_away(to, &node) {
+                    late.tell(|| format!("{node}: {operation} arrives after {there} ms"));
                     drop(act(&mut late.tables.borrow_mut(), late.now()));
                 }
             });
@@ -132,7 +144,7 @@ impl View {
             return Err(Fault::NoAnswer);
         }
         world.sleep(there).await;
-        if world.is_away(self.to) {
+        if world.is_away(self.to, &self.node) {
             if world.plan.hangs {
                 world.sleep(TIME_OUT - there).await;
             }
@@ -175,15 +187,41 @@ impl View {
         }
     }
 
+    /// Where a dependency is about to heal, whoever probes it may vanish, and tell nobody.
+    async fn maybe_lose(&self, permit: Permit, operation: &str) {
+        let world = &self.world;
+        let may = permit.is_probe() && world.plan.loses_probes;
+        if may && world.plan.is_healing(world.now()) && world.random.chance(400) {
+            world.tell(|| format!("{} vanishes as it probes by {operation}", self.node));
+            world.oracle.borrow_mut().meet(Case::LostProbe);
+            world.executor.crash().await;
+        }
+    }
+
     fn loses_write(&self) -> bool {
         self.world.mutation == Some(Mutation::LoseWrites) && self.world.random.chance(20)
     }
 }
 
-/// The second that `offset` milliseconds make of the true time `now`.
-pub(crate) fn clock(now: u64, offset: i64) -> UnixTime {
-    let millis = now
-        .saturating_add(crate::world::EPOCH)
-        .saturating_add_signed(offset);
-    UnixTime::from_secs(millis / 1_000)
+/// Rows of the feed that were committed now, and the second that they are stamped with, since the
+/// beginning.
+fn tell_rows(world: &World, rows: &[Revocation], stamp: UnixTime) {
+    for row in rows {
+        world.tell(|| {
+            let whose = match &row.target {
+                RevocationTarget::Token(id) => format!("token {}", brief(id)),
+                RevocationTarget::Session(id) => format!("session {}", brief(id)),
+                RevocationTarget::Key(id) => format!("key {id}"),
+                RevocationTarget::Subject {
+                    subject,
+                    generation,
+                    ..
+                } => format!("{} below generation {generation}", brief(subject)),
+            };
+            format!(
+                "store: feed row for {whose}, stamped {}",
+                millis_of(stamp) / 1_000
+            )
+        });
+    }
 }

@@ -1,18 +1,18 @@
 //! Users: they log in on a few devices, use the edges, refresh, log out, and try again when
-//! nobody answers. One of them guesses passwords.
+//! nobody answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::route::RevocationMode;
 use portcullis_core::secret::Secret;
-use portcullis_service::ports::{Chance as _, Clock as _};
+use portcullis_service::ports::Chance as _;
 
 use crate::edge::Edge;
 use crate::host::{Ask, Credentials, Host, Reply};
-use crate::oracle::{Asked, Held, brief};
+use crate::oracle::{Case, Held, Invariant, brief};
+use crate::question::{ask_edge, draw_mode};
 use crate::world::World;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -43,9 +43,9 @@ pub(crate) struct User {
 }
 
 /// What a device holds.
-struct Login {
-    access: Held,
-    refresh: String,
+pub(crate) struct Login {
+    pub(crate) access: Held,
+    pub(crate) refresh: String,
     /// When this refresh token was first sent.
     sent_at: Option<u64>,
 }
@@ -66,7 +66,7 @@ impl User {
             match random.within(0, 99) {
                 0..=59 => self.use_edge(&held.access).await,
                 60..=74 => {
-                    if let Some(token) = old.get(old.len().saturating_sub(1)) {
+                    if let Some(token) = old.last() {
                         self.use_edge(token).await;
                     }
                 }
@@ -82,19 +82,23 @@ impl User {
                     self.log_out(&ended, random.chance(250)).await;
                     old.push(ended.clone());
                     login = None;
-                    // Whoever stole it goes on for as long as it works.
+                    // Whoever stole them goes on for as long as they work.
+                    let of_session = |token: &&Held| token.session == ended.session;
+                    let stolen = old.iter().filter(of_session).cloned().collect();
                     let (thief, world) = (self.again(), Rc::clone(&self.world));
-                    world
-                        .executor
-                        .spawn(async move { thief.steal(ended).await });
+                    let executor = Rc::clone(&world.executor);
+                    executor.spawn(async move { thief.show(stolen).await });
                 }
+                98 => self.world.random.pick(&self.edges).evict(),
                 _ => {
-                    self.world.random.pick(&self.edges).evict();
+                    self.world.random.pick(&self.hosts).restart();
+                    self.world.oracle.borrow_mut().meet(Case::Restart);
                 }
             }
         }
     }
 
+    /// Somebody who has what this user had.
     fn again(&self) -> Self {
         Self {
             world: Rc::clone(&self.world),
@@ -106,61 +110,39 @@ impl User {
         }
     }
 
-    async fn steal(self, token: Held) {
-        for _ in 0..60 {
-            self.world.sleep(self.world.random.within(200, 1_500)).await;
-            self.use_edge(&token).await;
+    pub(crate) async fn use_edge(&self, token: &Held) {
+        let (world, edge) = (&self.world, self.world.random.pick(&self.edges));
+        let mode = draw_mode(world);
+        if world.random.chance(30) && !world.plan.is_quiet(world.now()) {
+            let patience = world.random.within(1, 60);
+            let leaving = Rc::clone(edge).leave(token.text.clone(), mode, patience);
+            world.executor.spawn(leaving);
+        }
+        if let Some((asked, answer)) = ask_edge(world, edge, token, mode, &self.name).await {
+            world.oracle.borrow_mut().answered(&asked, token, &answer);
         }
     }
 
-    async fn use_edge(&self, token: &Held) {
-        let edge = self.world.random.pick(&self.edges);
-        let mode = if self.world.random.chance(80) {
-            RevocationMode::Lookup
-        } else {
-            RevocationMode::Feed
-        };
-        let (callee, text) = (Rc::clone(edge), token.text.clone());
+    /// Asks one host; `None` if it crashed or its answer was lost.
+    pub(crate) async fn ask(&self, ask: Ask) -> (Id, Option<Reply>) {
         let asked_at = self.world.now();
-        let answer = self
-            .world
-            .executor
-            .remote(async move { callee.admit(&text, mode).await });
-        let Some(answer) = answer.await else { return };
-        self.world.tell(|| {
-            let said = answer
-                .as_ref()
-                .map_or_else(|denial| denial.code(), |()| "lets in");
-            let (key, name) = (&token.key, &self.name);
-            format!(
-                "{} {said}: {name} with {} under {key}{}",
-                edge.name,
-                brief(&token.id),
-                match mode {
-                    RevocationMode::Feed => "",
-                    RevocationMode::Lookup => ", looked up",
-                }
-            )
-        });
-        let asked = Asked {
-            edge: &edge.name,
-            mode,
-            asked_at,
-            answered_at: self.world.now(),
-            edge_now: edge.now().as_secs(),
-        };
-        let hurried = self.world.tables.borrow().hurried.contains(&token.key);
-        let mut oracle = self.world.oracle.borrow_mut();
-        oracle.answered(&asked, token, answer, hurried);
+        let (id, host, reply) = self.send(ask).await;
+        if let Some(reply) = &reply {
+            self.judge(&host, asked_at, reply);
+        }
+        let reply = reply.filter(|_| !self.world.fault(10));
+        if reply.is_none() {
+            self.world.tell(|| format!("{} hears nothing", self.name));
+        }
+        (id, reply)
     }
 
-    /// Asks one host; `None` if it crashed or its answer was lost.
-    async fn ask(&self, ask: Ask) -> (Id, Option<Reply>) {
+    /// The same without the right to be answered.
+    pub(crate) async fn send(&self, ask: Ask) -> (Id, Rc<Host>, Option<Reply>) {
         let host = self.world.random.pick(&self.hosts);
         let id = self.world.id().expect("chance");
         let work = Rc::clone(host).answer(ask.clone(), id.clone());
         let reply = self.world.executor.remote(work).await;
-        let reply = reply.filter(|_| !self.world.fault(10));
         self.world.tell(|| {
             let what = match &ask {
                 Ask::Login(_) => "login",
@@ -188,10 +170,28 @@ impl User {
             };
             format!("{} {what} by {}: {said}", self.name, host.name)
         });
-        (id, reply)
+        (id, Rc::clone(host), reply)
     }
 
-    fn credentials(&self, password: String, cookie: Option<String>) -> Ask {
+    /// Whoever asks here has a right to be answered.
+    fn judge(&self, host: &Host, asked_at: u64, reply: &Reply) {
+        let now = self.world.now();
+        let spared = self.world.spares(&host.name, asked_at);
+        let mut oracle = self.world.oracle.borrow_mut();
+        match reply {
+            Reply::NoKey => oracle.lacks_key(&host.name, asked_at, now),
+            Reply::Failed => oracle.replied(&host.name, false, spared),
+            Reply::Granted(..) => {
+                if self.world.tables.borrow().document.keys().len() > 1 {
+                    oracle.count(Invariant::Signs);
+                }
+                oracle.replied(&host.name, true, spared);
+            }
+            Reply::Done | Reply::Refused(_) => oracle.replied(&host.name, true, spared),
+        }
+    }
+
+    pub(crate) fn credentials(&self, password: String, cookie: Option<String>) -> Ask {
         Ask::Login(Credentials {
             email: self.email.clone(),
             password: Secret::new(password),
@@ -202,21 +202,22 @@ impl User {
 
     async fn log_in(&self, cookie: &mut Option<String>) -> Option<Login> {
         let ask = self.credentials(PASSWORD.to_owned(), cookie.clone());
+        let asked_at = self.world.now();
         let (id, reply) = self.ask(ask).await;
         let Some(Reply::Granted(access, refresh, known)) = reply else {
             return None;
         };
         *cookie = known;
-        let login = self.take(&access, refresh);
+        let login = self.take(&access, refresh, asked_at);
         let session = own_id(&login.access.session);
         self.world.promise(Promise::Opened(id, session));
         Some(login)
     }
 
-    fn take(&self, access: &str, refresh: String) -> Login {
+    fn take(&self, access: &str, refresh: String, asked_at: u64) -> Login {
         let access = Held::read(access);
         let mut oracle = self.world.oracle.borrow_mut();
-        oracle.issued(&access, self.world.now());
+        oracle.issued(&access, asked_at, self.world.now());
         oracle.holds(&refresh);
         Login {
             access,
@@ -248,10 +249,11 @@ impl User {
         let is_doubtful = replies.len() > 1 && replies.iter().any(|(_, reply)| silent(reply));
         let mut goes_on = true;
         let mut next: Option<Login> = None;
+        let was_first_sent_now = now - sent_at <= SAFE_TO_REPEAT;
         for (_, reply) in replies {
             match reply {
                 Some(Reply::Granted(access, refresh, _)) => {
-                    let taken = self.take(&access, refresh);
+                    let taken = self.take(&access, refresh, now);
                     // Of two that raced about the end of the window, one may be the spent one.
                     let newer = |held: &Login| generation(&held.refresh);
                     next = Some(match next {
@@ -259,17 +261,28 @@ impl User {
                         Some(_) | None => taken,
                     });
                 }
-                Some(Reply::Refused(_)) => goes_on = false,
+                Some(Reply::Refused(code)) => {
+                    goes_on = false;
+                    if was_first_sent_now {
+                        self.world.oracle.borrow_mut().refused(&held.access, code);
+                    }
+                }
                 Some(Reply::Done | Reply::Failed | Reply::NoKey) | None => {}
             }
         }
         if let Some(next) = next {
-            let generation = generation(&next.refresh);
+            let reached = generation(&next.refresh);
             let session = own_id(&next.access.session);
-            self.world.head_reaches(session, generation);
-            *held = next;
+            self.world.head_reaches(session, reached);
+            self.world.oracle.borrow_mut().goes_on(&next.access, now);
+            let before = std::mem::replace(held, next);
             // Of two hosts, the silent one may have been the one that went on to the next.
             held.sent_at = is_doubtful.then_some(now);
+            if generation(&before.refresh) < reached && self.world.random.chance(40) {
+                let (thief, world) = (self.again(), Rc::clone(&self.world));
+                let executor = Rc::clone(&world.executor);
+                executor.spawn(async move { thief.refresh_again(before).await });
+            }
         }
         goes_on
     }
@@ -308,26 +321,9 @@ impl User {
             self.world.sleep(self.world.random.within(100, 2_000)).await;
         }
     }
-
-    /// Guesses, by many hosts at once.
-    pub(crate) async fn guess(self) {
-        loop {
-            self.world
-                .sleep(self.world.random.within(5_000, 40_000))
-                .await;
-            let guesses = (0..self.world.random.within(4, 24))
-                .map(|number| self.ask(self.credentials(format!("{PASSWORD} {number}"), None)));
-            for (_, reply) in futures_util::future::join_all(guesses).await {
-                if let Some(Reply::Refused("too_many_attempts")) = reply {
-                    let mut oracle = self.world.oracle.borrow_mut();
-                    oracle.count(crate::oracle::Invariant::Quota);
-                }
-            }
-        }
-    }
 }
 
-fn own_id(text: &str) -> Id {
+pub(crate) fn own_id(text: &str) -> Id {
     Id::parse(text).expect("our own id")
 }
 

@@ -3,101 +3,142 @@
 use std::rc::Rc;
 
 use portcullis_core::denial::Denial;
-use portcullis_core::id::Id;
-use portcullis_core::keys::rotation::{SignWith, sign_with};
 use portcullis_core::route::RevocationMode;
 use portcullis_core::secret::Secret;
 use portcullis_service::ports::Chance as _;
-use portcullis_service::rotate::ports::{Keysmith as _, Stage};
 
 use crate::account;
+use crate::crypto::forge;
 use crate::edge::Edge;
 use crate::host::{Ask, Credentials, Host, Reply};
-use crate::oracle::Invariant;
-use crate::store::clock;
+use crate::oracle::{Held, Invariant};
+use crate::plan::{Dependency, Outage};
+use crate::question::ask_edge;
+use crate::rotation::Machine;
 use crate::user::PASSWORD;
-use crate::world::{BACK_WITHIN, World};
+use crate::world::World;
 
-/// Looks at every host and edge after each outage: those that are asked all the while are back.
-pub(crate) fn watch_outages(world: &Rc<World>, hosts: &[Rc<Host>], edges: &[Rc<Edge>]) {
+/// So long before the end of an outage its nodes are asked whether they are down.
+const LOOK_BEFORE: u64 = 5_000;
+
+/// How long a look rests.
+const REST: u64 = 150;
+
+/// Looks at everything that an outage concerns: what is asked all the while is back in time.
+pub(crate) fn watch_outages(
+    world: &Rc<World>,
+    hosts: &[Rc<Host>],
+    edges: &[Rc<Edge>],
+    machines: &[Rc<Machine>],
+) {
     for outage in &world.plan.outages {
-        let until = outage.until;
-        for edge in edges {
-            let (world, edge) = (Rc::clone(world), Rc::clone(edge));
+        let concerned = |who: &str| outage.concerns(who);
+        let is_stores = outage.of == Dependency::Store;
+        for edge in edges.iter().filter(|one| is_stores && concerned(&one.name)) {
+            let (world, edge, outage) = (Rc::clone(world), Rc::clone(edge), outage.clone());
             Rc::clone(&world.executor).spawn(async move {
-                world.sleep(until).await;
-                // Any token makes an edge look whether it knows enough to judge one.
-                let back = async || {
-                    let answer = edge.admit("no.token.atall", RevocationMode::Feed).await;
-                    answer != Err(Denial::StaleSnapshot)
-                };
-                look(&world, until, &edge.name, back).await;
+                look(&world, &outage, &edge.name, async || {
+                    lets_in(&world, &edge).await
+                })
+                .await;
             });
         }
-        for host in hosts {
-            let (world, host) = (Rc::clone(world), Rc::clone(host));
+        for (number, host) in hosts.iter().enumerate() {
+            if !concerned(&host.name) {
+                continue;
+            }
+            let (world, host, outage) = (Rc::clone(world), Rc::clone(host), outage.clone());
+            let owner = account(
+                &world,
+                &format!("{}.{}@example.com", host.name, outage.from),
+            );
             Rc::clone(&world.executor).spawn(async move {
-                world.sleep(until).await;
-                let email = account(&world, &format!("watch-{}@example.com", host.name));
-                let back = async || {
-                    let ask = Ask::Login(Credentials {
-                        email: email.clone(),
-                        password: Secret::new(PASSWORD.to_owned()),
-                        cookie: None,
-                        address: "203.0.113.1".to_owned(),
-                    });
-                    let id: Id = world.id().expect("chance");
-                    let reply = Rc::clone(&host).answer(ask, id).await;
-                    match reply {
-                        // Somebody who asks too often has been answered as well.
-                        Reply::Granted(..) | Reply::Refused(_) => true,
-                        // After an emergency there may be no key, until the operator made one.
-                        Reply::NoKey => nobody_signs(&world),
-                        Reply::Done | Reply::Failed => false,
-                    }
+                let credentials = Credentials {
+                    email: owner,
+                    password: Secret::new(PASSWORD.to_owned()),
+                    cookie: None,
+                    address: format!("203.0.113.{number}"),
                 };
-                look(&world, until, &host.name, back).await;
+                let ask = async || logs_in(&world, &host, &credentials).await;
+                look(&world, &outage, &host.name, ask).await;
+            });
+        }
+        for machine in machines.iter().filter(|one| concerned(one.name)) {
+            let (world, machine, outage) = (Rc::clone(world), Rc::clone(machine), outage.clone());
+            Rc::clone(&world.executor).spawn(async move {
+                let ask = async || {
+                    let work = Rc::clone(&machine).repeat();
+                    world.executor.remote(work).await == Some(true)
+                };
+                look(&world, &outage, machine.name, ask).await;
             });
         }
     }
 }
 
-/// Whether it is true that no key may sign, within what clocks may differ by.
-fn nobody_signs(world: &World) -> bool {
-    let tables = world.tables.borrow();
-    let key_of = |stage| {
-        let version = tables.stages.version(stage)?;
-        let key = world.read(tables.versions.get(version)?).ok()?;
-        Some(key.name().to_owned())
-    };
-    let (current, previous) = (key_of(Stage::Current), key_of(Stage::Previous));
-    [-2_000, 0, 2_000].into_iter().any(|offset| {
-        let now = clock(world.now(), offset);
-        let (current, previous) = (current.as_deref(), previous.as_deref());
-        let signs = sign_with(
-            &tables.document,
-            current,
-            previous,
-            world.plan.lifetime,
-            now,
-        );
-        signs == SignWith::Neither
-    })
-}
-
-async fn look(world: &Rc<World>, healed_at: u64, who: &str, back: impl AsyncFn() -> bool) {
-    while world.now() <= healed_at + BACK_WITHIN && world.now() < world.plan.end {
-        let asked_at = world.now();
-        if back().await {
-            let took = world.now() - healed_at;
+/// Asks `who` from shortly before `outage` ends until it serves. Who was down as it ended has to be
+/// back in time.
+async fn look(world: &World, outage: &Outage, who: &str, serves: impl AsyncFn() -> bool) {
+    let healed_at = outage.until;
+    let bound = world.plan.back_within();
+    let mut was_down = false;
+    world.sleep(healed_at.saturating_sub(LOOK_BEFORE)).await;
+    while world.now() < world.plan.end {
+        let is_served = serves().await;
+        let now = world.now();
+        if now <= healed_at {
+            was_down = !is_served;
+        } else if is_served && !was_down {
+            return;
+        } else {
+            was_down = true;
+        }
+        let took = now.saturating_sub(healed_at);
+        if took > bound {
+            let what = format!("{who} is not back {bound} ms after the outage");
+            world.oracle.borrow_mut().fail(Invariant::Healed, what);
+            return;
+        }
+        if now > healed_at && is_served {
             world.tell(|| format!("{who} is back {took} ms after the outage"));
             world.oracle.borrow_mut().count(Invariant::Healed);
             return;
         }
-        if asked_at == world.now() || world.now() - asked_at < 50 {
-            world.sleep(50).await;
-        }
+        world.sleep(REST).await;
     }
-    let what = format!("{who} is not back {BACK_WITHIN} ms after the outage");
-    world.oracle.borrow_mut().fail(Invariant::Healed, what);
+}
+
+/// Shows a good token, under the key that signed last.
+async fn lets_in(world: &World, edge: &Rc<Edge>) -> bool {
+    let Some(key) = world.oracle.borrow().signing().map(str::to_owned) else {
+        return false;
+    };
+    let token = Held::read(&forge(world, &key));
+    let asked = ask_edge(world, edge, &token, RevocationMode::Feed, "watch");
+    let Some((asked, answer)) = asked.await else {
+        return false;
+    };
+    world.oracle.borrow_mut().answered(&asked, &token, &answer);
+    // Whether it may refuse, after an emergency say, is judged there.
+    !matches!(
+        answer.said,
+        Err(Denial::StaleSnapshot | Denial::RevocationUnknown)
+    )
+}
+
+async fn logs_in(world: &World, host: &Rc<Host>, credentials: &Credentials) -> bool {
+    let asked_at = world.now();
+    let id = world.id().expect("chance");
+    let work = Rc::clone(host).answer(Ask::Login(credentials.clone()), id);
+    match world.executor.remote(work).await {
+        Some(Reply::Granted(..)) => true,
+        // After an emergency there may be no key, until the operator made one.
+        Some(Reply::NoKey) => {
+            let mut oracle = world.oracle.borrow_mut();
+            oracle.lacks_key(&host.name, asked_at, world.now());
+            true
+        }
+        // Whoever asks too often asks again.
+        Some(Reply::Refused(_) | Reply::Done | Reply::Failed) | None => false,
+    }
 }

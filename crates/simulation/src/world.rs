@@ -1,8 +1,7 @@
-//! What one seed makes of the world: how many there are, how their clocks stand, when the store is
-//! away, and what goes wrong in between.
+//! The world of one seed: what everybody in it shares, and what was promised there.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use portcullis_core::token::algorithm::Algorithm;
 
 use crate::executor::{Executor, Sleep};
 use crate::mutation::Mutation;
-use crate::oracle::{Invariant, Oracle};
+use crate::oracle::{Failures, Invariant, Oracle};
+use crate::plan::{Dependency, Plan};
 use crate::random::Random;
 use crate::store::Tables;
 use crate::user::{Promise, Promises};
@@ -26,98 +26,17 @@ pub(crate) const EPOCH: u64 = 1_795_435_200_000;
 pub(crate) const ISSUER: &str = "https://login.example";
 pub(crate) const AUDIENCE: &str = "https://api.example";
 
+/// How old an edge's knowledge of revocations may be: the product's own hard bound.
+pub(crate) const REVOCATIONS_HARD: Duration = Duration::from_secs(30);
+
 /// How old the keys of an edge may be.
 pub(crate) const KEYS_HARD: Duration = Duration::from_secs(40);
 
+/// How old they may be before they are read anew.
+pub(crate) const KEYS_SOFT: Duration = Duration::from_secs(20);
+
 /// How old a host's knowledge of the key document and of the secret may be.
 pub(crate) const HOST_CACHE: Duration = Duration::from_secs(10);
-
-/// After a dependency heals, so long until service must be back: a call that hung when it healed
-/// runs out of time, the breaker stays open for an interval, a failed reading is repeated after a
-/// second, and clocks tell whole seconds.
-pub(crate) const BACK_WITHIN: u64 = crate::store::TIME_OUT + 2_000 + 1_000 + 1_000;
-
-/// What a node depends on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Dependency {
-    Store,
-    Secrets,
-}
-
-/// When a dependency is away, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outage {
-    pub(crate) of: Dependency,
-    pub(crate) from: u64,
-    pub(crate) until: u64,
-}
-
-impl Outage {
-    const fn lasts_at(&self, now: u64) -> bool {
-        self.from <= now && now < self.until
-    }
-}
-
-/// What a seed draws at the beginning.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    /// When the world ends, in milliseconds.
-    pub(crate) end: u64,
-    /// How long tokens live: everything is as in the product but shorter, so that minutes hold
-    /// whole rotations.
-    pub(crate) lifetime: Duration,
-    pub(crate) hosts: u64,
-    pub(crate) edges: u64,
-    pub(crate) users: u64,
-    pub(crate) outages: Vec<Outage>,
-    /// Whether what is away says nothing, instead of refusing.
-    pub(crate) hangs: bool,
-    /// How many ways of a thousand take seconds.
-    pub(crate) slow: u64,
-    /// Whether a key is called back, and when.
-    pub(crate) drops_at: Option<u64>,
-    /// Whether single calls fail, dawdle or crash.
-    pub(crate) faults: bool,
-}
-
-impl Plan {
-    fn draw(random: &Random) -> Self {
-        // Where tokens live longer, a cold edge looks far enough back to find packs.
-        let (end, lifetime) = if random.chance(120) {
-            (480_000, Duration::from_secs(160))
-        } else {
-            (200_000, Duration::from_secs(40))
-        };
-        let mut outages = vec![];
-        let mut from = random.within(20_000, 70_000);
-        for _ in 0..random.within(0, end / 100_000) {
-            let until = from + random.within(6_000, 45_000);
-            let of = if random.chance(700) {
-                Dependency::Store
-            } else {
-                Dependency::Secrets
-            };
-            if until + 2 * BACK_WITHIN < end {
-                outages.push(Outage { of, from, until });
-            }
-            from = until + random.within(30_000, 60_000);
-        }
-        Self {
-            end,
-            lifetime,
-            hosts: random.within(2, 3),
-            edges: random.within(1, 3),
-            users: random.within(2, 3),
-            outages,
-            hangs: random.chance(500),
-            faults: random.chance(900),
-            slow: *random.pick(&[25, 25, 100, 250]),
-            drops_at: random
-                .chance(500)
-                .then(|| random.within(20_000, end - 60_000)),
-        }
-    }
-}
 
 /// Everything there is.
 pub(crate) struct World {
@@ -131,6 +50,8 @@ pub(crate) struct World {
     pub(crate) shelf: RefCell<BTreeMap<String, Vec<u8>>>,
     /// How many keys were made.
     pub(crate) keys: Cell<u64>,
+    /// The steps of rotations that were begun.
+    pub(crate) begun: RefCell<BTreeSet<String>>,
     promises: RefCell<Promises>,
     story: Option<RefCell<Vec<String>>>,
 }
@@ -138,15 +59,17 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, mutation: Option<Mutation>, told: bool) -> Rc<Self> {
         let random = Random::new(seed);
+        let plan = Plan::draw(&random);
         Rc::new(Self {
             executor: Rc::default(),
-            plan: Plan::draw(&random),
+            oracle: RefCell::new(Oracle::new(&plan)),
+            plan,
             random,
             mutation,
             tables: RefCell::default(),
-            oracle: RefCell::default(),
             shelf: RefCell::default(),
             keys: Cell::default(),
+            begun: RefCell::default(),
             promises: RefCell::default(),
             story: told.then(RefCell::default),
         })
@@ -179,27 +102,52 @@ impl World {
         self.story.as_ref().map(RefCell::take).unwrap_or_default()
     }
 
-    /// Whether `dependency` is away.
-    pub(crate) fn is_away(&self, dependency: Dependency) -> bool {
-        let now = self.now();
-        let mut outages = self.plan.outages.iter();
-        outages.any(|outage| outage.of == dependency && outage.lasts_at(now))
+    /// Whether `dependency` is away from `node`.
+    pub(crate) fn is_away(&self, dependency: Dependency, node: &str) -> bool {
+        self.plan.is_away(dependency, node, self.now())
     }
 
-    /// Whether a fault happens that does so `in_thousand` times of a thousand. For a while after
-    /// an outage none does: what is looked at there is how service comes back.
+    /// Whether `node` was not kept from anything since `from`.
+    pub(crate) fn spares(&self, node: &str, from: u64) -> bool {
+        self.plan.spares(node, from, self.now())
+    }
+
+    /// `node` has done `what` since `begun`, or failed.
+    pub(crate) fn tried(
+        &self,
+        node: &str,
+        what: &str,
+        failures: &mut Failures,
+        done: bool,
+        begun: u64,
+    ) {
+        let is_spared = self.spares(node, begun);
+        let mut oracle = self.oracle.borrow_mut();
+        oracle.tried(what, failures, done, is_spared);
+    }
+
+    /// Whether a fault happens that does so `in_thousand` times of a thousand. About the end of an
+    /// outage none does: what is looked at there is how service comes back.
     pub(crate) fn fault(&self, in_thousand: u64) -> bool {
-        let now = self.now();
-        let mut outages = self.plan.outages.iter();
-        let quiet = outages.any(|outage| {
-            (outage.from.saturating_sub(6_000)..outage.until + 2 * BACK_WITHIN).contains(&now)
-        });
-        self.plan.faults && !quiet && self.random.chance(in_thousand)
+        self.plan.faults && !self.plan.is_quiet(self.now()) && self.random.chance(in_thousand)
     }
 
-    /// A clock that is at most a second off the true one, so that no two are more than two apart.
-    pub(crate) fn offset(&self) -> i64 {
-        i64::try_from(self.random.within(0, 2_000)).expect("small") - 1_000
+    /// Has the story say when an outage begins and ends.
+    pub(crate) fn tell_outages(self: &Rc<Self>) {
+        for outage in &self.plan.outages {
+            let who = outage.who.as_deref().unwrap_or("everybody");
+            let what = format!("{:?} is away from {who}", outage.of);
+            for (at, line) in [
+                (outage.from, what.clone()),
+                (outage.until, what + " no more"),
+            ] {
+                let world = Rc::clone(self);
+                self.executor.spawn(async move {
+                    world.sleep(at).await;
+                    world.tell(|| line);
+                });
+            }
+        }
     }
 
     pub(crate) fn promise(&self, promise: Promise) {
@@ -276,7 +224,7 @@ pub(crate) fn policy(lifetime: Duration, mutation: Option<Mutation>) -> Policy {
     let hard = if mutation == Some(Mutation::TrustStale) {
         secs(3_600)
     } else {
-        secs(30)
+        REVOCATIONS_HARD
     };
     Policy {
         issuers: vec![TrustedIssuer {
@@ -296,7 +244,7 @@ pub(crate) fn policy(lifetime: Duration, mutation: Option<Mutation>) -> Policy {
         },
         keys: Staleness {
             poll: secs(15),
-            soft: secs(20),
+            soft: KEYS_SOFT,
             hard: KEYS_HARD.max(hard),
         },
         strip_token: false,

@@ -12,7 +12,6 @@ use portcullis_service::store::{KeyStore as _, StoreError};
 
 use crate::crypto::SimKey;
 use crate::mutation::Mutation;
-use crate::oracle::Invariant;
 use crate::store::View;
 use crate::world::HOST_CACHE;
 
@@ -62,7 +61,6 @@ impl Keys {
             .as_ref()
             .is_some_and(|held| now.since(held.tried_at) < RETRY);
         if let Some(key) = usable.clone().filter(|_| !is_due || tried) {
-            signed(store, &document);
             return Ok(Some(key));
         }
         let versions = match read(secrets).await {
@@ -80,18 +78,11 @@ impl Keys {
             },
         };
         if let Some(key) = choose(store, &versions, &document, now) {
-            signed(store, &document);
             return Ok(Some(key));
         }
         // What was published or withdrawn a moment ago.
         let document = self.read_document(store, now).await?;
-        let key = choose(store, &versions, &document, now);
-        let world = &store.world;
-        if key.is_none() && !world.oracle.borrow().is_emergency() {
-            let what = "a host that reads everything finds no key to sign with".to_owned();
-            world.oracle.borrow_mut().fail(Invariant::Signs, what);
-        }
-        Ok(key)
+        Ok(choose(store, &versions, &document, now))
     }
 
     async fn document(&self, store: &View, now: UnixTime) -> Result<KeyDocument, StoreError> {
@@ -163,11 +154,5 @@ fn choose(
         SignWith::Current => current.clone(),
         SignWith::Previous => previous.clone(),
         SignWith::Neither => None,
-    }
-}
-
-fn signed(store: &View, document: &KeyDocument) {
-    if document.keys().len() > 1 {
-        store.world.oracle.borrow_mut().count(Invariant::Signs);
     }
 }

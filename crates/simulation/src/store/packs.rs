@@ -6,7 +6,8 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::guard::Lookup;
 use portcullis_service::store::{PackStore, RevocationStore as _, StoreError, Written};
 
-use super::View;
+use super::{Fault, View};
+use crate::mutation::Mutation;
 use crate::oracle::Case;
 
 impl PackStore for View {
@@ -23,7 +24,7 @@ impl PackStore for View {
             tables.packs.get(&name).cloned()
         });
         let read = read.await?;
-        if read.is_some() {
+        if read.is_some() && self.node.starts_with("edge") {
             self.world.oracle.borrow_mut().meet(Case::Pack);
         }
         Ok(read)
@@ -57,6 +58,9 @@ impl PackStore for View {
 impl Lookup for View {
     async fn look_up(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
         self.world.oracle.borrow_mut().meet(Case::LookUp);
+        if self.world.mutation == Some(Mutation::FailLookUps) {
+            return Err(StoreError::new("looking a token up", Fault::Refused));
+        }
         self.revocations_of(token).await
     }
 }

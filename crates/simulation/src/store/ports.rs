@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use futures_util::future::try_join_all;
-use portcullis_core::audit::AuditEvent;
+use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
@@ -17,10 +17,10 @@ use portcullis_service::store::{
     LimitStore, OutboxMail, RevocationStore, SessionStore, StoreError, Written,
 };
 
-use super::View;
 use super::tables::counted;
+use super::{View, tell_rows};
 use crate::mutation::Mutation;
-use crate::oracle::brief;
+use crate::oracle::{Invariant, brief};
 
 impl AccountStore for View {
     async fn account(&self, email: &EmailAddress) -> Result<Option<Account>, StoreError> {
@@ -76,7 +76,7 @@ impl AccountStore for View {
         let ended = change
             .sessions
             .map(|end| (end.revocation.clone(), end.stamp));
-        let lost = self.loses_write();
+        let (lost, world) = (self.loses_write(), Rc::clone(&self.world));
         self.call("changing an account", move |tables, _| {
             let Some(account) = tables.accounts.get_mut(read.email.as_str()) else {
                 return Written::Conflict;
@@ -94,6 +94,7 @@ impl AccountStore for View {
             }
             if let Some((revocation, stamp)) = ended {
                 account.generation += 1;
+                tell_rows(&world, std::slice::from_ref(&revocation), stamp);
                 tables.revoke(&[revocation], stamp);
             }
             tables.note(&event);
@@ -150,6 +151,9 @@ impl SessionStore for View {
         let world = Rc::clone(&self.world);
         self.call("advancing a session", move |tables, _| {
             let written = tables.advance(&session, &next, &event, any);
+            if written == Written::Conflict && tables.sessions.contains_key(&session.id) {
+                world.oracle.borrow_mut().count(Invariant::OneHead);
+            }
             world.tell(|| {
                 let (id, generation) = (brief(session.id.as_str()), next.generation);
                 format!("store: session {id} to generation {generation}: {written:?}")
@@ -179,8 +183,12 @@ impl SessionStore for View {
     ) -> Result<(), StoreError> {
         let (session_id, event) = (session_id.clone(), event.clone());
         let (revocations, lost) = (revocations.to_vec(), self.loses_write());
+        let world = Rc::clone(&self.world);
+        let forgives = world.mutation == Some(Mutation::ForgiveReuse)
+            && event.kind == AuditKind::RefreshReused;
         self.call("ending a session", move |tables, _| {
-            if !lost {
+            if !lost && !forgives {
+                tell_rows(&world, &revocations, stamp);
                 tables.sessions.remove(&session_id);
                 tables.revoke(&revocations, stamp);
                 tables.note(&event);
@@ -250,8 +258,9 @@ impl RevocationStore for View {
         stamp: UnixTime,
         _request_id: &Id,
     ) -> Result<(), StoreError> {
-        let revocations = revocations.to_vec();
+        let (revocations, world) = (revocations.to_vec(), Rc::clone(&self.world));
         self.call("announcing", move |tables, _| {
+            tell_rows(&world, &revocations, stamp);
             tables.announce(&revocations, stamp);
         })
         .await
@@ -264,7 +273,9 @@ impl RevocationStore for View {
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         let (revocations, event) = (revocations.to_vec(), event.clone());
+        let world = Rc::clone(&self.world);
         self.call("revoking", move |tables, _| {
+            tell_rows(&world, &revocations, stamp);
             tables.revoke(&revocations, stamp);
             tables.note(&event);
         })

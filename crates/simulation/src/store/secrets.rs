@@ -1,15 +1,23 @@
 //! The one secret with its versions, and the changes of the key document.
 
+use std::rc::Rc;
+
 use portcullis_core::audit::AuditEvent;
-use portcullis_core::keys::document::KeyDocument;
+use portcullis_core::keys::document::{KeyDocument, PublishedKey};
 use portcullis_core::revocation::Revocation;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::{KeyChangeStore, SecretStore, Stage, Stages};
+use portcullis_service::rotate::ports::{
+    KeyChangeStore, Keysmith as _, SecretStore, Stage, Stages,
+};
 use portcullis_service::store::{StoreError, Written};
 
-use super::{Fault, View};
+use super::{Fault, View, tell_rows};
+use crate::clock::millis_of;
 use crate::mutation::Mutation;
+use crate::rotation::true_bounds;
+use crate::store::Tables;
+use crate::world::World;
 
 impl SecretStore for View {
     async fn stages(&self) -> Result<Stages, StoreError> {
@@ -42,12 +50,14 @@ impl SecretStore for View {
     async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
         const MOVING: &str = "moving a stage";
         let (from, to) = (from.map(str::to_owned), to.to_owned());
-        let moved = self.call(MOVING, move |tables, _| {
+        let world = Rc::clone(&self.world);
+        let moved = self.call(MOVING, move |tables, now| {
             if tables.stages.version(Stage::Current) != from.as_deref() {
                 return false;
             }
             tables.stages.0.insert(Stage::Current, to);
             if let Some(from) = from {
+                note_pushed_out(&world, tables, &from, now);
                 tables.stages.0.insert(Stage::Previous, from);
             }
             true
@@ -72,9 +82,91 @@ impl KeyChangeStore for View {
         if self.world.mutation == Some(Mutation::DropSilently) && called_back.is_some() {
             return Ok(Written::Done);
         }
+        let world = Rc::clone(&self.world);
         self.call("changing the keys", move |tables, now| {
-            tables.change_keys(&document, called_back, &event, now)
+            if world.mutation == Some(Mutation::KeepWithdrawn)
+                && let Some((revocation, stamp)) = called_back
+            {
+                tables.revoke(&[revocation], stamp);
+                return Written::Done;
+            }
+            if world.mutation == Some(Mutation::TellNoEnd) && tells_an_end(tables, &document) {
+                return Written::Done;
+            }
+            let rows: Vec<_> = called_back.iter().map(|(row, _)| row.clone()).collect();
+            let stamp = called_back.as_ref().map(|(_, stamp)| *stamp);
+            note_put_off(&world, tables, &document);
+            let written = tables.change_keys(&document, called_back, &event, now);
+            if written == Written::Done {
+                tell_document(&world, &document);
+                tell_rows(&world, &rows, stamp.unwrap_or_default());
+            }
+            written
         })
         .await
     }
+}
+
+/// Tells the oracle if the key of `from`, which has just lost its stage, does not sign yet.
+fn note_pushed_out(world: &World, tables: &Tables, from: &str, now: u64) {
+    let key = tables
+        .versions
+        .get(from)
+        .and_then(|kept| world.read(kept).ok());
+    let published = key.and_then(|key| tables.document.find(key.name()));
+    let signs_at = published.map(|key| millis_of(key.sign_from));
+    if let Some(until) = signs_at.filter(|at| now < *at) {
+        world.oracle.borrow_mut().nobody_signs(now, until);
+    }
+}
+
+/// Tells the oracle if `next` puts a key off that another waits for, whose end is settled.
+fn note_put_off(world: &World, tables: &Tables, next: &KeyDocument) {
+    if next.version() != tables.document.version() + 1 {
+        return;
+    }
+    let held = |key: &PublishedKey| tables.document.find(key.key.id().unwrap_or_default());
+    let later = next.keys().iter().filter(|key| {
+        let before = held(key).map(|held| held.sign_from);
+        before.is_some_and(|before| before < key.sign_from)
+    });
+    let Some(until) = later.map(|key| millis_of(key.sign_from)).max() else {
+        return;
+    };
+    let shown = u64::try_from(true_bounds(world).shown().as_millis()).expect("short");
+    let ends = next.keys().iter().filter_map(|key| key.ends_at);
+    for end in ends {
+        let last_signs = millis_of(end).saturating_sub(shown);
+        world.oracle.borrow_mut().nobody_signs(last_signs, until);
+    }
+}
+
+/// Whether a key is told its end by `next` that has none yet.
+fn tells_an_end(tables: &Tables, next: &KeyDocument) -> bool {
+    next.keys().iter().any(|key| {
+        let held = key.key.id().and_then(|id| tables.document.find(id));
+        key.ends_at.is_some() && held.is_some_and(|held| held.ends_at.is_none())
+    })
+}
+
+/// What the key document says from now on, times in seconds since the beginning.
+fn tell_document(world: &World, document: &KeyDocument) {
+    world.tell(|| {
+        let keys: Vec<_> = document
+            .keys()
+            .iter()
+            .map(|key| {
+                let name = key.key.id().unwrap_or_default();
+                let secs = |time| millis_of(time) / 1_000;
+                let end = key.ends_at.map(|end| format!(" to {}", secs(end)));
+                let end = end.unwrap_or_default();
+                format!("{name} signs from {}{end}", secs(key.sign_from))
+            })
+            .collect();
+        format!(
+            "store: key document {}: {}",
+            document.version(),
+            keys.join(", ")
+        )
+    });
 }

@@ -15,7 +15,7 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::rotate::ports::Stages;
 use portcullis_service::store::{Account, Bucket, Counted, Family, Written};
 
-use crate::store::clock;
+use crate::clock::second;
 
 /// Every row.
 #[derive(Default)]
@@ -25,8 +25,10 @@ pub(crate) struct Tables {
     pub(crate) revoked: BTreeMap<RevocationTarget, UnixTime>,
     pub(crate) feed: Vec<(UnixTime, Revocation)>,
     pub(crate) document: KeyDocument,
-    /// The keys whose times an emergency has changed: not everybody knows in time.
-    pub(crate) hurried: BTreeSet<String>,
+    /// The keys whose times an emergency has changed, and when: not everybody knows in time.
+    pub(crate) hurried: BTreeMap<String, u64>,
+    /// The keys that were ever published.
+    pub(crate) published: BTreeSet<String>,
     /// Whether a key was called back.
     pub(crate) emergency: bool,
     pub(crate) stages: Stages,
@@ -114,6 +116,8 @@ impl Tables {
             return Written::Conflict;
         }
         self.document = document.clone();
+        let names = document.keys().iter().filter_map(|key| key.key.id());
+        self.published.extend(names.map(str::to_owned));
         Written::Done
     }
 
@@ -141,11 +145,11 @@ impl Tables {
                             || (held.ends_at.is_some() && key.ends_at.is_none())
                     }
                     // It came too late for all but itself.
-                    None => key.sign_from <= clock(now, 2_000),
+                    None => key.sign_from <= second(now, 2_000),
                 }
             });
             let names = hurried.filter_map(|key| key.key.id().map(str::to_owned));
-            self.hurried.extend(names);
+            self.hurried.extend(names.map(|name| (name, now)));
         }
         Written::Done
     }

@@ -1,0 +1,62 @@
+//! Clocks that are wrong: at most a second off the true one, and in some worlds set now and then.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use portcullis_core::time::UnixTime;
+use portcullis_service::ports::Clock;
+
+use crate::executor::Executor;
+use crate::plan::SKEW;
+use crate::world::{EPOCH, World};
+
+/// The clock of one machine.
+pub(crate) struct SimClock {
+    executor: Rc<Executor>,
+    offset: Rc<Cell<i64>>,
+}
+
+impl SimClock {
+    pub(crate) fn new(world: &Rc<World>, whose: &str) -> Self {
+        let offset = Rc::new(Cell::new(draw(world)));
+        if world.plan.steps {
+            let (world, offset, whose) = (Rc::clone(world), Rc::clone(&offset), whose.to_owned());
+            let executor = Rc::clone(&world.executor);
+            executor.spawn(async move {
+                loop {
+                    world.sleep(world.random.within(5_000, 60_000)).await;
+                    let step = draw(&world) - offset.get();
+                    offset.set(offset.get() + step);
+                    world.tell(|| format!("{whose}'s clock is set by {step} ms"));
+                }
+            });
+        }
+        Self {
+            executor: Rc::clone(&world.executor),
+            offset,
+        }
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> UnixTime {
+        second(self.executor.now(), self.offset.get())
+    }
+}
+
+/// So far off that no two are more than the skew apart.
+fn draw(world: &World) -> i64 {
+    let most = i64::try_from(SKEW / 2).expect("small");
+    i64::try_from(world.random.within(0, SKEW)).expect("small") - most
+}
+
+/// The second that `offset` milliseconds make of the true time `now`.
+pub(crate) fn second(now: u64, offset: i64) -> UnixTime {
+    let millis = now.saturating_add(EPOCH).saturating_add_signed(offset);
+    UnixTime::from_secs(millis / 1_000)
+}
+
+/// The true time at which a clock that is right comes to `second`, in milliseconds.
+pub(crate) fn millis_of(second: UnixTime) -> u64 {
+    (second.as_secs() * 1_000).saturating_sub(EPOCH)
+}

@@ -1,0 +1,67 @@
+//! What the keys of hosts may do.
+
+use super::{Held, Invariant, Oracle};
+use crate::plan::{ROUNDING, SKEW};
+use crate::world::HOST_CACHE;
+
+impl Oracle {
+    /// The operator calls `key` back, or has.
+    pub(crate) fn key_drops(&mut self, key: &str, now: u64, acknowledged: bool) {
+        let called = self.keys.entry(key.to_owned()).or_default();
+        called.note(now, acknowledged);
+        // Another key may be brought back in its place, and from here on none may sign.
+        self.retired.clear();
+        let (from, _) = self.keyless.unwrap_or((now, None));
+        self.keyless = Some((from, None));
+    }
+
+    /// The operator was told that there is a key that signs.
+    pub(crate) fn next_key(&mut self, now: u64) {
+        // A host's clock may be behind the one by which it signs at once.
+        let until = now + SKEW + ROUNDING + self.stepped;
+        if let Some((_, open @ None)) = &mut self.keyless {
+            *open = Some(until);
+        }
+    }
+
+    /// `key` has come into force: it has no end, whatever was said of it before.
+    pub(crate) fn comes_into_force(&mut self, key: &str) {
+        self.retired.remove(key);
+    }
+
+    /// A key that has a successor is good until `until` at the most.
+    pub(crate) fn retires(&mut self, key: &str, until: u64) {
+        if !self.keys.contains_key(key) {
+            let known = self.retired.entry(key.to_owned()).or_default();
+            *known = until.max(*known);
+        }
+    }
+
+    /// The key that signed last.
+    pub(crate) fn signing(&self) -> Option<&str> {
+        self.signing.as_deref()
+    }
+
+    /// A host that was asked at `asked_at` has signed `token`.
+    pub(super) fn signs(&mut self, token: &Held, asked_at: u64) {
+        self.signing = Some(token.key.clone());
+        let cache = u64::try_from(HOST_CACHE.as_millis()).expect("short");
+        let bound = cache + SKEW + ROUNDING + self.stepped;
+        let dropped = self.keys.get(&token.key).and_then(|key| key.acknowledged);
+        if dropped.is_some_and(|at| asked_at > at + bound) {
+            let what = format!("a host signs under {}, which was dropped", token.key);
+            self.fail(Invariant::DroppedKey, what);
+        }
+    }
+
+    /// `host` says that the document lets no key of its own sign, to a question of `asked_at`.
+    pub(crate) fn lacks_key(&mut self, host: &str, asked_at: u64, now: u64) {
+        let is_true = self.keyless.is_some_and(|(from, until)| {
+            from <= now && until.is_none_or(|until| asked_at <= until)
+        });
+        if !is_true && !self.is_in_gap(asked_at, now) {
+            let what = format!("{host} reads everything and finds no key to sign with");
+            self.fail(Invariant::Signs, what);
+        }
+    }
+}

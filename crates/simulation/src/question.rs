@@ -1,0 +1,53 @@
+//! One question to an edge, as the outside sees it.
+
+use std::rc::Rc;
+
+use portcullis_core::route::RevocationMode;
+use portcullis_service::ports::Clock as _;
+
+use crate::edge::{Answer, Edge};
+use crate::oracle::{Asked, Held, brief};
+use crate::world::World;
+
+/// How a route has revocations found: now and then it has them looked up.
+pub(crate) fn draw_mode(world: &World) -> RevocationMode {
+    if world.random.chance(80) {
+        RevocationMode::Lookup
+    } else {
+        RevocationMode::Feed
+    }
+}
+
+/// Has `who` show `token` to `edge`: what it was asked, and its answer. Nothing if that crashed.
+pub(crate) async fn ask_edge<'e>(
+    world: &World,
+    edge: &'e Rc<Edge>,
+    token: &Held,
+    mode: RevocationMode,
+    who: &str,
+) -> Option<(Asked<'e>, Answer)> {
+    let (asked_at, edge_asked) = (world.now(), edge.clock.now().as_secs());
+    let work = Rc::clone(edge).admit(token.text.clone(), mode);
+    let answer = world.executor.remote(work).await?;
+    world.tell(|| {
+        let said = answer.said.as_ref();
+        let said = said.map_or_else(|denial| denial.code(), |()| "lets in");
+        let how = match mode {
+            RevocationMode::Feed => "",
+            RevocationMode::Lookup => ", looked up",
+        };
+        let (edge, id, key) = (&edge.name, brief(&token.id), &token.key);
+        format!("{edge} {said}: {who} with {id} under {key}{how}")
+    });
+    let asked = Asked {
+        edge: &edge.name,
+        mode,
+        asked_at,
+        answered_at: world.now(),
+        edge_asked,
+        edge_now: edge.clock.now().as_secs(),
+        changed_at: world.tables.borrow().hurried.get(&token.key).copied(),
+        is_spared: world.spares(&edge.name, asked_at),
+    };
+    Some((asked, answer))
+}
