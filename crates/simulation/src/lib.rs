@@ -6,6 +6,7 @@
 //! seed, so a seed that fails fails again, and tells its story. `docs/simulation.md` says what is
 //! held to what.
 
+mod ambush;
 mod clock;
 mod crypto;
 mod edge;
@@ -104,6 +105,8 @@ fn furnish(world: &Rc<World>) {
     let edges: Vec<_> = (1..=world.plan.edges)
         .map(|number| Edge::new(world, format!("edge-{number}")))
         .collect();
+    let weak = edges.iter().map(Rc::downgrade);
+    world.edges.borrow_mut().extend(weak);
     let machines = rotation::machines(world);
     watch_outages(world, &hosts, &edges, &machines);
     world.tell_outages();

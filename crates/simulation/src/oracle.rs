@@ -14,6 +14,7 @@ use portcullis_core::token::jws::Jws;
 
 pub use self::catalogue::{Case, Invariant, Violation};
 pub(crate) use self::edges::Asked;
+pub(crate) use self::known::LEAD_LACKS;
 pub(crate) use self::service::Failures;
 use crate::host::{ATTEMPTS, PER};
 use crate::plan::{Plan, ROUNDING, SKEW};

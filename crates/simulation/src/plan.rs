@@ -26,6 +26,8 @@ pub(crate) const ASKING: u64 = 500;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dependency {
     Store,
+    /// Its one row, the rest of the store answers.
+    KeyDocument,
     Secrets,
 }
 
@@ -65,12 +67,17 @@ pub(crate) struct Plan {
     pub(crate) hangs: bool,
     /// How many ways of a thousand take seconds.
     pub(crate) slow: u64,
+    /// A host to which most ways are long, though none too long for its answers.
+    pub(crate) laggard: Option<String>,
     /// Whether a key is called back, and when.
     pub(crate) drops_at: Option<u64>,
     /// Whether single calls fail, dawdle or crash. Where they do not, everybody must be served.
     pub(crate) faults: bool,
     /// Whether probes vanish up to the moment at which a dependency heals.
     pub(crate) loses_probes: bool,
+    /// An edge that reads its keys just before a new one is published, and cannot read them again
+    /// until that one signs.
+    pub(crate) ambushed: Option<String>,
     /// Whether clocks are set now and then, within what they may be off.
     pub(crate) steps: bool,
 }
@@ -95,10 +102,16 @@ impl Plan {
             hangs: random.chance(500),
             faults,
             slow: *random.pick(&[25, 25, 100, 250]),
+            laggard: random
+                .chance(200)
+                .then(|| format!("host-{}", random.within(1, hosts))),
             drops_at: random
                 .chance(500)
                 .then(|| random.within(20_000, end - 60_000)),
             loses_probes: faults && random.chance(300),
+            ambushed: random
+                .chance(200)
+                .then(|| format!("edge-{}", random.within(1, edges))),
             steps: random.chance(250),
         };
         let mut from = random.within(20_000, 70_000);
@@ -124,7 +137,8 @@ impl Plan {
         let edge = format!("edge-{}", random.within(1, self.edges));
         match random.within(0, 9) {
             0..=3 => (Dependency::Store, None),
-            4..=5 => (Dependency::Store, Some(edge)),
+            4 => (Dependency::Store, Some(edge)),
+            5 => (Dependency::KeyDocument, Some(edge)),
             6 => (Dependency::Store, Some(host)),
             7..=8 => (Dependency::Secrets, None),
             _ => (Dependency::Secrets, Some(host)),

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 pub(crate) use self::shelf::SimShelf;
 pub(crate) use self::tables::Tables;
+use crate::ambush;
 use crate::clock::millis_of;
 use crate::mutation::Mutation;
 use crate::oracle::{Case, brief};
@@ -28,6 +29,12 @@ use crate::world::World;
 
 /// After how long a node waits for an answer no more.
 pub(crate) const TIME_OUT: u64 = 3_000;
+
+/// The operation that edges know new keys by.
+const READING_KEYS: &str = "reading the keys";
+
+/// The operation that brings a new key.
+const PUBLISHING: &str = "publishing a key";
 
 /// Why a call failed.
 #[derive(Clone, Copy, Debug, Error)]
@@ -129,7 +136,7 @@ impl View {
         act: impl FnOnce(&mut Tables, u64) -> T + 'static,
     ) -> Result<T, Fault> {
         let world = &self.world;
-        let (there, back) = (self.span(), self.span());
+        let (there, back) = (self.span(operation), self.span(""));
         if there >= TIME_OUT {
             // It arrives all the same, when nobody waits for it any more.
             let (late, to, node) = (Rc::clone(world), self.to, Rc::clone(&self.node));
@@ -144,7 +151,9 @@ impl View {
             return Err(Fault::NoAnswer);
         }
         world.sleep(there).await;
-        if world.is_away(self.to, &self.node) {
+        let keys_are_away =
+            operation == READING_KEYS && world.is_away(Dependency::KeyDocument, &self.node);
+        if world.is_away(self.to, &self.node) || keys_are_away {
             if world.plan.hangs {
                 world.sleep(TIME_OUT - there).await;
             }
@@ -169,9 +178,17 @@ impl View {
     }
 
     /// How long one way takes: milliseconds as a rule, seconds now and then.
-    fn span(&self) -> u64 {
+    fn span(&self, operation: &str) -> u64 {
         let random = &self.world.random;
-        if self.world.fault(self.world.plan.slow) {
+        if operation == PUBLISHING
+            && let Some(there) = ambush::lay(&self.world)
+        {
+            return there;
+        }
+        let is_laggard = self.world.plan.laggard.as_deref() == Some(&*self.node);
+        if is_laggard && self.world.fault(600) {
+            random.within(300, TIME_OUT - 500)
+        } else if self.world.fault(self.world.plan.slow) {
             random.within(300, 6_000)
         } else {
             random.within(1, 20)

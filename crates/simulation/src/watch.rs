@@ -33,8 +33,8 @@ pub(crate) fn watch_outages(
 ) {
     for outage in &world.plan.outages {
         let concerned = |who: &str| outage.concerns(who);
-        let is_stores = outage.of == Dependency::Store;
-        for edge in edges.iter().filter(|one| is_stores && concerned(&one.name)) {
+        let is_edges = outage.of != Dependency::Secrets;
+        for edge in edges.iter().filter(|one| is_edges && concerned(&one.name)) {
             let (world, edge, outage) = (Rc::clone(world), Rc::clone(edge), outage.clone());
             Rc::clone(&world.executor).spawn(async move {
                 look(&world, &outage, &edge.name, async || {
@@ -83,7 +83,8 @@ async fn look(world: &World, outage: &Outage, who: &str, serves: impl AsyncFn() 
     let bound = world.plan.back_within();
     let mut was_down = false;
     world.sleep(healed_at.saturating_sub(LOOK_BEFORE)).await;
-    while world.now() < world.plan.end {
+    // Who is in an ambush is not back before that is over.
+    while world.now() < world.plan.end && !world.is_ambushed(who) {
         let is_served = serves().await;
         let now = world.now();
         if now <= healed_at {

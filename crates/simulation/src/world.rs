@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use portcullis_core::audit::AuditKind;
@@ -12,6 +12,7 @@ use portcullis_core::revocation::RevocationTarget;
 use portcullis_core::route::Routes;
 use portcullis_core::token::algorithm::Algorithm;
 
+use crate::edge::Edge;
 use crate::executor::{Executor, Sleep};
 use crate::mutation::Mutation;
 use crate::oracle::{Failures, Invariant, Oracle};
@@ -52,6 +53,10 @@ pub(crate) struct World {
     pub(crate) keys: Cell<u64>,
     /// The steps of rotations that were begun.
     pub(crate) begun: RefCell<BTreeSet<String>>,
+    /// Those who may be ambushed.
+    pub(crate) edges: RefCell<Vec<Weak<Edge>>>,
+    /// Who has been, and from when until when it cannot read its keys.
+    cut_off: RefCell<Option<(String, u64, u64)>>,
     promises: RefCell<Promises>,
     story: Option<RefCell<Vec<String>>>,
 }
@@ -70,6 +75,8 @@ impl World {
             shelf: RefCell::default(),
             keys: Cell::default(),
             begun: RefCell::default(),
+            edges: RefCell::default(),
+            cut_off: RefCell::default(),
             promises: RefCell::default(),
             story: told.then(RefCell::default),
         })
@@ -104,12 +111,43 @@ impl World {
 
     /// Whether `dependency` is away from `node`.
     pub(crate) fn is_away(&self, dependency: Dependency, node: &str) -> bool {
-        self.plan.is_away(dependency, node, self.now())
+        let now = self.now();
+        let is_ambushed = |cut: &Option<(String, u64, u64)>| {
+            let cut = cut.as_ref();
+            cut.is_some_and(|(who, from, until)| who == node && (*from..*until).contains(&now))
+        };
+        self.plan.is_away(dependency, node, now)
+            || (dependency == Dependency::KeyDocument && is_ambushed(&self.cut_off.borrow()))
+    }
+
+    /// Cuts the edge `who` off from its keys, for `span` from a moment that is close.
+    pub(crate) fn cut_off(&self, who: &str, from: u64, span: u64) {
+        self.cut_off
+            .replace(Some((who.to_owned(), from, from + span)));
+    }
+
+    /// Whether an edge has been cut off from its keys.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let cut = self.cut_off.borrow();
+        cut.as_ref()
+            .is_some_and(|(_, _, until)| self.now() < *until)
     }
 
     /// Whether `node` was not kept from anything since `from`.
     pub(crate) fn spares(&self, node: &str, from: u64) -> bool {
-        self.plan.spares(node, from, self.now())
+        self.plan.spares(node, from, self.now()) && !self.was_ambushed(node, from)
+    }
+
+    /// Whether `node` was in an ambush at `from`, or had just come out of one.
+    fn was_ambushed(&self, node: &str, from: u64) -> bool {
+        let cut = self.cut_off.borrow();
+        cut.as_ref()
+            .is_some_and(|(who, _, until)| who == node && from < until + self.plan.back_within())
+    }
+
+    /// Whether `node` is in an ambush, or has just come out of one.
+    pub(crate) fn is_ambushed(&self, node: &str) -> bool {
+        self.was_ambushed(node, self.now())
     }
 
     /// `node` has done `what` since `begun`, or failed.

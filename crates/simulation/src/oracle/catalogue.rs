@@ -116,11 +116,13 @@ pub enum Case {
     LostProbe,
     /// A token forged under a key that had ended was shown after the bound.
     Retired,
+    /// An edge read its keys just before a new one was published, and not again.
+    Ambush,
 }
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Rotation,
         Self::CutOff,
         Self::Emergency,
@@ -132,6 +134,7 @@ impl Case {
         Self::Restart,
         Self::LostProbe,
         Self::Retired,
+        Self::Ambush,
     ];
 
     /// What is counted.
@@ -148,6 +151,7 @@ impl Case {
             Self::Restart => "hosts that were restarted",
             Self::LostProbe => "probes that vanished while a breaker was half open",
             Self::Retired => "tokens forged under keys that had ended, shown after the bound",
+            Self::Ambush => "edges cut off from their keys just before a new one was published",
         }
     }
 }

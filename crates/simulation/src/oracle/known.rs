@@ -1,12 +1,18 @@
 //! What seeds have found in the product that is not mended yet. Each is excused as narrowly as can be,
 //! by a seed to see it with; once it is mended its lines here go.
 
+use std::time::Duration;
+
 use portcullis_core::time::UnixTime;
 
 use super::Oracle;
 use super::edges::{Asked, COOL_DOWN};
 use crate::edge::Answer;
 use crate::plan::{ROUNDING, SKEW};
+
+/// What the lead of a rotation lacks: clocks are read in whole seconds, at the publication and at each
+/// edge (seed 1907).
+pub(crate) const LEAD_LACKS: Duration = Duration::from_secs(2);
 
 impl Asked<'_> {
     /// An edge takes a key that it lacks for made up also after it tried to read its keys and

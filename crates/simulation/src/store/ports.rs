@@ -18,7 +18,7 @@ use portcullis_service::store::{
 };
 
 use super::tables::counted;
-use super::{View, tell_rows};
+use super::{READING_KEYS, View, tell_rows};
 use crate::mutation::Mutation;
 use crate::oracle::{Invariant, brief};
 
@@ -285,7 +285,7 @@ impl RevocationStore for View {
 
 impl KeyStore for View {
     async fn key_document(&self) -> Result<KeyDocument, StoreError> {
-        self.call("reading the keys", |tables, _| tables.document.clone())
+        self.call(READING_KEYS, |tables, _| tables.document.clone())
             .await
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use portcullis_core::audit::AuditEvent;
+use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
 use portcullis_core::keys::document::{KeyDocument, PublishedKey};
 use portcullis_core::revocation::Revocation;
 use portcullis_core::secret::Secret;
@@ -12,7 +12,7 @@ use portcullis_service::rotate::ports::{
 };
 use portcullis_service::store::{StoreError, Written};
 
-use super::{Fault, View, tell_rows};
+use super::{Fault, PUBLISHING, View, tell_rows};
 use crate::clock::millis_of;
 use crate::mutation::Mutation;
 use crate::rotation::true_bounds;
@@ -83,7 +83,12 @@ impl KeyChangeStore for View {
             return Ok(Written::Done);
         }
         let world = Rc::clone(&self.world);
-        self.call("changing the keys", move |tables, now| {
+        let operation = if event.kind == AuditKind::KeysChanged(KeyAct::Publish) {
+            PUBLISHING
+        } else {
+            "changing the keys"
+        };
+        self.call(operation, move |tables, now| {
             if world.mutation == Some(Mutation::KeepWithdrawn)
                 && let Some((revocation, stamp)) = called_back
             {
