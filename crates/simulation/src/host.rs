@@ -127,7 +127,7 @@ impl Host {
             world: Rc::clone(world),
             gate: Gate::new(policy(world.plan.lifetime, None)),
             vault: vault(),
-            settings: settings(world.plan.lifetime),
+            settings: settings(world.plan.lifetime, world.mutation),
         })
     }
 

@@ -47,13 +47,17 @@ pub enum Mutation {
     TellNoEnd,
     /// A refresh token that comes again ends nothing.
     ForgiveReuse,
+    /// A spent refresh token may come again for twice as long as it should.
+    LongWindow,
+    /// A spent refresh token may not come again at all, whatever became of the answer.
+    NoWindow,
     /// The simulation stops in the midst.
     Panic,
 }
 
 impl Mutation {
     /// Each with the invariant that must notice it.
-    pub const ALL: [(Self, Invariant); 22] = [
+    pub const ALL: [(Self, Invariant); 24] = [
         (Self::DropOverlap, Invariant::Revoked),
         (Self::LeadTooShort, Invariant::GoodFaith),
         (Self::TailTooShort, Invariant::Signs),
@@ -75,6 +79,8 @@ impl Mutation {
         (Self::KeepWithdrawn, Invariant::DroppedKey),
         (Self::TellNoEnd, Invariant::DroppedKey),
         (Self::ForgiveReuse, Invariant::Revoked),
+        (Self::LongWindow, Invariant::Family),
+        (Self::NoWindow, Invariant::Family),
         (Self::Panic, Invariant::Runs),
     ];
 }

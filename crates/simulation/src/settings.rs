@@ -7,10 +7,18 @@ use portcullis_service::limit::{Limits, WhenDown};
 use portcullis_service::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 
 use crate::host::{ATTEMPTS, PER};
+use crate::mutation::Mutation;
 use crate::world::{AUDIENCE, ISSUER};
 
-pub(crate) fn settings(lifetime: Duration) -> Settings {
+pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settings {
     let hour = Duration::from_secs(3_600);
+    let mut sessions = Sessions::default();
+    if mutation == Some(Mutation::LongWindow) {
+        sessions.grace = Duration::from_secs(20);
+    }
+    if mutation == Some(Mutation::NoWindow) {
+        sessions.grace = Duration::ZERO;
+    }
     Settings {
         issuing: Issuing {
             issuer: ISSUER.to_owned(),
@@ -18,7 +26,7 @@ pub(crate) fn settings(lifetime: Duration) -> Settings {
             client_id: "simulation".to_owned(),
             lifetime,
         },
-        sessions: Sessions::default(),
+        sessions,
         passwords: PasswordRules::default(),
         mailing: Mailing {
             service_name: "Simulation".to_owned(),
