@@ -44,9 +44,12 @@ impl Clock for SimClock {
     }
 }
 
-/// So far off that no two are more than the skew apart.
+/// So far off that no two are more than the skew apart; in an ambush, as far off as may be.
 fn draw(world: &World) -> i64 {
     let most = i64::try_from(SKEW / 2).expect("small");
+    if world.plan.ambushed.is_some() {
+        return *world.random.pick(&[-most, most]);
+    }
     i64::try_from(world.random.within(0, SKEW)).expect("small") - most
 }
 

@@ -105,6 +105,8 @@ fn furnish(world: &Rc<World>) {
     let edges: Vec<_> = (1..=world.plan.edges)
         .map(|number| Edge::new(world, format!("edge-{number}")))
         .collect();
+    let weak = hosts.iter().map(Rc::downgrade);
+    world.hosts.borrow_mut().extend(weak);
     let weak = edges.iter().map(Rc::downgrade);
     world.edges.borrow_mut().extend(weak);
     let machines = rotation::machines(world);

@@ -14,6 +14,7 @@ use portcullis_core::token::algorithm::Algorithm;
 
 use crate::edge::Edge;
 use crate::executor::{Executor, Sleep};
+use crate::host::Host;
 use crate::mutation::Mutation;
 use crate::oracle::{Failures, Invariant, Oracle};
 use crate::plan::{Dependency, Plan};
@@ -53,7 +54,8 @@ pub(crate) struct World {
     pub(crate) keys: Cell<u64>,
     /// The steps of rotations that were begun.
     pub(crate) begun: RefCell<BTreeSet<String>>,
-    /// Those who may be ambushed.
+    /// Those who may be in an ambush.
+    pub(crate) hosts: RefCell<Vec<Weak<Host>>>,
     pub(crate) edges: RefCell<Vec<Weak<Edge>>>,
     /// Who has been, and from when until when it cannot read its keys.
     cut_off: RefCell<Option<(String, u64, u64)>>,
@@ -75,6 +77,7 @@ impl World {
             shelf: RefCell::default(),
             keys: Cell::default(),
             begun: RefCell::default(),
+            hosts: RefCell::default(),
             edges: RefCell::default(),
             cut_off: RefCell::default(),
             promises: RefCell::default(),
