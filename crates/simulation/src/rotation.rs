@@ -194,9 +194,11 @@ pub(crate) fn retire(world: &World, token: &str) {
     let latest = world.now() + SKEW + ROUNDING;
     let ends = millis_of(current.sign_from).max(latest) + millis(true_bounds(world).tail());
     let heard = world.now() + millis(KEYS_HARD) + world.plan.stepped();
-    let until = ends.max(heard) + SKEW + 2 * ROUNDING;
     for other in tables.document.keys() {
         let name = other.key.id().unwrap_or_default();
+        // What it was told before stands.
+        let told = other.ends_at.map(millis_of).unwrap_or_default();
+        let until = ends.max(heard).max(told) + SKEW + 2 * ROUNDING;
         if name != key.name() {
             world.oracle.borrow_mut().retires(name, until);
         }
