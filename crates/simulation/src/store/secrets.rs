@@ -101,6 +101,7 @@ impl KeyChangeStore for View {
             let rows: Vec<_> = called_back.iter().map(|(row, _)| row.clone()).collect();
             let stamp = called_back.as_ref().map(|(_, stamp)| *stamp);
             note_put_off(&world, tables, &document);
+            note_reopened(&world, tables, &document);
             let written = tables.change_keys(&document, called_back, &event, now);
             if written == Written::Done {
                 tell_document(&world, &document);
@@ -143,6 +144,25 @@ fn note_put_off(world: &World, tables: &Tables, next: &KeyDocument) {
     for end in ends {
         let last_signs = millis_of(end).saturating_sub(shown);
         world.oracle.borrow_mut().nobody_signs(last_signs, until);
+    }
+}
+
+/// Tells the oracle if `next` takes the end of a key away that is not in force.
+fn note_reopened(world: &World, tables: &Tables, next: &KeyDocument) {
+    let version = tables.stages.version(Stage::Current);
+    let kept = version.and_then(|version| tables.versions.get(version));
+    let current = kept.and_then(|kept| world.read(kept).ok());
+    for key in next.keys().iter().filter(|key| key.ends_at.is_none()) {
+        let name = key.key.id().unwrap_or_default();
+        let held = tables.document.find(name);
+        let had_end = held.is_some_and(|held| held.ends_at.is_some());
+        if had_end
+            && current
+                .as_ref()
+                .is_none_or(|current| current.name() != name)
+        {
+            world.oracle.borrow_mut().reopens(name);
+        }
     }
 }
 
