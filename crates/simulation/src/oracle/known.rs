@@ -16,7 +16,7 @@ pub(crate) const LEAD_LACKS: Duration = Duration::from_secs(2);
 
 impl Asked<'_> {
     /// An edge takes a key that it lacks for made up also after it tried to read its keys and
-    /// could not, for as long as after a reading (seeds 55 and 109).
+    /// could not, for as long as after a reading (seeds 336 and 367).
     pub(super) fn is_cool_after_failure(&self, answer: &Answer, stepped: u64) -> bool {
         let until = |at: UnixTime| at.as_secs() + COOL_DOWN + stepped / 1_000;
         answer
