@@ -60,6 +60,15 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Its number in metrics. 0 is well: so an alarm needs one threshold.
+    pub const fn level(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+
     /// Its name in logs.
     pub const fn name(self) -> &'static str {
         match self {

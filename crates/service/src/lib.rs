@@ -8,6 +8,7 @@ mod announce;
 pub mod audit_trail;
 pub mod authenticate;
 pub mod change_password;
+pub mod edge;
 mod end;
 pub mod error;
 pub mod factor;

