@@ -121,7 +121,7 @@ impl<'a> RotationDesk<'a> {
         Ok(Self {
             host,
             actor,
-            secret: match host.signing_keys.source() {
+            secret: match &host.signing_key {
                 KeySource::Secret(name) => Some(SigningSecret::new(manager, name)),
                 KeySource::File(_) => None,
             },
@@ -223,7 +223,7 @@ async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
     let step = event.step()?;
     let now = host.clock.read()?;
     let desk = RotationDesk::open(host, FUNCTION, now).await?;
-    if let KeySource::Secret(name) = host.signing_keys.source()
+    if let KeySource::Secret(name) = &host.signing_key
         && !event.is_for(name)
     {
         return Err(RotationFault::Secret);

@@ -35,6 +35,7 @@ pub mod rotate;
 pub mod screen;
 pub mod sessions;
 pub mod settings;
+pub mod signing;
 pub mod snapshot;
 pub mod store;
 pub mod together;

@@ -307,14 +307,6 @@ pub trait KeyStore {
     ///
     /// [`StoreError`]; a document that does not parse is one too, with `KeyDocumentError` as source.
     async fn key_document(&self) -> Result<KeyDocument, StoreError>;
-
-    /// Replaces version `document.version() - 1`. [`Written::Conflict`] if it is not that any more.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    async fn publish(&self, document: &KeyDocument, request_id: &Id)
-    -> Result<Written, StoreError>;
 }
 
 /// Keeps the audit trail of what changes no other state.

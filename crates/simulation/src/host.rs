@@ -3,6 +3,7 @@
 mod keys;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::csrf::Carrier;
@@ -26,14 +27,17 @@ use portcullis_service::open::Grant;
 use portcullis_service::ports::{Call, Clock};
 use portcullis_service::refresh::{RefreshOutcome, RefreshRequest, refresh};
 use portcullis_service::settings::Settings;
+use portcullis_service::signing::published::PublishedKeys;
+use portcullis_service::signing::{SigningError, SigningKeys};
 use portcullis_service::store::StoreError;
 
-use self::keys::Keys;
-use crate::crypto::{SimHasher, SimSignatures};
+use self::keys::{Keyless, SimCustody};
+use crate::crypto::{SimHasher, SimKey, SimSignatures};
 use crate::mutation::Mutation;
+use crate::oracle::Invariant;
 use crate::settings::settings;
 use crate::store::{View, clock};
-use crate::world::{Dependency, World, policy};
+use crate::world::{Dependency, HOST_CACHE, World, policy};
 
 /// So many attempts to log in as one user may be made within [`PER`].
 pub(crate) const ATTEMPTS: u32 = 12;
@@ -71,7 +75,8 @@ pub(crate) struct Host {
     secrets: View,
     vault: Vault,
     settings: Settings,
-    keys: Keys,
+    keys: SigningKeys<SimKey>,
+    published: PublishedKeys,
 }
 
 /// The host's clock, as use cases read it after their writes.
@@ -101,7 +106,8 @@ impl Host {
             gate: Gate::new(policy(world.plan.lifetime, None)),
             vault: vault(),
             settings: settings(world.plan.lifetime),
-            keys: Keys::default(),
+            keys: SigningKeys::new(world.plan.lifetime, HOST_CACHE),
+            published: PublishedKeys::new(HOST_CACHE),
         })
     }
 
@@ -142,11 +148,7 @@ impl Host {
                     Entry::Limited(_) => return Ok(Reply::Refused("too_many_attempts")),
                 }
                 self.world.oracle.borrow_mut().passes(&email, arrived);
-                let Some(key) = self
-                    .keys
-                    .ready(&self.store, &self.secrets, call.now)
-                    .await?
-                else {
+                let Some(key) = self.signer(call).await? else {
                     return Ok(Reply::NoKey);
                 };
                 let request = LoginRequest {
@@ -154,25 +156,21 @@ impl Host {
                     password: Password::parse(&password).expect("long enough"),
                     device: Device::default(),
                 };
-                Ok(match login(&request, &SimHasher, &key, means).await? {
+                Ok(match login(&request, &SimHasher, &*key, means).await? {
                     LoginOutcome::Admit(admission) => granted(&admission.grant),
                     LoginOutcome::Challenge(_) => Reply::Refused("second_factor"),
                     LoginOutcome::Refuse(_) => Reply::Refused("bad_credentials"),
                 })
             }
             Ask::Refresh(token) => {
-                let Some(key) = self
-                    .keys
-                    .ready(&self.store, &self.secrets, call.now)
-                    .await?
-                else {
+                let Some(key) = self.signer(call).await? else {
                     return Ok(Reply::NoKey);
                 };
                 let request = RefreshRequest {
                     token: Secret::new(token),
                     carrier: Carrier::Hand,
                 };
-                Ok(match refresh(&request, &key, &watch, means).await? {
+                Ok(match refresh(&request, &*key, &watch, means).await? {
                     RefreshOutcome::Renew(grant) => granted(&grant),
                     RefreshOutcome::Refuse(_) => Reply::Refused("refresh"),
                     RefreshOutcome::Reused => Reply::Refused("reused"),
@@ -191,6 +189,38 @@ impl Host {
                 Caller::Superseded(caller) => done(announce_again(&caller, &watch, means).await?),
                 Caller::Refused(denial) => Ok(Reply::Refused(denial.code())),
             },
+        }
+    }
+
+    /// The key that signs, if one does.
+    async fn signer(&self, call: &Call) -> Result<Option<Arc<SimKey>>, StoreError> {
+        let custody = SimCustody {
+            host: self,
+            now: call.now,
+            request_id: &call.request_id,
+        };
+        let (keys, published) = (&self.keys, &self.published);
+        let ready = keys.ready(published, &custody, &self.store, call.now).await;
+        let mut oracle = self.world.oracle.borrow_mut();
+        match ready {
+            Ok(key) => {
+                if self.world.tables.borrow().document.keys().len() > 1 {
+                    oracle.count(Invariant::Signs);
+                }
+                Ok(Some(key))
+            }
+            Err(
+                SigningError::Document(error)
+                | SigningError::Publication(error)
+                | SigningError::Custody(Keyless::Secret(error)),
+            ) => Err(error),
+            Err(error) => {
+                if !oracle.is_emergency() {
+                    let what = format!("{} finds no key to sign with: {error}", self.name);
+                    oracle.fail(Invariant::Signs, what);
+                }
+                Ok(None)
+            }
         }
     }
 

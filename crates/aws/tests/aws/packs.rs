@@ -11,7 +11,7 @@ use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_service::pack::{Outcome, pack};
 use portcullis_service::ports::NoShelf;
-use portcullis_service::snapshot::{Keys, follow, read};
+use portcullis_service::snapshot::{Keys, follow};
 use portcullis_service::store::{PackStore as _, RevocationStore as _, Written};
 
 use crate::engine::{Engine, NOON, id, store};
@@ -67,7 +67,10 @@ async fn round(engine: &Engine, now: UnixTime) -> Outcome {
 
 async fn cold(client: &portcullis_aws::client::Client<Wire>, now: UnixTime) -> Snapshot {
     let store = DynamoStore::at(client, now);
-    read(&policy(), &store, &NoShelf, now).await.unwrap()
+    let unread = Snapshot::unread(&policy());
+    let reading = follow(&policy(), unread, Keys::WhenDue, &store, &NoShelf, now).await;
+    assert!(reading.error.is_none(), "{:?}", reading.error);
+    reading.snapshot
 }
 
 #[tokio::test]
@@ -119,7 +122,8 @@ async fn a_cold_start_and_an_hour_of_following_cost_what_the_docs_say() {
         let now = at(90 + poll * 5);
         let store = DynamoStore::at(&client, now);
         let followed = follow(&policy(), held, Keys::WhenDue, &store, &NoShelf, now).await;
-        held = followed.unwrap().snapshot;
+        assert!(followed.error.is_none(), "{:?}", followed.error);
+        held = followed.snapshot;
     }
     let an_hour = spent(earlier);
 

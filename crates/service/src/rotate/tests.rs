@@ -231,9 +231,6 @@ impl KeyStore for World {
     async fn key_document(&self) -> Result<KeyDocument, StoreError> {
         self.call(|| self.document.borrow().clone()).await
     }
-    async fn publish(&self, _: &KeyDocument, _: &Id) -> Result<Written, StoreError> {
-        unreachable!("a rotation leaves a line for each change")
-    }
 }
 
 impl KeyChangeStore for World {

@@ -44,9 +44,6 @@ impl KeyStore for World {
             Ok(document())
         }
     }
-    async fn publish(&self, _: &KeyDocument, _: &Id) -> Result<Written, StoreError> {
-        Ok(Written::Done)
-    }
 }
 
 impl RevocationStore for World {

@@ -11,6 +11,20 @@ use portcullis_service::store::{StoreError, Written};
 use super::{Fault, View};
 use crate::mutation::Mutation;
 
+impl View {
+    /// The version that has `stage`, and its value, in one call.
+    pub(crate) async fn value_at(
+        &self,
+        stage: Stage,
+    ) -> Result<Option<(String, Secret<String>)>, StoreError> {
+        self.call("reading a version by its stage", move |tables, _| {
+            let id = tables.stages.version(stage)?;
+            Some((id.to_owned(), tables.versions.get(id)?.clone()))
+        })
+        .await
+    }
+}
+
 impl SecretStore for View {
     async fn stages(&self) -> Result<Stages, StoreError> {
         self.call("reading the stages", |tables, _| tables.stages.clone())

@@ -10,12 +10,10 @@ use portcullis_service::store::{KeyStore, StoreError, Written};
 
 use super::audit::audit_row;
 use super::revocations::{announce, revoke};
-use super::{DynamoStore, REQUEST_ID, RowError, is_own_write, is_written_for};
-use crate::code::Class;
+use super::{DynamoStore, REQUEST_ID, RowError, is_written_for};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
-use crate::dynamodb::write::{Expression, NEW, put_if};
-use crate::error::CallError;
+use crate::dynamodb::write::{Expression, NEW};
 use crate::transport::Transport;
 
 impl<T: Transport> KeyStore for DynamoStore<'_, T> {
@@ -33,29 +31,6 @@ impl<T: Transport> KeyStore for DynamoStore<'_, T> {
         match KeyDocument::parse(json.as_bytes()) {
             Ok(document) if document.version() == version => Ok(document),
             Ok(_) => Err(StoreError::new(OPERATION, KeyDocumentError::Malformed)),
-            Err(error) => Err(StoreError::new(OPERATION, error)),
-        }
-    }
-
-    async fn publish(
-        &self,
-        document: &KeyDocument,
-        request_id: &Id,
-    ) -> Result<Written, StoreError> {
-        const OPERATION: &str = "publishing the key document";
-        let (row, condition) = (row(document, request_id), follows(document));
-        let call = put_if(self.client.tables(), &Key::key_document(), row, &condition);
-        let is_this = |row: &Item| holds(row, document, request_id);
-        match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(Written::Done),
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
-                let mut reasons = refusal.reasons().iter();
-                Ok(if reasons.any(|reason| is_own_write(reason, is_this)) {
-                    Written::Done
-                } else {
-                    Written::Conflict
-                })
-            }
             Err(error) => Err(StoreError::new(OPERATION, error)),
         }
     }

@@ -277,8 +277,8 @@ proptest! {
         for now in looks {
             let truly = now.before(secs(reader));
             // Less than a second more is told as `edge`. What others keep was kept on its way.
-            let others = if third == 0 { max_age } else { third + max_age };
-            let read = truly.before(secs(part((edge + 1).max(others), age))).max(NOON);
+            let others = if third == 0 { max_age } else { third.saturating_add(max_age) };
+            let read = truly.before(secs(part(edge.saturating_add(1).max(others), age))).max(NOON);
             let found = history.document(read).find(&id(number));
             prop_assert!(
                 found.is_some_and(|key| key.verifies(now)),
