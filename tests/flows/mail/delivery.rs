@@ -206,6 +206,46 @@ async fn a_mail_that_is_refused_for_hours_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_ses_that_has_failed_too_often_costs_only_those_mails_a_try_that_it_was_asked_to_take() {
+    let system = System::start().await.expect("a system");
+    let ses = Ses::start(access_key(), system.clock.clone())
+        .await
+        .expect("a SES");
+    let changes = [
+        ("PORTCULLIS_MAIL_FROM", "login@acme.example"),
+        ("PORTCULLIS_SES_ENDPOINT", &ses.endpoint()),
+    ];
+    let peer = system.another(CHEAP, &changes).await.expect("a host");
+    for number in 0..7 {
+        let _ = peer
+            .register(&format!("{number}@example.com"), PASSWORD)
+            .await;
+    }
+    for _ in 0..5 {
+        ses.refuse(500, "InternalFailure");
+    }
+    let deliver = async || tasks::run_due(&peer.host).await.expect("a round");
+    assert_eq!(
+        deliver().await.mails_postponed,
+        6,
+        "five failed, one kept back"
+    );
+    for _ in 0..12 {
+        // The breaker is open: one mail is taken up, put back, and that is all.
+        assert_eq!(deliver().await.mails_postponed, 1);
+    }
+    assert_eq!(ses.calls().len(), 5);
+    let waiting = system.rows("Portcullis", "OUTBOX#").await.expect("rows");
+    let attempts = waiting.iter().map(|row| row["attempts"].as_u64());
+    let mut attempts: Vec<_> = attempts.map(|it| it.expect("a number")).collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [0, 0, 1, 1, 1, 1, 1]);
+    system.clock.pass(30);
+    let report = deliver().await;
+    assert_eq!((report.mails_sent, report.mails_given_up), (7, 0));
+}
+
+#[tokio::test]
 async fn without_anybody_who_takes_mail_it_waits() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
