@@ -90,7 +90,7 @@ pub struct Host {
     pub sealed_until: AtomicU64,
     /// Up to where this host knows the revocation feed to be packed, in seconds since 1970.
     pub packed_until: AtomicU64,
-    /// What was told of the ways to AWS.
+    /// What was told of the ways to what this host depends on.
     pub report: Report,
 }
 

@@ -203,13 +203,17 @@ impl RotationEvent {
     }
 }
 
-/// Does the step that `event` asks for.
+/// Does the step that `event` asks for, and leaves nothing to be told: the process may be frozen
+/// from here on for a month.
 ///
 /// # Errors
 ///
 /// [`RotationFault`], which is logged.
 pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
     let end = step(host, event).await;
+    if let Ok(now) = host.clock.read() {
+        host.report.tell_now(host, now);
+    }
     match &end {
         Ok(()) => info!(step = %Named(&event.step), "a step of the rotation is done"),
         Err(fault) => {

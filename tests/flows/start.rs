@@ -114,6 +114,8 @@ async fn an_unreachable_database_is_named_and_waited_for() {
         .expect("a line");
     let setting = &complaint["setting"];
     assert_eq!(setting, "PORTCULLIS_DYNAMODB_ENDPOINT", "{complaint}");
+    let state = host.metric("dynamodb", "BreakerState").await;
+    assert_eq!(state.expect("a line for CloudWatch"), 2, "open");
 
     let client = Client::default();
     let login = || {

@@ -299,3 +299,43 @@ async fn on_lambda_any_event_sends_what_is_due() {
     }
     assert!(program.is_running());
 }
+
+#[tokio::test]
+async fn on_lambda_each_run_tells_cloudwatch_what_it_did_before_it_may_be_frozen() {
+    let system = System::start().await.expect("a system");
+    let now = SystemClock.read().expect("after 1970");
+    system.clock.set(now.as_secs());
+    let ses = Ses::start(access_key(), system.clock.clone())
+        .await
+        .expect("a SES");
+    let mut runtime = LambdaRuntime::start().await.expect("a runtime");
+    let mut variables = environment(&system.proxy);
+    variables.retain(|(name, _)| name != "PORTCULLIS_LISTEN");
+    let lambda = runtime.environment();
+    let more = [
+        ("PORTCULLIS_MAIL_FROM", "login@acme.example".to_owned()),
+        ("PORTCULLIS_SES_ENDPOINT", ses.endpoint()),
+    ];
+    let more = more.into_iter().chain(lambda);
+    variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    let mut program = Program::start(tasks_program(), variables).expect("a process");
+    // The second run comes within the minute of the first.
+    for run in 0..2 {
+        for number in 0..=run {
+            let email = format!("{run}{number}@example.com");
+            assert_eq!(system.peer().register(&email, PASSWORD).await.status, 201);
+        }
+        let posted = runtime.invoke("null").await.expect("a runtime");
+        assert!(matches!(posted, Posted::Response(_)), "{posted:?}");
+        if run == 0 {
+            let lag = program.metric("revocation_feed", "PackLag").await;
+            let lag = lag.expect("a line");
+            // Four seconds after its end a minute is packed, and the next one is not over yet.
+            assert!((4..64).contains(&lag), "{lag}");
+        }
+        let calls = program.metric("dynamodb", "Calls").await;
+        assert!(calls.expect("a line") > 0);
+        let calls = program.metric("ses", "Calls").await;
+        assert_eq!(calls.expect("a line"), run + 1);
+    }
+}

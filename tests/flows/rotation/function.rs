@@ -93,6 +93,12 @@ async fn secrets_manager_rotates_by_it() {
         }
     };
     for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        let counted = |line: &Value| {
+            seen.borrow_mut().push_str(&line.to_string());
+            line["Dependency"] == "secretsmanager" && line["Calls"].is_u64()
+        };
+        let counted = program.line(counted).await.expect("a line for CloudWatch");
+        assert!(counted["Calls"].as_u64() > Some(0), "{counted}");
         let line = program.line(line("a step of the rotation is done")).await;
         assert_eq!(line.expect("a line")["step"], step);
     }
