@@ -169,13 +169,9 @@ impl Proxy {
 
 impl Shared {
     async fn answer(&self, request: Request<Bytes>) -> Answer {
-        let target = request
-            .headers()
-            .get("x-amz-target")
-            .and_then(|name| name.to_str().ok());
-        let target = target.unwrap_or_default().to_owned();
-        let (prefix, operation) = target.split_once('.').unwrap_or_default();
-        let service = if prefix == "secretsmanager" {
+        let target = target(&request);
+        let (_, operation) = target.split_once('.').unwrap_or_default();
+        let service = if target.starts_with(SECRETS) {
             "secretsmanager"
         } else {
             "dynamodb"
@@ -196,8 +192,7 @@ impl Shared {
         let fault = self.next_fault(operation);
         let chaos = self.chaos.lock().expect("whole").clone();
         if let (None, Some(chaos)) = (&fault, chaos) {
-            let send = |request| self.carry_out(service, &target, request);
-            return chaos.pass(request, send).await;
+            return chaos.pass(request, |request| self.carry_out(request)).await;
         }
         match fault {
             Some(Fault::LostRequest) => return Answer::Nothing,
@@ -205,7 +200,7 @@ impl Shared {
             Some(Fault::After(ref happen)) => happen().await,
             Some(Fault::LostAnswer | Fault::HalfAnswer | Fault::Garbage) | None => {}
         }
-        let Ok(response) = self.carry_out(service, &target, request).await else {
+        let Ok(response) = self.carry_out(request).await else {
             return Answer::Nothing;
         };
         match fault {
@@ -216,14 +211,10 @@ impl Shared {
         }
     }
 
-    async fn carry_out(
-        &self,
-        service: &str,
-        target: &str,
-        request: Request<Bytes>,
-    ) -> anyhow::Result<Response<Bytes>> {
-        if service == "secretsmanager" {
-            Ok(self.secrets.answer(target, request.body()).await)
+    async fn carry_out(&self, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
+        let target = target(&request);
+        if target.starts_with(SECRETS) {
+            Ok(self.secrets.answer(&target, request.body()).await)
         } else {
             self.client.send(self.upstream, request).await
         }
@@ -241,6 +232,16 @@ impl Shared {
         let place = faults.iter().position(|(on, _)| on == operation)?;
         Some(faults.remove(place).1)
     }
+}
+
+/// What the operations of Secrets Manager begin with.
+const SECRETS: &str = "secretsmanager.";
+
+/// The operation that `request` asks for, after the name of its service.
+fn target(request: &Request<Bytes>) -> String {
+    let target = request.headers().get("x-amz-target");
+    let target = target.and_then(|name| name.to_str().ok());
+    target.unwrap_or_default().to_owned()
 }
 
 fn refusal(status: u16, code: &str) -> Response<Bytes> {
