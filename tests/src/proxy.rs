@@ -64,6 +64,7 @@ struct Shared {
     cut: Mutex<Option<(usize, Fault)>>,
     chaos: Mutex<Option<Arc<Chaos>>>,
     calls: Mutex<Vec<Seen>>,
+    refusals: Mutex<Vec<String>>,
     secrets: LocalSecrets,
 }
 
@@ -94,6 +95,7 @@ impl Proxy {
             cut: Mutex::default(),
             chaos: Mutex::default(),
             calls: Mutex::default(),
+            refusals: Mutex::default(),
             secrets: LocalSecrets::forgetful(),
         });
         let served = Arc::clone(&shared);
@@ -156,6 +158,12 @@ impl Proxy {
             .count()
     }
 
+    /// How often what stands behind it has refused a call with `code`.
+    pub fn refusals(&self, code: &str) -> usize {
+        let refusals = self.shared.refusals.lock().expect("whole");
+        refusals.iter().filter(|refusal| *refusal == code).count()
+    }
+
     /// Puts `value` in force as a new version of the secret called `name`.
     pub fn keep_secret(&self, name: &str, value: &str) {
         self.shared.secrets.keep(name, value);
@@ -213,11 +221,18 @@ impl Shared {
 
     async fn carry_out(&self, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
         let target = target(&request);
-        if target.starts_with(SECRETS) {
-            Ok(self.secrets.answer(&target, request.body()).await)
+        let response = if target.starts_with(SECRETS) {
+            self.secrets.answer(&target, request.body()).await
         } else {
-            self.client.send(self.upstream, request).await
+            self.client.send(self.upstream, request).await?
+        };
+        if !response.status().is_success() {
+            let refusal: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+            let code = refusal["__type"].as_str().unwrap_or_default();
+            let (_, code) = code.rsplit_once('#').unwrap_or(("", code));
+            self.refusals.lock().expect("whole").push(code.to_owned());
         }
+        Ok(response)
     }
 
     fn next_fault(&self, operation: &str) -> Option<Fault> {
