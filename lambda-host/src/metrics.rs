@@ -44,7 +44,7 @@ pub(crate) fn breaker_changed(name: &str, standing: Standing, now: UnixTime) {
     emit(&line(
         name,
         now,
-        &[("BreakerState", "None", u64::from(level(standing)))],
+        &[("BreakerState", "None", u64::from(standing.level()))],
     ));
 }
 
@@ -95,17 +95,8 @@ fn news(standing: Standing, tally: Tally, told: Tally) -> [(&'static str, &'stat
         ("Calls", "Count", more(tally.sent, told.sent)),
         ("Failures", "Count", more(tally.failed, told.failed)),
         ("Refused", "Count", more(tally.refused, told.refused)),
-        ("BreakerState", "None", u64::from(level(standing))),
+        ("BreakerState", "None", u64::from(standing.level())),
     ]
-}
-
-/// 0 is well: so an alarm needs one threshold.
-const fn level(standing: Standing) -> u8 {
-    match standing {
-        Standing::Closed => 0,
-        Standing::HalfOpen => 1,
-        Standing::Open => 2,
-    }
 }
 
 /// One line of the format. All names are ours, so nothing in them needs an escape.
