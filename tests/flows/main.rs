@@ -1,6 +1,7 @@
 //! Whole flows: the host's own router over real HTTP, on the embedded engine in memory, behind a
 //! proxy that checks every signature and loses answers on demand. Time passes by hand only.
 
+mod announced_again;
 mod answers;
 mod audit;
 mod bad_body;

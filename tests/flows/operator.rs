@@ -106,7 +106,12 @@ async fn an_account_is_shown_closed_opened_logged_out_and_removed() {
     );
     let again = run(&system, &["--json", "sessions", "end", session]).await;
     assert_eq!(
-        (again.code, &again.json["outcome"]),
+        (again.code, &again.json["outcome"], &again.json["again"]),
+        (Some(0), &"done".into(), &true.into())
+    );
+    let unknown = run(&system, &["--json", "sessions", "end", "nobody"]).await;
+    assert_eq!(
+        (unknown.code, &unknown.json["outcome"]),
         (Some(1), &"no_session".into())
     );
     assert_eq!(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::refresh::{form, refresh, refresh_token};
 use crate::{EMAIL, PASSWORD, claims, is_problem, token, with_account};
 
-async fn call(peer: &Peer, method: &str, path: &str, token: &str) -> Reply {
+pub(crate) async fn call(peer: &Peer, method: &str, path: &str, token: &str) -> Reply {
     let request = http::Request::builder().method(method).uri(path);
     let request = request.header("authorization", format!("Bearer {token}"));
     peer.send(request.body(bytes::Bytes::new()).expect("a request"))
