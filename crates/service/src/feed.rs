@@ -22,6 +22,11 @@ const TOGETHER: usize = 6;
 /// How many packs are read together: each takes a megabyte while it is unwrapped.
 const PACKS_TOGETHER: usize = 3;
 
+/// Up to how many names the rows of a span are read where its packs fail: as many as are kept whole.
+/// They are some 2 MB, read in a few pages. The rows of a full span would be a hundred times that:
+/// they would kill the isolate, and take from the table what it has for others.
+const FEW_NAMES: u64 = 8_192;
+
 /// How many minutes, the latest ones, are looked for on the shelf. A Worker's request may ask its
 /// cache 50 times at the least.
 const SHELVED: usize = 20;
@@ -66,8 +71,13 @@ async fn past(
 ) -> Result<Revocations, StoreError> {
     let mut missing = minutes(from, closed);
     let directory = if missing.len() >= WORTH_THE_DIRECTORY {
-        // Packs save reads and are no source of their own: without them the rows tell all.
-        store.directory().await.unwrap_or_default()
+        match store.directory().await {
+            // Packs save reads and are no source of their own: without them the rows tell all.
+            Err(error) if error.is_damage() => PackDirectory::default(),
+            // A directory that could not be read does not tell that there are no packs, and only it
+            // tells how many names the rows would be. Whoever asks again in a second pays one read.
+            read => read?,
+        }
     } else {
         PackDirectory::default()
     };
@@ -88,8 +98,14 @@ async fn past(
         };
         let pieces = parts.iter().map(Piece::Pack);
         let read = fetch(pieces, PACKS_TOGETHER, store, shelf, lifetime).await;
+        let read: Result<Vec<Option<Revocations>>, StoreError> = read.into_iter().collect();
+        let parts = match read {
+            Err(error) if span.names > FEW_NAMES => return Err(error),
+            Err(_) => continue,
+            Ok(parts) => parts,
+        };
         // A part of a span is not the span, and neither is anything else of another size.
-        let whole: Option<Vec<Revocations>> = read.into_iter().map(|piece| piece.ok()?).collect();
+        let whole: Option<Vec<Revocations>> = parts.into_iter().collect();
         let Some(packs) = whole.filter(|packs| lifetime.is_zero() || count(packs) == span.names)
         else {
             continue;

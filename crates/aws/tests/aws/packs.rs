@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
+use portcullis_aws::client::Call;
 use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_aws::operation::Operation;
 use portcullis_core::policy::Policy;
 use portcullis_core::revocation::{
     PackDirectory, PackName, Revocable, Revocation, RevocationTarget, Standing,
@@ -13,9 +15,10 @@ use portcullis_service::pack::{Outcome, pack};
 use portcullis_service::ports::NoShelf;
 use portcullis_service::snapshot::{Keys, follow};
 use portcullis_service::store::{PackStore as _, RevocationStore as _, Written};
+use serde_json::json;
 
-use crate::engine::{Engine, NOON, id, store};
-use crate::wire::Wire;
+use crate::engine::{Engine, NOON, id, store, wire};
+use crate::wire::{Fault, Wire};
 
 const LIFETIME: Duration = Duration::from_secs(600);
 const POLICY: &str = r#"{"issuers":[{"issuer":"https://id.example","audience":"api",
@@ -210,6 +213,32 @@ async fn a_pack_is_written_once_and_a_missing_one_is_none() {
     }
     let read = store(&client).pack(&name).await.unwrap();
     assert_eq!(read.as_deref(), Some(&b"one"[..]));
+}
+
+#[tokio::test]
+async fn rows_that_make_no_sense_are_damage_and_no_failure_of_the_store() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let name = PackName::of(b"one");
+    for (pk, sk) in [
+        ("PACKS", "DIRECTORY"),
+        (format!("PACK#{name}").as_str(), "PACK"),
+    ] {
+        let row = json!({"PK": {"S": pk}, "SK": {"S": sk}, "names": {"S": "nonsense"}});
+        let call = Call::new(Operation::PutItem)
+            .with("TableName", "TokenBlacklist")
+            .with("Item", wire(&row));
+        client.call(&call, NOON).await.unwrap();
+    }
+    let directory = store(&client).directory().await;
+    assert!(directory.is_err_and(|error| error.is_damage()));
+    assert_eq!(store(&client).pack(&name).await.unwrap(), None);
+    client.transport().order([Fault::Answer(
+        400,
+        r#"{"__type":"x#AccessDeniedException"}"#,
+    )]);
+    let directory = store(&client).directory().await;
+    assert!(directory.is_err_and(|error| !error.is_damage()));
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ pub(crate) struct World {
     spans: RefCell<Vec<(u64, u64)>>,
     pack_reads: Cell<usize>,
     pub(crate) directory_fails: Cell<bool>,
+    directory_is_damaged: Cell<bool>,
+    packs_fail: Cell<bool>,
     feed_fails_before: Cell<u64>,
     pub(crate) overtaken: Cell<bool>,
 }
@@ -71,10 +73,16 @@ impl PackStore for World {
         if self.directory_fails.get() {
             return Err(StoreError::new("test", Down));
         }
+        if self.directory_is_damaged.get() {
+            return Err(StoreError::damage("test", Down));
+        }
         Ok(self.directory.borrow().clone())
     }
     async fn pack(&self, name: &PackName) -> Result<Option<Vec<u8>>, StoreError> {
         self.pack_reads.set(self.pack_reads.get().saturating_add(1));
+        if self.packs_fail.get() {
+            return Err(StoreError::new("test", Down));
+        }
         Ok(self.packs.borrow().get(name.as_str()).cloned())
     }
     async fn put_pack(&self, name: &PackName, bytes: &[u8], _: UnixTime) -> Result<(), StoreError> {
@@ -215,8 +223,56 @@ fn packs_that_cannot_be_read_are_no_packs() {
     world.packs.borrow_mut().clear();
     revoked(&world, Standing::Revoked);
     world.packs.replace(good);
-    world.directory_fails.set(true);
+    world.directory_is_damaged.set(true);
     revoked(&world, Standing::Revoked);
+}
+
+#[test]
+fn packs_that_fail_are_no_packs_where_the_rows_are_few() {
+    let world = World::default();
+    world.revoke(9_500, "t1", 10_900);
+    assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
+    world.packs_fail.set(true);
+    let known = world.knows(10_030);
+    assert_eq!(known.standing(token("t1")), Standing::Revoked);
+}
+
+#[test]
+fn packs_of_many_names_that_fail_are_not_made_up_for_by_their_rows() {
+    let many = FEW_NAMES.saturating_add(1);
+    for (names, reads) in [(FEW_NAMES, true), (many, false)] {
+        let world = World::default();
+        for name in 0..names {
+            world.revoke(9_500, &format!("t{name}"), 10_900);
+        }
+        assert_eq!(world.pack(10_030), Outcome::Done { names });
+        world.packs_fail.set(true);
+        assert_eq!(world.cold(10_030, &NoShelf).is_ok(), reads, "{names}");
+        // One that is absent or damaged stays so: what it held is to be had from its rows alone.
+        world.packs_fail.set(false);
+        world.packs.borrow_mut().clear();
+        assert!(world.cold(10_030, &NoShelf).is_ok(), "{names}");
+    }
+}
+
+#[test]
+fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
+    let world = World::default();
+    world.revoke(9_500, "t1", 10_900);
+    assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
+    world.directory_fails.set(true);
+    assert!(world.cold(10_030, &NoShelf).is_err());
+    let rows = world
+        .spans
+        .borrow()
+        .iter()
+        .filter(|span| span.0 < 10_020)
+        .count();
+    assert_eq!(rows, 0, "not one closed minute was read");
+    // Who has been away for two minutes asks no directory.
+    let since = at(9_920);
+    let read = gather(Revocations::default(), since, &world, &NoShelf, at(10_030));
+    assert!(ready(read).is_ok());
 }
 
 #[test]
