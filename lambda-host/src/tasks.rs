@@ -153,6 +153,17 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), Problem> {
             host.packed_until.store(closed, Ordering::Relaxed);
             Ok(())
         }
+        Ok(Outcome::Part { names }) => {
+            report.names_packed = report.names_packed.saturating_add(names);
+            Ok(())
+        }
+        Ok(Outcome::Withdrawn { spans }) => {
+            error!(
+                spans,
+                "the feed was packed before it was closed: the clock of a host is fast"
+            );
+            Ok(())
+        }
         // Whoever is at it tells how far that came.
         Ok(Outcome::Overtaken) => return Ok(()),
         Err(error) => {

@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) directory_fails: Cell<bool>,
     directory_is_damaged: Cell<bool>,
     packs_fail: Cell<bool>,
-    feed_fails_before: Cell<u64>,
+    pub(crate) feed_fails_before: Cell<u64>,
     pub(crate) overtaken: Cell<bool>,
 }
 
@@ -130,6 +130,13 @@ impl World {
         self.spans.borrow_mut().clear();
         self.pack_reads.set(0);
         ready(gather(Revocations::default(), since, self, shelf, at(now)))
+    }
+
+    /// The longest span of the feed that was asked for at once, in seconds.
+    pub(crate) fn longest_reading(&self) -> u64 {
+        let spans = self.spans.borrow();
+        let longest = spans.iter().map(|(from, to)| to.abs_diff(*from)).max();
+        longest.unwrap_or_default()
     }
 
     pub(crate) fn knows(&self, now: u64) -> Revocations {
@@ -273,6 +280,24 @@ fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
     let since = at(9_920);
     let read = gather(Revocations::default(), since, &world, &NoShelf, at(10_030));
     assert!(ready(read).is_ok());
+}
+
+#[test]
+fn a_span_that_cannot_be_closed_yet_is_left_to_its_rows() {
+    let world = World::default();
+    // By a clock that is fast by 40 s.
+    let _ = world.pack(10_030);
+    let _ = world.pack(10_090);
+    world.revoke(10_070, "t1", 10_900);
+    assert!(world.knows(10_075).contains(token("t1")));
+    // The clocks of a host and an edge may differ by two seconds.
+    world.knows(10_082);
+    let spans = world.spans.borrow().clone();
+    assert_eq!(
+        spans,
+        [(10_020, 10_084)],
+        "no closed minute is read by its rows"
+    );
 }
 
 #[test]
