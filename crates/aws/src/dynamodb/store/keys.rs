@@ -9,7 +9,7 @@ use portcullis_service::rotate::ports::KeyChangeStore;
 use portcullis_service::store::{KeyStore, StoreError, Written};
 
 use super::audit::audit_row;
-use super::revocations::{announce, revoke};
+use super::revocations::revoke;
 use super::{DynamoStore, REQUEST_ID, RowError, is_written_for};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
@@ -51,7 +51,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
         if let Some((revocation, stamp)) = called_back {
             revoke(&mut transaction, revocation, request_id);
             let row = core::slice::from_ref(revocation);
-            announce(&mut transaction, row, stamp, request_id);
+            self.announce_by(&mut transaction, row, stamp, request_id);
         }
         transaction.put(&Key::audit(event), audit_row(event));
         let committed = self.commit(OPERATION, transaction).await?;
