@@ -27,15 +27,19 @@ const PACKS_TOGETHER: usize = 3;
 /// they would kill the isolate, and take from the table what it has for others.
 const FEW_NAMES: u64 = 8_192;
 
-/// How many minutes, the latest ones, are looked for on the shelf. A Worker's request may ask its
-/// cache 50 times at the least.
-const SHELVED: usize = 20;
+/// How many minutes, the latest ones, are looked for on the shelf. One that is not there costs three
+/// calls, since a Worker's cache counts like a fetch: to look, to read the rows, to put them there.
+/// A request of the smallest plan may make 50. These are all minutes of a policy whose tokens live
+/// for ten, with a leeway: 33 calls, two for what is not closed yet, one each for directory, keys,
+/// a look-up and the origin.
+const SHELVED: usize = 11;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What is `known` with everything that was announced since `since`, overlap included. `now` is
-/// the moment before the reading begins.
+/// What is `known` with everything that was announced since `since`, overlap included. `reach` is how
+/// far back anything may have been called back that matters to the policy, and `now` the moment
+/// before the reading begins.
 ///
 /// # Errors
 ///
@@ -43,6 +47,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(crate) async fn gather(
     mut known: Revocations,
     since: UnixTime,
+    reach: Duration,
     store: &(impl RevocationStore + PackStore),
     shelf: &impl Shelf,
     now: UnixTime,
@@ -50,7 +55,7 @@ pub(crate) async fn gather(
     let (from, closed) = (since.before(OVERLAP), closed_before(now));
     known.forget(now);
     let tail = store.feed(from.max(closed), now.after(CLOCK_SKEW));
-    let (past, tail) = join(past(known, from, closed, store, shelf, now), tail).await;
+    let (past, tail) = join(past(known, from, reach, store, shelf, now), tail).await;
     let mut known = past?;
     for revocation in tail? {
         known.insert(&revocation);
@@ -64,11 +69,12 @@ pub(crate) async fn gather(
 async fn past(
     mut known: Revocations,
     from: UnixTime,
-    closed: UnixTime,
+    reach: Duration,
     store: &(impl RevocationStore + PackStore),
     shelf: &impl Shelf,
     now: UnixTime,
 ) -> Result<Revocations, StoreError> {
+    let closed = closed_before(now);
     let mut missing = minutes(from, closed);
     let directory = if missing.len() >= WORTH_THE_DIRECTORY {
         match store.directory().await {
@@ -94,7 +100,8 @@ async fn past(
         from < span.to && span.from < closed && first <= span.from && span.to <= whole
     };
     for span in directory.packed().iter().filter(touched) {
-        let lifetime = now.until(span.until);
+        let in_reach = span.to.after(OVERLAP).after(reach);
+        let lifetime = now.until(span.until.min(in_reach));
         let parts = if lifetime.is_zero() {
             &[]
         } else {
@@ -125,7 +132,9 @@ async fn past(
             Piece::Minute(*minute)
         }
     });
-    for piece in fetch(pieces, TOGETHER, store, shelf, now.since(from)).await {
+    // A minute matters to whoever starts cold for as long as it is within reach, however little of
+    // the past this reading is about.
+    for piece in fetch(pieces, TOGETHER, store, shelf, reach).await {
         known.absorb(piece?.unwrap_or_default());
         known.compact();
     }

@@ -38,9 +38,9 @@ pub async fn follow(
     shelf: &impl Shelf,
     now: UnixTime,
 ) -> Reading {
-    let reach = now.before(policy.revocation_reach());
-    let has_gap = previous.revocations_read_at() < reach;
-    let since = previous.revocations_read_at().max(reach);
+    let reach = policy.revocation_reach();
+    let has_gap = previous.revocations_read_at() < now.before(reach);
+    let since = previous.revocations_read_at().max(now.before(reach));
     let is_due = now.since(previous.keys_read_at()) >= policy.keys.poll;
     let reads_keys = keys == Keys::Now || is_due || has_gap;
     let known = previous.revocations().clone();
@@ -51,7 +51,8 @@ pub async fn follow(
             None
         }
     };
-    let (document, revocations) = join(document, gather(known, since, store, shelf, now)).await;
+    let gathered = gather(known, since, reach, store, shelf, now);
+    let (document, revocations) = join(document, gathered).await;
     let mut reading = Reading {
         snapshot: previous,
         error: None,

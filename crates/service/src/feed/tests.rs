@@ -20,6 +20,9 @@ const fn at(secs: u64) -> UnixTime {
     UnixTime::from_secs(secs)
 }
 
+/// How far back a policy goes that takes tokens of 10 minutes with a minute of leeway.
+const REACH: Duration = Duration::from_secs(660);
+
 /// A feed, the packs made of it, and a shelf, in memory. Everything counts its reads.
 #[derive(Default)]
 pub(crate) struct World {
@@ -27,6 +30,8 @@ pub(crate) struct World {
     pub(crate) packs: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) directory: RefCell<PackDirectory>,
     shelf: RefCell<BTreeMap<String, Vec<u8>>>,
+    lifetimes: RefCell<BTreeMap<String, Duration>>,
+    shelf_calls: Cell<usize>,
     spans: RefCell<Vec<(u64, u64)>>,
     pack_reads: Cell<usize>,
     pub(crate) directory_fails: Cell<bool>,
@@ -102,9 +107,14 @@ impl PackStore for World {
 
 impl Shelf for World {
     async fn take(&self, name: &str) -> Option<Vec<u8>> {
+        self.shelf_calls.update(|calls| calls.saturating_add(1));
         self.shelf.borrow().get(name).cloned()
     }
-    async fn put(&self, name: &str, bytes: &[u8], _: Duration) {
+    async fn put(&self, name: &str, bytes: &[u8], lifetime: Duration) {
+        self.shelf_calls.update(|calls| calls.saturating_add(1));
+        self.lifetimes
+            .borrow_mut()
+            .insert(name.to_owned(), lifetime);
         self.shelf
             .borrow_mut()
             .insert(name.to_owned(), bytes.to_vec());
@@ -126,10 +136,17 @@ impl World {
     }
 
     fn cold(&self, now: u64, shelf: &impl Shelf) -> Result<Revocations, StoreError> {
-        let since = at(now).before(Duration::from_secs(660));
+        let since = at(now).before(REACH);
         self.spans.borrow_mut().clear();
         self.pack_reads.set(0);
-        ready(gather(Revocations::default(), since, self, shelf, at(now)))
+        ready(gather(
+            Revocations::default(),
+            since,
+            REACH,
+            self,
+            shelf,
+            at(now),
+        ))
     }
 
     /// The longest span of the feed that was asked for at once, in seconds.
@@ -278,7 +295,14 @@ fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
     assert_eq!(rows, 0, "not one closed minute was read");
     // Who has been away for two minutes asks no directory.
     let since = at(9_920);
-    let read = gather(Revocations::default(), since, &world, &NoShelf, at(10_030));
+    let read = gather(
+        Revocations::default(),
+        since,
+        REACH,
+        &world,
+        &NoShelf,
+        at(10_030),
+    );
     assert!(ready(read).is_ok());
 }
 
@@ -301,6 +325,45 @@ fn a_span_that_cannot_be_closed_yet_is_left_to_its_rows() {
         [(10_020, 10_084)],
         "no closed minute is read by its rows"
     );
+}
+
+#[test]
+fn a_cold_start_with_an_empty_shelf_stays_within_what_a_request_may_ask() {
+    let mut most = 0;
+    // Wherever in its minute it begins.
+    for now in 10_000..10_060 {
+        let world = World::default();
+        world.cold(now, &world).expect("read");
+        let spans = world.spans.borrow();
+        // The store asks one partition for each minute that a span touches.
+        let queries: u64 = spans
+            .iter()
+            .map(|(from, to)| (to / 60).abs_diff(from / 60).saturating_add(1))
+            .sum();
+        let shelf = u64::try_from(world.shelf_calls.get()).expect("few");
+        // Directory, keys, a look-up and the origin.
+        most = most.max(queries + shelf + 4);
+    }
+    assert_eq!(most, 39);
+}
+
+#[test]
+fn what_a_warm_reading_shelves_lasts_for_whoever_starts_cold() {
+    let world = World::default();
+    // Ten seconds are read, and a minute closes among them.
+    let since = at(10_076);
+    let read = gather(
+        Revocations::default(),
+        since,
+        REACH,
+        &world,
+        &world,
+        at(10_086),
+    );
+    assert!(ready(read).is_ok());
+    let lifetimes = world.lifetimes.borrow();
+    assert_eq!(lifetimes.len(), 1);
+    assert!(lifetimes.values().all(|lifetime| *lifetime == REACH));
 }
 
 #[test]
