@@ -31,8 +31,7 @@ pub(crate) async fn end(
     means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
 ) -> Result<(), ServiceError> {
     let (store, call) = (means.store, means.call);
-    let lifetime = means.settings.issuing.lifetime;
-    let mut revocations = vec![announce::session(ending.session_id, lifetime, call.now)];
+    let mut revocations = vec![announce::session(ending.session_id, call.now)];
     revocations.extend(ending.token.clone());
     let event = means.session_event(ending.kind, ending.user_id, ending.session_id)?;
     let stamp = clock.now();
@@ -54,10 +53,9 @@ pub(crate) async fn announce_again<C>(
     clock: &impl Clock,
     means: Means<'_, impl RevocationStore, C>,
 ) -> Result<bool, ServiceError> {
-    let issuing = &means.settings.issuing;
     // Nothing but the session has a name here.
     let session = Revocable {
-        issuer: &issuing.issuer,
+        issuer: &means.settings.issuing.issuer,
         subject: "",
         token_id: "",
         session_id: Some(session_id.as_str()),
@@ -68,11 +66,7 @@ pub(crate) async fn announce_again<C>(
     if !standing.ends_login(session) {
         return Ok(false);
     }
-    let revocations = [announce::session(
-        session_id,
-        issuing.lifetime,
-        means.call.now,
-    )];
+    let revocations = [announce::session(session_id, means.call.now)];
     announce::again(&revocations, means.store, clock, means.call).await?;
     Ok(true)
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use futures_util::future::join;
+use portcullis_core::policy::MAX_LEEWAY;
 use portcullis_core::revocation::{
     CLOCK_SKEW, OVERLAP, Pack, PackDirectory, PackName, Packed, Revocations, closed_before,
     parse_minute, write_minute,
@@ -62,6 +63,10 @@ pub(crate) async fn gather(
     }
     known.forget(now);
     known.compact();
+    // Rows say how long any token could be shown, at the longest that any host issues. Here those
+    // count that the policy takes; with the same margin, for a host that was just issuing one.
+    let margin = MAX_LEEWAY.saturating_add(OVERLAP);
+    known.forget_by(now.after(reach).after(margin));
     Ok(known)
 }
 

@@ -383,6 +383,26 @@ fn what_a_warm_reading_shelves_lasts_for_whoever_starts_cold() {
 }
 
 #[test]
+fn what_rows_keep_for_a_day_an_edge_keeps_for_as_long_as_its_policy_takes_tokens() {
+    let world = World::default();
+    world.revoke(9_900, "t1", 9_900 + 86_462);
+    let known = world.knows(9_910);
+    let knows = |now: u64| {
+        let mut known = known.clone();
+        known.forget(at(now));
+        known.contains(token("t1"))
+    };
+    // The reach, and 64 s for leeway and a host that was just issuing a token.
+    assert!(knows(9_910 + 660 + 63) && !knows(9_910 + 660 + 64));
+    // From a pack, too.
+    world.pack(9_990);
+    let mut known = world.knows(9_990);
+    assert_eq!(known.standing(token("t1")), Standing::Doubtful);
+    known.forget(at(9_990 + 660 + 64));
+    assert!(known.is_empty());
+}
+
+#[test]
 fn a_pack_is_read_once_where_there_is_a_shelf() {
     let world = World::default();
     world.revoke(9_500, "t1", 10_900);
