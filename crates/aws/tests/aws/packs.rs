@@ -71,7 +71,8 @@ async fn round(engine: &Engine, now: UnixTime) -> u64 {
         match pack(&store, LIFETIME, now, &id("round")).await.unwrap() {
             Outcome::Part { names } => all += names,
             Outcome::Done { names } => return all + names,
-            end @ (Outcome::Withdrawn { .. } | Outcome::Overtaken) => panic!("{end:?}"),
+            // Then nothing was packed, and no test that asks is content.
+            Outcome::Withdrawn { .. } | Outcome::Overtaken => return 0,
         }
     }
 }
