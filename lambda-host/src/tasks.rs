@@ -153,9 +153,10 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), Problem> {
             host.packed_until.store(closed, Ordering::Relaxed);
             Ok(())
         }
-        Ok(Outcome::Part { names }) => {
+        Ok(Outcome::Part { names, until }) => {
             report.names_packed = report.names_packed.saturating_add(names);
-            Ok(())
+            metrics::pack_lag(until, call.now);
+            return Ok(());
         }
         Ok(Outcome::Withdrawn { spans }) => {
             error!(

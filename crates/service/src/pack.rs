@@ -47,6 +47,8 @@ pub enum Outcome {
     Part {
         /// How many names were packed by this round.
         names: u64,
+        /// Up to where the feed is packed.
+        until: UnixTime,
     },
     /// Spans were listed of minutes that are not closed yet: somebody's clock is fast. They were
     /// struck off, and the next round packs anew.
@@ -130,7 +132,8 @@ pub async fn pack(
     Ok(if reading.goes_on() {
         Outcome::Done { names }
     } else {
-        Outcome::Part { names }
+        let until = directory.end().unwrap_or_default();
+        Outcome::Part { names, until }
     })
 }
 

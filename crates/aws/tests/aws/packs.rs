@@ -69,7 +69,7 @@ async fn round(engine: &Engine, now: UnixTime) -> u64 {
     let mut all = 0;
     loop {
         match pack(&store, LIFETIME, now, &id("round")).await.unwrap() {
-            Outcome::Part { names } => all += names,
+            Outcome::Part { names, .. } => all += names,
             Outcome::Done { names } => return all + names,
             // Then nothing was packed, and no test that asks is content.
             Outcome::Withdrawn { .. } | Outcome::Overtaken => return 0,

@@ -22,7 +22,7 @@ fn rounds_until_done(world: &World, now: u64) -> Vec<u64> {
     loop {
         assert!(rounds.len() < 16, "it comes to an end");
         match world.pack(now) {
-            Outcome::Part { names } => rounds.push(names),
+            Outcome::Part { names, .. } => rounds.push(names),
             Outcome::Done { names } => {
                 rounds.push(names);
                 return rounds;
@@ -36,7 +36,8 @@ fn rounds_until_done(world: &World, now: u64) -> Vec<u64> {
 fn a_first_round_begins_with_what_tokens_of_this_host_need() {
     let world = World::default();
     world.revoke(LATE - 30_000, "t1", LATE + 40_000);
-    assert_eq!(world.pack(LATE), Outcome::Part { names: 0 });
+    let until = closed_before(UnixTime::from_secs(LATE));
+    assert_eq!(world.pack(LATE), Outcome::Part { names: 0, until });
     // 600 s and 60 s of leeway, 2 s of skew and 4 s of overlap.
     let spans = spans(&world);
     assert_eq!(spans.last(), Some(&(LATE - 690, LATE - 30, 0)));
@@ -196,7 +197,8 @@ fn after_a_rest_of_more_than_six_hours_it_begins_anew() {
         world.pack(LATE);
         let rested = LATE + rest;
         world.revoke(rested - 100, "t2", rested + 600);
-        assert_eq!(world.pack(rested), Outcome::Part { names }, "{rest}");
+        let until = closed_before(UnixTime::from_secs(rested));
+        assert_eq!(world.pack(rested), Outcome::Part { names, until }, "{rest}");
         let spans = spans(&world);
         assert!(spans.iter().any(|span| span.0 == start), "{spans:?}");
         assert!(world.knows(rested).contains(token("t2")));
