@@ -3,8 +3,7 @@
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
-use std::sync::OnceLock;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Clock;
@@ -19,7 +18,8 @@ pub trait WallClock: fmt::Debug + Send + Sync {
     /// [`ClockError`] if there is no such second to be told.
     fn read(&self) -> Result<UnixTime, ClockError>;
 
-    /// How long it has been since some moment that stays the same.
+    /// How long it has been since 1970, finer than in seconds where the clock is. It goes on while
+    /// Lambda has frozen the process, which a clock that nobody can set need not do.
     fn elapsed(&self) -> Duration {
         let secs = self.read().map(UnixTime::as_secs);
         Duration::from_secs(secs.unwrap_or_default())
@@ -41,11 +41,10 @@ impl WallClock for SystemClock {
         seconds(SystemTime::now())
     }
 
-    // Of this clock nobody sets the hands.
     #[expect(clippy::disallowed_methods, reason = "the door is where time enters")]
     fn elapsed(&self) -> Duration {
-        static FIRST: OnceLock<Instant> = OnceLock::new();
-        FIRST.get_or_init(Instant::now).elapsed()
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since_epoch.unwrap_or_default()
     }
 }
 
@@ -127,6 +126,15 @@ mod tests {
         assert_eq!(watch.now().as_secs(), 1);
         assert_eq!((watch.now().as_secs(), watch.judge()), (0, Ok(())));
         assert_eq!((watch.now().as_secs(), watch.judge()), (0, Err(ClockError)));
+    }
+
+    #[test]
+    fn what_breakers_measure_by_is_the_clock_on_the_wall() {
+        let clock = SystemClock;
+        let before = clock.read().expect("after 1970").as_secs();
+        let elapsed = clock.elapsed();
+        let after = clock.read().expect("after 1970").as_secs();
+        assert!((before..=after).contains(&elapsed.as_secs()), "{elapsed:?}");
     }
 
     #[test]

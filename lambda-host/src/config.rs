@@ -71,6 +71,7 @@ use std::path::PathBuf;
 
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
+use portcullis_core::policy::LONGEST_LIFETIME;
 use portcullis_service::limit::Limits;
 use portcullis_service::settings::{PasswordRules, Sessions};
 use tracing::level_filters::LevelFilter;
@@ -87,9 +88,6 @@ use crate::screen::BreachRange;
 
 /// The variable that names where DynamoDB is reached; log lines about it name it too.
 pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
-
-/// The longest an access token may live: a day.
-const MAX_ACCESS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Every setting of the host.
 #[derive(Debug)]
@@ -198,7 +196,7 @@ impl Config {
         let audience = env.required("PORTCULLIS_AUDIENCE", claim_text);
         let client_id = env.optional("PORTCULLIS_CLIENT_ID", claim_text);
         let access_lifetime = env.optional("PORTCULLIS_ACCESS_LIFETIME", |text| {
-            positive(text, MAX_ACCESS_LIFETIME)
+            positive(text, LONGEST_LIFETIME)
         });
         let (aws, credentials) = (aws::services(env), aws::credentials(env));
         let signing_key = key_source(

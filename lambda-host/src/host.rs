@@ -9,7 +9,7 @@ use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::gate::Gate;
 use portcullis_core::id::Id;
-use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
+use portcullis_core::policy::{self, Policy, Staleness, TrustedIssuer};
 use portcullis_core::route::Routes;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
@@ -17,6 +17,8 @@ use portcullis_jwt::SigningKey;
 use portcullis_service::means::Means;
 use portcullis_service::ports::{Call, NoEntropy};
 use portcullis_service::settings::{Issuing, Settings};
+use portcullis_service::signing::SigningKeys;
+use portcullis_service::signing::published::PublishedKeys;
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -24,10 +26,10 @@ use crate::chance::SystemChance;
 use crate::client_address::Edge;
 use crate::clients::HostClients;
 use crate::clock::{SystemClock, WallClock};
-use crate::config::{Config, RotationConfig};
+use crate::config::{Config, KeySource, RotationConfig};
 use crate::disposable::{Disposable, DisposableError};
 use crate::hasher::{HashLimits, HashParameters, HashPool};
-use crate::keys::{KeyError, PublishedKeys, SigningKeys};
+use crate::keys::{HostCustody, KeyError};
 use crate::mailer::HostMailer;
 use crate::metrics::Report;
 use crate::problem::Problem;
@@ -58,8 +60,10 @@ pub struct Host {
     pub hasher: HashPool,
     /// What screens new passwords.
     pub screen: HostScreen,
-    /// What tokens are signed with.
-    pub signing_keys: SigningKeys,
+    /// Where the private keys are that tokens are signed with.
+    pub signing_key: KeySource,
+    /// Those keys.
+    pub signing_keys: SigningKeys<SigningKey>,
     /// How the signing key is rotated.
     pub rotation: RotationConfig,
     /// What tokens are verified with, as others read it.
@@ -86,7 +90,7 @@ pub struct Host {
     pub sealed_until: AtomicU64,
     /// Up to where this host knows the revocation feed to be packed, in seconds since 1970.
     pub packed_until: AtomicU64,
-    /// What was told of the ways to AWS.
+    /// What was told of the ways to what this host depends on.
     pub report: Report,
 }
 
@@ -146,7 +150,11 @@ impl Host {
             chance,
             hasher: HashPool::new(surroundings.hashing, limits, config.hashing),
             screen: HostScreen::new(config.breaches),
-            signing_keys: SigningKeys::new(config.signing_key, &config.rotation),
+            signing_key: config.signing_key,
+            signing_keys: SigningKeys::new(
+                config.rotation.bounds.token_lifetime,
+                config.rotation.secret_cache,
+            ),
             published_keys: PublishedKeys::new(config.rotation.bounds.jwks_max_age),
             rotation: config.rotation,
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
@@ -200,8 +208,14 @@ impl Host {
         now: UnixTime,
         request_id: &Id,
     ) -> Result<Arc<SigningKey>, KeyError> {
+        let custody = HostCustody {
+            host: self,
+            now,
+            request_id,
+        };
+        let (published, store) = (&self.published_keys, self.store(now));
         self.signing_keys
-            .ready(&self.published_keys, &self.client, now, request_id)
+            .ready(published, &custody, &store, now)
             .await
     }
 
@@ -276,7 +290,7 @@ fn own_policy(issuer: &str, audience: &str) -> Policy {
                 Algorithm::Rs256,
                 Algorithm::Ps256,
             ],
-            keys: KeySource::Document,
+            keys: policy::KeySource::Document,
             leeway: Duration::ZERO,
             max_lifetime: Duration::from_secs(24 * 60 * 60),
             max_age: None,

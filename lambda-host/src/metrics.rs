@@ -1,12 +1,14 @@
 //! Metrics, as lines that CloudWatch reads out of the log: the [embedded metric format].
 //!
 //! A change of a circuit breaker is one line at once; what went over each way is one line a minute,
-//! as long as there is anything to tell.
+//! as long as there is anything to tell. What may be frozen as soon as it has answered, and not be
+//! asked again for hours, tells it at the end of each run instead.
 //!
 //! [embedded metric format]: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
 use core::fmt;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
@@ -18,7 +20,7 @@ use tracing::{Event, Subscriber, info, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use crate::host::AwsClient;
+use crate::host::Host;
 
 /// What marks an event as a line of metrics.
 pub(crate) const TARGET: &str = "portcullis_metrics";
@@ -26,9 +28,11 @@ pub(crate) const TARGET: &str = "portcullis_metrics";
 /// How often what went over each way is told.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Tells that the breaker of `way` stands differently: one line for people, one for CloudWatch.
-pub(crate) fn breaker_changed(way: Way, standing: Standing, now: UnixTime) {
-    let name = way.name();
+/// What packing the revocation feed is called.
+const FEED: &str = "revocation_feed";
+
+/// Tells that the breaker of `name` stands differently: one line for people, one for CloudWatch.
+pub(crate) fn breaker_changed(name: &str, standing: Standing, now: UnixTime) {
     match standing {
         Standing::Open => warn!(
             service = name,
@@ -40,55 +44,59 @@ pub(crate) fn breaker_changed(way: Way, standing: Standing, now: UnixTime) {
     emit(&line(
         name,
         now,
-        &[("BreakerState", "None", u64::from(level(standing)))],
+        &[("BreakerState", "None", u64::from(standing.level()))],
     ));
 }
 
-/// What was told last of each way, and when.
+/// Tells how far packing the revocation feed lags behind, if it is known up to where it is packed.
+pub(crate) fn pack_lag(packed_until: UnixTime, now: UnixTime) {
+    if packed_until > UnixTime::default() {
+        let lag = now.since(packed_until).as_secs();
+        emit(&line(FEED, now, &[("PackLag", "Seconds", lag)]));
+    }
+}
+
+/// What was told last of each dependency, and when.
 #[derive(Debug, Default)]
-pub struct Report(Mutex<(UnixTime, [Tally; Way::ALL.len()])>);
+pub struct Report(Mutex<(UnixTime, BTreeMap<&'static str, Tally>)>);
 
 impl Report {
-    /// Tells what went over the ways of `client` since it was told last, if that is a minute ago.
-    pub(crate) fn tell(&self, client: &AwsClient, now: UnixTime) {
+    /// Tells what went over the ways of `host` since it was told last, if that is a minute ago.
+    pub(crate) fn tell(&self, host: &Host, now: UnixTime) {
+        self.tell_every(EVERY, host, now);
+    }
+
+    /// Tells it now.
+    pub(crate) fn tell_now(&self, host: &Host, now: UnixTime) {
+        self.tell_every(Duration::ZERO, host, now);
+    }
+
+    fn tell_every(&self, span: Duration, host: &Host, now: UnixTime) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, tallies) = &mut *told;
-        if now.since(*at) < EVERY {
+        if now.since(*at) < span {
             return;
         }
         *at = now;
-        for (way, told) in Way::ALL.into_iter().zip(tallies) {
-            let (standing, tally) = client.state(way);
-            if tally == *told {
-                continue;
+        let ways = Way::ALL.map(|way| (way.name(), host.client.state(way)));
+        for (name, (standing, tally)) in ways.into_iter().chain(host.screen.state()) {
+            let told = tallies.insert(name, tally).unwrap_or_default();
+            if tally != told {
+                emit(&line(name, now, &news(standing, tally, told)));
             }
-            let news = [
-                ("Calls", "Count", tally.sent.saturating_sub(told.sent)),
-                (
-                    "Failures",
-                    "Count",
-                    tally.failed.saturating_sub(told.failed),
-                ),
-                (
-                    "Refused",
-                    "Count",
-                    tally.refused.saturating_sub(told.refused),
-                ),
-                ("BreakerState", "None", u64::from(level(standing))),
-            ];
-            *told = tally;
-            emit(&line(way.name(), now, &news));
         }
     }
 }
 
-/// 0 is well: so an alarm needs one threshold.
-const fn level(standing: Standing) -> u8 {
-    match standing {
-        Standing::Closed => 0,
-        Standing::HalfOpen => 1,
-        Standing::Open => 2,
-    }
+/// What has come to `tally` since `told`.
+fn news(standing: Standing, tally: Tally, told: Tally) -> [(&'static str, &'static str, u64); 4] {
+    let more = |now: u64, then: u64| now.saturating_sub(then);
+    [
+        ("Calls", "Count", more(tally.sent, told.sent)),
+        ("Failures", "Count", more(tally.failed, told.failed)),
+        ("Refused", "Count", more(tally.refused, told.refused)),
+        ("BreakerState", "None", u64::from(standing.level())),
+    ]
 }
 
 /// One line of the format. All names are ours, so nothing in them needs an escape.

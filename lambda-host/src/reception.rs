@@ -82,7 +82,7 @@ impl Reception {
         };
         let (problem, response) = told(response, request_id);
         if let Ok(now) = self.host.clock.read() {
-            self.host.report.tell(&self.host.client, now);
+            self.host.report.tell(&self.host, now);
         }
         info!(
             %method,

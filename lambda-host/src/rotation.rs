@@ -121,7 +121,7 @@ impl<'a> RotationDesk<'a> {
         Ok(Self {
             host,
             actor,
-            secret: match host.signing_keys.source() {
+            secret: match &host.signing_key {
                 KeySource::Secret(name) => Some(SigningSecret::new(manager, name)),
                 KeySource::File(_) => None,
             },
@@ -203,13 +203,17 @@ impl RotationEvent {
     }
 }
 
-/// Does the step that `event` asks for.
+/// Does the step that `event` asks for, and leaves nothing to be told: the process may be frozen
+/// from here on for a month.
 ///
 /// # Errors
 ///
 /// [`RotationFault`], which is logged.
 pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
     let end = step(host, event).await;
+    if let Ok(now) = host.clock.read() {
+        host.report.tell_now(host, now);
+    }
     match &end {
         Ok(()) => info!(step = %Named(&event.step), "a step of the rotation is done"),
         Err(fault) => {
@@ -223,7 +227,7 @@ async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
     let step = event.step()?;
     let now = host.clock.read()?;
     let desk = RotationDesk::open(host, FUNCTION, now).await?;
-    if let KeySource::Secret(name) = host.signing_keys.source()
+    if let KeySource::Secret(name) = &host.signing_key
         && !event.is_for(name)
     {
         return Err(RotationFault::Secret);

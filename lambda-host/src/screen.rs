@@ -3,6 +3,8 @@
 mod advice;
 mod breach;
 
+use portcullis_aws::breakers::Tally;
+use portcullis_core::breaker::Standing;
 use portcullis_core::password::{Advice, Password};
 use portcullis_passlist::is_listed;
 use portcullis_service::screen::{Screen, Unscreened};
@@ -23,6 +25,13 @@ impl HostScreen {
     /// With the breach range that the operator named, if any.
     pub const fn new(breaches: Option<BreachRange>) -> Self {
         Self { breaches }
+    }
+
+    /// The name of the breach range in metrics, how the way to it stands, and what went over it,
+    /// if there is one.
+    pub(crate) fn state(&self) -> Option<(&'static str, (Standing, Tally))> {
+        let range = self.breaches.as_ref()?;
+        Some((breach::NAME, range.state()))
     }
 }
 

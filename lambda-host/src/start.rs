@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, Entrance, MailDelivery};
 use crate::failure::Chain;
 use crate::host::{Host, HostError, Surroundings};
+use crate::keys::setting;
 use crate::reception::Reception;
 use crate::{lambda, socket, tasks};
 
@@ -116,6 +117,7 @@ async fn publish(host: Arc<Host>) {
         if let Err(error) = &ready {
             error!(
                 error = %Chain(error),
+                setting = setting(error),
                 retry_in = wait.as_secs(),
                 "the signing key is not ready; /v1 answers 503 until it is"
             );

@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::clock::Watch;
 use crate::failure::Chain;
 use crate::host::Host;
+use crate::metrics;
 use crate::problem::Problem;
 
 /// How often a host on a socket looks for what is due, besides being told.
@@ -66,11 +67,27 @@ pub async fn run_due(host: &Host) -> Result<Report, Problem> {
     Ok(report)
 }
 
+/// Does everything that is due, and leaves nothing to be told: the process may be frozen from here
+/// on, and never be woken.
+///
+/// # Errors
+///
+/// As [`run_due`].
+pub async fn run_before_a_freeze(host: &Host) -> Result<Report, Problem> {
+    let end = run_due(host).await;
+    host.report.tell_now(host, host.clock.read()?);
+    end
+}
+
 /// Runs what is due now, then whenever the host is told that there is something, and at intervals.
 pub async fn keep_running(host: Arc<Host>) {
     loop {
         // What went wrong is logged, and the next round is the answer to it.
         let _ = run_due(&host).await;
+        // Nobody may come for hours, and the mail that left shall be known all the same.
+        if let Ok(now) = host.clock.read() {
+            host.report.tell(&host, now);
+        }
         select! {
             () = host.mail_waits.notified() => {}
             () = time::sleep(POLL) => {}
@@ -130,18 +147,34 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), Problem> {
     }
     let lifetime = host.settings.issuing.lifetime;
     let store = host.store(call.now);
-    match pack::pack(&store, lifetime, call.now, &call.request_id).await {
+    let end = match pack::pack(&store, lifetime, call.now, &call.request_id).await {
         Ok(Outcome::Done { names }) => {
             report.names_packed = report.names_packed.saturating_add(names);
             host.packed_until.store(closed, Ordering::Relaxed);
             Ok(())
         }
-        Ok(Outcome::Overtaken) => Ok(()),
+        Ok(Outcome::Part { names, until }) => {
+            report.names_packed = report.names_packed.saturating_add(names);
+            metrics::pack_lag(until, call.now);
+            return Ok(());
+        }
+        Ok(Outcome::Withdrawn { spans }) => {
+            error!(
+                spans,
+                "the feed was packed before it was closed: the clock of a host is fast"
+            );
+            Ok(())
+        }
+        // Whoever is at it tells how far that came.
+        Ok(Outcome::Overtaken) => return Ok(()),
         Err(error) => {
             error!(error = %Chain(&error), "the feed was not packed; edges start slower");
             Err(Problem::StoreUnavailable)
         }
-    }
+    };
+    let packed_until = host.packed_until.load(Ordering::Relaxed);
+    metrics::pack_lag(UnixTime::from_secs(packed_until), call.now);
+    end
 }
 
 fn note(delivery: &Delivery, report: &mut Report) {

@@ -112,7 +112,7 @@ impl Transport for HyperTransport {
     }
 
     fn notice(&self, way: Way, standing: Standing) {
-        metrics::breaker_changed(way, standing, self.clock.read().unwrap_or_default());
+        metrics::breaker_changed(way.name(), standing, self.clock.read().unwrap_or_default());
     }
 }
 

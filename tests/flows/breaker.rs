@@ -47,11 +47,20 @@ async fn a_store_that_is_away_is_left_alone_and_found_again() {
 #[tokio::test]
 async fn a_store_that_says_no_is_not_given_up() {
     let system = with_account().await;
-    let peer = system.peer();
-    for _ in 0..6 {
-        let reply = peer.register(EMAIL, PASSWORD).await;
-        assert_eq!(reply.status, 201, "a condition fails within: {reply:?}");
+    let (peer, proxy) = (system.peer(), &system.proxy);
+    let refused = || proxy.refusals("ConditionalCheckFailedException");
+    for _ in 0..10 {
+        let reply = peer.login(EMAIL, "wrong horse battery").await;
+        is_problem(&reply, 401, "bad_credentials");
+    }
+    // From now on the condition of each attempt's first write fails.
+    let before = refused();
+    for attempt in 1..=12 {
+        let reply = peer.login(EMAIL, PASSWORD).await;
+        is_problem(&reply, 429, "rate_limited");
+        assert!(refused() - before >= attempt, "nothing was refused");
     }
     let (standing, tally) = system.host.client.state(Way::DynamoDb);
-    assert_eq!((standing, tally.refused), (Standing::Closed, 0));
+    assert_eq!(standing, Standing::Closed);
+    assert_eq!((tally.failed, tally.refused), (0, 0));
 }

@@ -1,91 +1,127 @@
 //! Whatever the wire does, no answer is wrong: it is the right one, or 503 with a time to come back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use portcullis_local::chaos::Chaos;
 use portcullis_tests::system::{Reply, System};
+use serde_json::Value;
 
 use crate::refresh::{refresh, refresh_token};
 use crate::{PASSWORD, token};
 
 const WRONG: &str = "wrong horse battery";
 
-/// What `ask` gives once it is not 503. Each 503 names a time, and the clock goes by it.
-async fn at_last(system: &System, ask: impl AsyncFn() -> Reply) -> Reply {
-    let mut last = None;
-    for _ in 0..60 {
-        let reply = ask().await;
-        if reply.status != 503 {
-            return reply;
-        }
-        let wait = reply.header("retry-after").parse::<u64>();
-        system
-            .clock
-            .pass(wait.expect("a 503 says when to come back"));
-        last = Some(reply);
-    }
-    panic!("nothing but 503, again and again: {last:?}")
+/// How many people live at once.
+const PEOPLE: usize = 8;
+
+/// How often somebody comes back at the most. A spent refresh token may come again within ten
+/// seconds, and each round takes one.
+const ROUNDS: usize = 9;
+
+/// How long the host waits for its store, and the silence that is longer.
+const PATIENCE: Duration = Duration::from_millis(500);
+const SILENCE: Duration = Duration::from_millis(600);
+
+fn email(person: usize) -> String {
+    format!("person{person}@example.com")
 }
 
-/// One person's day, under whatever `chaos` does meanwhile.
-async fn live(system: &System, email: &str) {
-    let peer = system.peer();
-    let reply = at_last(system, async || peer.register(email, PASSWORD).await).await;
-    assert_eq!(reply.status, 201, "{reply:?}");
-    let reply = at_last(system, async || peer.login(email, WRONG).await).await;
-    assert_eq!((reply.status, reply.code()), (401, "bad_credentials"));
-    let login = at_last(system, async || peer.login(email, PASSWORD).await).await;
-    let mut last = token(&login);
-    let mut next = refresh_token(&login);
-    for _turn in 0..3 {
-        // Past the window in which a spent token may come again; a repetition stays within it,
-        // since the clock moves by a second for each 503.
-        system.clock.pass(20);
-        let reply = refresh(&peer, &next).await;
-        if reply.status == 503 {
-            let reply = refresh(&peer, &next).await;
-            assert!([200, 503].contains(&reply.status), "{reply:?}");
+/// What each person is told once it is not 503. All ask at once; each 503 names a time, and once
+/// all are answered the clock goes on by the longest.
+async fn at_last<F: Future<Output = Reply>>(
+    system: &System,
+    ask: impl Fn(usize) -> F,
+) -> Vec<Reply> {
+    let mut told: BTreeMap<usize, Reply> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        let waiting: Vec<_> = (0..PEOPLE).filter(|it| !told.contains_key(it)).collect();
+        let replies = join_all(waiting.iter().map(|person| ask(*person))).await;
+        let mut pause = 0;
+        for (person, reply) in waiting.into_iter().zip(replies) {
             if reply.status == 503 {
-                continue;
+                let wait = reply.header("retry-after").parse::<u64>();
+                pause = pause.max(wait.expect("a 503 says when to come back"));
+            } else {
+                told.insert(person, reply);
             }
-            (last, next) = (token(&reply), refresh_token(&reply));
-            continue;
         }
-        (last, next) = (token(&reply), refresh_token(&reply));
+        if told.len() == PEOPLE {
+            return told.into_values().collect();
+        }
+        system.clock.pass(pause);
     }
-    let reply = at_last(system, async || peer.logout(&last).await).await;
-    assert_eq!(reply.status, 204, "{reply:?}");
-    // What was acknowledged holds, for this token and for the session's others.
-    let reply = at_last(system, async || refresh(&peer, &next).await).await;
-    assert_eq!(reply.status, 400, "{reply:?}");
+    panic!("nothing but 503, again and again: {told:?}")
 }
 
-#[tokio::test]
+/// A day of some people, under whatever `chaos` does meanwhile.
+async fn live(system: &System) {
+    let peer = &system.peer();
+    let replies = at_last(system, async |it| peer.register(&email(it), PASSWORD).await).await;
+    for reply in replies {
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+    let replies = at_last(system, async |it| peer.login(&email(it), WRONG).await).await;
+    for reply in replies {
+        assert_eq!((reply.status, reply.code()), (401, "bad_credentials"));
+    }
+    let mut replies = at_last(system, async |it| peer.login(&email(it), PASSWORD).await).await;
+    for _turn in 0..3 {
+        // Past the window in which a spent token may come again.
+        system.clock.pass(20);
+        let spent = &replies;
+        replies = at_last(system, async |it| {
+            refresh(peer, &refresh_token(&spent[it])).await
+        })
+        .await;
+    }
+    let last = &replies;
+    let replies = at_last(system, async |it| peer.logout(&token(&last[it])).await).await;
+    for reply in replies {
+        assert_eq!(reply.status, 204, "{reply:?}");
+    }
+    // What was acknowledged holds, for this token and for the session's others.
+    let replies = at_last(system, async |it| {
+        refresh(peer, &refresh_token(&last[it])).await
+    })
+    .await;
+    for reply in replies {
+        assert_eq!(reply.status, 400, "{reply:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn under_chaos_no_answer_is_wrong_and_afterwards_all_is_well() {
+    let mut met: BTreeMap<_, u64> = BTreeMap::new();
     for seed in 1..=3 {
-        let system = System::start().await.expect("a system");
-        let chaos = Arc::new(Chaos::new(seed));
+        let system = System::with_patience(PATIENCE).await.expect("a system");
+        let chaos = Arc::new(Chaos::new(seed).with_silence(SILENCE));
         system.proxy.unleash(&chaos);
-        for number in 0..8 {
-            live(&system, &format!("person{number}@example.com")).await;
+        live(&system).await;
+        for (mishap, count) in chaos.counts() {
+            *met.entry(mishap).or_default() += count;
         }
-        let counts = chaos.counts();
-        assert!(counts.len() >= 7, "seed {seed} was tame: {counts:?}");
 
         chaos.set_calm(true);
         system.clock.pass(2);
         let peer = system.peer();
-        let email = "afterwards@example.com";
-        assert_eq!(peer.register(email, PASSWORD).await.status, 201);
-        let held = token(&peer.login(email, PASSWORD).await);
+        let email_of_another = "afterwards@example.com";
+        assert_eq!(peer.register(email_of_another, PASSWORD).await.status, 201);
+        let held = token(&peer.login(email_of_another, PASSWORD).await);
         assert_eq!(peer.logout(&held).await.status, 204);
-        for number in 0..8 {
-            let email = format!("person{number}@example.com");
-            token(&peer.login(&email, PASSWORD).await);
+        for person in 0..PEOPLE {
+            token(&peer.login(&email(person), PASSWORD).await);
         }
-        // Every change has its line, and nobody's registration was made twice.
+        // Nobody's registration was made twice, and each has its line.
         let users = system.rows("Portcullis", "USER#").await.expect("rows");
         let profiles = users.iter().filter(|row| row["SK"] == "PROFILE");
-        assert_eq!(profiles.count(), 9);
+        assert_eq!(profiles.count(), PEOPLE + 1);
+        let lines = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+        let registered =
+            |line: &&Value| line["action"] == "register" && line["outcome"] == "success";
+        assert_eq!(lines.iter().filter(registered).count(), PEOPLE + 1);
     }
+    assert!(met.values().all(|count| *count > 0), "too tame: {met:?}");
 }

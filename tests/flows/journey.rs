@@ -115,7 +115,11 @@ async fn a_login_opens_a_session_and_its_token_says_so() {
     let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
     assert_eq!(
         outcomes(&audit),
-        [("login", "success"), ("register", "success")]
+        [
+            ("key_publish", "success"),
+            ("login", "success"),
+            ("register", "success")
+        ]
     );
     let login = audit
         .iter()

@@ -5,7 +5,10 @@ use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, System, signing_key};
 use serde_json::Value;
 
-use crate::{EMAIL, PASSWORD, part, token, with_account};
+use crate::{EMAIL, PASSWORD, part, token, with_account_alone};
+
+/// The document and its line in the audit trail.
+const PUBLICATION: &str = "TransactWriteItems";
 
 async fn document(system: &System) -> Value {
     let rows = system.rows("TokenBlacklist", "KEYS").await.expect("rows");
@@ -23,14 +26,16 @@ fn kids(text: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn no_token_is_signed_before_its_key_is_published() {
-    let system = with_account().await;
+    let system = with_account_alone().await;
     let peer = system.peer();
     assert_eq!(
         document(&system).await,
         Value::Null,
         "nothing is published before it is needed"
     );
-    system.proxy.inject_often("PutItem", &Fault::LostRequest, 3);
+    system
+        .proxy
+        .inject_often(PUBLICATION, &Fault::LostRequest, 3);
     let reply = peer.login(EMAIL, PASSWORD).await;
     assert_eq!((reply.status, reply.code()), (503, "store_unavailable"));
     assert_eq!(document(&system).await, Value::Null);
@@ -57,8 +62,8 @@ async fn a_publication_whose_answer_is_lost_is_found_done() {
         Fault::HalfAnswer,
         Fault::Refused(500, "InternalServerError"),
     ] {
-        let system = with_account().await;
-        system.proxy.inject("PutItem", fault);
+        let system = with_account_alone().await;
+        system.proxy.inject(PUBLICATION, fault);
         token(&system.peer().login(EMAIL, PASSWORD).await);
         let row = document(&system).await;
         assert_eq!(row["version"], 1, "{row}");
@@ -68,7 +73,7 @@ async fn a_publication_whose_answer_is_lost_is_found_done() {
 
 #[tokio::test]
 async fn hosts_that_publish_at_once_lose_no_key() {
-    let system = with_account().await;
+    let system = with_account_alone().await;
     let mut hosts = vec![];
     // Hosts whose keys are files of their own: those of a secret publish one key only.
     for number in 0..5 {
@@ -96,7 +101,7 @@ async fn hosts_that_publish_at_once_lose_no_key() {
 
 #[tokio::test]
 async fn two_hosts_with_one_key_publish_it_once() {
-    let system = with_account().await;
+    let system = with_account_alone().await;
     let other = system.another(CHEAP, &[]).await.expect("a host");
     let peer = system.peer();
     let (one, two) = tokio::join!(peer.login(EMAIL, PASSWORD), other.login(EMAIL, PASSWORD));
@@ -116,7 +121,7 @@ async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
             ),
         ),
     ] {
-        let system = with_account().await;
+        let system = with_account_alone().await;
         if let Some(value) = value {
             system.proxy.keep_secret(name, value);
         }
@@ -139,7 +144,7 @@ async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
 
 #[tokio::test]
 async fn a_key_in_a_file_is_made_on_first_need_and_kept() {
-    let system = with_account().await;
+    let system = with_account_alone().await;
     let path = system.folder().join("signing-key.json");
     let path = path.to_str().expect("UTF-8");
     let secret = system.folder().join("host-secret.json");
@@ -165,7 +170,7 @@ async fn a_key_in_a_file_is_made_on_first_need_and_kept() {
 
 #[tokio::test]
 async fn a_document_that_does_not_parse_signs_nothing_and_is_left_alone() {
-    let system = with_account().await;
+    let system = with_account_alone().await;
     let broken = serde_json::json!({
         "TableName": "TokenBlacklist",
         "Item": {"PK": {"S": "KEYS"}, "SK": {"S": "JWKS"}, "document": {"S": "{"}, "version": {"N": "1"}},
@@ -187,7 +192,7 @@ async fn a_document_that_does_not_parse_signs_nothing_and_is_left_alone() {
 
 #[tokio::test]
 async fn the_last_good_keys_are_told_while_the_store_is_away() {
-    let system = with_account().await;
+    let system = with_account_alone().await;
     let peer = system.peer();
     let good = peer.get("/.well-known/jwks.json").await;
     system.clock.pass(60);
@@ -203,7 +208,7 @@ async fn the_last_good_keys_are_told_while_the_store_is_away() {
 
 #[tokio::test]
 async fn nobody_ends_a_session_under_a_key_that_was_called_back() {
-    let system = with_account().await;
+    let system = with_account_alone().await;
     let peer = system.peer();
     let token = token(&peer.login(EMAIL, PASSWORD).await);
     let kid = part(&token, 0)["kid"].as_str().expect("a kid").to_owned();
@@ -224,7 +229,7 @@ async fn nobody_ends_a_session_under_a_key_that_was_called_back() {
 
 #[tokio::test]
 async fn nobody_makes_a_host_without_a_key_ask_for_it_by_reading_the_set() {
-    let system = with_account().await;
+    let system = with_account_alone().await;
     let changes = [("PORTCULLIS_SIGNING_SECRET", "gone")];
     let host = system.another(CHEAP, &changes).await.expect("a host");
     let asked = system.proxy.count("GetSecretValue");

@@ -5,6 +5,7 @@ use portcullis_tests::lambda_runtime::{LambdaRuntime, Posted};
 use portcullis_tests::program::{Program, host_program};
 use portcullis_tests::system::{System, environment};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::{EMAIL, PASSWORD};
 
@@ -92,6 +93,11 @@ struct Function {
 
 impl Function {
     async fn start(system: &System) -> Self {
+        Self::start_with(system, &[]).await
+    }
+
+    /// One with more variables.
+    async fn start_with(system: &System, more: &[(&str, &str)]) -> Self {
         // The program has the machine's clock, so everything around it gets the same.
         let now = SystemClock.read().expect("after 1970");
         system.clock.set(now.as_secs());
@@ -103,6 +109,8 @@ impl Function {
                 .environment()
                 .map(|(name, value)| (name.to_owned(), value)),
         );
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        variables.extend(more.iter().map(owned));
         let program = Program::start(host_program(false), variables).expect("a process");
         Self { runtime, program }
     }
@@ -173,7 +181,9 @@ async fn each_gateway_registers_logs_in_and_logs_out() {
                 .starts_with("Bearer error=")
         );
 
-        let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+        let mut audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+        // The host published its key on its own account.
+        audit.retain(|line| line["action"] != "key_publish");
         assert_eq!(audit.len(), 4, "{gateway:?}");
         for line in &audit {
             assert_eq!(line["client_address"], gateway.caller(), "{gateway:?}");
@@ -279,4 +289,33 @@ async fn an_event_that_is_no_request_fails_alone() {
     }
     let event = RestApi.event("GET", "/health", &[], None);
     assert_eq!(function.invoke(&event).await["statusCode"], 200);
+}
+
+#[tokio::test]
+async fn a_breach_range_that_does_not_answer_is_given_up_where_the_operator_sees_it() {
+    let system = System::start().await.expect("a system");
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let range = format!("http://{}/", closed.local_addr().expect("bound"));
+    drop(closed);
+    let mut function = Function::start_with(&system, &[("PORTCULLIS_BREACH_RANGE", &range)]).await;
+    let json = [("content-type", "application/json")];
+    let mut register = async |number: u32| {
+        let email = format!("{number}@example.com");
+        let credentials = json!({"email": email, "password": PASSWORD}).to_string();
+        let event = HttpApi.event("POST", "/v1/register", &json, Some(&credentials));
+        assert_eq!(function.invoke(&event).await["statusCode"], 201, "{number}");
+    };
+    for number in 0..6 {
+        register(number).await;
+    }
+    let program = &mut function.program;
+    let failures = program.metric("breach_range", "Failures").await;
+    assert_eq!(failures.expect("a line"), 1, "told with the first answer");
+    let open = program
+        .line(|line| line["service"] == "breach_range")
+        .await
+        .expect("a line");
+    assert_eq!(open["level"], "WARN", "{open}");
+    let state = program.metric("breach_range", "BreakerState").await;
+    assert_eq!(state.expect("a line"), 2);
 }

@@ -1,6 +1,7 @@
 //! Whole flows: the host's own router over real HTTP, on the embedded engine in memory, behind a
 //! proxy that checks every signature and loses answers on demand. Time passes by hand only.
 
+mod announced_again;
 mod answers;
 mod audit;
 mod bad_body;
@@ -36,11 +37,19 @@ const EMAIL: &str = "Ann@Example.com";
 /// A password of more than 15 characters.
 const PASSWORD: &str = "correct horse battery";
 
-/// A system in which [`EMAIL`] is registered.
-async fn with_account() -> System {
+/// A system in which [`EMAIL`] is registered, and whose key nobody has needed yet.
+async fn with_account_alone() -> System {
     let system = System::start().await.expect("a system");
     let reply = system.peer().register(EMAIL, PASSWORD).await;
     assert_eq!(reply.status, 201, "{reply:?}");
+    system
+}
+
+/// The same once the host has published its key.
+async fn with_account() -> System {
+    let system = with_account_alone().await;
+    let set = system.peer().get("/.well-known/jwks.json").await;
+    assert_eq!(set.status, 200, "{set:?}");
     system
 }
 

@@ -8,7 +8,7 @@ use portcullis_tests::program::operator_program;
 use portcullis_tests::system::{AUDIENCE, ISSUER, System, environment};
 use serde_json::Value;
 
-use crate::{EMAIL, PASSWORD, token, with_account};
+use crate::{EMAIL, PASSWORD, token, with_account, with_account_alone};
 
 /// A system whose clock is the machine's, as the program's is.
 pub(crate) async fn system() -> System {
@@ -106,7 +106,12 @@ async fn an_account_is_shown_closed_opened_logged_out_and_removed() {
     );
     let again = run(&system, &["--json", "sessions", "end", session]).await;
     assert_eq!(
-        (again.code, &again.json["outcome"]),
+        (again.code, &again.json["outcome"], &again.json["again"]),
+        (Some(0), &"done".into(), &true.into())
+    );
+    let unknown = run(&system, &["--json", "sessions", "end", "nobody"]).await;
+    assert_eq!(
+        (unknown.code, &unknown.json["outcome"]),
         (Some(1), &"no_session".into())
     );
     assert_eq!(
@@ -175,16 +180,20 @@ async fn accounts_are_counted_by_domain_and_keys_are_shown() {
     let none = run(&system, &["domains", "--domain", "nobody.example"]).await;
     assert_eq!(none.code, Some(1));
 
-    assert_eq!(
-        run(&system, &["keys", "show"]).await.code,
-        Some(1),
-        "none yet"
-    );
-    token(&system.peer().login(EMAIL, PASSWORD).await);
     let keys = run(&system, &["--json", "keys", "show"]).await;
     assert_eq!(keys.code, Some(0));
     assert_eq!(keys.json["keys"][0]["state"], "signing");
     assert_eq!(keys.json["keys"][0]["alg"], "EdDSA");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_a_key_is_published_none_is_shown() {
+    let system = with_account_alone().await;
+    let now = SystemClock.read().expect("after 1970");
+    system.clock.set(now.as_secs());
+    let keys = run(&system, &["keys", "show"]).await;
+    assert_eq!(keys.code, Some(1), "{keys:?}");
+    assert!(keys.text.contains("no key"), "{keys:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,8 +22,8 @@ const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 const NEXT: &str = "22222222-2222-4222-8222-222222222222";
 /// How long third parties are reckoned to keep the JWK Set, where nobody says otherwise.
 const THIRD_PARTIES: u64 = 86_400;
-/// Write bound and clock skew, which come on top.
-const SLACK: u64 = 4;
+/// The `max-age` that others may have kept it for before, write bound, clock skew and rounding.
+const SLACK: u64 = 300 + 2 + 2 + 2;
 /// From the first signature of the next key until the one before is gone: the hosts' cache of
 /// 300 s, a token's 600 s, a leeway of 60 s, and the skew.
 const TAIL: u64 = 962;
@@ -140,6 +140,7 @@ async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() 
     let moments = [
         begun,
         begun + 1,
+        begun + 9,
         begun + 301,
         begun + 3_605,
         sign_from - 900,
@@ -157,6 +158,12 @@ async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() 
         system.clock.set(moment);
         if moment == begun {
             stage(&system, NEXT).await;
+        }
+        if moment == begun + 9 {
+            // A host tells its set of ten seconds ago, and who gets it keeps it for a day.
+            let unlucky = Reader::new(THIRD_PARTIES, &hosts[0]).await;
+            assert_eq!(unlucky.names, [old.as_str()], "the old set");
+            readers.push(unlucky);
         }
         // The steps come while tokens are issued.
         let steps: &[_] = if moment == begun { &STEPS } else { &[] };

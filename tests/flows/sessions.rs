@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::refresh::{form, refresh, refresh_token};
 use crate::{EMAIL, PASSWORD, claims, is_problem, token, with_account};
 
-async fn call(peer: &Peer, method: &str, path: &str, token: &str) -> Reply {
+pub(crate) async fn call(peer: &Peer, method: &str, path: &str, token: &str) -> Reply {
     let request = http::Request::builder().method(method).uri(path);
     let request = request.header("authorization", format!("Bearer {token}"));
     peer.send(request.body(bytes::Bytes::new()).expect("a request"))
@@ -314,5 +314,28 @@ async fn a_resource_server_that_proves_who_it_is_learns_whether_a_token_is_good(
             (400, "client_not_allowed"),
             "{path}"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_was_called_back_stays_so_for_the_longest_lived_token_of_any_host() {
+    for everything in [false, true] {
+        let system = with_account().await;
+        // Another host whose tokens live for a day, or this one as it was an hour ago.
+        let lifetime = [("PORTCULLIS_ACCESS_LIFETIME", "86400")];
+        let long = system.another(CHEAP, &lifetime).await.expect("a host");
+        let peer = system.peer();
+        let ended = token(&long.login(EMAIL, PASSWORD).await);
+        let by = token(&peer.login(EMAIL, PASSWORD).await);
+        let (method, path) = if everything {
+            ("POST", "/v1/logout-all".to_owned())
+        } else {
+            ("DELETE", format!("/v1/sessions/{}", sid(&ended)))
+        };
+        assert_eq!(call(&peer, method, &path, &by).await.status, 204);
+        // The rows are judged by their time, and the token has an hour left.
+        system.clock.pass(82_800);
+        let reply = call(&long, "GET", "/v1/sessions", &ended).await;
+        is_problem(&reply, 401, "revoked");
     }
 }

@@ -112,8 +112,12 @@ async fn an_unreachable_database_is_named_and_waited_for() {
         .line(|line| says(line, "signing key is not ready"))
         .await
         .expect("a line");
-    let error = complaint["error"].as_str().expect("an error");
-    assert!(error.contains("PORTCULLIS_DYNAMODB_ENDPOINT"), "{error}");
+    let setting = &complaint["setting"];
+    assert_eq!(setting, "PORTCULLIS_DYNAMODB_ENDPOINT", "{complaint}");
+    let is_open = |line: &Value| {
+        line["_aws"].is_object() && line["Dependency"] == "dynamodb" && line["BreakerState"] == 2
+    };
+    host.line(is_open).await.expect("a line for CloudWatch");
 
     let client = Client::default();
     let login = || {

@@ -143,6 +143,22 @@ impl Program {
             .context("no such line")?
     }
 
+    /// Its next line of metrics about `dependency` that has `metric`, and that metric's value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::line`].
+    pub async fn metric(&mut self, dependency: &str, metric: &str) -> anyhow::Result<u64> {
+        let wanted = |line: &Value| {
+            let defined = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];
+            let mut names = defined.as_array().into_iter().flatten();
+            line["Dependency"] == dependency && names.any(|it| it["Name"] == metric)
+        };
+        let line = self.line(wanted).await;
+        let line = line.with_context(|| format!("{metric} of {dependency}"))?;
+        line[metric].as_u64().context("a metric is a number")
+    }
+
     /// Whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

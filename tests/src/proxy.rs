@@ -64,6 +64,7 @@ struct Shared {
     cut: Mutex<Option<(usize, Fault)>>,
     chaos: Mutex<Option<Arc<Chaos>>>,
     calls: Mutex<Vec<Seen>>,
+    refusals: Mutex<Vec<String>>,
     secrets: LocalSecrets,
 }
 
@@ -94,6 +95,7 @@ impl Proxy {
             cut: Mutex::default(),
             chaos: Mutex::default(),
             calls: Mutex::default(),
+            refusals: Mutex::default(),
             secrets: LocalSecrets::forgetful(),
         });
         let served = Arc::clone(&shared);
@@ -156,6 +158,12 @@ impl Proxy {
             .count()
     }
 
+    /// How often what stands behind it has refused a call with `code`.
+    pub fn refusals(&self, code: &str) -> usize {
+        let refusals = self.shared.refusals.lock().expect("whole");
+        refusals.iter().filter(|refusal| *refusal == code).count()
+    }
+
     /// Puts `value` in force as a new version of the secret called `name`.
     pub fn keep_secret(&self, name: &str, value: &str) {
         self.shared.secrets.keep(name, value);
@@ -169,13 +177,9 @@ impl Proxy {
 
 impl Shared {
     async fn answer(&self, request: Request<Bytes>) -> Answer {
-        let target = request
-            .headers()
-            .get("x-amz-target")
-            .and_then(|name| name.to_str().ok());
-        let target = target.unwrap_or_default().to_owned();
-        let (prefix, operation) = target.split_once('.').unwrap_or_default();
-        let service = if prefix == "secretsmanager" {
+        let target = target(&request);
+        let (_, operation) = target.split_once('.').unwrap_or_default();
+        let service = if target.starts_with(SECRETS) {
             "secretsmanager"
         } else {
             "dynamodb"
@@ -196,8 +200,7 @@ impl Shared {
         let fault = self.next_fault(operation);
         let chaos = self.chaos.lock().expect("whole").clone();
         if let (None, Some(chaos)) = (&fault, chaos) {
-            let send = |request| self.carry_out(service, &target, request);
-            return chaos.pass(request, send).await;
+            return chaos.pass(request, |request| self.carry_out(request)).await;
         }
         match fault {
             Some(Fault::LostRequest) => return Answer::Nothing,
@@ -205,7 +208,7 @@ impl Shared {
             Some(Fault::After(ref happen)) => happen().await,
             Some(Fault::LostAnswer | Fault::HalfAnswer | Fault::Garbage) | None => {}
         }
-        let Ok(response) = self.carry_out(service, &target, request).await else {
+        let Ok(response) = self.carry_out(request).await else {
             return Answer::Nothing;
         };
         match fault {
@@ -216,17 +219,20 @@ impl Shared {
         }
     }
 
-    async fn carry_out(
-        &self,
-        service: &str,
-        target: &str,
-        request: Request<Bytes>,
-    ) -> anyhow::Result<Response<Bytes>> {
-        if service == "secretsmanager" {
-            Ok(self.secrets.answer(target, request.body()).await)
+    async fn carry_out(&self, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
+        let target = target(&request);
+        let response = if target.starts_with(SECRETS) {
+            self.secrets.answer(&target, request.body()).await
         } else {
-            self.client.send(self.upstream, request).await
+            self.client.send(self.upstream, request).await?
+        };
+        if !response.status().is_success() {
+            let refusal: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+            let code = refusal["__type"].as_str().unwrap_or_default();
+            let (_, code) = code.rsplit_once('#').unwrap_or(("", code));
+            self.refusals.lock().expect("whole").push(code.to_owned());
         }
+        Ok(response)
     }
 
     fn next_fault(&self, operation: &str) -> Option<Fault> {
@@ -241,6 +247,16 @@ impl Shared {
         let place = faults.iter().position(|(on, _)| on == operation)?;
         Some(faults.remove(place).1)
     }
+}
+
+/// What the operations of Secrets Manager begin with.
+const SECRETS: &str = "secretsmanager.";
+
+/// The operation that `request` asks for, after the name of its service.
+fn target(request: &Request<Bytes>) -> String {
+    let target = request.headers().get("x-amz-target");
+    let target = target.and_then(|name| name.to_str().ok());
+    target.unwrap_or_default().to_owned()
 }
 
 fn refusal(status: u16, code: &str) -> Response<Bytes> {

@@ -50,6 +50,10 @@ pub const LIMITS: HashLimits = HashLimits {
     memory_mib: 64,
 };
 
+/// How long a host waits for its store where a test says nothing else: no machine is so slow that
+/// it is reached.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A host and what stands behind it.
 pub struct System {
     /// The clock of all of it.
@@ -72,6 +76,15 @@ impl System {
     ///
     /// If a port, the engine or the host is not to be had.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::with_patience(PATIENCE).await
+    }
+
+    /// One whose host waits no longer than `patience` for an answer of its store.
+    ///
+    /// # Errors
+    ///
+    /// As [`System::start`].
+    pub async fn with_patience(patience: Duration) -> anyhow::Result<Self> {
         let engine = LocalDynamo::start(NOON).await?;
         let clock = TestClock::new(engine.clock().clone(), NOON);
         let proxy = Proxy::start(engine.address(), access_key(), clock.clone()).await?;
@@ -79,7 +92,7 @@ impl System {
         proxy.keep_secret(HOST_SECRET, ROOT_KEYS);
         let folder = std::env::temp_dir().join(format!("portcullis-flows-{}", fresh_name()));
         std::fs::create_dir(&folder)?;
-        let host = new_host(&proxy, &clock, CHEAP, &[])?;
+        let host = new_host(&proxy, &clock, CHEAP, patience, &[])?;
         let address = serve(&host).await?;
         Ok(Self {
             clock,
@@ -103,7 +116,7 @@ impl System {
         hashing: HashParameters,
         changes: &[(&str, &str)],
     ) -> anyhow::Result<Peer> {
-        let host = new_host(&self.proxy, &self.clock, hashing, changes)?;
+        let host = new_host(&self.proxy, &self.clock, hashing, PATIENCE, changes)?;
         let address = serve(&host).await?;
         Ok(Peer::new(host, address, self.client.clone()))
     }
@@ -176,6 +189,7 @@ fn new_host(
     proxy: &Proxy,
     clock: &TestClock,
     hashing: HashParameters,
+    patience: Duration,
     changes: &[(&str, &str)],
 ) -> anyhow::Result<Arc<Host>> {
     let environment = environment(proxy);
@@ -192,7 +206,7 @@ fn new_host(
         hashing,
         limits: LIMITS,
         timeouts: Timeouts {
-            answer: Duration::from_secs(30),
+            answer: patience,
             ..Timeouts::default()
         },
     };

@@ -5,7 +5,9 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
 
-import { System, auth, code } from "./system.mjs";
+import { eventually } from "./programs.mjs";
+import { CountedStore } from "./store.mjs";
+import { System, auth, code, fronted } from "./system.mjs";
 
 let system;
 let token;
@@ -87,6 +89,49 @@ test("one who starts the first reading and hangs up leaves the Worker whole", as
     const answers = await Promise.all(Array.from({ length: 5 }, () => ask()));
     for (const answer of answers) assert.equal(answer.status, 200, answer.text);
   }
+});
+
+test("a reading goes on though its starter hangs up, and who comes meanwhile waits for it", async () => {
+  const store = await CountedStore.start(system.engineUrl);
+  store.pause = { FEED: 600 };
+  await system.startWorker({ PORTCULLIS_DYNAMODB_ENDPOINT: store.url });
+  const { hostname, port } = system.workerUrl;
+  const socket = connect(Number(port), hostname);
+  await once(socket, "connect");
+  socket.write(`GET /hello HTTP/1.1\r\nhost: ${hostname}\r\nauthorization: Bearer ${token}\r\n\r\n`);
+  await eventually(() => store.count("FEED") > 0, "the reading has begun");
+  socket.destroy();
+  const answers = await Promise.all(Array.from({ length: 8 }, () => ask()));
+  for (const answer of answers) assert.equal(answer.status, 200, answer.text);
+  assert.equal(store.count("KEYS"), 1, "one reading for all of them");
+  store.stop();
+});
+
+test("a look-up route with a feed that cannot be read asks the token's own rows", async () => {
+  const store = await CountedStore.start(system.engineUrl);
+  store.broken.add("FEED");
+  const policy = JSON.parse(system.policy);
+  policy.routes.push({ path: "/sure/*", access: "token", revocation: "lookup" });
+  await system.startWorker({ PORTCULLIS_DYNAMODB_ENDPOINT: store.url, PORTCULLIS_POLICY: JSON.stringify(policy) });
+  const sure = () => system.ask("/sure/thing", { headers: auth(token) });
+  assert.equal((await sure()).status, 200);
+  assert.equal(code(await ask()), "stale_snapshot");
+  store.stop();
+});
+
+test("a cache and a counter that say nothing keep nobody waiting for good", async () => {
+  const front = `
+    import worker from "./index.js";
+    const never = () => new Promise(() => {});
+    Object.defineProperty(globalThis, "caches", { value: { open: async () => ({ match: never, put: never }) } });
+    export default {
+      fetch: (request, env, context) => worker.fetch(request, { ...env, RATE_LIMIT: { limit: never } }, context),
+    };
+  `;
+  await system.startWorker({}, fronted(front));
+  const answer = await ask();
+  assert.equal(answer.status, 200, answer.text);
+  assert.match(system.workerLog, /"rate_limit_failed","reason":"timeout"/);
 });
 
 test("garbage for a token is refused, whatever it is made of", async () => {

@@ -84,6 +84,35 @@ test("made-up key names cost one reading, and a key published since is found wit
   assert.ok(statuses.includes(200) && statuses.every((status) => status === 200 || status === 503), `${statuses}`);
   assert.equal((await ask(token)).status, 200);
   assert.equal(keyReads(), 2);
+
+  // Where that takes a moment only, they are waited for.
+  await system.dynamo("DeleteItem", { Key: KEY });
+  await startWorker();
+  assert.equal(code(await ask(token)), "unknown_key");
+  await system.dynamo("PutItem", { Item: published });
+  await sleep(10_500);
+  store.pause = { KEYS: 60 };
+  const quick = await Promise.all(Array.from({ length: 8 }, () => ask(token)));
+  store.pause = {};
+  assert.deepEqual(quick.map((answer) => answer.status), Array(8).fill(200));
+  assert.equal(keyReads(), 2);
+});
+
+test("a key that cannot be looked for is no bad token", async () => {
+  const token = await system.logIn();
+  const { Item: published } = await system.dynamo("GetItem", { Key: KEY });
+  await system.dynamo("DeleteItem", { Key: KEY });
+  await startWorker();
+  assert.equal(code(await ask(token)), "unknown_key", "the keys were read a moment ago, and it is not there");
+  await system.dynamo("PutItem", { Item: published });
+  await sleep(10_500);
+  store.broken.add("KEYS");
+  for (let turn = 0; turn < 3; turn += 1) {
+    const answer = await ask(token);
+    assert.equal(code(answer), "stale_snapshot", answer.text);
+    assert.ok(answer.headers["retry-after"], "503 says when to come back");
+  }
+  store.broken.clear();
 });
 
 test("a key document that cannot be read leaves the last good keys until their bound, and is not asked for by everybody", async () => {

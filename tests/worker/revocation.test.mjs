@@ -74,14 +74,15 @@ const revocationOf = (tokenId) => ({
   ttl: { N: String(Math.floor(Date.now() / 1000) + 900) },
 });
 
+const DIRECTORY = { PK: { S: "PACKS" }, SK: { S: "DIRECTORY" } };
+
 /** Has the host pack the feed afresh, and waits until it has packed `names` names. */
 async function pack(names) {
-  const key = { PK: { S: "PACKS" }, SK: { S: "DIRECTORY" } };
   await system.host.stop();
-  await system.dynamo("DeleteItem", { Key: key });
+  await system.dynamo("DeleteItem", { Key: DIRECTORY });
   await system.startHost();
   const packed = async () => {
-    const { Item: directory } = await system.dynamo("GetItem", { Key: key });
+    const { Item: directory } = await system.dynamo("GetItem", { Key: DIRECTORY });
     const spans = directory?.spans.L.map((span) => Number(span.M.names.N)) ?? [];
     return spans.reduce((sum, next) => sum + next, 0) >= names;
   };
@@ -132,8 +133,8 @@ test("closed minutes are read once where isolates share a cache", async () => {
   const cachePersist = scratch();
   const token = await system.logIn();
   await announce(claims(token).jti, BACK);
-  // Without packs: the directory is out of reach, which only costs reads.
-  store.broken.add("PACKS");
+  // Without packs: a directory that makes no sense is none. The host leaves it to an operator.
+  await system.dynamo("PutItem", { Item: DIRECTORY });
   const feedReads = [];
   for (let isolate = 0; isolate < 2; isolate += 1) {
     await startWorker({ cachePersist });
@@ -196,4 +197,20 @@ test("without its packs a cold isolate reads every minute", async () => {
   store.broken.add("PACK");
   assert.equal(code(await ask(token)), "revoked");
   assert.ok(store.count("FEED") >= 11, `${store.reads}`);
+});
+
+test("a directory of packs that is out of reach is no sign that there are none", async () => {
+  const token = await system.logIn();
+  const id = claims(token).jti;
+  await system.dynamo("PutItem", { Item: { PK: { S: `TOKEN#${id}` }, SK: { S: "REVOKED" }, ...revocationOf(id) } });
+  await announce(id, BACK);
+  await pack(1);
+  await startWorker();
+  store.broken.add("PACKS");
+  const answer = await ask(token);
+  assert.equal(answer.status, 503);
+  assert.equal(code(answer), "stale_snapshot");
+  assert.ok(store.count("FEED") <= 2, `${store.reads}: what is not closed yet, and not every minute`);
+  store.broken.clear();
+  await system.untilStatus(token, 401, 10);
 });

@@ -74,7 +74,7 @@ test("wrangler dev alone builds the Worker, which says that it has no credential
 
 /** `cargo xtask dev` on free ports, in a folder of its own. */
 async function startDev(folder, ...more) {
-  const names = ["worker", "host", "dynamodb", "origin", "mailbox", "secrets"];
+  const names = ["worker", "host", "dynamodb", "origin", "mailbox", "secrets", "chaos"];
   const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
   const flags = names.map((name) => `--${name}-port=${ports[name]}`);
   const dev = new Group("cargo", ["xtask", "dev", `--folder=${folder}`, ...flags, ...more]);
@@ -124,6 +124,50 @@ test("xtask dev runs the session that it prints, keeps accounts, and leaves no p
     await stop(run.dev, "SIGHUP", folder);
   } finally {
     run.dev.kill();
+  }
+});
+
+test("xtask dev --chaos serves all the same, and says what went wrong", { timeout: 400_000 }, async () => {
+  const folder = scratch();
+  const { dev, ports } = await startDev(folder, "--chaos=7");
+  try {
+    const chaos = async () => (await fetch(`http://127.0.0.1:${ports.chaos}/chaos`)).json();
+    const user = JSON.stringify({ email: "ada@example.com", password: "gates fall at nightfall" });
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body: user };
+    const atLast = async (what, url, init) => {
+      let answer;
+      const look = async () => {
+        answer = await fetch(url, init);
+        if (answer.status === 503) assert.match(answer.headers.get("retry-after"), /^[0-9]+$/);
+        return answer.status !== 503;
+      };
+      await eventually(look, what, () => dev.log, 60);
+      return answer;
+    };
+    const host = `http://127.0.0.1:${ports.host}`;
+    const register = await atLast("a registration", `${host}/v1/register`, init);
+    assert.equal(register.status, 201, await register.text());
+    // Enough for something to have gone wrong.
+    let login;
+    for (let round = 0; round < 5; round++) {
+      login = await atLast("a login", `${host}/v1/login`, init);
+      assert.equal(login.status, 200);
+    }
+    const { access_token: token } = await login.json();
+    const bearer = { headers: { authorization: `Bearer ${token}` } };
+    const hello = await atLast("a request", `http://127.0.0.1:${ports.worker}/hello`, bearer);
+    assert.equal(hello.status, 200, await hello.text());
+    const counts = await chaos();
+    assert.ok(Object.keys(counts).length >= 12, JSON.stringify(counts));
+    const settings = readFileSync(path.join(folder, "host.env"), "utf8");
+    for (const service of ["DYNAMODB", "SECRETS"]) {
+      assert.match(settings, new RegExp(`PORTCULLIS_${service}_ENDPOINT=http://127.0.0.1:${ports.chaos}\n`));
+    }
+    const sum = Object.values(counts).reduce((all, count) => all + count, 0);
+    assert.ok(sum > 0, JSON.stringify(counts));
+    await stop(dev, "SIGINT", folder);
+  } finally {
+    dev.kill();
   }
 });
 

@@ -195,6 +195,18 @@ export class System {
   }
 }
 
+/**
+ * What makes `front` the Worker, which may import the built one from "./index.js": for `startWorker`. `more`
+ * are further modules by their names.
+ */
+export function fronted(front, more = {}) {
+  const built = (name) => readFileSync(path.join(ROOT, "target/worker", name));
+  const sources = { "front.js": front, ...more, "index.js": built("index.js").toString() };
+  const modules = Object.entries(sources).map(([name, contents]) => ({ type: "ESModule", path: name, contents }));
+  modules.push({ type: "CompiledWasm", path: "index.wasm", contents: built("index.wasm") });
+  return { modules, modulesRoot: undefined };
+}
+
 /** The header of a bearer token, for `fetch`. */
 export const bearer = (token) => ({ authorization: `Bearer ${token}` });
 

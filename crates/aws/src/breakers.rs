@@ -1,4 +1,4 @@
-//! A circuit breaker for each service that a client calls.
+//! A circuit breaker for each service that a client calls, and what it has counted.
 
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
@@ -61,20 +61,21 @@ pub struct Tally {
     pub refused: u64,
 }
 
-/// A breaker for each [`Way`].
+/// A breaker that counts what passes it. All who call share it.
 #[derive(Debug)]
-pub(crate) struct Breakers([Mutex<(Breaker, Tally)>; Way::ALL.len()]);
+pub struct CountedBreaker(Mutex<(Breaker, Tally)>);
 
-impl Default for Breakers {
+impl Default for CountedBreaker {
+    /// A closed one by [`Rules::USUAL`].
     fn default() -> Self {
-        Self(Way::ALL.map(|_| Mutex::new((Breaker::new(Rules::USUAL), Tally::default()))))
+        Self(Mutex::new((Breaker::new(Rules::USUAL), Tally::default())))
     }
 }
 
-impl Breakers {
-    /// Whether a call over `way` may go out, and how the breaker stands if that changed it.
-    pub(crate) fn admit(&self, way: Way, now: Duration) -> (Admission, Option<Standing>) {
-        self.with(way, |breaker, tally| {
+impl CountedBreaker {
+    /// Whether a call may go out, and how the breaker stands if that changed it.
+    pub fn admit(&self, now: Duration) -> (Admission, Option<Standing>) {
+        self.with(|breaker, tally| {
             let admission = breaker.admit(now);
             if matches!(admission, Admission::Pass(_)) {
                 tally.sent = tally.sent.saturating_add(1);
@@ -84,15 +85,14 @@ impl Breakers {
     }
 
     /// Takes note of what became of a call; tells how the breaker stands if that changed it.
-    pub(crate) fn settle(
+    pub fn settle(
         &self,
-        way: Way,
         permit: Permit,
         outcome: Outcome,
         now: Duration,
         chance: u64,
     ) -> Option<Standing> {
-        let settled = self.with(way, |breaker, tally| {
+        let settled = self.with(|breaker, tally| {
             if outcome == Outcome::Failed {
                 tally.failed = tally.failed.saturating_add(1);
             }
@@ -101,32 +101,21 @@ impl Breakers {
         settled.1
     }
 
-    /// A call that was not sent.
-    pub(crate) fn refused(&self, way: Way) {
-        self.with(way, |_, tally| {
+    /// Takes note of a call that was not sent.
+    pub fn refused(&self) {
+        self.with(|_, tally| {
             tally.refused = tally.refused.saturating_add(1);
         });
     }
 
-    /// How the breaker of `way` stands, and what it has counted.
-    pub(crate) fn state(&self, way: Way) -> (Standing, Tally) {
-        self.with(way, |breaker, tally| (breaker.standing(), *tally))
-            .0
+    /// How it stands, and what it has counted.
+    pub fn state(&self) -> (Standing, Tally) {
+        self.with(|breaker, tally| (breaker.standing(), *tally)).0
     }
 
-    fn with<T>(
-        &self,
-        way: Way,
-        act: impl FnOnce(&mut Breaker, &mut Tally) -> T,
-    ) -> (T, Option<Standing>) {
-        let [dynamodb, secrets_manager, ses] = &self.0;
-        let held = match way {
-            Way::DynamoDb => dynamodb,
-            Way::SecretsManager => secrets_manager,
-            Way::Ses => ses,
-        };
+    fn with<T>(&self, act: impl FnOnce(&mut Breaker, &mut Tally) -> T) -> (T, Option<Standing>) {
         // Whatever a thread that panicked left there is a state the rules know.
-        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (breaker, tally) = &mut *held;
         let before = breaker.standing();
         let done = act(breaker, tally);
@@ -135,11 +124,28 @@ impl Breakers {
     }
 }
 
-/// What the end of a try tells of the service. `last` says that it will not be tried again.
+/// A breaker for each [`Way`].
+#[derive(Debug, Default)]
+pub(crate) struct Breakers([CountedBreaker; Way::ALL.len()]);
+
+impl Breakers {
+    /// The breaker of `way`.
+    pub(crate) const fn of(&self, way: Way) -> &CountedBreaker {
+        let [dynamodb, secrets_manager, ses] = &self.0;
+        match way {
+            Way::DynamoDb => dynamodb,
+            Way::SecretsManager => secrets_manager,
+            Way::Ses => ses,
+        }
+    }
+}
+
+/// What the end of a try tells of the service, if anything.
 ///
 /// A condition that failed, a request that is wrong, a right that is missing: those are answers of
-/// a service that is well. Throttling is one as well, unless waiting and asking again did not help.
-pub(crate) fn outcome(error: &CallError, last: bool) -> Option<Outcome> {
+/// a service that is well.
+// SECURITY: throttling is one as well. Whoever heats one row would else close the way for all.
+pub(crate) fn outcome(error: &CallError) -> Option<Outcome> {
     match error {
         CallError::Sign(_) | CallError::Open => None,
         CallError::Transport(error) => match error {
@@ -150,14 +156,8 @@ pub(crate) fn outcome(error: &CallError, last: bool) -> Option<Outcome> {
         },
         CallError::Service(error) => match error.class() {
             Class::Server => Some(Outcome::Failed),
-            Class::Throttle => {
-                if last {
-                    Some(Outcome::Failed)
-                } else {
-                    None
-                }
-            }
             Class::Condition
+            | Class::Throttle
             | Class::Conflict
             | Class::Access
             | Class::Resource

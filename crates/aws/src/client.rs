@@ -150,7 +150,7 @@ impl<T> Client<T> {
 
     /// How `way` stands, and what went over it so far.
     pub fn state(&self, way: Way) -> (Standing, Tally) {
-        self.breakers.state(way)
+        self.breakers.of(way).state()
     }
 
     /// The first half of a call: the signed request, ready to be sent. Pure but for the
@@ -226,7 +226,7 @@ impl<T: Transport> Client<T> {
                     .is_err_and(|error| may_repeat(error, call.is_repeatable()));
             let ending = match &tried {
                 Ok(_) => Some(Outcome::Answered),
-                Err(error) => outcome(error, !repeat || permit.is_probe()),
+                Err(error) => outcome(error),
             };
             if let Some(ending) = ending {
                 self.settle(way, permit, ending);
@@ -270,7 +270,7 @@ impl<T: Transport> Client<T> {
     /// Asks the breaker, and gives a probe that is under way a moment to come back.
     async fn permit(&self, way: Way) -> Result<Permit, CallError> {
         for _ in 0..MOMENTS {
-            let (admission, changed) = self.breakers.admit(way, self.transport.elapsed());
+            let (admission, changed) = self.breakers.of(way).admit(self.transport.elapsed());
             self.notice(way, changed);
             match admission {
                 Admission::Pass(permit) => return Ok(permit),
@@ -278,13 +278,13 @@ impl<T: Transport> Client<T> {
                 Admission::Refuse => break,
             }
         }
-        self.breakers.refused(way);
+        self.breakers.of(way).refused();
         Err(CallError::Open)
     }
 
     fn settle(&self, way: Way, permit: Permit, ending: Outcome) {
         let (now, chance) = (self.transport.elapsed(), self.chance());
-        let changed = self.breakers.settle(way, permit, ending, now, chance);
+        let changed = self.breakers.of(way).settle(permit, ending, now, chance);
         self.notice(way, changed);
     }
 
@@ -555,13 +555,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn throttling_counts_once_a_call_that_waiting_did_not_help() {
-        let client = client((0..15).map(|_| throttled()));
-        for call in 1..=5 {
-            assert_eq!(client.state(Way::DynamoDb).0, Standing::Closed, "{call}");
-            assert!(client.call(&get(), NOON).await.is_err());
+    async fn throttling_is_waited_for_and_closes_the_way_to_nobody() {
+        let client = client((0..60).map(|_| throttled()));
+        for call in 1..=20 {
+            assert!(client.call(&get(), NOON).await.is_err(), "{call}");
+        }
+        assert_eq!(sent(&client), 60);
+        let (standing, tally) = client.state(Way::DynamoDb);
+        assert_eq!((standing, tally.failed), (Standing::Closed, 0));
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_is_throttled_found_a_service_that_is_there() {
+        let client = given_up().await;
+        client
+            .transport()
+            .pass(portcullis_core::breaker::Rules::USUAL.interval);
+        client
+            .transport()
+            .then([throttled(), throttled(), answer(200, "{}")]);
+        assert!(client.call(&get(), NOON).await.is_ok());
+        assert_eq!(client.state(Way::DynamoDb).0, Standing::Closed);
+    }
+
+    #[tokio::test]
+    async fn writes_that_time_out_give_a_service_up_though_its_reads_are_answered() {
+        let client = client([]);
+        for round in 1..=9 {
+            assert_eq!(client.state(Way::DynamoDb).0, Standing::Closed, "{round}");
+            client
+                .transport()
+                .then([answer(200, "{}"), Err(TransportError::Timeout)]);
+            assert!(client.call(&get(), NOON).await.is_ok());
+            assert!(client.call(&plain_put(), NOON).await.is_err());
         }
         assert_eq!(client.state(Way::DynamoDb).0, Standing::Open);
-        assert_eq!(sent(&client), 15);
     }
 }

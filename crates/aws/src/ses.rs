@@ -116,12 +116,15 @@ impl<'a, T: Transport> Ses<'a, T> {
 
 impl<T: Transport> Mailer for Ses<'_, T> {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        self.call(mail).await.map_err(|error| {
-            if is_about_the_mail(&error) {
+        self.call(mail).await.map_err(|error| match error {
+            CallError::Open => MailError::NotAsked(error.into()),
+            CallError::Service(_) if is_about_the_mail(&error) => {
                 MailError::Permanent(error.into())
-            } else {
-                MailError::Transient(error.into())
             }
+            CallError::Service(_)
+            | CallError::Sign(_)
+            | CallError::Transport(_)
+            | CallError::Answer(_) => MailError::Transient(error.into()),
         })
     }
 }
@@ -245,6 +248,23 @@ mod tests {
             assert_eq!(is_permanent, permanent, "{told}");
             assert_eq!(client.transport().requests().len(), 1, "{told}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_breaker_keeps_back_was_not_asked() {
+        let client = client((0..5).map(|_| answer(500, r#"{"__type":"InternalFailure"}"#)));
+        let (endpoint, sender) = (endpoint(), sender("Acme"));
+        let ses = Ses::at(&client, &endpoint, &sender, NOON);
+        for mail_number in 1..=5 {
+            let sent = ses.send(&mail()).await;
+            assert!(
+                matches!(sent, Err(MailError::Transient(_))),
+                "{mail_number}"
+            );
+        }
+        let sent = ses.send(&mail()).await;
+        assert!(matches!(sent, Err(MailError::NotAsked(_))), "{sent:?}");
+        assert_eq!(client.transport().requests().len(), 5);
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub trait Transport {
     async fn sleep(&self, span: Duration);
 
     /// How long it has been since some moment that stays the same: what circuit breakers measure
-    /// by, and nothing else.
+    /// by, and nothing else. It goes on while the platform has frozen whoever asks, and may go
+    /// back where its clock is set.
     fn elapsed(&self) -> Duration;
 
     /// Takes note that the breaker of `way` stands differently from now on, for the logs of

@@ -66,7 +66,11 @@ async fn end(session: &str, office: &Office) -> Result<Answer, Failure> {
             format!("the session is over (audit: request {request_id})\n"),
             json!({"outcome": "done", "request_id": request_id}),
         ),
-        AdminOutcome::NoAccount | AdminOutcome::Unchanged | AdminOutcome::Contended => Answer::bad(
+        AdminOutcome::Unchanged => Answer::good(
+            "the session was over before; every edge is told again\n".to_owned(),
+            json!({"outcome": "done", "again": true}),
+        ),
+        AdminOutcome::NoAccount | AdminOutcome::Contended => Answer::bad(
             "no such session\n".to_owned(),
             json!({"outcome": "no_session"}),
         ),

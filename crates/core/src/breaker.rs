@@ -1,18 +1,21 @@
 //! The circuit breaker: who has failed long enough is left alone, and asked now and then.
 //!
-//! Closed, every call passes. After some failures in a row it opens: calls are refused at once, so
-//! that nobody waits for an answer that does not come, and what is ill is not held down by those
-//! who ask again. After a while it is half open: a few probes pass. One that is answered closes
-//! it, one that fails opens it anew.
+//! Closed, every call passes. A failure counts one, an answer takes half a failure away, and at so
+//! many failures it opens: calls are refused at once, so that nobody waits for an answer that does
+//! not come, and what is ill is not held down by those who ask again. So what fails every other
+//! time is given up too, though some of its calls are answered, and what fails now and then is not.
+//! After a while it is half open: a few probes pass. One that is answered closes it, one that fails
+//! opens it anew.
 //!
-//! Time is a reading of any clock that does not go back; chance spreads the waits.
+//! Time is a reading of any clock that goes on while its host is frozen; one that was set back makes
+//! it probe. Chance spreads the waits.
 
 use core::time::Duration;
 
 /// When it opens, and how it finds out that it may close.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rules {
-    /// How many failures in a row open it.
+    /// How many failures open it, of which each answer takes half a one away.
     pub failures: u32,
     /// How long it stays open at the most; chance takes up to half of that away, so that many
     /// breakers that opened together do not probe together.
@@ -43,9 +46,18 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Closed { failures: u32 },
-    Open { since: Duration, until: Duration },
-    HalfOpen { probes: u32, latest: Duration },
+    /// In halves of a failure.
+    Closed {
+        halves: u32,
+    },
+    Open {
+        since: Duration,
+        until: Duration,
+    },
+    HalfOpen {
+        probes: u32,
+        latest: Duration,
+    },
 }
 
 /// How a breaker stands, for logs and metrics.
@@ -60,6 +72,15 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Its number in metrics. 0 is well: so an alarm needs one threshold.
+    pub const fn level(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+
     /// Its name in logs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -111,7 +132,7 @@ impl Breaker {
     pub const fn new(rules: Rules) -> Self {
         Self {
             rules,
-            state: State::Closed { failures: 0 },
+            state: State::Closed { halves: 0 },
             epoch: 0,
         }
     }
@@ -161,19 +182,20 @@ impl Breaker {
             return;
         }
         match (self.state, outcome) {
-            (State::Closed { .. }, Outcome::Answered) => {
-                self.state = State::Closed { failures: 0 };
+            (State::Closed { halves }, Outcome::Answered) => {
+                let halves = halves.saturating_sub(1);
+                self.state = State::Closed { halves };
             }
-            (State::Closed { failures }, Outcome::Failed) => {
-                let failures = failures.saturating_add(1);
-                if failures < self.rules.failures {
-                    self.state = State::Closed { failures };
+            (State::Closed { halves }, Outcome::Failed) => {
+                let halves = halves.saturating_add(2);
+                if halves < self.rules.failures.saturating_mul(2) {
+                    self.state = State::Closed { halves };
                 } else {
                     self.open(now, chance);
                 }
             }
             (State::HalfOpen { .. }, Outcome::Answered) => {
-                self.turn(State::Closed { failures: 0 });
+                self.turn(State::Closed { halves: 0 });
             }
             (State::HalfOpen { .. }, Outcome::Failed) => self.open(now, chance),
             // Nothing is permitted while it is open.

@@ -72,8 +72,14 @@ impl Gate {
         world: &Snapshot,
         now: UnixTime,
     ) -> Result<(), Denial> {
-        self.judge_ages(need, world, now, Ages::All)?;
         let claims = caller.get();
+        let standing = world
+            .revocations()
+            .standing(claims.revocable(caller.key_id()));
+        // However old it is, what is known to be called back stays so.
+        if standing != Standing::Revoked {
+            self.judge_ages(need, world, now, Ages::All)?;
+        }
         let trusted = self
             .policy
             .issuer(&claims.issuer)
@@ -82,8 +88,7 @@ impl Gate {
         if caller.key_ends_at().is_some_and(|end| end <= now) {
             return Err(Denial::UnknownKey);
         }
-        let revocable = claims.revocable(caller.key_id());
-        match world.revocations().standing(revocable) {
+        match standing {
             Standing::Revoked => return Err(Denial::Revoked),
             Standing::Doubtful => return Err(Denial::RevocationUnknown),
             Standing::Clear => {}

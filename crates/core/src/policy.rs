@@ -15,6 +15,9 @@ use crate::token::algorithm::Algorithm;
 /// What stands for our own issuer in a policy text: the door knows its name.
 pub const OWN_ISSUER: &str = "$PORTCULLIS_ISSUER";
 
+/// No access token lives longer than a day: neither do hosts issue such, nor does any policy take one.
+pub const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
+
 /// The longest leeway an issuer may be given.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
 

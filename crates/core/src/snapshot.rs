@@ -23,28 +23,35 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What is known after a first reading of both.
+    /// What is known before anything was read: the keys that the policy itself names.
+    pub fn unread(policy: &Policy) -> Self {
+        let mut keys = KeyRing::default();
+        for trusted in &policy.issuers {
+            match &trusted.keys {
+                KeySource::Document => {}
+                KeySource::Fixed(set) => keys.put_set(&trusted.issuer, set),
+            }
+        }
+        Self {
+            keys,
+            keys_version: 0,
+            keys_read_at: UnixTime::default(),
+            revocations: Revocations::default(),
+            revocations_read_at: UnixTime::default(),
+            looked_up: false,
+        }
+    }
+
+    /// What is known after a reading of both that began at `read_at`.
     pub fn new(
         policy: &Policy,
         document: &KeyDocument,
         revocations: Revocations,
         read_at: UnixTime,
     ) -> Self {
-        let mut keys = KeyRing::default();
-        for trusted in &policy.issuers {
-            match &trusted.keys {
-                KeySource::Document => keys.put_document(&trusted.issuer, document),
-                KeySource::Fixed(set) => keys.put_set(&trusted.issuer, set),
-            }
-        }
-        Self {
-            keys,
-            keys_version: document.version(),
-            keys_read_at: read_at,
-            revocations,
-            revocations_read_at: read_at,
-            looked_up: false,
-        }
+        Self::unread(policy)
+            .with_keys(policy, document, read_at)
+            .with_revocations(revocations, read_at)
     }
 
     /// The same keys, with what the store's own rows say of one token: `revocations`, read at
@@ -81,17 +88,23 @@ impl Snapshot {
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         // Within one second the later reading is the one that knows more.
+        let has_newer_keys = other.has_newer_keys_than(&self);
         let known = |half: &Self| (half.revocations_read_at, half.revocations.len());
         if known(&self) < known(&other) {
             self.revocations = other.revocations;
             self.revocations_read_at = other.revocations_read_at;
         }
-        if (self.keys_read_at, self.keys_version) < (other.keys_read_at, other.keys_version) {
+        if has_newer_keys {
             self.keys = other.keys;
             self.keys_version = other.keys_version;
             self.keys_read_at = other.keys_read_at;
         }
         self
+    }
+
+    /// Whether its keys were read later than those of `other`.
+    pub fn has_newer_keys_than(&self, other: &Self) -> bool {
+        (other.keys_read_at, other.keys_version) < (self.keys_read_at, self.keys_version)
     }
 
     /// Whether a half of it was read later than `now`: the clock was set back, and nobody knows

@@ -1,30 +1,41 @@
-//! Chaos: what stands between a client and DynamoDB and makes calls go wrong, as a seed says.
+//! Chaos: what stands between a client and AWS and makes calls go wrong, as a seed says.
 //!
-//! Calls are delayed, lost on their way there or back, doubled, held until others have passed,
-//! throttled, failed, cut short, and refused for a conflict of transactions. What is drawn for a
-//! call depends on the seed and on how many calls came before it.
+//! Calls are delayed, lost on their way there or back, met with silence, doubled at once or late,
+//! held until others have passed, throttled, failed before or after they were carried out, cut
+//! short, and refused for a conflict of transactions. What is drawn for a call depends on the seed
+//! and on how many calls came before it. What could not happen, because nobody came by, say, is not
+//! counted.
+
+mod refusal;
+mod serve;
 
 use std::{
     collections::BTreeMap,
     future::Future,
-    io,
-    net::SocketAddr,
+    mem,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Notify, time};
+use http::{Request, Response};
+use tokio::{sync::watch, time};
 
-use crate::wire::{self, Answer, Client};
+use self::refusal::{conflict, failure, is_transaction, throttling};
+pub use self::serve::{Upstreams, serve};
+use crate::wire::Answer;
 
 /// How long a call that is to be overtaken waits for another one at the most.
 const OVERTAKEN_WITHIN: Duration = Duration::from_millis(60);
+
+/// How many other calls are carried out before the late copy of one.
+const LATE: u32 = 5;
+
+/// How long nothing is said where nobody says otherwise: the host waits for 3 s, the Worker for 2.
+const SILENCE: Duration = Duration::from_millis(3_500);
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,202 +43,241 @@ enum Mishap {
     Delayed,
     RequestLost,
     AnswerLost,
+    Silent,
     CutShort,
     Doubled,
+    DoubledLate,
     Overtaken,
     Throttled,
     Failed,
+    FailedAfter,
     Conflict,
 }
 
-/// Each mishap, its name in counts, and of how many in a thousand calls it befalls one.
-const RATES: [(Mishap, &str, u64); 9] = [
-    (Mishap::Delayed, "delayed", 60),
-    (Mishap::RequestLost, "request_lost", 25),
-    (Mishap::AnswerLost, "answer_lost", 25),
-    (Mishap::CutShort, "cut_short", 20),
-    (Mishap::Doubled, "doubled", 30),
-    (Mishap::Overtaken, "overtaken", 40),
-    (Mishap::Throttled, "throttled", 25),
-    (Mishap::Failed, "failed", 25),
+/// Each mishap, and of how many in a thousand calls it befalls one.
+const RATES: [(Mishap, u64); 12] = [
+    (Mishap::Delayed, 60),
+    (Mishap::RequestLost, 25),
+    (Mishap::AnswerLost, 25),
+    (Mishap::Silent, 8),
+    (Mishap::CutShort, 20),
+    (Mishap::Doubled, 20),
+    (Mishap::DoubledLate, 20),
+    (Mishap::Overtaken, 40),
+    (Mishap::Throttled, 25),
+    (Mishap::Failed, 20),
+    (Mishap::FailedAfter, 15),
     // Of transactions only; for what is none, all is well.
-    (Mishap::Conflict, "conflict", 40),
+    (Mishap::Conflict, 40),
 ];
+
+impl Mishap {
+    /// Its name in counts.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Delayed => "delayed",
+            Self::RequestLost => "request_lost",
+            Self::AnswerLost => "answer_lost",
+            Self::Silent => "silent",
+            Self::CutShort => "cut_short",
+            Self::Doubled => "doubled",
+            Self::DoubledLate => "doubled_late",
+            Self::Overtaken => "overtaken",
+            Self::Throttled => "throttled",
+            Self::Failed => "failed",
+            Self::FailedAfter => "failed_after_done",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// The copy of a call that was carried out, and how many others are to be before it.
+#[derive(Debug)]
+struct Copy {
+    request: Request<Bytes>,
+    others: u32,
+}
 
 /// Draws what happens to each call.
 #[derive(Debug)]
 pub struct Chaos {
     seed: u64,
+    silence: Duration,
     calls: AtomicU64,
     calm: AtomicBool,
-    passed: Notify,
+    /// The latest call of those that were carried out.
+    carried_out: watch::Sender<Option<u64>>,
+    copies: Mutex<Vec<Copy>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Chaos {
     /// The chaos of `seed`.
     pub fn new(seed: u64) -> Self {
+        let nothing_yet = RATES.map(|(mishap, _)| (mishap.name(), 0));
         Self {
             seed,
+            silence: SILENCE,
             calls: AtomicU64::new(0),
             calm: AtomicBool::new(false),
-            passed: Notify::new(),
-            counts: Mutex::default(),
+            carried_out: watch::Sender::new(None),
+            copies: Mutex::default(),
+            counts: Mutex::new(BTreeMap::from(nothing_yet)),
         }
+    }
+
+    /// The same, with silences of this length. They are to be longer than the callers wait.
+    #[must_use]
+    pub const fn with_silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
     }
 
     /// From now on nothing goes wrong, or things do again.
     pub fn set_calm(&self, calm: bool) {
         self.calm.store(calm, Ordering::Relaxed);
+        if calm {
+            held(&self.copies).clear();
+        }
     }
 
     /// How often each thing went wrong so far.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        held(&self.counts).clone()
     }
 
-    /// Has `request` answered by `send`, or not, or late, or twice.
+    /// Has `request` answered by `send`, or not, or late, or twice. What is sent besides is a copy
+    /// of an earlier request.
     pub async fn pass<F: Future<Output = anyhow::Result<Response<Bytes>>>>(
         &self,
         request: Request<Bytes>,
         send: impl Fn(Request<Bytes>) -> F,
     ) -> Answer {
-        let mishap = self.draw(&request);
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let mishap = self.draw(number, &request);
         let answer = match mishap {
-            Some(Mishap::RequestLost) => return Answer::Nothing,
+            Some(Mishap::RequestLost) => {
+                self.count(Mishap::RequestLost);
+                return Answer::Nothing;
+            }
             Some(Mishap::Throttled) => {
-                return Answer::Whole(refusal(400, "ThrottlingException", &Value::Null));
+                self.count(Mishap::Throttled);
+                return Answer::Whole(throttling());
             }
             Some(Mishap::Failed) => {
-                return Answer::Whole(refusal(500, "InternalServerError", &Value::Null));
+                self.count(Mishap::Failed);
+                return Answer::Whole(failure());
             }
-            Some(Mishap::Conflict) => return Answer::Whole(conflict(&request)),
+            Some(Mishap::Conflict) => {
+                self.count(Mishap::Conflict);
+                return Answer::Whole(conflict(&request));
+            }
             Some(Mishap::Delayed) => {
-                time::sleep(self.delay()).await;
+                self.count(Mishap::Delayed);
+                time::sleep(Duration::from_millis(mix(!self.seed, number) % 150)).await;
                 send(request).await
             }
             Some(Mishap::Overtaken) => {
-                // Whether another one came by or not, it goes on.
-                drop(time::timeout(OVERTAKEN_WITHIN, self.passed.notified()).await);
+                if self.is_overtaken(number).await {
+                    self.count(Mishap::Overtaken);
+                }
                 send(request).await
             }
             Some(Mishap::Doubled) => match send(request.clone()).await {
-                Ok(_) => send(request).await,
+                Ok(_) => {
+                    self.count(Mishap::Doubled);
+                    send(request).await
+                }
                 Err(fault) => Err(fault),
             },
-            Some(Mishap::AnswerLost | Mishap::CutShort) | None => send(request).await,
+            Some(Mishap::DoubledLate) => {
+                let answer = send(request.clone()).await;
+                let others = LATE;
+                held(&self.copies).push(Copy { request, others });
+                answer
+            }
+            Some(Mishap::AnswerLost | Mishap::Silent | Mishap::CutShort | Mishap::FailedAfter)
+            | None => send(request).await,
         };
-        self.passed.notify_waiters();
-        match (answer, mishap) {
-            (Err(_), _) | (Ok(_), Some(Mishap::AnswerLost)) => Answer::Nothing,
-            (Ok(response), Some(Mishap::CutShort)) => Answer::Half(response),
-            (Ok(response), _) => Answer::Whole(response),
+        self.carried_out.send_if_modified(|latest| {
+            let is_later = *latest < Some(number);
+            *latest = Some(number).max(*latest);
+            is_later
+        });
+        for copy in self.due_copies() {
+            // Nobody waits for what it is answered.
+            if send(copy).await.is_ok() {
+                self.count(Mishap::DoubledLate);
+            }
+        }
+        let Ok(response) = answer else {
+            return Answer::Nothing;
+        };
+        match mishap {
+            Some(Mishap::AnswerLost) => {
+                self.count(Mishap::AnswerLost);
+                Answer::Nothing
+            }
+            Some(Mishap::Silent) => {
+                self.count(Mishap::Silent);
+                time::sleep(self.silence).await;
+                Answer::Nothing
+            }
+            Some(Mishap::CutShort) => {
+                self.count(Mishap::CutShort);
+                Answer::Half(response)
+            }
+            Some(Mishap::FailedAfter) => {
+                self.count(Mishap::FailedAfter);
+                Answer::Whole(failure())
+            }
+            _ => Answer::Whole(response),
         }
     }
 
-    fn draw(&self, request: &Request<Bytes>) -> Option<Mishap> {
-        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+    fn draw(&self, number: u64, request: &Request<Bytes>) -> Option<Mishap> {
         if self.calm.load(Ordering::Relaxed) {
             return None;
         }
         let mut drawn = mix(self.seed, number) % 1_000;
-        for (mishap, name, rate) in RATES {
+        for (mishap, rate) in RATES {
             if drawn < rate {
-                if mishap == Mishap::Conflict && !is_transaction(request) {
-                    return None;
-                }
-                let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-                *counts.entry(name).or_default() += 1;
-                return Some(mishap);
+                return (mishap != Mishap::Conflict || is_transaction(request)).then_some(mishap);
             }
             drawn -= rate;
         }
         None
     }
 
-    fn delay(&self) -> Duration {
-        let number = self.calls.load(Ordering::Relaxed);
-        Duration::from_millis(mix(!self.seed, number) % 150)
+    fn count(&self, mishap: Mishap) {
+        *held(&self.counts).entry(mishap.name()).or_default() += 1;
     }
-}
 
-/// Stands before `upstream` until `end` resolves. `GET /chaos` tells what went wrong so far,
-/// `POST /chaos/stop` and `POST /chaos/start` let it rest and begin again.
-///
-/// # Errors
-///
-/// None so far: a connection that fails is its own affair.
-pub async fn serve(
-    listener: TcpListener,
-    upstream: SocketAddr,
-    chaos: Arc<Chaos>,
-    end: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    let client = Client::default();
-    let answering = wire::serve(listener, move |request: Request<Bytes>| {
-        let (chaos, client) = (Arc::clone(&chaos), client.clone());
-        async move {
-            if let Some(answer) = told(&chaos, &request) {
-                return Answer::Whole(answer);
-            }
-            chaos
-                .pass(request, |request| client.send(upstream, request))
-                .await
-        }
-    });
-    tokio::select! {
-        () = answering => {}
-        () = end => {}
+    /// Waits until a call that came after this one is carried out; whether one was in time.
+    async fn is_overtaken(&self, number: u64) -> bool {
+        let mut carried_out = self.carried_out.subscribe();
+        let later = carried_out.wait_for(|latest| *latest > Some(number));
+        time::timeout(OVERTAKEN_WITHIN, later).await.is_ok()
     }
-    Ok(())
-}
 
-/// The answer to what is meant for the chaos itself.
-fn told(chaos: &Chaos, request: &Request<Bytes>) -> Option<Response<Bytes>> {
-    match (request.method(), request.uri().path()) {
-        (&Method::GET, "/chaos") => {}
-        (&Method::POST, "/chaos/stop") => chaos.set_calm(true),
-        (&Method::POST, "/chaos/start") => chaos.set_calm(false),
-        _ => return None,
-    }
-    Some(Response::new(json!(chaos.counts()).to_string().into()))
-}
-
-fn is_transaction(request: &Request<Bytes>) -> bool {
-    let target = request.headers().get("x-amz-target");
-    target.is_some_and(|target| target.as_bytes().ends_with(b".TransactWriteItems"))
-}
-
-/// The refusal of a transaction whose first row another one is at work on.
-fn conflict(request: &Request<Bytes>) -> Response<Bytes> {
-    let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-    let rows = body["TransactItems"].as_array().map_or(1, Vec::len);
-    let reason = |row| {
-        let code = if row == 0 {
-            "TransactionConflict"
-        } else {
-            "None"
+    /// The copies for which enough others were carried out, this call among them.
+    fn due_copies(&self) -> Vec<Request<Bytes>> {
+        let mut copies = held(&self.copies);
+        let (due, waiting) = mem::take(&mut *copies)
+            .into_iter()
+            .partition::<Vec<_>, _>(|copy| copy.others == 0);
+        let one_less = |copy: Copy| Copy {
+            others: copy.others - 1,
+            ..copy
         };
-        json!({ "Code": code })
-    };
-    let reasons: Vec<Value> = (0..rows).map(reason).collect();
-    refusal(400, "TransactionCanceledException", &json!(reasons))
+        *copies = waiting.into_iter().map(one_less).collect();
+        due.into_iter().map(|copy| copy.request).collect()
+    }
 }
 
-fn refusal(status: u16, code: &str, reasons: &Value) -> Response<Bytes> {
-    let mut body = json!({
-        "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"),
-        "message": "by chaos",
-    });
-    if !reasons.is_null() {
-        body["CancellationReasons"] = reasons.clone();
-    }
-    let mut response = Response::new(Bytes::from(body.to_string()));
-    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-    response
+/// Whatever a thread that panicked left there is as good as any.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// SplitMix64: number `number` of the sequence that `seed` begins.
@@ -239,70 +289,4 @@ const fn mix(seed: u64, number: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn transaction() -> Request<Bytes> {
-        Request::post("/")
-            .header("x-amz-target", "DynamoDB_20120810.TransactWriteItems")
-            .body(Bytes::from_static(br#"{"TransactItems":[{},{},{}]}"#))
-            .unwrap()
-    }
-
-    async fn live(seed: u64, calls: u64) -> (BTreeMap<&'static str, u64>, u64, Vec<u16>) {
-        let (chaos, sent) = (Chaos::new(seed), AtomicU64::new(0));
-        let mut statuses = vec![];
-        for _ in 0..calls {
-            let send = |_: Request<Bytes>| async {
-                sent.fetch_add(1, Ordering::Relaxed);
-                anyhow::Ok(Response::new(Bytes::from_static(b"{}")))
-            };
-            statuses.push(match chaos.pass(transaction(), send).await {
-                Answer::Whole(response) => response.status().as_u16(),
-                Answer::Half(_) => 1,
-                Answer::Nothing => 0,
-            });
-        }
-        (chaos.counts(), sent.load(Ordering::Relaxed), statuses)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn everything_happens_and_a_seed_happens_the_same_each_time() {
-        let (counts, sent, statuses) = live(7, 1_000).await;
-        for (_, name, _) in RATES {
-            assert!(
-                counts.get(name).is_some_and(|count| *count > 5),
-                "{name}: {counts:?}"
-            );
-        }
-        let unsent = ["request_lost", "throttled", "failed", "conflict"];
-        let unsent: u64 = unsent.iter().map(|name| counts[name]).sum();
-        assert_eq!(sent, 1_000 - unsent + counts["doubled"]);
-        assert_eq!(live(7, 1_000).await.2, statuses);
-        assert_ne!(live(8, 1_000).await.2, statuses);
-    }
-
-    #[tokio::test]
-    async fn calm_is_calm() {
-        let chaos = Chaos::new(1);
-        chaos.set_calm(true);
-        for _ in 0..200 {
-            let send = |_: Request<Bytes>| async { anyhow::Ok(Response::new(Bytes::new())) };
-            let answer = chaos.pass(transaction(), send).await;
-            assert!(matches!(answer, Answer::Whole(response) if response.status() == 200));
-        }
-        assert!(chaos.counts().is_empty());
-    }
-
-    #[test]
-    fn a_conflict_has_a_reason_for_each_row() {
-        let body: Value = serde_json::from_slice(conflict(&transaction()).body()).unwrap();
-        let codes: Vec<_> = body["CancellationReasons"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|reason| reason["Code"].as_str().unwrap())
-            .collect();
-        assert_eq!(codes, ["TransactionConflict", "None", "None"]);
-    }
-}
+mod tests;

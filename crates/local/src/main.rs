@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use portcullis_local::{
     Engine, LambdaRuntime, LocalSecrets, TableNames,
-    chaos::{self, Chaos},
+    chaos::{self, Chaos, Upstreams},
     serve_mailbox, serve_origin, serve_secrets,
 };
 use tokio::{
@@ -41,18 +41,8 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:8789")]
         listen: SocketAddr,
     },
-    /// What stands before DynamoDB and makes calls go wrong, as a seed says
-    Chaos {
-        /// Where to listen; port 0 takes a free one and prints it
-        #[arg(long, default_value = "127.0.0.1:8001")]
-        listen: SocketAddr,
-        /// Where DynamoDB listens
-        #[arg(long, value_name = "ADDRESS")]
-        upstream: SocketAddr,
-        /// What goes wrong, and when
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
+    /// What stands before DynamoDB and Secrets Manager and makes calls go wrong, as a seed says
+    Chaos(Spoilt),
     /// A page of the mail in a folder, at /mailbox
     Mailbox {
         /// Where to listen; port 0 takes a free one and prints it
@@ -64,6 +54,25 @@ enum Command {
     },
     /// A Secrets Manager that rotates by a function of its own
     Secrets(Secrets),
+}
+
+#[derive(Args)]
+struct Spoilt {
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, default_value = "127.0.0.1:8001")]
+    listen: SocketAddr,
+    /// Where DynamoDB listens
+    #[arg(long, value_name = "ADDRESS")]
+    upstream: SocketAddr,
+    /// Where Secrets Manager listens, if its calls are to come this way too
+    #[arg(long, value_name = "ADDRESS")]
+    secrets: Option<SocketAddr>,
+    /// What goes wrong, and when
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many milliseconds nothing is said, now and then: longer than callers wait
+    #[arg(long, value_name = "MILLIS", default_value_t = 3_500)]
+    silence: u64,
 }
 
 #[derive(Args)]
@@ -113,14 +122,15 @@ async fn main() -> Result<()> {
             let listener = bind("origin", listen).await?;
             Ok(serve_origin(listener, ended()?).await?)
         }
-        Command::Chaos {
-            listen,
-            upstream,
-            seed,
-        } => {
-            let listener = bind("chaos", listen).await?;
-            let chaos = Arc::new(Chaos::new(seed));
-            Ok(chaos::serve(listener, upstream, chaos, ended()?).await?)
+        Command::Chaos(options) => {
+            let listener = bind("chaos", options.listen).await?;
+            let upstreams = Upstreams {
+                dynamodb: options.upstream,
+                secrets: options.secrets,
+            };
+            let chaos =
+                Chaos::new(options.seed).with_silence(Duration::from_millis(options.silence));
+            Ok(chaos::serve(listener, upstreams, Arc::new(chaos), ended()?).await?)
         }
         Command::Mailbox { listen, folder } => {
             let listener = bind("mailbox", listen).await?;

@@ -34,7 +34,7 @@ pub enum Subject {
 pub enum AdminOutcome {
     /// It is done, and every edge hears of what it calls back.
     Done,
-    /// It was so before: nothing was changed.
+    /// It was so before: nothing was changed. What it calls back was announced again.
     Unchanged,
     /// There is no such account.
     NoAccount,
@@ -72,6 +72,14 @@ pub async fn disable(
             return Ok(AdminOutcome::NoAccount);
         };
         if account.status == AccountStatus::Disabled {
+            // What called its sessions back may have come too late for the edges to see, and the
+            // operator was told so: that is why they ask again.
+            let revocations = [announce::sessions_below(
+                account.generation,
+                &account,
+                means,
+            )];
+            announce::again(&revocations, means.store, clock, means.call).await?;
             return Ok(AdminOutcome::Unchanged);
         }
         let status = Some(AccountStatus::Disabled);
@@ -187,7 +195,8 @@ pub async fn sessions<C>(
     }
 }
 
-/// Ends the session `session_id`, whoever's it is. [`AdminOutcome::NoAccount`] if there is none.
+/// Ends the session `session_id`, whoever's it is. [`AdminOutcome::Unchanged`] if it was ended
+/// before, [`AdminOutcome::NoAccount`] if nothing is known of it.
 ///
 /// # Errors
 ///
@@ -198,7 +207,10 @@ pub async fn end_session(
     means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
 ) -> Result<AdminOutcome, ServiceError> {
     let Some(family) = means.store.family(session_id).await? else {
-        return Ok(AdminOutcome::NoAccount);
+        return Ok(match end::announce_again(session_id, clock, means).await? {
+            true => AdminOutcome::Unchanged,
+            false => AdminOutcome::NoAccount,
+        });
     };
     let ending = Ending {
         user_id: &family.session.user_id,
@@ -217,14 +229,7 @@ async fn end_sessions(
     clock: &impl Clock,
     means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
 ) -> Result<Written, ServiceError> {
-    let issuing = &means.settings.issuing;
-    let revocation = announce::subject(
-        &issuing.issuer,
-        &account.user_id,
-        account.next_generation(),
-        issuing.lifetime,
-        means.call.now,
-    );
+    let revocation = announce::sessions_below(account.next_generation(), account, means);
     let stamp = clock.now();
     let change = AccountChange {
         status,

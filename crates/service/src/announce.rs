@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use portcullis_core::id::Id;
-use portcullis_core::policy::{MAX_LEEWAY, MAX_STALENESS};
+use portcullis_core::policy::{LONGEST_LIFETIME, MAX_LEEWAY, MAX_STALENESS};
 use portcullis_core::revocation::{CLOCK_SKEW, Revocation, RevocationTarget, WRITE_BOUND};
 use portcullis_core::time::UnixTime;
 
@@ -23,30 +23,26 @@ pub(crate) fn token(token_id: &str, expires_at: UnixTime) -> Revocation {
     }
 }
 
-/// A session called back, for as long as a token issued for it up to now could be shown;
-/// `lifetime` is how long access tokens live.
-pub(crate) fn session(session_id: &Id, lifetime: Duration, now: UnixTime) -> Revocation {
+/// A session called back, for as long as a token issued for it up to now could be shown.
+// INVARIANT: reckoned by the longest lifetime there is and not by this process's own. Another host
+// may issue longer tokens, or this one have done so until an hour ago, and none of them may come
+// back to life. It costs no memory anywhere: edges forget by the reach of their policy.
+pub(crate) fn session(session_id: &Id, now: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Session(session_id.to_string()),
-        until: last_shown(lifetime, now),
+        until: last_shown(LONGEST_LIFETIME, now),
     }
 }
 
-/// Every session of a subject below `generation` called back.
-pub(crate) fn subject(
-    issuer: &str,
-    user_id: &Id,
-    generation: u64,
-    lifetime: Duration,
-    now: UnixTime,
-) -> Revocation {
+/// Every session of a subject below `generation` called back, for as long as [`session`] is.
+pub(crate) fn subject(issuer: &str, user_id: &Id, generation: u64, now: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Subject {
             issuer: issuer.to_owned(),
             subject: user_id.to_string(),
             generation,
         },
-        until: last_shown(lifetime, now),
+        until: last_shown(LONGEST_LIFETIME, now),
     }
 }
 
@@ -56,9 +52,8 @@ pub(crate) fn sessions_below<S, C>(
     account: &Account,
     means: Means<'_, S, C>,
 ) -> Revocation {
-    let issuing = &means.settings.issuing;
-    let (lifetime, now) = (issuing.lifetime, means.call.now);
-    subject(&issuing.issuer, &account.user_id, generation, lifetime, now)
+    let issuer = &means.settings.issuing.issuer;
+    subject(issuer, &account.user_id, generation, means.call.now)
 }
 
 /// A key called back, for as long as a token under it could be shown, or an edge hold the key.

@@ -146,12 +146,10 @@ fn end_of_others<S, C>(
     now: UnixTime,
     means: Means<'_, S, C>,
 ) -> portcullis_core::revocation::Revocation {
-    let issuing = &means.settings.issuing;
     announce::subject(
-        &issuing.issuer,
+        &means.settings.issuing.issuer,
         &account.user_id,
         account.next_generation(),
-        issuing.lifetime,
         now,
     )
 }

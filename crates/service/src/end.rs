@@ -2,7 +2,7 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
-use portcullis_core::revocation::Revocation;
+use portcullis_core::revocation::{Revocable, Revocation};
 
 use crate::announce;
 use crate::error::ServiceError;
@@ -31,8 +31,7 @@ pub(crate) async fn end(
     means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
 ) -> Result<(), ServiceError> {
     let (store, call) = (means.store, means.call);
-    let lifetime = means.settings.issuing.lifetime;
-    let mut revocations = vec![announce::session(ending.session_id, lifetime, call.now)];
+    let mut revocations = vec![announce::session(ending.session_id, call.now)];
     revocations.extend(ending.token.clone());
     let event = means.session_event(ending.kind, ending.user_id, ending.session_id)?;
     let stamp = clock.now();
@@ -40,6 +39,36 @@ pub(crate) async fn end(
         .end_session(ending.session_id, &revocations, stamp, &event)
         .await?;
     announce::see_in_time(&revocations, stamp, store, clock, call).await
+}
+
+/// Announces once more that a session was called back, for somebody whose first answer was lost,
+/// or said that the feed was late. Whether it was: of what nobody ever ended, nothing is announced.
+/// Its rows are gone and do not tell whose it was; who asks has shown that by other means.
+///
+/// # Errors
+///
+/// [`ServiceError`]; the session may not be taken for ended then.
+pub(crate) async fn announce_again<C>(
+    session_id: &Id,
+    clock: &impl Clock,
+    means: Means<'_, impl RevocationStore, C>,
+) -> Result<bool, ServiceError> {
+    // Nothing but the session has a name here.
+    let session = Revocable {
+        issuer: &means.settings.issuing.issuer,
+        subject: "",
+        token_id: "",
+        session_id: Some(session_id.as_str()),
+        generation: None,
+        key_id: "",
+    };
+    let standing = means.store.revocations_of(session).await?;
+    if !standing.ends_login(session) {
+        return Ok(false);
+    }
+    let revocations = [announce::session(session_id, means.call.now)];
+    announce::again(&revocations, means.store, clock, means.call).await?;
+    Ok(true)
 }
 
 #[cfg(test)]

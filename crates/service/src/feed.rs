@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use futures_util::future::join;
+use portcullis_core::policy::MAX_LEEWAY;
 use portcullis_core::revocation::{
     CLOCK_SKEW, OVERLAP, Pack, PackDirectory, PackName, Packed, Revocations, closed_before,
     parse_minute, write_minute,
@@ -22,15 +23,24 @@ const TOGETHER: usize = 6;
 /// How many packs are read together: each takes a megabyte while it is unwrapped.
 const PACKS_TOGETHER: usize = 3;
 
-/// How many minutes, the latest ones, are looked for on the shelf. A Worker's request may ask its
-/// cache 50 times at the least.
-const SHELVED: usize = 20;
+/// Up to how many names the rows of a span are read where its packs fail: as many as are kept whole.
+/// They are some 2 MB, read in a few pages. The rows of a full span would be a hundred times that:
+/// they would kill the isolate, and take from the table what it has for others.
+const FEW_NAMES: u64 = 8_192;
+
+/// How many minutes, the latest ones, are looked for on the shelf. One that is not there costs three
+/// calls, since a Worker's cache counts like a fetch: to look, to read the rows, to put them there.
+/// A request of the smallest plan may make 50. These are all minutes of a policy whose tokens live
+/// for ten, with a leeway: 33 calls, two for what is not closed yet, one each for directory, keys,
+/// a look-up and the origin.
+const SHELVED: usize = 11;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What is `known` with everything that was announced since `since`, overlap included. `now` is
-/// the moment before the reading begins.
+/// What is `known` with everything that was announced since `since`, overlap included. `reach` is how
+/// far back anything may have been called back that matters to the policy, and `now` the moment
+/// before the reading begins.
 ///
 /// # Errors
 ///
@@ -38,6 +48,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(crate) async fn gather(
     mut known: Revocations,
     since: UnixTime,
+    reach: Duration,
     store: &(impl RevocationStore + PackStore),
     shelf: &impl Shelf,
     now: UnixTime,
@@ -45,13 +56,17 @@ pub(crate) async fn gather(
     let (from, closed) = (since.before(OVERLAP), closed_before(now));
     known.forget(now);
     let tail = store.feed(from.max(closed), now.after(CLOCK_SKEW));
-    let (past, tail) = join(past(known, from, closed, store, shelf, now), tail).await;
+    let (past, tail) = join(past(known, from, reach, store, shelf, now), tail).await;
     let mut known = past?;
     for revocation in tail? {
         known.insert(&revocation);
     }
     known.forget(now);
     known.compact();
+    // Rows say how long any token could be shown, at the longest that any host issues. Here those
+    // count that the policy takes; with the same margin, for a host that was just issuing one.
+    let margin = MAX_LEEWAY.saturating_add(OVERLAP);
+    known.forget_by(now.after(reach).after(margin));
     Ok(known)
 }
 
@@ -59,15 +74,21 @@ pub(crate) async fn gather(
 async fn past(
     mut known: Revocations,
     from: UnixTime,
-    closed: UnixTime,
+    reach: Duration,
     store: &(impl RevocationStore + PackStore),
     shelf: &impl Shelf,
     now: UnixTime,
 ) -> Result<Revocations, StoreError> {
+    let closed = closed_before(now);
     let mut missing = minutes(from, closed);
     let directory = if missing.len() >= WORTH_THE_DIRECTORY {
-        // Packs save reads and are no source of their own: without them the rows tell all.
-        store.directory().await.unwrap_or_default()
+        match store.directory().await {
+            // Packs save reads and are no source of their own: without them the rows tell all.
+            Err(error) if error.is_damage() => PackDirectory::default(),
+            // A directory that could not be read does not tell that there are no packs, and only it
+            // tells how many names the rows would be. Whoever asks again in a second pays one read.
+            read => read?,
+        }
     } else {
         PackDirectory::default()
     };
@@ -78,9 +99,14 @@ async fn past(
     } else {
         from.start_of_minute()
     };
-    let touched = |span: &&Packed| from < span.to && span.from < closed && first <= span.from;
+    // A span that cannot be closed yet was packed by a clock that is fast, and lacks what came later.
+    let whole = closed_before(now.after(CLOCK_SKEW));
+    let touched = |span: &&Packed| {
+        from < span.to && span.from < closed && first <= span.from && span.to <= whole
+    };
     for span in directory.packed().iter().filter(touched) {
-        let lifetime = now.until(span.until);
+        let in_reach = span.to.after(OVERLAP).after(reach);
+        let lifetime = now.until(span.until.min(in_reach));
         let parts = if lifetime.is_zero() {
             &[]
         } else {
@@ -88,8 +114,14 @@ async fn past(
         };
         let pieces = parts.iter().map(Piece::Pack);
         let read = fetch(pieces, PACKS_TOGETHER, store, shelf, lifetime).await;
+        let read: Result<Vec<Option<Revocations>>, StoreError> = read.into_iter().collect();
+        let parts = match read {
+            Err(error) if span.names > FEW_NAMES => return Err(error),
+            Err(_) => continue,
+            Ok(parts) => parts,
+        };
         // A part of a span is not the span, and neither is anything else of another size.
-        let whole: Option<Vec<Revocations>> = read.into_iter().map(|piece| piece.ok()?).collect();
+        let whole: Option<Vec<Revocations>> = parts.into_iter().collect();
         let Some(packs) = whole.filter(|packs| lifetime.is_zero() || count(packs) == span.names)
         else {
             continue;
@@ -105,7 +137,9 @@ async fn past(
             Piece::Minute(*minute)
         }
     });
-    for piece in fetch(pieces, TOGETHER, store, shelf, now.since(from)).await {
+    // A minute matters to whoever starts cold for as long as it is within reach, however little of
+    // the past this reading is about.
+    for piece in fetch(pieces, TOGETHER, store, shelf, reach).await {
         known.absorb(piece?.unwrap_or_default());
         known.compact();
     }

@@ -2,18 +2,31 @@
 //!
 //! INVARIANT: no reading is shared. A platform may end I/O with the request that began it, so who
 //! awaited another request's reading would hang or fail with it. Who reads is settled by a claim
-//! with a deadline, and what is shared is only the finished snapshot.
+//! with a deadline; others look now and then, by timers of their own, whether it has ended.
 
 use core::cell::{Cell, RefCell};
+use core::time::Duration;
 use std::rc::Rc;
 
+use portcullis_core::gate::Gate;
 use portcullis_core::policy::Policy;
+use portcullis_core::route::Requirement;
 use portcullis_core::snapshot::{Claimed, Freshness, RefreshClaim, Snapshot, UNKNOWN_KEY_COOLDOWN};
 use portcullis_core::time::UnixTime;
 
 use crate::ports::{Clock, Shelf};
-use crate::snapshot::{self, Followed, Keys};
+use crate::snapshot::{self, Keys, Reading};
 use crate::store::{KeyStore, PackStore, RevocationStore, StoreError};
+
+/// How long a request that waits for another's reading sleeps at a time.
+pub const MOMENT: Duration = Duration::from_millis(25);
+
+/// How often it does so where it could do without.
+pub const FEW_MOMENTS: u32 = 8;
+
+/// How often where it could not: until the claim of whoever reads has ended for sure, whose whole
+/// seconds may hide two more.
+pub const MANY_MOMENTS: u32 = 7 * 40;
 
 /// What one isolate knows, from its first request to its last.
 #[derive(Debug, Default)]
@@ -34,17 +47,23 @@ pub enum Preparation {
     ReadBehind,
     /// It reads the world first.
     ReadFirst,
+    /// Another request is reading: it looks again in a moment, but only so often.
+    Wait(u32),
 }
 
 /// What a request does whose token is signed with a key that nobody knows.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub enum UnknownKey {
     /// The keys were read a moment ago: there is no such key.
     IsNone,
-    /// Somebody is reading them, or failed to: nobody can say yet that the token is bad.
+    /// They could not be read a moment ago: nobody can say yet that the token is bad.
     IsOpen,
-    /// It reads them, and is judged once more.
+    /// They were read meanwhile: it is judged by these.
+    Newer(Rc<Snapshot>),
+    /// Another request is reading them: it looks again in a moment.
+    Wait,
+    /// It reads them.
     Read,
 }
 
@@ -54,26 +73,33 @@ impl Knowledge {
         self.snapshot.borrow().clone()
     }
 
-    /// What a request at `now` does before it is judged. Whoever is told to read has the claim, and
-    /// ends it by [`Knowledge::refresh`].
+    /// What a request at `now` that needs `need` does before it is judged. Whoever is told to read
+    /// has the claim, and ends it by [`Knowledge::refresh`].
     ///
     /// `store_is_away` is what the circuit breaker says: then nobody waits for the store as long as
     /// there is something to rely on.
-    pub fn prepare(&self, policy: &Policy, store_is_away: bool, now: UnixTime) -> Preparation {
+    pub fn prepare(
+        &self,
+        gate: &Gate,
+        need: &Requirement,
+        store_is_away: bool,
+        now: UnixTime,
+    ) -> Preparation {
         let held = self.held();
-        let freshness = held.map(|held| held.freshness(policy, now));
+        let freshness = held
+            .as_ref()
+            .map_or(Freshness::Spent, |held| held.freshness(gate.policy(), now));
+        let relies = held.is_some_and(|held| gate.judge_staleness(need, &held, now).is_ok());
         match freshness {
-            Some(Freshness::Fresh) => Preparation::Nothing,
-            Some(Freshness::Due) => self.read_behind(now),
-            Some(Freshness::Late) if store_is_away => self.read_behind(now),
-            Some(Freshness::Late | Freshness::Spent) | None => {
-                match self.claim.borrow_mut().take(now) {
-                    // Whoever finds the claim taken reads for itself: the other's reading is out of
-                    // reach, and what is held is too old.
-                    Claimed::Yours | Claimed::Reading => Preparation::ReadFirst,
-                    Claimed::Failed => Preparation::Nothing,
-                }
-            }
+            Freshness::Fresh => Preparation::Nothing,
+            Freshness::Due => self.read_behind(now),
+            Freshness::Late | Freshness::Spent if relies && store_is_away => self.read_behind(now),
+            Freshness::Late | Freshness::Spent => match self.claim.borrow_mut().take(now) {
+                Claimed::Yours => Preparation::ReadFirst,
+                Claimed::Reading if relies => Preparation::Wait(FEW_MOMENTS),
+                Claimed::Reading => Preparation::Wait(MANY_MOMENTS),
+                Claimed::Failed => Preparation::Nothing,
+            },
         }
     }
 
@@ -87,17 +113,23 @@ impl Knowledge {
     /// What a request at `now` does whose token names a key that `world` lacks. The keys are read
     /// for its sake a while after they were read or tried to, so that made-up names cost nothing.
     pub fn lacks_key(&self, world: &Snapshot, now: UnixTime) -> UnknownKey {
-        if self.key_claim.borrow().is_reading(now) {
-            return UnknownKey::IsOpen;
+        if let Some(held) = self.held().filter(|held| held.has_newer_keys_than(world)) {
+            return UnknownKey::Newer(held);
         }
-        let asked_at = self.keys_tried_at.get().max(world.keys_read_at());
-        if now.since(asked_at) < UNKNOWN_KEY_COOLDOWN {
+        if self.key_claim.borrow().is_reading(now) {
+            return UnknownKey::Wait;
+        }
+        if now.since(world.keys_read_at()) < UNKNOWN_KEY_COOLDOWN {
             return UnknownKey::IsNone;
+        }
+        if now.since(self.keys_tried_at.get()) < UNKNOWN_KEY_COOLDOWN {
+            return UnknownKey::IsOpen;
         }
         self.keys_tried_at.set(now);
         match self.key_claim.borrow_mut().take(now) {
             Claimed::Yours => UnknownKey::Read,
-            Claimed::Reading | Claimed::Failed => UnknownKey::IsOpen,
+            Claimed::Reading => UnknownKey::Wait,
+            Claimed::Failed => UnknownKey::IsOpen,
         }
     }
 
@@ -116,40 +148,25 @@ impl Knowledge {
         shelf: &impl Shelf,
         clock: &impl Clock,
     ) -> Result<(), StoreError> {
-        let read = self.read(policy, keys, began_at, store, shelf).await;
-        let whole = read.and_then(|followed| {
-            self.keep(followed.snapshot, clock.now());
-            followed.keys_error.map_or(Ok(()), Err)
-        });
+        // What a clock that was set back makes of its age cannot be followed.
+        let held = self.held().filter(|held| !held.is_ahead_of(began_at));
+        let previous = held.map_or_else(|| Snapshot::unread(policy), |held| (*held).clone());
+        let read = snapshot::follow(policy, previous, keys, store, shelf, began_at);
+        let Reading { snapshot, error } = read.await;
+        self.keep(snapshot, clock.now());
         let claim = match keys {
             Keys::WhenDue => &self.claim,
             Keys::Now => &self.key_claim,
         };
-        match whole {
-            Ok(()) => claim.borrow_mut().release(),
-            Err(_) => claim.borrow_mut().fail(clock.now()),
-        }
-        whole
-    }
-
-    async fn read(
-        &self,
-        policy: &Policy,
-        keys: Keys,
-        began_at: UnixTime,
-        store: &(impl KeyStore + RevocationStore + PackStore),
-        shelf: &impl Shelf,
-    ) -> Result<Followed, StoreError> {
-        // What a clock that was set back makes of its age cannot be followed.
-        match self.held().filter(|held| !held.is_ahead_of(began_at)) {
-            Some(held) => {
-                let previous = Snapshot::clone(&held);
-                snapshot::follow(policy, previous, keys, store, shelf, began_at).await
+        match error {
+            None => {
+                claim.borrow_mut().release();
+                Ok(())
             }
-            None => Ok(Followed {
-                snapshot: snapshot::read(policy, store, shelf, began_at).await?,
-                keys_error: None,
-            }),
+            Some(error) => {
+                claim.borrow_mut().fail(clock.now());
+                Err(error)
+            }
         }
     }
 

@@ -2,12 +2,14 @@
 //! reads a few rows instead of every minute back to the oldest token.
 //!
 //! Scheduled work, once a minute. Any number of hosts may do it: packs are named by what they
-//! hold, and the directory is replaced version by version.
+//! hold, and the directory is replaced version by version. A round first packs what has closed,
+//! then what is older than anything packed, as far back as any policy lets tokens live. It goes
+//! step by step, and each step ends with a directory: a round that is cut off loses one step.
 
 use core::time::Duration;
 
 use portcullis_core::id::Id;
-use portcullis_core::policy::MAX_LEEWAY;
+use portcullis_core::policy::{LONGEST_LIFETIME, MAX_LEEWAY};
 use portcullis_core::revocation::{
     CLOCK_SKEW, OVERLAP, Pack, PackDirectory, PackName, Packed, closed_before,
 };
@@ -21,8 +23,14 @@ use crate::store::{PackStore, RevocationStore, StoreError, Written};
 const LONGEST_SPAN: Duration = Duration::from_secs(3_600);
 const MOST_NAMES: u64 = 120_000;
 
-/// How far back packing goes after it has rested: the longest that the feed is read at once.
-const LONGEST_REST: Duration = Duration::from_secs(24 * 3_600);
+/// How much of the feed is held as rows at once. Four minutes are 120,000 rows where one partition
+/// takes all it can; what they call back is 4 bytes each once it is packed.
+const ROWS: Duration = Duration::from_secs(4 * 60);
+
+/// How much of the feed one round reads: 360 queries, some seconds of work. The next round goes on
+/// from there. Whoever has rested for longer begins anew, so that what edges need first, the last
+/// minutes, is packed first.
+const ROUND: Duration = Duration::from_secs(6 * 3_600);
 
 /// How long a pack is kept after nothing of it matters: an edge may just be reading it.
 const FAREWELL: Duration = Duration::from_secs(3_600);
@@ -34,6 +42,19 @@ pub enum Outcome {
     Done {
         /// How many names were packed by this round.
         names: u64,
+    },
+    /// It read as much as one round may; the next one goes on.
+    Part {
+        /// How many names were packed by this round.
+        names: u64,
+        /// Up to where the feed is packed.
+        until: UnixTime,
+    },
+    /// Spans were listed of minutes that are not closed yet: somebody's clock is fast. They were
+    /// struck off, and the next round packs anew.
+    Withdrawn {
+        /// How many spans went.
+        spans: usize,
     },
     /// Another host was at it; the next round will find what is left.
     Overtaken,
@@ -50,8 +71,9 @@ pub enum PackingError {
     Directory(#[from] portcullis_core::revocation::PackDirectoryError),
 }
 
-/// Packs what has closed since the last round. `lifetime` is how long access tokens live: nothing
-/// older than that is packed the first time.
+/// Packs what has closed since the last round, and what is older than anything packed. `lifetime`
+/// is how long access tokens of this host live: where nothing is packed, it begins with what those
+/// need.
 ///
 /// # Errors
 ///
@@ -62,40 +84,142 @@ pub async fn pack(
     now: UnixTime,
     request_id: &Id,
 ) -> Result<Outcome, PackingError> {
-    let closed = closed_before(now);
-    let reach = lifetime
-        .saturating_add(MAX_LEEWAY)
-        .saturating_add(CLOCK_SKEW)
-        .saturating_add(OVERLAP);
     let mut directory = store.directory().await?;
-    let mut total = 0_u64;
-    let beginning = now.before(reach).start_of_minute();
+    // INVARIANT: after a round by a good clock no span reaches beyond what is closed. What such a
+    // span lacks would be called back nowhere that starts cold.
+    if let Some(kept) = directory.up_to(closed_before(now.after(CLOCK_SKEW))) {
+        let spans = directory.packed().len().abs_diff(kept.packed().len());
+        return Ok(match store.replace_directory(&kept, request_id).await? {
+            Written::Done => Outcome::Withdrawn { spans },
+            Written::Conflict => Outcome::Overtaken,
+        });
+    }
+    let closed = closed_before(now);
     let mut from = match directory.end() {
-        Some(end) if now.since(end) <= LONGEST_REST => end,
+        Some(end) if now.since(end) <= ROUND => end,
         Some(_) => {
             directory = PackDirectory::new(directory.version(), Vec::new())?;
-            beginning
+            oldest(lifetime, now)
         }
-        None => beginning,
+        None => oldest(lifetime, now),
     };
-    while from < closed {
-        let to = closed.min(from.after(LONGEST_SPAN));
-        let rows = store.feed(from, to.before(Duration::from_secs(1))).await?;
-        let fresh = Pack::of(&rows, now);
-        total = total.saturating_add(count(&fresh));
-        let packed = write(&directory, from, to, fresh, store, now).await?;
+    let mut reading = Reading::new(store, now);
+    while from < closed && reading.goes_on() {
+        let (to, fresh) = reading.forth(from, closed).await?;
+        let packed = grow(&directory, from, to, fresh, store, now).await?;
         directory = directory.with(packed, now)?;
         match store.replace_directory(&directory, request_id).await? {
             Written::Done => from = to,
             Written::Conflict => return Ok(Outcome::Overtaken),
         }
     }
-    Ok(Outcome::Done { names: total })
+    // A policy may let tokens live for longer than this host does.
+    let oldest = oldest(LONGEST_LIFETIME, now);
+    while let Some(to) = directory.start()
+        && oldest < to
+        && directory.has_room()
+        && reading.goes_on()
+    {
+        let (from, fresh) = reading.back(oldest, to).await?;
+        let packed = write(from, to, fresh, store).await?;
+        directory = directory.with_earlier(packed)?;
+        match store.replace_directory(&directory, request_id).await? {
+            Written::Done => {}
+            Written::Conflict => return Ok(Outcome::Overtaken),
+        }
+    }
+    let names = reading.names;
+    Ok(if reading.goes_on() {
+        Outcome::Done { names }
+    } else {
+        let until = directory.end().unwrap_or_default();
+        Outcome::Part { names, until }
+    })
+}
+
+/// The first minute in which anything may have been called back that matters to whoever takes
+/// tokens that live so long.
+const fn oldest(lifetime: Duration, now: UnixTime) -> UnixTime {
+    now.before(lifetime)
+        .before(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
+        .before(OVERLAP)
+        .start_of_minute()
+}
+
+/// Reading the feed, as much of it as one round may.
+struct Reading<'s, S> {
+    store: &'s S,
+    now: UnixTime,
+    left: Duration,
+    names: u64,
+}
+
+impl<'s, S: RevocationStore> Reading<'s, S> {
+    const fn new(store: &'s S, now: UnixTime) -> Self {
+        Self {
+            store,
+            now,
+            left: ROUND,
+            names: 0,
+        }
+    }
+
+    /// Whether more may be read.
+    const fn goes_on(&self) -> bool {
+        !self.left.is_zero()
+    }
+
+    /// What was called back from `from` on, for one step, and where that ends: at `end` at the
+    /// latest.
+    async fn forth(
+        &mut self,
+        from: UnixTime,
+        end: UnixTime,
+    ) -> Result<(UnixTime, Pack), StoreError> {
+        let end = end.min(from.after(LONGEST_SPAN.min(self.left)));
+        let (mut to, mut pack) = (from, Pack::default());
+        while to < end && count(&pack) < MOST_NAMES {
+            let next = end.min(to.after(ROWS));
+            pack = pack.merge(self.read(to, next).await?);
+            to = next;
+        }
+        self.note(to.since(from), &pack);
+        Ok((to, pack))
+    }
+
+    /// What was called back before `to`, for one step, and where that begins: at `start` at the
+    /// earliest.
+    async fn back(
+        &mut self,
+        start: UnixTime,
+        to: UnixTime,
+    ) -> Result<(UnixTime, Pack), StoreError> {
+        let start = start.max(to.before(LONGEST_SPAN.min(self.left)));
+        let (mut from, mut pack) = (to, Pack::default());
+        while start < from && count(&pack) < MOST_NAMES {
+            let next = start.max(from.before(ROWS));
+            pack = pack.merge(self.read(next, from).await?);
+            from = next;
+        }
+        self.note(to.since(from), &pack);
+        Ok((from, pack))
+    }
+
+    /// What was called back from `from` on and before `to`, and matters.
+    async fn read(&self, from: UnixTime, to: UnixTime) -> Result<Pack, StoreError> {
+        let last = to.before(Duration::from_secs(1));
+        Ok(Pack::of(&self.store.feed(from, last).await?, self.now))
+    }
+
+    fn note(&mut self, span: Duration, pack: &Pack) {
+        self.left = self.left.saturating_sub(span);
+        self.names = self.names.saturating_add(count(pack));
+    }
 }
 
 /// Writes the packs of the span from `from` to `to`, with what the last span holds if both are
 /// small.
-async fn write(
+async fn grow(
     directory: &PackDirectory,
     from: UnixTime,
     to: UnixTime,
@@ -114,6 +238,16 @@ async fn write(
         },
         None => (from, fresh),
     };
+    write(from, to, pack, store).await
+}
+
+/// Writes `pack` as that of the span from `from` to `to`.
+async fn write(
+    from: UnixTime,
+    to: UnixTime,
+    pack: Pack,
+    store: &impl PackStore,
+) -> Result<Packed, StoreError> {
     let (until, names) = (pack.until(), count(&pack));
     let mut parts = Vec::new();
     for part in pack.into_parts_that_fit() {

@@ -11,11 +11,13 @@ use portcullis_core::token::claims::Claims;
 
 use crate::announce;
 use crate::authenticate::{Caller, judge};
-use crate::end::{Ending, end};
+use crate::end::{self, Ending};
 use crate::error::ServiceError;
+use crate::logout::LogoutOutcome;
+use crate::logout_all;
 use crate::means::Means;
 use crate::ports::{Chance, Clock, Signatures};
-use crate::store::{KeyStore, RevocationStore, SessionStore};
+use crate::store::{AccountStore, KeyStore, RevocationStore, SessionStore};
 
 /// Calls `token` back: an access token by itself, a refresh token with its session and all that
 /// was issued for it. A token that is none, or no more, is called back already: the caller is told
@@ -31,7 +33,7 @@ pub async fn revoke(
     gate: &Gate,
     signatures: &impl Signatures,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore + KeyStore, impl Chance>,
+    means: Means<'_, impl AccountStore + SessionStore + RevocationStore + KeyStore, impl Chance>,
 ) -> Result<(), ServiceError> {
     if let Ok(token) = RefreshToken::parse(token.expose(), means.vault) {
         return end_family(&token, clock, means).await;
@@ -42,7 +44,14 @@ pub async fn revoke(
         Caller::Known(caller) | Caller::Revoked(caller) => {
             call_back(caller.get(), clock, means).await
         }
-        Caller::Superseded(_) | Caller::Refused(_) => Ok(()),
+        // It went with all sessions of its account. One that has no account any more was announced
+        // before that was removed.
+        Caller::Superseded(caller) => {
+            let (LogoutOutcome::Done | LogoutOutcome::NoSession) =
+                logout_all::announce_again(&caller, clock, means).await?;
+            Ok(())
+        }
+        Caller::Refused(_) => Ok(()),
     }
 }
 
@@ -52,6 +61,8 @@ async fn end_family(
     means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
 ) -> Result<(), ServiceError> {
     let Some(family) = means.store.family(token.session_id()).await? else {
+        // Only who had the session's token could show this one: its MAC says so.
+        end::announce_again(token.session_id(), clock, means).await?;
         return Ok(());
     };
     let ending = Ending {
@@ -60,7 +71,7 @@ async fn end_family(
         token: None,
         kind: AuditKind::RefreshTokenRevoked,
     };
-    end(&ending, clock, means).await
+    end::end(&ending, clock, means).await
 }
 
 async fn call_back(

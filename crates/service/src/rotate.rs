@@ -12,7 +12,7 @@ mod revoke;
 use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
-use portcullis_core::keys::rotation::{RotationBounds, SignWith, judge_begin, sign_with};
+use portcullis_core::keys::rotation::{RotationBounds, SignWith, TooEarly, judge_begin, sign_with};
 use portcullis_core::revocation::WRITE_BOUND;
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
@@ -78,6 +78,21 @@ struct Held {
     previous: Option<String>,
 }
 
+impl Held {
+    /// The key that the next one follows: that of the version in force, unless it was withdrawn or
+    /// told its end while the one before it was not. So it is after an emergency, and where somebody
+    /// has moved the stages by hand.
+    fn reigning(&self, document: &KeyDocument) -> Option<&str> {
+        let is_open = |id: &&String| {
+            let key = document.find(id);
+            key.is_some_and(|key| key.ends_at.is_none())
+        };
+        let (current, previous) = (self.current.as_ref(), self.previous.as_ref());
+        let open = current.filter(is_open).or_else(|| previous.filter(is_open));
+        open.or(current).map(String::as_str)
+    }
+}
+
 impl<V, D, K, S, C, H> Rotation<'_, V, D, K, S, C, H>
 where
     V: SecretStore,
@@ -118,16 +133,12 @@ where
         if stages.has(token, Stage::Pending) && self.secrets.value(token).await?.is_some() {
             return Ok(());
         }
-        let current = self.held(stages).await?.current;
-        // A rotation that was cut off at its very end left the old key without one.
-        self.settle(current.as_deref(), request_id).await?;
+        let held = self.held(stages).await?;
         let document = self.documents.key_document().await?;
-        judge_begin(
-            &document,
-            current.as_deref(),
-            &self.bounds,
-            self.clock.now(),
-        )?;
+        // A rotation that was cut off at its very end left the old key without one.
+        let reigning = held.reigning(&document);
+        let document = self.settle(reigning, document, request_id).await?;
+        self.judge_begin(&document, &held)?;
         let key = self.smith.make(self.algorithm)?;
         match self
             .secrets
@@ -150,6 +161,9 @@ where
             }
             if document.is_withdrawn(id) {
                 return Err(RotateError::Withdrawn);
+            }
+            if !stages.has(token, Stage::Current) {
+                self.judge_begin(&document, &held)?;
             }
             let now = self.clock.now();
             let bridged = self.signs(&document, &held, now) != SignWith::Neither;
@@ -196,54 +210,74 @@ where
     ) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
         let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
-        if !stages.has(token, Stage::Current) {
+        let document = self.documents.key_document().await?;
+        if stages.has(token, Stage::Current) {
+            if !was_published(&document, id) {
+                return Err(RotateError::NotPublished);
+            }
+        } else {
             if !stages.has(token, Stage::Pending) {
                 return Err(RotateError::NotPending);
             }
-            let document = self.documents.key_document().await?;
+            if document.is_withdrawn(id) {
+                return Err(RotateError::Withdrawn);
+            }
             document.find(id).ok_or(RotateError::NotPublished)?;
-            let current = self.mend(&document, stages).await?;
+            let held = self.held(stages).await?;
+            // INVARIANT: whoever signs keeps one of the two stages. Another rotation may have come to
+            // its end since this one began, and two changes in a row would take it from the signer.
+            self.judge_begin(&document, &held)?;
+            let current = self.mend(&document, &held, stages).await?;
             self.secrets.put_in_force(current, token).await?;
-        } else if !was_published(&self.documents.key_document().await?, id) {
-            return Err(RotateError::NotPublished);
         }
-        self.settle(Some(id), request_id).await
+        self.settle(Some(id), document, request_id).await?;
+        Ok(())
     }
 
-    /// The version in force, once it is the one that hosts sign with: where that of the version in
-    /// force was withdrawn they sign with the one before, which must not lose its stage.
+    /// The version in force, once it is that of the reigning key: where that is the one before, it
+    /// must not lose its stage.
     async fn mend<'s>(
         &self,
         document: &KeyDocument,
+        held: &Held,
         stages: &'s Stages,
     ) -> Result<Option<&'s str>, RotateError> {
-        let held = self.held(stages).await?;
         let current = stages.version(Stage::Current);
-        let previous = stages.version(Stage::Previous);
-        let is_gone = |id: &String| document.find(id).is_none();
-        match (self.signs(document, &held, self.clock.now()), previous) {
-            (SignWith::Previous, Some(previous)) if held.current.as_ref().is_none_or(is_gone) => {
+        let reigning = held.reigning(document);
+        match stages.version(Stage::Previous) {
+            Some(previous) if reigning.is_some() && reigning != held.current.as_deref() => {
                 self.secrets.put_in_force(current, previous).await?;
                 Ok(Some(previous))
             }
-            (SignWith::Current | SignWith::Previous | SignWith::Neither, _) => Ok(current),
+            Some(_) | None => Ok(current),
         }
     }
 
-    /// Tells every key but the one in force when it ends.
-    async fn settle(&self, current: Option<&str>, request_id: &Id) -> Result<(), RotateError> {
+    fn judge_begin(&self, document: &KeyDocument, held: &Held) -> Result<(), TooEarly> {
+        let now = self.clock.now();
+        judge_begin(document, held.reigning(document), &self.bounds, now)
+    }
+
+    /// Tells every key before the one in force when it ends. Gives the document as it is then;
+    /// `document` is how it was read last.
+    async fn settle(
+        &self,
+        current: Option<&str>,
+        mut document: KeyDocument,
+        request_id: &Id,
+    ) -> Result<KeyDocument, RotateError> {
         let Some(current) = current else {
-            return Ok(());
+            return Ok(document);
         };
         for _ in 0..CHANGES {
-            let document = self.documents.key_document().await?;
             let now = self.clock.now();
             let Some(next) = document.settling(current, &self.bounds, now) else {
-                return Ok(());
+                return Ok(document);
             };
             if self.change(&next, KeyAct::Rotate, request_id).await? == Written::Done {
-                return Ok(());
+                return Ok(next);
             }
+            document = self.documents.key_document().await?;
         }
         Err(RotateError::Contended)
     }

@@ -2,13 +2,11 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
-use portcullis_core::revocation::Revocable;
 use portcullis_core::session::Session;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
-use crate::announce;
-use crate::end::{Ending, end};
+use crate::end::{Ending, announce_again, end};
 use crate::error::ServiceError;
 use crate::means::Means;
 use crate::ports::{Chance, Clock};
@@ -71,7 +69,11 @@ pub async fn end_session(
     means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
 ) -> Result<EndOutcome, ServiceError> {
     let Some(family) = means.store.family(session_id).await? else {
-        return announce_again(caller, session_id, clock, means).await;
+        // Whose it was is not known any more, and its id was known to its owner alone.
+        return Ok(match announce_again(session_id, clock, means).await? {
+            true => EndOutcome::Done,
+            false => EndOutcome::Unknown,
+        });
     };
     let session = family.session;
     if session.user_id.as_str() != caller.get().subject {
@@ -84,27 +86,5 @@ pub async fn end_session(
         kind: AuditKind::SessionEnded,
     };
     end(&ending, clock, means).await?;
-    Ok(EndOutcome::Done)
-}
-
-/// Somebody whose first answer was lost, or said that the feed was late, asks again: what is
-/// called back is announced again. Whose it was is not known any more, and its id was known to
-/// its owner alone.
-async fn announce_again<C>(
-    caller: &Verified<Claims>,
-    session_id: &Id,
-    clock: &impl Clock,
-    means: Means<'_, impl RevocationStore, C>,
-) -> Result<EndOutcome, ServiceError> {
-    let token = Revocable {
-        session_id: Some(session_id.as_str()),
-        ..caller.get().revocable(caller.key_id())
-    };
-    if !means.store.revocations_of(token).await?.ends_login(token) {
-        return Ok(EndOutcome::Unknown);
-    }
-    let lifetime = means.settings.issuing.lifetime;
-    let revocations = [announce::session(session_id, lifetime, means.call.now)];
-    announce::again(&revocations, means.store, clock, means.call).await?;
     Ok(EndOutcome::Done)
 }

@@ -3,7 +3,6 @@
 use futures_util::future::join;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::policy::Policy;
-use portcullis_core::revocation::Revocations;
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 
@@ -20,40 +19,17 @@ pub enum Keys {
     Now,
 }
 
-/// A snapshot that was followed, and what went wrong with its keys meanwhile.
+/// What a reading has brought.
 #[derive(Debug)]
-pub struct Followed {
-    /// The newer snapshot; if the keys could not be read it keeps the last good ones, and their age.
+pub struct Reading {
+    /// What is known then. A half that could not be read is as it was, and as old.
     pub snapshot: Snapshot,
-    /// Why the keys were not renewed, for the log.
-    pub keys_error: Option<StoreError>,
+    /// Why a half could not be read, for the log.
+    pub error: Option<StoreError>,
 }
 
-/// Reads everything a first time. `now` is the moment before the reading begins.
-///
-/// # Errors
-///
-/// [`StoreError`] if keys or revocations could not be read whole.
-pub async fn read(
-    policy: &Policy,
-    store: &(impl KeyStore + RevocationStore + PackStore),
-    shelf: &impl Shelf,
-    now: UnixTime,
-) -> Result<Snapshot, StoreError> {
-    let since = now.before(policy.revocation_reach());
-    let (document, revocations) = join(
-        key_document(policy, store),
-        gather(Revocations::default(), since, store, shelf, now),
-    )
-    .await;
-    Ok(Snapshot::new(policy, &document?, revocations?, now))
-}
-
-/// Reads what changed since `previous`. `now` is the moment before the reading begins.
-///
-/// # Errors
-///
-/// [`StoreError`] if the revocations could not be read whole: `previous` is the newest there is.
+/// Reads what has changed since `previous`, which is [`Snapshot::unread`] the first time. `now` is the
+/// moment before the reading begins.
 pub async fn follow(
     policy: &Policy,
     previous: Snapshot,
@@ -61,34 +37,43 @@ pub async fn follow(
     store: &(impl KeyStore + RevocationStore + PackStore),
     shelf: &impl Shelf,
     now: UnixTime,
-) -> Result<Followed, StoreError> {
-    let reach = now.before(policy.revocation_reach());
-    let since = previous.revocations_read_at().max(reach);
-    let due = keys == Keys::Now || now.since(previous.keys_read_at()) >= policy.keys.poll;
+) -> Reading {
+    let reach = policy.revocation_reach();
+    let has_gap = previous.revocations_read_at() < now.before(reach);
+    let since = previous.revocations_read_at().max(now.before(reach));
+    let is_due = now.since(previous.keys_read_at()) >= policy.keys.poll;
+    let reads_keys = keys == Keys::Now || is_due || has_gap;
     let known = previous.revocations().clone();
-    let read_keys = async {
-        if due {
+    let document = async {
+        if reads_keys {
             Some(key_document(policy, store).await)
         } else {
             None
         }
     };
-    let (document, revocations) = join(read_keys, gather(known, since, store, shelf, now)).await;
-    let snapshot = previous.with_revocations(revocations?, now);
-    Ok(match document {
-        Some(Ok(document)) => Followed {
-            snapshot: snapshot.with_keys(policy, &document, now),
-            keys_error: None,
-        },
-        Some(Err(error)) => Followed {
-            snapshot,
-            keys_error: Some(error),
-        },
-        None => Followed {
-            snapshot,
-            keys_error: None,
-        },
-    })
+    let gathered = gather(known, since, reach, store, shelf, now);
+    let (document, revocations) = join(document, gathered).await;
+    let mut reading = Reading {
+        snapshot: previous,
+        error: None,
+    };
+    match document {
+        Some(Ok(document)) => {
+            reading.snapshot = reading.snapshot.with_keys(policy, &document, now);
+        }
+        Some(Err(error)) => reading.error = Some(error),
+        None => {}
+    }
+    match revocations {
+        // INVARIANT: a key called back matters for longer than a token lives, which is how far back is
+        // read. Whoever has missed more than that must have the keys as they are now.
+        Ok(revocations) if !has_gap || reading.error.is_none() => {
+            reading.snapshot = reading.snapshot.with_revocations(revocations, now);
+        }
+        Ok(_) => {}
+        Err(error) => reading.error = Some(error),
+    }
+    reading
 }
 
 async fn key_document(policy: &Policy, store: &impl KeyStore) -> Result<KeyDocument, StoreError> {

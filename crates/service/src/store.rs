@@ -36,6 +36,7 @@ pub use packs::PackStore;
 pub struct StoreError {
     operation: &'static str,
     source: Box<dyn core::error::Error + Send + Sync>,
+    is_damage: bool,
 }
 
 impl StoreError {
@@ -47,7 +48,24 @@ impl StoreError {
         Self {
             operation,
             source: Box::new(source),
+            is_damage: false,
         }
+    }
+
+    /// What was asked for is there and makes no sense: asking again gives the same.
+    pub fn damage(
+        operation: &'static str,
+        source: impl core::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            is_damage: true,
+            ..Self::new(operation, source)
+        }
+    }
+
+    /// Whether it was made by [`StoreError::damage`].
+    pub const fn is_damage(&self) -> bool {
+        self.is_damage
     }
 
     /// What was attempted.
@@ -307,14 +325,6 @@ pub trait KeyStore {
     ///
     /// [`StoreError`]; a document that does not parse is one too, with `KeyDocumentError` as source.
     async fn key_document(&self) -> Result<KeyDocument, StoreError>;
-
-    /// Replaces version `document.version() - 1`. [`Written::Conflict`] if it is not that any more.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    async fn publish(&self, document: &KeyDocument, request_id: &Id)
-    -> Result<Written, StoreError>;
 }
 
 /// Keeps the audit trail of what changes no other state.

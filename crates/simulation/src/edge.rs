@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use portcullis_core::breaker::Standing;
@@ -11,8 +12,11 @@ use portcullis_core::gate::Gate;
 use portcullis_core::route::{Access, Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+use portcullis_service::edge;
 use portcullis_service::guard;
-use portcullis_service::knowledge::{Knowledge, Preparation, UnknownKey};
+use portcullis_service::knowledge::Knowledge;
 use portcullis_service::ports::Clock as _;
 use portcullis_service::snapshot::Keys;
 
@@ -37,7 +41,6 @@ pub(crate) struct Edge {
 struct Isolate {
     knowledge: Knowledge,
     store: View,
-    tried_at: Cell<Option<UnixTime>>,
     /// Whether a reading is under way, for [`Mutation::HoldClaim`].
     reads: Cell<bool>,
 }
@@ -57,8 +60,6 @@ pub(crate) struct Answer {
     pub(crate) before: Option<Known>,
     /// What it knows now.
     pub(crate) after: Option<Known>,
-    /// When it last tried to read its keys for the sake of one that it lacked, by its clock.
-    pub(crate) tried_at: Option<UnixTime>,
 }
 
 impl Edge {
@@ -87,11 +88,10 @@ impl Edge {
             said,
             before,
             after: isolate.known(),
-            tried_at: isolate.tried_at.get(),
         }
     }
 
-    /// The client goes away before it is answered, and takes all readings of its request along.
+    /// The client goes away before it is answered.
     pub(crate) async fn leave(self: Rc<Self>, token: String, mode: RevocationMode, after: u64) {
         let world = Rc::clone(&self.world);
         let (asked, gone) = (Box::pin(self.admit(token, mode)), world.sleep(after));
@@ -104,31 +104,7 @@ impl Edge {
         self: &Rc<Self>,
         isolate: &Rc<Isolate>,
         token: &str,
-        mode: RevocationMode,
-    ) -> Result<(), Denial> {
-        let now = self.clock.now();
-        let world = self.snapshot_at(isolate, now).await;
-        let world = world.ok_or(Denial::StaleSnapshot)?;
-        let unknown = match self.judge(isolate, token, mode, &world).await {
-            Err(Denial::UnknownKey) => Denial::UnknownKey,
-            settled => return settled,
-        };
-        match isolate.knowledge.lacks_key(&world, now) {
-            UnknownKey::IsNone => return Err(unknown),
-            UnknownKey::IsOpen => return Err(Denial::StaleSnapshot),
-            UnknownKey::Read => isolate.tried_at.set(Some(now)),
-        }
-        self.refresh(isolate, Keys::Now, now).await;
-        let world = isolate.knowledge.held().ok_or(Denial::StaleSnapshot)?;
-        self.judge(isolate, token, mode, &world).await
-    }
-
-    async fn judge(
-        &self,
-        isolate: &Isolate,
-        token: &str,
         revocation: RevocationMode,
-        world: &Snapshot,
     ) -> Result<(), Denial> {
         let need = Requirement {
             access: Access::Token,
@@ -136,41 +112,11 @@ impl Edge {
             serve_stale: None,
             revocation,
         };
-        guard::admit(
-            &self.gate,
-            &need,
-            token,
-            world,
-            &SimSignatures,
-            &isolate.store,
-            &self.clock,
-        )
-        .await
-        .map(drop)
-    }
-
-    async fn snapshot_at(
-        self: &Rc<Self>,
-        isolate: &Rc<Isolate>,
-        now: UnixTime,
-    ) -> Option<Rc<Snapshot>> {
-        let store_is_away = isolate.store.standing() != Standing::Closed;
-        let prepare = || {
-            let policy = self.gate.policy();
-            isolate.knowledge.prepare(policy, store_is_away, now)
+        let visit = Visit {
+            edge: Rc::clone(self),
+            isolate: Rc::clone(isolate),
         };
-        match prepare() {
-            Preparation::Nothing => {}
-            Preparation::ReadBehind | Preparation::ReadFirst if self.is_held_up(isolate) => {}
-            Preparation::ReadBehind => {
-                let (edge, isolate) = (Rc::clone(self), Rc::clone(isolate));
-                self.world.executor.spawn(async move {
-                    edge.refresh(&isolate, Keys::WhenDue, now).await;
-                });
-            }
-            Preparation::ReadFirst => self.refresh(isolate, Keys::WhenDue, now).await,
-        }
-        isolate.knowledge.held()
+        edge::admit(&visit, &need, token).await.map(drop)
     }
 
     /// Whether somebody else's reading keeps everybody from theirs.
@@ -208,12 +154,74 @@ impl Edge {
     }
 }
 
+/// One request, in the isolate that it met.
+struct Visit {
+    edge: Rc<Edge>,
+    isolate: Rc<Isolate>,
+}
+
+impl Visit {
+    /// A reading in a task of its own: it goes on though the client leaves, and ends where the
+    /// isolate does.
+    fn reading(&self, keys: Keys, began_at: UnixTime) -> impl Future<Output = ()> + 'static {
+        let (edge, isolate) = (Rc::clone(&self.edge), Rc::clone(&self.isolate));
+        async move {
+            if !edge.is_held_up(&isolate) {
+                edge.refresh(&isolate, keys, began_at).await;
+            }
+        }
+    }
+}
+
+impl edge::Visit for Visit {
+    fn gate(&self) -> &Gate {
+        &self.edge.gate
+    }
+
+    fn knowledge(&self) -> &Knowledge {
+        &self.isolate.knowledge
+    }
+
+    fn now(&self) -> UnixTime {
+        self.edge.clock.now()
+    }
+
+    fn store_is_away(&self) -> bool {
+        self.isolate.store.standing() != Standing::Closed
+    }
+
+    async fn sleep(&self, span: Duration) {
+        let millis = u64::try_from(span.as_millis()).expect("short");
+        self.edge.world.sleep(millis).await;
+    }
+
+    async fn read(&self, keys: Keys, began_at: UnixTime) {
+        let reading = self.reading(keys, began_at);
+        let _ = self.edge.world.executor.remote(reading).await;
+    }
+
+    fn read_behind(&self, began_at: UnixTime) {
+        let reading = self.reading(Keys::WhenDue, began_at);
+        self.edge.world.executor.spawn(reading);
+    }
+
+    async fn judge(
+        &self,
+        need: &Requirement,
+        token: &str,
+        world: &Snapshot,
+    ) -> Result<Verified<Claims>, Denial> {
+        let (gate, clock) = (&self.edge.gate, &self.edge.clock);
+        let store = &self.isolate.store;
+        guard::admit(gate, need, token, world, &SimSignatures, store, clock).await
+    }
+}
+
 impl Isolate {
     fn new(world: &Rc<World>, name: &str) -> Rc<Self> {
         Rc::new(Self {
             knowledge: Knowledge::default(),
             store: View::new(world, name, Dependency::Store),
-            tried_at: Cell::default(),
             reads: Cell::default(),
         })
     }

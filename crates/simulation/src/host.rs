@@ -4,6 +4,7 @@ mod keys;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::csrf::Carrier;
@@ -26,16 +27,18 @@ use portcullis_service::open::Grant;
 use portcullis_service::ports::{Call, Clock};
 use portcullis_service::refresh::{RefreshOutcome, RefreshRequest, refresh};
 use portcullis_service::settings::Settings;
+use portcullis_service::signing::published::PublishedKeys;
+use portcullis_service::signing::{SigningError, SigningKeys};
 use portcullis_service::store::StoreError;
 
-use self::keys::Keys;
+use self::keys::{Keyless, SimCustody};
 use crate::clock::SimClock;
-use crate::crypto::{SimHasher, SimSignatures};
+use crate::crypto::{SimHasher, SimKey, SimSignatures};
 use crate::mutation::Mutation;
 use crate::plan::Dependency;
 use crate::settings::settings;
 use crate::store::View;
-use crate::world::{World, policy};
+use crate::world::{HOST_CACHE, World, policy};
 
 /// So many attempts to log in as one user, or by one known browser, may be made within [`PER`].
 pub(crate) const ATTEMPTS: u32 = 12;
@@ -89,7 +92,8 @@ pub(crate) struct Host {
 struct Process {
     store: View,
     secrets: View,
-    keys: Keys,
+    keys: SigningKeys<SimKey>,
+    published: PublishedKeys,
 }
 
 impl Process {
@@ -97,7 +101,8 @@ impl Process {
         Rc::new(Self {
             store: View::new(world, name, Dependency::Store),
             secrets: View::new(world, name, Dependency::Secrets),
-            keys: Keys::default(),
+            keys: SigningKeys::new(world.plan.lifetime, HOST_CACHE),
+            published: PublishedKeys::new(HOST_CACHE),
         })
     }
 }
@@ -160,11 +165,7 @@ impl Host {
             began: call.now,
         };
         let process = Rc::clone(&self.process.borrow());
-        let Process {
-            store,
-            secrets,
-            keys,
-        } = &*process;
+        let store = &process.store;
         let means = Means {
             store,
             chance: &*self.world,
@@ -175,14 +176,14 @@ impl Host {
         match ask {
             Ask::Login(credentials) => self.log_in(credentials, &process, means).await,
             Ask::Refresh(token) => {
-                let Some(key) = keys.ready(store, secrets, call.now).await? else {
+                let Some(key) = self.signer(&process, call).await? else {
                     return Ok(Reply::NoKey);
                 };
                 let request = RefreshRequest {
                     token: Secret::new(token),
                     carrier: Carrier::Hand,
                 };
-                Ok(match refresh(&request, &key, &watch, means).await? {
+                Ok(match refresh(&request, &*key, &watch, means).await? {
                     RefreshOutcome::Renew(grant) => granted(&grant, None),
                     RefreshOutcome::Refuse(_) => Reply::Refused("refresh"),
                     RefreshOutcome::Reused => Reply::Refused("reused"),
@@ -213,9 +214,7 @@ impl Host {
         means: Means<'_, View, World>,
     ) -> Result<Reply, ServiceError> {
         let arrived = self.world.now();
-        let (keys, secrets) = (&process.keys, &process.secrets);
-        let ready = keys.ready(means.store, secrets, means.call.now);
-        let Some(key) = ready.await? else {
+        let Some(key) = self.signer(process, means.call).await? else {
             return Ok(Reply::NoKey);
         };
         let Credentials { email, cookie, .. } = credentials;
@@ -231,7 +230,7 @@ impl Host {
             password: Password::parse(&credentials.password).expect("long enough"),
             device: Device::default(),
         };
-        match login(&request, &SimHasher, &key, means).await? {
+        match login(&request, &SimHasher, &*key, means).await? {
             LoginOutcome::Admit(admission) => {
                 self.world.oracle.borrow_mut().gives_back(&bucket, arrived);
                 // Where that fails it still counts, and the login is good.
@@ -245,6 +244,38 @@ impl Host {
                     drop(settle(&place, means).await);
                 }
                 Ok(Reply::Refused("bad_credentials"))
+            }
+        }
+    }
+
+    /// The key that signs, if one does.
+    async fn signer(
+        &self,
+        process: &Process,
+        call: &Call,
+    ) -> Result<Option<Arc<SimKey>>, StoreError> {
+        let custody = SimCustody {
+            host: self,
+            secrets: &process.secrets,
+            now: call.now,
+            request_id: &call.request_id,
+        };
+        let Process {
+            store,
+            keys,
+            published,
+            ..
+        } = process;
+        match keys.ready(published, &custody, store, call.now).await {
+            Ok(key) => Ok(Some(key)),
+            Err(
+                SigningError::Document(error)
+                | SigningError::Publication(error)
+                | SigningError::Custody(Keyless::Secret(error)),
+            ) => Err(error),
+            Err(error) => {
+                self.world.tell(|| format!("{}: {error}", self.name));
+                Ok(None)
             }
         }
     }

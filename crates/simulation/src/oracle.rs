@@ -4,7 +4,6 @@
 mod catalogue;
 mod edges;
 mod keys;
-mod known;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +13,6 @@ use portcullis_core::token::jws::Jws;
 
 pub use self::catalogue::{Case, Invariant, Violation};
 pub(crate) use self::edges::Asked;
-pub(crate) use self::known::LEAD_LACKS;
 pub(crate) use self::service::Failures;
 use crate::host::{ATTEMPTS, PER};
 use crate::plan::{Plan, ROUNDING, SKEW};
@@ -87,8 +85,6 @@ pub(crate) struct Oracle {
     retired: BTreeMap<String, u64>,
     /// From when on no key may sign, and until when.
     keyless: Option<(u64, Option<u64>)>,
-    /// When no key signs, by what is known and not mended yet.
-    gaps: Vec<(u64, u64)>,
     heads: BTreeMap<String, String>,
     passed: BTreeMap<String, Vec<u64>>,
 }

@@ -15,7 +15,7 @@ use crate::clock::{SimClock, millis_of};
 use crate::crypto::SimSignatures;
 use crate::host::vault;
 use crate::mutation::Mutation;
-use crate::oracle::{Case, Failures, LEAD_LACKS};
+use crate::oracle::{Case, Failures};
 use crate::plan::{Dependency, ROUNDING, SKEW};
 use crate::store::View;
 use crate::world::{HOST_CACHE, KEYS_HARD, KEYS_SOFT, World};
@@ -90,7 +90,7 @@ impl Machine {
 /// older than an edge's clock tells.
 pub(crate) fn true_bounds(world: &World) -> RotationBounds {
     RotationBounds {
-        edge: KEYS_HARD + Duration::from_millis(world.plan.stepped()) + LEAD_LACKS,
+        edge: KEYS_HARD + Duration::from_millis(world.plan.stepped()),
         jwks_max_age: HOST_CACHE,
         third_parties: Duration::ZERO,
         hosts: HOST_CACHE,

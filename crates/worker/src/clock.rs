@@ -1,9 +1,13 @@
 //! The door's clock: time enters here and nowhere below.
 
+use core::future::Future;
+use core::pin::pin;
 use core::time::Duration;
 
+use futures_util::future::{Either, select};
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Clock;
+use worker::Delay;
 
 /// The clock of the platform.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,4 +41,13 @@ pub fn now() -> UnixTime {
 )]
 pub fn elapsed() -> Duration {
     Duration::from_millis(js_sys::Date::now() as u64)
+}
+
+/// What `work` gives, if it does within `span`. For what the platform offers beside its network, which
+/// has no time-out of its own.
+pub async fn within<T>(span: Duration, work: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(work), pin!(Delay::from(span))).await {
+        Either::Left((given, _)) => Some(given),
+        Either::Right(_) => None,
+    }
 }

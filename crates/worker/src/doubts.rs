@@ -3,14 +3,13 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::revocation::{Revocable, Revocations, Sieves};
 use portcullis_core::time::UnixTime;
 use portcullis_service::guard::Lookup;
 use portcullis_service::store::{RevocationStore as _, StoreError};
 
-use crate::transport::FetchTransport;
+use crate::isolate::Isolate;
 
 /// How many answers an isolate keeps.
 const KEPT: usize = 256;
@@ -51,27 +50,29 @@ impl Settled {
 
 /// Reads a token's own rows for one request.
 #[derive(Debug)]
-pub struct Rows<'i> {
-    /// What reaches the store.
-    pub client: &'i Client<FetchTransport>,
+pub struct Rows<'r> {
+    /// What reaches the store, and what it has said before.
+    pub isolate: &'r Isolate,
     /// When the request came.
     pub now: UnixTime,
-    /// Answers given before, for routes that leave it to the feed; none where the route wants a
+    /// The sieves that leave doubts, which may have been settled before; none where the route wants a
     /// look-up for each request.
-    pub settled: Option<(&'i Settled, &'i Sieves)>,
+    pub sieves: Option<&'r Sieves>,
 }
 
 impl Lookup for Rows<'_> {
     async fn look_up(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
-        let settled = self.settled;
-        if let Some(found) = settled.and_then(|(settled, sieves)| settled.find(sieves, token)) {
+        let settled = self.isolate.settled();
+        let known = self.sieves.and_then(|sieves| settled.find(sieves, token));
+        if let Some(found) = known {
             return Ok(found);
         }
-        let store = DynamoStore::at(self.client, self.now);
+        self.isolate.metrics().looked_up();
+        let store = DynamoStore::at(self.isolate.client(), self.now);
         let found = store.revocations_of(token).await;
         match &found {
             Ok(found) => {
-                if let Some((settled, sieves)) = settled {
+                if let Some(sieves) = self.sieves {
                     settled.keep(sieves, token, found);
                 }
             }

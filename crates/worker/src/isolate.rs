@@ -7,33 +7,29 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use portcullis_aws::breakers::Way;
 use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
-use portcullis_core::breaker::Standing;
-use portcullis_core::denial::{Denial, RatePeriod};
+use portcullis_core::denial::RatePeriod;
 use portcullis_core::gate::Gate;
-use portcullis_core::route::{Requirement, RevocationMode};
-use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
-use portcullis_core::token::claims::Claims;
-use portcullis_core::token::verifier::Verified;
-use portcullis_service::guard;
-use portcullis_service::knowledge::{Knowledge, Preparation, UnknownKey};
+use portcullis_service::knowledge::Knowledge;
 use portcullis_service::snapshot::Keys;
 use portcullis_service::store::StoreError;
-use worker::{Context, Env};
+use worker::Env;
 
 use crate::clock::{PlatformClock, now};
 use crate::config::{Config, Origin};
-use crate::doubts::{Rows, Settled};
+use crate::doubts::Settled;
+use crate::metrics::Metrics;
 use crate::shelf::CacheShelf;
 use crate::transport::FetchTransport;
 
+/// What checks signatures here.
 #[cfg(feature = "portable")]
-type PlatformSignatures = portcullis_jwt::NativeSignatures;
+pub type PlatformSignatures = portcullis_jwt::NativeSignatures;
+/// What checks signatures here.
 #[cfg(not(feature = "portable"))]
-type PlatformSignatures = crate::signatures::SubtleSignatures;
+pub type PlatformSignatures = crate::signatures::SubtleSignatures;
 
 thread_local! {
     static ISOLATE: OnceCell<Option<Rc<Isolate>>> = const { OnceCell::new() };
@@ -50,6 +46,7 @@ pub struct Isolate {
     shelf: CacheShelf,
     settled: Settled,
     knowledge: Knowledge,
+    metrics: Metrics,
 }
 
 impl Isolate {
@@ -82,6 +79,7 @@ impl Isolate {
             shelf: CacheShelf::new(&table),
             settled: Settled::default(),
             knowledge: Knowledge::default(),
+            metrics: Metrics::since(now()),
         }))
     }
 
@@ -100,90 +98,50 @@ impl Isolate {
         self.rate_period
     }
 
-    /// Judges `token` for a route that asks `need`, against what is known of the world, reading
-    /// it anew where that is too old or lacks the token's key.
-    ///
-    /// # Errors
-    ///
-    /// The [`Denial`].
-    pub async fn admit(
-        self: &Rc<Self>,
-        context: &Context,
-        need: &Requirement,
-        token: &str,
-        now: UnixTime,
-    ) -> Result<Verified<Claims>, Denial> {
-        let world = self
-            .world(context, now)
-            .await
-            .ok_or(Denial::StaleSnapshot)?;
-        let unknown = match self.judge(need, token, &world).await {
-            Err(Denial::UnknownKey) => Denial::UnknownKey,
-            settled => return settled,
-        };
-        match self.knowledge.lacks_key(&world, now) {
-            UnknownKey::IsNone => return Err(unknown),
-            UnknownKey::IsOpen => return Err(Denial::StaleSnapshot),
-            UnknownKey::Read => {}
-        }
-        self.refresh(Keys::Now, now).await;
-        let world = self.knowledge.held().ok_or(Denial::StaleSnapshot)?;
-        self.judge(need, token, &world).await
+    /// What reaches the store.
+    pub const fn client(&self) -> &Client<FetchTransport> {
+        &self.client
     }
 
-    /// The clock is read again here: the reading before may have taken its time.
-    async fn judge(
-        &self,
-        need: &Requirement,
-        token: &str,
-        world: &Snapshot,
-    ) -> Result<Verified<Claims>, Denial> {
-        let rows = Rows {
-            client: &self.client,
-            now: now(),
-            settled: match need.revocation {
-                RevocationMode::Feed => Some((&self.settled, world.revocations().sieves())),
-                RevocationMode::Lookup => None,
-            },
-        };
-        guard::admit(
-            &self.gate,
-            need,
-            token,
-            world,
-            &self.signatures,
-            &rows,
-            &PlatformClock,
-        )
-        .await
+    /// What checks signatures.
+    pub const fn signatures(&self) -> &PlatformSignatures {
+        &self.signatures
     }
 
-    /// The newest snapshot to be had at `now`, whether it may be relied on or not: the gate judges.
-    async fn world(self: &Rc<Self>, context: &Context, now: UnixTime) -> Option<Rc<Snapshot>> {
-        let store_is_away = self.client.state(Way::DynamoDb).0 != Standing::Closed;
-        let prepared = self
-            .knowledge
-            .prepare(self.gate.policy(), store_is_away, now);
-        match prepared {
-            Preparation::Nothing => {}
-            Preparation::ReadBehind => {
-                let isolate = Rc::clone(self);
-                context.wait_until(async move { isolate.refresh(Keys::WhenDue, now).await });
-            }
-            Preparation::ReadFirst => self.refresh(Keys::WhenDue, now).await,
-        }
-        self.knowledge.held()
+    /// What was found out about tokens in doubt.
+    pub const fn settled(&self) -> &Settled {
+        &self.settled
     }
 
-    async fn refresh(&self, keys: Keys, began_at: UnixTime) {
+    /// What is known of the world.
+    pub const fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
+    }
+
+    /// What is counted.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Reads the world, or what is new in it.
+    pub async fn refresh(&self, keys: Keys, began_at: UnixTime) {
         let store = DynamoStore::at(&self.client, began_at);
         let (policy, shelf) = (self.gate.policy(), &self.shelf);
         let read = self
             .knowledge
-            .refresh(policy, keys, began_at, &store, shelf, &PlatformClock);
-        if let Err(error) = read.await {
+            .refresh(policy, keys, began_at, &store, shelf, &PlatformClock)
+            .await;
+        self.metrics.read(read.is_ok());
+        if let Err(error) = read {
             report("the world could not be read whole", &error);
         }
+    }
+
+    /// Tells what was counted, if it is time.
+    pub fn tell(&self, env: &Env) {
+        let held = self.knowledge.held();
+        let names = held.map_or(0, |held| held.revocations().len());
+        self.metrics.tell(env, &self.client, names, now());
     }
 }
 

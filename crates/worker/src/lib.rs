@@ -11,24 +11,27 @@ pub mod doubts;
 pub mod forward;
 pub mod isolate;
 pub mod limit;
+pub mod metrics;
 pub mod refuse;
 pub mod shelf;
 pub mod signatures;
 pub mod transport;
+pub mod visit;
 
 #[cfg(feature = "entry")]
 use core::convert::Infallible;
+use std::rc::Rc;
 
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
-use portcullis_service::guard;
+use portcullis_service::{edge, guard};
 use worker::{Context, Env};
 
-use crate::clock::now;
 use crate::forward::forward;
 use crate::isolate::Isolate;
 use crate::refuse::refuse;
+use crate::visit::Visit;
 
 /// The handler of the `fetch` event.
 #[cfg(feature = "entry")]
@@ -74,7 +77,10 @@ async fn pass(
     let caller = match approach.token {
         None => None,
         Some(token) => {
-            let admitted = isolate.admit(context, approach.need, token, now()).await;
+            let isolate = Rc::clone(&isolate);
+            let visit = Visit { isolate, context };
+            let admitted = edge::admit(&visit, approach.need, token).await;
+            visit.isolate.tell(env);
             Some(admitted.map_err(|denial| (denial, Some(approach.need.clone())))?)
         }
     };

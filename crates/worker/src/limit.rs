@@ -3,6 +3,8 @@
 //! It is a shield against load and no lock: each request that passes is judged all the same, and the
 //! host's own limits are the exact ones. So it stands aside where it fails.
 
+use core::time::Duration;
+
 use js_sys::futures::JsFuture;
 use js_sys::{Function, Object, Promise, Reflect};
 use portcullis_core::denial::{Denial, RatePeriod};
@@ -10,8 +12,13 @@ use portcullis_core::limit::client::ClientNetwork;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::Env;
 
+use crate::clock::within;
+
 /// The binding's name in `wrangler.toml` (`[[ratelimits]]`).
 const BINDING: &str = "RATE_LIMIT";
+
+/// How long it may take to count.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What callers are counted by of whom the platform gives no address: all together.
 const NOBODY: &str = "unknown";
@@ -25,14 +32,16 @@ const NOBODY: &str = "unknown";
 pub async fn judge(env: &Env, address: Option<&str>, period: RatePeriod) -> Result<(), Denial> {
     let network = address.and_then(ClientNetwork::parse);
     let key = network.map_or_else(|| NOBODY.to_owned(), key);
-    match count(env, &key).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Denial::RateLimited(period)),
+    match within(PATIENCE, count(env, &key)).await {
+        Some(Ok(true)) => Ok(()),
+        Some(Ok(false)) => Err(Denial::RateLimited(period)),
         // A hiccup of a counter is no reason to stop everybody.
-        Err(error) => {
+        failed => {
+            let error = failed.and_then(Result::err);
             let name = error
-                .dyn_ref::<js_sys::Error>()
-                .map_or_else(String::new, |error| error.name().into());
+                .as_ref()
+                .and_then(|error| error.dyn_ref::<js_sys::Error>())
+                .map_or_else(|| "timeout".to_owned(), |error| error.name().into());
             worker::console_error!(
                 r#"{{"event":"rate_limit_failed","reason":"{name}","effect":"not counted"}}"#
             );

@@ -8,9 +8,14 @@ use portcullis_service::ports::Shelf;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{Headers, Response, ResponseInit};
 
+use crate::clock::within;
+
 /// A cache of this Worker's own, apart from the one that answers requests: nobody outside can
 /// read it or put anything into it, whatever URL they ask for.
 const CACHE: &str = "portcullis";
+
+/// How long the cache may take for one thing. The store has it too.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Keeps closed minutes and packs in the cache of the place an isolate runs at. Where there is no
 /// cache, or it fails, nothing is there.
@@ -36,12 +41,15 @@ impl CacheShelf {
 
 impl Shelf for CacheShelf {
     async fn take(&self, name: &str) -> Option<Vec<u8>> {
-        taken(&self.address(name)).await.ok().flatten()
+        within(PATIENCE, taken(&self.address(name)))
+            .await?
+            .ok()
+            .flatten()
     }
 
     async fn put(&self, name: &str, bytes: &[u8], lifetime: Duration) {
         // A cache that does not keep it is as good as none.
-        let _ = put(&self.address(name), bytes, lifetime).await;
+        let _ = within(PATIENCE, put(&self.address(name), bytes, lifetime)).await;
     }
 }
 

@@ -10,10 +10,10 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use portcullis_service::ports::Call;
+use portcullis_service::signing::published::Known;
 use utoipa::ToSchema;
 
 use crate::host::Host;
-use crate::keys::PublishedSet;
 use crate::openapi::problems::{ANY, STORE, problems};
 use crate::problem::Problem;
 
@@ -45,10 +45,11 @@ pub(super) async fn jwks(
     State(host): State<Arc<Host>>,
     Extension(call): Extension<Call>,
 ) -> Result<Response, Problem> {
-    let set = match host.published_keys.fresh(call.now) {
-        Some(set) => set,
+    let known = match host.published_keys.fresh(call.now) {
+        Some(known) => known,
         None => read(&host, &call).await?,
     };
+    let set = host.published_keys.set(&known, call.now);
     let mut response = Response::new(Body::from(set.json));
     let headers = response.headers_mut();
     headers.insert(
@@ -61,14 +62,12 @@ pub(super) async fn jwks(
     Ok(response)
 }
 
-async fn read(host: &Host, call: &Call) -> Result<PublishedSet, Problem> {
+async fn read(host: &Host, call: &Call) -> Result<Known, Problem> {
     // Whoever reads the set before the first login shall find the key in it. A host that cannot
     // sign still tells what others signed with: the failure is logged, the document decides.
     let ready = host.signer(call.now, &call.request_id).await;
     let _ = host.settle(ready);
-    let set = host
-        .published_keys
-        .set(&host.store(call.now), call.now)
-        .await;
-    host.settle(set)
+    let store = host.store(call.now);
+    let known = host.published_keys.known(&store, call.now).await;
+    host.settle(known)
 }

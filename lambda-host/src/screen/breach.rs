@@ -4,20 +4,26 @@
 //! [range]: https://haveibeenpwned.com/API/v3#PwnedPasswords
 
 use core::time::Duration;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::HEXUPPER;
 use http::{Request, Response, StatusCode};
+use portcullis_aws::breakers::{CountedBreaker, Tally};
 use portcullis_aws::transport::{Transport as _, TransportError};
-use portcullis_core::breaker::{Admission, Breaker, Outcome, Rules};
+use portcullis_core::breaker::{Admission, Outcome, Standing};
 use portcullis_core::password::Password;
 use sha1::{Digest as _, Sha1};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::clock::SystemClock;
+use crate::chance::SystemChance;
+use crate::clock::{SystemClock, WallClock as _};
+use crate::metrics;
 use crate::transport::{HyperTransport, Timeouts};
+
+/// The range's name in logs and metrics.
+pub(crate) const NAME: &str = "breach_range";
 
 /// How many digits of the hash are told: some 800 passwords of a thousand million share them.
 const TOLD: usize = 5;
@@ -38,7 +44,7 @@ pub struct BreachRange {
     address: String,
     unreachable: Unreachable,
     transport: HyperTransport,
-    breaker: Mutex<Breaker>,
+    breaker: CountedBreaker,
 }
 
 /// No answer, or none that can be read.
@@ -73,8 +79,13 @@ impl BreachRange {
             address,
             unreachable,
             transport: HyperTransport::new(timeouts, Arc::new(SystemClock)),
-            breaker: Mutex::new(Breaker::new(Rules::USUAL)),
+            breaker: CountedBreaker::default(),
         }
+    }
+
+    /// How the way to it stands, and what went over it so far.
+    pub(super) fn state(&self) -> (Standing, Tally) {
+        self.breaker.state()
     }
 
     pub(super) const fn unreachable(&self) -> Unreachable {
@@ -107,7 +118,10 @@ impl BreachRange {
 impl BreachRange {
     /// Nobody who chooses a password waits for a range that is known not to answer.
     async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, BreachError> {
-        let Admission::Pass(permit) = self.breaker().admit(self.transport.elapsed()) else {
+        let (admission, changed) = self.breaker.admit(self.transport.elapsed());
+        notice(changed);
+        let Admission::Pass(permit) = admission else {
+            self.breaker.refused();
             return Err(BreachError::Open);
         };
         let answered = self.transport.send(request).await;
@@ -119,13 +133,17 @@ impl BreachRange {
         } else {
             Outcome::Failed
         };
+        // Without entropy hosts that opened together probe together, and that is all.
+        let chance = SystemChance.seed().unwrap_or_default();
         let now = self.transport.elapsed();
-        self.breaker().settle(permit, outcome, now, 0);
+        notice(self.breaker.settle(permit, outcome, now, chance));
         Ok(answered?)
     }
+}
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+fn notice(changed: Option<Standing>) {
+    if let Some(standing) = changed {
+        metrics::breaker_changed(NAME, standing, SystemClock.read().unwrap_or_default());
     }
 }
 

@@ -206,6 +206,46 @@ async fn a_mail_that_is_refused_for_hours_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_ses_that_has_failed_too_often_costs_only_those_mails_a_try_that_it_was_asked_to_take() {
+    let system = System::start().await.expect("a system");
+    let ses = Ses::start(access_key(), system.clock.clone())
+        .await
+        .expect("a SES");
+    let changes = [
+        ("PORTCULLIS_MAIL_FROM", "login@acme.example"),
+        ("PORTCULLIS_SES_ENDPOINT", &ses.endpoint()),
+    ];
+    let peer = system.another(CHEAP, &changes).await.expect("a host");
+    for number in 0..7 {
+        let _ = peer
+            .register(&format!("{number}@example.com"), PASSWORD)
+            .await;
+    }
+    for _ in 0..5 {
+        ses.refuse(500, "InternalFailure");
+    }
+    let deliver = async || tasks::run_due(&peer.host).await.expect("a round");
+    assert_eq!(
+        deliver().await.mails_postponed,
+        6,
+        "five failed, one kept back"
+    );
+    for _ in 0..12 {
+        // The breaker is open: one mail is taken up, put back, and that is all.
+        assert_eq!(deliver().await.mails_postponed, 1);
+    }
+    assert_eq!(ses.calls().len(), 5);
+    let waiting = system.rows("Portcullis", "OUTBOX#").await.expect("rows");
+    let attempts = waiting.iter().map(|row| row["attempts"].as_u64());
+    let mut attempts: Vec<_> = attempts.map(|it| it.expect("a number")).collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [0, 0, 1, 1, 1, 1, 1]);
+    system.clock.pass(30);
+    let report = deliver().await;
+    assert_eq!((report.mails_sent, report.mails_given_up), (7, 0));
+}
+
+#[tokio::test]
 async fn without_anybody_who_takes_mail_it_waits() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
@@ -258,4 +298,44 @@ async fn on_lambda_any_event_sends_what_is_due() {
         assert_eq!(letters(&folder).len(), place + 1);
     }
     assert!(program.is_running());
+}
+
+#[tokio::test]
+async fn on_lambda_each_run_tells_cloudwatch_what_it_did_before_it_may_be_frozen() {
+    let system = System::start().await.expect("a system");
+    let now = SystemClock.read().expect("after 1970");
+    system.clock.set(now.as_secs());
+    let ses = Ses::start(access_key(), system.clock.clone())
+        .await
+        .expect("a SES");
+    let mut runtime = LambdaRuntime::start().await.expect("a runtime");
+    let mut variables = environment(&system.proxy);
+    variables.retain(|(name, _)| name != "PORTCULLIS_LISTEN");
+    let lambda = runtime.environment();
+    let more = [
+        ("PORTCULLIS_MAIL_FROM", "login@acme.example".to_owned()),
+        ("PORTCULLIS_SES_ENDPOINT", ses.endpoint()),
+    ];
+    let more = more.into_iter().chain(lambda);
+    variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    let mut program = Program::start(tasks_program(), variables).expect("a process");
+    // The second run comes within the minute of the first.
+    for run in 0..2 {
+        for number in 0..=run {
+            let email = format!("{run}{number}@example.com");
+            assert_eq!(system.peer().register(&email, PASSWORD).await.status, 201);
+        }
+        let posted = runtime.invoke("null").await.expect("a runtime");
+        assert!(matches!(posted, Posted::Response(_)), "{posted:?}");
+        if run == 0 {
+            let lag = program.metric("revocation_feed", "PackLag").await;
+            let lag = lag.expect("a line");
+            // Four seconds after its end a minute is packed, and the next one is not over yet.
+            assert!((4..64).contains(&lag), "{lag}");
+        }
+        let calls = program.metric("dynamodb", "Calls").await;
+        assert!(calls.expect("a line") > 0);
+        let calls = program.metric("ses", "Calls").await;
+        assert_eq!(calls.expect("a line"), run + 1);
+    }
 }

@@ -1,5 +1,6 @@
 //! The function that ships, as a process under a Lambda Runtime API, driven by Secrets Manager.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
@@ -10,7 +11,7 @@ use portcullis_tests::system::{SIGNING_SECRET, System, environment};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::{NEXT, kid, log_in, stages};
+use super::{NEXT, SLACK, THIRD_PARTIES, kid, log_in, stages};
 use crate::with_account;
 
 /// The function, and the API it asks for work.
@@ -78,17 +79,40 @@ async fn secrets_manager_rotates_by_it() {
     assert!(early.contains("rotation_too_early"), "{early}");
 
     // The function stamped by the machine's clock, which went on meanwhile.
-    system.clock.pass(86_404 + 60);
+    system.clock.pass(THIRD_PARTIES + SLACK + 60);
     assert_ne!(kid(&log_in(&system.peer()).await), old);
 
     let mut program = function.program.lock().await;
     assert!(program.is_running());
-    let done = |line: &Value| line["message"] == "a step of the rotation is done";
+    let seen = RefCell::new(String::new());
+    let line = |message: &'static str| {
+        let seen = &seen;
+        move |line: &Value| {
+            seen.borrow_mut().push_str(&line.to_string());
+            line["message"] == message
+        }
+    };
     for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
-        let line = program.line(done).await.expect("a line");
-        assert_eq!(line["step"], step, "{line}");
-        assert!(!line.to_string().contains("\\\"d\\\""), "{line}");
+        let counted = |line: &Value| {
+            seen.borrow_mut().push_str(&line.to_string());
+            line["Dependency"] == "secretsmanager" && line["Calls"].is_u64()
+        };
+        let counted = program.line(counted).await.expect("a line for CloudWatch");
+        assert!(counted["Calls"].as_u64() > Some(0), "{counted}");
+        let line = program.line(line("a step of the rotation is done")).await;
+        assert_eq!(line.expect("a line")["step"], step);
     }
+    let failed = program.line(line("a step of the rotation failed")).await;
+    assert_eq!(failed.expect("a line")["code"], "rotation_too_early");
+    let version = json!({"SecretId": SIGNING_SECRET, "VersionId": NEXT});
+    let kept = secrets.call("GetSecretValue", &version).await;
+    let kept = kept.expect("a version")["SecretString"].clone();
+    let kept: Value = serde_json::from_str(kept.as_str().expect("text")).expect("a JWK");
+    let private = kept["d"].as_str().expect("a private key");
+    assert!(
+        !seen.into_inner().contains(private),
+        "a log has no private key"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ mod sessions;
 mod tokens;
 
 use portcullis_core::id::Id;
+use portcullis_core::revocation::{READ_SHARDS, WRITE_SHARDS};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{StoreError, Written};
 use thiserror::Error;
@@ -36,12 +37,41 @@ const REQUEST_ID: &str = "request_id";
 pub struct DynamoStore<'a, T> {
     client: &'a Client<T>,
     now: UnixTime,
+    shards: FeedShards,
+}
+
+/// Over how many partitions each minute of the feed is spread.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedShards {
+    /// As it is written.
+    pub write: u32,
+    /// As it is read: no fewer than anybody writes.
+    pub read: u32,
+}
+
+impl FeedShards {
+    /// What every host and every edge goes by.
+    pub const IN_FORCE: Self = Self {
+        write: WRITE_SHARDS,
+        read: READ_SHARDS,
+    };
 }
 
 impl<'a, T> DynamoStore<'a, T> {
     /// Opens the store for one incoming request, taken at `now`.
     pub const fn at(client: &'a Client<T>, now: UnixTime) -> Self {
-        Self { client, now }
+        Self {
+            client,
+            now,
+            shards: FeedShards::IN_FORCE,
+        }
+    }
+
+    /// The same store with its feed spread otherwise: so tests try what is not in force yet. Two that
+    /// disagree lose revocations.
+    #[must_use]
+    pub const fn spread(self, shards: FeedShards) -> Self {
+        Self { shards, ..self }
     }
 }
 

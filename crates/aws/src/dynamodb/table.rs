@@ -6,7 +6,7 @@
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{FEED_SHARDS, PackName, RevocationTarget};
+use portcullis_core::revocation::{PackName, RevocationTarget};
 use portcullis_core::time::UnixTime;
 use sha2::{Digest as _, Sha256};
 
@@ -202,16 +202,17 @@ impl Key {
         Self::blacklist(partition, "REVOKED")
     }
 
-    /// The announcement of one thing called back, in the feed of the minute it is stamped with.
+    /// The announcement of one thing called back, in the feed of the minute it is stamped with, which
+    /// is spread over `shards` partitions.
     ///
     /// Its name comes of the request and the target: a repeated write is the same row, and no
     /// request can write over another's, not even under a borrowed request id.
-    pub fn feed(target: &RevocationTarget, stamp: UnixTime, request_id: &Id) -> Self {
+    pub fn feed(target: &RevocationTarget, stamp: UnixTime, request_id: &Id, shards: u32) -> Self {
         let id = digest(&format!(
             "{request_id}\n{}",
             Self::revocation(target).partition
         ));
-        let partition = Self::feed_partition(stamp, shard(&id, FEED_SHARDS));
+        let partition = Self::feed_partition(stamp, shard(&id, shards));
         Self::blacklist(partition, format!("{stamp}#{id}"))
     }
 
@@ -386,7 +387,7 @@ mod tests {
         ] {
             assert_eq!(lies(&key), expected);
         }
-        let feed = Key::feed(&token, NOON, &id("r1"));
+        let feed = Key::feed(&token, NOON, &id("r1"), 1);
         assert_eq!(feed.partition(), "FEED#2026-11-23T12:00#0");
         assert!(feed.sort().starts_with("2026-11-23T12:00:00Z#"));
     }
@@ -394,11 +395,18 @@ mod tests {
     #[test]
     fn a_feed_row_is_its_own_when_request_or_target_differ_and_the_same_when_repeated() {
         let token = |id: &str| RevocationTarget::Token(id.to_owned());
-        let row = Key::feed(&token("t1"), NOON, &id("r1"));
-        assert!(row == Key::feed(&token("t1"), NOON, &id("r1")));
-        assert!(row != Key::feed(&token("t2"), NOON, &id("r1")));
-        assert!(row != Key::feed(&token("t1"), NOON, &id("r2")));
-        assert!(row != Key::feed(&RevocationTarget::Session("t1".to_owned()), NOON, &id("r1")));
+        let row = Key::feed(&token("t1"), NOON, &id("r1"), 1);
+        assert!(row == Key::feed(&token("t1"), NOON, &id("r1"), 1));
+        assert!(row != Key::feed(&token("t2"), NOON, &id("r1"), 1));
+        assert!(row != Key::feed(&token("t1"), NOON, &id("r2"), 1));
+        assert!(
+            row != Key::feed(
+                &RevocationTarget::Session("t1".to_owned()),
+                NOON,
+                &id("r1"),
+                1
+            )
+        );
     }
 
     #[test]

@@ -4,11 +4,12 @@ use core::error::Error;
 
 use portcullis_aws::client::Client;
 use portcullis_aws::error::CallError;
-use portcullis_core::audit::AuditKind;
+use portcullis_core::audit::{AuditKind, KeyAct};
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_service::rotate::ports::KeyChangeStore as _;
 use portcullis_service::store::{
     AccountStore as _, AuditStore as _, KeyStore as _, RevocationStore as _, SessionStore as _,
     StoreError, Written,
@@ -91,7 +92,8 @@ async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(),
             .await?,
     );
     order();
-    done(store.publish(&document(), &id("r4")).await?);
+    let published = event(AuditKind::KeysChanged(KeyAct::Publish), "r4");
+    done(store.change_keys(&document(), None, &published).await?);
     order();
     store.announce(&revoked(), NOON, &id("r5")).await?;
     order();
@@ -116,7 +118,7 @@ async fn judge_everything(client: &Client<Wire>, faults: &[Fault]) {
     // One of `announce`, one of `end_session`.
     let feed = store(client).feed(NOON, NOON).await.unwrap();
     assert_eq!(feed.len(), 2, "{faults:?}");
-    assert_eq!(audit_trail(client).await.len(), 5, "{faults:?}");
+    assert_eq!(audit_trail(client).await.len(), 6, "{faults:?}");
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ use core::error::Error as _;
 
 use portcullis_aws::client::{Call, Client};
 use portcullis_aws::operation::Operation;
+use portcullis_core::audit::{AuditKind, KeyAct};
 use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
 use portcullis_core::keys::jwk::VerifyingKey;
-use portcullis_service::store::{KeyStore as _, Written};
+use portcullis_service::rotate::ports::KeyChangeStore as _;
+use portcullis_service::store::{KeyStore as _, StoreError, Written};
 use serde_json::json;
 
-use crate::engine::{Engine, NOON, id, row, store, wire};
+use crate::engine::{Engine, NOON, event, row, store, wire};
 use crate::wire::Wire;
 
 /// The public keys of RFC 8037 §A.2 and RFC 8032 §7.1 (TEST 2), the second under another name.
@@ -30,13 +32,22 @@ fn second() -> KeyDocument {
     )
 }
 
+async fn publish(
+    client: &Client<Wire>,
+    document: &KeyDocument,
+    request_id: &str,
+) -> Result<Written, StoreError> {
+    let line = event(AuditKind::KeysChanged(KeyAct::Publish), request_id);
+    store(client).change_keys(document, None, &line).await
+}
+
 #[tokio::test]
 async fn the_document_is_empty_before_the_first_write_and_then_what_was_written() {
     let engine = Engine::start().await;
     let client = engine.client();
     assert_eq!(store(&client).key_document().await.unwrap().version(), 0);
     for (document, request_id) in [(first(), "r1"), (second(), "r2")] {
-        let written = store(&client).publish(&document, &id(request_id)).await;
+        let written = publish(&client, &document, request_id).await;
         assert_eq!(written.unwrap(), Written::Done);
         let read = store(&client).key_document().await.unwrap();
         assert_eq!(read.to_json(), document.to_json());
@@ -50,14 +61,12 @@ async fn only_the_next_version_replaces_a_document() {
     let engine = Engine::start().await;
     let client = engine.client();
     // A second version needs a first.
-    let skipped = store(&client).publish(&second(), &id("r0")).await;
+    let skipped = publish(&client, &second(), "r0").await;
     assert_eq!(skipped.unwrap(), Written::Conflict);
-    let _ = store(&client).publish(&first(), &id("r1")).await.unwrap();
-    let again = store(&client).publish(&first(), &id("r2")).await;
+    let _ = publish(&client, &first(), "r1").await.unwrap();
+    let again = publish(&client, &first(), "r2").await;
     assert_eq!(again.unwrap(), Written::Conflict);
-    let empty = store(&client)
-        .publish(&KeyDocument::default(), &id("r3"))
-        .await;
+    let empty = publish(&client, &KeyDocument::default(), "r3").await;
     assert_eq!(empty.unwrap(), Written::Conflict);
     assert_eq!(store(&client).key_document().await.unwrap().version(), 1);
 }
@@ -67,7 +76,7 @@ async fn the_same_request_repeated_finds_its_own_document() {
     let engine = Engine::start().await;
     let client = engine.client();
     for _ in 0..2 {
-        let written = store(&client).publish(&first(), &id("r1")).await;
+        let written = publish(&client, &first(), "r1").await;
         assert_eq!(written.unwrap(), Written::Done);
     }
 }
@@ -76,11 +85,10 @@ async fn the_same_request_repeated_finds_its_own_document() {
 async fn of_two_hosts_that_publish_together_one_wins() {
     let engine = Engine::start().await;
     let (one, other) = (engine.client(), engine.client());
-    let (document, names) = (first(), [id("r1"), id("r2")]);
-    let (here, there) = (store(&one), store(&other));
+    let document = first();
     let (a, b) = tokio::join!(
-        here.publish(&document, &names[0]),
-        there.publish(&document, &names[1]),
+        publish(&one, &document, "r1"),
+        publish(&other, &document, "r2"),
     );
     let mut ends = [a.unwrap(), b.unwrap()];
     ends.sort_by_key(|end| *end == Written::Conflict);

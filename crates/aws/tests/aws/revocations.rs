@@ -2,13 +2,14 @@
 
 use core::time::Duration;
 
-use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_aws::dynamodb::store::{DynamoStore, FeedShards};
 use portcullis_core::audit::AuditKind;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{RevocationStore as _, SessionStore as _};
 
-use crate::engine::{Engine, NOON, event, id, row, store};
+use crate::engine::{Engine, NOON, event, id, row, rows, store};
+use crate::wire::Fault;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -221,4 +222,80 @@ async fn announcing_again_is_a_fresh_row_and_announcing_nothing_is_none() {
     client.transport().order([]);
     store(&client).announce(&[], NOON, &id("r2")).await.unwrap();
     assert!(client.transport().sent().is_empty());
+}
+
+/// More partitions than are in force, as they would be when the feed grows.
+const FOUR: FeedShards = FeedShards { write: 4, read: 4 };
+
+/// Calls back two tokens in each of 32 requests, over as many shards as `shards` says.
+async fn spread_out(engine: &Engine, shards: FeedShards) {
+    let client = engine.client();
+    let store = store(&client).spread(shards);
+    for request in 0..32 {
+        let targets = ["a", "b"].map(|name| RevocationTarget::Token(format!("{request}-{name}")));
+        let request_id = format!("r{request}");
+        store
+            .revoke(
+                &targets.map(until_later),
+                NOON,
+                &event(AuditKind::AccessTokenRevoked, &request_id),
+            )
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_feed_that_is_spread_lies_in_every_shard_and_is_read_from_every_one() {
+    let engine = Engine::start().await;
+    spread_out(&engine, FOUR).await;
+    let client = engine.client();
+    let mut lie = Vec::new();
+    for shard in 0..5 {
+        let partition = format!("FEED#2026-11-23T12:00#{shard}");
+        lie.push(rows(&client, "TokenBlacklist", &partition).await.len());
+    }
+    assert_eq!(lie.iter().sum::<usize>(), 64);
+    assert!(lie[..4].iter().all(|rows| *rows > 4), "{lie:?}");
+    assert_eq!(lie[4], 0);
+
+    client.transport().order([]);
+    let feed = store(&client).spread(FOUR).feed(NOON, NOON).await.unwrap();
+    assert_eq!(feed.len(), 64);
+    assert_eq!(client.transport().sent(), ["Query"; 4]);
+    let known = Revocations::from_iter(feed);
+    assert_eq!(known.len(), 64, "each of them once");
+}
+
+#[tokio::test]
+async fn readers_come_first_when_a_feed_is_spread_wider_and_last_when_it_is_not() {
+    // Deployed already: an edge that reads four, while hosts write one as ever.
+    let engine = Engine::start().await;
+    spread_out(&engine, FeedShards::IN_FORCE).await;
+    let client = engine.client();
+    let early = store(&client).spread(FOUR).feed(NOON, NOON).await.unwrap();
+    assert_eq!(early.len(), 64);
+    // The wrong way round most of it is lost, and nothing tells.
+    let engine = Engine::start().await;
+    spread_out(&engine, FOUR).await;
+    let client = engine.client();
+    let lost = store(&client).feed(NOON, NOON).await.unwrap();
+    assert!(lost.len() < 32, "{}", lost.len());
+}
+
+#[tokio::test]
+async fn a_shard_that_cannot_be_read_fails_the_reading_whichever_it_is() {
+    let engine = Engine::start().await;
+    spread_out(&engine, FOUR).await;
+    let client = engine.client();
+    for missing in 0..4 {
+        let refused = Fault::Answer(400, r#"{"__type":"x#AccessDeniedException"}"#);
+        let mut faults = vec![Fault::Pass; missing];
+        faults.push(refused);
+        client.transport().order(faults);
+        let feed = store(&client).spread(FOUR).feed(NOON, NOON).await;
+        assert!(feed.is_err(), "{missing}");
+    }
+    client.transport().order([]);
+    assert!(store(&client).spread(FOUR).feed(NOON, NOON).await.is_ok());
 }

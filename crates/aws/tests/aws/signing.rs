@@ -14,12 +14,13 @@ use portcullis_aws::endpoint::Region;
 use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};
 use portcullis_aws::sign::{Scope, sign};
 use portcullis_aws::transport::{Transport, TransportError};
-use portcullis_core::audit::AuditKind;
+use portcullis_core::audit::{AuditKind, KeyAct};
 use portcullis_core::breaker::Standing;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
+use portcullis_service::rotate::ports::KeyChangeStore as _;
 use portcullis_service::store::{
     AccountStore as _, AuditStore as _, KeyStore as _, RevocationStore as _, SessionStore as _,
 };
@@ -229,8 +230,9 @@ async fn our_requests() -> Vec<Request<Bytes>> {
     let _ = store.revocations_of(token).await.unwrap();
     let _ = store.feed(NOON, NOON).await.unwrap();
     let _ = store.key_document().await.unwrap();
+    let published = of(AuditKind::KeysChanged(KeyAct::Publish));
     let _ = store
-        .publish(&KeyDocument::default(), &id("r1"))
+        .change_keys(&KeyDocument::default(), None, &published)
         .await
         .unwrap();
     store.record(&ended).await.unwrap();

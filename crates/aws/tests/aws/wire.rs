@@ -1,5 +1,6 @@
 //! A real HTTP connection, and what can go wrong on it.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -12,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use portcullis_aws::breakers::Way;
 use portcullis_aws::transport::{Transport, TransportError};
-use portcullis_core::breaker::Standing;
+use portcullis_core::breaker::{Rules, Standing};
 use serde_json::Value;
 
 /// What happens to one request. Whatever none is ordered for passes.
@@ -40,6 +41,7 @@ pub(crate) struct Wire {
     http: Client<HttpConnector, Full<Bytes>>,
     faults: Mutex<VecDeque<Fault>>,
     sent: Mutex<Vec<String>>,
+    readings: AtomicU32,
 }
 
 impl Default for Wire {
@@ -48,6 +50,7 @@ impl Default for Wire {
             http: Client::builder(TokioExecutor::new()).build_http(),
             faults: Mutex::default(),
             sent: Mutex::default(),
+            readings: AtomicU32::new(0),
         }
     }
 }
@@ -125,8 +128,10 @@ impl Transport for Wire {
 
     async fn sleep(&self, _span: Duration) {}
 
+    // Time flies here, so that whatever fails is asked again: what breakers do to callers is not
+    // what these tests are about.
     fn elapsed(&self) -> Duration {
-        Duration::ZERO
+        Rules::USUAL.interval * self.readings.fetch_add(1, Ordering::Relaxed)
     }
 
     fn notice(&self, _way: Way, _standing: Standing) {}

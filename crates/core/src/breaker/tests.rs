@@ -36,19 +36,32 @@ fn opened() -> Breaker {
     breaker
 }
 
+fn answer(breaker: &mut Breaker, now: Duration) {
+    let permit = pass(breaker, now);
+    breaker.settle(permit, Outcome::Answered, now, 0);
+}
+
 #[test]
-fn failures_open_it_only_in_a_row() {
+fn so_many_failures_in_a_row_open_it_and_one_less_does_not() {
     let mut breaker = Breaker::new(RULES);
-    for _ in 0..10 {
-        fail(&mut breaker, at(0), 0);
-        fail(&mut breaker, at(0), 0);
-        let permit = pass(&mut breaker, at(0));
-        breaker.settle(permit, Outcome::Answered, at(0), 0);
-    }
+    (0..2).for_each(|_| fail(&mut breaker, at(0), 0));
     assert_eq!(breaker.standing(), Standing::Closed);
-    (0..3).for_each(|_| fail(&mut breaker, at(0), 0));
+    fail(&mut breaker, at(0), 0);
     assert_eq!(breaker.standing(), Standing::Open);
     assert_eq!(breaker.admit(at(0)), Admission::Refuse);
+}
+
+#[test]
+fn an_answer_takes_half_a_failure_away_and_is_not_kept_in_store() {
+    let mut breaker = Breaker::new(RULES);
+    (0..100).for_each(|_| answer(&mut breaker, at(0)));
+    (0..2).for_each(|_| fail(&mut breaker, at(0), 0));
+    (0..2).for_each(|_| answer(&mut breaker, at(0)));
+    // One failure is left.
+    fail(&mut breaker, at(0), 0);
+    assert_eq!(breaker.standing(), Standing::Closed);
+    fail(&mut breaker, at(0), 0);
+    assert_eq!(breaker.standing(), Standing::Open);
 }
 
 #[test]
@@ -129,7 +142,7 @@ proptest! {
         let mut breaker = Breaker::new(RULES);
         let mut now = at(0);
         let mut under_way: Vec<Permit> = vec![];
-        let (mut opened_at, mut in_a_row) = (None, 0);
+        let (mut opened_at, mut halves) = (None, 0_u32);
         // Probes permitted since it was last anything but half open, or since one was given up.
         let (mut probes, mut latest) = (0, at(0));
         for step in steps {
@@ -169,18 +182,18 @@ proptest! {
                     breaker.settle(permit, outcome, now, chance);
                     let after = breaker.standing();
                     if !stale && before == Standing::Closed {
-                        in_a_row = if answered { 0 } else { in_a_row + 1 };
+                        halves = if answered { halves.saturating_sub(1) } else { halves + 2 };
                     }
                     let expected = match (before, answered) {
                         _ if stale => before,
-                        (Standing::Closed, _) if in_a_row >= RULES.failures => Standing::Open,
+                        (Standing::Closed, _) if halves >= 2 * RULES.failures => Standing::Open,
                         (Standing::HalfOpen, true) => Standing::Closed,
                         (Standing::HalfOpen, false) => Standing::Open,
                         (standing, _) => standing,
                     };
                     prop_assert_eq!(after, expected);
                     if before != after {
-                        in_a_row = 0;
+                        halves = 0;
                         opened_at = (after == Standing::Open).then_some(now).or(opened_at);
                     }
                 }
@@ -190,5 +203,41 @@ proptest! {
         // It never stays shut: after the longest wait there is, somebody may ask.
         let later = now + RULES.interval + RULES.patience;
         prop_assert!(matches!(breaker.admit(later), Admission::Pass(_)));
+    }
+
+    /// Where of each two calls that follow each other at least one fails, in whatever order, it opens
+    /// within twenty calls.
+    #[test]
+    fn what_fails_every_other_time_is_given_up(
+        pairs in prop::collection::vec(
+            prop_oneof![Just([true, false]), Just([false, true]), Just([false, false])],
+            10,
+        ),
+        history in prop::collection::vec(any::<bool>(), 0..40),
+    ) {
+        let mut breaker = Breaker::new(Rules::USUAL);
+        for answered in history.into_iter().chain(pairs.into_iter().flatten()) {
+            if breaker.standing() == Standing::Closed {
+                if answered {
+                    answer(&mut breaker, at(0));
+                } else {
+                    fail(&mut breaker, at(0), 0);
+                }
+            }
+        }
+        prop_assert_eq!(breaker.standing(), Standing::Open);
+    }
+
+    /// Where two answers stand between any two failures it never opens, however long that goes on.
+    #[test]
+    fn what_fails_now_and_then_is_not_given_up(
+        gaps in prop::collection::vec(2_usize..6, 1..200),
+    ) {
+        let mut breaker = Breaker::new(Rules::USUAL);
+        for answers in gaps {
+            fail(&mut breaker, at(0), 0);
+            (0..answers).for_each(|_| answer(&mut breaker, at(0)));
+            prop_assert_eq!(breaker.standing(), Standing::Closed);
+        }
     }
 }

@@ -250,6 +250,15 @@ fn knowledge_past_its_bound_is_a_refusal_unless_the_route_bears_it() {
 }
 
 #[test]
+fn what_was_called_back_stays_so_however_old_the_news_is() {
+    let world = world(Some(RevocationTarget::Token("t1".to_owned())));
+    for path in ["/x", "/stale/x", "/sure/x"] {
+        let denial = decide(path, CLAIMS, &world, at(10_031));
+        assert_eq!(denial, Some(Denial::Revoked), "{path}");
+    }
+}
+
+#[test]
 fn a_route_that_looks_up_is_never_decided_by_the_feed() {
     let world = world(None);
     assert_eq!(

@@ -14,6 +14,9 @@ use crate::policy::{MAX_LEEWAY, MAX_STALENESS};
 use crate::revocation::{CLOCK_SKEW, WRITE_BOUND};
 use crate::time::UnixTime;
 
+/// What two readings of clocks in whole seconds may hide together: up to one each.
+const ROUNDING: Duration = Duration::from_secs(2);
+
 /// How long others keep what a rotation changes. The rules below are exact for these numbers, so
 /// each must be at least what it stands for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,10 +49,17 @@ impl Default for RotationBounds {
 impl RotationBounds {
     /// From the stamp of a publication until everybody has the key.
     pub fn lead(&self) -> Duration {
-        let readers = self.edge.max(self.jwks_max_age).max(self.third_parties);
+        // Who keeps the set for so long may have got it from somebody who kept it by its `max-age`.
+        let third_parties = if self.third_parties.is_zero() {
+            Duration::ZERO
+        } else {
+            self.third_parties.saturating_add(self.jwks_max_age)
+        };
+        let readers = self.edge.max(self.jwks_max_age).max(third_parties);
         readers
             .saturating_add(WRITE_BOUND)
             .saturating_add(CLOCK_SKEW)
+            .saturating_add(ROUNDING)
     }
 
     /// How long a token can be shown after it was signed.
@@ -115,11 +125,11 @@ pub struct TooEarly {
 }
 
 /// Whether a rotation may begin at `now` while the key called `current` is in force: its
-/// predecessor has gone and it signs itself. One that was withdrawn may be followed at once.
+/// predecessors have gone and it signs itself. One that was withdrawn may be followed at once.
 ///
 /// # Errors
 ///
-/// [`TooEarly`]. A key that has yet to be told its end counts as if it were told now.
+/// [`TooEarly`]. A predecessor that has yet to be told its end counts as if it were told now.
 pub fn judge_begin(
     document: &KeyDocument,
     current: Option<&str>,
@@ -129,11 +139,11 @@ pub fn judge_begin(
     let Some(current) = current.and_then(|id| document.find(id)) else {
         return Ok(());
     };
-    let others = document
+    let before = document
         .keys()
         .iter()
-        .filter(|key| key.key.id() != current.key.id());
-    let ends = others.map(|key| {
+        .take_while(|key| key.key.id() != current.key.id());
+    let ends = before.map(|key| {
         key.ends_at
             .unwrap_or_else(|| end_after(current, bounds, now))
     });
@@ -183,29 +193,25 @@ impl KeyDocument {
         })
     }
 
-    /// The next version once the key called `current` is in force: every other key is told when it
-    /// ends, and those that have ended are gone. `None` if that is settled, or there is no such key.
+    /// The next version once the key called `current` is in force: every key published before it is
+    /// told when it ends, and those that have ended are gone. `None` if that is settled, if there is
+    /// no such key, or if it was told its own end: it has a successor, and brings nobody's.
+    ///
+    /// INVARIANT: an end is never taken back here. Readers may have let the key go.
     pub fn settling(&self, current: &str, bounds: &RotationBounds, now: UnixTime) -> Option<Self> {
-        let end = end_after(self.find(current)?, bounds, now);
-        let leaves = |key: &PublishedKey| key.key.id() != Some(current);
-        let unsettled =
-            |key: &PublishedKey| leaves(key) && (key.ends_at.is_none() || !key.verifies(now));
-        let reopened = |key: &PublishedKey| key.key.id() == Some(current) && key.ends_at.is_some();
-        if !self
-            .keys()
-            .iter()
-            .any(|key| unsettled(key) || reopened(key))
-        {
+        let held = self.find(current).filter(|key| key.ends_at.is_none())?;
+        let end = end_after(held, bounds, now);
+        let is_current = |key: &PublishedKey| key.key.id() == Some(current);
+        let mut before = self.keys().iter().take_while(|key| !is_current(key));
+        let is_settled = before.all(|key| key.ends_at.is_some())
+            && self.keys().iter().all(|key| key.verifies(now));
+        if is_settled {
             return None;
         }
         Some(self.clone().changed(|keys| {
-            keys.retain(|key| !leaves(key) || key.verifies(now));
-            for key in keys.iter_mut() {
-                if key.key.id() == Some(current) {
-                    key.ends_at = None;
-                } else {
-                    key.ends_at.get_or_insert(end);
-                }
+            keys.retain(|key| key.verifies(now));
+            for key in keys.iter_mut().take_while(|key| !is_current(key)) {
+                key.ends_at.get_or_insert(end);
             }
         }))
     }

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use super::members::Members;
 use super::{
-    KeySource, MAX_LEEWAY, MAX_STALENESS, OWN_ISSUER, Policy, PolicyError, Staleness, TrustedIssuer,
+    KeySource, LONGEST_LIFETIME, MAX_LEEWAY, MAX_STALENESS, OWN_ISSUER, Policy, PolicyError,
+    Staleness, TrustedIssuer,
 };
 use crate::json::Json;
 use crate::keys::jwk::JwkError;
@@ -21,9 +22,6 @@ const KEYS: Staleness = staleness(60, 300, 600);
 
 /// The access tokens of our own issuer live 10 minutes.
 const MAX_LIFETIME: Duration = Duration::from_secs(600);
-
-/// No access token lives longer than a day.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 
 const fn staleness(poll: u64, soft: u64, hard: u64) -> Staleness {
     Staleness {

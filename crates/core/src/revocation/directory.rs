@@ -73,6 +73,11 @@ impl PackDirectory {
         &self.packed
     }
 
+    /// From where on the feed is packed.
+    pub fn start(&self) -> Option<UnixTime> {
+        self.packed.first().map(|first| first.from)
+    }
+
     /// Up to where the feed is packed.
     pub fn end(&self) -> Option<UnixTime> {
         self.packed.last().map(|last| last.to)
@@ -83,6 +88,11 @@ impl PackDirectory {
         self.packed
             .iter()
             .find(|span| span.from <= minute && minute < span.to)
+    }
+
+    /// Whether it may list one span more without another going.
+    pub const fn has_room(&self) -> bool {
+        self.packed.len() < MOST_SPANS
     }
 
     /// The last span, if `next` may be merged into it: both together hold at most `names` and
@@ -116,7 +126,32 @@ impl PackDirectory {
         spans.push(packed);
         let over = spans.len().saturating_sub(MOST_SPANS);
         spans.drain(..over);
-        Self::new(self.version.saturating_add(1), spans)
+        self.next(spans)
+    }
+
+    /// The next version: `packed` before the first span.
+    ///
+    /// # Errors
+    ///
+    /// As [`PackDirectory::new`].
+    pub fn with_earlier(&self, packed: Packed) -> Result<Self, PackDirectoryError> {
+        let mut spans = vec![packed];
+        spans.extend(self.packed.iter().cloned());
+        self.next(spans)
+    }
+
+    /// The next version, without the spans that end after `closed`; `None` if there are none.
+    /// Somebody packed them by a clock that is fast: what their minutes still held back is lost to
+    /// whoever takes them for whole.
+    pub fn up_to(&self, closed: UnixTime) -> Option<Self> {
+        let whole = self.packed.iter().take_while(|span| span.to <= closed);
+        let packed: Vec<Packed> = whole.cloned().collect();
+        let version = self.version.saturating_add(1);
+        (packed.len() < self.packed.len()).then_some(Self { version, packed })
+    }
+
+    fn next(&self, packed: Vec<Packed>) -> Result<Self, PackDirectoryError> {
+        Self::new(self.version.saturating_add(1), packed)
     }
 }
 
@@ -195,6 +230,31 @@ mod tests {
         assert_eq!(PackDirectory::new(1, hours(257)), Err(PackDirectoryError));
         let next = full.with(span(256, 257, 9_999), at(257)).unwrap();
         assert_eq!((next.packed().len(), next.packed()[0].from), (256, at(1)));
+    }
+
+    #[test]
+    fn a_span_is_put_before_the_first_one_while_there_is_room() {
+        let directory = PackDirectory::new(1, vec![span(3, 5, 9)]).unwrap();
+        let longer = directory.with_earlier(span(1, 3, 9)).unwrap();
+        assert_eq!((longer.version(), longer.start()), (2, Some(at(1))));
+        assert_eq!(longer.packed().len(), 2);
+        let gap = directory.with_earlier(span(1, 2, 9));
+        assert_eq!(gap, Err(PackDirectoryError));
+        let hours = (1..257).map(|hour| span(hour, hour + 1, 9)).collect();
+        let full = PackDirectory::new(1, hours).unwrap();
+        assert!(directory.has_room() && !full.has_room());
+        assert_eq!(full.with_earlier(span(0, 1, 9)), Err(PackDirectoryError));
+    }
+
+    #[test]
+    fn spans_that_reach_beyond_what_is_closed_go_and_all_behind_them() {
+        let directory = PackDirectory::new(4, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
+        assert_eq!(directory.up_to(at(5)), None);
+        let kept = directory.up_to(at(4)).unwrap();
+        assert_eq!((kept.version(), kept.packed()), (5, &[span(1, 2, 9)][..]));
+        let none = directory.up_to(at(1)).unwrap();
+        assert_eq!((none.version(), none.end()), (5, None));
+        assert_eq!(none.up_to(at(1)), None);
     }
 
     #[test]

@@ -117,6 +117,15 @@ impl Revocations {
         self.sieves.forget(now);
     }
 
+    /// Keeps no name for longer than to `end`, however long its row says: there are tokens that live
+    /// longer than any that a policy takes. Keys, which stop whatever is signed, keep their time.
+    pub fn forget_by(&mut self, end: UnixTime) {
+        for extent in self.exact.values_mut().filter(|extent| !extent.is_key) {
+            extent.until = extent.until.min(end);
+        }
+        self.sieves.forget_by(end);
+    }
+
     /// Sifts the names that are kept whole, once they are many.
     pub fn compact(&mut self) {
         if self.exact.len() <= MOST_EXACT {
@@ -228,6 +237,18 @@ impl Sieves {
         // A copy without need would make them others.
         if self.0.iter().any(|sieve| sieve.until() <= now) {
             Arc::make_mut(&mut self.0).retain(|sieve| now < sieve.until());
+        }
+    }
+
+    fn forget_by(&mut self, end: UnixTime) {
+        // As above; and of what ends in time already, nothing is copied.
+        if self.0.iter().all(|sieve| sieve.until() <= end) {
+            return;
+        }
+        for sieve in Arc::make_mut(&mut self.0) {
+            if end < sieve.until() {
+                Arc::make_mut(sieve).end_by(end);
+            }
         }
     }
 
@@ -412,6 +433,30 @@ mod tests {
         known.forget(NOON);
         assert!(!known.sieves().are(&before));
         assert_eq!(known.len(), 1);
+    }
+
+    #[test]
+    fn names_whole_or_sifted_end_by_a_moment_and_keys_do_not() {
+        let (later, end) = (UnixTime::from_secs(9_000), UnixTime::from_secs(2_000));
+        let row = |target, until| Revocation { target, until };
+        let mut known = Revocations::default();
+        known.insert(&row(Token("t1".to_owned()), later));
+        known.insert(&row(Token("t2".to_owned()), NOON));
+        known.insert(&row(Key("k9".to_owned()), later));
+        known.load(Pack::of(&[token_of(1)], UnixTime::default()));
+        let packed = [row(Token("t3".to_owned()), later)];
+        known.load(Pack::of(&packed, UnixTime::default()));
+        known.forget_by(end);
+        let (before, copy) = (known.sieves().clone(), known.clone());
+        known.forget_by(end);
+        assert!(known.sieves().are(&before), "a second time changes nothing");
+        known.forget(NOON);
+        assert_eq!(known.len(), 3);
+        known.forget(UnixTime::from_secs(1_999));
+        assert_eq!(known.len(), 3);
+        known.forget(end);
+        assert_eq!(known.len(), 1, "the key");
+        assert_eq!(copy.len(), 5, "what was shared is as it was");
     }
 
     #[test]

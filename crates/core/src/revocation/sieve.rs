@@ -42,6 +42,11 @@ impl Sieve {
         self.until
     }
 
+    /// Lets its names matter until `end` at the latest.
+    pub(super) fn end_by(&mut self, end: UnixTime) {
+        self.until = self.until.min(end);
+    }
+
     pub(super) fn may_contain(&self, name: Fingerprint) -> bool {
         self.shorts.binary_search(&name.short()).is_ok()
     }

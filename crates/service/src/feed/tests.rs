@@ -20,6 +20,9 @@ const fn at(secs: u64) -> UnixTime {
     UnixTime::from_secs(secs)
 }
 
+/// How far back a policy goes that takes tokens of 10 minutes with a minute of leeway.
+const REACH: Duration = Duration::from_secs(660);
+
 /// A feed, the packs made of it, and a shelf, in memory. Everything counts its reads.
 #[derive(Default)]
 pub(crate) struct World {
@@ -27,10 +30,14 @@ pub(crate) struct World {
     pub(crate) packs: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) directory: RefCell<PackDirectory>,
     shelf: RefCell<BTreeMap<String, Vec<u8>>>,
+    lifetimes: RefCell<BTreeMap<String, Duration>>,
+    shelf_calls: Cell<usize>,
     spans: RefCell<Vec<(u64, u64)>>,
     pack_reads: Cell<usize>,
     pub(crate) directory_fails: Cell<bool>,
-    feed_fails_before: Cell<u64>,
+    directory_is_damaged: Cell<bool>,
+    packs_fail: Cell<bool>,
+    pub(crate) feed_fails_before: Cell<u64>,
     pub(crate) overtaken: Cell<bool>,
 }
 
@@ -71,10 +78,16 @@ impl PackStore for World {
         if self.directory_fails.get() {
             return Err(StoreError::new("test", Down));
         }
+        if self.directory_is_damaged.get() {
+            return Err(StoreError::damage("test", Down));
+        }
         Ok(self.directory.borrow().clone())
     }
     async fn pack(&self, name: &PackName) -> Result<Option<Vec<u8>>, StoreError> {
         self.pack_reads.set(self.pack_reads.get().saturating_add(1));
+        if self.packs_fail.get() {
+            return Err(StoreError::new("test", Down));
+        }
         Ok(self.packs.borrow().get(name.as_str()).cloned())
     }
     async fn put_pack(&self, name: &PackName, bytes: &[u8], _: UnixTime) -> Result<(), StoreError> {
@@ -94,9 +107,14 @@ impl PackStore for World {
 
 impl Shelf for World {
     async fn take(&self, name: &str) -> Option<Vec<u8>> {
+        self.shelf_calls.update(|calls| calls.saturating_add(1));
         self.shelf.borrow().get(name).cloned()
     }
-    async fn put(&self, name: &str, bytes: &[u8], _: Duration) {
+    async fn put(&self, name: &str, bytes: &[u8], lifetime: Duration) {
+        self.shelf_calls.update(|calls| calls.saturating_add(1));
+        self.lifetimes
+            .borrow_mut()
+            .insert(name.to_owned(), lifetime);
         self.shelf
             .borrow_mut()
             .insert(name.to_owned(), bytes.to_vec());
@@ -118,10 +136,33 @@ impl World {
     }
 
     fn cold(&self, now: u64, shelf: &impl Shelf) -> Result<Revocations, StoreError> {
-        let since = at(now).before(Duration::from_secs(660));
+        self.cold_by(REACH, now, shelf)
+    }
+
+    fn cold_by(
+        &self,
+        reach: Duration,
+        now: u64,
+        shelf: &impl Shelf,
+    ) -> Result<Revocations, StoreError> {
+        let (now, since) = (at(now), at(now).before(reach));
         self.spans.borrow_mut().clear();
         self.pack_reads.set(0);
-        ready(gather(Revocations::default(), since, self, shelf, at(now)))
+        ready(gather(
+            Revocations::default(),
+            since,
+            reach,
+            self,
+            shelf,
+            now,
+        ))
+    }
+
+    /// The longest span of the feed that was asked for at once, in seconds.
+    pub(crate) fn longest_reading(&self) -> u64 {
+        let spans = self.spans.borrow();
+        let longest = spans.iter().map(|(from, to)| to.abs_diff(*from)).max();
+        longest.unwrap_or_default()
     }
 
     pub(crate) fn knows(&self, now: u64) -> Revocations {
@@ -215,8 +256,150 @@ fn packs_that_cannot_be_read_are_no_packs() {
     world.packs.borrow_mut().clear();
     revoked(&world, Standing::Revoked);
     world.packs.replace(good);
-    world.directory_fails.set(true);
+    world.directory_is_damaged.set(true);
     revoked(&world, Standing::Revoked);
+}
+
+#[test]
+fn packs_that_fail_are_no_packs_where_the_rows_are_few() {
+    let world = World::default();
+    world.revoke(9_500, "t1", 10_900);
+    assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
+    world.packs_fail.set(true);
+    let known = world.knows(10_030);
+    assert_eq!(known.standing(token("t1")), Standing::Revoked);
+}
+
+#[test]
+fn packs_of_many_names_that_fail_are_not_made_up_for_by_their_rows() {
+    let many = FEW_NAMES.saturating_add(1);
+    for (names, reads) in [(FEW_NAMES, true), (many, false)] {
+        let world = World::default();
+        for name in 0..names {
+            world.revoke(9_500, &format!("t{name}"), 10_900);
+        }
+        assert_eq!(world.pack(10_030), Outcome::Done { names });
+        world.packs_fail.set(true);
+        assert_eq!(world.cold(10_030, &NoShelf).is_ok(), reads, "{names}");
+        // One that is absent or damaged stays so: what it held is to be had from its rows alone.
+        world.packs_fail.set(false);
+        world.packs.borrow_mut().clear();
+        assert!(world.cold(10_030, &NoShelf).is_ok(), "{names}");
+    }
+}
+
+#[test]
+fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
+    let world = World::default();
+    world.revoke(9_500, "t1", 10_900);
+    assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
+    world.directory_fails.set(true);
+    assert!(world.cold(10_030, &NoShelf).is_err());
+    let rows = world
+        .spans
+        .borrow()
+        .iter()
+        .filter(|span| span.0 < 10_020)
+        .count();
+    assert_eq!(rows, 0, "not one closed minute was read");
+    // Who has been away for two minutes asks no directory.
+    let since = at(9_920);
+    let read = gather(
+        Revocations::default(),
+        since,
+        REACH,
+        &world,
+        &NoShelf,
+        at(10_030),
+    );
+    assert!(ready(read).is_ok());
+}
+
+#[test]
+fn a_span_that_cannot_be_closed_yet_is_left_to_its_rows() {
+    let world = World::default();
+    // By a clock that is fast by a minute, round after round.
+    let _ = world.pack(10_090);
+    world.revoke(10_070, "t1", 10_900);
+    let _ = world.pack(10_150);
+    assert!(world.knows(10_095).contains(token("t1")));
+    // The clocks of a host and an edge may differ by two seconds.
+    let world = World::default();
+    let _ = world.pack(10_090);
+    // The clocks of a host and an edge may differ by two seconds.
+    world.knows(10_082);
+    let spans = world.spans.borrow().clone();
+    assert_eq!(
+        spans,
+        [(10_020, 10_084)],
+        "no closed minute is read by its rows"
+    );
+}
+
+/// The calls that a cold start makes at the most, wherever in its minute it begins.
+fn calls_of_a_cold_start(reach: Duration) -> u64 {
+    let mut most = 0;
+    for now in 10_000..10_060 {
+        let world = World::default();
+        world.cold_by(reach, now, &world).expect("read");
+        let spans = world.spans.borrow();
+        // The store asks one partition for each minute that a span touches.
+        let queries: u64 = spans
+            .iter()
+            .map(|(from, to)| (to / 60).abs_diff(from / 60).saturating_add(1))
+            .sum();
+        let shelf = u64::try_from(world.shelf_calls.get()).expect("few");
+        // Directory, keys, a look-up and the origin.
+        most = most.max([queries, shelf, 4].iter().sum());
+    }
+    most
+}
+
+#[test]
+fn a_cold_start_with_an_empty_shelf_makes_as_many_calls_as_the_docs_say() {
+    let minutes = |count: u64| Duration::from_secs(count * 60);
+    for (reach, calls) in [(10, 36), (11, 39), (22, 50)] {
+        assert_eq!(calls_of_a_cold_start(minutes(reach)), calls, "{reach}");
+    }
+}
+
+#[test]
+fn what_a_warm_reading_shelves_lasts_for_whoever_starts_cold() {
+    let world = World::default();
+    // Ten seconds are read, and a minute closes among them.
+    let since = at(10_076);
+    let read = gather(
+        Revocations::default(),
+        since,
+        REACH,
+        &world,
+        &world,
+        at(10_086),
+    );
+    assert!(ready(read).is_ok());
+    let lifetimes = world.lifetimes.borrow();
+    assert_eq!(lifetimes.len(), 1);
+    assert!(lifetimes.values().all(|lifetime| *lifetime == REACH));
+}
+
+#[test]
+fn what_rows_keep_for_a_day_an_edge_keeps_for_as_long_as_its_policy_takes_tokens() {
+    let world = World::default();
+    world.revoke(9_900, "t1", 9_900 + 86_462);
+    let known = world.knows(9_910);
+    let knows = |now: u64| {
+        let mut known = known.clone();
+        known.forget(at(now));
+        known.contains(token("t1"))
+    };
+    // The reach, and 64 s for leeway and a host that was just issuing a token.
+    assert!(knows(9_910 + 660 + 63) && !knows(9_910 + 660 + 64));
+    // From a pack, too.
+    world.pack(9_990);
+    let mut known = world.knows(9_990);
+    assert_eq!(known.standing(token("t1")), Standing::Doubtful);
+    known.forget(at(9_990 + 660 + 64));
+    assert!(known.is_empty());
 }
 
 #[test]

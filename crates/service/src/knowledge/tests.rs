@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use portcullis_core::route::{Access, RevocationMode};
 use portcullis_core::snapshot::{CLAIM_LIFETIME, RETRY_INTERVAL};
 
 use super::*;
@@ -20,8 +21,20 @@ impl Clock for At {
     }
 }
 
+const NEED: Requirement = Requirement {
+    access: Access::Token,
+    scopes: Vec::new(),
+    serve_stale: None,
+    revocation: RevocationMode::Feed,
+};
+
 fn prepare(knowledge: &Knowledge, now: u64) -> Preparation {
-    knowledge.prepare(&policy(), false, at(now))
+    knowledge.prepare(&Gate::new(policy()), &NEED, false, at(now))
+}
+
+/// The same while the breaker is open.
+fn prepare_without(knowledge: &Knowledge, need: &Requirement, now: u64) -> Preparation {
+    knowledge.prepare(&Gate::new(policy()), need, true, at(now))
 }
 
 fn read(knowledge: &Knowledge, keys: Keys, world: &World, now: u64) -> Result<(), StoreError> {
@@ -38,25 +51,33 @@ fn warm() -> Knowledge {
 }
 
 #[test]
-fn a_cold_isolate_reads_first_and_so_does_everybody_who_comes_meanwhile() {
+fn a_cold_isolate_is_read_for_by_one_and_the_others_look_again_until_its_claim_ends() {
     let knowledge = Knowledge::default();
     assert!(knowledge.held().is_none());
-    // The first to come vanishes, and nobody waits for it.
-    for _ in 0..3 {
-        assert_eq!(prepare(&knowledge, COLD), Preparation::ReadFirst);
+    // The first to come vanishes.
+    assert_eq!(prepare(&knowledge, COLD), Preparation::ReadFirst);
+    let ends = COLD + CLAIM_LIFETIME.as_secs();
+    for now in [COLD, ends - 1] {
+        assert_eq!(prepare(&knowledge, now), Preparation::Wait(MANY_MOMENTS));
     }
-    read(&knowledge, Keys::WhenDue, &World::default(), COLD).expect("all there");
-    assert_eq!(prepare(&knowledge, COLD + 4), Preparation::Nothing);
+    assert!(MOMENT * MANY_MOMENTS > CLAIM_LIFETIME + Duration::from_secs(1));
+    assert_eq!(prepare(&knowledge, ends), Preparation::ReadFirst);
+    read(&knowledge, Keys::WhenDue, &World::default(), ends).expect("all there");
+    assert_eq!(prepare(&knowledge, ends + 4), Preparation::Nothing);
 }
 
 #[test]
-fn what_is_due_is_read_behind_one_answer_and_what_is_late_before_each() {
+fn what_is_due_is_read_behind_one_answer_and_what_is_late_before_it() {
     let knowledge = warm();
     assert_eq!(prepare(&knowledge, COLD + 6), Preparation::ReadBehind);
     assert_eq!(prepare(&knowledge, COLD + 6), Preparation::Nothing);
     // Whoever had the claim has vanished, and it is late by now.
     assert_eq!(prepare(&knowledge, COLD + 12), Preparation::ReadFirst);
-    assert_eq!(prepare(&knowledge, COLD + 12), Preparation::ReadFirst);
+    // Others could do with what there is, and wait for that only a little.
+    let few = Preparation::Wait(FEW_MOMENTS);
+    assert_eq!(prepare(&knowledge, COLD + 12), few);
+    read(&knowledge, Keys::WhenDue, &World::default(), COLD + 13).expect("all there");
+    assert_eq!(prepare(&knowledge, COLD + 13), Preparation::Nothing);
 }
 
 #[test]
@@ -64,19 +85,33 @@ fn a_claim_whose_holder_vanished_is_free_again_after_its_time() {
     let knowledge = warm();
     assert_eq!(prepare(&knowledge, COLD + 5), Preparation::ReadBehind);
     let freed = COLD + 5 + CLAIM_LIFETIME.as_secs();
-    let away = knowledge.prepare(&policy(), true, at(freed - 1));
+    let away = prepare_without(&knowledge, &NEED, freed - 1);
     assert_eq!(away, Preparation::Nothing);
-    let away = knowledge.prepare(&policy(), true, at(freed + 1));
+    let away = prepare_without(&knowledge, &NEED, freed + 1);
     assert_eq!(away, Preparation::ReadBehind);
 }
 
 #[test]
 fn a_store_that_is_away_is_not_waited_for_while_there_is_something_to_rely_on() {
     let knowledge = warm();
-    let away = |now| knowledge.prepare(&policy(), true, at(now));
-    assert_eq!(away(COLD + 20), Preparation::ReadBehind);
-    // Past the hard bound there is nothing left to lose by waiting.
-    assert_eq!(away(COLD + 60), Preparation::ReadFirst);
+    let late = prepare_without(&knowledge, &NEED, COLD + 20);
+    assert_eq!(late, Preparation::ReadBehind);
+    knowledge.claim.borrow_mut().release();
+    // Past the hard bound there is nothing left to lose by waiting, unless the route says otherwise.
+    let spent = prepare_without(&knowledge, &NEED, COLD + 60);
+    assert_eq!(spent, Preparation::ReadFirst);
+    knowledge.claim.borrow_mut().release();
+    let patient = Requirement {
+        serve_stale: Some(Duration::from_secs(60)),
+        ..NEED
+    };
+    for (now, does) in [
+        (COLD + 60, Preparation::ReadBehind),
+        (COLD + 61, Preparation::ReadFirst),
+    ] {
+        assert_eq!(prepare_without(&knowledge, &patient, now), does, "{now}");
+        knowledge.claim.borrow_mut().release();
+    }
 }
 
 #[test]
@@ -112,24 +147,33 @@ fn keys_that_cannot_be_read_are_an_error_and_the_feed_is_kept() {
 
 #[test]
 fn made_up_keys_cost_one_reading_and_a_key_on_its_way_is_no_refusal() {
+    use UnknownKey::{IsNone, IsOpen, Newer, Read, Wait};
     let knowledge = warm();
     let world = knowledge.held().expect("warm");
     let cool = UNKNOWN_KEY_COOLDOWN.as_secs();
     let lacks = |now| knowledge.lacks_key(&world, at(now));
-    assert_eq!(lacks(COLD + cool - 1), UnknownKey::IsNone);
-    assert_eq!(lacks(COLD + cool), UnknownKey::Read);
-    // The one reads; to the others it is open until that has ended.
-    assert_eq!(lacks(COLD + cool), UnknownKey::IsOpen);
+    assert!(matches!(lacks(COLD + cool - 1), IsNone));
+    assert!(matches!(lacks(COLD + cool), Read));
+    // The one reads, and the others look again.
+    assert!(matches!(lacks(COLD + cool), Wait));
     read(&knowledge, Keys::Now, &World::default(), COLD + cool).expect("all there");
-    assert_eq!(lacks(COLD + cool + 1), UnknownKey::IsNone);
-    // The same where nothing could be read, and it is tried again after the same time.
-    assert_eq!(lacks(COLD + 2 * cool), UnknownKey::Read);
+    // Whoever was judged before it ended is judged once more, and then there is no such key.
+    let Newer(newer) = lacks(COLD + cool + 1) else {
+        panic!("read meanwhile");
+    };
+    let lacks = |now| knowledge.lacks_key(&newer, at(now));
+    assert!(matches!(lacks(COLD + cool + 1), IsNone));
+    // Where nothing could be read nobody can say so, and it is tried again after the same time.
+    assert!(matches!(lacks(COLD + 2 * cool), Read));
     let broken = World {
         keys_fail: true,
         ..World::default()
     };
     assert!(read(&knowledge, Keys::Now, &broken, COLD + 2 * cool).is_err());
-    assert_eq!(lacks(COLD + 2 * cool + 1), UnknownKey::IsNone);
+    for now in [COLD + 2 * cool, COLD + 3 * cool - 1] {
+        assert!(matches!(lacks(now), IsOpen));
+    }
+    assert!(matches!(lacks(COLD + 3 * cool), Read));
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub struct Delivery {
     pub postponed: Vec<DeliveryError>,
     /// Mails that are given up, each with the reason.
     pub given_up: Vec<DeliveryError>,
-    /// Whether more is due than one round takes on.
+    /// Whether more is due that another round would take on now.
     pub more: bool,
 }
 
@@ -69,10 +69,13 @@ enum Ended {
     Sent,
     Dropped,
     Postponed(DeliveryError),
+    /// Nobody was asked: it waits as if it had never been claimed.
+    PutBack(DeliveryError),
     GivenUp(DeliveryError),
 }
 
-/// Sends what is due. One mail that fails holds up no other.
+/// Sends what is due. One mail that fails holds up no other, but where nobody is asked any more
+/// the round ends.
 ///
 /// # Errors
 ///
@@ -93,6 +96,11 @@ pub async fn deliver_due(
             Ok(Some(Ended::Sent)) => delivery.sent = delivery.sent.saturating_add(1),
             Ok(Some(Ended::Dropped)) => delivery.dropped = delivery.dropped.saturating_add(1),
             Ok(Some(Ended::Postponed(error))) => delivery.postponed.push(error),
+            Ok(Some(Ended::PutBack(error))) => {
+                delivery.postponed.push(error);
+                delivery.more = false;
+                break;
+            }
             Ok(Some(Ended::GivenUp(error))) => delivery.given_up.push(error),
             Err(error) => delivery.postponed.push(error.into()),
         }
@@ -134,24 +142,35 @@ async fn deliver(
     };
     let settings = &means.settings.mailing;
     let mail = letter::write(claimed.mail.kind, &account.email, link, settings);
-    let error = match mailer.send(&mail).await {
+    let is_last = claimed.attempts >= MAX_ATTEMPTS;
+    let ended = match mailer.send(&mail).await {
         Ok(()) => {
             store.remove(&claimed).await?;
-            return Ok(Some(Ended::Sent));
+            Ended::Sent
         }
-        Err(error) => error,
+        // Its tries are for those who answer.
+        Err(error @ MailError::NotAsked(_)) => {
+            let as_before = Waiting {
+                due_at: clock.now(),
+                ..read.clone()
+            };
+            put_off(&claimed, &as_before, means).await?;
+            Ended::PutBack(error.into())
+        }
+        Err(error @ MailError::Transient(_)) if !is_last => {
+            let later = Waiting {
+                due_at: clock.now().after(wait(claimed.attempts)),
+                ..claimed.clone()
+            };
+            put_off(&claimed, &later, means).await?;
+            Ended::Postponed(error.into())
+        }
+        Err(error @ (MailError::Transient(_) | MailError::Permanent(_))) => {
+            give_up(&claimed, means).await?;
+            Ended::GivenUp(error.into())
+        }
     };
-    if matches!(error, MailError::Permanent(_)) || claimed.attempts >= MAX_ATTEMPTS {
-        give_up(&claimed, means).await?;
-        return Ok(Some(Ended::GivenUp(error.into())));
-    }
-    let later = Waiting {
-        due_at: clock.now().after(wait(claimed.attempts)),
-        ..claimed.clone()
-    };
-    match store.reserve(&claimed, &later, request_id).await? {
-        Written::Done | Written::Conflict => Ok(Some(Ended::Postponed(error.into()))),
-    }
+    Ok(Some(ended))
 }
 
 /// The account that is written to, if there is one and it is to hear of this.
@@ -229,6 +248,18 @@ async fn link(
     )
 }
 
+async fn put_off(
+    claimed: &Waiting,
+    later: &Waiting,
+    means: Means<'_, impl OutboxStore, impl Chance>,
+) -> Result<(), ServiceError> {
+    let (store, request_id) = (means.store, &means.call.request_id);
+    match store.reserve(claimed, later, request_id).await? {
+        // Where the claim had run out, somebody else has it.
+        Written::Done | Written::Conflict => Ok(()),
+    }
+}
+
 async fn give_up(
     claimed: &Waiting,
     means: Means<'_, impl OutboxStore, impl Chance>,
@@ -246,16 +277,4 @@ fn wait(attempts: u64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_wait_is_twice_the_one_before_up_to_an_hour() {
-        let waits: Vec<_> = (1..=MAX_ATTEMPTS)
-            .map(|attempt| wait(attempt).as_secs())
-            .collect();
-        let expected = [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600];
-        assert_eq!(waits, expected);
-        assert_eq!(wait(u64::MAX), LONGEST_WAIT);
-    }
-}
+mod tests;

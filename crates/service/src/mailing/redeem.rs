@@ -214,13 +214,11 @@ async fn set(
     clock: &impl Clock,
     means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
 ) -> Result<Written, ServiceError> {
-    let issuing = &means.settings.issuing;
     let stamp = clock.now();
     let revocation = announce::subject(
-        &issuing.issuer,
+        &means.settings.issuing.issuer,
         &account.user_id,
         account.next_generation(),
-        issuing.lifetime,
         stamp,
     );
     let user_id = Some(&account.user_id);

@@ -66,6 +66,10 @@ pub enum MailError {
     /// It may be later.
     #[error("the mail cannot be handed over now")]
     Transient(#[source] Cause),
+    /// Nobody was asked: whoever takes mail has failed too often just now. It says nothing of
+    /// this mail, and the next one would fare no better.
+    #[error("nobody was asked to take the mail")]
+    NotAsked(#[source] Cause),
 }
 
 /// Why, in the words of the implementation.

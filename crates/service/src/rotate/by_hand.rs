@@ -1,7 +1,7 @@
 //! A rotation by hand: the four steps in their order, without Secrets Manager driving them.
 
 use crate::ports::{Chance, Clock, Signatures};
-use crate::rotate::ports::{KeyChangeStore, Keysmith, SecretStore, Stage};
+use crate::rotate::ports::{KeyChangeStore, Keysmith, KeysmithError, SecretStore, Stage};
 use crate::rotate::{RotateError, Rotation, Step};
 
 /// Rotates now, or brings the rotation that was cut off to its end. Gives the version that is in
@@ -27,8 +27,9 @@ where
     if let Some(token) = begun {
         match all(rotation, token).await {
             Ok(()) => return Ok(token.to_owned()),
-            // Its key was called back before it came into force: it is given up for another.
-            Err(RotateError::Withdrawn) => {}
+            // Its key was called back before it came into force, or it is none: it is given up for
+            // another.
+            Err(RotateError::Withdrawn | RotateError::Key(KeysmithError::NoKey)) => {}
             Err(error) => return Err(error),
         }
     }

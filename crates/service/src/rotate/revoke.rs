@@ -1,5 +1,7 @@
 //! A key that is called back at once: an emergency.
 
+use core::time::Duration;
+
 use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
 use portcullis_core::vault::Purpose;
 
@@ -12,6 +14,9 @@ use crate::store::{RevocationStore, Written};
 
 /// How often the change of the document gives way to another's.
 const CHANGES: usize = 8;
+
+/// How long the change may be under way: until it has come, an edge may still read the key.
+const UNDER_WAY: Duration = Duration::from_secs(60);
 
 /// How the revocation of a key ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,7 +48,6 @@ where
     H: Chance,
 {
     let (store, clock) = (rotation.documents, rotation.clock);
-    let revocation = announce::key(key_id, rotation.bounds.token_lifetime, call.now);
     let event = AuditEvent {
         id: rotation.chance.id()?,
         at: call.now,
@@ -57,6 +61,8 @@ where
     for _ in 0..CHANGES {
         let document = store.key_document().await?;
         let stamp = clock.now();
+        let last_held = stamp.after(UNDER_WAY);
+        let revocation = announce::key(key_id, rotation.bounds.token_lifetime, last_held);
         let written = match document.withdrawing(key_id, call.now) {
             Some(next) => {
                 let called_back = Some((&revocation, stamp));

@@ -17,6 +17,7 @@ use portcullis_core::keys::rotation::TooEarly;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
 use portcullis_core::secret::Secret;
 use portcullis_core::vault::NONCE_BYTES;
+use proptest::prelude::*;
 
 use super::*;
 use crate::ports::{Call, NoEntropy, UnusableKey};
@@ -73,7 +74,9 @@ impl World {
         }
     }
 
-    fn call<T>(&self, effect: impl FnOnce() -> T) -> Result<T, StoreError> {
+    /// Whoever else is about may have its turn before it.
+    async fn call<T>(&self, effect: impl FnOnce() -> T) -> Result<T, StoreError> {
+        turn().await;
         let number = self.calls.get();
         self.calls.set(number + 1);
         let cut = self.fails.get().filter(|(at, _)| *at == number);
@@ -185,10 +188,10 @@ impl World {
 
 impl SecretStore for World {
     async fn stages(&self) -> Result<Stages, StoreError> {
-        self.call(|| self.stages.borrow().clone())
+        self.call(|| self.stages.borrow().clone()).await
     }
     async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
-        self.call(|| self.values.borrow().get(id).cloned())
+        self.call(|| self.values.borrow().get(id).cloned()).await
     }
     async fn put_pending(&self, id: &str, value: &Secret<String>) -> Result<Written, StoreError> {
         self.call(|| {
@@ -206,25 +209,27 @@ impl SecretStore for World {
                 .or_insert_with(|| id.to_owned());
             Written::Done
         })
+        .await
     }
     async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
         self.call(|| {
             let stages = &mut self.stages.borrow_mut().0;
-            let before = stages.insert(Stage::Current, to.to_owned());
-            assert_eq!(before.as_deref(), from, "taken from the one that has it");
-            if let Some(before) = before {
+            // As Secrets Manager does: it is taken from the one that is said to have it, or from none.
+            if stages.get(&Stage::Current).map(String::as_str) != from {
+                return Err(StoreError::new("test", CutOff));
+            }
+            if let Some(before) = stages.insert(Stage::Current, to.to_owned()) {
                 stages.insert(Stage::Previous, before);
             }
+            Ok(())
         })
+        .await?
     }
 }
 
 impl KeyStore for World {
     async fn key_document(&self) -> Result<KeyDocument, StoreError> {
-        self.call(|| self.document.borrow().clone())
-    }
-    async fn publish(&self, _: &KeyDocument, _: &Id) -> Result<Written, StoreError> {
-        unreachable!("a rotation leaves a line for each change")
+        self.call(|| self.document.borrow().clone()).await
     }
 }
 
@@ -247,6 +252,7 @@ impl KeyChangeStore for World {
             self.pass(self.slow.get());
             Written::Done
         })
+        .await
     }
 }
 
@@ -341,10 +347,51 @@ impl Chance for World {
     }
 }
 
+/// Lets others have a turn.
+async fn turn() {
+    let mut had = false;
+    core::future::poll_fn(|_| {
+        if core::mem::replace(&mut had, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("nothing here waits"),
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return value;
+        }
+    }
+}
+
+/// Runs both to their ends, whose turns come as `turns` says and then one after the other;
+/// `between` looks at what is between any two calls.
+fn side_by_side<T>(
+    one: impl Future<Output = T>,
+    other: impl Future<Output = T>,
+    turns: &[bool],
+    between: impl Fn(),
+) {
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut one_ended, mut other_ended) = (false, false);
+    let mut turns = turns.iter();
+    while !(one_ended && other_ended) {
+        let is_ones = turns.next().copied().unwrap_or(!one_ended);
+        if is_ones && !one_ended {
+            one_ended = one.as_mut().poll(&mut context).is_ready();
+        } else if !other_ended {
+            other_ended = other.as_mut().poll(&mut context).is_ready();
+        }
+        between();
     }
 }
 
@@ -550,7 +597,7 @@ fn a_key_that_is_called_back_is_gone_announced_and_never_published_again() {
         panic!("one row: {feed:?}");
     };
     assert_eq!(row.target, RevocationTarget::Key(kid.clone()));
-    assert_eq!(row.until, world.now().after(Duration::from_secs(3_602)));
+    assert_eq!(row.until, world.now().after(Duration::from_secs(3_662)));
     assert_eq!(*stamp, world.now.get());
     assert_eq!(world.document.borrow().version(), version + 1);
     // A repetition announces it anew and writes no document.
@@ -565,7 +612,7 @@ fn a_key_that_is_called_back_is_gone_announced_and_never_published_again() {
 fn after_an_emergency_the_next_rotation_begins_at_once_and_signs_when_it_must() {
     // The key in force is gone and the one before has its end taken away: it bridges.
     let world = World::rotated();
-    world.pass(86_500);
+    world.pass(87_000);
     assert_eq!(world.signs(), SignWith::Current);
     let _ = world.revoke(&world.key_id(SECOND)).expect("done");
     assert_eq!(world.signs(), SignWith::Previous);
@@ -604,4 +651,133 @@ fn a_rotation_whose_key_was_called_back_is_given_up_for_another() {
     let third = ready(rotate_now(&world.rotation())).expect("another");
     assert_ne!(third, SECOND);
     assert_eq!(world.signs(), SignWith::Previous);
+}
+
+#[test]
+fn a_key_called_back_between_trial_and_end_is_said_to_be() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.stage(SECOND);
+    for step in [Step::Create, Step::Set, Step::Test] {
+        world.step(step, SECOND).expect("done");
+    }
+    let _ = world.revoke(&world.key_id(SECOND)).expect("done");
+    let end = world.step(Step::Finish, SECOND);
+    assert!(matches!(end, Err(RotateError::Withdrawn)));
+}
+
+#[test]
+fn a_pending_version_that_holds_no_key_is_given_up_by_hand() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.stage(SECOND);
+    let text = Secret::new("somebody else's".to_owned());
+    world.values.borrow_mut().insert(SECOND.to_owned(), text);
+    world.step(Step::Create, SECOND).expect("it has a value");
+    let end = world.step(Step::Set, SECOND);
+    assert!(matches!(end, Err(RotateError::Key(KeysmithError::NoKey))));
+    let third = ready(rotate_now(&world.rotation())).expect("another");
+    assert_ne!(third, SECOND);
+}
+
+/// A rotation under another token that began before this one ended, and goes on after it.
+#[test]
+fn a_rotation_that_another_overtook_waits_and_takes_nobody_off_the_stages() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.pass(86_400);
+    world.stage(THIRD);
+    // It has judged that it may begin, and is about to put its key into the secret.
+    let mut late = Box::pin(async { world.rotation().step(Step::Create, THIRD).await });
+    let mut context = Context::from_waker(Waker::noop());
+    let calls = world.calls.get();
+    while world.calls.get() < calls + 4 {
+        assert!(late.as_mut().poll(&mut context).is_pending());
+    }
+    world.rotate(SECOND).expect("overtakes");
+    ready(late).expect("made");
+    assert!(world.outcome().0.has(THIRD, Stage::Pending));
+    let set = world.step(Step::Set, THIRD);
+    let sign_from = world.now().after(RotationBounds::default().lead());
+    let over = sign_from.after(RotationBounds::default().tail());
+    assert!(matches!(set, Err(RotateError::TooEarly(TooEarly { until })) if until == over));
+    assert_eq!(world.signs(), SignWith::Previous);
+    world.now.set(over.as_secs());
+    assert_eq!(
+        ready(rotate_now(&world.rotation())).expect("goes on"),
+        THIRD
+    );
+}
+
+#[test]
+fn a_stage_moved_back_by_hand_brings_no_old_key_back() {
+    let world = World::rotated();
+    let bounds = RotationBounds::default();
+    let first_ends = bounds.lead() + bounds.tail();
+    world.pass(first_ends.as_secs() + 7 * 86_400);
+    let stages = [(Stage::Current, FIRST), (Stage::Previous, SECOND)];
+    let stages = stages.map(|(stage, version)| (stage, version.to_owned()));
+    world.stages.borrow_mut().0.extend(stages);
+    assert_eq!(world.signs(), SignWith::Previous, "the first one has ended");
+    world.rotate(THIRD).expect("the second one's successor");
+    let (stages, ..) = world.outcome();
+    assert_eq!(stages.version(Stage::Previous), Some(SECOND));
+    assert_eq!(world.signs(), SignWith::Previous);
+    assert!(world.document.borrow().find(&world.key_id(FIRST)).is_none());
+    world.pass(bounds.lead().as_secs());
+    assert_eq!(world.signs(), SignWith::Current);
+}
+
+#[test]
+fn an_end_said_again_late_tells_no_successor_its_end() {
+    let world = World::rotated();
+    let bounds = RotationBounds::default();
+    world.pass((bounds.lead() + bounds.tail()).as_secs());
+    world.stage(THIRD);
+    for step in [Step::Create, Step::Set] {
+        world.step(step, THIRD).expect("done");
+    }
+    world.step(Step::Finish, SECOND).expect("done long before");
+    let kid = world.key_id(THIRD);
+    let ends_at = |world: &World| world.document.borrow().find(&kid).expect("there").ends_at;
+    assert_eq!(ends_at(&world), None);
+    for step in [Step::Test, Step::Finish] {
+        world.step(step, THIRD).expect("done");
+    }
+    assert_eq!(ends_at(&world), None);
+}
+
+proptest! {
+    /// Two that rotate at once under tokens of their own, whatever the order of their calls: somebody
+    /// signs at any time, and once the first of them is over the next goes to its end.
+    #[test]
+    fn two_rotations_at_once_leave_somebody_to_sign(
+        turns in prop::collection::vec(any::<bool>(), 0..80), apart in 0_u64..3,
+    ) {
+        let world = World::new();
+        world.rotate(FIRST).expect("a first key");
+        world.pass(86_400);
+        let all = async |token: &str, pause: u64| {
+            world.pass(pause);
+            world.stage(token);
+            let mut end = Ok(());
+            for step in STEPS {
+                end = end.and(world.rotation().step(step, token).await);
+            }
+            end
+        };
+        side_by_side(all(SECOND, 0), all(THIRD, apart), &turns, || {
+            assert_ne!(world.signs(), SignWith::Neither);
+        });
+        let bounds = RotationBounds::default();
+        for _ in 0..2 {
+            world.pass((bounds.lead() + bounds.tail()).as_secs() + 4);
+            prop_assert_ne!(world.signs(), SignWith::Neither);
+            ready(rotate_now(&world.rotation())).expect("goes to its end");
+            prop_assert_ne!(world.signs(), SignWith::Neither);
+        }
+        // Nobody stands in the document whom nobody will tell an end.
+        let open = world.document.borrow().keys().iter().filter(|key| key.ends_at.is_none()).count();
+        prop_assert_eq!(open, 1);
+    }
 }

@@ -6,7 +6,7 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::revocation::{
-    PackDirectory, PackName, Revocable, Revocation, RevocationTarget,
+    PackDirectory, PackName, Revocable, Revocation, RevocationTarget, Revocations,
 };
 use portcullis_core::token::algorithm::Algorithm;
 
@@ -43,9 +43,6 @@ impl KeyStore for World {
         } else {
             Ok(document())
         }
-    }
-    async fn publish(&self, _: &KeyDocument, _: &Id) -> Result<Written, StoreError> {
-        Ok(Written::Done)
     }
 }
 
@@ -121,10 +118,24 @@ fn knows_the_key(snapshot: &Snapshot, now: UnixTime) -> bool {
         .find("https://us", &key().thumbprint(), now)
         .is_some()
 }
+/// What is read at `now` by one who knew `previous`.
+fn follow_from(previous: Snapshot, keys: Keys, world: &World, now: u64) -> Reading {
+    ready(follow(&policy(), previous, keys, world, &NoShelf, at(now)))
+}
+
+/// What is known after a first reading.
+fn first(world: &World, now: u64) -> Snapshot {
+    let reading = follow_from(Snapshot::unread(&policy()), Keys::WhenDue, world, now);
+    assert!(reading.error.is_none());
+    world.range();
+    reading.snapshot
+}
+
 #[test]
 fn a_first_reading_goes_back_as_far_as_a_token_can_be_old() {
     let world = World::default();
-    let snapshot = ready(read(&policy(), &world, &NoShelf, at(10_000))).expect("all there");
+    let unread = Snapshot::unread(&policy());
+    let snapshot = follow_from(unread, Keys::WhenDue, &world, 10_000).snapshot;
     // From the start of that minute.
     assert_eq!(world.range(), ((10_000 - 600 - 4) / 60 * 60, 10_000 + 2));
     assert!(knows_the_key(&snapshot, at(10_000)));
@@ -134,17 +145,7 @@ fn a_first_reading_goes_back_as_far_as_a_token_can_be_old() {
 #[test]
 fn following_overlaps_by_write_bound_and_skew_and_forgets_what_has_ended() {
     let world = World::default();
-    let first = ready(read(&policy(), &world, &NoShelf, at(10_000))).expect("all there");
-    world.range();
-    let next = ready(follow(
-        &policy(),
-        first,
-        Keys::WhenDue,
-        &world,
-        &NoShelf,
-        at(10_005),
-    ))
-    .expect("there");
+    let next = follow_from(first(&world, 10_000), Keys::WhenDue, &world, 10_005);
     assert_eq!(world.range(), (10_000 - 4, 10_005 + 2));
     assert_eq!(next.snapshot.revocations_read_at(), at(10_005));
     // The keys are not due before a minute has passed.
@@ -152,15 +153,7 @@ fn following_overlaps_by_write_bound_and_skew_and_forgets_what_has_ended() {
         (*world.key_reads.borrow(), next.snapshot.keys_read_at()),
         (1, at(10_000))
     );
-    let later = ready(follow(
-        &policy(),
-        next.snapshot,
-        Keys::Now,
-        &world,
-        &NoShelf,
-        at(10_020),
-    ));
-    let later = later.expect("all there").snapshot;
+    let later = follow_from(next.snapshot, Keys::Now, &world, 10_020).snapshot;
     assert_eq!(
         (*world.key_reads.borrow(), later.keys_read_at()),
         (2, at(10_020))
@@ -171,64 +164,66 @@ fn following_overlaps_by_write_bound_and_skew_and_forgets_what_has_ended() {
 #[test]
 fn a_long_sleep_reads_no_further_back_than_a_first_reading() {
     let world = World::default();
-    let first = ready(read(&policy(), &world, &NoShelf, at(10_000))).expect("all there");
-    world.range();
-    let _ = ready(follow(
-        &policy(),
-        first,
-        Keys::WhenDue,
-        &world,
-        &NoShelf,
-        at(90_000),
-    ))
-    .expect("there");
+    follow_from(first(&world, 10_000), Keys::WhenDue, &world, 90_000);
     assert_eq!(world.range(), ((90_000 - 600 - 4) / 60 * 60, 90_000 + 2));
 }
 
 #[test]
 fn keys_that_cannot_be_read_leave_the_last_good_ones_at_their_age() {
-    let first = ready(read(&policy(), &World::default(), &NoShelf, at(10_000))).expect("all there");
     let broken = World {
         keys_fail: true,
         ..World::default()
     };
-    let followed = ready(follow(
-        &policy(),
-        first,
-        Keys::Now,
-        &broken,
-        &NoShelf,
-        at(10_100),
-    ))
-    .expect("feed");
-    assert!(followed.keys_error.is_some());
+    let followed = follow_from(first(&World::default(), 10_000), Keys::Now, &broken, 10_100);
+    assert!(followed.error.is_some());
     assert!(knows_the_key(&followed.snapshot, at(10_100)));
     assert_eq!(followed.snapshot.keys_read_at(), at(10_000));
     assert_eq!(followed.snapshot.revocations_read_at(), at(10_100));
 }
 
 #[test]
-fn a_feed_that_cannot_be_read_whole_is_no_reading() {
+fn who_slept_through_more_than_is_read_back_learns_nothing_without_the_keys() {
+    let broken = World {
+        keys_fail: true,
+        ..World::default()
+    };
+    // Just as far as is read, and a second more: a key called back in that second is not told.
+    for (slept, read_at) in [(600, 10_600), (601, 10_000)] {
+        let before = first(&World::default(), 10_000);
+        let followed = follow_from(before, Keys::WhenDue, &broken, 10_000 + slept);
+        assert!(followed.error.is_some());
+        let known_at = followed.snapshot.revocations_read_at();
+        assert_eq!(known_at, at(read_at), "{slept}");
+    }
+    // With the keys it is a reading like any other, though they are not due by the policy.
+    let lazy = POLICY.replace(
+        "\"routes\"",
+        "\"keys\":{\"poll\":900,\"soft\":900,\"hard\":3600},\"routes\"",
+    );
+    let lazy = Policy::parse(&lazy, None).expect("good");
+    let world = World::default();
+    let before = first(&world, 10_000);
+    let now = at(10_601);
+    let followed = ready(follow(&lazy, before, Keys::WhenDue, &world, &NoShelf, now));
+    assert_eq!(*world.key_reads.borrow(), 2);
+    assert_eq!(followed.snapshot.revocations_read_at(), now);
+}
+
+#[test]
+fn a_feed_that_cannot_be_read_whole_leaves_what_was_known_of_it_and_the_keys_are_kept() {
     let broken = World {
         feed_fails: true,
         ..World::default()
     };
-    assert!(ready(read(&policy(), &broken, &NoShelf, at(10_000))).is_err());
-    let first = ready(read(&policy(), &World::default(), &NoShelf, at(10_000))).expect("all there");
-    assert!(
-        ready(follow(
-            &policy(),
-            first,
-            Keys::Now,
-            &broken,
-            &NoShelf,
-            at(10_005)
-        ))
-        .is_err()
-    );
-    let without_keys = World {
-        keys_fail: true,
-        ..World::default()
-    };
-    assert!(ready(read(&policy(), &without_keys, &NoShelf, at(10_000))).is_err());
+    for previous in [
+        Snapshot::unread(&policy()),
+        first(&World::default(), 10_000),
+    ] {
+        let known_at = previous.revocations_read_at();
+        let followed = follow_from(previous, Keys::Now, &broken, 10_005);
+        assert!(followed.error.is_some());
+        assert_eq!(followed.snapshot.revocations_read_at(), known_at);
+        assert_eq!(followed.snapshot.keys_read_at(), at(10_005));
+        assert!(knows_the_key(&followed.snapshot, at(10_005)));
+    }
 }

@@ -16,10 +16,11 @@ pub trait PackStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`], also if it does not parse.
+    /// [`StoreError`]; [`StoreError::damage`] if it does not parse.
     async fn directory(&self) -> Result<PackDirectory, StoreError>;
 
-    /// The bytes of a pack, as they were written, if there is one of that name.
+    /// The bytes of a pack, as they were written, if there is one of that name. A row without bytes
+    /// is none.
     ///
     /// # Errors
     ///

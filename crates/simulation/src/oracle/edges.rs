@@ -10,7 +10,7 @@ use crate::world::{EPOCH, KEYS_HARD, REVOCATIONS_HARD};
 
 /// So long after a reading of its keys an edge takes a key that it lacks for made up, in seconds:
 /// the product's own ten, and what rounding hides.
-pub(super) const COOL_DOWN: u64 = 10 + 1;
+const COOL_DOWN: u64 = 10 + 1;
 
 /// One question to an edge, in the true time and in its own.
 pub(crate) struct Asked<'a> {
@@ -115,10 +115,7 @@ impl Oracle {
             Err(_) if !is_good => {}
             // An edge goes by the times it was told until it reads the next: the price of an
             // emergency, not of a rotation.
-            Err(Denial::UnknownKey)
-                if may_lack_key
-                    && (asked.is_cool(answer, self.stepped)
-                        || asked.is_cool_after_failure(answer, self.stepped)) => {}
+            Err(Denial::UnknownKey) if may_lack_key && asked.is_cool(answer, self.stepped) => {}
             Err(Denial::StaleSnapshot) if may_lack_key => {}
             Err(Denial::StaleSnapshot) if asked.could_rely(answer) => {
                 let what = told("knows enough to judge, and has no answer to the good token");

@@ -285,17 +285,28 @@ impl RevocationStore for View {
 
 impl KeyStore for View {
     async fn key_document(&self) -> Result<KeyDocument, StoreError> {
-        self.call(READING_KEYS, |tables, _| tables.document.clone())
-            .await
+        let read = self.call(READING_KEYS, |tables, _| tables.document.clone());
+        let document = read.await?;
+        let is_host = self.node.starts_with("host");
+        if self.world.mutation == Some(Mutation::SignNewest) && is_host {
+            return Ok(signing_at_once(&document));
+        }
+        Ok(document)
     }
+}
 
-    async fn publish(&self, document: &KeyDocument, _: &Id) -> Result<Written, StoreError> {
-        let document = document.clone();
-        self.call("publishing keys", move |tables, _| {
-            tables.publish(&document)
-        })
-        .await
+/// The document as one reads it who does not care when a key signs.
+fn signing_at_once(document: &KeyDocument) -> KeyDocument {
+    const TIME: &str = r#""sign_from":"#;
+    let json = document.to_json();
+    let mut parts = json.split(TIME);
+    let mut early = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        early.push_str(TIME);
+        early.push('0');
+        early.push_str(part.trim_start_matches(|digit: char| digit.is_ascii_digit()));
     }
+    KeyDocument::parse(early.as_bytes()).expect("our own form")
 }
 
 impl AuditStore for View {

@@ -19,6 +19,20 @@ use crate::rotation::true_bounds;
 use crate::store::Tables;
 use crate::world::World;
 
+impl View {
+    /// The version that has `stage`, and its value, in one call.
+    pub(crate) async fn value_at(
+        &self,
+        stage: Stage,
+    ) -> Result<Option<(String, Secret<String>)>, StoreError> {
+        self.call("reading a version by its stage", move |tables, _| {
+            let id = tables.stages.version(stage)?;
+            Some((id.to_owned(), tables.versions.get(id)?.clone()))
+        })
+        .await
+    }
+}
+
 impl SecretStore for View {
     async fn stages(&self) -> Result<Stages, StoreError> {
         self.call("reading the stages", |tables, _| tables.stages.clone())
@@ -50,14 +64,12 @@ impl SecretStore for View {
     async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
         const MOVING: &str = "moving a stage";
         let (from, to) = (from.map(str::to_owned), to.to_owned());
-        let world = Rc::clone(&self.world);
-        let moved = self.call(MOVING, move |tables, now| {
+        let moved = self.call(MOVING, move |tables, _| {
             if tables.stages.version(Stage::Current) != from.as_deref() {
                 return false;
             }
             tables.stages.0.insert(Stage::Current, to);
             if let Some(from) = from {
-                note_pushed_out(&world, tables, &from, now);
                 tables.stages.0.insert(Stage::Previous, from);
             }
             true
@@ -100,8 +112,6 @@ impl KeyChangeStore for View {
             }
             let rows: Vec<_> = called_back.iter().map(|(row, _)| row.clone()).collect();
             let stamp = called_back.as_ref().map(|(_, stamp)| *stamp);
-            note_put_off(&world, tables, &document);
-            note_reopened(&world, tables, &document);
             let written = tables.change_keys(&document, called_back, &event, now);
             if written == Written::Done {
                 tell_document(&world, &document);
@@ -110,59 +120,6 @@ impl KeyChangeStore for View {
             written
         })
         .await
-    }
-}
-
-/// Tells the oracle if the key of `from`, which has just lost its stage, does not sign yet.
-fn note_pushed_out(world: &World, tables: &Tables, from: &str, now: u64) {
-    let key = tables
-        .versions
-        .get(from)
-        .and_then(|kept| world.read(kept).ok());
-    let published = key.and_then(|key| tables.document.find(key.name()));
-    let signs_at = published.map(|key| millis_of(key.sign_from));
-    if let Some(until) = signs_at.filter(|at| now < *at) {
-        world.oracle.borrow_mut().nobody_signs(now, until);
-    }
-}
-
-/// Tells the oracle if `next` puts a key off that another waits for, whose end is settled.
-fn note_put_off(world: &World, tables: &Tables, next: &KeyDocument) {
-    if next.version() != tables.document.version() + 1 {
-        return;
-    }
-    let held = |key: &PublishedKey| tables.document.find(key.key.id().unwrap_or_default());
-    let later = next.keys().iter().filter(|key| {
-        let before = held(key).map(|held| held.sign_from);
-        before.is_some_and(|before| before < key.sign_from)
-    });
-    let Some(until) = later.map(|key| millis_of(key.sign_from)).max() else {
-        return;
-    };
-    let shown = u64::try_from(true_bounds(world).shown().as_millis()).expect("short");
-    let ends = next.keys().iter().filter_map(|key| key.ends_at);
-    for end in ends {
-        let last_signs = millis_of(end).saturating_sub(shown);
-        world.oracle.borrow_mut().nobody_signs(last_signs, until);
-    }
-}
-
-/// Tells the oracle if `next` takes the end of a key away that is not in force.
-fn note_reopened(world: &World, tables: &Tables, next: &KeyDocument) {
-    let version = tables.stages.version(Stage::Current);
-    let kept = version.and_then(|version| tables.versions.get(version));
-    let current = kept.and_then(|kept| world.read(kept).ok());
-    for key in next.keys().iter().filter(|key| key.ends_at.is_none()) {
-        let name = key.key.id().unwrap_or_default();
-        let held = tables.document.find(name);
-        let had_end = held.is_some_and(|held| held.ends_at.is_some());
-        if had_end
-            && current
-                .as_ref()
-                .is_none_or(|current| current.name() != name)
-        {
-            world.oracle.borrow_mut().reopens(name);
-        }
     }
 }
 

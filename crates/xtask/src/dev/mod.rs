@@ -12,7 +12,7 @@ mod system;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, value_parser};
+use clap::Args;
 
 use self::{folder::Folder, ports::Ports, system::System};
 use crate::{build, setup, step::step, test, workspace::Workspace};
@@ -24,7 +24,7 @@ pub(crate) struct Options {
     /// Start with an empty database and new keys
     #[arg(long)]
     fresh: bool,
-    /// Let calls of the database go wrong, as this seed says (1 where none is named)
+    /// Let calls of the database and of Secrets Manager go wrong, as this seed says (1 where none is named)
     #[arg(
         long,
         value_name = "SEED",
@@ -33,15 +33,6 @@ pub(crate) struct Options {
         default_missing_value = "1"
     )]
     chaos: Option<u64>,
-    /// Where chaos listens, between the database and those who call it
-    #[arg(
-        long,
-        value_name = "PORT",
-        env = "PORTCULLIS_CHAOS_PORT",
-        default_value = "8001"
-    )]
-    #[arg(value_parser = value_parser!(u16).range(1..))]
-    chaos_port: u16,
     /// Where the database, the keys and the logs are kept
     #[arg(long, env = "PORTCULLIS_DEV_FOLDER", default_value = "target/dev")]
     folder: PathBuf,
@@ -49,7 +40,7 @@ pub(crate) struct Options {
 
 /// Builds, starts and watches it all; comes back only with an error, since a signal ends the program itself.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    options.ports.check()?;
+    options.ports.check(options.chaos.is_some())?;
     let folder = Folder::open(&workspace.path(&options.folder), options.fresh)?;
     setup::run(workspace)?;
     test::local_programs(workspace)?;
@@ -58,8 +49,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut system = System::new(workspace, &folder, &secrets, &options.ports);
     step("start the database", || system.start_database())?;
     if let Some(seed) = options.chaos {
-        let port = options.chaos_port;
-        step("start the chaos", || system.start_chaos(port, seed))?;
+        step("start the chaos", || system.start_chaos(seed))?;
     }
     step("start the origin", || system.start_origin())?;
     step("start the mailbox", || system.start_mailbox())?;
@@ -73,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         session::text(&options.ports, &options.folder, &terminal)
     );
     if let Some(seed) = options.chaos {
-        println!("{}", session::chaos(options.chaos_port, seed));
+        println!("{}", session::chaos(options.ports.chaos_port, seed));
     }
     system.watch()
 }

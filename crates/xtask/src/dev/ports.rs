@@ -1,4 +1,4 @@
-//! The six ports, and a clear word when one is taken.
+//! The ports, and a clear word when one is taken.
 
 use std::{collections::BTreeMap, net::TcpListener};
 
@@ -61,14 +61,25 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) secrets_port: u16,
+    /// Where chaos listens, between the local services and those who call them
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "PORTCULLIS_CHAOS_PORT",
+        default_value = "8001"
+    )]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(super) chaos_port: u16,
 }
 
 impl Ports {
-    /// Looks whether each can be had, before minutes of building are spent.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Looks whether each can be had, before minutes of building are spent; that of chaos only if
+    /// there is to be some.
+    pub(super) fn check(&self, with_chaos: bool) -> Result<()> {
         let mut seen = BTreeMap::new();
         let mut faults = Vec::new();
-        for (name, port) in self.named() {
+        let chaos = with_chaos.then_some(("chaos", self.chaos_port));
+        for (name, port) in self.named().into_iter().chain(chaos) {
             if let Some(other) = seen.insert(port, name) {
                 faults.push(format!("port {port} is given to both {other} and {name}"));
             } else if TcpListener::bind(("127.0.0.1", port)).is_err() {
@@ -101,9 +112,9 @@ impl Ports {
 mod tests {
     use super::*;
 
-    /// Six ports that were free a moment ago.
+    /// Ports that were free a moment ago.
     fn free() -> Ports {
-        let listeners = [0; 6].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+        let listeners = [0; 7].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
         let [
             worker_port,
             host_port,
@@ -111,6 +122,7 @@ mod tests {
             origin_port,
             mailbox_port,
             secrets_port,
+            chaos_port,
         ] = listeners
             .each_ref()
             .map(|listener| listener.local_addr().unwrap().port());
@@ -121,6 +133,7 @@ mod tests {
             origin_port,
             mailbox_port,
             secrets_port,
+            chaos_port,
         }
     }
 
@@ -132,7 +145,7 @@ mod tests {
             host_port: port,
             ..free()
         }
-        .check()
+        .check(false)
         .unwrap_err()
         .to_string();
         for part in [
@@ -151,11 +164,23 @@ mod tests {
             origin_port: ports.worker_port,
             ..ports
         }
-        .check()
+        .check(false)
         .unwrap_err();
         assert!(
             fault.to_string().contains("both worker and origin"),
             "{fault}"
         );
+    }
+
+    #[test]
+    fn the_port_of_chaos_matters_where_there_is_chaos() {
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let ports = Ports {
+            chaos_port: taken.local_addr().unwrap().port(),
+            ..free()
+        };
+        ports.check(false).unwrap();
+        let fault = ports.check(true).unwrap_err().to_string();
+        assert!(fault.contains("PORTCULLIS_CHAOS_PORT"), "{fault}");
     }
 }

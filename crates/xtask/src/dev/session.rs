@@ -13,6 +13,7 @@ pub(super) fn text(ports: &Ports, folder: &Path, terminal: &Path) -> String {
         origin_port,
         mailbox_port,
         secrets_port,
+        chaos_port: _,
     } = *ports;
     let logs = folder.join("logs").display().to_string();
     let terminal = terminal.display();
@@ -70,11 +71,11 @@ Rotate the signing key: the next one is published now, and signs once every cach
     )
 }
 
-/// What is said besides where chaos stands before the database.
+/// What is said besides where chaos stands before the database and the secrets.
 pub(super) fn chaos(port: u16, seed: u64) -> String {
     format!(
-        r#"Calls of the database go wrong, by seed {seed}: some answers will be 503 with Retry-After, and none may be
-wrong. See what has happened so far, let it rest, and begin again:
+        r#"Calls of the database and of Secrets Manager go wrong, by seed {seed}: some answers will be 503 with
+Retry-After, and none may be wrong. See what has happened so far, let it rest, and begin again:
 
     curl -sS http://127.0.0.1:{port}/chaos; echo
     curl -sS -X POST http://127.0.0.1:{port}/chaos/stop; echo
@@ -96,6 +97,7 @@ mod tests {
             origin_port: 4,
             mailbox_port: 5,
             secrets_port: 6,
+            chaos_port: 7,
         };
         let text = text(&ports, Path::new("elsewhere"), Path::new("portcullis"));
         for part in [

@@ -39,8 +39,9 @@ pub(super) struct System<'a> {
     folder: &'a Folder,
     secrets: &'a Secrets,
     ports: &'a Ports,
-    /// Where host and Worker find the database.
+    /// Where host and Worker find the database, and the host its secrets.
     database_port: u16,
+    secrets_port: u16,
     programs: Vec<Program>,
 }
 
@@ -63,6 +64,7 @@ impl<'a> System<'a> {
             secrets,
             ports,
             database_port: ports.dynamodb_port,
+            secrets_port: ports.secrets_port,
             programs: Vec::new(),
         }
     }
@@ -82,18 +84,20 @@ impl<'a> System<'a> {
         })
     }
 
-    /// From here on everybody meets chaos before the database.
-    pub(super) fn start_chaos(&mut self, port: u16, seed: u64) -> Result<()> {
+    /// From here on everybody meets chaos before the database and the secrets.
+    pub(super) fn start_chaos(&mut self, seed: u64) -> Result<()> {
+        let port = self.ports.chaos_port;
         let mut chaos = self
             .workspace
             .program(self.workspace.binary("portcullis-local"));
         chaos.args(["chaos", "--listen", &local(port)]);
         chaos.args(["--upstream", &local(self.ports.dynamodb_port)]);
+        chaos.args(["--secrets", &local(self.ports.secrets_port)]);
         chaos.args(["--seed", &seed.to_string()]);
         self.start("chaos", &mut chaos, || {
             health::status(port, "/chaos") == Some(200)
         })?;
-        self.database_port = port;
+        (self.database_port, self.secrets_port) = (port, port);
         Ok(())
     }
 
@@ -183,7 +187,7 @@ impl<'a> System<'a> {
             ("PORTCULLIS_ISSUER", url(port)),
             ("PORTCULLIS_AUDIENCE", AUDIENCE.to_owned()),
             ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
-            ("PORTCULLIS_SECRETS_ENDPOINT", url(self.ports.secrets_port)),
+            ("PORTCULLIS_SECRETS_ENDPOINT", url(self.secrets_port)),
             // The Worker here is the only reader there is, and has the usual bounds.
             ("PORTCULLIS_EDGE_KEY_AGE", "600".to_owned()),
             ("PORTCULLIS_THIRD_PARTY_CACHE", "0".to_owned()),

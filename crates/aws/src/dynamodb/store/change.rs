@@ -7,7 +7,7 @@ use portcullis_service::store::{Account, AccountChange, KeptSession, StoreError,
 use super::accounts::{GENERATION, PASSWORD, STATUS, VERIFIED_AT, VERSION, status_word};
 use super::audit::audit_row;
 use super::outbox::enqueue;
-use super::revocations::{announce, revoke};
+use super::revocations::revoke;
 use super::{Committed, DynamoStore, REQUEST_ID, is_own_write, is_written_for, tokens};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
@@ -32,7 +32,7 @@ pub(super) async fn change_account<T: Transport>(
             if let Some(kept) = end.kept {
                 keep(&mut transaction, account, kept, event);
             }
-            announce(
+            store.announce_by(
                 &mut transaction,
                 core::slice::from_ref(end.revocation),
                 end.stamp,

@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use portcullis_core::revocation::FEED_SHARDS;
 use portcullis_core::time::UnixTime;
 use portcullis_service::together::together;
 use thiserror::Error;
@@ -32,18 +31,19 @@ pub(super) enum FeedError {
     Call(#[from] CallError),
 }
 
-/// Every row stamped from `from` to `to`, both included.
+/// Every row stamped from `from` to `to`, both included, of all `shards` of each minute.
 pub(super) async fn rows<T: Transport>(
     client: &Client<T>,
     from: UnixTime,
     to: UnixTime,
+    shards: u32,
     now: UnixTime,
 ) -> Result<Vec<Item>, FeedError> {
     if to.since(from) > LONGEST_SPAN {
         return Err(FeedError::Span);
     }
     let mut rows = Vec::new();
-    for some in ranges(from, to).chunks(TOGETHER) {
+    for some in ranges(from, to, shards).chunks(TOGETHER) {
         let pages = some.iter().map(|range| client.range(range, now));
         for page in together(pages).await {
             rows.append(&mut page?);
@@ -53,11 +53,11 @@ pub(super) async fn rows<T: Transport>(
 }
 
 /// The partitions that hold what was stamped from `from` to `to`, and where in them.
-fn ranges(from: UnixTime, to: UnixTime) -> Vec<Range> {
+fn ranges(from: UnixTime, to: UnixTime, shards: u32) -> Vec<Range> {
     let mut ranges = Vec::new();
     let mut minute = from.start_of_minute();
     while from <= to && minute <= to {
-        for shard in 0..FEED_SHARDS {
+        for shard in 0..shards {
             ranges.push(Range {
                 table: Table::Blacklist,
                 partition: Key::feed_partition(minute, shard),
@@ -80,8 +80,8 @@ mod tests {
 
     const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
 
-    fn partitions(from: UnixTime, to: UnixTime) -> Vec<String> {
-        ranges(from, to)
+    fn partitions(from: UnixTime, to: UnixTime, shards: u32) -> Vec<String> {
+        ranges(from, to, shards)
             .into_iter()
             .map(|range| range.partition)
             .collect()
@@ -90,16 +90,24 @@ mod tests {
     #[test]
     fn every_minute_that_the_span_touches_is_read() {
         let second = Duration::from_secs(1);
-        assert_eq!(partitions(NOON, NOON), ["FEED#2026-11-23T12:00#0"]);
+        assert_eq!(partitions(NOON, NOON, 1), ["FEED#2026-11-23T12:00#0"]);
         assert_eq!(
-            partitions(NOON.before(second), NOON.after(Duration::from_secs(60))),
+            partitions(NOON.before(second), NOON.after(Duration::from_secs(60)), 1),
             [
                 "FEED#2026-11-23T11:59#0",
                 "FEED#2026-11-23T12:00#0",
                 "FEED#2026-11-23T12:01#0",
             ]
         );
-        assert_eq!(partitions(NOON, NOON.before(second)), [""; 0]);
+        assert_eq!(partitions(NOON, NOON.before(second), 1), [""; 0]);
+        assert_eq!(
+            partitions(NOON, NOON.after(second), 3),
+            [
+                "FEED#2026-11-23T12:00#0",
+                "FEED#2026-11-23T12:00#1",
+                "FEED#2026-11-23T12:00#2",
+            ]
+        );
     }
 
     #[test]
@@ -115,7 +123,7 @@ mod tests {
 
     #[test]
     fn both_ends_of_the_span_belong_to_it() {
-        let range = ranges(NOON, NOON).remove(0);
+        let range = ranges(NOON, NOON, 1).remove(0);
         let stamped = "2026-11-23T12:00:00Z#0123";
         assert!(range.from.as_str() <= stamped && stamped <= range.to.as_str());
         assert!("2026-11-23T11:59:59Z#ffff" < range.from.as_str());

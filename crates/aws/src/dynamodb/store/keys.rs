@@ -9,13 +9,11 @@ use portcullis_service::rotate::ports::KeyChangeStore;
 use portcullis_service::store::{KeyStore, StoreError, Written};
 
 use super::audit::audit_row;
-use super::revocations::{announce, revoke};
-use super::{DynamoStore, REQUEST_ID, RowError, is_own_write, is_written_for};
-use crate::code::Class;
+use super::revocations::revoke;
+use super::{DynamoStore, REQUEST_ID, RowError, is_written_for};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
-use crate::dynamodb::write::{Expression, NEW, put_if};
-use crate::error::CallError;
+use crate::dynamodb::write::{Expression, NEW};
 use crate::transport::Transport;
 
 impl<T: Transport> KeyStore for DynamoStore<'_, T> {
@@ -36,29 +34,6 @@ impl<T: Transport> KeyStore for DynamoStore<'_, T> {
             Err(error) => Err(StoreError::new(OPERATION, error)),
         }
     }
-
-    async fn publish(
-        &self,
-        document: &KeyDocument,
-        request_id: &Id,
-    ) -> Result<Written, StoreError> {
-        const OPERATION: &str = "publishing the key document";
-        let (row, condition) = (row(document, request_id), follows(document));
-        let call = put_if(self.client.tables(), &Key::key_document(), row, &condition);
-        let is_this = |row: &Item| holds(row, document, request_id);
-        match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(Written::Done),
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
-                let mut reasons = refusal.reasons().iter();
-                Ok(if reasons.any(|reason| is_own_write(reason, is_this)) {
-                    Written::Done
-                } else {
-                    Written::Conflict
-                })
-            }
-            Err(error) => Err(StoreError::new(OPERATION, error)),
-        }
-    }
 }
 
 impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
@@ -76,7 +51,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
         if let Some((revocation, stamp)) = called_back {
             revoke(&mut transaction, revocation, request_id);
             let row = core::slice::from_ref(revocation);
-            announce(&mut transaction, row, stamp, request_id);
+            self.announce_by(&mut transaction, row, stamp, request_id);
         }
         transaction.put(&Key::audit(event), audit_row(event));
         let committed = self.commit(OPERATION, transaction).await?;

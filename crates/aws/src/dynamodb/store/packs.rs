@@ -23,7 +23,7 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
             .map_err(|error| StoreError::new(OPERATION, error))?;
         match row {
             None => Ok(PackDirectory::default()),
-            Some(row) => read_directory(&row).map_err(|error| StoreError::new(OPERATION, error)),
+            Some(row) => read_directory(&row).map_err(|error| StoreError::damage(OPERATION, error)),
         }
     }
 
@@ -34,9 +34,7 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
             .row(&Key::pack(name), self.now)
             .await
             .map_err(|error| StoreError::new(OPERATION, error))?;
-        row.map(|row| row.bytes(NAMES))
-            .transpose()
-            .map_err(|error| StoreError::new(OPERATION, error))
+        Ok(row.and_then(|row| row.bytes(NAMES).ok()))
     }
 
     async fn put_pack(

@@ -33,7 +33,7 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
 
     async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
         const OPERATION: &str = "reading the feed";
-        let rows = feed::rows(self.client, from, to, self.now)
+        let rows = feed::rows(self.client, from, to, self.shards.read, self.now)
             .await
             .map_err(|error| StoreError::new(OPERATION, error))?;
         rows.iter()
@@ -62,7 +62,7 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
         const OPERATION: &str = "announcing what was called back";
         for some in revocations.chunks(LONGEST_TRANSACTION) {
             let mut transaction = self.transaction();
-            announce(&mut transaction, some, stamp, request_id);
+            self.announce_by(&mut transaction, some, stamp, request_id);
             if let Committed::Refused(refusal) = self.commit(OPERATION, transaction).await? {
                 return Err(StoreError::new(OPERATION, refusal));
             }
@@ -72,6 +72,20 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
 }
 
 impl<T: Transport> DynamoStore<'_, T> {
+    /// Writes the feed rows of `revocations` in `transaction`.
+    pub(super) fn announce_by(
+        &self,
+        transaction: &mut Transaction<'_>,
+        revocations: &[Revocation],
+        stamp: UnixTime,
+        request_id: &Id,
+    ) {
+        for revocation in revocations {
+            let key = Key::feed(&revocation.target, stamp, request_id, self.shards.write);
+            transaction.put(&key, revocation_row(revocation, request_id));
+        }
+    }
+
     /// Writes revocations, their feed rows and the audit row in one transaction with what `more`
     /// adds to it, which has no conditions.
     pub(super) async fn call_back(
@@ -89,7 +103,7 @@ impl<T: Transport> DynamoStore<'_, T> {
             for revocation in &wanted {
                 revoke(&mut transaction, revocation, &event.request_id);
             }
-            announce(&mut transaction, revocations, stamp, &event.request_id);
+            self.announce_by(&mut transaction, revocations, stamp, &event.request_id);
             more(&mut transaction);
             transaction.put(&Key::audit(event), audit_row(event));
             let refusal = match self.commit(operation, transaction).await? {
@@ -122,19 +136,6 @@ pub(super) fn revoke(transaction: &mut Transaction<'_>, revocation: &Revocation,
                     .with(":generation", Attribute::number(*generation));
             transaction.put_if(&key, row, &not_weaker);
         }
-    }
-}
-
-/// Writes the feed rows of `revocations`.
-pub(super) fn announce(
-    transaction: &mut Transaction<'_>,
-    revocations: &[Revocation],
-    stamp: UnixTime,
-    request_id: &Id,
-) {
-    for revocation in revocations {
-        let key = Key::feed(&revocation.target, stamp, request_id);
-        transaction.put(&key, revocation_row(revocation, request_id));
     }
 }
 

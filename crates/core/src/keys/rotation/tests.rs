@@ -25,7 +25,7 @@ fn id(number: u8) -> String {
     key(number).thumbprint()
 }
 
-/// 10 + 2 + 2 s until everybody has a key, 5 + 20 + 60 + 2 s until nobody needs one.
+/// 10 + 2 + 2 + 2 s until everybody has a key, 5 + 20 + 60 + 2 s until nobody needs one.
 const BOUNDS: RotationBounds = RotationBounds {
     edge: Duration::from_secs(10),
     jwks_max_age: Duration::from_secs(5),
@@ -33,7 +33,7 @@ const BOUNDS: RotationBounds = RotationBounds {
     hosts: Duration::from_secs(5),
     token_lifetime: Duration::from_secs(20),
 };
-const LEAD: u64 = 14;
+const LEAD: u64 = 16;
 const TAIL: u64 = 87;
 
 fn one_key() -> KeyDocument {
@@ -62,13 +62,13 @@ fn signs(document: &KeyDocument, now: UnixTime) -> SignWith {
 #[test]
 fn the_numbers_of_the_design() {
     let usual = RotationBounds::default();
-    assert_eq!(usual.lead(), secs(24 * 3_600 + 4));
+    assert_eq!(usual.lead(), secs(24 * 3_600 + 300 + 6));
     assert_eq!(usual.tail(), secs(300 + 600 + 60 + 2));
     let nobody_else = RotationBounds {
         third_parties: Duration::ZERO,
         ..usual
     };
-    assert_eq!(nobody_else.lead(), secs(3_600 + 4));
+    assert_eq!(nobody_else.lead(), secs(3_600 + 6));
     assert_eq!((BOUNDS.lead(), BOUNDS.tail()), (secs(LEAD), secs(TAIL)));
 }
 
@@ -138,6 +138,19 @@ fn a_late_end_of_the_rotation_gives_the_old_key_its_whole_time() {
 }
 
 #[test]
+fn ends_are_told_to_predecessors_alone_and_never_taken_back() {
+    let over = after(LEAD + TAIL);
+    let document = rotated().publishing(&key(3), true, &BOUNDS, over);
+    let document = document.expect("a new key");
+    // Key 2 settles once more, late: key 1 has ended and goes, key 3 is told nothing.
+    let settled = document.settling(&id(2), &BOUNDS, over).expect("one goes");
+    assert!(settled.find(&id(1)).is_none());
+    assert_eq!(settled.find(&id(3)).expect("there").ends_at, None);
+    // Whoever was told its end brings nobody's, and does not come back.
+    assert!(rotated().settling(&id(1), &BOUNDS, NOON).is_none());
+}
+
+#[test]
 fn a_withdrawn_key_leaves_somebody_to_sign() {
     // The old one before the new one's turn: the new one signs at once.
     let document = rotated().withdrawing(&id(1), after(1)).expect("there");
@@ -162,7 +175,7 @@ fn a_withdrawn_key_leaves_somebody_to_sign() {
 struct Cycle {
     /// How long after the first moment allowed it begins.
     pause: u64,
-    /// How long the publication takes to commit.
+    /// How long the publication takes to commit: less than three seconds are told as two.
     commit: u64,
     /// How long after the publication the version in force changes.
     finish: u64,
@@ -226,15 +239,16 @@ proptest! {
     #[test]
     fn a_token_signed_by_any_host_is_accepted_by_every_edge_all_its_life(
         cycles in prop::collection::vec(
-            (0_u64..40, 0_u64..=2, prop_oneof![Just(0_u64), 0_u64..200])
+            (0_u64..40, 0_u64..=3, prop_oneof![Just(0_u64), 0_u64..200])
                 .prop_map(|(pause, commit, finish)| Cycle { pause, commit, finish }), 1..5),
-        (edge, hosts, lifetime, third) in (1_u64..40, 1_u64..40, 1_u64..60, 0_u64..40),
+        (edge, hosts, lifetime, third, max_age)
+            in (1_u64..40, 1_u64..40, 1_u64..60, 0_u64..40, 1_u64..40),
         skews in (0_u64..=2, 0_u64..=2, 0_u64..=2),
         (place, ignorance, look, age) in (0_u64..1000, 0_u64..=1000, 0_u64..1000, 0_u64..=1000),
     ) {
         let bounds = RotationBounds {
             edge: secs(edge), hosts: secs(hosts), token_lifetime: secs(lifetime),
-            third_parties: secs(third), jwks_max_age: secs(1),
+            third_parties: secs(third), jwks_max_age: secs(max_age),
         };
         // Shares in thousandths.
         let part = |whole: u64, share: u64| whole.saturating_mul(share) / 1000;
@@ -262,7 +276,9 @@ proptest! {
         });
         for now in looks {
             let truly = now.before(secs(reader));
-            let read = truly.before(secs(part(edge.max(third), age))).max(NOON);
+            // Less than a second more is told as `edge`. What others keep was kept on its way.
+            let others = if third == 0 { max_age } else { third.saturating_add(max_age) };
+            let read = truly.before(secs(part(edge.saturating_add(1).max(others), age))).max(NOON);
             let found = history.document(read).find(&id(number));
             prop_assert!(
                 found.is_some_and(|key| key.verifies(now)),

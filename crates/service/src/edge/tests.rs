@@ -1,0 +1,232 @@
+//! Requests that meet each other's readings, and keys that are found, not found, or not to be read.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a world that only tests live in may stop at the first surprise"
+)]
+
+use core::cell::{Cell, RefCell};
+
+use portcullis_core::route::{Access, RevocationMode};
+
+use super::*;
+use crate::ports::{Clock, NoShelf};
+use crate::snapshot::tests::{World, at, policy};
+use crate::test_support::ready;
+
+const COLD: u64 = 10_000;
+
+/// What a token is told whose key is known: here nobody signs anything.
+const JUDGED: Denial = Denial::InsufficientScope;
+
+const NEED: Requirement = Requirement {
+    access: Access::Token,
+    scopes: Vec::new(),
+    serve_stale: None,
+    revocation: RevocationMode::Feed,
+};
+
+/// One request of an isolate, and what happens while it waits.
+struct Guest {
+    gate: Gate,
+    knowledge: Knowledge,
+    store: World,
+    millis: Cell<u64>,
+    away: bool,
+    sleeps: Cell<u32>,
+    reads: RefCell<Vec<Keys>>,
+    /// At which sleep another request's reading of what comes to its end.
+    other_ends: Option<(u32, Keys)>,
+    /// From which reading of the keys on, in seconds, the token's key is among them.
+    key_since: u64,
+}
+
+impl Guest {
+    fn at(now: u64) -> Self {
+        Self {
+            gate: Gate::new(policy()),
+            knowledge: Knowledge::default(),
+            store: World::default(),
+            millis: Cell::new(now * 1_000),
+            away: false,
+            sleeps: Cell::default(),
+            reads: RefCell::default(),
+            other_ends: None,
+            key_since: 0,
+        }
+    }
+
+    /// One whose isolate has read the keys at [`COLD`] and the feed at `now`.
+    fn current(now: u64, with: impl FnOnce(Self) -> Self) -> Self {
+        let guest = Self::warm(now);
+        ready(guest.refresh(Keys::WhenDue, at(now)));
+        with(guest)
+    }
+
+    /// One whose isolate has read everything at [`COLD`].
+    fn warm(now: u64) -> Self {
+        let guest = Self::at(COLD);
+        ready(guest.refresh(Keys::WhenDue, at(COLD)));
+        guest.millis.set(now * 1_000);
+        guest
+    }
+
+    async fn refresh(&self, keys: Keys, began_at: UnixTime) {
+        let (policy, store) = (self.gate.policy(), &self.store);
+        let read = self
+            .knowledge
+            .refresh(policy, keys, began_at, store, &NoShelf, self);
+        let _ = read.await;
+    }
+
+    fn admitted(&self) -> (Denial, u32, usize) {
+        let denial = ready(admit(self, &NEED, "token")).expect_err("nobody signs here");
+        (denial, self.sleeps.get(), self.reads.borrow().len())
+    }
+}
+
+impl Clock for Guest {
+    fn now(&self) -> UnixTime {
+        Visit::now(self)
+    }
+}
+
+impl Visit for Guest {
+    fn gate(&self) -> &Gate {
+        &self.gate
+    }
+    fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
+    }
+    fn now(&self) -> UnixTime {
+        at(self.millis.get() / 1_000)
+    }
+    fn store_is_away(&self) -> bool {
+        self.away
+    }
+    async fn sleep(&self, span: Duration) {
+        let millis = u64::try_from(span.as_millis()).expect("short");
+        self.millis.set(self.millis.get() + millis);
+        self.sleeps.set(self.sleeps.get() + 1);
+        if let Some((after, keys)) = self.other_ends
+            && after == self.sleeps.get()
+        {
+            self.refresh(keys, Visit::now(self)).await;
+        }
+    }
+    async fn read(&self, keys: Keys, began_at: UnixTime) {
+        self.reads.borrow_mut().push(keys);
+        self.refresh(keys, began_at).await;
+    }
+    fn read_behind(&self, _: UnixTime) {
+        self.reads.borrow_mut().push(Keys::WhenDue);
+    }
+    async fn judge(
+        &self,
+        need: &Requirement,
+        _: &str,
+        world: &Snapshot,
+    ) -> Result<Verified<Claims>, Denial> {
+        self.gate.judge_staleness(need, world, Visit::now(self))?;
+        Err(if world.keys_read_at() < at(self.key_since) {
+            Denial::UnknownKey
+        } else {
+            JUDGED
+        })
+    }
+}
+
+#[test]
+fn who_finds_a_cold_isolate_being_read_for_is_judged_by_that_reading() {
+    let guest = Guest {
+        other_ends: Some((3, Keys::WhenDue)),
+        ..Guest::at(COLD)
+    };
+    let first = guest.knowledge.prepare(&guest.gate, &NEED, false, at(COLD));
+    assert_eq!(first, Preparation::ReadFirst);
+    assert_eq!(guest.admitted(), (JUDGED, 3, 0));
+}
+
+#[test]
+fn who_finds_that_the_reader_vanished_reads_once_its_claim_has_ended() {
+    let guest = Guest::at(COLD);
+    let first = guest.knowledge.prepare(&guest.gate, &NEED, false, at(COLD));
+    assert_eq!(first, Preparation::ReadFirst);
+    let five_seconds = 5_000 / 25;
+    assert_eq!(guest.admitted(), (JUDGED, five_seconds, 1));
+}
+
+#[test]
+fn who_can_do_with_what_there_is_waits_a_little_for_what_is_newer() {
+    let guest = Guest::warm(COLD + 12);
+    let now = at(COLD + 12);
+    let first = guest.knowledge.prepare(&guest.gate, &NEED, false, now);
+    assert_eq!(first, Preparation::ReadFirst);
+    assert_eq!(guest.admitted(), (JUDGED, FEW_MOMENTS, 0));
+    let held = guest.knowledge.held().expect("warm");
+    assert_eq!(held.revocations_read_at(), at(COLD));
+}
+
+#[test]
+fn a_failed_reading_of_a_cold_isolate_is_no_open_door() {
+    let guest = Guest {
+        store: World {
+            feed_fails: true,
+            ..World::default()
+        },
+        ..Guest::at(COLD)
+    };
+    assert_eq!(guest.admitted(), (Denial::StaleSnapshot, 0, 1));
+    // Nor is the next, which asks nobody within the same second.
+    assert_eq!(guest.admitted(), (Denial::StaleSnapshot, 0, 1));
+}
+
+#[test]
+fn a_key_that_is_new_is_read_for_once_and_whoever_comes_meanwhile_is_judged_by_it() {
+    let now = COLD + 20;
+    let alone = Guest::current(now, |guest| Guest {
+        key_since: now,
+        ..guest
+    });
+    assert_eq!(alone.admitted(), (JUDGED, 0, 1));
+    assert_eq!(*alone.reads.borrow(), [Keys::Now]);
+
+    let second = Guest::current(now, |guest| Guest {
+        key_since: now,
+        other_ends: Some((2, Keys::Now)),
+        ..guest
+    });
+    let world = second.knowledge.held().expect("warm");
+    let first = second.knowledge.lacks_key(&world, at(now));
+    assert!(matches!(first, UnknownKey::Read));
+    assert_eq!(second.admitted(), (JUDGED, 2, 0));
+}
+
+#[test]
+fn a_key_that_cannot_be_looked_for_is_no_bad_token_and_one_that_is_not_there_is() {
+    let now = COLD + 20;
+    let guest = |keys_fail| {
+        let store = World {
+            keys_fail,
+            ..World::default()
+        };
+        Guest::current(now, |guest| Guest {
+            key_since: u64::MAX,
+            store,
+            ..guest
+        })
+    };
+    let there_is_none = guest(false);
+    for _ in 0..2 {
+        assert_eq!(there_is_none.admitted(), (Denial::UnknownKey, 0, 1));
+    }
+    let cannot_be_read = guest(true);
+    for _ in 0..2 {
+        assert_eq!(cannot_be_read.admitted(), (Denial::StaleSnapshot, 0, 1));
+    }
+    // Somebody took the claim and is gone.
+    let stuck = guest(false);
+    let world = stuck.knowledge.held().expect("warm");
+    let first = stuck.knowledge.lacks_key(&world, at(now));
+    assert!(matches!(first, UnknownKey::Read));
+    assert_eq!(stuck.admitted(), (Denial::StaleSnapshot, FEW_MOMENTS, 0));
+}

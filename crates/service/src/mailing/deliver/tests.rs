@@ -1,0 +1,282 @@
+//! Who takes mail here does as the test says; the outbox is a list.
+
+use core::cell::{Cell, RefCell};
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+
+use portcullis_core::audit::AuditEvent;
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::password::PasswordHash;
+use portcullis_core::time::UnixTime;
+use portcullis_core::vault::{NONCE_BYTES, Vault};
+
+use super::*;
+use crate::limit::Limits;
+use crate::ports::{Call, Mail, NoEntropy};
+use crate::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
+use crate::store::{AccountChange, OutboxMail, StoreError};
+
+const NOON: UnixTime = UnixTime::from_secs(1_000);
+
+/// An outbox for one account.
+#[derive(Default)]
+struct Outbox(RefCell<Vec<Waiting>>);
+
+impl Outbox {
+    fn with(attempts: &[u64]) -> Self {
+        let waiting = attempts.iter().zip(1..).map(|(attempts, number)| Waiting {
+            mail: OutboxMail {
+                id: Id::from_random([number; 16]),
+                kind: MailKind::Taken,
+                email: email(),
+                user_id: None,
+                asked_at: NOON,
+            },
+            attempts: *attempts,
+            due_at: NOON,
+        });
+        Self(RefCell::new(waiting.collect()))
+    }
+
+    /// How often each mail that still waits was tried, and when it is due.
+    fn state(&self) -> Vec<(u64, u64)> {
+        let waiting = self.0.borrow();
+        let state = |it: &Waiting| (it.attempts, it.due_at.as_secs());
+        waiting.iter().map(state).collect()
+    }
+
+    fn place(&self, waiting: &Waiting) -> Option<usize> {
+        self.0.borrow().iter().position(|it| it == waiting)
+    }
+}
+
+impl OutboxStore for Outbox {
+    async fn enqueue(&self, _: &OutboxMail, _: &AuditEvent) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn due_mail(&self, now: UnixTime) -> Result<Vec<Waiting>, StoreError> {
+        let mut due = self.0.borrow().clone();
+        due.retain(|waiting| waiting.due_at <= now);
+        Ok(due)
+    }
+    async fn reserve(&self, read: &Waiting, next: &Waiting, _: &Id) -> Result<Written, StoreError> {
+        let Some(place) = self.place(read) else {
+            return Ok(Written::Conflict);
+        };
+        self.0.borrow_mut()[place] = next.clone();
+        Ok(Written::Done)
+    }
+    async fn remove(&self, claimed: &Waiting) -> Result<(), StoreError> {
+        if let Some(place) = self.place(claimed) {
+            self.0.borrow_mut().remove(place);
+        }
+        Ok(())
+    }
+    async fn give_up(&self, claimed: &Waiting, _: &AuditEvent) -> Result<(), StoreError> {
+        self.remove(claimed).await
+    }
+}
+
+impl AccountStore for Outbox {
+    async fn account(&self, email: &EmailAddress) -> Result<Option<Account>, StoreError> {
+        Ok(Some(Account {
+            user_id: Id::from_random([9; 16]),
+            email: email.clone(),
+            password: PasswordHash::parse("$x").expect("a hash"),
+            status: AccountStatus::Active,
+            created_at: NOON,
+            verified_at: Some(NOON),
+            generation: 0,
+            version: 0,
+        }))
+    }
+    async fn account_of(&self, _: &Id) -> Result<Option<Account>, StoreError> {
+        Ok(None)
+    }
+    async fn register(
+        &self,
+        _: &Account,
+        _: &OutboxMail,
+        _: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        Ok(Written::Conflict)
+    }
+    async fn import(&self, _: &Account, _: &AuditEvent) -> Result<Written, StoreError> {
+        Ok(Written::Conflict)
+    }
+    async fn register_in_vain(
+        &self,
+        _: &Account,
+        _: &OutboxMail,
+        _: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn change_account(
+        &self,
+        _: &Account,
+        _: &AccountChange<'_>,
+        _: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        Ok(Written::Conflict)
+    }
+    async fn erase(&self, _: &Account, _: &AuditEvent) -> Result<Written, StoreError> {
+        Ok(Written::Conflict)
+    }
+}
+
+impl MailTokenStore for Outbox {
+    async fn pending_token(
+        &self,
+        _: &Id,
+        _: MailPurpose,
+    ) -> Result<Option<(Account, Option<PendingToken>)>, StoreError> {
+        Ok(None)
+    }
+    async fn issue_token(
+        &self,
+        _: &Account,
+        _: &NewMailToken,
+        _: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        Ok(Written::Done)
+    }
+}
+
+/// Fails so many mails, and is asked no more after that.
+struct Failing {
+    left: Cell<usize>,
+}
+
+impl Mailer for Failing {
+    async fn send(&self, _: &Mail) -> Result<(), MailError> {
+        match self.left.get().checked_sub(1) {
+            Some(left) => {
+                self.left.set(left);
+                Err(MailError::Transient("it failed".into()))
+            }
+            None => Err(MailError::NotAsked("it has failed too often".into())),
+        }
+    }
+}
+
+struct StandsStill;
+impl Clock for StandsStill {
+    fn now(&self) -> UnixTime {
+        NOON
+    }
+}
+
+struct Ids;
+impl Chance for Ids {
+    fn id(&self) -> Result<Id, NoEntropy> {
+        Ok(Id::from_random([7; 16]))
+    }
+    fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy> {
+        Err(NoEntropy)
+    }
+    fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy> {
+        Err(NoEntropy)
+    }
+}
+
+fn email() -> EmailAddress {
+    EmailAddress::parse("ann@example.com").expect("an address")
+}
+
+/// Nothing in these tests ever waits.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a test store never waits"),
+    }
+}
+
+/// One round, in which the mailer fails `failures` mails before it is asked no more.
+fn round(outbox: &Outbox, failures: usize) -> Delivery {
+    let call = Call {
+        now: NOON,
+        request_id: Id::from_random([1; 16]),
+        client_address: String::new(),
+    };
+    let vault = Vault::document(&Secret::new([4; 32]));
+    let settings = Settings {
+        limits: Limits::default(),
+        issuing: Issuing {
+            issuer: "https://us".to_owned(),
+            audience: "api".to_owned(),
+            client_id: "web".to_owned(),
+            lifetime: Duration::from_secs(600),
+        },
+        sessions: Sessions::default(),
+        passwords: PasswordRules::default(),
+        mailing: Mailing {
+            service_name: "Acme".to_owned(),
+            verify_page: "https://us/verify".to_owned(),
+            reset_page: "https://us/reset".to_owned(),
+            unlock_page: "https://us/unlock".to_owned(),
+            verify_lifetime: Duration::from_secs(3_600),
+            reset_lifetime: Duration::from_secs(1_800),
+            unlock_lifetime: Duration::from_secs(1_800),
+            require_verified: true,
+        },
+    };
+    let means = Means {
+        store: outbox,
+        chance: &Ids,
+        vault: &Vault::parse(vault.expose().as_bytes()).expect("a document"),
+        settings: &settings,
+        call: &call,
+    };
+    let mailer = Failing {
+        left: Cell::new(failures),
+    };
+    ready(deliver_due(&mailer, &StandsStill, means)).expect("a round")
+}
+
+#[test]
+fn each_wait_is_twice_the_one_before_up_to_an_hour() {
+    let waits: Vec<_> = (1..=MAX_ATTEMPTS)
+        .map(|attempt| wait(attempt).as_secs())
+        .collect();
+    let expected = [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600];
+    assert_eq!(waits, expected);
+    assert_eq!(wait(u64::MAX), LONGEST_WAIT);
+}
+
+#[test]
+fn a_mail_that_nobody_was_asked_to_take_has_lost_no_try_and_ends_the_round() {
+    let outbox = Outbox::with(&[0, 3, 0, 5]);
+    let delivery = round(&outbox, 2);
+    // Two failed and wait, the third was put back as it was, the fourth was not touched.
+    let waiting = [(1, 1_030), (4, 1_240), (0, 1_000), (5, 1_000)];
+    assert_eq!(outbox.state(), waiting);
+    assert_eq!(delivery.postponed.len(), 3);
+    assert!(matches!(
+        delivery.postponed.last(),
+        Some(DeliveryError::Mail(MailError::NotAsked(_)))
+    ));
+    assert!(!delivery.more);
+}
+
+#[test]
+fn no_other_round_is_asked_for_while_nobody_takes_mail() {
+    let outbox = Outbox::with(&[0; ROUND + 2]);
+    assert!(round(&outbox, ROUND).more);
+    let outbox = Outbox::with(&[0; ROUND + 2]);
+    assert!(!round(&outbox, 2).more);
+}
+
+#[test]
+fn the_last_try_is_spent_by_an_answer_alone() {
+    let outbox = Outbox::with(&[MAX_ATTEMPTS - 1]);
+    for _ in 0..3 {
+        let delivery = round(&outbox, 0);
+        assert!(delivery.given_up.is_empty());
+        assert_eq!(outbox.state(), [(MAX_ATTEMPTS - 1, 1_000)]);
+    }
+    assert_eq!(round(&outbox, 1).given_up.len(), 1);
+    assert!(outbox.state().is_empty());
+}

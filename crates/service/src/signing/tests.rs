@@ -1,0 +1,316 @@
+//! Publications that meet others', versions that cannot be read, and keys whose time has not come or
+//! is over.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a world that only tests live in may stop at the first surprise"
+)]
+
+use core::cell::{Cell, RefCell};
+
+use portcullis_core::id::Id;
+use portcullis_core::keys::jwk::VerifyingKey;
+use portcullis_core::keys::rotation::RotationBounds;
+use portcullis_core::revocation::Revocation;
+use portcullis_core::token::algorithm::Algorithm;
+use portcullis_core::vault::{Purpose, Vault};
+
+use super::*;
+use crate::ports::SignError;
+use crate::store::KeyStore;
+use crate::test_support::ready;
+
+const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
+const LIFETIME: Duration = Duration::from_secs(600);
+const CACHE: Duration = Duration::from_secs(300);
+
+fn after(secs: u64) -> UnixTime {
+    NOON.after(Duration::from_secs(secs))
+}
+
+/// A key that signs nothing.
+#[derive(Clone, Debug)]
+struct Toy(VerifyingKey);
+
+impl Signer for Toy {
+    fn key(&self) -> &VerifyingKey {
+        &self.0
+    }
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
+        Err(SignError)
+    }
+}
+
+fn toy(number: u8) -> Toy {
+    let material = portcullis_core::keys::material::KeyMaterial::Ed25519 { x: [number; 32] };
+    Toy(VerifyingKey::new(material, Algorithm::EdDsa).expect("fits"))
+}
+
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+enum Gone {
+    #[error("away")]
+    Away,
+    #[error("no key")]
+    NoKey,
+}
+
+/// A store, a secret of two versions and a log.
+struct World {
+    vault: Vault,
+    document: RefCell<KeyDocument>,
+    /// How often somebody else writes the document just before us.
+    rivals: Cell<usize>,
+    current: RefCell<Option<Result<Toy, Gone>>>,
+    previous: RefCell<Option<Result<Toy, Gone>>>,
+    number: Cell<u8>,
+    away: Cell<bool>,
+    alone: bool,
+    reads: Cell<usize>,
+    lines: RefCell<Vec<AuditKind>>,
+    notices: RefCell<Vec<String>>,
+}
+
+impl World {
+    fn new(current: u8) -> Self {
+        let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
+        Self {
+            vault: Vault::parse(root).expect("root keys"),
+            document: RefCell::default(),
+            rivals: Cell::default(),
+            current: RefCell::new(Some(Ok(toy(current)))),
+            previous: RefCell::default(),
+            number: Cell::new(100),
+            away: Cell::default(),
+            alone: false,
+            reads: Cell::default(),
+            lines: RefCell::default(),
+            notices: RefCell::default(),
+        }
+    }
+
+    /// The key in force was published by a rotation, behind that of `before`.
+    fn rotated(before: u8, current: u8) -> Self {
+        let world = Self::new(current);
+        world.previous.replace(Some(Ok(toy(before))));
+        let bounds = RotationBounds::default();
+        let document = KeyDocument::default().with(toy(before).0, NOON);
+        let document = document.publishing(&toy(current).0, true, &bounds, NOON);
+        let id = toy(current).0.thumbprint();
+        let document = document.and_then(|it| it.settling(&id, &bounds, NOON));
+        world.document.replace(document.expect("one leaves"));
+        world
+    }
+
+    fn signs(&self, keys: &SigningKeys<Toy>, now: UnixTime) -> Result<String, SigningError<Gone>> {
+        let published = PublishedKeys::new(CACHE);
+        let key = ready(keys.ready(&published, self, self, now))?;
+        Ok(key.0.thumbprint())
+    }
+}
+
+fn keys() -> SigningKeys<Toy> {
+    SigningKeys::new(LIFETIME, CACHE)
+}
+
+impl Custody for World {
+    type Key = Toy;
+    type Error = Gone;
+
+    async fn version(&self, stage: Stage) -> Result<Option<Version<Toy, Gone>>, Gone> {
+        self.reads.set(self.reads.get() + 1);
+        if self.away.get() {
+            return Err(Gone::Away);
+        }
+        let held = match stage {
+            Stage::Current => self.current.borrow(),
+            Stage::Previous => self.previous.borrow(),
+            Stage::Pending => return Ok(None),
+        };
+        Ok(held.clone().map(|key| Version {
+            id: format!("{stage:?} {key:?}"),
+            key: key.map(Arc::new),
+        }))
+    }
+
+    fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    async fn event(&self, kind: AuditKind) -> Result<AuditEvent, Gone> {
+        Ok(AuditEvent {
+            id: Id::from_random([1; 16]),
+            at: NOON,
+            kind,
+            user_id: None,
+            session_id: None,
+            client_address: "host".to_owned(),
+            request_id: Id::from_random([2; 16]),
+            sealer: self.vault.sealer(Purpose::Audit),
+        })
+    }
+
+    fn notice(&self, notice: Notice<'_, Gone>) {
+        self.notices.borrow_mut().push(format!("{notice:?}"));
+    }
+}
+
+impl KeyStore for World {
+    async fn key_document(&self) -> Result<KeyDocument, StoreError> {
+        Ok(self.document.borrow().clone())
+    }
+}
+
+impl KeyChangeStore for World {
+    async fn change_keys(
+        &self,
+        next: &KeyDocument,
+        called_back: Option<(&Revocation, UnixTime)>,
+        event: &AuditEvent,
+    ) -> Result<Written, StoreError> {
+        assert!(called_back.is_none(), "a host calls no key back");
+        if self.rivals.get() > 0 {
+            self.rivals.set(self.rivals.get().saturating_sub(1));
+            self.number.set(self.number.get() + 1);
+            let rival = toy(self.number.get()).0;
+            self.document
+                .replace_with(|held| held.clone().with(rival, NOON));
+        }
+        if next.version().checked_sub(1) != Some(self.document.borrow().version()) {
+            return Ok(Written::Conflict);
+        }
+        self.document.replace(next.clone());
+        self.lines.borrow_mut().push(event.kind);
+        Ok(Written::Done)
+    }
+}
+
+#[test]
+fn a_publication_gives_way_leaves_its_line_and_loses_nobodys_key() {
+    let world = World::new(1);
+    world.rivals.set(3);
+    assert_eq!(
+        world.signs(&keys(), NOON).expect("published"),
+        toy(1).0.thumbprint()
+    );
+    world.signs(&keys(), NOON).expect("found published");
+    let document = world.document.borrow();
+    assert_eq!((document.keys().len(), document.version()), (4, 4));
+    assert_eq!(
+        *world.lines.borrow(),
+        [AuditKind::KeysChanged(KeyAct::Publish)]
+    );
+}
+
+#[test]
+fn a_publication_that_never_gets_its_turn_says_so() {
+    let world = World::new(1);
+    world.rivals.set(usize::MAX);
+    let end = world.signs(&keys(), NOON);
+    assert!(matches!(end, Err(SigningError::Contended)), "{end:?}");
+}
+
+#[test]
+fn a_shared_secret_and_a_retired_key_never_sign() {
+    let world = World::new(1);
+    let jwk = br#"{"kty":"oct","alg":"HS256","kid":"shared","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#;
+    let shared = Toy(VerifyingKey::parse(jwk).expect("long enough"));
+    world.current.replace(Some(Ok(shared)));
+    let end = world.signs(&keys(), NOON);
+    assert!(matches!(end, Err(SigningError::Unpublishable)), "{end:?}");
+
+    let world = World {
+        alone: true,
+        ..World::new(1)
+    };
+    let document = KeyDocument::default().with(toy(1).0, NOON);
+    let document = document.withdrawing(&toy(1).0.thumbprint(), NOON);
+    world.document.replace(document.expect("there"));
+    let end = world.signs(&keys(), NOON);
+    assert!(matches!(end, Err(SigningError::Retired)), "{end:?}");
+}
+
+#[test]
+fn only_the_first_key_and_one_that_nobody_else_has_are_published_without_a_rotation() {
+    for (alone, signs) in [(false, false), (true, true)] {
+        let world = World {
+            alone,
+            ..World::new(1)
+        };
+        let others = KeyDocument::default().with(toy(9).0, NOON);
+        world.document.replace(others);
+        let end = world.signs(&keys(), NOON);
+        assert_eq!(end.is_ok(), signs, "{end:?}");
+        assert!(signs || matches!(end, Err(SigningError::NoneSigns)));
+    }
+}
+
+#[test]
+fn the_key_in_force_signs_from_its_time_on_and_the_one_before_until_then() {
+    let (world, keys) = (World::rotated(1, 2), keys());
+    let lead = RotationBounds::default().lead().as_secs();
+    for (now, number) in [(0, 1), (lead - 1, 1), (lead, 2)] {
+        let signs = world.signs(&keys, after(now)).expect("one signs");
+        assert_eq!(signs, toy(number).0.thumbprint(), "{now}");
+    }
+}
+
+#[test]
+fn a_host_whose_tokens_would_outlive_the_key_says_why_it_signs_none() {
+    let world = World::rotated(1, 2);
+    let bounds = RotationBounds::default();
+    let hour = SigningKeys::new(Duration::from_secs(3_600), CACHE);
+    // The key before ends a tail behind the lead: an hour and a minute earlier its tokens do not fit.
+    let last = (bounds.lead() + bounds.tail()).as_secs() - 3_600 - 60 - 2;
+    world.signs(&hour, after(last)).expect("just fits");
+    let end = world.signs(&hour, after(last + 1));
+    assert!(matches!(end, Err(SigningError::Outlived)), "{end:?}");
+    world
+        .signs(&hour, after(bounds.lead().as_secs()))
+        .expect("the next one");
+}
+
+#[test]
+fn a_version_without_a_key_locks_nobody_out_while_the_one_before_signs() {
+    let world = World::rotated(1, 2);
+    world.current.replace(Some(Err(Gone::NoKey)));
+    let signs = world.signs(&keys(), NOON).expect("the one before");
+    assert_eq!(signs, toy(1).0.thumbprint());
+    assert_eq!(*world.notices.borrow(), ["NoKey(Current, NoKey)"]);
+    world.previous.replace(None);
+    let end = world.signs(&keys(), NOON);
+    assert!(
+        matches!(end, Err(SigningError::Custody(Gone::NoKey))),
+        "{end:?}"
+    );
+    world.current.replace(None);
+    let end = world.signs(&keys(), NOON);
+    assert!(matches!(end, Err(SigningError::NoCurrent)), "{end:?}");
+}
+
+#[test]
+fn a_secret_that_is_away_is_bridged_and_not_asked_by_everybody() {
+    let (world, keys) = (World::rotated(1, 2), keys());
+    world.signs(&keys, NOON).expect("read");
+    assert_eq!(world.reads.get(), 2);
+    world.signs(&keys, after(299)).expect("kept");
+    assert_eq!(world.reads.get(), 2, "relied on for 300 s");
+    world.away.set(true);
+    for (now, reads) in [(300, 3), (309, 3), (310, 4)] {
+        world.signs(&keys, after(now)).expect("bridged");
+        assert_eq!(world.reads.get(), reads, "{now}");
+    }
+    assert_eq!(world.notices.borrow().len(), 2);
+    // Where what is held does not sign, nothing is bridged, and everybody tries.
+    world.document.replace_with(|held| {
+        held.withdrawing(&toy(1).0.thumbprint(), NOON)
+            .and_then(|it| it.withdrawing(&toy(2).0.thumbprint(), NOON))
+            .expect("there")
+    });
+    for reads in [5, 6] {
+        let end = world.signs(&keys, after(311));
+        assert!(
+            matches!(end, Err(SigningError::Custody(Gone::Away))),
+            "{end:?}"
+        );
+        assert_eq!(world.reads.get(), reads);
+    }
+}

@@ -1,0 +1,148 @@
+//! What an isolate tells of itself: once a minute in which it is asked, one line of the log, and the
+//! same numbers as a data point where there is a dataset of the Analytics Engine for them.
+//!
+//! What has not been told when an isolate is evicted is lost; the maxima of ages are what counts.
+
+use core::cell::Cell;
+use core::time::Duration;
+
+use js_sys::{Array, Function, Object, Reflect};
+use portcullis_aws::breakers::{Tally, Way};
+use portcullis_aws::capacity::Consumed;
+use portcullis_aws::client::Client;
+use portcullis_core::gate::Gate;
+use portcullis_core::route::{Requirement, RevocationMode};
+use portcullis_core::snapshot::Snapshot;
+use portcullis_core::time::UnixTime;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::Env;
+
+use crate::transport::FetchTransport;
+
+const EVERY: Duration = Duration::from_secs(60);
+
+/// The binding's name in `wrangler.toml` (`[[analytics_engine_datasets]]`).
+const BINDING: &str = "METRICS";
+
+/// What has happened since it was told last.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    told_at: Cell<UnixTime>,
+    counts: Cell<Counts>,
+    told: Cell<(Tally, Consumed)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    admitted: u64,
+    served_stale: u64,
+    revocations_age: u64,
+    keys_age: u64,
+    readings: u64,
+    readings_failed: u64,
+    look_ups: u64,
+}
+
+impl Metrics {
+    /// Nothing has happened before `now`.
+    pub fn since(now: UnixTime) -> Self {
+        Self {
+            told_at: Cell::new(now),
+            ..Self::default()
+        }
+    }
+
+    /// A token was let in at `now` by what `world` knows.
+    pub fn admitted(&self, gate: &Gate, need: &Requirement, world: &Snapshot, now: UnixTime) {
+        let mut counts = self.counts.get();
+        let policy = gate.policy();
+        let keys_age = now.since(world.keys_read_at());
+        // Whoever was looked up was not let in by what is known of revocations.
+        let age = match need.revocation {
+            RevocationMode::Feed => world.age(now),
+            RevocationMode::Lookup => Duration::ZERO,
+        };
+        if age > policy.revocations.hard || keys_age > policy.keys.hard {
+            counts.served_stale = counts.served_stale.saturating_add(1);
+        }
+        counts.admitted = counts.admitted.saturating_add(1);
+        counts.keys_age = counts.keys_age.max(keys_age.as_secs());
+        counts.revocations_age = counts.revocations_age.max(age.as_secs());
+        self.counts.set(counts);
+    }
+
+    /// The world was read, or could not be read whole.
+    pub fn read(&self, whole: bool) {
+        let mut counts = self.counts.get();
+        counts.readings = counts.readings.saturating_add(1);
+        counts.readings_failed = counts.readings_failed.saturating_add(u64::from(!whole));
+        self.counts.set(counts);
+    }
+
+    /// A token's own rows were read.
+    pub fn looked_up(&self) {
+        let mut counts = self.counts.get();
+        counts.look_ups = counts.look_ups.saturating_add(1);
+        self.counts.set(counts);
+    }
+
+    /// Tells all of it, if that is a minute ago. `names` is how many names called back are known.
+    pub fn tell(&self, env: &Env, client: &Client<FetchTransport>, names: usize, now: UnixTime) {
+        let span = now.since(self.told_at.get());
+        if span < EVERY {
+            return;
+        }
+        self.told_at.set(now);
+        let (standing, tally) = client.state(Way::DynamoDb);
+        let consumed = client.consumed();
+        let counts = self.counts.take();
+        let (before, spent) = self.told.replace((tally, consumed));
+        let numbers = [
+            ("seconds", span.as_secs()),
+            ("admitted", counts.admitted),
+            ("served_stale", counts.served_stale),
+            ("revocations_age_max", counts.revocations_age),
+            ("keys_age_max", counts.keys_age),
+            ("names", u64::try_from(names).unwrap_or(u64::MAX)),
+            ("readings", counts.readings),
+            ("readings_failed", counts.readings_failed),
+            ("look_ups", counts.look_ups),
+            ("calls", tally.sent.saturating_sub(before.sent)),
+            ("failures", tally.failed.saturating_sub(before.failed)),
+            ("refused", tally.refused.saturating_sub(before.refused)),
+            ("read_half_units", consumed.since(spent).read_halves),
+            ("breaker", u64::from(standing.level())),
+        ];
+        let mut line = String::from(r#"{"event":"metrics""#);
+        let doubles = Array::new();
+        for (name, number) in numbers {
+            line.push_str(r#",""#);
+            line.push_str(name);
+            line.push_str(r#"":"#);
+            line.push_str(&number.to_string());
+            doubles.push(&JsValue::from(narrowed(number)));
+        }
+        line.push('}');
+        worker::console_log!("{line}");
+        // A dataset that does not take it is no reason to refuse anybody.
+        let _ = write(env, &doubles);
+    }
+}
+
+/// What a data point can hold.
+fn narrowed(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Called by name and not by a binding's class: that is the platform's own affair.
+fn write(env: &Env, doubles: &Array) -> Result<(), JsValue> {
+    let binding = Reflect::get(env, &BINDING.into())?;
+    if binding.is_undefined() {
+        return Ok(());
+    }
+    let write: Function = Reflect::get(&binding, &"writeDataPoint".into())?.dyn_into()?;
+    let point = Object::new();
+    Reflect::set(&point, &"doubles".into(), doubles)?;
+    write.call1(&binding, &point)?;
+    Ok(())
+}
