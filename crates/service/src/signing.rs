@@ -370,7 +370,7 @@ async fn publish<C: Custody>(
             };
         }
         let before = document.version();
-        let document = document.with(public.clone(), now);
+        let document = document.with_own(public.clone(), now);
         if document.version() == before {
             return Err(SigningError::Unpublishable);
         }

@@ -139,11 +139,7 @@ pub fn judge_begin(
     let Some(current) = current.and_then(|id| document.find(id)) else {
         return Ok(());
     };
-    let before = document
-        .keys()
-        .iter()
-        .take_while(|key| key.key.id() != current.key.id());
-    let ends = before.map(|key| {
+    let ends = document.before(current).map(|key| {
         key.ends_at
             .unwrap_or_else(|| end_after(current, bounds, now))
     });
@@ -160,13 +156,34 @@ fn end_after(current: &PublishedKey, bounds: &RotationBounds, now: UnixTime) -> 
     current.sign_from.max(now).after(bounds.tail())
 }
 
+/// From when on a key signs that signs at once: by every clock that is within the skew.
+const fn at_once(now: UnixTime) -> UnixTime {
+    now.before(CLOCK_SKEW)
+}
+
 impl KeyDocument {
+    /// The keys that were published before `key`.
+    fn before(&self, key: &PublishedKey) -> impl Iterator<Item = &PublishedKey> {
+        let id = key.key.id();
+        self.keys()
+            .iter()
+            .take_while(move |held| held.key.id() != id)
+    }
+
+    /// The next version with `key`, the first one ever or one that nobody else publishes: it signs
+    /// at once.
+    #[must_use]
+    pub fn with_own(self, key: VerifyingKey, now: UnixTime) -> Self {
+        self.with(key, at_once(now))
+    }
+
     /// The next version with `key` published at `now`. Hosts that sign with another key meanwhile
     /// (`bridged`) do so until everybody has the new one; where nobody can sign, it signs at once.
     ///
     /// A key that is published already and does not sign yet is put off to what a publication at
     /// `now` would give: nobody saw how long the earlier write took. `None` if nothing is to be
-    /// written: it signs already, or was withdrawn.
+    /// written: it signs already, was withdrawn, or its predecessor was told an end that was
+    /// reckoned by the time it has.
     pub fn publishing(
         &self,
         key: &VerifyingKey,
@@ -177,14 +194,17 @@ impl KeyDocument {
         let sign_from = if bridged {
             now.after(bounds.lead())
         } else {
-            now
+            at_once(now)
         };
         let Some(published) = key.id().and_then(|id| self.find(id)) else {
             let next = self.clone().with(key.clone(), sign_from);
             return (next.version() != self.version()).then_some(next);
         };
+        let is_relied_on = self
+            .before(published)
+            .any(|held| held.ends_at.is_some_and(|end| published.sign_from < end));
         let waits = now < published.sign_from && published.sign_from != sign_from;
-        waits.then(|| {
+        (waits && !is_relied_on).then(|| {
             self.clone().changed(|keys| {
                 for held in keys.iter_mut().filter(|held| held.key.id() == key.id()) {
                     held.sign_from = sign_from;
@@ -202,8 +222,7 @@ impl KeyDocument {
         let held = self.find(current).filter(|key| key.ends_at.is_none())?;
         let end = end_after(held, bounds, now);
         let is_current = |key: &PublishedKey| key.key.id() == Some(current);
-        let mut before = self.keys().iter().take_while(|key| !is_current(key));
-        let is_settled = before.all(|key| key.ends_at.is_some())
+        let is_settled = self.before(held).all(|key| key.ends_at.is_some())
             && self.keys().iter().all(|key| key.verifies(now));
         if is_settled {
             return None;
@@ -230,7 +249,7 @@ impl KeyDocument {
             let good = keys.iter_mut().filter(|key| key.verifies(now));
             // Whoever waits was published last.
             if let Some(next) = good.max_by_key(|key| key.sign_from) {
-                next.sign_from = next.sign_from.min(now);
+                next.sign_from = next.sign_from.min(at_once(now));
                 next.ends_at = None;
             }
         }))

@@ -408,7 +408,7 @@ fn a_rotation_publishes_puts_in_force_and_tells_the_old_key_its_end() {
     assert_eq!(
         times,
         [
-            (NOON.as_secs(), Some(end.as_secs())),
+            (NOON.as_secs() - 2, Some(end.as_secs())),
             (sign_from.as_secs(), None)
         ]
     );

@@ -104,7 +104,9 @@ fn the_old_key_leaves_and_the_next_rotation_begins_in_the_same_second() {
 fn a_first_key_signs_at_once_and_may_be_followed_at_once() {
     let document = KeyDocument::default().publishing(&key(1), false, &BOUNDS, NOON);
     let document = document.expect("a new key");
-    assert_eq!(document.find(&id(1)).expect("there").sign_from, NOON);
+    // By a clock that is behind, too.
+    let sign_from = document.find(&id(1)).expect("there").sign_from;
+    assert_eq!(sign_from, NOON.before(CLOCK_SKEW));
     assert_eq!(judge_begin(&document, Some(&id(1)), &BOUNDS, NOON), Ok(()));
     assert_eq!(judge_begin(&document, None, &BOUNDS, NOON), Ok(()));
 }
@@ -123,6 +125,14 @@ fn a_repeated_publication_counts_from_the_repetition_until_the_key_signs() {
     );
     let late = after(3 + LEAD);
     assert!(again.publishing(&key(2), true, &BOUNDS, late).is_none());
+    // Once its predecessor was told its end, which was reckoned by that, it is put off no more.
+    let settled = again.settling(&id(2), &BOUNDS, after(4));
+    let settled = settled.expect("one leaves");
+    assert!(
+        settled
+            .publishing(&key(2), true, &BOUNDS, after(5))
+            .is_none()
+    );
 }
 
 #[test]
@@ -152,9 +162,11 @@ fn ends_are_told_to_predecessors_alone_and_never_taken_back() {
 
 #[test]
 fn a_withdrawn_key_leaves_somebody_to_sign() {
-    // The old one before the new one's turn: the new one signs at once.
-    let document = rotated().withdrawing(&id(1), after(1)).expect("there");
-    assert_eq!(signs(&document, after(1)), SignWith::Current);
+    // The old one before the new one's turn: the new one signs at once, by every clock.
+    let document = rotated().withdrawing(&id(1), after(3)).expect("there");
+    for now in [after(1), after(3)] {
+        assert_eq!(signs(&document, now), SignWith::Current);
+    }
     // The new one, before its turn and after: the old one stays.
     for now in [after(1), after(LEAD + 1)] {
         let document = rotated().withdrawing(&id(2), now).expect("there");
