@@ -81,9 +81,14 @@ impl Edge {
     }
 
     pub(crate) async fn admit(self: Rc<Self>, token: String, mode: RevocationMode) -> Answer {
+        self.judge(token, mode, true).await
+    }
+
+    /// `is_kept` says that a reading goes on though the client that caused it leaves.
+    async fn judge(self: Rc<Self>, token: String, mode: RevocationMode, is_kept: bool) -> Answer {
         let isolate = Rc::clone(&self.isolate.borrow());
         let before = isolate.known();
-        let said = self.judge_with(&isolate, &token, mode).await;
+        let said = self.judge_with(&isolate, &token, mode, is_kept).await;
         Answer {
             said,
             before,
@@ -91,10 +96,13 @@ impl Edge {
         }
     }
 
-    /// The client goes away before it is answered.
+    /// The client goes away before it is answered, and every other time its reading with it: a
+    /// platform promises no more than to try.
     pub(crate) async fn leave(self: Rc<Self>, token: String, mode: RevocationMode, after: u64) {
         let world = Rc::clone(&self.world);
-        let (asked, gone) = (Box::pin(self.admit(token, mode)), world.sleep(after));
+        let is_kept = world.random.chance(500);
+        let asked = Box::pin(self.judge(token, mode, is_kept));
+        let gone = world.sleep(after);
         if let Either::Right(_) = select(asked, gone).await {
             world.oracle.borrow_mut().meet(Case::Left);
         }
@@ -105,6 +113,7 @@ impl Edge {
         isolate: &Rc<Isolate>,
         token: &str,
         revocation: RevocationMode,
+        is_kept: bool,
     ) -> Result<(), Denial> {
         let need = Requirement {
             access: Access::Token,
@@ -115,6 +124,7 @@ impl Edge {
         let visit = Visit {
             edge: Rc::clone(self),
             isolate: Rc::clone(isolate),
+            is_kept,
         };
         edge::admit(&visit, &need, token).await.map(drop)
     }
@@ -158,11 +168,10 @@ impl Edge {
 struct Visit {
     edge: Rc<Edge>,
     isolate: Rc<Isolate>,
+    is_kept: bool,
 }
 
 impl Visit {
-    /// A reading in a task of its own: it goes on though the client leaves, and ends where the
-    /// isolate does.
     fn reading(&self, keys: Keys, began_at: UnixTime) -> impl Future<Output = ()> + 'static {
         let (edge, isolate) = (Rc::clone(&self.edge), Rc::clone(&self.isolate));
         async move {
@@ -197,7 +206,11 @@ impl edge::Visit for Visit {
 
     async fn read(&self, keys: Keys, began_at: UnixTime) {
         let reading = self.reading(keys, began_at);
-        let _ = self.edge.world.executor.remote(reading).await;
+        if self.is_kept {
+            let _ = self.edge.world.executor.remote(reading).await;
+        } else {
+            reading.await;
+        }
     }
 
     fn read_behind(&self, began_at: UnixTime) {

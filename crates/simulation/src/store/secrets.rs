@@ -3,19 +3,16 @@
 use std::rc::Rc;
 
 use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
-use portcullis_core::keys::document::{KeyDocument, PublishedKey};
+use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::{
-    KeyChangeStore, Keysmith as _, SecretStore, Stage, Stages,
-};
+use portcullis_service::rotate::ports::{KeyChangeStore, SecretStore, Stage, Stages};
 use portcullis_service::store::{StoreError, Written};
 
 use super::{Fault, PUBLISHING, View, tell_rows};
 use crate::clock::millis_of;
 use crate::mutation::Mutation;
-use crate::rotation::true_bounds;
 use crate::store::Tables;
 use crate::world::World;
 
