@@ -18,7 +18,7 @@ use crate::host::{ATTEMPTS, PER};
 use crate::plan::{Plan, ROUNDING, SKEW};
 
 /// After so long nothing that was called back passes any edge: the hard bound, and the second that
-/// two readings in whole seconds may hide. Where clocks are set, [`SKEW`] more.
+/// two readings in whole seconds may hide. Where clocks are set, the skew more.
 pub const REVOKED_WITHIN: u64 = 30_000 + ROUNDING;
 
 /// How long after it was begun a call may still change something.
