@@ -72,7 +72,9 @@ async fn revoke(key: &str, office: &Office) -> Result<Answer, Failure> {
     let request_id = office.call.request_id.as_str();
     match outcome {
         KeyRevocation::Done => Ok(Answer::good(
-            format!("called back at every edge (audit: request {request_id})\n"),
+            format!(
+                "called back: each edge refuses it within the bound of its policy, 30 s as a rule (audit: request {request_id})\n"
+            ),
             json!({"outcome": "done", "request_id": request_id}),
         )),
         KeyRevocation::UnknownKey => Ok(Answer::bad(

@@ -206,7 +206,8 @@ impl edge::Visit for Visit {
 
     async fn read(&self, keys: Keys, began_at: UnixTime) {
         let reading = self.reading(keys, began_at);
-        if self.is_kept {
+        // Where probes may vanish is a matter of the world.
+        if self.is_kept || self.store_is_away() {
             let _ = self.edge.world.executor.remote(reading).await;
         } else {
             reading.await;
