@@ -11,7 +11,7 @@ use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Purpose;
 use portcullis_jwt::{SigningKey, SigningKeyError};
-use portcullis_service::ports::{Chance as _, NoEntropy};
+use portcullis_service::ports::{Chance as _, NoEntropy, Signer as _};
 use portcullis_service::rotate::ports::Stage;
 use portcullis_service::signing::{Custody, Notice, SigningError, Version};
 use thiserror::Error;
@@ -108,7 +108,8 @@ impl Custody for HostCustody<'_> {
             (KeySource::File(path), Stage::Current) => {
                 let key = file::load_or_make(path).map_err(CustodyError::File)?;
                 return Ok(Some(Version {
-                    id: String::new(),
+                    // Another key may come to be in the file.
+                    id: key.key().id().unwrap_or_default().to_owned(),
                     key: Ok(Arc::new(key)),
                 }));
             }

@@ -75,7 +75,7 @@ pub struct Version<K, E> {
 
 /// What happened while a key was looked for.
 #[derive(Debug)]
-pub enum Notice<'a, E> {
+pub enum Notice<'a, E: Error + 'static> {
     /// The host published its own key.
     Published {
         /// Its name.
@@ -86,7 +86,7 @@ pub enum Notice<'a, E> {
     /// The version that has this stage holds no key.
     NoKey(Stage, &'a E),
     /// The versions could not be read: what was read last has to do.
-    LastVersions(&'a E),
+    LastVersions(&'a SigningError<E>),
     /// The same with the key document.
     LastDocument(&'a StoreError),
 }
@@ -200,7 +200,13 @@ impl<K: Signer> SigningKeys<K> {
         let reading = match (usable, self.reading.try_lock()) {
             (_, Some(reading)) => reading,
             (Some(key), None) => return Ok(key),
-            (None, None) => self.reading.lock().await,
+            (None, None) => {
+                let reading = self.reading.lock().await;
+                if let (Some(key), false) = self.usable(&document, now) {
+                    return Ok(key);
+                }
+                reading
+            }
         };
         let versions = match self.read_at(now) {
             Some(versions) => versions,
@@ -258,16 +264,16 @@ impl<K: Signer> SigningKeys<K> {
             held.as_ref()
                 .map(|held| (held.versions.clone(), held.read_at))
         };
+        // What does not sign may have been put right behind a version in force that is still the same.
+        let known = known.filter(|(versions, _)| self.choose(versions, document, now).is_some());
         let before = known.as_ref().map(|(versions, _)| versions);
         let (versions, read_at) = match (versions(custody, before).await, known) {
             (Ok(versions), _) => (versions, now),
-            (Err(SigningError::Custody(error)), Some((versions, read_at)))
-                if self.choose(&versions, document, now).is_some() =>
-            {
+            (Err(error), Some((versions, read_at))) => {
                 custody.notice(Notice::LastVersions(&error));
                 (versions, read_at)
             }
-            (Err(error), _) => return Err(error),
+            (Err(error), None) => return Err(error),
         };
         let held = Held {
             versions: versions.clone(),

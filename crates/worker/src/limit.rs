@@ -37,11 +37,12 @@ pub async fn judge(env: &Env, address: Option<&str>, period: RatePeriod) -> Resu
         Some(Ok(false)) => Err(Denial::RateLimited(period)),
         // A hiccup of a counter is no reason to stop everybody.
         failed => {
-            let error = failed.and_then(Result::err);
-            let name = error
-                .as_ref()
-                .and_then(|error| error.dyn_ref::<js_sys::Error>())
-                .map_or_else(|| "timeout".to_owned(), |error| error.name().into());
+            let name = match &failed {
+                Some(Err(error)) => error
+                    .dyn_ref::<js_sys::Error>()
+                    .map_or_else(String::new, |error| error.name().into()),
+                Some(Ok(_)) | None => "timeout".to_owned(),
+            };
             worker::console_error!(
                 r#"{{"event":"rate_limit_failed","reason":"{name}","effect":"not counted"}}"#
             );

@@ -2,14 +2,18 @@
 
 use std::process::Stdio;
 
+use portcullis_core::id::Id;
 use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
+use portcullis_lambda_host::rotation::RotationDesk;
+use portcullis_service::ports::Call;
+use portcullis_service::rotate::{KeyRevocation, revoke_key};
 use portcullis_tests::program::operator_program;
 use portcullis_tests::proxy::Fault;
-use portcullis_tests::system::{System, environment};
+use portcullis_tests::system::{CHEAP, System, environment};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{document, kid, log_in, published, takes};
+use super::{document, kid, log_in, now, published, takes};
 use crate::with_account;
 
 /// A system under the machine's own clock, which the terminal has.
@@ -96,6 +100,32 @@ async fn a_key_that_is_called_back_opens_nothing_any_more_and_the_next_signs_at_
     assert_eq!(code, Some(0));
     let (code, said) = operator(&system, &["revoke", "nobody"]).await;
     assert_eq!((code, &said["outcome"]), (Some(1), &"unknown_key".into()));
+}
+
+#[tokio::test]
+async fn a_key_in_a_file_that_was_called_back_gives_way_to_the_one_that_is_there_then() {
+    let system = with_account().await;
+    let path = system.folder().join("signing-key.json");
+    let changes = [
+        ("PORTCULLIS_SIGNING_SECRET", ""),
+        ("PORTCULLIS_SIGNING_KEY_FILE", path.to_str().expect("UTF-8")),
+    ];
+    let peer = system.another(CHEAP, &changes).await.expect("a host");
+    let old = kid(&log_in(&peer).await);
+    let now = now(&peer.host);
+    let desk = RotationDesk::open(&peer.host, "test", now).await;
+    let call = Call {
+        now,
+        request_id: Id::from_random([7; 16]),
+        client_address: "operator:test".to_owned(),
+    };
+    let end = revoke_key(&old, &desk.expect("a desk").document(), &call).await;
+    assert_eq!(end.expect("done"), KeyRevocation::Done);
+    std::fs::remove_file(&path).expect("it was there");
+    system.clock.pass(10);
+    let token = log_in(&peer).await;
+    assert_ne!(kid(&token), old);
+    assert!(takes(&peer, &token).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -236,8 +236,8 @@ impl KeyDocument {
     }
 
     /// The next version without the key called `id`, which never comes back. Where nobody could
-    /// sign then, the key that waits for its turn signs at once; where none waits, the one that
-    /// was to leave stays. `None` if there is no such key, or not any more.
+    /// sign then, the key that waits for its turn signs at once, and those that were to leave stay:
+    /// which of them hosts hold does not stand here. `None` if there is no such key, or not any more.
     pub fn withdrawing(&self, id: &str, now: UnixTime) -> Option<Self> {
         self.find(id)?;
         let next = self.clone().without(id);
@@ -246,11 +246,13 @@ impl KeyDocument {
             return Some(next);
         }
         Some(next.revised(|keys| {
-            let good = keys.iter_mut().filter(|key| key.verifies(now));
+            for key in keys.iter_mut().filter(|key| key.verifies(now)) {
+                key.ends_at = None;
+            }
             // Whoever waits was published last.
-            if let Some(next) = good.max_by_key(|key| key.sign_from) {
+            let open = keys.iter_mut().filter(|key| key.ends_at.is_none());
+            if let Some(next) = open.max_by_key(|key| key.sign_from) {
                 next.sign_from = next.sign_from.min(at_once(now));
-                next.ends_at = None;
             }
         }))
     }

@@ -710,6 +710,52 @@ fn a_rotation_that_another_overtook_waits_and_takes_nobody_off_the_stages() {
 }
 
 #[test]
+fn a_key_called_back_beside_one_that_was_given_up_leaves_the_signer_its_stage() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.pass(86_400);
+    world.stage(THIRD);
+    for step in [Step::Create, Step::Set] {
+        world.step(step, THIRD).expect("done");
+    }
+    // Its stage is taken from it, and another rotation goes to its end.
+    world.rotate(SECOND).expect("a second key");
+    world.pass(3_600);
+    let _ = world.revoke(&world.key_id(SECOND)).expect("done");
+    assert_eq!(world.signs(), SignWith::Previous);
+    ready(rotate_now(&world.rotation())).expect("at once");
+    assert_eq!(world.signs(), SignWith::Previous, "it kept its stage");
+    world.pass(RotationBounds::default().lead().as_secs());
+    assert_eq!(world.signs(), SignWith::Current);
+}
+
+#[test]
+fn where_nobody_signs_no_rotation_is_too_early() {
+    let world = World::rotated();
+    world.pass(3_600);
+    // A value that somebody put into the secret by hand takes the stages.
+    let text = Secret::new("somebody else's".to_owned());
+    world.values.borrow_mut().insert(THIRD.to_owned(), text);
+    let stages = [(Stage::Current, THIRD), (Stage::Previous, SECOND)];
+    let stages = stages.map(|(stage, version)| (stage, version.to_owned()));
+    world.stages.borrow_mut().0.extend(stages);
+    world.stages.borrow_mut().0.remove(&Stage::Pending);
+    assert_eq!(world.signs(), SignWith::Neither);
+    ready(rotate_now(&world.rotation())).expect("at once");
+    assert_eq!(world.signs(), SignWith::Current);
+}
+
+#[test]
+fn a_version_whose_key_was_told_its_end_is_not_put_in_force() {
+    let world = World::rotated();
+    let bounds = RotationBounds::default();
+    world.pass((bounds.lead() + bounds.tail()).as_secs());
+    world.stage(FIRST);
+    let end = world.step(Step::Finish, FIRST);
+    assert!(matches!(end, Err(RotateError::NotPublished)), "{end:?}");
+}
+
+#[test]
 fn a_stage_moved_back_by_hand_brings_no_old_key_back() {
     let world = World::rotated();
     let bounds = RotationBounds::default();
@@ -752,7 +798,7 @@ proptest! {
     /// signs at any time, and once the first of them is over the next goes to its end.
     #[test]
     fn two_rotations_at_once_leave_somebody_to_sign(
-        turns in prop::collection::vec(any::<bool>(), 0..80), apart in 0_u64..3,
+        turns in prop::collection::vec(any::<bool>(), 0..80), apart in 0_u64..3, emergency: bool,
     ) {
         let world = World::new();
         world.rotate(FIRST).expect("a first key");
@@ -770,6 +816,14 @@ proptest! {
             assert_ne!(world.signs(), SignWith::Neither);
         });
         let bounds = RotationBounds::default();
+        if emergency {
+            let current = world.stages.borrow().version(Stage::Current).map(str::to_owned);
+            let current = world.key_id(&current.expect("one"));
+            let _ = world.revoke(&current).expect("done");
+            prop_assert_ne!(world.signs(), SignWith::Neither);
+            ready(rotate_now(&world.rotation())).expect("at once");
+            prop_assert_ne!(world.signs(), SignWith::Neither);
+        }
         for _ in 0..2 {
             world.pass((bounds.lead() + bounds.tail()).as_secs() + 4);
             prop_assert_ne!(world.signs(), SignWith::Neither);

@@ -287,6 +287,24 @@ fn a_version_without_a_key_locks_nobody_out_while_the_one_before_signs() {
 }
 
 #[test]
+fn a_version_in_force_that_is_gone_is_bridged_and_what_is_put_right_is_taken_up() {
+    let (world, keys) = (World::rotated(1, 2), keys());
+    world.signs(&keys, NOON).expect("read");
+    world.current.replace(None);
+    world.signs(&keys, after(300)).expect("bridged");
+    assert_eq!(world.notices.borrow().len(), 1);
+    // Neither signs any more, and the stage of the one before is given to another, behind the same
+    // current one.
+    world.current.replace(Some(Ok(toy(2))));
+    let document = KeyDocument::default().with(toy(3).0, NOON);
+    world.document.replace(document);
+    assert!(world.signs(&keys, after(310)).is_err());
+    world.previous.replace(Some(Ok(toy(3))));
+    let signs = world.signs(&keys, after(311)).expect("taken up");
+    assert_eq!(signs, toy(3).0.thumbprint());
+}
+
+#[test]
 fn a_secret_that_is_away_is_bridged_and_not_asked_by_everybody() {
     let (world, keys) = (World::rotated(1, 2), keys());
     world.signs(&keys, NOON).expect("read");

@@ -177,6 +177,14 @@ fn a_withdrawn_key_leaves_somebody_to_sign() {
         assert!(document.withdrawing(&id(2), now).is_none());
         assert!(document.publishing(&key(2), true, &BOUNDS, now).is_none());
     }
+    // Where a third one was published and given up, whoever hosts hold stays all the same.
+    let three = one_key().publishing(&key(3), true, &BOUNDS, NOON);
+    let three = three.and_then(|it| it.publishing(&key(2), true, &BOUNDS, NOON));
+    let three = three.and_then(|it| it.settling(&id(2), &BOUNDS, NOON));
+    let document = three.and_then(|it| it.withdrawing(&id(2), after(1)));
+    let document = document.expect("there");
+    assert_eq!(signs(&document, after(1)), SignWith::Previous);
+    assert_eq!(document.find(&id(1)).expect("there").ends_at, None);
     // The only one: whoever comes next signs at once.
     let document = one_key().withdrawing(&id(1), NOON).expect("there");
     assert!(document.keys().is_empty());
