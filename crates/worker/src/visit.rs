@@ -5,24 +5,26 @@ use std::rc::Rc;
 
 use js_sys::futures::{JsFuture, future_to_promise};
 use portcullis_aws::breakers::Way;
+use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::breaker::Standing;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
+use portcullis_core::revocation::{Revocable, Revocations, Sieves};
 use portcullis_core::route::{Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use portcullis_service::edge;
-use portcullis_service::guard;
+use portcullis_service::guard::{self, Lookup};
 use portcullis_service::knowledge::Knowledge;
 use portcullis_service::snapshot::Keys;
+use portcullis_service::store::{RevocationStore as _, StoreError};
 use wasm_bindgen::JsValue;
 use worker::{Context, Delay};
 
 use crate::clock::{PlatformClock, now};
-use crate::doubts::Rows;
-use crate::isolate::Isolate;
+use crate::isolate::{Isolate, report};
 
 /// One request at an isolate.
 #[derive(Debug)]
@@ -95,5 +97,39 @@ impl edge::Visit for Visit<'_> {
         let admitted = guard::admit(gate, need, token, world, signatures, &rows, clock).await?;
         isolate.metrics().admitted(gate, need, world, now());
         Ok(admitted)
+    }
+}
+
+/// Reads a token's own rows for one request.
+#[derive(Debug)]
+struct Rows<'r> {
+    /// What reaches the store, and what it has said before.
+    isolate: &'r Isolate,
+    /// When the request came.
+    now: UnixTime,
+    /// The sieves that leave doubts, which may have been settled before; none where the route wants a
+    /// look-up for each request.
+    sieves: Option<&'r Sieves>,
+}
+
+impl Lookup for Rows<'_> {
+    async fn look_up(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
+        let settled = self.isolate.settled();
+        let known = self.sieves.and_then(|sieves| settled.find(sieves, token));
+        if let Some(found) = known {
+            return Ok(found);
+        }
+        self.isolate.metrics().looked_up();
+        let store = DynamoStore::at(self.isolate.client(), self.now);
+        let found = store.revocations_of(token).await;
+        match &found {
+            Ok(found) => {
+                if let Some(sieves) = self.sieves {
+                    settled.keep(sieves, token, found);
+                }
+            }
+            Err(error) => report("a token could not be looked up", error),
+        }
+        found
     }
 }
