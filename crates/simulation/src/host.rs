@@ -94,6 +94,7 @@ struct Process {
     secrets: View,
     keys: SigningKeys<SimKey>,
     published: PublishedKeys,
+    started_at: u64,
 }
 
 impl Process {
@@ -103,6 +104,7 @@ impl Process {
             secrets: View::new(world, name, Dependency::Secrets),
             keys: SigningKeys::new(world.plan.lifetime, HOST_CACHE),
             published: PublishedKeys::new(HOST_CACHE),
+            started_at: world.now(),
         })
     }
 }
@@ -153,6 +155,10 @@ impl Host {
             request_id,
             client_address,
         };
+        let age = self.world.now() - self.process.borrow().started_at;
+        if self.world.mutation == Some(Mutation::RestAfterStart) && age < 10_000 {
+            return Reply::Failed;
+        }
         match self.serve(ask, &call).await {
             Ok(reply) => reply,
             Err(_) => Reply::Failed,

@@ -51,13 +51,17 @@ pub enum Mutation {
     LongWindow,
     /// A spent refresh token may not come again at all, whatever became of the answer.
     NoWindow,
+    /// An edge takes a key that nobody published.
+    TrustUnpublished,
+    /// A host that was restarted answers nobody for a while.
+    RestAfterStart,
     /// The simulation stops in the midst.
     Panic,
 }
 
 impl Mutation {
     /// Each with the invariant that must notice it.
-    pub const ALL: [(Self, Invariant); 24] = [
+    pub const ALL: [(Self, Invariant); 26] = [
         (Self::DropOverlap, Invariant::Revoked),
         (Self::LeadTooShort, Invariant::GoodFaith),
         (Self::TailTooShort, Invariant::Signs),
@@ -81,6 +85,8 @@ impl Mutation {
         (Self::ForgiveReuse, Invariant::Revoked),
         (Self::LongWindow, Invariant::Family),
         (Self::NoWindow, Invariant::Family),
+        (Self::TrustUnpublished, Invariant::DroppedKey),
+        (Self::RestAfterStart, Invariant::Served),
         (Self::Panic, Invariant::Runs),
     ];
 }
