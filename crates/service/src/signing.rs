@@ -4,6 +4,7 @@
 //! INVARIANT: never more than these two versions. What is put right in the store or in the secret is
 //! taken up without a restart.
 
+mod custody;
 pub mod published;
 
 use core::error::Error;
@@ -11,7 +12,7 @@ use core::time::Duration;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_util::lock::Mutex;
-use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
+use portcullis_core::audit::{AuditKind, KeyAct};
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::keys::rotation::{SignWith, sign_with};
 use portcullis_core::time::UnixTime;
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 use crate::ports::Signer;
 use crate::rotate::ports::{KeyChangeStore, Stage};
+pub use crate::signing::custody::{Custody, Notice, Version};
 use crate::signing::published::PublishedKeys;
 use crate::store::{StoreError, Written};
 
@@ -27,69 +29,6 @@ const PUBLICATIONS: usize = 8;
 
 /// How long a secret that could not be read keeps the next reading waiting.
 pub const RETRY: Duration = Duration::from_secs(10);
-
-/// Keeps the private keys of a host.
-#[expect(
-    async_fn_in_trait,
-    reason = "each door names its own, so Send is inferred there"
-)]
-pub trait Custody {
-    /// A private key.
-    type Key: Signer;
-
-    /// Why there is none.
-    type Error: Error + 'static;
-
-    /// The version that has `stage` now; none if no version has it.
-    ///
-    /// # Errors
-    ///
-    /// If nobody can say.
-    async fn version(
-        &self,
-        stage: Stage,
-    ) -> Result<Option<Version<Self::Key, Self::Error>>, Self::Error>;
-
-    /// Whether this host alone has the key, so that nobody else publishes it.
-    fn is_alone(&self) -> bool;
-
-    /// A line for the audit trail about what this host does to the key document.
-    ///
-    /// # Errors
-    ///
-    /// If none can be sealed or named.
-    async fn event(&self, kind: AuditKind) -> Result<AuditEvent, Self::Error>;
-
-    /// Something to be logged: signing goes on.
-    fn notice(&self, notice: Notice<'_, Self::Error>);
-}
-
-/// A version of the secret, whose value may be no key.
-#[derive(Debug)]
-pub struct Version<K, E> {
-    /// Its name, which no other version has.
-    pub id: String,
-    /// The key in it.
-    pub key: Result<Arc<K>, E>,
-}
-
-/// What happened while a key was looked for.
-#[derive(Debug)]
-pub enum Notice<'a, E: Error + 'static> {
-    /// The host published its own key.
-    Published {
-        /// Its name.
-        key_id: &'a str,
-        /// The document's version with it.
-        version: u64,
-    },
-    /// The version that has this stage holds no key.
-    NoKey(Stage, &'a E),
-    /// The versions could not be read: what was read last has to do.
-    LastVersions(&'a SigningError<E>),
-    /// The same with the key document.
-    LastDocument(&'a StoreError),
-}
 
 /// There is no key to sign with. Never quotes one.
 #[derive(Debug, Error)]

@@ -7,6 +7,7 @@
 
 use core::cell::{Cell, RefCell};
 
+use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::keys::rotation::RotationBounds;

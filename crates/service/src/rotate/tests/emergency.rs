@@ -1,0 +1,124 @@
+//! Keys that are called back, and what follows them.
+
+use super::*;
+
+#[test]
+fn a_key_that_is_called_back_is_gone_announced_and_never_published_again() {
+    let world = World::rotated();
+    let kid = world.key_id(FIRST);
+    let version = world.document.borrow().version();
+    assert_eq!(world.revoke(&kid).expect("done"), KeyRevocation::Done);
+    assert_eq!(
+        world.signs(),
+        SignWith::Current,
+        "the new one signs at once"
+    );
+    let feed = world.feed.borrow().clone();
+    let [(row, stamp)] = feed.as_slice() else {
+        panic!("one row: {feed:?}");
+    };
+    assert_eq!(row.target, RevocationTarget::Key(kid.clone()));
+    assert_eq!(row.until, world.now().after(Duration::from_secs(3_662)));
+    assert_eq!(*stamp, world.now.get());
+    assert_eq!(world.document.borrow().version(), version + 1);
+    // A repetition announces it anew and writes no document.
+    assert_eq!(world.revoke(&kid).expect("done"), KeyRevocation::Done);
+    assert_eq!(world.feed.borrow().len(), 2);
+    assert_eq!(world.document.borrow().version(), version + 1);
+    let nobody = world.revoke("nobody").expect("answered");
+    assert_eq!(nobody, KeyRevocation::UnknownKey);
+}
+
+#[test]
+fn after_an_emergency_the_next_rotation_begins_at_once_and_signs_when_it_must() {
+    // The key in force is gone and the one before has its end taken away: it bridges.
+    let world = World::rotated();
+    world.pass(87_000);
+    assert_eq!(world.signs(), SignWith::Current);
+    let _ = world.revoke(&world.key_id(SECOND)).expect("done");
+    assert_eq!(world.signs(), SignWith::Previous);
+    world.rotate(THIRD).expect("at once");
+    assert_eq!(world.signs(), SignWith::Previous, "it kept its stage");
+    let (stages, ..) = world.outcome();
+    assert_eq!(stages.version(Stage::Previous), Some(FIRST));
+    world.pass(RotationBounds::default().lead().as_secs());
+    assert_eq!(world.signs(), SignWith::Current);
+
+    // Nobody is left to sign: the next key does not wait for its readers.
+    let world = World::rotated();
+    for token in [FIRST, SECOND] {
+        let _ = world.revoke(&world.key_id(token)).expect("done");
+    }
+    assert_eq!(world.signs(), SignWith::Neither);
+    world.rotate(THIRD).expect("at once");
+    assert_eq!(world.signs(), SignWith::Current);
+}
+
+#[test]
+fn a_rotation_whose_key_was_called_back_is_given_up_for_another() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.stage(SECOND);
+    for step in [Step::Create, Step::Set] {
+        world.step(step, SECOND).expect("done");
+    }
+    let _ = world.revoke(&world.key_id(SECOND)).expect("done");
+    for step in [Step::Set, Step::Test] {
+        assert!(matches!(
+            world.step(step, SECOND),
+            Err(RotateError::Withdrawn)
+        ));
+    }
+    let third = ready(rotate_now(&world.rotation())).expect("another");
+    assert_ne!(third, SECOND);
+    assert_eq!(world.signs(), SignWith::Previous);
+}
+
+#[test]
+fn a_key_called_back_between_trial_and_end_is_said_to_be() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.stage(SECOND);
+    for step in [Step::Create, Step::Set, Step::Test] {
+        world.step(step, SECOND).expect("done");
+    }
+    let _ = world.revoke(&world.key_id(SECOND)).expect("done");
+    let end = world.step(Step::Finish, SECOND);
+    assert!(matches!(end, Err(RotateError::Withdrawn)));
+}
+
+#[test]
+fn a_key_called_back_beside_one_that_was_given_up_leaves_the_signer_its_stage() {
+    let world = World::new();
+    world.rotate(FIRST).expect("a first key");
+    world.pass(86_400);
+    world.stage(THIRD);
+    for step in [Step::Create, Step::Set] {
+        world.step(step, THIRD).expect("done");
+    }
+    // Its stage is taken from it, and another rotation goes to its end.
+    world.rotate(SECOND).expect("a second key");
+    world.pass(3_600);
+    let _ = world.revoke(&world.key_id(SECOND)).expect("done");
+    assert_eq!(world.signs(), SignWith::Previous);
+    ready(rotate_now(&world.rotation())).expect("at once");
+    assert_eq!(world.signs(), SignWith::Previous, "it kept its stage");
+    world.pass(RotationBounds::default().lead().as_secs());
+    assert_eq!(world.signs(), SignWith::Current);
+}
+
+#[test]
+fn where_nobody_signs_no_rotation_is_too_early() {
+    let world = World::rotated();
+    world.pass(3_600);
+    // A value that somebody put into the secret by hand takes the stages.
+    let text = Secret::new("somebody else's".to_owned());
+    world.values.borrow_mut().insert(THIRD.to_owned(), text);
+    let stages = [(Stage::Current, THIRD), (Stage::Previous, SECOND)];
+    let stages = stages.map(|(stage, version)| (stage, version.to_owned()));
+    world.stages.borrow_mut().0.extend(stages);
+    world.stages.borrow_mut().0.remove(&Stage::Pending);
+    assert_eq!(world.signs(), SignWith::Neither);
+    ready(rotate_now(&world.rotation())).expect("at once");
+    assert_eq!(world.signs(), SignWith::Current);
+}
