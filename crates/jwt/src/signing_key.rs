@@ -1,4 +1,5 @@
-//! The keys that sign the tokens we issue: made here, kept as private JWKs, wiped from memory.
+//! The keys that sign the tokens we issue: made here, kept as private JWKs, wiped from memory. What
+//! carries them to and from where they are kept (requests, answers, files) is not wiped.
 
 use core::fmt;
 
