@@ -4,7 +4,7 @@
 //! awaited another request's reading would hang or fail with it. Who reads is settled by a claim
 //! with a deadline; others look now and then, by timers of their own, whether it has ended.
 
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::time::Duration;
 use std::rc::Rc;
 
@@ -34,7 +34,6 @@ pub struct Knowledge {
     snapshot: RefCell<Option<Rc<Snapshot>>>,
     claim: RefCell<RefreshClaim>,
     key_claim: RefCell<RefreshClaim>,
-    keys_tried_at: Cell<UnixTime>,
 }
 
 /// What a request does before it is judged.
@@ -111,7 +110,8 @@ impl Knowledge {
     }
 
     /// What a request at `now` does whose token names a key that `world` lacks. The keys are read
-    /// for its sake a while after they were read or tried to, so that made-up names cost nothing.
+    /// for its sake a while after they were read, so that made-up names cost nothing; where they
+    /// could not be read, as soon as any other reading is tried again.
     pub fn lacks_key(&self, world: &Snapshot, now: UnixTime) -> UnknownKey {
         if let Some(held) = self.held().filter(|held| held.has_newer_keys_than(world)) {
             return UnknownKey::Newer(held);
@@ -122,10 +122,6 @@ impl Knowledge {
         if now.since(world.keys_read_at()) < UNKNOWN_KEY_COOLDOWN {
             return UnknownKey::IsNone;
         }
-        if now.since(self.keys_tried_at.get()) < UNKNOWN_KEY_COOLDOWN {
-            return UnknownKey::IsOpen;
-        }
-        self.keys_tried_at.set(now);
         match self.key_claim.borrow_mut().take(now) {
             Claimed::Yours => UnknownKey::Read,
             Claimed::Reading => UnknownKey::Wait,

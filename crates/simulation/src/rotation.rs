@@ -194,14 +194,16 @@ pub(crate) fn retire(world: &World, token: &str) {
     let latest = world.now() + SKEW + ROUNDING;
     let ends = millis_of(current.sign_from).max(latest) + millis(true_bounds(world).tail());
     let heard = world.now() + millis(KEYS_HARD) + world.plan.stepped();
-    for other in tables.document.keys() {
+    // Whoever was published later is to follow it, and is told nothing.
+    let is_current = |name: &str| name == key.name();
+    let names = tables.document.keys().iter().map(|other| {
         let name = other.key.id().unwrap_or_default();
         // What it was told before stands.
-        let told = other.ends_at.map(millis_of).unwrap_or_default();
+        (name, other.ends_at.map(millis_of).unwrap_or_default())
+    });
+    for (name, told) in names.take_while(|(name, _)| !is_current(name)) {
         let until = ends.max(heard).max(told) + SKEW + 2 * ROUNDING;
-        if name != key.name() {
-            world.oracle.borrow_mut().retires(name, until);
-        }
+        world.oracle.borrow_mut().retires(name, until);
     }
 }
 
