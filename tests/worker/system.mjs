@@ -172,7 +172,9 @@ export class System {
     const sized = body === undefined ? [] : ["content-length", String(Buffer.byteLength(body))];
     const all = ["host", `${hostname}:${port}`, ...headers, ...sized];
     return new Promise((resolve, reject) => {
-      const request = http.request({ hostname, port, path: rawPath, method, headers: all }, (answer) => {
+      // A connection of its own: one that is kept may be closed by the runtime just as it is used again.
+      const target = { hostname, port, path: rawPath, method, headers: all, agent: false };
+      const request = http.request(target, (answer) => {
         const chunks = [];
         answer.on("data", (chunk) => chunks.push(chunk));
         answer.on("error", reject);
