@@ -45,6 +45,35 @@ mod test_support {
     use core::future::Future;
     use core::pin::pin;
     use core::task::{Context, Poll, Waker};
+    use core::time::Duration;
+
+    use crate::limit::Limits;
+    use crate::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
+
+    /// What an operator might have chosen.
+    pub(crate) fn settings() -> Settings {
+        Settings {
+            limits: Limits::default(),
+            issuing: Issuing {
+                issuer: "https://us".to_owned(),
+                audience: "api".to_owned(),
+                client_id: "web".to_owned(),
+                lifetime: Duration::from_secs(600),
+            },
+            sessions: Sessions::default(),
+            passwords: PasswordRules::default(),
+            mailing: Mailing {
+                service_name: "Acme".to_owned(),
+                verify_page: "https://us/verify".to_owned(),
+                reset_page: "https://us/reset".to_owned(),
+                unlock_page: "https://us/unlock".to_owned(),
+                verify_lifetime: Duration::from_secs(3_600),
+                reset_lifetime: Duration::from_secs(1_800),
+                unlock_lifetime: Duration::from_secs(1_800),
+                require_verified: true,
+            },
+        }
+    }
 
     /// What `future` gives, which a store in memory never keeps waiting.
     pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {

@@ -10,13 +10,11 @@ use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 
 use super::*;
-use core::time::Duration;
 
 use crate::announce::ANNOUNCEMENTS;
-use crate::limit::Limits;
 use crate::ports::{Call, NoEntropy};
-use crate::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 use crate::store::{Family, StoreError, Written};
+use crate::test_support::settings;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::refresh::Head;
@@ -139,27 +137,7 @@ fn ends(store: &Slow) -> Result<(), ServiceError> {
         kind: AuditKind::LoggedOut,
     };
     let vault = Vault::document(&Secret::new([4; 32]));
-    let settings = Settings {
-        limits: Limits::default(),
-        issuing: Issuing {
-            issuer: "https://us".to_owned(),
-            audience: "api".to_owned(),
-            client_id: "web".to_owned(),
-            lifetime: Duration::from_secs(600),
-        },
-        sessions: Sessions::default(),
-        passwords: PasswordRules::default(),
-        mailing: Mailing {
-            service_name: "Acme".to_owned(),
-            verify_page: "https://us/verify".to_owned(),
-            reset_page: "https://us/reset".to_owned(),
-            unlock_page: "https://us/u".to_owned(),
-            verify_lifetime: Duration::from_secs(3_600),
-            reset_lifetime: Duration::from_secs(1_800),
-            unlock_lifetime: Duration::from_secs(1_800),
-            require_verified: true,
-        },
-    };
+    let settings = settings();
     let means = Means {
         store,
         chance: &Ids,

@@ -13,10 +13,9 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::vault::{NONCE_BYTES, Vault};
 
 use super::*;
-use crate::limit::Limits;
 use crate::ports::{Call, Mail, NoEntropy};
-use crate::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 use crate::store::{AccountChange, OutboxMail, StoreError};
+use crate::test_support::settings;
 
 const NOON: UnixTime = UnixTime::from_secs(1_000);
 
@@ -202,27 +201,7 @@ fn round(outbox: &Outbox, failures: usize) -> Delivery {
         client_address: String::new(),
     };
     let vault = Vault::document(&Secret::new([4; 32]));
-    let settings = Settings {
-        limits: Limits::default(),
-        issuing: Issuing {
-            issuer: "https://us".to_owned(),
-            audience: "api".to_owned(),
-            client_id: "web".to_owned(),
-            lifetime: Duration::from_secs(600),
-        },
-        sessions: Sessions::default(),
-        passwords: PasswordRules::default(),
-        mailing: Mailing {
-            service_name: "Acme".to_owned(),
-            verify_page: "https://us/verify".to_owned(),
-            reset_page: "https://us/reset".to_owned(),
-            unlock_page: "https://us/unlock".to_owned(),
-            verify_lifetime: Duration::from_secs(3_600),
-            reset_lifetime: Duration::from_secs(1_800),
-            unlock_lifetime: Duration::from_secs(1_800),
-            require_verified: true,
-        },
-    };
+    let settings = settings();
     let means = Means {
         store: outbox,
         chance: &Ids,
