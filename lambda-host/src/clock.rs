@@ -49,15 +49,15 @@ impl WallClock for SystemClock {
 }
 
 /// The wall clock over one request. A reading that fails repeats the one before, and
-/// [`Watch::judge`] tells that nothing may be concluded from it.
+/// [`RequestClock::judge`] tells that nothing may be concluded from it.
 #[derive(Debug)]
-pub struct Watch<'a> {
+pub struct RequestClock<'a> {
     wall: &'a dyn WallClock,
     last: AtomicU64,
     failed: AtomicBool,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> RequestClock<'a> {
     /// Starts at `now`.
     pub const fn new(wall: &'a dyn WallClock, now: UnixTime) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-impl Clock for Watch<'_> {
+impl Clock for RequestClock<'_> {
     fn now(&self) -> UnixTime {
         if let Ok(now) = self.wall.read() {
             self.last.store(now.as_secs(), Ordering::Relaxed);
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_watch_remembers_that_the_clock_failed() {
         let wall = Script(AtomicU64::new(2));
-        let watch = Watch::new(&wall, UnixTime::from_secs(9));
+        let watch = RequestClock::new(&wall, UnixTime::from_secs(9));
         assert_eq!(watch.now().as_secs(), 1);
         assert_eq!((watch.now().as_secs(), watch.judge()), (0, Ok(())));
         assert_eq!((watch.now().as_secs(), watch.judge()), (0, Err(ClockError)));

@@ -56,8 +56,8 @@
 //! | `PORTCULLIS_LOG` | `off`, `error`, `warn`, `info`, `debug` or `trace` | `info` |
 
 mod aws;
-mod entrance;
 mod limits;
+mod listen_mode;
 mod mail;
 mod passwords;
 mod rotation;
@@ -77,7 +77,7 @@ use portcullis_service::settings::{PasswordRules, Sessions};
 use tracing::level_filters::LevelFilter;
 
 use crate::client_address::Edge;
-pub use crate::config::entrance::Entrance;
+pub use crate::config::listen_mode::ListenMode;
 pub use crate::config::mail::{DisposableConfig, MailConfig, MailDelivery};
 pub use crate::config::passwords::BREACH_RANGE;
 pub use crate::config::rotation::RotationConfig;
@@ -93,7 +93,7 @@ pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
 #[derive(Debug)]
 pub struct Config {
     /// How requests come in.
-    pub entrance: Entrance,
+    pub entrance: ListenMode,
     /// Our name as an issuer (`iss`), as it stands: policies compare it so.
     pub issuer: String,
     /// Whom our tokens are for (`aud`).
@@ -191,7 +191,7 @@ impl Config {
 
     fn assemble(env: &mut Environment<'_>) -> Option<Self> {
         // Each is read before any is missed, so that one look tells all that is wrong.
-        let entrance = entrance::entrance(env);
+        let entrance = listen_mode::entrance(env);
         let issuer = env.required("PORTCULLIS_ISSUER", plain_or_loopback);
         let audience = env.required("PORTCULLIS_AUDIENCE", claim_text);
         let client_id = env.optional("PORTCULLIS_CLIENT_ID", claim_text);
@@ -317,7 +317,7 @@ mod tests {
         let config = read(&[]).expect("whole");
         assert_eq!(
             config.entrance,
-            Entrance::Socket("127.0.0.1:8788".parse().expect("an address"))
+            ListenMode::Socket("127.0.0.1:8788".parse().expect("an address"))
         );
         assert_eq!(config.issuer, "https://login.example");
         assert_eq!(config.client_id, "portcullis");
@@ -443,6 +443,6 @@ mod tests {
             ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
         ]);
-        assert_eq!(config.expect("whole").entrance, Entrance::Lambda);
+        assert_eq!(config.expect("whole").entrance, ListenMode::Lambda);
     }
 }

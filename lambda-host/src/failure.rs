@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use portcullis_service::error::ServiceError;
+use portcullis_service::error::UseCaseError;
 use portcullis_service::ports::{HashError, NoEntropy};
 use portcullis_service::store::StoreError;
 use tracing::{error, warn};
@@ -12,25 +12,25 @@ use crate::clock::ClockError;
 use crate::config::{BREACH_RANGE, DYNAMODB_ENDPOINT};
 use crate::problem::{Problem, TokenProblem};
 
-impl From<ServiceError> for Problem {
-    fn from(failure: ServiceError) -> Self {
+impl From<UseCaseError> for Problem {
+    fn from(failure: UseCaseError) -> Self {
         match failure {
-            ServiceError::Store(error) => error.into(),
-            ServiceError::Hash(HashError::Busy) => {
+            UseCaseError::Store(error) => error.into(),
+            UseCaseError::Hash(HashError::Busy) => {
                 warn!("a password was not hashed: all places are taken");
                 Self::Busy
             }
-            ServiceError::LateFeed => {
+            UseCaseError::LateFeed => {
                 error!(error = %Chain(&failure), "a revocation came too late");
                 Self::LateFeed
             }
-            ServiceError::Overtaken => Self::Token(TokenProblem::Overtaken),
-            ServiceError::Entropy(error) => error.into(),
-            ServiceError::Screen(_) => {
+            UseCaseError::Overtaken => Self::Token(TokenProblem::Overtaken),
+            UseCaseError::Entropy(error) => error.into(),
+            UseCaseError::Screen(_) => {
                 error!(setting = BREACH_RANGE, "a new password was not screened");
                 Self::ScreenUnavailable
             }
-            ServiceError::Hash(HashError::Failed) | ServiceError::Sign(_) => {
+            UseCaseError::Hash(HashError::Failed) | UseCaseError::Sign(_) => {
                 error!(error = %Chain(&failure), "a use case failed");
                 Self::Internal
             }
@@ -95,9 +95,9 @@ mod tests {
             (HashError::Busy.into(), Problem::Busy),
             (HashError::Failed.into(), Problem::Internal),
             (NoEntropy.into(), Problem::Internal),
-            (ServiceError::LateFeed, Problem::LateFeed),
+            (UseCaseError::LateFeed, Problem::LateFeed),
         ] {
-            let failure: ServiceError = failure;
+            let failure: UseCaseError = failure;
             assert_eq!(Problem::from(failure), problem);
         }
     }

@@ -19,11 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tracing::error;
 
-use crate::chance::SystemChance;
 pub use crate::hasher::recipe::HashParameters;
 use crate::hasher::recipe::{Pepper, Recipe};
 use crate::hasher::stored::{Argon2Hash, Stored};
 use crate::hasher::workspace::Workspaces;
+use crate::random::SystemRandom;
 
 /// How many passwords may be hashed, and wait to be.
 #[derive(Clone, Copy, Debug)]
@@ -235,7 +235,7 @@ const fn mib(kib: u32) -> u32 {
 
 fn fresh_salt() -> Result<Salt, HashError> {
     let mut bytes = [0; Salt::RECOMMENDED_LENGTH];
-    SystemChance
+    SystemRandom
         .fill(&mut bytes)
         .map_err(|_| HashError::Failed)?;
     Salt::new(&bytes).map_err(|_| HashError::Failed)

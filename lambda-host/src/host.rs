@@ -14,7 +14,7 @@ use portcullis_core::route::Routes;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_jwt::SigningKey;
-use portcullis_service::means::Means;
+use portcullis_service::context::ServiceContext;
 use portcullis_service::ports::{Call, NoEntropy};
 use portcullis_service::settings::{Issuing, Settings};
 use portcullis_service::signing::SigningKeys;
@@ -22,17 +22,17 @@ use portcullis_service::signing::published::PublishedKeys;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::chance::SystemChance;
 use crate::client_address::Edge;
 use crate::clients::HostClients;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::{Config, KeySource, RotationConfig};
 use crate::disposable::{Disposable, DisposableError};
 use crate::hasher::{HashLimits, HashParameters, HashPool};
-use crate::keys::{HostCustody, KeyError};
+use crate::keys::{HostSigningKeys, KeyError};
 use crate::mailer::HostMailer;
 use crate::metrics::Report;
 use crate::problem::Problem;
+use crate::random::SystemRandom;
 use crate::screen::HostScreen;
 use crate::transport::{HyperTransport, Timeouts};
 use crate::vault::HostVault;
@@ -55,7 +55,7 @@ pub struct Host {
     /// What tells the time.
     pub clock: Arc<dyn WallClock>,
     /// What draws names.
-    pub chance: SystemChance,
+    pub chance: SystemRandom,
     /// What hashes passwords.
     pub hasher: HashPool,
     /// What screens new passwords.
@@ -96,7 +96,7 @@ pub struct Host {
 
 /// What a test brings of its own, and a deployment leaves as it is.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct HostOptions {
     /// What tells the time.
     pub clock: Arc<dyn WallClock>,
     /// What new passwords are hashed with.
@@ -107,7 +107,7 @@ pub struct Surroundings {
     pub timeouts: Timeouts,
 }
 
-impl Default for Surroundings {
+impl Default for HostOptions {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
@@ -135,8 +135,8 @@ impl Host {
     /// # Errors
     ///
     /// [`HostError`].
-    pub fn new(config: Config, surroundings: Surroundings) -> Result<Self, HostError> {
-        let chance = SystemChance;
+    pub fn new(config: Config, surroundings: HostOptions) -> Result<Self, HostError> {
+        let chance = SystemRandom;
         let said = config.hash_memory_mib;
         let limits = HashLimits {
             memory_mib: said.unwrap_or(surroundings.limits.memory_mib),
@@ -208,7 +208,7 @@ impl Host {
         now: UnixTime,
         request_id: &Id,
     ) -> Result<Arc<SigningKey>, KeyError> {
-        let custody = HostCustody {
+        let custody = HostSigningKeys {
             host: self,
             now,
             request_id,
@@ -224,12 +224,12 @@ impl Host {
     /// # Errors
     ///
     /// The [`Problem`] that the host's own secrets cannot be had.
-    pub async fn means<'a>(
+    pub async fn ctx<'a>(
         &'a self,
         store: &'a DynamoStore<'a, HyperTransport>,
         call: &'a Call,
-    ) -> Result<Means<'a, DynamoStore<'a, HyperTransport>, SystemChance>, Problem> {
-        Ok(Means {
+    ) -> Result<ServiceContext<'a, DynamoStore<'a, HyperTransport>, SystemRandom>, Problem> {
+        Ok(ServiceContext {
             store,
             chance: &self.chance,
             vault: self.settle(self.vault.open(&self.client, call.now).await)?,

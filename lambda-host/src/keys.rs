@@ -11,9 +11,9 @@ use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Purpose;
 use portcullis_jwt::{SigningKey, SigningKeyError};
-use portcullis_service::ports::{Chance as _, NoEntropy, Signer as _};
+use portcullis_service::ports::{NoEntropy, SecureRandom as _, Signer as _};
 use portcullis_service::rotate::ports::Stage;
-use portcullis_service::signing::{Custody, Notice, SigningError, Version};
+use portcullis_service::signing::{Notice, SigningError, SigningKeySource, Version};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -29,7 +29,7 @@ const ACTOR: &str = "host";
 
 /// A version gives no key. Never quotes one.
 #[derive(Debug, Error)]
-pub enum CustodyError {
+pub enum SigningKeySourceError {
     /// The file cannot be read, made, or understood.
     #[error("PORTCULLIS_SIGNING_KEY_FILE")]
     File(#[source] KeyFileError),
@@ -48,14 +48,14 @@ pub enum CustodyError {
 }
 
 /// There is no key to sign with.
-pub type KeyError = SigningError<CustodyError>;
+pub type KeyError = SigningError<SigningKeySourceError>;
 
 impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         error!(error = %Chain(&error), setting = setting(&error), "there is no key to sign with");
         match error {
             KeyError::Document(_) | KeyError::Publication(_) => Self::StoreUnavailable,
-            KeyError::Custody(_)
+            KeyError::SigningKeySource(_)
             | KeyError::NoCurrent
             | KeyError::Unpublishable
             | KeyError::Retired
@@ -71,11 +71,13 @@ pub(crate) const fn setting(error: &KeyError) -> &'static str {
     match error {
         KeyError::Document(_) | KeyError::Publication(_) => DYNAMODB_ENDPOINT,
         KeyError::Outlived => "PORTCULLIS_ACCESS_LIFETIME",
-        KeyError::Custody(CustodyError::File(_)) => "PORTCULLIS_SIGNING_KEY_FILE",
-        KeyError::Custody(CustodyError::Vault(_) | CustodyError::Entropy(_)) => {
-            "PORTCULLIS_HOST_SECRET"
-        }
-        KeyError::Custody(CustodyError::Secret(_) | CustodyError::Key(_))
+        KeyError::SigningKeySource(SigningKeySourceError::File(_)) => "PORTCULLIS_SIGNING_KEY_FILE",
+        KeyError::SigningKeySource(
+            SigningKeySourceError::Vault(_) | SigningKeySourceError::Entropy(_),
+        ) => "PORTCULLIS_HOST_SECRET",
+        KeyError::SigningKeySource(
+            SigningKeySourceError::Secret(_) | SigningKeySourceError::Key(_),
+        )
         | KeyError::NoCurrent
         | KeyError::Unpublishable
         | KeyError::Retired
@@ -86,7 +88,7 @@ pub(crate) const fn setting(error: &KeyError) -> &'static str {
 
 /// The keys as one request reaches them.
 #[derive(Debug)]
-pub struct HostCustody<'a> {
+pub struct HostSigningKeys<'a> {
     /// The host whose they are.
     pub host: &'a Host,
     /// When the request came.
@@ -95,18 +97,18 @@ pub struct HostCustody<'a> {
     pub request_id: &'a Id,
 }
 
-impl Custody for HostCustody<'_> {
+impl SigningKeySource for HostSigningKeys<'_> {
     type Key = SigningKey;
-    type Error = CustodyError;
+    type Error = SigningKeySourceError;
 
     async fn version(
         &self,
         stage: Stage,
-    ) -> Result<Option<Version<SigningKey, CustodyError>>, CustodyError> {
+    ) -> Result<Option<Version<SigningKey, SigningKeySourceError>>, SigningKeySourceError> {
         let name = match (&self.host.signing_key, stage) {
             (KeySource::Secret(name), _) => name,
             (KeySource::File(path), Stage::Current) => {
-                let key = file::load_or_make(path).map_err(CustodyError::File)?;
+                let key = file::load_or_make(path).map_err(SigningKeySourceError::File)?;
                 return Ok(Some(Version {
                     // Another key may come to be in the file.
                     id: key.key().id().unwrap_or_default().to_owned(),
@@ -124,26 +126,26 @@ impl Custody for HostCustody<'_> {
         let found = manager
             .value(name, secrets_manager::Version::Stage(label))
             .await;
-        let found = found.map_err(CustodyError::Secret)?;
+        let found = found.map_err(SigningKeySourceError::Secret)?;
         Ok(found.map(|version| {
             let key = SigningKey::from_jwk(&version.value);
             Version {
                 id: version.id,
-                key: key.map(Arc::new).map_err(CustodyError::Key),
+                key: key.map(Arc::new).map_err(SigningKeySourceError::Key),
             }
         }))
     }
 
-    fn is_alone(&self) -> bool {
+    fn is_sole_holder(&self) -> bool {
         match self.host.signing_key {
             KeySource::File(_) => true,
             KeySource::Secret(_) => false,
         }
     }
 
-    async fn event(&self, kind: AuditKind) -> Result<AuditEvent, CustodyError> {
+    async fn event(&self, kind: AuditKind) -> Result<AuditEvent, SigningKeySourceError> {
         let vault = self.host.vault.open(&self.host.client, self.now).await;
-        let vault = vault.map_err(CustodyError::Vault)?;
+        let vault = vault.map_err(SigningKeySourceError::Vault)?;
         Ok(AuditEvent {
             id: self.host.chance.id()?,
             at: self.now,
@@ -156,7 +158,7 @@ impl Custody for HostCustody<'_> {
         })
     }
 
-    fn notice(&self, notice: Notice<'_, CustodyError>) {
+    fn notice(&self, notice: Notice<'_, SigningKeySourceError>) {
         match notice {
             Notice::Published { key_id, version } => {
                 info!(key_id, version, "published the signing key");

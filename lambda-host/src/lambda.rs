@@ -12,25 +12,25 @@ use lambda_http::{Adapter, LambdaEvent, RequestExt as _, service_fn};
 use portcullis_core::id::Id;
 use tower_service::Service;
 
-use crate::reception::{Arrival, Reception};
+use crate::http_service::{HttpService, RequestOrigin};
 
 /// Serves invocations until Lambda ends the process.
 ///
 /// # Errors
 ///
 /// If the Runtime API breaks off.
-pub async fn serve(reception: Reception) -> Result<(), lambda_http::Error> {
+pub async fn serve(reception: HttpService) -> Result<(), lambda_http::Error> {
     let reception = &reception;
     let handler =
         service_fn(async move |request| Ok::<_, Infallible>(answer(reception, request).await));
     lambda_runtime::run(Sound(Adapter::from(handler))).await
 }
 
-async fn answer(reception: &Reception, request: lambda_http::Request) -> Response<Body> {
+async fn answer(reception: &HttpService, request: lambda_http::Request) -> Response<Body> {
     let invocation = request
         .lambda_context_ref()
         .map(|context| context.request_id.clone());
-    let arrival = Arrival {
+    let arrival = RequestOrigin {
         client_address: event::client_address(&request),
         // Names of HTTP APIs end in `=`, which no id does; the invocation's is one.
         request_id: [event::gateway_name(&request), invocation]

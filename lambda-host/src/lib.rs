@@ -3,7 +3,6 @@
 //! One axum router answers on a socket or under the Lambda Runtime API. Here time, chance, the
 //! environment and the network enter; what they mean is decided on the floors below.
 
-pub mod chance;
 pub mod client_address;
 pub mod clients;
 pub mod clock;
@@ -13,6 +12,7 @@ pub mod disposable;
 mod failure;
 pub mod hasher;
 pub mod host;
+pub mod http_service;
 pub mod keys;
 pub mod lambda;
 mod limits;
@@ -22,7 +22,7 @@ pub mod metrics;
 mod openapi;
 pub mod owned_file;
 pub mod problem;
-pub mod reception;
+pub mod random;
 pub mod rotation;
 mod routes;
 pub mod screen;

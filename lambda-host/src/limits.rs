@@ -4,10 +4,10 @@ use http::header::HeaderMap;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::limit::device::DEVICE_LIFETIME;
 use portcullis_core::limit::scope::Scope;
-use portcullis_service::error::ServiceError;
-use portcullis_service::limit::{self, Entry, Limited, Place, Whose};
-use portcullis_service::means::Means;
-use portcullis_service::ports::Chance;
+use portcullis_service::context::ServiceContext;
+use portcullis_service::error::UseCaseError;
+use portcullis_service::limit::{self, Entry, LimitKey, Limited, Place};
+use portcullis_service::ports::SecureRandom;
 use portcullis_service::store::{AuditStore, LimitStore};
 use tracing::warn;
 
@@ -27,11 +27,11 @@ impl Host {
     /// The [`Problem`] that says when to come back, or that nobody can tell.
     pub(crate) async fn enter(
         &self,
-        buckets: &[(Scope, Whose<'_>)],
-        means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+        buckets: &[(Scope, LimitKey<'_>)],
+        ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
     ) -> Result<(), Problem> {
         for (scope, whose) in buckets {
-            let _place = self.place(limit::enter(*scope, *whose, means).await)?;
+            let _place = self.place(limit::enter(*scope, *whose, ctx).await)?;
         }
         Ok(())
     }
@@ -44,10 +44,10 @@ impl Host {
     pub(crate) async fn enter_guess(
         &self,
         scope: Scope,
-        whose: Whose<'_>,
-        means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+        whose: LimitKey<'_>,
+        ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
     ) -> Result<Place, Problem> {
-        self.place(limit::enter(scope, whose, means).await)
+        self.place(limit::enter(scope, whose, ctx).await)
     }
 
     /// Lets a login in, counted by its browser or by network and address.
@@ -59,13 +59,13 @@ impl Host {
         &self,
         email: &EmailAddress,
         headers: &HeaderMap,
-        means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+        ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
     ) -> Result<Place, Problem> {
         let device = cookies::value(headers, DEVICE_COOKIE);
-        self.place(limit::enter_login(email, device, means).await)
+        self.place(limit::enter_login(email, device, ctx).await)
     }
 
-    fn place(&self, entry: Result<Entry, ServiceError>) -> Result<Place, Problem> {
+    fn place(&self, entry: Result<Entry, UseCaseError>) -> Result<Place, Problem> {
         match self.settle(entry)? {
             Entry::Passes(place) => {
                 if let Some(error) = &place.uncounted {
@@ -79,8 +79,8 @@ impl Host {
 }
 
 /// Gives back the place of what turned out good. If that fails, it counts for its while.
-pub(crate) async fn settle<C>(place: &Place, means: Means<'_, impl LimitStore, C>) {
-    if let Err(error) = limit::settle(place, means).await {
+pub(crate) async fn settle<C>(place: &Place, ctx: ServiceContext<'_, impl LimitStore, C>) {
+    if let Err(error) = limit::settle(place, ctx).await {
         warn!(error = %Chain(&error), "a good attempt was not taken back");
     }
 }
@@ -93,9 +93,9 @@ pub(crate) async fn settle<C>(place: &Place, means: Means<'_, impl LimitStore, C
 pub(crate) fn remember_browser<S>(
     headers: &mut HeaderMap,
     email: &EmailAddress,
-    means: Means<'_, S, impl Chance>,
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<(), Problem> {
-    let cookie = limit::device_cookie(email, means)?;
+    let cookie = limit::device_cookie(email, ctx)?;
     cookies::set(headers, DEVICE_COOKIE, &cookie, Some(DEVICE_LIFETIME));
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
-use portcullis_aws::breakers::{Tally, Way};
+use portcullis_aws::breakers::{Dependency, Tally};
 use portcullis_core::breaker::Standing;
 use portcullis_core::time::UnixTime;
 use tracing::field::{Field, Visit};
@@ -78,7 +78,7 @@ impl Report {
             return;
         }
         *at = now;
-        let ways = Way::ALL.map(|way| (way.name(), host.client.state(way)));
+        let ways = Dependency::ALL.map(|way| (way.name(), host.client.state(way)));
         for (name, (standing, tally)) in ways.into_iter().chain(host.screen.state()) {
             let told = tallies.insert(name, tally).unwrap_or_default();
             if tally != told {

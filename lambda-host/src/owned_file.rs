@@ -7,11 +7,11 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use portcullis_core::secret::Secret;
-use portcullis_service::ports::{Chance as _, NoEntropy};
+use portcullis_service::ports::{NoEntropy, SecureRandom as _};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::chance::SystemChance;
+use crate::random::SystemRandom;
 
 /// The longest file that is read: four times an RSA key of 4096 bits.
 const MAX_BYTES: u64 = 16 * 1024;
@@ -59,7 +59,7 @@ fn read(path: &Path) -> io::Result<Secret<String>> {
 /// that another host put there meanwhile stays.
 fn make(path: &Path, secret: &Secret<String>) -> Result<(), OwnedFileError> {
     let failed = |error| OwnedFileError::Make(path.to_owned(), error);
-    let draft = path.with_added_extension(format!("{}.draft", SystemChance.id()?));
+    let draft = path.with_added_extension(format!("{}.draft", SystemRandom.id()?));
     let linked = write(&draft, secret).and_then(|()| fs::hard_link(&draft, path));
     // Whatever happened, no second copy of a secret stays behind.
     let removed = fs::remove_file(&draft);

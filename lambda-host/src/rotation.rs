@@ -9,17 +9,17 @@ use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::secrets_manager::{SecretsManager, SigningSecret};
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Vault;
-use portcullis_jwt::{JwkSmith, NativeSignatures};
+use portcullis_jwt::{JwkKeyFactory, NativeSignatures};
 use portcullis_service::rotate::{RotateError, Rotation, Step};
 use serde::Deserialize;
 use thiserror::Error;
 use tracing::{error, info};
 
-use crate::chance::SystemChance;
-use crate::clock::{ClockError, Watch};
+use crate::clock::{ClockError, RequestClock};
 use crate::config::KeySource;
 use crate::failure::Chain;
 use crate::host::Host;
+use crate::random::SystemRandom;
 use crate::transport::HyperTransport;
 use crate::vault::HostVaultError;
 
@@ -28,11 +28,11 @@ const FUNCTION: &str = "function:rotation";
 
 /// The secret and the store of one rotation, reached at one moment.
 #[derive(Debug)]
-pub struct RotationDesk<'a> {
+pub struct RotationContext<'a> {
     host: &'a Host,
     secret: Option<SigningSecret<'a, HyperTransport>>,
     store: DynamoStore<'a, HyperTransport>,
-    clock: Watch<'a>,
+    clock: RequestClock<'a>,
     vault: &'a Vault,
     actor: &'a str,
 }
@@ -42,10 +42,10 @@ pub type HostRotation<'a, V> = Rotation<
     'a,
     V,
     DynamoStore<'a, HyperTransport>,
-    JwkSmith,
+    JwkKeyFactory,
     NativeSignatures,
-    Watch<'a>,
-    SystemChance,
+    RequestClock<'a>,
+    SystemRandom,
 >;
 
 /// What Secrets Manager sends for each step. A rotation token, which a function that assumes
@@ -105,7 +105,7 @@ impl From<RotationFault> for Diagnostic {
     }
 }
 
-impl<'a> RotationDesk<'a> {
+impl<'a> RotationContext<'a> {
     /// Everything a rotation of the host's signing secret works with, at `now`.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl<'a> RotationDesk<'a> {
                 KeySource::File(_) => None,
             },
             store: host.store(now),
-            clock: Watch::new(&*host.clock, now),
+            clock: RequestClock::new(&*host.clock, now),
             vault: vault.map_err(RotationFault::Vault)?,
         })
     }
@@ -152,7 +152,7 @@ impl<'a> RotationDesk<'a> {
         Rotation {
             secrets,
             documents: &self.store,
-            smith: &JwkSmith,
+            smith: &JwkKeyFactory,
             signatures: &NativeSignatures,
             clock: &self.clock,
             chance: &self.host.chance,
@@ -226,7 +226,7 @@ pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFa
 async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
     let step = event.step()?;
     let now = host.clock.read()?;
-    let desk = RotationDesk::open(host, FUNCTION, now).await?;
+    let desk = RotationContext::open(host, FUNCTION, now).await?;
     if let KeySource::Secret(name) = &host.signing_key
         && !event.is_for(name)
     {

@@ -7,7 +7,7 @@ use portcullis_aws::breakers::Tally;
 use portcullis_core::breaker::Standing;
 use portcullis_core::password::{Advice, Password};
 use portcullis_passlist::is_listed;
-use portcullis_service::screen::{Screen, Unscreened};
+use portcullis_service::screen::{Screen, ScreeningUnavailable};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
@@ -40,7 +40,7 @@ impl Screen for HostScreen {
         is_listed(text)
     }
 
-    async fn is_breached(&self, password: &Password) -> Result<bool, Unscreened> {
+    async fn is_breached(&self, password: &Password) -> Result<bool, ScreeningUnavailable> {
         let Some(range) = &self.breaches else {
             return Ok(false);
         };
@@ -56,7 +56,7 @@ impl Screen for HostScreen {
             }
             (Err(error), Unreachable::Refuse) => {
                 warn!(error = %Chain(&error), setting = BREACH_RANGE, "breaches cannot be asked about");
-                Err(Unscreened)
+                Err(ScreeningUnavailable)
             }
         }
     }

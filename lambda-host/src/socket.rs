@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::{select, time};
 use tracing::{debug, info, warn};
 
+use crate::http_service::{HttpService, RequestOrigin, nameless};
 use crate::problem::Problem;
-use crate::reception::{Arrival, Reception, nameless};
 
 /// How many connections are served at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -36,7 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 const BREATHER: Duration = Duration::from_millis(100);
 
 /// Serves `listener` until `stop`, and then finishes what is under way.
-pub async fn serve(listener: TcpListener, reception: Reception, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Future<Output = ()>) {
     let (graceful, places) = (
         GracefulShutdown::new(),
         Arc::new(Semaphore::new(MAX_CONNECTIONS)),
@@ -98,14 +98,14 @@ async fn accept(
 /// Answers `request` in a task of its own: a caller that hangs up stops no work half-way, so that
 /// nobody can try passwords and be gone before the audit trail is written.
 async fn see_through(
-    reception: Reception,
+    reception: HttpService,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Response {
     let client_address = peer.ip().to_canonical().to_string();
-    let arrival = Arrival {
+    let arrival = RequestOrigin {
         client_address,
-        ..Arrival::default()
+        ..RequestOrigin::default()
     };
     let request = request.map(Body::new);
     let task = tokio::spawn(async move { reception.answer(arrival, request).await });

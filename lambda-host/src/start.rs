@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use portcullis_service::ports::Chance as _;
+use portcullis_service::ports::SecureRandom as _;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -12,11 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::{select, time};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Entrance, MailDelivery};
+use crate::config::{Config, ListenMode, MailDelivery};
 use crate::failure::Chain;
-use crate::host::{Host, HostError, Surroundings};
+use crate::host::{Host, HostError, HostOptions};
+use crate::http_service::HttpService;
 use crate::keys::setting;
-use crate::reception::Reception;
 use crate::{lambda, socket, tasks};
 
 /// The longest wait between two tries to publish the signing key.
@@ -47,13 +47,13 @@ pub enum StartError {
 pub fn run(config: Config) -> Result<(), StartError> {
     let entrance = config.entrance;
     warn_of_mail(&config);
-    let reception = Reception::new(Arc::new(Host::new(config, Surroundings::default())?));
+    let reception = HttpService::new(Arc::new(Host::new(config, HostOptions::default())?));
     match entrance {
         // One request at a time: more threads would only cost their start.
-        Entrance::Lambda => on_one_thread()?
+        ListenMode::Lambda => on_one_thread()?
             .block_on(lambda::serve(reception))
             .map_err(StartError::Lambda),
-        Entrance::Socket(address) => runtime(&mut Builder::new_multi_thread())?.block_on(async {
+        ListenMode::Socket(address) => runtime(&mut Builder::new_multi_thread())?.block_on(async {
             let listener = TcpListener::bind(address).await;
             let listener = listener.map_err(|error| StartError::Listen(address, error))?;
             let stop = stopped().map_err(StartError::System)?;

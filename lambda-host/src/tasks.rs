@@ -14,11 +14,11 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::audit_trail::{self, Sealing};
 use portcullis_service::mailing::deliver::{Delivery, deliver_due};
 use portcullis_service::pack::{self, Outcome};
-use portcullis_service::ports::{Call, Chance as _};
+use portcullis_service::ports::{Call, SecureRandom as _};
 use tokio::{select, time};
 use tracing::{error, info, warn};
 
-use crate::clock::Watch;
+use crate::clock::RequestClock;
 use crate::failure::Chain;
 use crate::host::Host;
 use crate::metrics;
@@ -101,9 +101,12 @@ async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), Problem> {
         let Some(mailer) = host.mailer.at(&host.client, call.now) else {
             return Ok(());
         };
-        let (store, clock) = (host.store(call.now), Watch::new(&*host.clock, call.now));
-        let means = host.means(&store, &call).await?;
-        let delivery = deliver_due(&mailer, &clock, means).await;
+        let (store, clock) = (
+            host.store(call.now),
+            RequestClock::new(&*host.clock, call.now),
+        );
+        let ctx = host.ctx(&store, &call).await?;
+        let delivery = deliver_due(&mailer, &clock, ctx).await;
         let delivery = host.settle(delivery)?;
         clock.judge()?;
         note(&delivery, report);

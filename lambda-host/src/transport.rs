@@ -9,7 +9,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use portcullis_aws::breakers::Way;
+use portcullis_aws::breakers::Dependency;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
 use portcullis_core::breaker::Standing;
 use tokio::time;
@@ -111,7 +111,7 @@ impl Transport for HyperTransport {
         self.clock.elapsed()
     }
 
-    fn notice(&self, way: Way, standing: Standing) {
+    fn notice(&self, way: Dependency, standing: Standing) {
         metrics::breaker_changed(way.name(), standing, self.clock.read().unwrap_or_default());
     }
 }

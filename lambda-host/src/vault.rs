@@ -4,17 +4,17 @@ use portcullis_aws::error::CallError;
 use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::{Vault, VaultError};
-use portcullis_service::ports::{Chance as _, NoEntropy};
+use portcullis_service::ports::{NoEntropy, SecureRandom as _};
 use thiserror::Error;
 use tokio::sync::OnceCell;
 use tracing::error;
 
-use crate::chance::SystemChance;
 use crate::config::KeySource;
 use crate::failure::Chain;
 use crate::host::AwsClient;
 use crate::owned_file::{self, OwnedFileError};
 use crate::problem::Problem;
+use crate::random::SystemRandom;
 
 /// The vault of this host.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ async fn load(
 ) -> Result<Vault, HostVaultError> {
     let document = match source {
         KeySource::File(path) => owned_file::load_or_make(path, || {
-            Ok::<_, HostVaultError>(Vault::document(&SystemChance.secret()?))
+            Ok::<_, HostVaultError>(Vault::document(&SystemRandom.secret()?))
         })?,
         KeySource::Secret(name) => {
             let version = SecretsManager::at(client, now)

@@ -6,10 +6,10 @@ use std::future::ready;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::clock::Watch;
+use portcullis_lambda_host::clock::RequestClock;
 use portcullis_service::administer::{self, AdminOutcome, Subject};
-use portcullis_service::error::ServiceError;
-use portcullis_service::ports::{Call, Chance as _};
+use portcullis_service::error::UseCaseError;
+use portcullis_service::ports::{Call, SecureRandom as _};
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::System;
 
@@ -114,7 +114,7 @@ enum Act<'a> {
 }
 
 /// Does it as the terminal does, by this system's clock.
-async fn operate(system: &System, act: Act<'_>) -> Result<AdminOutcome, ServiceError> {
+async fn operate(system: &System, act: Act<'_>) -> Result<AdminOutcome, UseCaseError> {
     let host = &system.host;
     let asked = Call {
         now: UnixTime::from_secs(system.clock.now()),
@@ -122,20 +122,20 @@ async fn operate(system: &System, act: Act<'_>) -> Result<AdminOutcome, ServiceE
         client_address: "operator:grace".to_owned(),
     };
     let store = host.store(asked.now);
-    let Ok(means) = host.means(&store, &asked).await else {
+    let Ok(ctx) = host.ctx(&store, &asked).await else {
         panic!("the host's secrets are there");
     };
-    let clock = Watch::new(host.clock.as_ref(), asked.now);
+    let clock = RequestClock::new(host.clock.as_ref(), asked.now);
     let subject = Subject::Email(EmailAddress::parse(EMAIL).expect("an address"));
     match act {
-        Act::Disable => administer::disable(&subject, &clock, means).await,
-        Act::Delete => administer::delete(&subject, &clock, means).await,
-        Act::End(id) => administer::end_session(id, &clock, means).await,
+        Act::Disable => administer::disable(&subject, &clock, ctx).await,
+        Act::Delete => administer::delete(&subject, &clock, ctx).await,
+        Act::End(id) => administer::end_session(id, &clock, ctx).await,
     }
 }
 
-fn is_late(end: &Result<AdminOutcome, ServiceError>) -> bool {
-    matches!(end, Err(ServiceError::LateFeed))
+fn is_late(end: &Result<AdminOutcome, UseCaseError>) -> bool {
+    matches!(end, Err(UseCaseError::LateFeed))
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A store that is away: after a few failures nobody waits for it any more, and once it is back it
 //! is used again within one interval.
 
-use portcullis_aws::breakers::Way;
+use portcullis_aws::breakers::Dependency;
 use portcullis_core::breaker::Standing;
 use portcullis_tests::proxy::Fault;
 
@@ -11,7 +11,7 @@ use crate::{EMAIL, PASSWORD, is_problem, token, with_account};
 async fn a_store_that_is_away_is_left_alone_and_found_again() {
     let system = with_account().await;
     let (peer, proxy) = (system.peer(), &system.proxy);
-    let standing = || system.host.client.state(Way::DynamoDb).0;
+    let standing = || system.host.client.state(Dependency::DynamoDb).0;
     let calls = || proxy.calls().len();
     for operation in ["GetItem", "UpdateItem", "PutItem", "TransactWriteItems"] {
         proxy.inject_often(operation, &Fault::LostRequest, 100);
@@ -60,7 +60,7 @@ async fn a_store_that_says_no_is_not_given_up() {
         is_problem(&reply, 429, "rate_limited");
         assert!(refused() - before >= attempt, "nothing was refused");
     }
-    let (standing, tally) = system.host.client.state(Way::DynamoDb);
+    let (standing, tally) = system.host.client.state(Dependency::DynamoDb);
     assert_eq!(standing, Standing::Closed);
     assert_eq!((tally.failed, tally.refused), (0, 0));
 }

@@ -139,13 +139,13 @@ async fn imported(system: &System, email: &str, hash: &str, request: &str) -> Im
         client_address: String::new(),
     };
     let store = host.store(now);
-    let means = host.means(&store, &call).await.expect("means");
+    let ctx = host.ctx(&store, &call).await.expect("means");
     let request = ImportRequest {
         email: EmailAddress::parse(email).expect("an address"),
         password: PasswordHash::parse(hash).expect("a hash"),
         verified_at: Some(now),
     };
-    import(&request, &host.hasher.with(means.vault), means)
+    import(&request, &host.hasher.with(ctx.vault), ctx)
         .await
         .expect("an end")
 }

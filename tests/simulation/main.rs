@@ -8,7 +8,7 @@ mod population;
 mod store;
 
 use portcullis_lambda_host::config::Config;
-use portcullis_lambda_host::host::{Host, Surroundings};
+use portcullis_lambda_host::host::{Host, HostOptions};
 use portcullis_service::settings::Settings;
 
 use crate::population::{Attack, Report, run};
@@ -32,7 +32,7 @@ fn settings() -> Settings {
         let found = variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).into())
     });
-    let host = Host::new(config.expect("whole"), Surroundings::default());
+    let host = Host::new(config.expect("whole"), HostOptions::default());
     host.expect("entropy").settings
 }
 

@@ -8,8 +8,8 @@ use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Vault;
+use portcullis_service::context::ServiceContext;
 use portcullis_service::limit::{self, Entry, Place};
-use portcullis_service::means::Means;
 use portcullis_service::ports::Call;
 use portcullis_service::settings::Settings;
 
@@ -278,7 +278,7 @@ impl<'a> World<'a> {
         from: &str,
     ) -> Option<Place> {
         let call = call(second, from);
-        let entry = limit::enter_login(&email(person), cookie, self.means(&call)).await;
+        let entry = limit::enter_login(&email(person), cookie, self.ctx(&call)).await;
         match entry.expect("memory does not fail") {
             Entry::Passes(place) => Some(place),
             Entry::Limited(_) => None,
@@ -288,15 +288,15 @@ impl<'a> World<'a> {
     /// A login that went well: its place is given back, and its browser is known.
     async fn settle(&self, second: u64, person: u64, place: &Place) -> String {
         let call = call(second, "");
-        let means = self.means(&call);
-        limit::settle(place, means)
+        let ctx = self.ctx(&call);
+        limit::settle(place, ctx)
             .await
             .expect("memory does not fail");
-        limit::device_cookie(&email(person), means).expect("dice")
+        limit::device_cookie(&email(person), ctx).expect("dice")
     }
 
-    fn means<'b>(&'b self, call: &'b Call) -> Means<'b, Memory, Dice> {
-        Means {
+    fn ctx<'b>(&'b self, call: &'b Call) -> ServiceContext<'b, Memory, Dice> {
+        ServiceContext {
             store: &self.store,
             chance: &self.dice,
             vault: &self.vault,

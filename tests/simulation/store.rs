@@ -7,10 +7,10 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::limit::tally::Tally;
 use portcullis_core::limit::window::Window;
-use portcullis_core::limit::{Attempt, Judged};
+use portcullis_core::limit::{Attempt, LimitDecision};
 use portcullis_core::secret::Secret;
 use portcullis_core::vault::NONCE_BYTES;
-use portcullis_service::ports::{Chance, NoEntropy};
+use portcullis_service::ports::{NoEntropy, SecureRandom};
 use portcullis_service::store::{AuditStore, Bucket, Counted, LimitStore, StoreError};
 
 /// Every bucket there is.
@@ -34,12 +34,12 @@ impl LimitStore for Memory {
         } else {
             row.tally.judge(quota, attempt)
         };
-        if judged == Judged::Passes && exact {
+        if judged == LimitDecision::Passes && exact {
             row.window = row.window.clone().shift(quota, attempt);
-        } else if judged == Judged::Passes {
+        } else if judged == LimitDecision::Passes {
             row.tally = row.tally.clone().count(quota, attempt);
         }
-        let first = judged != Judged::Passes && !row.told;
+        let first = judged != LimitDecision::Passes && !row.told;
         row.told |= first;
         Ok(Counted {
             judged,
@@ -91,7 +91,7 @@ impl Dice {
     }
 }
 
-impl Chance for Dice {
+impl SecureRandom for Dice {
     fn id(&self) -> Result<Id, NoEntropy> {
         Ok(Id::from_random(self.bytes()))
     }

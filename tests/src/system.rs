@@ -14,11 +14,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::Request;
-use portcullis_lambda_host::chance::SystemChance;
 use portcullis_lambda_host::config::Config;
 use portcullis_lambda_host::hasher::{HashLimits, HashParameters};
-use portcullis_lambda_host::host::{Host, Surroundings};
-use portcullis_lambda_host::reception::Reception;
+use portcullis_lambda_host::host::{Host, HostOptions};
+use portcullis_lambda_host::http_service::HttpService;
+use portcullis_lambda_host::random::SystemRandom;
 use portcullis_lambda_host::socket;
 use portcullis_lambda_host::transport::Timeouts;
 use portcullis_local::LocalDynamo;
@@ -201,7 +201,7 @@ fn new_host(
             .or_else(|| usual().map(|(_, value)| value.as_str()))
             .map(Into::into)
     })?;
-    let surroundings = Surroundings {
+    let surroundings = HostOptions {
         clock: Arc::new(clock.clone()),
         hashing,
         limits: LIMITS,
@@ -218,14 +218,14 @@ async fn serve(host: &Arc<Host>) -> anyhow::Result<SocketAddr> {
     let address = listener.local_addr()?;
     tokio::spawn(socket::serve(
         listener,
-        Reception::new(Arc::clone(host)),
+        HttpService::new(Arc::clone(host)),
         future::pending(),
     ));
     Ok(address)
 }
 
 fn fresh_name() -> String {
-    let seed = SystemChance.seed().expect("entropy");
+    let seed = SystemRandom.seed().expect("entropy");
     format!("{seed:016x}")
 }
 

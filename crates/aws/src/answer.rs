@@ -7,7 +7,7 @@ use portcullis_core::json::{Json, Object};
 
 use crate::code::{Code, UnknownCode};
 use crate::dynamodb::item::Item;
-use crate::error::{AnswerError, CallError, Reason, ServiceError};
+use crate::error::{AnswerError, AwsServiceError, CallError, Reason};
 use crate::headers::{CHECKSUM, ERROR_TYPE, REQUEST_ID};
 use crate::transport::MAX_ANSWER_BYTES;
 
@@ -46,7 +46,7 @@ fn object(body: &[u8]) -> Result<Answer, AnswerError> {
     Json::parse_object(body).map_err(|_syntax| AnswerError::NotJson)
 }
 
-fn refusal(status: u16, headers: &HeaderMap, mut object: Answer) -> ServiceError {
+fn refusal(status: u16, headers: &HeaderMap, mut object: Answer) -> AwsServiceError {
     let code = match object.get("__type").or_else(|| object.get("code")) {
         Some(Json::Text(code)) => Code::parse(code),
         _ => Code::parse(header(headers, &ERROR_TYPE).unwrap_or_default()),
@@ -59,7 +59,7 @@ fn refusal(status: u16, headers: &HeaderMap, mut object: Answer) -> ServiceError
         }],
         _ => Vec::new(),
     };
-    ServiceError {
+    AwsServiceError {
         code,
         status,
         request_id: header(headers, &REQUEST_ID)
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    fn service_error(response: Response<Bytes>) -> ServiceError {
+    fn service_error(response: Response<Bytes>) -> AwsServiceError {
         match read(response) {
             Err(CallError::Service(error)) => error,
             other => panic!("{other:?}"),

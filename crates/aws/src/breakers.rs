@@ -18,7 +18,7 @@ pub(crate) const MOMENTS: u32 = 8;
 
 /// One service as it is reached from here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Way {
+pub enum Dependency {
     /// To DynamoDB.
     DynamoDb,
     /// To Secrets Manager.
@@ -27,7 +27,7 @@ pub enum Way {
     Ses,
 }
 
-impl Way {
+impl Dependency {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::DynamoDb, Self::SecretsManager, Self::Ses];
 
@@ -41,7 +41,7 @@ impl Way {
     }
 }
 
-impl From<Service> for Way {
+impl From<Service> for Dependency {
     fn from(service: Service) -> Self {
         match service {
             Service::DynamoDb => Self::DynamoDb,
@@ -124,18 +124,18 @@ impl CountedBreaker {
     }
 }
 
-/// A breaker for each [`Way`].
+/// A breaker for each [`Dependency`].
 #[derive(Debug, Default)]
-pub(crate) struct Breakers([CountedBreaker; Way::ALL.len()]);
+pub(crate) struct Breakers([CountedBreaker; Dependency::ALL.len()]);
 
 impl Breakers {
     /// The breaker of `way`.
-    pub(crate) const fn of(&self, way: Way) -> &CountedBreaker {
+    pub(crate) const fn of(&self, way: Dependency) -> &CountedBreaker {
         let [dynamodb, secrets_manager, ses] = &self.0;
         match way {
-            Way::DynamoDb => dynamodb,
-            Way::SecretsManager => secrets_manager,
-            Way::Ses => ses,
+            Dependency::DynamoDb => dynamodb,
+            Dependency::SecretsManager => secrets_manager,
+            Dependency::Ses => ses,
         }
     }
 }

@@ -10,7 +10,7 @@ use portcullis_core::json::Json;
 use portcullis_core::time::UnixTime;
 
 use crate::answer::{self, Answer};
-use crate::breakers::{Breakers, MOMENT, MOMENTS, Tally, Way, outcome};
+use crate::breakers::{Breakers, Dependency, MOMENT, MOMENTS, Tally, outcome};
 use crate::capacity::{Consumed, Meter};
 use crate::credentials::{CredentialSource, Credentials};
 use crate::dynamodb::table::Tables;
@@ -149,7 +149,7 @@ impl<T> Client<T> {
     }
 
     /// How `way` stands, and what went over it so far.
-    pub fn state(&self, way: Way) -> (Standing, Tally) {
+    pub fn state(&self, way: Dependency) -> (Standing, Tally) {
         self.breakers.of(way).state()
     }
 
@@ -215,7 +215,7 @@ impl<T: Transport> Client<T> {
     /// [`CallError`] of the last try. After [`CallError::may_have_been_done`] a write may stand
     /// all the same.
     pub async fn call(&self, call: &Call, now: UnixTime) -> Result<Answer, CallError> {
-        let way = Way::from(call.operation.service());
+        let way = Dependency::from(call.operation.service());
         let mut permit = self.permit(way).await?;
         let mut tries = 1;
         loop {
@@ -252,7 +252,7 @@ impl<T: Transport> Client<T> {
     /// [`CallError::Transport`] or [`CallError::Open`].
     pub(crate) async fn send(
         &self,
-        way: Way,
+        way: Dependency,
         request: Request<Bytes>,
         is_well: impl FnOnce(&Response<Bytes>) -> bool,
     ) -> Result<Response<Bytes>, CallError> {
@@ -268,7 +268,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Asks the breaker, and gives a probe that is under way a moment to come back.
-    async fn permit(&self, way: Way) -> Result<Permit, CallError> {
+    async fn permit(&self, way: Dependency) -> Result<Permit, CallError> {
         for _ in 0..MOMENTS {
             let (admission, changed) = self.breakers.of(way).admit(self.transport.elapsed());
             self.notice(way, changed);
@@ -282,13 +282,13 @@ impl<T: Transport> Client<T> {
         Err(CallError::Open)
     }
 
-    fn settle(&self, way: Way, permit: Permit, ending: Outcome) {
+    fn settle(&self, way: Dependency, permit: Permit, ending: Outcome) {
         let (now, chance) = (self.transport.elapsed(), self.chance());
         let changed = self.breakers.of(way).settle(permit, ending, now, chance);
         self.notice(way, changed);
     }
 
-    fn notice(&self, way: Way, changed: Option<Standing>) {
+    fn notice(&self, way: Dependency, changed: Option<Standing>) {
         if let Some(standing) = changed {
             self.transport.notice(way, standing);
         }
@@ -501,7 +501,7 @@ mod tests {
             assert!(!error.may_have_been_done());
         }
         assert_eq!(sent(&client), 5, "nothing left");
-        let (standing, tally) = client.state(Way::DynamoDb);
+        let (standing, tally) = client.state(Dependency::DynamoDb);
         assert_eq!(standing, Standing::Open);
         assert_eq!((tally.sent, tally.failed, tally.refused), (5, 5, 11));
         // The other service is another way.
@@ -533,7 +533,7 @@ mod tests {
         ];
         assert_eq!(
             client.transport().notices(),
-            standings.map(|standing| (Way::DynamoDb, standing))
+            standings.map(|standing| (Dependency::DynamoDb, standing))
         );
     }
 
@@ -550,7 +550,7 @@ mod tests {
                 let error = client.call(&get(), NOON).await.unwrap_err();
                 assert!(error.refusal().is_some(), "{body}");
             }
-            assert_eq!(client.state(Way::DynamoDb).0, Standing::Closed);
+            assert_eq!(client.state(Dependency::DynamoDb).0, Standing::Closed);
         }
     }
 
@@ -561,7 +561,7 @@ mod tests {
             assert!(client.call(&get(), NOON).await.is_err(), "{call}");
         }
         assert_eq!(sent(&client), 60);
-        let (standing, tally) = client.state(Way::DynamoDb);
+        let (standing, tally) = client.state(Dependency::DynamoDb);
         assert_eq!((standing, tally.failed), (Standing::Closed, 0));
     }
 
@@ -575,20 +575,24 @@ mod tests {
             .transport()
             .then([throttled(), throttled(), answer(200, "{}")]);
         assert!(client.call(&get(), NOON).await.is_ok());
-        assert_eq!(client.state(Way::DynamoDb).0, Standing::Closed);
+        assert_eq!(client.state(Dependency::DynamoDb).0, Standing::Closed);
     }
 
     #[tokio::test]
     async fn writes_that_time_out_give_a_service_up_though_its_reads_are_answered() {
         let client = client([]);
         for round in 1..=9 {
-            assert_eq!(client.state(Way::DynamoDb).0, Standing::Closed, "{round}");
+            assert_eq!(
+                client.state(Dependency::DynamoDb).0,
+                Standing::Closed,
+                "{round}"
+            );
             client
                 .transport()
                 .then([answer(200, "{}"), Err(TransportError::Timeout)]);
             assert!(client.call(&get(), NOON).await.is_ok());
             assert!(client.call(&plain_put(), NOON).await.is_err());
         }
-        assert_eq!(client.state(Way::DynamoDb).0, Standing::Open);
+        assert_eq!(client.state(Dependency::DynamoDb).0, Standing::Open);
     }
 }

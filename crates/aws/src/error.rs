@@ -22,7 +22,7 @@ pub enum CallError {
     Transport(#[from] TransportError),
     /// The service answered, and refused.
     #[error("the service refused the request")]
-    Service(#[from] ServiceError),
+    Service(#[from] AwsServiceError),
     /// What came is not an answer of the service.
     #[error("the answer cannot be used")]
     Answer(#[from] AnswerError),
@@ -43,7 +43,7 @@ impl CallError {
     }
 
     /// The service's refusal, if that is what it is.
-    pub const fn refusal(&self) -> Option<&ServiceError> {
+    pub const fn refusal(&self) -> Option<&AwsServiceError> {
         match self {
             Self::Service(error) => Some(error),
             Self::Sign(_) | Self::Transport(_) | Self::Answer(_) | Self::Open => None,
@@ -85,14 +85,14 @@ impl AnswerError {
 
 /// A service's refusal: its code, and for writes what stood in the way.
 #[derive(Debug)]
-pub struct ServiceError {
+pub struct AwsServiceError {
     pub(crate) code: Code,
     pub(crate) status: u16,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) reasons: Vec<Reason>,
 }
 
-impl ServiceError {
+impl AwsServiceError {
     /// The code it was refused with.
     pub const fn code(&self) -> &Code {
         &self.code
@@ -139,7 +139,7 @@ const fn graver(one: Class, other: Class) -> Class {
     }
 }
 
-impl fmt::Display for ServiceError {
+impl fmt::Display for AwsServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (status {}", self.code, self.status)?;
         if let Some(id) = &self.request_id {
@@ -155,7 +155,7 @@ impl fmt::Display for ServiceError {
     }
 }
 
-impl core::error::Error for ServiceError {}
+impl core::error::Error for AwsServiceError {}
 
 /// Why one row of a write was refused.
 #[derive(Debug)]
@@ -186,8 +186,8 @@ mod tests {
     use super::*;
     use crate::dynamodb::item::Attribute;
 
-    fn canceled(codes: &[&str]) -> ServiceError {
-        ServiceError {
+    fn canceled(codes: &[&str]) -> AwsServiceError {
+        AwsServiceError {
             code: Code::TransactionCanceled,
             status: 400,
             request_id: Some("R1".into()),
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn doubt_remains_wherever_the_server_may_have_got_the_request() {
-        let service = |code: &str, status| ServiceError {
+        let service = |code: &str, status| AwsServiceError {
             code: Code::parse(code),
             status,
             request_id: None,

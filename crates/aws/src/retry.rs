@@ -59,11 +59,11 @@ pub fn delay(retry: u32, chance: u64) -> Duration {
 mod tests {
     use super::*;
     use crate::code::Code;
-    use crate::error::ServiceError;
+    use crate::error::AwsServiceError;
     use crate::sign::SignError;
 
     fn refusal(code: &str, status: u16) -> CallError {
-        CallError::Service(ServiceError {
+        CallError::Service(AwsServiceError {
             code: Code::parse(code),
             status,
             request_id: None,

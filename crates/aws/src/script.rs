@@ -10,7 +10,7 @@ use portcullis_core::breaker::Standing;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 
-use crate::breakers::Way;
+use crate::breakers::Dependency;
 use crate::client::{Client, Config};
 use crate::credentials::Credentials;
 use crate::endpoint::Region;
@@ -27,7 +27,7 @@ pub(crate) struct Script {
     requests: Mutex<Vec<Request<Bytes>>>,
     sleeps: Mutex<Vec<Duration>>,
     elapsed: Mutex<Duration>,
-    notices: Mutex<Vec<(Way, Standing)>>,
+    notices: Mutex<Vec<(Dependency, Standing)>>,
 }
 
 impl Script {
@@ -46,7 +46,7 @@ impl Script {
     }
 
     /// Every change of a breaker so far.
-    pub(crate) fn notices(&self) -> Vec<(Way, Standing)> {
+    pub(crate) fn notices(&self) -> Vec<(Dependency, Standing)> {
         self.notices.lock().unwrap().clone()
     }
 
@@ -76,7 +76,7 @@ impl Transport for Script {
         *self.elapsed.lock().unwrap()
     }
 
-    fn notice(&self, way: Way, standing: Standing) {
+    fn notice(&self, way: Dependency, standing: Standing) {
         self.notices.lock().unwrap().push((way, standing));
     }
 }

@@ -16,7 +16,7 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::ports::{Mail, MailError, Mailer};
 
 use crate::answer;
-use crate::breakers::Way;
+use crate::breakers::Dependency;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::CallError;
@@ -109,7 +109,7 @@ impl<'a, T: Transport> Ses<'a, T> {
     async fn call(&self, mail: &Mail) -> Result<(), CallError> {
         let request = self.request(mail)?;
         let is_well = |response: &Response<Bytes>| !response.status().is_server_error();
-        let response = self.client.send(Way::Ses, request, is_well).await?;
+        let response = self.client.send(Dependency::Ses, request, is_well).await?;
         answer::read(response).map(drop)
     }
 }

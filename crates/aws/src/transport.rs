@@ -9,7 +9,7 @@ use bytes::Bytes;
 use portcullis_core::breaker::Standing;
 use thiserror::Error;
 
-use crate::breakers::Way;
+use crate::breakers::Dependency;
 
 /// The longest answer a transport should read, in bytes.
 ///
@@ -47,7 +47,7 @@ pub trait Transport {
 
     /// Takes note that the breaker of `way` stands differently from now on, for the logs of
     /// whoever runs this.
-    fn notice(&self, way: Way, standing: Standing);
+    fn notice(&self, way: Dependency, standing: Standing);
 }
 
 /// There is no whole answer.

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
 use crate::arguments::{Audit, Days};
-use crate::office::Office;
+use crate::context::CliContext;
 
 /// The most days that one command looks at: as long as lines are kept.
 const MOST_DAYS: usize = 401;
 
-pub(crate) async fn run(command: &Audit, office: &Office) -> Result<Answer, Failure> {
+pub(crate) async fn run(command: &Audit, office: &CliContext) -> Result<Answer, Failure> {
     match command {
         Audit::List {
             days,
@@ -41,7 +41,11 @@ pub(crate) async fn run(command: &Audit, office: &Office) -> Result<Answer, Fail
     }
 }
 
-async fn list(days: &[UnixTime], filter: &AuditFilter, office: &Office) -> Result<Answer, Failure> {
+async fn list(
+    days: &[UnixTime],
+    filter: &AuditFilter,
+    office: &CliContext,
+) -> Result<Answer, Failure> {
     let (store, progress) = (office.store(), progress(days));
     let mut lines = Vec::new();
     for day in days {
@@ -61,7 +65,7 @@ async fn list(days: &[UnixTime], filter: &AuditFilter, office: &Office) -> Resul
     })
 }
 
-async fn verify(days: &[UnixTime], office: &Office) -> Result<Answer, Failure> {
+async fn verify(days: &[UnixTime], office: &CliContext) -> Result<Answer, Failure> {
     let (store, progress) = (office.store(), progress(days));
     let vault = vault(office).await?;
     let mut review = Review::default();
@@ -90,7 +94,7 @@ async fn verify(days: &[UnixTime], office: &Office) -> Result<Answer, Failure> {
     })
 }
 
-async fn seal(day: UnixTime, office: &Office) -> Result<Answer, Failure> {
+async fn seal(day: UnixTime, office: &CliContext) -> Result<Answer, Failure> {
     let store = office.store();
     let sealing = audit_trail::seal(day, &store, vault(office).await?, &office.call).await;
     Ok(match sealing.map_err(Failure::unavailable)? {
@@ -105,7 +109,7 @@ async fn seal(day: UnixTime, office: &Office) -> Result<Answer, Failure> {
     })
 }
 
-async fn vault(office: &Office) -> Result<&Vault, Failure> {
+async fn vault(office: &CliContext) -> Result<&Vault, Failure> {
     let vault = office.host.vault.open(&office.host.client, office.now());
     vault.await.map_err(Failure::unavailable)
 }

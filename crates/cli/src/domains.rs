@@ -8,16 +8,16 @@ use portcullis_service::store::Directory as _;
 use serde_json::json;
 
 use crate::answer::{Answer, Failure};
-use crate::office::Office;
+use crate::context::CliContext;
 
-pub(crate) async fn run(domain: Option<&str>, office: &Office) -> Result<Answer, Failure> {
+pub(crate) async fn run(domain: Option<&str>, office: &CliContext) -> Result<Answer, Failure> {
     match domain {
         Some(domain) => one(domain, office).await,
         None => all(office).await,
     }
 }
 
-async fn one(domain: &str, office: &Office) -> Result<Answer, Failure> {
+async fn one(domain: &str, office: &CliContext) -> Result<Answer, Failure> {
     // The domain in the form that the rows have: as of an address in it.
     let address = EmailAddress::parse(&format!("x@{domain}"))
         .map_err(|error| Failure::Setting(error.to_string()))?;
@@ -34,7 +34,7 @@ async fn one(domain: &str, office: &Office) -> Result<Answer, Failure> {
     })
 }
 
-async fn all(office: &Office) -> Result<Answer, Failure> {
+async fn all(office: &CliContext) -> Result<Answer, Failure> {
     let store = office.store();
     // Drawn on standard error, and only where that is a terminal.
     let progress = ProgressBar::new_spinner();

@@ -12,11 +12,11 @@ use portcullis_core::json::{Json, Object};
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
 use portcullis_service::import::{self, ImportOutcome, ImportRequest};
-use portcullis_service::ports::{Call, Chance as _};
+use portcullis_service::ports::{Call, SecureRandom as _};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
-use crate::office::Office;
+use crate::context::CliContext;
 
 /// The longest line that is read, in bytes: an address and a hash many times over.
 const MAX_LINE_BYTES: usize = 8 * 1024;
@@ -32,7 +32,7 @@ struct Tally {
 /// Imports every line that can be; those that cannot are told by their numbers, never quoted.
 ///
 /// Asking again is safe: an address that is there already is left as it is.
-pub(crate) async fn run(path: &Path, office: &Office) -> Result<Answer, Failure> {
+pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<Answer, Failure> {
     let failed = |error: io::Error| Failure::Setting(format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
@@ -62,7 +62,7 @@ pub(crate) async fn run(path: &Path, office: &Office) -> Result<Answer, Failure>
     Ok(tally.answer())
 }
 
-async fn one(request: &ImportRequest, office: &Office) -> Result<ImportOutcome, Failure> {
+async fn one(request: &ImportRequest, office: &CliContext) -> Result<ImportOutcome, Failure> {
     let now = office.host.clock.read().map_err(Failure::unavailable)?;
     // Each account is a request of its own: a retry of its write knows itself by that name.
     let call = Call {
@@ -71,9 +71,9 @@ async fn one(request: &ImportRequest, office: &Office) -> Result<ImportOutcome, 
         ..office.call.clone()
     };
     let store = office.host.store(now);
-    let means = office.means_of(&store, &call).await?;
-    let hasher = office.host.hasher.with(means.vault);
-    let end = import::import(request, &hasher, means).await;
+    let ctx = office.means_of(&store, &call).await?;
+    let hasher = office.host.hasher.with(ctx.vault);
+    let end = import::import(request, &hasher, ctx).await;
     end.map_err(Failure::unavailable)
 }
 

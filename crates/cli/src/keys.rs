@@ -2,16 +2,16 @@
 
 use portcullis_core::keys::document::PublishedKey;
 use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::rotation::RotationDesk;
+use portcullis_lambda_host::rotation::RotationContext;
 use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_now};
 use portcullis_service::store::KeyStore as _;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
 use crate::arguments::Keys;
-use crate::office::Office;
+use crate::context::CliContext;
 
-pub(crate) async fn run(command: &Keys, office: &Office) -> Result<Answer, Failure> {
+pub(crate) async fn run(command: &Keys, office: &CliContext) -> Result<Answer, Failure> {
     match command {
         Keys::Show => show(office).await,
         Keys::Rotate => rotate(office).await,
@@ -19,7 +19,7 @@ pub(crate) async fn run(command: &Keys, office: &Office) -> Result<Answer, Failu
     }
 }
 
-async fn show(office: &Office) -> Result<Answer, Failure> {
+async fn show(office: &CliContext) -> Result<Answer, Failure> {
     let document = office.store().key_document().await;
     let document = document.map_err(Failure::unavailable)?;
     let now = office.now();
@@ -37,7 +37,7 @@ async fn show(office: &Office) -> Result<Answer, Failure> {
     })
 }
 
-async fn rotate(office: &Office) -> Result<Answer, Failure> {
+async fn rotate(office: &CliContext) -> Result<Answer, Failure> {
     let desk = desk(office).await?;
     let rotation = desk.rotation();
     let rotation = rotation.map_err(|fault| Failure::Setting(fault.to_string()))?;
@@ -63,7 +63,7 @@ async fn rotate(office: &Office) -> Result<Answer, Failure> {
     Ok(Answer::good(text, json))
 }
 
-async fn revoke(key: &str, office: &Office) -> Result<Answer, Failure> {
+async fn revoke(key: &str, office: &CliContext) -> Result<Answer, Failure> {
     let desk = desk(office).await?;
     let end = revoke_key(key, &desk.document(), &office.call).await;
     let outcome = end.map_err(Failure::unavailable)?;
@@ -87,8 +87,8 @@ async fn revoke(key: &str, office: &Office) -> Result<Answer, Failure> {
     }
 }
 
-async fn desk(office: &Office) -> Result<RotationDesk<'_>, Failure> {
-    let desk = RotationDesk::open(&office.host, &office.call.client_address, office.now()).await;
+async fn desk(office: &CliContext) -> Result<RotationContext<'_>, Failure> {
+    let desk = RotationContext::open(&office.host, &office.call.client_address, office.now()).await;
     desk.map_err(Failure::unavailable)
 }
 

@@ -14,10 +14,10 @@
 mod answer;
 mod arguments;
 mod audit;
+mod context;
 mod domains;
 mod import;
 mod keys;
-mod office;
 mod policy;
 mod sessions;
 mod token;
@@ -29,7 +29,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::answer::{Answer, Failure};
 use crate::arguments::{Arguments, Command};
-use crate::office::Office;
+use crate::context::CliContext;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -70,9 +70,9 @@ fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 /// Opens the office and lets `work` be done in it.
 fn with_office(
     arguments: &Arguments,
-    work: impl AsyncFnOnce(&Office) -> Result<Answer, Failure>,
+    work: impl AsyncFnOnce(&CliContext) -> Result<Answer, Failure>,
 ) -> Result<Answer, Failure> {
-    let office = Office::open(arguments)?;
+    let office = CliContext::open(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
 use crate::arguments::Sessions;
-use crate::office::Office;
+use crate::context::CliContext;
 use crate::users;
 
-pub(crate) async fn run(command: &Sessions, office: &Office) -> Result<Answer, Failure> {
+pub(crate) async fn run(command: &Sessions, office: &CliContext) -> Result<Answer, Failure> {
     let store = office.store();
-    let means = office.means(&store).await?;
+    let ctx = office.ctx(&store).await?;
     match command {
         Sessions::List(user) => {
-            let found = administer::sessions(&users::subject(user)?, means).await;
+            let found = administer::sessions(&users::subject(user)?, ctx).await;
             Ok(found
                 .map_err(Failure::unavailable)?
                 .map_or_else(users::no_account, |sessions| list(&sessions)))
@@ -51,12 +51,12 @@ fn list(sessions: &[Session]) -> Answer {
     Answer::good(lines.collect(), json!({"sessions": objects}))
 }
 
-async fn end(session: &str, office: &Office) -> Result<Answer, Failure> {
+async fn end(session: &str, office: &CliContext) -> Result<Answer, Failure> {
     let id = Id::parse(session).map_err(|error| Failure::Setting(error.to_string()))?;
     let store = office.store();
-    let means = office.means(&store).await?;
+    let ctx = office.ctx(&store).await?;
     let clock = office.watch();
-    let outcome = administer::end_session(&id, &clock, means).await;
+    let outcome = administer::end_session(&id, &clock, ctx).await;
     let outcome = outcome.map_err(Failure::unavailable)?;
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge().map_err(Failure::unavailable)?;

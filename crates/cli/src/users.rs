@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
 use crate::arguments::{User, Users};
+use crate::context::CliContext;
 use crate::import;
-use crate::office::Office;
 
-pub(crate) async fn run(command: &Users, office: &Office) -> Result<Answer, Failure> {
+pub(crate) async fn run(command: &Users, office: &CliContext) -> Result<Answer, Failure> {
     match command {
         Users::Show(user) => show(&subject(user)?, office).await,
         Users::Disable(user) | Users::Enable(user) | Users::Logout(user) => {
@@ -45,7 +45,7 @@ pub(crate) fn subject(user: &User) -> Result<Subject, Failure> {
     }
 }
 
-async fn show(subject: &Subject, office: &Office) -> Result<Answer, Failure> {
+async fn show(subject: &Subject, office: &CliContext) -> Result<Answer, Failure> {
     let store = office.store();
     let account = administer::find(subject, &store).await;
     match account.map_err(Failure::unavailable)? {
@@ -54,21 +54,21 @@ async fn show(subject: &Subject, office: &Office) -> Result<Answer, Failure> {
     }
 }
 
-async fn act(command: &Users, subject: &Subject, office: &Office) -> Result<Answer, Failure> {
+async fn act(command: &Users, subject: &Subject, office: &CliContext) -> Result<Answer, Failure> {
     let store = office.store();
-    let means = office.means(&store).await?;
+    let ctx = office.ctx(&store).await?;
     let clock = office.watch();
     let (done, end) = match command {
         Users::Disable(_) => (
             "disabled; all its sessions are over",
-            administer::disable(subject, &clock, means).await,
+            administer::disable(subject, &clock, ctx).await,
         ),
-        Users::Enable(_) => ("enabled", administer::enable(subject, means).await),
+        Users::Enable(_) => ("enabled", administer::enable(subject, ctx).await),
         Users::Logout(_) => (
             "all its sessions are over",
-            administer::log_out(subject, &clock, means).await,
+            administer::log_out(subject, &clock, ctx).await,
         ),
-        Users::Delete { .. } => ("removed", administer::delete(subject, &clock, means).await),
+        Users::Delete { .. } => ("removed", administer::delete(subject, &clock, ctx).await),
         Users::Show(_) | Users::Import { .. } => return show(subject, office).await,
     };
     let outcome = end.map_err(Failure::unavailable)?;

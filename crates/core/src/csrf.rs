@@ -30,7 +30,7 @@ pub fn code(session_id: &Id, vault: &Vault) -> String {
 
 impl Carrier {
     /// Whether what it carried, a secret of the session `session_id`, was sent on purpose.
-    pub fn is_meant(&self, session_id: &Id, vault: &Vault) -> bool {
+    pub fn passes_csrf_check(&self, session_id: &Id, vault: &Vault) -> bool {
         match self {
             Self::Hand => true,
             Self::Cookie { same_origin, code } => {
@@ -60,8 +60,8 @@ mod tests {
             code: code.map(str::to_owned),
         };
         let good = code(&one, &vault);
-        assert!(Carrier::Hand.is_meant(&one, &vault));
-        assert!(cookie(true, Some(&good)).is_meant(&one, &vault));
+        assert!(Carrier::Hand.passes_csrf_check(&one, &vault));
+        assert!(cookie(true, Some(&good)).passes_csrf_check(&one, &vault));
         for bad in [
             cookie(false, Some(&good)),
             cookie(true, None),
@@ -70,7 +70,7 @@ mod tests {
             cookie(true, good.get(..22)),
             cookie(true, Some(&code(&other, &vault))),
         ] {
-            assert!(!bad.is_meant(&one, &vault), "{bad:?}");
+            assert!(!bad.passes_csrf_check(&one, &vault), "{bad:?}");
         }
     }
 }

@@ -90,7 +90,7 @@ impl Gate {
         }
         match standing {
             Standing::Revoked => return Err(Denial::Revoked),
-            Standing::Doubtful => return Err(Denial::RevocationUnknown),
+            Standing::MaybeRevoked => return Err(Denial::RevocationUnknown),
             Standing::Clear => {}
         }
         // INVARIANT: a route that asks for a look-up is never decided by the feed.
@@ -139,7 +139,7 @@ impl Gate {
         let revocable = caller.get().revocable(caller.key_id());
         match world.revocations().standing(revocable) {
             Standing::Revoked => false,
-            Standing::Doubtful => true,
+            Standing::MaybeRevoked => true,
             Standing::Clear => need.revocation == RevocationMode::Lookup,
         }
     }

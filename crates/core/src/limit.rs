@@ -137,7 +137,7 @@ impl Attempt {
 /// What is to become of an attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Judged {
+pub enum LimitDecision {
     /// It passes.
     Passes,
     /// It may come back after this long, to the second, if nobody else takes the place.

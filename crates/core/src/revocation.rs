@@ -2,17 +2,17 @@
 
 mod directory;
 mod fingerprint;
+mod fingerprint_set;
 mod known;
 mod minute;
 mod pack;
-mod sieve;
 
 use core::time::Duration;
 
 use crate::time::UnixTime;
 
-pub use directory::{PackDirectory, PackDirectoryError, Packed};
-pub use known::{Revocations, Sieves, Standing};
+pub use directory::{PackIndex, PackIndexError, PackedSpan};
+pub use known::{FingerprintSets, Revocations, Standing};
 pub use minute::{MinuteError, parse_minute, write_minute};
 pub use pack::{LONGEST_PACK, Pack, PackError, PackName};
 

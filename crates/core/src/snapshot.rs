@@ -186,7 +186,7 @@ impl Freshness {
 
 /// Who reads next: a claim with a deadline instead of a lock, since its holder may vanish.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RefreshClaim(State);
+pub struct RefreshLease(State);
 
 #[derive(Clone, Copy, Debug, Default)]
 enum State {
@@ -203,7 +203,7 @@ enum State {
 /// How it stands with the claim for one who wants it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Claimed {
+pub enum LeaseState {
     /// It is theirs: they read, and tell how that ended.
     Yours,
     /// Somebody else is reading.
@@ -213,23 +213,23 @@ pub enum Claimed {
 }
 
 /// How long a reading may take before somebody else may begin one.
-pub const CLAIM_LIFETIME: Duration = Duration::from_secs(5);
+pub const LEASE_DURATION: Duration = Duration::from_secs(5);
 
 /// How long a failed reading keeps the next one waiting: so soon is service back once the store is.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-impl RefreshClaim {
+impl RefreshLease {
     /// Takes the claim, if it is free.
-    pub fn take(&mut self, now: UnixTime) -> Claimed {
+    pub fn take(&mut self, now: UnixTime) -> LeaseState {
         match self.0 {
-            State::Reading { until } if now < until => return Claimed::Reading,
-            State::Failed { until } if now < until => return Claimed::Failed,
+            State::Reading { until } if now < until => return LeaseState::Reading,
+            State::Failed { until } if now < until => return LeaseState::Failed,
             State::Free | State::Reading { .. } | State::Failed { .. } => {}
         }
         self.0 = State::Reading {
-            until: now.after(CLAIM_LIFETIME),
+            until: now.after(LEASE_DURATION),
         };
-        Claimed::Yours
+        LeaseState::Yours
     }
 
     /// Whether somebody is reading.
@@ -286,23 +286,23 @@ mod tests {
 
     #[test]
     fn a_claim_is_free_again_at_its_deadline_though_its_holder_vanished() {
-        let mut claim = RefreshClaim::default();
-        assert_eq!(claim.take(NOON), Claimed::Yours);
-        assert_eq!(claim.take(UnixTime::from_secs(1_004)), Claimed::Reading);
+        let mut claim = RefreshLease::default();
+        assert_eq!(claim.take(NOON), LeaseState::Yours);
+        assert_eq!(claim.take(UnixTime::from_secs(1_004)), LeaseState::Reading);
         assert!(claim.is_reading(UnixTime::from_secs(1_004)));
         assert!(!claim.is_reading(UnixTime::from_secs(1_005)));
-        assert_eq!(claim.take(UnixTime::from_secs(1_005)), Claimed::Yours);
+        assert_eq!(claim.take(UnixTime::from_secs(1_005)), LeaseState::Yours);
         claim.release();
-        assert_eq!(claim.take(UnixTime::from_secs(1_005)), Claimed::Yours);
+        assert_eq!(claim.take(UnixTime::from_secs(1_005)), LeaseState::Yours);
     }
 
     #[test]
     fn a_failed_reading_is_not_repeated_in_the_same_second() {
-        let mut claim = RefreshClaim::default();
-        assert_eq!(claim.take(NOON), Claimed::Yours);
+        let mut claim = RefreshLease::default();
+        assert_eq!(claim.take(NOON), LeaseState::Yours);
         claim.fail(NOON);
-        assert_eq!(claim.take(NOON), Claimed::Failed);
-        assert_eq!(claim.take(UnixTime::from_secs(1_001)), Claimed::Yours);
+        assert_eq!(claim.take(NOON), LeaseState::Failed);
+        assert_eq!(claim.take(UnixTime::from_secs(1_001)), LeaseState::Yours);
     }
 
     fn snapshot(version: u64, keys_read_at: u64, revocations_read_at: u64) -> Snapshot {

@@ -124,7 +124,7 @@ pub enum VaultError {
 /// What was to be opened was not sealed here for this purpose and context, or was altered.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("this was not sealed here, for this, or was altered")]
-pub struct Unopened;
+pub struct OpenError;
 
 impl Vault {
     /// Reads `{"id": "1", "key": "...", "previous": [{"id": "0", "key": "..."}]}`; `previous` may
@@ -246,25 +246,25 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`Unopened`].
+    /// [`OpenError`].
     pub fn open(
         &self,
         purpose: Purpose,
         context: &[&[u8]],
         sealed: &str,
-    ) -> Result<Secret<Vec<u8>>, Unopened> {
-        let sealed = base64url::decode(sealed).ok_or(Unopened)?;
-        let (length, rest) = sealed.split_first().ok_or(Unopened)?;
+    ) -> Result<Secret<Vec<u8>>, OpenError> {
+        let sealed = base64url::decode(sealed).ok_or(OpenError)?;
+        let (length, rest) = sealed.split_first().ok_or(OpenError)?;
         let (id, rest) = rest
             .split_at_checked(usize::from(*length))
-            .ok_or(Unopened)?;
-        let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(Unopened)?;
+            .ok_or(OpenError)?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
         let key = self.keys().find(|key| key.id.as_bytes() == id);
-        let cipher = key.ok_or(Unopened)?.cipher(purpose, context);
+        let cipher = key.ok_or(OpenError)?.cipher(purpose, context);
         let mut plain = Zeroizing::new(text.to_vec());
         cipher
             .decrypt_in_place(&XNonce::from(*nonce), b"", &mut *plain)
-            .map_err(|_| Unopened)?;
+            .map_err(|_| OpenError)?;
         Ok(Secret::new(core::mem::take(&mut *plain)))
     }
 
@@ -427,7 +427,7 @@ mod tests {
             (Purpose::LoginChallenge, b"u1"),
         ] {
             let opened = vault.open(purpose, &[context], &sealed).map(|_| ());
-            assert_eq!(opened, Err(Unopened));
+            assert_eq!(opened, Err(OpenError));
         }
     }
 

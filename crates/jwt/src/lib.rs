@@ -11,17 +11,17 @@
 pub mod form;
 pub mod hmac;
 #[cfg(feature = "native")]
+mod key_factory;
+#[cfg(feature = "native")]
 mod private_jwk;
 #[cfg(feature = "native")]
 pub mod signatures;
 #[cfg(feature = "native")]
 pub mod signing_key;
-#[cfg(feature = "native")]
-mod smith;
 
+#[cfg(feature = "native")]
+pub use key_factory::JwkKeyFactory;
 #[cfg(feature = "native")]
 pub use signatures::NativeSignatures;
 #[cfg(feature = "native")]
 pub use signing_key::{SigningKey, SigningKeyError};
-#[cfg(feature = "native")]
-pub use smith::JwkSmith;

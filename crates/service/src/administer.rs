@@ -6,14 +6,14 @@ use portcullis_core::id::Id;
 use portcullis_core::session::Session;
 
 use crate::announce;
+use crate::context::ServiceContext;
 use crate::end::{self, Ending};
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, Clock};
+use crate::error::UseCaseError;
+use crate::ports::{Clock, SecureRandom};
 use crate::sessions;
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, RevocationStore, SessionStore,
-    SessionsEnd, StoreError, Written,
+    SessionsEnd, StoreError, WriteOutcome,
 };
 
 /// How often an act begins anew because the account changed meanwhile.
@@ -61,29 +61,27 @@ pub async fn find(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; asking again finds out what was done.
+/// [`UseCaseError`]; asking again finds out what was done.
 pub async fn disable(
     subject: &Subject,
     clock: &impl Clock,
-    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
-) -> Result<AdminOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
+) -> Result<AdminOutcome, UseCaseError> {
     for _try in 0..TRIES {
-        let Some(account) = find(subject, means.store).await? else {
+        let Some(account) = find(subject, ctx.store).await? else {
             return Ok(AdminOutcome::NoAccount);
         };
         if account.status == AccountStatus::Disabled {
             // What called its sessions back may have come too late for the edges to see, and the
             // operator was told so: that is why they ask again.
-            let revocations = [announce::sessions_below(
-                account.generation,
-                &account,
-                means,
-            )];
-            announce::again(&revocations, means.store, clock, means.call).await?;
+            let revocations = [announce::sessions_below(account.generation, &account, ctx)];
+            announce::again(&revocations, ctx.store, clock, ctx.call).await?;
             return Ok(AdminOutcome::Unchanged);
         }
         let status = Some(AccountStatus::Disabled);
-        if end_sessions(&account, AdminAct::Disable, status, clock, means).await? == Written::Done {
+        if end_sessions(&account, AdminAct::Disable, status, clock, ctx).await?
+            == WriteOutcome::Done
+        {
             return Ok(AdminOutcome::Done);
         }
     }
@@ -94,13 +92,13 @@ pub async fn disable(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; asking again finds out what was done.
+/// [`UseCaseError`]; asking again finds out what was done.
 pub async fn enable(
     subject: &Subject,
-    means: Means<'_, impl AccountStore, impl Chance>,
-) -> Result<AdminOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<AdminOutcome, UseCaseError> {
     for _try in 0..TRIES {
-        let Some(account) = find(subject, means.store).await? else {
+        let Some(account) = find(subject, ctx.store).await? else {
             return Ok(AdminOutcome::NoAccount);
         };
         if account.status == AccountStatus::Active {
@@ -111,13 +109,8 @@ pub async fn enable(
             ..AccountChange::default()
         };
         let act = AuditKind::Administered(AdminAct::Enable);
-        let event = means.event(act, Some(&account.user_id))?;
-        if means
-            .store
-            .change_account(&account, &change, &event)
-            .await?
-            == Written::Done
-        {
+        let event = ctx.event(act, Some(&account.user_id))?;
+        if ctx.store.change_account(&account, &change, &event).await? == WriteOutcome::Done {
             return Ok(AdminOutcome::Done);
         }
     }
@@ -128,17 +121,17 @@ pub async fn enable(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; asking again is safe.
+/// [`UseCaseError`]; asking again is safe.
 pub async fn log_out(
     subject: &Subject,
     clock: &impl Clock,
-    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
-) -> Result<AdminOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
+) -> Result<AdminOutcome, UseCaseError> {
     for _try in 0..TRIES {
-        let Some(account) = find(subject, means.store).await? else {
+        let Some(account) = find(subject, ctx.store).await? else {
             return Ok(AdminOutcome::NoAccount);
         };
-        if end_sessions(&account, AdminAct::LogOut, None, clock, means).await? == Written::Done {
+        if end_sessions(&account, AdminAct::LogOut, None, clock, ctx).await? == WriteOutcome::Done {
             return Ok(AdminOutcome::Done);
         }
     }
@@ -151,20 +144,20 @@ pub async fn log_out(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; asking again goes on where it stopped.
+/// [`UseCaseError`]; asking again goes on where it stopped.
 pub async fn delete(
     subject: &Subject,
     clock: &impl Clock,
-    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
-) -> Result<AdminOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
+) -> Result<AdminOutcome, UseCaseError> {
     for tries in 0..TRIES {
-        match disable(subject, clock, means).await? {
+        match disable(subject, clock, ctx).await? {
             AdminOutcome::Done | AdminOutcome::Unchanged => {}
             // The answer to the try before was lost.
             AdminOutcome::NoAccount if tries > 0 => return Ok(AdminOutcome::Done),
             end @ (AdminOutcome::NoAccount | AdminOutcome::Contended) => return Ok(end),
         }
-        let Some(account) = find(subject, means.store).await? else {
+        let Some(account) = find(subject, ctx.store).await? else {
             return Ok(AdminOutcome::NoAccount);
         };
         if account.status != AccountStatus::Disabled {
@@ -172,8 +165,8 @@ pub async fn delete(
             continue;
         }
         let act = AuditKind::Administered(AdminAct::Delete);
-        let event = means.event(act, Some(&account.user_id))?;
-        if means.store.erase(&account, &event).await? == Written::Done {
+        let event = ctx.event(act, Some(&account.user_id))?;
+        if ctx.store.erase(&account, &event).await? == WriteOutcome::Done {
             return Ok(AdminOutcome::Done);
         }
     }
@@ -184,13 +177,13 @@ pub async fn delete(
 ///
 /// # Errors
 ///
-/// [`ServiceError`].
+/// [`UseCaseError`].
 pub async fn sessions<C>(
     subject: &Subject,
-    means: Means<'_, impl AccountStore + SessionStore, C>,
-) -> Result<Option<Vec<Session>>, ServiceError> {
-    match find(subject, means.store).await? {
-        Some(account) => sessions::of_account(&account, means).await.map(Some),
+    ctx: ServiceContext<'_, impl AccountStore + SessionStore, C>,
+) -> Result<Option<Vec<Session>>, UseCaseError> {
+    match find(subject, ctx.store).await? {
+        Some(account) => sessions::of_account(&account, ctx).await.map(Some),
         None => Ok(None),
     }
 }
@@ -200,14 +193,14 @@ pub async fn sessions<C>(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the session may not be taken for ended then.
+/// [`UseCaseError`]; the session may not be taken for ended then.
 pub async fn end_session(
     session_id: &Id,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
-) -> Result<AdminOutcome, ServiceError> {
-    let Some(family) = means.store.family(session_id).await? else {
-        return Ok(match end::announce_again(session_id, clock, means).await? {
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<AdminOutcome, UseCaseError> {
+    let Some(family) = ctx.store.family(session_id).await? else {
+        return Ok(match end::announce_again(session_id, clock, ctx).await? {
             true => AdminOutcome::Unchanged,
             false => AdminOutcome::NoAccount,
         });
@@ -218,7 +211,7 @@ pub async fn end_session(
         token: None,
         kind: AuditKind::Administered(AdminAct::EndSession),
     };
-    end::end(&ending, clock, means).await?;
+    end::end(&ending, clock, ctx).await?;
     Ok(AdminOutcome::Done)
 }
 
@@ -227,9 +220,9 @@ async fn end_sessions(
     act: AdminAct,
     status: Option<AccountStatus>,
     clock: &impl Clock,
-    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
-) -> Result<Written, ServiceError> {
-    let revocation = announce::sessions_below(account.next_generation(), account, means);
+    ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
+) -> Result<WriteOutcome, UseCaseError> {
+    let revocation = announce::sessions_below(account.next_generation(), account, ctx);
     let stamp = clock.now();
     let change = AccountChange {
         status,
@@ -240,11 +233,11 @@ async fn end_sessions(
         }),
         ..AccountChange::default()
     };
-    let event = means.event(AuditKind::Administered(act), Some(&account.user_id))?;
-    let written = means.store.change_account(account, &change, &event).await?;
-    if written == Written::Done {
+    let event = ctx.event(AuditKind::Administered(act), Some(&account.user_id))?;
+    let written = ctx.store.change_account(account, &change, &event).await?;
+    if written == WriteOutcome::Done {
         let revocations = core::slice::from_ref(&revocation);
-        announce::see_in_time(revocations, stamp, means.store, clock, means.call).await?;
+        announce::confirm_within_bound(revocations, stamp, ctx.store, clock, ctx.call).await?;
     }
     Ok(written)
 }

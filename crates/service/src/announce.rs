@@ -7,8 +7,8 @@ use portcullis_core::policy::{LONGEST_LIFETIME, MAX_LEEWAY, MAX_STALENESS};
 use portcullis_core::revocation::{CLOCK_SKEW, Revocation, RevocationTarget, WRITE_BOUND};
 use portcullis_core::time::UnixTime;
 
-use crate::error::ServiceError;
-use crate::means::Means;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
 use crate::ports::{Call, Clock};
 use crate::store::{Account, RevocationStore};
 
@@ -50,10 +50,10 @@ pub(crate) fn subject(issuer: &str, user_id: &Id, generation: u64, now: UnixTime
 pub(crate) fn sessions_below<S, C>(
     generation: u64,
     account: &Account,
-    means: Means<'_, S, C>,
+    ctx: ServiceContext<'_, S, C>,
 ) -> Revocation {
-    let issuer = &means.settings.issuing.issuer;
-    subject(issuer, &account.user_id, generation, means.call.now)
+    let issuer = &ctx.settings.issuing.issuer;
+    subject(issuer, &account.user_id, generation, ctx.call.now)
 }
 
 /// A key called back, for as long as a token under it could be shown, or an edge hold the key.
@@ -74,16 +74,16 @@ const fn last_shown(lifetime: Duration, now: UnixTime) -> UnixTime {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the caller may not take them for announced then.
+/// [`UseCaseError`]; the caller may not take them for announced then.
 pub(crate) async fn again(
     revocations: &[Revocation],
     store: &impl RevocationStore,
     clock: &impl Clock,
     call: &Call,
-) -> Result<(), ServiceError> {
+) -> Result<(), UseCaseError> {
     let stamp = clock.now();
     store.announce(revocations, stamp, &call.request_id).await?;
-    see_in_time(revocations, stamp, store, clock, call).await
+    confirm_within_bound(revocations, stamp, store, clock, call).await
 }
 
 /// Returns once a feed row of each of `revocations` was seen committed in time. They have just
@@ -91,19 +91,19 @@ pub(crate) async fn again(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the caller may not take them for announced then.
-pub(crate) async fn see_in_time(
+/// [`UseCaseError`]; the caller may not take them for announced then.
+pub(crate) async fn confirm_within_bound(
     revocations: &[Revocation],
     mut stamp: UnixTime,
     store: &impl RevocationStore,
     clock: &impl Clock,
     call: &Call,
-) -> Result<(), ServiceError> {
+) -> Result<(), UseCaseError> {
     // INVARIANT: acknowledged only once a feed row was seen committed within the write bound of
     // its stamp: edges look no further back than that.
     let mut announcements = 0..ANNOUNCEMENTS;
     while clock.now() > stamp.after(WRITE_BOUND) {
-        announcements.next().ok_or(ServiceError::LateFeed)?;
+        announcements.next().ok_or(UseCaseError::LateFeed)?;
         stamp = clock.now();
         store.announce(revocations, stamp, &call.request_id).await?;
     }

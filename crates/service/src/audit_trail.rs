@@ -10,7 +10,7 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Vault;
 
 use crate::ports::Call;
-use crate::store::{AuditReader, Kept, StoreError, Written};
+use crate::store::{AuditReader, Kept, StoreError, WriteOutcome};
 
 /// A day, in seconds.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -164,8 +164,8 @@ pub async fn seal(
         let codes = codes(&store.audit_lines(day, shard).await?);
         let digest = AuditDigest::seal(day, shard, &codes, call.now, vault);
         match store.keep_digest(&digest, &call.request_id).await? {
-            Written::Done => sealed = sealed.saturating_add(1),
-            Written::Conflict => {}
+            WriteOutcome::Done => sealed = sealed.saturating_add(1),
+            WriteOutcome::Conflict => {}
         }
     }
     Ok(Sealing::Sealed(sealed))

@@ -7,15 +7,15 @@ use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 
 use crate::announce;
-use crate::error::ServiceError;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
 use crate::issue::{self, AccessToken, Bearer};
-use crate::means::Means;
-use crate::ports::{Chance, Clock, Hasher, Signer};
+use crate::ports::{Clock, Hasher, SecureRandom, Signer};
 use crate::reauthenticate::reauthenticate;
 use crate::screen::{self, Screen};
 use crate::store::{
-    Account, AccountChange, AccountStore, AuditStore, FactorStore, KeptSession, RevocationStore,
-    SessionsEnd, Written,
+    Account, AccountChange, AccountStore, AuditStore, FactorStore, RetainedSession,
+    RevocationStore, SessionsEnd, WriteOutcome,
 };
 
 /// What the caller sent, already parsed.
@@ -24,7 +24,7 @@ pub struct ChangePasswordRequest {
     /// Who asks, by a good token.
     pub user_id: Id,
     /// The session that the token stems from: it stays.
-    pub session: KeptSession,
+    pub session: RetainedSession,
     /// What its bearer showed when it was opened, as the token says.
     pub methods: Methods,
     /// The current password.
@@ -48,7 +48,7 @@ pub enum ChangePasswordOutcome {
     Conflict,
 }
 
-/// What the change is made with besides [`Means`].
+/// What the change is made with besides [`ServiceContext`].
 #[derive(Debug)]
 pub struct Tools<'a, H, N, G, K> {
     /// What hashes.
@@ -65,21 +65,25 @@ pub struct Tools<'a, H, N, G, K> {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; if it says that the feed was late, the password is changed, and not every edge
+/// [`UseCaseError`]; if it says that the feed was late, the password is changed, and not every edge
 /// may know that the other sessions are over.
 pub async fn change_password(
     request: &ChangePasswordRequest,
     tools: &Tools<'_, impl Hasher, impl Screen, impl Signer, impl Clock>,
-    means: Means<'_, impl AccountStore + FactorStore + RevocationStore + AuditStore, impl Chance>,
-) -> Result<ChangePasswordOutcome, ServiceError> {
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + RevocationStore + AuditStore,
+        impl SecureRandom,
+    >,
+) -> Result<ChangePasswordOutcome, UseCaseError> {
     use PasswordChangeDenial as Denial;
-    let known = reauthenticate(&request.user_id, &request.current, tools.hasher, means);
+    let known = reauthenticate(&request.user_id, &request.current, tools.hasher, ctx);
     let Some(account) = known.await? else {
-        refuse(&request.user_id, Denial::WrongPassword, means).await?;
+        refuse(&request.user_id, Denial::WrongPassword, ctx).await?;
         return Ok(ChangePasswordOutcome::WrongPassword);
     };
-    if let Some(unfit) = unfit(&account, &request.new, tools.screen, means).await? {
-        refuse(&request.user_id, Denial::Unfit, means).await?;
+    if let Some(unfit) = unfit(&account, &request.new, tools.screen, ctx).await? {
+        refuse(&request.user_id, Denial::Unfit, ctx).await?;
         return Ok(ChangePasswordOutcome::Unfit(unfit));
     }
     let hash = tools.hasher.hash(&request.new).await?;
@@ -91,9 +95,9 @@ pub async fn change_password(
         methods: request.methods,
         generation: account.next_generation(),
     };
-    let access = issue::access_token_of(&bearer, tools.signer, means)?;
+    let access = issue::access_token_of(&bearer, tools.signer, ctx)?;
     let stamp = tools.clock.now();
-    let revocation = end_of_others(&account, stamp, means);
+    let revocation = end_of_others(&account, stamp, ctx);
     let change = AccountChange {
         password: Some(&hash),
         sessions: Some(SessionsEnd {
@@ -103,24 +107,20 @@ pub async fn change_password(
         }),
         ..AccountChange::default()
     };
-    let event = means.session_event(
+    let event = ctx.session_event(
         AuditKind::PasswordChanged,
         &account.user_id,
         &request.session.id,
     )?;
-    match means
-        .store
-        .change_account(&account, &change, &event)
-        .await?
-    {
-        Written::Done => {}
-        Written::Conflict => {
-            refuse(&request.user_id, Denial::Changed, means).await?;
+    match ctx.store.change_account(&account, &change, &event).await? {
+        WriteOutcome::Done => {}
+        WriteOutcome::Conflict => {
+            refuse(&request.user_id, Denial::Changed, ctx).await?;
             return Ok(ChangePasswordOutcome::Conflict);
         }
     }
     let revocations = core::slice::from_ref(&revocation);
-    announce::see_in_time(revocations, stamp, means.store, tools.clock, means.call).await?;
+    announce::confirm_within_bound(revocations, stamp, ctx.store, tools.clock, ctx.call).await?;
     Ok(ChangePasswordOutcome::Changed(access))
 }
 
@@ -129,10 +129,10 @@ async fn unfit<C>(
     account: &Account,
     password: &Password,
     screen: &impl Screen,
-    means: Means<'_, impl FactorStore, C>,
-) -> Result<Option<Unfit>, ServiceError> {
-    let factors = means.store.factors(account).await?;
-    let rules = &means.settings.passwords;
+    ctx: ServiceContext<'_, impl FactorStore, C>,
+) -> Result<Option<Unfit>, UseCaseError> {
+    let factors = ctx.store.factors(account).await?;
+    let rules = &ctx.settings.passwords;
     let context = PasswordContext {
         email: &account.email,
         services: &rules.services,
@@ -144,10 +144,10 @@ async fn unfit<C>(
 fn end_of_others<S, C>(
     account: &Account,
     now: UnixTime,
-    means: Means<'_, S, C>,
+    ctx: ServiceContext<'_, S, C>,
 ) -> portcullis_core::revocation::Revocation {
     announce::subject(
-        &means.settings.issuing.issuer,
+        &ctx.settings.issuing.issuer,
         &account.user_id,
         account.next_generation(),
         now,
@@ -157,8 +157,8 @@ fn end_of_others<S, C>(
 async fn refuse(
     user_id: &Id,
     denial: PasswordChangeDenial,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    let event = means.event(AuditKind::PasswordChangeRefused(denial), Some(user_id))?;
-    Ok(means.store.record(&event).await?)
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let event = ctx.event(AuditKind::PasswordChangeRefused(denial), Some(user_id))?;
+    Ok(ctx.store.record(&event).await?)
 }

@@ -12,8 +12,8 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
-use crate::knowledge::{FEW_MOMENTS, Knowledge, MOMENT, Preparation, UnknownKey};
 use crate::snapshot::Keys;
+use crate::snapshot_cache::{FEW_MOMENTS, MOMENT, RefreshPlan, SnapshotCache, UnknownKey};
 
 /// An isolate as one request meets it.
 #[expect(
@@ -25,7 +25,7 @@ pub trait Visit {
     fn gate(&self) -> &Gate;
 
     /// What the isolate knows.
-    fn knowledge(&self) -> &Knowledge;
+    fn knowledge(&self) -> &SnapshotCache;
 
     /// The time.
     fn now(&self) -> UnixTime;
@@ -36,7 +36,7 @@ pub trait Visit {
     /// Waits, by a timer of this request's own.
     async fn sleep(&self, span: Duration);
 
-    /// Reads the world by [`Knowledge::refresh`]. It goes on though whoever made the request is gone;
+    /// Reads the world by [`SnapshotCache::refresh`]. It goes on though whoever made the request is gone;
     /// a failure is logged.
     async fn read(&self, keys: Keys, began_at: UnixTime);
 
@@ -83,17 +83,17 @@ async fn world(visit: &impl Visit, need: &Requirement) -> Option<Rc<Snapshot>> {
     loop {
         let now = visit.now();
         match knowledge.prepare(visit.gate(), need, visit.store_is_away(), now) {
-            Preparation::Nothing => break,
-            Preparation::ReadBehind => {
+            RefreshPlan::Nothing => break,
+            RefreshPlan::ReadBehind => {
                 visit.read_behind(now);
                 break;
             }
-            Preparation::ReadFirst => {
+            RefreshPlan::ReadFirst => {
                 visit.read(Keys::WhenDue, now).await;
                 break;
             }
-            Preparation::Wait(at_most) if at_most <= moments => break,
-            Preparation::Wait(_) => {
+            RefreshPlan::Wait(at_most) if at_most <= moments => break,
+            RefreshPlan::Wait(_) => {
                 moments = moments.saturating_add(1);
                 visit.sleep(MOMENT).await;
             }

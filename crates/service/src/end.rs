@@ -5,9 +5,9 @@ use portcullis_core::id::Id;
 use portcullis_core::revocation::{Revocable, Revocation};
 
 use crate::announce;
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, Clock};
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::{Clock, SecureRandom};
 use crate::store::{RevocationStore, SessionStore};
 
 /// The session that ends, and why.
@@ -24,21 +24,21 @@ pub(crate) struct Ending<'a> {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the session may not be taken for ended then.
+/// [`UseCaseError`]; the session may not be taken for ended then.
 pub(crate) async fn end(
     ending: &Ending<'_>,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    let (store, call) = (means.store, means.call);
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let (store, call) = (ctx.store, ctx.call);
     let mut revocations = vec![announce::session(ending.session_id, call.now)];
     revocations.extend(ending.token.clone());
-    let event = means.session_event(ending.kind, ending.user_id, ending.session_id)?;
+    let event = ctx.session_event(ending.kind, ending.user_id, ending.session_id)?;
     let stamp = clock.now();
     store
         .end_session(ending.session_id, &revocations, stamp, &event)
         .await?;
-    announce::see_in_time(&revocations, stamp, store, clock, call).await
+    announce::confirm_within_bound(&revocations, stamp, store, clock, call).await
 }
 
 /// Announces once more that a session was called back, for somebody whose first answer was lost,
@@ -47,27 +47,27 @@ pub(crate) async fn end(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the session may not be taken for ended then.
+/// [`UseCaseError`]; the session may not be taken for ended then.
 pub(crate) async fn announce_again<C>(
     session_id: &Id,
     clock: &impl Clock,
-    means: Means<'_, impl RevocationStore, C>,
-) -> Result<bool, ServiceError> {
+    ctx: ServiceContext<'_, impl RevocationStore, C>,
+) -> Result<bool, UseCaseError> {
     // Nothing but the session has a name here.
     let session = Revocable {
-        issuer: &means.settings.issuing.issuer,
+        issuer: &ctx.settings.issuing.issuer,
         subject: "",
         token_id: "",
         session_id: Some(session_id.as_str()),
         generation: None,
         key_id: "",
     };
-    let standing = means.store.revocations_of(session).await?;
+    let standing = ctx.store.revocations_of(session).await?;
     if !standing.ends_login(session) {
         return Ok(false);
     }
-    let revocations = [announce::session(session_id, means.call.now)];
-    announce::again(&revocations, means.store, clock, means.call).await?;
+    let revocations = [announce::session(session_id, ctx.call.now)];
+    announce::again(&revocations, ctx.store, clock, ctx.call).await?;
     Ok(true)
 }
 

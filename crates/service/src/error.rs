@@ -3,13 +3,13 @@
 use thiserror::Error;
 
 use crate::ports::{HashError, NoEntropy, SignError};
-use crate::screen::Unscreened;
+use crate::screen::ScreeningUnavailable;
 use crate::store::StoreError;
 
 /// A use case came to no end. Whatever it was to change is unchanged or will be found done by a
 /// repetition.
 #[derive(Debug, Error)]
-pub enum ServiceError {
+pub enum UseCaseError {
     /// The store did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -21,7 +21,7 @@ pub enum ServiceError {
     Sign(#[from] SignError),
     /// A new password could not be screened.
     #[error(transparent)]
-    Screen(#[from] Unscreened),
+    Screen(#[from] ScreeningUnavailable),
     /// The platform gave no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),

@@ -19,11 +19,13 @@ pub(crate) use self::challenge::challenge;
 pub use self::challenge::{CHALLENGE_LIFETIME, Challenged, challenged};
 pub use self::login::{FactorLoginRequest, login};
 pub use self::proof::Proof;
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, Hasher, NoEntropy};
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::{Hasher, NoEntropy, SecureRandom};
 use crate::reauthenticate::reauthenticate;
-use crate::store::{Account, AccountStore, AuditStore, FactorStore, Factors, TotpFactor, Written};
+use crate::store::{
+    Account, AccountStore, AuditStore, FactorStore, Factors, TotpFactor, WriteOutcome,
+};
 
 /// How long a factor that was begun may be confirmed.
 const BEGUN_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -50,38 +52,38 @@ pub struct NewTotp {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; nothing was begun then.
+/// [`UseCaseError`]; nothing was begun then.
 pub async fn begin(
     change: &FactorChange,
     hasher: &impl Hasher,
-    means: Means<'_, impl AccountStore + FactorStore + AuditStore, impl Chance>,
-) -> Result<Result<NewTotp, FactorDenial>, ServiceError> {
-    let account = reauthenticate(&change.user_id, &change.password, hasher, means).await?;
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
+) -> Result<Result<NewTotp, FactorDenial>, UseCaseError> {
+    let account = reauthenticate(&change.user_id, &change.password, hasher, ctx).await?;
     let Some(account) = account else {
-        return refuse(&change.user_id, FactorDenial::WrongPassword, means).await;
+        return refuse(&change.user_id, FactorDenial::WrongPassword, ctx).await;
     };
-    let random = means.chance.secret()?;
+    let random = ctx.chance.secret()?;
     let secret = random.expose().first_chunk().copied().ok_or(NoEntropy)?;
     let context = [account.user_id.as_str().as_bytes()];
     let factor = TotpFactor {
-        id: means.chance.id()?,
-        sealed: means.vault.seal(
+        id: ctx.chance.id()?,
+        sealed: ctx.vault.seal(
             Purpose::FactorSecret,
             &context,
-            means.chance.nonce()?,
+            ctx.chance.nonce()?,
             &secret,
         ),
-        created_at: means.call.now,
+        created_at: ctx.call.now,
         confirmed_at: None,
         last_step: 0,
     };
-    let event = means.event(AuditKind::FactorBegun, Some(&account.user_id))?;
-    match means.store.begin_factor(&account, &factor, &event).await? {
-        Written::Done => Ok(Ok(NewTotp {
+    let event = ctx.event(AuditKind::FactorBegun, Some(&account.user_id))?;
+    match ctx.store.begin_factor(&account, &factor, &event).await? {
+        WriteOutcome::Done => Ok(Ok(NewTotp {
             secret: Secret::new(secret),
             account,
         })),
-        Written::Conflict => refuse(&change.user_id, FactorDenial::AlreadyActive, means).await,
+        WriteOutcome::Conflict => refuse(&change.user_id, FactorDenial::AlreadyActive, ctx).await,
     }
 }
 
@@ -90,33 +92,33 @@ pub async fn begin(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; a repetition may find the factor active.
+/// [`UseCaseError`]; a repetition may find the factor active.
 pub async fn confirm(
     user_id: &Id,
     code: &TotpCode,
-    means: Means<'_, impl AccountStore + FactorStore + AuditStore, impl Chance>,
-) -> Result<Result<Vec<RecoveryCode>, FactorDenial>, ServiceError> {
-    let Some((account, factors)) = factors_of(user_id, means).await? else {
-        return refuse(user_id, FactorDenial::NoFactor, means).await;
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
+) -> Result<Result<Vec<RecoveryCode>, FactorDenial>, UseCaseError> {
+    let Some((account, factors)) = factors_of(user_id, ctx).await? else {
+        return refuse(user_id, FactorDenial::NoFactor, ctx).await;
     };
     if factors.active().is_some() {
-        return refuse(user_id, FactorDenial::AlreadyActive, means).await;
+        return refuse(user_id, FactorDenial::AlreadyActive, ctx).await;
     }
-    let oldest = means.call.now.before(BEGUN_LIFETIME);
+    let oldest = ctx.call.now.before(BEGUN_LIFETIME);
     let Some(begun) = factors.totp.filter(|factor| factor.created_at > oldest) else {
-        return refuse(user_id, FactorDenial::NoFactor, means).await;
+        return refuse(user_id, FactorDenial::NoFactor, ctx).await;
     };
-    let Some(step) = proof::step(code, &begun, &account, means) else {
-        return refuse(user_id, FactorDenial::WrongCode, means).await;
+    let Some(step) = proof::step(code, &begun, &account, ctx) else {
+        return refuse(user_id, FactorDenial::WrongCode, ctx).await;
     };
-    let (codes, kept) = recovery_codes(&account, means)?;
-    let event = means.event(AuditKind::FactorConfirmed, Some(user_id))?;
-    let confirmed = means
+    let (codes, kept) = recovery_codes(&account, ctx)?;
+    let event = ctx.event(AuditKind::FactorConfirmed, Some(user_id))?;
+    let confirmed = ctx
         .store
         .confirm_factor(&account, &begun, step, &kept, &event);
     match confirmed.await? {
-        Written::Done => Ok(Ok(codes)),
-        Written::Conflict => refuse(user_id, FactorDenial::NoFactor, means).await,
+        WriteOutcome::Done => Ok(Ok(codes)),
+        WriteOutcome::Conflict => refuse(user_id, FactorDenial::NoFactor, ctx).await,
     }
 }
 
@@ -124,19 +126,19 @@ pub async fn confirm(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the code may be spent then, and the factor may be there still.
+/// [`UseCaseError`]; the code may be spent then, and the factor may be there still.
 pub async fn remove(
     change: &FactorChange,
     proof: &Proof,
     hasher: &impl Hasher,
-    means: Means<'_, impl AccountStore + FactorStore + AuditStore, impl Chance>,
-) -> Result<Result<(), FactorDenial>, ServiceError> {
-    let account = match proved(change, proof, hasher, means).await? {
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
+) -> Result<Result<(), FactorDenial>, UseCaseError> {
+    let account = match proved(change, proof, hasher, ctx).await? {
         Ok(account) => account,
-        Err(denial) => return refuse(&change.user_id, denial, means).await,
+        Err(denial) => return refuse(&change.user_id, denial, ctx).await,
     };
-    let event = means.event(AuditKind::FactorRemoved, Some(&account.user_id))?;
-    means.store.remove_factors(&account, &event).await?;
+    let event = ctx.event(AuditKind::FactorRemoved, Some(&account.user_id))?;
+    ctx.store.remove_factors(&account, &event).await?;
     Ok(Ok(()))
 }
 
@@ -144,21 +146,20 @@ pub async fn remove(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the code may be spent then, and the old recovery codes may be good still.
+/// [`UseCaseError`]; the code may be spent then, and the old recovery codes may be good still.
 pub async fn renew_recovery_codes(
     change: &FactorChange,
     proof: &Proof,
     hasher: &impl Hasher,
-    means: Means<'_, impl AccountStore + FactorStore + AuditStore, impl Chance>,
-) -> Result<Result<Vec<RecoveryCode>, FactorDenial>, ServiceError> {
-    let account = match proved(change, proof, hasher, means).await? {
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
+) -> Result<Result<Vec<RecoveryCode>, FactorDenial>, UseCaseError> {
+    let account = match proved(change, proof, hasher, ctx).await? {
         Ok(account) => account,
-        Err(denial) => return refuse(&change.user_id, denial, means).await,
+        Err(denial) => return refuse(&change.user_id, denial, ctx).await,
     };
-    let (codes, kept) = recovery_codes(&account, means)?;
-    let event = means.event(AuditKind::RecoveryCodesRenewed, Some(&account.user_id))?;
-    means
-        .store
+    let (codes, kept) = recovery_codes(&account, ctx)?;
+    let event = ctx.event(AuditKind::RecoveryCodesRenewed, Some(&account.user_id))?;
+    ctx.store
         .renew_recovery_codes(&account, &kept, &event)
         .await?;
     Ok(Ok(codes))
@@ -168,12 +169,12 @@ pub async fn renew_recovery_codes(
 ///
 /// # Errors
 ///
-/// [`ServiceError`].
+/// [`UseCaseError`].
 pub async fn list<C>(
     user_id: &Id,
-    means: Means<'_, impl AccountStore + FactorStore, C>,
-) -> Result<Factors, ServiceError> {
-    let found = factors_of(user_id, means).await?;
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore, C>,
+) -> Result<Factors, UseCaseError> {
+    let found = factors_of(user_id, ctx).await?;
     Ok(found.map(|(_, factors)| factors).unwrap_or_default())
 }
 
@@ -182,45 +183,45 @@ async fn proved(
     change: &FactorChange,
     proof: &Proof,
     hasher: &impl Hasher,
-    means: Means<'_, impl AccountStore + FactorStore, impl Chance>,
-) -> Result<Result<Account, FactorDenial>, ServiceError> {
-    let account = reauthenticate(&change.user_id, &change.password, hasher, means).await?;
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore, impl SecureRandom>,
+) -> Result<Result<Account, FactorDenial>, UseCaseError> {
+    let account = reauthenticate(&change.user_id, &change.password, hasher, ctx).await?;
     let Some(account) = account else {
         return Ok(Err(FactorDenial::WrongPassword));
     };
-    let factors = means.store.factors(&account).await?;
+    let factors = ctx.store.factors(&account).await?;
     if factors.active().is_none() {
         return Ok(Err(FactorDenial::NoFactor));
     }
-    let right = proof::spend(proof, &account, &factors, means).await?;
+    let right = proof::spend(proof, &account, &factors, ctx).await?;
     Ok(right.then_some(account).ok_or(FactorDenial::WrongCode))
 }
 
 async fn factors_of<C>(
     user_id: &Id,
-    means: Means<'_, impl AccountStore + FactorStore, C>,
-) -> Result<Option<(Account, Factors)>, ServiceError> {
-    let Some(account) = means.store.account_of(user_id).await? else {
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore, C>,
+) -> Result<Option<(Account, Factors)>, UseCaseError> {
+    let Some(account) = ctx.store.account_of(user_id).await? else {
         return Ok(None);
     };
-    let factors = means.store.factors(&account).await?;
+    let factors = ctx.store.factors(&account).await?;
     Ok(Some((account, factors)))
 }
 
 /// New codes, and what is kept of them.
 fn recovery_codes<S>(
     account: &Account,
-    means: Means<'_, S, impl Chance>,
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<(Vec<RecoveryCode>, Vec<String>), NoEntropy> {
     let mut codes = Vec::with_capacity(RECOVERY_CODES);
     while codes.len() < RECOVERY_CODES {
-        let random = means.chance.secret()?;
+        let random = ctx.chance.secret()?;
         let bits: &[u8; RECOVERY_CODE_BYTES] = random.expose().first_chunk().ok_or(NoEntropy)?;
         codes.push(RecoveryCode::from_random(bits));
     }
     let kept = codes
         .iter()
-        .map(|code| code.kept(means.vault, &account.user_id))
+        .map(|code| code.kept(ctx.vault, &account.user_id))
         .collect();
     Ok((codes, kept))
 }
@@ -228,9 +229,9 @@ fn recovery_codes<S>(
 async fn refuse<T>(
     user_id: &Id,
     denial: FactorDenial,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<Result<T, FactorDenial>, ServiceError> {
-    let event = means.event(AuditKind::FactorRefused(denial), Some(user_id))?;
-    means.store.record(&event).await?;
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<Result<T, FactorDenial>, UseCaseError> {
+    let event = ctx.event(AuditKind::FactorRefused(denial), Some(user_id))?;
+    ctx.store.record(&event).await?;
     Ok(Err(denial))
 }

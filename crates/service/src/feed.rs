@@ -5,12 +5,12 @@ use core::time::Duration;
 use futures_util::future::join;
 use portcullis_core::policy::MAX_LEEWAY;
 use portcullis_core::revocation::{
-    CLOCK_SKEW, OVERLAP, Pack, PackDirectory, PackName, Packed, Revocations, closed_before,
+    CLOCK_SKEW, OVERLAP, Pack, PackIndex, PackName, PackedSpan, Revocations, closed_before,
     parse_minute, write_minute,
 };
 use portcullis_core::time::UnixTime;
 
-use crate::ports::Shelf;
+use crate::ports::ImmutableCache;
 use crate::store::{PackStore, RevocationStore, StoreError};
 use crate::together::together;
 
@@ -50,7 +50,7 @@ pub(crate) async fn gather(
     since: UnixTime,
     reach: Duration,
     store: &(impl RevocationStore + PackStore),
-    shelf: &impl Shelf,
+    shelf: &impl ImmutableCache,
     now: UnixTime,
 ) -> Result<Revocations, StoreError> {
     let (from, closed) = (since.before(OVERLAP), closed_before(now));
@@ -76,7 +76,7 @@ async fn past(
     from: UnixTime,
     reach: Duration,
     store: &(impl RevocationStore + PackStore),
-    shelf: &impl Shelf,
+    shelf: &impl ImmutableCache,
     now: UnixTime,
 ) -> Result<Revocations, StoreError> {
     let closed = closed_before(now);
@@ -84,13 +84,13 @@ async fn past(
     let directory = if missing.len() >= WORTH_THE_DIRECTORY {
         match store.directory().await {
             // Packs save reads and are no source of their own: without them the rows tell all.
-            Err(error) if error.is_damage() => PackDirectory::default(),
+            Err(error) if error.is_damage() => PackIndex::default(),
             // A directory that could not be read does not tell that there are no packs, and only it
             // tells how many names the rows would be. Whoever asks again in a second pays one read.
             read => read?,
         }
     } else {
-        PackDirectory::default()
+        PackIndex::default()
     };
     // Where something is known already, a pack is of use only if it is all new: what is sifted
     // twice takes its room twice.
@@ -101,7 +101,7 @@ async fn past(
     };
     // A span that cannot be closed yet was packed by a clock that is fast, and lacks what came later.
     let whole = closed_before(now.after(CLOCK_SKEW));
-    let touched = |span: &&Packed| {
+    let touched = |span: &&PackedSpan| {
         from < span.to && span.from < closed && first <= span.from && span.to <= whole
     };
     for span in directory.packed().iter().filter(touched) {
@@ -169,7 +169,7 @@ async fn fetch(
     pieces: impl Iterator<Item = Piece<'_>>,
     together_at_most: usize,
     store: &(impl RevocationStore + PackStore),
-    shelf: &impl Shelf,
+    shelf: &impl ImmutableCache,
     lifetime: Duration,
 ) -> Vec<Result<Option<Revocations>, StoreError>> {
     let pieces: Vec<Piece<'_>> = pieces.collect();
@@ -186,7 +186,7 @@ impl Piece<'_> {
     async fn read(
         self,
         store: &(impl RevocationStore + PackStore),
-        shelf: &impl Shelf,
+        shelf: &impl ImmutableCache,
         lifetime: Duration,
     ) -> Result<Option<Revocations>, StoreError> {
         let place = match self {

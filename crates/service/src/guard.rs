@@ -21,7 +21,7 @@ use crate::store::StoreError;
 /// What is known of a request before anything is read or verified.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Approach<'g, 't> {
+pub struct RoutedRequest<'g, 't> {
     /// The path that is judged and forwarded.
     pub path: CanonicalPath,
     /// What its route asks.
@@ -43,7 +43,7 @@ pub fn approach<'g, 't>(
     gate: &'g Gate,
     raw_path: &str,
     authorization: Option<&'t str>,
-) -> Result<Approach<'g, 't>, Refused<'g>> {
+) -> Result<RoutedRequest<'g, 't>, Refused<'g>> {
     let path = CanonicalPath::parse(raw_path).map_err(|denial| (denial, None))?;
     let need = gate.requirement(&path).map_err(|denial| (denial, None))?;
     let token = match need.access {
@@ -53,7 +53,7 @@ pub fn approach<'g, 't>(
             Some(token.ok_or((Denial::MissingToken, Some(need)))?)
         }
     };
-    Ok(Approach { path, need, token })
+    Ok(RoutedRequest { path, need, token })
 }
 
 /// Tells what stands against one token, where what is known leaves a doubt or is not asked.

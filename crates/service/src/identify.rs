@@ -6,14 +6,14 @@ use portcullis_core::audit::AuditKind;
 use portcullis_core::client::Clients;
 use portcullis_core::secret::Secret;
 
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::Chance;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::SecureRandom;
 use crate::store::AuditStore;
 
 /// Who a client says it is.
 #[derive(Clone, Debug)]
-pub struct ClientClaim {
+pub struct ClientCredentials {
     /// `client_id`.
     pub id: String,
     /// Its secret, if it sent one.
@@ -33,7 +33,7 @@ pub enum Identity {
 }
 
 /// Finds out which client asks; ours goes by the name `first_party`.
-pub fn identify(claim: &ClientClaim, clients: &Clients, first_party: &str) -> Identity {
+pub fn identify(claim: &ClientCredentials, clients: &Clients, first_party: &str) -> Identity {
     let known = match &claim.secret {
         Some(secret) => clients
             .authenticate(&claim.id, secret)
@@ -49,10 +49,10 @@ pub fn identify(claim: &ClientClaim, clients: &Clients, first_party: &str) -> Id
 ///
 /// # Errors
 ///
-/// [`ServiceError`].
+/// [`UseCaseError`].
 pub async fn record_refusal(
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    let event = means.event(AuditKind::ClientRefused, None)?;
-    Ok(means.store.record(&event).await?)
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let event = ctx.event(AuditKind::ClientRefused, None)?;
+    Ok(ctx.store.record(&event).await?)
 }

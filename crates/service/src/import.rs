@@ -7,10 +7,10 @@ use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
 
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, Hasher};
-use crate::store::{Account, AccountStatus, AccountStore, Written};
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::{Hasher, SecureRandom};
+use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
 
 /// An account as the other system knew it.
 #[derive(Clone, Debug)]
@@ -39,28 +39,28 @@ pub enum ImportOutcome {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; no account was made then, or a repetition finds the address taken.
+/// [`UseCaseError`]; no account was made then, or a repetition finds the address taken.
 pub async fn import(
     request: &ImportRequest,
     hasher: &impl Hasher,
-    means: Means<'_, impl AccountStore, impl Chance>,
-) -> Result<ImportOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<ImportOutcome, UseCaseError> {
     if !hasher.can_check(&request.password) {
         return Ok(ImportOutcome::UnusableHash);
     }
     let account = Account {
-        user_id: means.chance.id()?,
+        user_id: ctx.chance.id()?,
         email: request.email.clone(),
         password: request.password.clone(),
         status: AccountStatus::Active,
-        created_at: means.call.now,
+        created_at: ctx.call.now,
         verified_at: request.verified_at,
         generation: 0,
         version: 1,
     };
-    let event = means.event(AuditKind::Imported, Some(&account.user_id))?;
-    Ok(match means.store.import(&account, &event).await? {
-        Written::Done => ImportOutcome::Imported(account.user_id),
-        Written::Conflict => ImportOutcome::AddressTaken,
+    let event = ctx.event(AuditKind::Imported, Some(&account.user_id))?;
+    Ok(match ctx.store.import(&account, &event).await? {
+        WriteOutcome::Done => ImportOutcome::Imported(account.user_id),
+        WriteOutcome::Conflict => ImportOutcome::AddressTaken,
     })
 }

@@ -9,9 +9,9 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::token::draft::AccessTokenDraft;
 use portcullis_core::token::scope::Scopes;
 
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, SignError, Signer};
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::{SecureRandom, SignError, Signer};
 
 /// A signed access token.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ pub(crate) struct Bearer<'a> {
 pub(crate) fn access_token<S>(
     session: &Session,
     signer: &impl Signer,
-    means: Means<'_, S, impl Chance>,
-) -> Result<AccessToken, ServiceError> {
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
+) -> Result<AccessToken, UseCaseError> {
     let bearer = Bearer {
         user_id: &session.user_id,
         session_id: &session.id,
@@ -44,27 +44,27 @@ pub(crate) fn access_token<S>(
         methods: session.methods,
         generation: session.generation,
     };
-    access_token_of(&bearer, signer, means)
+    access_token_of(&bearer, signer, ctx)
 }
 
 /// Signs an access token for `bearer`.
 pub(crate) fn access_token_of<S>(
     bearer: &Bearer<'_>,
     signer: &impl Signer,
-    means: Means<'_, S, impl Chance>,
-) -> Result<AccessToken, ServiceError> {
-    let issuing = &means.settings.issuing;
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
+) -> Result<AccessToken, UseCaseError> {
+    let issuing = &ctx.settings.issuing;
     let draft = AccessTokenDraft {
         issuer: issuing.issuer.clone(),
         subject: bearer.user_id.clone(),
         audience: issuing.audience.clone(),
         client_id: issuing.client_id.clone(),
-        token_id: means.chance.id()?,
+        token_id: ctx.chance.id()?,
         session_id: bearer.session_id.clone(),
         generation: bearer.generation,
         authenticated_at: bearer.opened_at,
         methods: bearer.methods,
-        issued_at: means.call.now,
+        issued_at: ctx.call.now,
         lifetime: issuing.lifetime,
         scopes: Scopes::default(),
     };

@@ -9,12 +9,12 @@ use portcullis_core::id::Id;
 use portcullis_core::limit::client::ClientNetwork;
 use portcullis_core::limit::quotas::Quotas;
 use portcullis_core::limit::scope::Scope;
-use portcullis_core::limit::{Attempt, Judged, Quota, device};
+use portcullis_core::limit::{Attempt, LimitDecision, Quota, device};
 use portcullis_core::vault::{Purpose, Vault};
 
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, NoEntropy};
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::{NoEntropy, SecureRandom};
 use crate::store::{AuditStore, Bucket, LimitStore, StoreError};
 
 /// How much of a bucket's code is its name, in bytes: nobody can make two share one.
@@ -26,12 +26,12 @@ pub struct Limits {
     /// How much passes.
     pub quotas: Quotas,
     /// What becomes of an attempt that cannot be counted.
-    pub when_down: WhenDown,
+    pub when_down: LimitFailMode,
 }
 
 /// What becomes of an attempt while the store does not count.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum WhenDown {
+pub enum LimitFailMode {
     /// It fails as everything else does.
     #[default]
     Refuse,
@@ -42,7 +42,7 @@ pub enum WhenDown {
 
 /// Whose attempts are counted together.
 #[derive(Clone, Copy, Debug)]
-pub enum Whose<'a> {
+pub enum LimitKey<'a> {
     /// Those of the network that the call comes from. Calls of which the platform tells no address
     /// are counted together.
     Network,
@@ -88,22 +88,22 @@ pub struct Place {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; nothing is to be done for the attempt then.
+/// [`UseCaseError`]; nothing is to be done for the attempt then.
 pub async fn enter(
     scope: Scope,
-    whose: Whose<'_>,
-    means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
-) -> Result<Entry, ServiceError> {
-    let limits = &means.settings.limits;
+    whose: LimitKey<'_>,
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<Entry, UseCaseError> {
+    let limits = &ctx.settings.limits;
     let Some(quota) = limits.quotas.of(scope) else {
         return Ok(Entry::Passes(Place::default()));
     };
-    let bucket = bucket(scope, quota, whose, means);
-    let attempt = attempt(means)?;
-    let counted = match (means.store.count(&bucket, attempt).await, limits.when_down) {
+    let bucket = bucket(scope, quota, whose, ctx);
+    let attempt = attempt(ctx)?;
+    let counted = match (ctx.store.count(&bucket, attempt).await, limits.when_down) {
         (Ok(counted), _) => counted,
-        (Err(error), WhenDown::Refuse) => return Err(error.into()),
-        (Err(error), WhenDown::Allow) => {
+        (Err(error), LimitFailMode::Refuse) => return Err(error.into()),
+        (Err(error), LimitFailMode::Allow) => {
             return Ok(Entry::Passes(Place {
                 counted: None,
                 uncounted: Some(error),
@@ -111,16 +111,16 @@ pub async fn enter(
         }
     };
     if counted.is_first_refusal {
-        let event = means.event(AuditKind::Limited(scope), None)?;
-        means.store.record(&event).await?;
+        let event = ctx.event(AuditKind::Limited(scope), None)?;
+        ctx.store.record(&event).await?;
     }
     Ok(match counted.judged {
-        Judged::Passes => Entry::Passes(Place {
+        LimitDecision::Passes => Entry::Passes(Place {
             counted: Some((bucket, attempt)),
             uncounted: None,
         }),
-        Judged::Wait(span) => Entry::Limited(Limited::Wait(span)),
-        Judged::Spent => Entry::Limited(Limited::Spent(scope)),
+        LimitDecision::Wait(span) => Entry::Limited(Limited::Wait(span)),
+        LimitDecision::Spent => Entry::Limited(Limited::Spent(scope)),
     })
 }
 
@@ -136,16 +136,16 @@ pub async fn enter(
 pub async fn enter_login(
     email: &EmailAddress,
     device_cookie: Option<&str>,
-    means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
-) -> Result<Entry, ServiceError> {
-    let known = device_cookie
-        .and_then(|cookie| device::recognise(means.vault, cookie, email, means.call.now));
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<Entry, UseCaseError> {
+    let known =
+        device_cookie.and_then(|cookie| device::recognise(ctx.vault, cookie, email, ctx.call.now));
     if let Some(nonce) = known {
-        return enter(Scope::LoginDevice, Whose::Device(email, &nonce), means).await;
+        return enter(Scope::LoginDevice, LimitKey::Device(email, &nonce), ctx).await;
     }
-    match enter(Scope::LoginAddress, Whose::Network, means).await? {
+    match enter(Scope::LoginAddress, LimitKey::Network, ctx).await? {
         Entry::Limited(limited) => Ok(Entry::Limited(limited)),
-        Entry::Passes(_networks) => enter(Scope::LoginEmail, Whose::Email(email), means).await,
+        Entry::Passes(_networks) => enter(Scope::LoginEmail, LimitKey::Email(email), ctx).await,
     }
 }
 
@@ -156,10 +156,10 @@ pub async fn enter_login(
 /// [`StoreError`]; then it still counts, which costs its owner a place and nobody anything else.
 pub async fn settle<C>(
     place: &Place,
-    means: Means<'_, impl LimitStore, C>,
+    ctx: ServiceContext<'_, impl LimitStore, C>,
 ) -> Result<(), StoreError> {
     match &place.counted {
-        Some((bucket, attempt)) => means.store.settle(bucket, *attempt).await,
+        Some((bucket, attempt)) => ctx.store.settle(bucket, *attempt).await,
         None => Ok(()),
     }
 }
@@ -171,44 +171,46 @@ pub async fn settle<C>(
 /// [`NoEntropy`].
 pub fn device_cookie<S>(
     email: &EmailAddress,
-    means: Means<'_, S, impl Chance>,
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<String, NoEntropy> {
-    let nonce = means.chance.id()?;
-    Ok(device::issue(means.vault, email, &nonce, means.call.now))
+    let nonce = ctx.chance.id()?;
+    Ok(device::issue(ctx.vault, email, &nonce, ctx.call.now))
 }
 
 /// An attempt of this call, told from all others by bits of our own.
-fn attempt<S>(means: Means<'_, S, impl Chance>) -> Result<Attempt, NoEntropy> {
-    let [a, b, c, d, ..] = means.chance.nonce()?;
-    Ok(Attempt::new(
-        means.call.now,
-        u32::from_le_bytes([a, b, c, d]),
-    ))
+fn attempt<S>(ctx: ServiceContext<'_, S, impl SecureRandom>) -> Result<Attempt, NoEntropy> {
+    let [a, b, c, d, ..] = ctx.chance.nonce()?;
+    Ok(Attempt::new(ctx.call.now, u32::from_le_bytes([a, b, c, d])))
 }
 
-fn bucket<S, C>(scope: Scope, quota: Quota, whose: Whose<'_>, means: Means<'_, S, C>) -> Bucket {
+fn bucket<S, C>(
+    scope: Scope,
+    quota: Quota,
+    whose: LimitKey<'_>,
+    ctx: ServiceContext<'_, S, C>,
+) -> Bucket {
     let network;
     let generation;
     let (first, second): (&[u8], &[u8]) = match whose {
-        Whose::Network => {
-            let parsed = ClientNetwork::parse(&means.call.client_address);
+        LimitKey::Network => {
+            let parsed = ClientNetwork::parse(&ctx.call.client_address);
             network = parsed
                 .map(|network| network.to_string())
                 .unwrap_or_default();
             (network.as_bytes(), b"")
         }
-        Whose::Email(email) => (email.as_str().as_bytes(), b""),
-        Whose::Device(email, nonce) => (email.as_str().as_bytes(), nonce.as_str().as_bytes()),
-        Whose::Account(user_id, raised) => {
+        LimitKey::Email(email) => (email.as_str().as_bytes(), b""),
+        LimitKey::Device(email, nonce) => (email.as_str().as_bytes(), nonce.as_str().as_bytes()),
+        LimitKey::Account(user_id, raised) => {
             generation = raised.to_be_bytes();
             (user_id.as_str().as_bytes(), &generation)
         }
-        Whose::Session(session_id) => (session_id.as_str().as_bytes(), b""),
+        LimitKey::Session(session_id) => (session_id.as_str().as_bytes(), b""),
     };
     Bucket {
         scope,
         quota,
-        name: name(means.vault, scope, quota, [first, second]),
+        name: name(ctx.vault, scope, quota, [first, second]),
     }
 }
 

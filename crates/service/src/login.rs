@@ -7,14 +7,14 @@ use portcullis_core::password::Password;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Methods};
 
-use crate::error::ServiceError;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
 use crate::factor;
-use crate::means::Means;
 use crate::open::{Grant, open};
-use crate::ports::{Chance, HashVerdict, Hasher, Signer};
+use crate::ports::{HashVerdict, Hasher, SecureRandom, Signer};
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore,
-    Written,
+    WriteOutcome,
 };
 
 /// What the caller sent, already parsed.
@@ -47,7 +47,7 @@ pub struct Admission {
     pub grant: Grant,
     /// Why a hash made with lesser parameters was not renewed, for the log: the next login tries
     /// again.
-    pub not_rehashed: Option<ServiceError>,
+    pub not_rehashed: Option<UseCaseError>,
 }
 
 /// What becomes of a caller whose password is right, and who has a second factor.
@@ -56,62 +56,62 @@ pub struct Challenge {
     /// What to bring back with the code, within [`CHALLENGE_LIFETIME`](factor::CHALLENGE_LIFETIME).
     pub challenge: Secret<String>,
     /// As in [`Admission`].
-    pub not_rehashed: Option<ServiceError>,
+    pub not_rehashed: Option<UseCaseError>,
 }
 
 /// Signs the caller in, or says why not, and leaves a line in the audit trail either way.
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; nobody is signed in then.
+/// [`UseCaseError`]; nobody is signed in then.
 pub async fn login(
     request: &LoginRequest,
     hasher: &impl Hasher,
     signer: &impl Signer,
-    means: Means<'_, impl AccountStore + FactorStore + SessionStore + AuditStore, impl Chance>,
-) -> Result<LoginOutcome, ServiceError> {
-    let store = means.store;
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + SessionStore + AuditStore,
+        impl SecureRandom,
+    >,
+) -> Result<LoginOutcome, UseCaseError> {
+    let store = ctx.store;
     let account = store.account(&request.email).await?;
     // SECURITY: an unknown address costs what a wrong password costs: the same hashes, one row.
     let stored = account.as_ref().map(|account| &account.password);
     let verdict = hasher.verify(&request.password, stored).await?;
-    let require_verified = means.settings.mailing.require_verified;
+    let require_verified = ctx.settings.mailing.require_verified;
     let account = match admit(account, verdict, require_verified) {
         Ok(account) => account,
         Err((denial, user_id)) => {
             let kind = AuditKind::LoginRefused(denial);
-            store.record(&means.event(kind, user_id.as_ref())?).await?;
+            store.record(&ctx.event(kind, user_id.as_ref())?).await?;
             return Ok(LoginOutcome::Refuse(denial));
         }
     };
     // Only now: whether there is a factor is nobody's business who lacks the password.
     if store.factors(&account).await?.active().is_some() {
-        let challenge = factor::challenge(&account, &request.device, means)?;
-        let asked = means.event(AuditKind::FactorAsked, Some(&account.user_id))?;
+        let challenge = factor::challenge(&account, &request.device, ctx)?;
+        let asked = ctx.event(AuditKind::FactorAsked, Some(&account.user_id))?;
         store.record(&asked).await?;
         return Ok(LoginOutcome::Challenge(Challenge {
             challenge,
-            not_rehashed: rehash(request, &account, verdict, hasher, means)
-                .await
-                .err(),
+            not_rehashed: rehash(request, &account, verdict, hasher, ctx).await.err(),
         }));
     }
-    let opened = open(&account, &request.device, Methods::Password, signer, means);
+    let opened = open(&account, &request.device, Methods::Password, signer, ctx);
     let Some(grant) = opened.await? else {
         // Disabled, or all its sessions ended, while the password was being checked.
         let denial = LoginDenial::Disabled;
         let kind = AuditKind::LoginRefused(denial);
         store
-            .record(&means.event(kind, Some(&account.user_id))?)
+            .record(&ctx.event(kind, Some(&account.user_id))?)
             .await?;
         return Ok(LoginOutcome::Refuse(denial));
     };
     // The session is open: whatever comes of this, the caller is signed in.
     Ok(LoginOutcome::Admit(Admission {
         grant,
-        not_rehashed: rehash(request, &account, verdict, hasher, means)
-            .await
-            .err(),
+        not_rehashed: rehash(request, &account, verdict, hasher, ctx).await.err(),
     }))
 }
 
@@ -139,18 +139,18 @@ async fn rehash(
     account: &Account,
     verdict: HashVerdict,
     hasher: &impl Hasher,
-    means: Means<'_, impl AccountStore, impl Chance>,
-) -> Result<(), ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
     if verdict != HashVerdict::MatchesOutdated {
         return Ok(());
     }
     let hash = hasher.hash(&request.password).await?;
-    let event = means.event(AuditKind::PasswordRehashed, Some(&account.user_id))?;
+    let event = ctx.event(AuditKind::PasswordRehashed, Some(&account.user_id))?;
     let change = AccountChange {
         password: Some(&hash),
         ..AccountChange::default()
     };
-    match means.store.change_account(account, &change, &event).await? {
-        Written::Done | Written::Conflict => Ok(()),
+    match ctx.store.change_account(account, &change, &event).await? {
+        WriteOutcome::Done | WriteOutcome::Conflict => Ok(()),
     }
 }

@@ -6,10 +6,10 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
 use crate::announce;
+use crate::context::ServiceContext;
 use crate::end::{Ending, end};
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, Clock};
+use crate::error::UseCaseError;
+use crate::ports::{Clock, SecureRandom};
 use crate::store::{RevocationStore, SessionStore};
 
 /// How a logout ends.
@@ -27,12 +27,12 @@ pub enum LogoutOutcome {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the caller may not take the session for ended then, and may try again.
+/// [`UseCaseError`]; the caller may not take the session for ended then, and may try again.
 pub async fn logout(
     caller: &Verified<Claims>,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
-) -> Result<LogoutOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<LogoutOutcome, UseCaseError> {
     let claims = caller.get();
     let session = claims.session_id.as_deref().map(Id::parse);
     let (Some(Ok(session_id)), Ok(user_id)) = (session, Id::parse(&claims.subject)) else {
@@ -44,6 +44,6 @@ pub async fn logout(
         token: Some(announce::token(&claims.token_id, claims.expires_at)),
         kind: AuditKind::LoggedOut,
     };
-    end(&ending, clock, means).await?;
+    end(&ending, clock, ctx).await?;
     Ok(LogoutOutcome::Done)
 }

@@ -6,11 +6,13 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
 use crate::announce;
-use crate::error::ServiceError;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
 use crate::logout::LogoutOutcome;
-use crate::means::Means;
-use crate::ports::{Chance, Clock};
-use crate::store::{Account, AccountChange, AccountStore, RevocationStore, SessionsEnd, Written};
+use crate::ports::{Clock, SecureRandom};
+use crate::store::{
+    Account, AccountChange, AccountStore, RevocationStore, SessionsEnd, WriteOutcome,
+};
 
 /// How often an account is read anew because somebody else changed it meanwhile.
 const READINGS: usize = 4;
@@ -21,17 +23,17 @@ const READINGS: usize = 4;
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the sessions may not be taken for ended then.
+/// [`UseCaseError`]; the sessions may not be taken for ended then.
 pub async fn logout_all(
     caller: &Verified<Claims>,
     clock: &impl Clock,
-    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
-) -> Result<LogoutOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
+) -> Result<LogoutOutcome, UseCaseError> {
     for _reading in 0..READINGS {
-        let Some(account) = account_of(caller, means).await? else {
+        let Some(account) = account_of(caller, ctx).await? else {
             return Ok(LogoutOutcome::NoSession);
         };
-        let revocation = announce::sessions_below(account.next_generation(), &account, means);
+        let revocation = announce::sessions_below(account.next_generation(), &account, ctx);
         let stamp = clock.now();
         let change = AccountChange {
             sessions: Some(SessionsEnd {
@@ -41,20 +43,17 @@ pub async fn logout_all(
             }),
             ..AccountChange::default()
         };
-        let event = means.event(AuditKind::LoggedOutEverywhere, Some(&account.user_id))?;
-        match means
-            .store
-            .change_account(&account, &change, &event)
-            .await?
-        {
-            Written::Done => {
-                announce::see_in_time(&[revocation], stamp, means.store, clock, means.call).await?;
+        let event = ctx.event(AuditKind::LoggedOutEverywhere, Some(&account.user_id))?;
+        match ctx.store.change_account(&account, &change, &event).await? {
+            WriteOutcome::Done => {
+                announce::confirm_within_bound(&[revocation], stamp, ctx.store, clock, ctx.call)
+                    .await?;
                 return Ok(LogoutOutcome::Done);
             }
-            Written::Conflict => {}
+            WriteOutcome::Conflict => {}
         }
     }
-    Err(ServiceError::Overtaken)
+    Err(UseCaseError::Overtaken)
 }
 
 /// Announces once more what ended every session of the caller's account, for somebody whose first
@@ -62,30 +61,26 @@ pub async fn logout_all(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; it may not be taken for announced then.
+/// [`UseCaseError`]; it may not be taken for announced then.
 pub async fn announce_again(
     caller: &Verified<Claims>,
     clock: &impl Clock,
-    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
-) -> Result<LogoutOutcome, ServiceError> {
-    let Some(account) = account_of(caller, means).await? else {
+    ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
+) -> Result<LogoutOutcome, UseCaseError> {
+    let Some(account) = account_of(caller, ctx).await? else {
         return Ok(LogoutOutcome::NoSession);
     };
-    let revocations = [announce::sessions_below(
-        account.generation,
-        &account,
-        means,
-    )];
-    announce::again(&revocations, means.store, clock, means.call).await?;
+    let revocations = [announce::sessions_below(account.generation, &account, ctx)];
+    announce::again(&revocations, ctx.store, clock, ctx.call).await?;
     Ok(LogoutOutcome::Done)
 }
 
 async fn account_of<C>(
     caller: &Verified<Claims>,
-    means: Means<'_, impl AccountStore, C>,
-) -> Result<Option<Account>, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore, C>,
+) -> Result<Option<Account>, UseCaseError> {
     let Ok(user_id) = Id::parse(&caller.get().subject) else {
         return Ok(None);
     };
-    Ok(means.store.account_of(&user_id).await?)
+    Ok(ctx.store.account_of(&user_id).await?)
 }

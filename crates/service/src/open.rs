@@ -9,11 +9,11 @@ use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Methods, Session};
 use portcullis_core::time::UnixTime;
 
-use crate::error::ServiceError;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
 use crate::issue::{self, AccessToken};
-use crate::means::Means;
-use crate::ports::{Chance, Signer};
-use crate::store::{Account, SessionStore, Written};
+use crate::ports::{SecureRandom, Signer};
+use crate::store::{Account, SessionStore, WriteOutcome};
 
 /// What the bearer of a session receives, at its opening and at each refresh.
 #[derive(Debug)]
@@ -33,17 +33,17 @@ pub struct Grant {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the caller gets no session then.
+/// [`UseCaseError`]; the caller gets no session then.
 pub(crate) async fn open(
     account: &Account,
     device: &Device,
     methods: Methods,
     signer: &impl Signer,
-    means: Means<'_, impl SessionStore, impl Chance>,
-) -> Result<Option<Grant>, ServiceError> {
-    let (now, chance) = (means.call.now, means.chance);
+    ctx: ServiceContext<'_, impl SessionStore, impl SecureRandom>,
+) -> Result<Option<Grant>, UseCaseError> {
+    let (now, chance) = (ctx.call.now, ctx.chance);
     let refresh = RefreshToken::first(chance.id()?, chance.secret()?);
-    let ends_at = now.after(means.settings.sessions.absolute);
+    let ends_at = now.after(ctx.settings.sessions.absolute);
     let session = Session {
         id: refresh.session_id().clone(),
         user_id: account.user_id.clone(),
@@ -53,15 +53,15 @@ pub(crate) async fn open(
         methods,
         generation: account.generation,
         device: device.clone(),
-        client_address: means.call.client_address.clone(),
-        head: refresh.head(now, idle_end(now, ends_at, means.settings.sessions.idle)),
+        client_address: ctx.call.client_address.clone(),
+        head: refresh.head(now, idle_end(now, ends_at, ctx.settings.sessions.idle)),
     };
     // Signed before the session is opened: a session nobody holds a token of would be an orphan.
-    let grant = grant(&session, &refresh, session.head.idle_ends_at, signer, means)?;
-    let event = means.session_event(AuditKind::LoggedIn, &account.user_id, &session.id)?;
-    match means.store.open_session(&session, &event).await? {
-        Written::Done => Ok(Some(grant)),
-        Written::Conflict => Ok(None),
+    let grant = grant(&session, &refresh, session.head.idle_ends_at, signer, ctx)?;
+    let event = ctx.session_event(AuditKind::LoggedIn, &account.user_id, &session.id)?;
+    match ctx.store.open_session(&session, &event).await? {
+        WriteOutcome::Done => Ok(Some(grant)),
+        WriteOutcome::Conflict => Ok(None),
     }
 }
 
@@ -71,12 +71,12 @@ pub(crate) fn grant<S>(
     refresh: &RefreshToken,
     idle_ends_at: UnixTime,
     signer: &impl Signer,
-    means: Means<'_, S, impl Chance>,
-) -> Result<Grant, ServiceError> {
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
+) -> Result<Grant, UseCaseError> {
     Ok(Grant {
-        access: issue::access_token(session, signer, means)?,
-        refresh: refresh.to_text(means.vault),
-        idle: means.call.now.until(idle_ends_at),
+        access: issue::access_token(session, signer, ctx)?,
+        refresh: refresh.to_text(ctx.vault),
+        idle: ctx.call.now.until(idle_ends_at),
         session_id: session.id.clone(),
     })
 }

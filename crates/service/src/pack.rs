@@ -11,12 +11,12 @@ use core::time::Duration;
 use portcullis_core::id::Id;
 use portcullis_core::policy::{LONGEST_LIFETIME, MAX_LEEWAY};
 use portcullis_core::revocation::{
-    CLOCK_SKEW, OVERLAP, Pack, PackDirectory, PackName, Packed, closed_before,
+    CLOCK_SKEW, OVERLAP, Pack, PackIndex, PackName, PackedSpan, closed_before,
 };
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
-use crate::store::{PackStore, RevocationStore, StoreError, Written};
+use crate::store::{PackStore, RevocationStore, StoreError, WriteOutcome};
 
 /// How long a span may grow, and how far: packs are written anew while they grow, and go as a
 /// whole.
@@ -68,7 +68,7 @@ pub enum PackingError {
     Store(#[from] StoreError),
     /// The directory would not be one.
     #[error("the directory of packs makes no sense any more")]
-    Directory(#[from] portcullis_core::revocation::PackDirectoryError),
+    Directory(#[from] portcullis_core::revocation::PackIndexError),
 }
 
 /// Packs what has closed since the last round, and what is older than anything packed. `lifetime`
@@ -90,15 +90,15 @@ pub async fn pack(
     if let Some(kept) = directory.up_to(closed_before(now.after(CLOCK_SKEW))) {
         let spans = directory.packed().len().abs_diff(kept.packed().len());
         return Ok(match store.replace_directory(&kept, request_id).await? {
-            Written::Done => Outcome::Withdrawn { spans },
-            Written::Conflict => Outcome::Overtaken,
+            WriteOutcome::Done => Outcome::Withdrawn { spans },
+            WriteOutcome::Conflict => Outcome::Overtaken,
         });
     }
     let closed = closed_before(now);
     let mut from = match directory.end() {
         Some(end) if now.since(end) <= ROUND => end,
         Some(_) => {
-            directory = PackDirectory::new(directory.version(), Vec::new())?;
+            directory = PackIndex::new(directory.version(), Vec::new())?;
             oldest(lifetime, now)
         }
         None => oldest(lifetime, now),
@@ -109,8 +109,8 @@ pub async fn pack(
         let packed = grow(&directory, from, to, fresh, store, now).await?;
         directory = directory.with(packed, now)?;
         match store.replace_directory(&directory, request_id).await? {
-            Written::Done => from = to,
-            Written::Conflict => return Ok(Outcome::Overtaken),
+            WriteOutcome::Done => from = to,
+            WriteOutcome::Conflict => return Ok(Outcome::Overtaken),
         }
     }
     // A policy may let tokens live for longer than this host does.
@@ -124,8 +124,8 @@ pub async fn pack(
         let packed = write(from, to, fresh, store).await?;
         directory = directory.with_earlier(packed)?;
         match store.replace_directory(&directory, request_id).await? {
-            Written::Done => {}
-            Written::Conflict => return Ok(Outcome::Overtaken),
+            WriteOutcome::Done => {}
+            WriteOutcome::Conflict => return Ok(Outcome::Overtaken),
         }
     }
     let names = reading.names;
@@ -220,13 +220,13 @@ impl<'s, S: RevocationStore> Reading<'s, S> {
 /// Writes the packs of the span from `from` to `to`, with what the last span holds if both are
 /// small.
 async fn grow(
-    directory: &PackDirectory,
+    directory: &PackIndex,
     from: UnixTime,
     to: UnixTime,
     fresh: Pack,
     store: &impl PackStore,
     now: UnixTime,
-) -> Result<Packed, StoreError> {
+) -> Result<PackedSpan, StoreError> {
     let mergeable = directory
         .mergeable(to, count(&fresh), MOST_NAMES, LONGEST_SPAN)
         // Names that do not matter any more are not carried along.
@@ -247,7 +247,7 @@ async fn write(
     to: UnixTime,
     pack: Pack,
     store: &impl PackStore,
-) -> Result<Packed, StoreError> {
+) -> Result<PackedSpan, StoreError> {
     let (until, names) = (pack.until(), count(&pack));
     let mut parts = Vec::new();
     for part in pack.into_parts_that_fit() {
@@ -256,7 +256,7 @@ async fn write(
         store.put_pack(&name, &bytes, until.after(FAREWELL)).await?;
         parts.push(name);
     }
-    Ok(Packed {
+    Ok(PackedSpan {
         from,
         to,
         until,
@@ -267,7 +267,7 @@ async fn write(
 
 /// What a span holds; `None` if a pack of it cannot be read any more: edges read its minutes one
 /// by one then, and so it stays.
-async fn read(span: &Packed, store: &impl PackStore) -> Result<Option<Pack>, StoreError> {
+async fn read(span: &PackedSpan, store: &impl PackStore) -> Result<Option<Pack>, StoreError> {
     let mut whole = Pack::default();
     for name in &span.parts {
         let bytes = store.pack(name).await?;

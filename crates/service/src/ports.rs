@@ -13,9 +13,9 @@ use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use portcullis_core::vault::NONCE_BYTES;
 use thiserror::Error;
 
-mod shelf;
+mod cache;
 
-pub use shelf::{NoShelf, Shelf};
+pub use cache::{ImmutableCache, NoCache};
 
 /// What one call is made of besides its content.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub trait Clock {
 }
 
 /// Draws new names and secrets.
-pub trait Chance {
+pub trait SecureRandom {
     /// 128 random bits as an id.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
 
-use crate::error::ServiceError;
-use crate::means::Means;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
 use crate::ports::{HashVerdict, Hasher};
 use crate::store::{Account, AccountStatus, AccountStore};
 
@@ -13,9 +13,9 @@ pub(crate) async fn reauthenticate<C>(
     user_id: &Id,
     password: &Password,
     hasher: &impl Hasher,
-    means: Means<'_, impl AccountStore, C>,
-) -> Result<Option<Account>, ServiceError> {
-    let account = means.store.account_of(user_id).await?;
+    ctx: ServiceContext<'_, impl AccountStore, C>,
+) -> Result<Option<Account>, UseCaseError> {
+    let account = ctx.store.account_of(user_id).await?;
     let stored = account.as_ref().map(|account| &account.password);
     let right = match hasher.verify(password, stored).await? {
         HashVerdict::Matches | HashVerdict::MatchesOutdated => true,

@@ -6,12 +6,14 @@ use portcullis_core::refresh::{RefreshToken, Verdict};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
 
+use crate::context::ServiceContext;
 use crate::end::{Ending, end};
-use crate::error::ServiceError;
-use crate::means::Means;
+use crate::error::UseCaseError;
 use crate::open::{Grant, grant, idle_end};
-use crate::ports::{Chance, Clock, Signer};
-use crate::store::{AccountStatus, AuditStore, Family, RevocationStore, SessionStore, Written};
+use crate::ports::{Clock, SecureRandom, Signer};
+use crate::store::{
+    AccountStatus, AuditStore, RevocationStore, SessionStore, SessionWithAccount, WriteOutcome,
+};
 
 /// How often a head is read anew because somebody else advanced it first. Whoever loses once finds
 /// the successor; more happens only where the window is shorter than a write.
@@ -42,54 +44,54 @@ pub enum RefreshOutcome {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]: the session is as it was, or a repetition within the window finds it advanced.
+/// [`UseCaseError`]: the session is as it was, or a repetition within the window finds it advanced.
 /// Nothing may be taken for theft then.
 pub async fn refresh(
     request: &RefreshRequest,
     signer: &impl Signer,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore + AuditStore, impl Chance>,
-) -> Result<RefreshOutcome, ServiceError> {
-    let Ok(token) = RefreshToken::parse(request.token.expose(), means.vault) else {
-        return refuse(RefreshDenial::NotOurs, None, None, means).await;
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore + AuditStore, impl SecureRandom>,
+) -> Result<RefreshOutcome, UseCaseError> {
+    let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.vault) else {
+        return refuse(RefreshDenial::NotOurs, None, None, ctx).await;
     };
-    if !request.carrier.is_meant(token.session_id(), means.vault) {
-        return refuse(RefreshDenial::CrossSite, Some(&token), None, means).await;
+    if !request
+        .carrier
+        .passes_csrf_check(token.session_id(), ctx.vault)
+    {
+        return refuse(RefreshDenial::CrossSite, Some(&token), None, ctx).await;
     }
     for _reading in 0..READINGS {
-        let Some(family) = means.store.family(token.session_id()).await? else {
-            return refuse(RefreshDenial::NoSession, Some(&token), None, means).await;
+        let Some(family) = ctx.store.family(token.session_id()).await? else {
+            return refuse(RefreshDenial::NoSession, Some(&token), None, ctx).await;
         };
         let session = &family.session;
         if !is_alive(&family) {
             let denial = RefreshDenial::SessionsEnded;
-            return refuse(denial, Some(&token), Some(session), means).await;
+            return refuse(denial, Some(&token), Some(session), ctx).await;
         }
-        let grace = means.settings.sessions.grace;
-        let denial = match session
-            .head
-            .judge(&token, grace, means.vault, means.call.now)
-        {
-            Verdict::Advance => match advance(&token, session, signer, clock, means).await? {
+        let grace = ctx.settings.sessions.grace;
+        let denial = match session.head.judge(&token, grace, ctx.vault, ctx.call.now) {
+            Verdict::Advance => match advance(&token, session, signer, clock, ctx).await? {
                 Some(grant) => return Ok(RefreshOutcome::Renew(grant)),
                 None => continue,
             },
-            Verdict::Stands => return repeat(&token, session, signer, means).await,
+            Verdict::Stands => return repeat(&token, session, signer, ctx).await,
             Verdict::Repeated(successor) => {
-                return repeat(&successor, session, signer, means).await;
+                return repeat(&successor, session, signer, ctx).await;
             }
-            Verdict::Reused => return end_family(session, clock, means).await,
-            Verdict::Overtaken => return Err(ServiceError::Overtaken),
+            Verdict::Reused => return end_family(session, clock, ctx).await,
+            Verdict::Overtaken => return Err(UseCaseError::Overtaken),
             Verdict::Expired => RefreshDenial::Expired,
             Verdict::Unknown => RefreshDenial::Unknown,
         };
-        return refuse(denial, Some(&token), Some(session), means).await;
+        return refuse(denial, Some(&token), Some(session), ctx).await;
     }
-    Err(ServiceError::Overtaken)
+    Err(UseCaseError::Overtaken)
 }
 
 /// Whether the account that `family` is of lets it go on.
-pub(crate) fn is_alive(family: &Family) -> bool {
+pub(crate) fn is_alive(family: &SessionWithAccount) -> bool {
     let session = &family.session;
     family.account.as_ref().is_some_and(|account| {
         account.user_id == session.user_id
@@ -107,20 +109,20 @@ async fn advance(
     session: &Session,
     signer: &impl Signer,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore, impl Chance>,
-) -> Result<Option<Grant>, ServiceError> {
-    let (secret, nonce) = (means.chance.secret()?, means.chance.nonce()?);
+    ctx: ServiceContext<'_, impl SessionStore, impl SecureRandom>,
+) -> Result<Option<Grant>, UseCaseError> {
+    let (secret, nonce) = (ctx.chance.secret()?, ctx.chance.nonce()?);
     // The window begins with the write and not with the call, so that none of it is lost while
     // the store is slow.
     let now = clock.now();
-    let idle_ends_at = idle_end(now, session.ends_at, means.settings.sessions.idle);
-    let (next, head) = token.advance(secret, nonce, means.vault, now, idle_ends_at);
+    let idle_ends_at = idle_end(now, session.ends_at, ctx.settings.sessions.idle);
+    let (next, head) = token.advance(secret, nonce, ctx.vault, now, idle_ends_at);
     // Signed before the token is spent: one that brought nothing would be lost to its bearer.
-    let grant = grant(session, &next, idle_ends_at, signer, means)?;
-    let event = means.session_event(AuditKind::Refreshed, &session.user_id, &session.id)?;
-    match means.store.advance(session, &head, &event).await? {
-        Written::Done => Ok(Some(grant)),
-        Written::Conflict => Ok(None),
+    let grant = grant(session, &next, idle_ends_at, signer, ctx)?;
+    let event = ctx.session_event(AuditKind::Refreshed, &session.user_id, &session.id)?;
+    match ctx.store.advance(session, &head, &event).await? {
+        WriteOutcome::Done => Ok(Some(grant)),
+        WriteOutcome::Conflict => Ok(None),
     }
 }
 
@@ -129,11 +131,11 @@ async fn repeat(
     good: &RefreshToken,
     session: &Session,
     signer: &impl Signer,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<RefreshOutcome, ServiceError> {
-    let grant = grant(session, good, session.head.idle_ends_at, signer, means)?;
-    let event = means.session_event(AuditKind::RefreshRepeated, &session.user_id, &session.id)?;
-    means.store.record(&event).await?;
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<RefreshOutcome, UseCaseError> {
+    let grant = grant(session, good, session.head.idle_ends_at, signer, ctx)?;
+    let event = ctx.session_event(AuditKind::RefreshRepeated, &session.user_id, &session.id)?;
+    ctx.store.record(&event).await?;
     Ok(RefreshOutcome::Renew(grant))
 }
 
@@ -141,15 +143,15 @@ async fn repeat(
 async fn end_family(
     session: &Session,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
-) -> Result<RefreshOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<RefreshOutcome, UseCaseError> {
     let ending = Ending {
         user_id: &session.user_id,
         session_id: &session.id,
         token: None,
         kind: AuditKind::RefreshReused,
     };
-    end(&ending, clock, means).await?;
+    end(&ending, clock, ctx).await?;
     Ok(RefreshOutcome::Reused)
 }
 
@@ -157,14 +159,14 @@ async fn refuse(
     denial: RefreshDenial,
     token: Option<&RefreshToken>,
     session: Option<&Session>,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<RefreshOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<RefreshOutcome, UseCaseError> {
     let user_id = session.map(|session| &session.user_id);
-    let event = means.event(AuditKind::RefreshRefused(denial), user_id)?;
+    let event = ctx.event(AuditKind::RefreshRefused(denial), user_id)?;
     let event = AuditEvent {
         session_id: token.map(|token| token.session_id().clone()),
         ..event
     };
-    means.store.record(&event).await?;
+    ctx.store.record(&event).await?;
     Ok(RefreshOutcome::Refuse(denial))
 }

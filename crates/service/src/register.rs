@@ -6,12 +6,12 @@ use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
 use portcullis_core::password::{Password, PasswordContext, Unfit};
 
-use crate::error::ServiceError;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
 use crate::mailing;
-use crate::means::Means;
-use crate::ports::{Chance, Hasher};
+use crate::ports::{Hasher, SecureRandom};
 use crate::screen::{self, Screen};
-use crate::store::{Account, AccountStatus, AccountStore, Written};
+use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
 
 /// What the caller sent, already parsed.
 #[derive(Clone, Debug)]
@@ -39,15 +39,15 @@ pub enum RegisterOutcome {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; no account was made then, or a repetition finds it made.
+/// [`UseCaseError`]; no account was made then, or a repetition finds it made.
 pub async fn register(
     request: &RegisterRequest,
     hasher: &impl Hasher,
     screen: &impl Screen,
-    means: Means<'_, impl AccountStore, impl Chance>,
-) -> Result<RegisterOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<RegisterOutcome, UseCaseError> {
     // Before the store is asked, so that its health is not guessed from this.
-    let rules = &means.settings.passwords;
+    let rules = &ctx.settings.passwords;
     let context = PasswordContext {
         email: &request.email,
         services: &rules.services,
@@ -56,45 +56,45 @@ pub async fn register(
     if let Some(unfit) = screen::unfit(&request.password, &context, rules, screen).await? {
         return Ok(RegisterOutcome::BadPassword(unfit));
     }
-    let owner = means.store.account(&request.email).await?;
+    let owner = ctx.store.account(&request.email).await?;
     // SECURITY: hashed before anything is written, so that a taken address costs a hash as well.
     let password = hasher.hash(&request.password).await?;
     let account = Account {
-        user_id: means.chance.id()?,
+        user_id: ctx.chance.id()?,
         email: request.email.clone(),
         password,
         status: AccountStatus::Active,
-        created_at: means.call.now,
+        created_at: ctx.call.now,
         verified_at: None,
         generation: 0,
         version: 1,
     };
     let made = match owner {
-        None => make(&account, means).await?,
-        Some(_) => Written::Conflict,
+        None => make(&account, ctx).await?,
+        Some(_) => WriteOutcome::Conflict,
     };
-    if made == Written::Conflict {
-        make_in_vain(&account, means).await?;
+    if made == WriteOutcome::Conflict {
+        make_in_vain(&account, ctx).await?;
     }
     Ok(RegisterOutcome::Accepted(account.user_id))
 }
 
 async fn make(
     account: &Account,
-    means: Means<'_, impl AccountStore, impl Chance>,
-) -> Result<Written, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<WriteOutcome, UseCaseError> {
     let user_id = Some(&account.user_id);
-    let mail = mailing::mail(MailKind::Verify, &account.email, user_id, means)?;
-    let event = means.event(AuditKind::Registered, user_id)?;
-    Ok(means.store.register(account, &mail, &event).await?)
+    let mail = mailing::mail(MailKind::Verify, &account.email, user_id, ctx)?;
+    let event = ctx.event(AuditKind::Registered, user_id)?;
+    Ok(ctx.store.register(account, &mail, &event).await?)
 }
 
 async fn make_in_vain(
     account: &Account,
-    means: Means<'_, impl AccountStore, impl Chance>,
-) -> Result<(), ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
     let refused = AuditKind::RegistrationRefused(RegistrationDenial::AddressTaken);
-    let mail = mailing::mail(MailKind::Taken, &account.email, None, means)?;
-    let event = means.event(refused, None)?;
-    Ok(means.store.register_in_vain(account, &mail, &event).await?)
+    let mail = mailing::mail(MailKind::Taken, &account.email, None, ctx)?;
+    let event = ctx.event(refused, None)?;
+    Ok(ctx.store.register_decoy(account, &mail, &event).await?)
 }

@@ -11,12 +11,12 @@ use portcullis_core::token::claims::Claims;
 
 use crate::announce;
 use crate::authenticate::{Caller, judge};
+use crate::context::ServiceContext;
 use crate::end::{self, Ending};
-use crate::error::ServiceError;
+use crate::error::UseCaseError;
 use crate::logout::LogoutOutcome;
 use crate::logout_all;
-use crate::means::Means;
-use crate::ports::{Chance, Clock, Signatures};
+use crate::ports::{Clock, SecureRandom, Signatures};
 use crate::store::{AccountStore, KeyStore, RevocationStore, SessionStore};
 
 /// Calls `token` back: an access token by itself, a refresh token with its session and all that
@@ -25,7 +25,7 @@ use crate::store::{AccountStore, KeyStore, RevocationStore, SessionStore};
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the token may not be taken for called back then.
+/// [`UseCaseError`]; the token may not be taken for called back then.
 ///
 /// [RFC 7009 §2.2]: https://www.rfc-editor.org/rfc/rfc7009#section-2.2
 pub async fn revoke(
@@ -33,22 +33,26 @@ pub async fn revoke(
     gate: &Gate,
     signatures: &impl Signatures,
     clock: &impl Clock,
-    means: Means<'_, impl AccountStore + SessionStore + RevocationStore + KeyStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    if let Ok(token) = RefreshToken::parse(token.expose(), means.vault) {
-        return end_family(&token, clock, means).await;
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + SessionStore + RevocationStore + KeyStore,
+        impl SecureRandom,
+    >,
+) -> Result<(), UseCaseError> {
+    if let Ok(token) = RefreshToken::parse(token.expose(), ctx.vault) {
+        return end_family(&token, clock, ctx).await;
     }
-    let now = means.call.now;
-    match judge(gate, token.expose(), means.store, signatures, now).await? {
+    let now = ctx.call.now;
+    match judge(gate, token.expose(), ctx.store, signatures, now).await? {
         // What is called back is announced again: the first answer may have been lost.
         Caller::Known(caller) | Caller::Revoked(caller) => {
-            call_back(caller.get(), clock, means).await
+            call_back(caller.get(), clock, ctx).await
         }
         // It went with all sessions of its account. One that has no account any more was announced
         // before that was removed.
         Caller::Superseded(caller) => {
             let (LogoutOutcome::Done | LogoutOutcome::NoSession) =
-                logout_all::announce_again(&caller, clock, means).await?;
+                logout_all::announce_again(&caller, clock, ctx).await?;
             Ok(())
         }
         Caller::Refused(_) => Ok(()),
@@ -58,11 +62,11 @@ pub async fn revoke(
 async fn end_family(
     token: &RefreshToken,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    let Some(family) = means.store.family(token.session_id()).await? else {
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let Some(family) = ctx.store.family(token.session_id()).await? else {
         // Only who had the session's token could show this one: its MAC says so.
-        end::announce_again(token.session_id(), clock, means).await?;
+        end::announce_again(token.session_id(), clock, ctx).await?;
         return Ok(());
     };
     let ending = Ending {
@@ -71,22 +75,22 @@ async fn end_family(
         token: None,
         kind: AuditKind::RefreshTokenRevoked,
     };
-    end::end(&ending, clock, means).await
+    end::end(&ending, clock, ctx).await
 }
 
 async fn call_back(
     claims: &Claims,
     clock: &impl Clock,
-    means: Means<'_, impl RevocationStore, impl Chance>,
-) -> Result<(), ServiceError> {
+    ctx: ServiceContext<'_, impl RevocationStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
     let revocations = [announce::token(&claims.token_id, claims.expires_at)];
     let user_id = Id::parse(&claims.subject).ok();
     let session_id = claims.session_id.as_deref().map(Id::parse);
     let event = AuditEvent {
         session_id: session_id.and_then(Result::ok),
-        ..means.event(AuditKind::AccessTokenRevoked, user_id.as_ref())?
+        ..ctx.event(AuditKind::AccessTokenRevoked, user_id.as_ref())?
     };
     let stamp = clock.now();
-    means.store.revoke(&revocations, stamp, &event).await?;
-    announce::see_in_time(&revocations, stamp, means.store, clock, means.call).await
+    ctx.store.revoke(&revocations, stamp, &event).await?;
+    announce::confirm_within_bound(&revocations, stamp, ctx.store, clock, ctx.call).await
 }

@@ -4,15 +4,17 @@
 //! cut off between any two calls. Nothing here waits: `sign_from` and `ends_at` in the key
 //! document tell hosts and edges what to do when.
 
-mod by_hand;
 mod error;
+mod manual;
 pub mod ports;
 mod revoke;
 
 use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
-use portcullis_core::keys::rotation::{RotationBounds, SignWith, TooEarly, judge_begin, sign_with};
+use portcullis_core::keys::rotation::{
+    RotationBounds, SignWith, TooEarly, check_can_start, sign_with,
+};
 use portcullis_core::revocation::WRITE_BOUND;
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
@@ -23,12 +25,14 @@ use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use portcullis_core::vault::{Purpose, Vault};
 
-use crate::ports::{Chance, Clock, SignError, Signatures, Signer};
-pub use crate::rotate::by_hand::rotate_now;
+use crate::ports::{Clock, SecureRandom, SignError, Signatures, Signer};
 pub use crate::rotate::error::RotateError;
-use crate::rotate::ports::{KeyChangeStore, Keysmith, KeysmithError, SecretStore, Stage, Stages};
+pub use crate::rotate::manual::rotate_now;
+use crate::rotate::ports::{
+    KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage, Stages,
+};
 pub use crate::rotate::revoke::{KeyRevocation, revoke_key};
-use crate::store::Written;
+use crate::store::WriteOutcome;
 
 /// How often a change of the document gives way to another's, or is stamped anew.
 const CHANGES: usize = 8;
@@ -103,10 +107,10 @@ impl<V, D, K, S, C, H> Rotation<'_, V, D, K, S, C, H>
 where
     V: SecretStore,
     D: KeyChangeStore,
-    K: Keysmith,
+    K: KeyFactory,
     S: Signatures,
     C: Clock,
-    H: Chance,
+    H: SecureRandom,
 {
     /// Does `step` for the version `token`.
     ///
@@ -144,7 +148,7 @@ where
         // A rotation that was cut off at its very end left the old key without one.
         let reigning = held.reigning(&document);
         let document = self.settle(reigning, document, request_id).await?;
-        self.judge_begin(&document, &held)?;
+        self.check_can_start(&document, &held)?;
         let key = self.smith.make(self.algorithm)?;
         match self
             .secrets
@@ -152,7 +156,7 @@ where
             .await?
         {
             // Another run of this very step was faster; its key is as good.
-            Written::Done | Written::Conflict => Ok(()),
+            WriteOutcome::Done | WriteOutcome::Conflict => Ok(()),
         }
     }
 
@@ -161,7 +165,7 @@ where
         let held = self.held(stages).await?;
         for _ in 0..CHANGES {
             let document = self.documents.key_document().await?;
-            let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
+            let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
             if stages.has(token, Stage::Current) && was_published(&document, id) {
                 return Ok(());
             }
@@ -169,7 +173,7 @@ where
                 return Err(RotateError::Withdrawn);
             }
             if !stages.has(token, Stage::Current) {
-                self.judge_begin(&document, &held)?;
+                self.check_can_start(&document, &held)?;
             }
             let now = self.clock.now();
             let bridged = self.signs(&document, &held, now) != SignWith::Neither;
@@ -181,7 +185,7 @@ where
             };
             let done = self.change(&next, KeyAct::Publish, request_id).await?;
             // INVARIANT: `sign_from` counts from a stamp that the write was close behind.
-            if done == Written::Done && self.clock.now() <= now.after(WRITE_BOUND) {
+            if done == WriteOutcome::Done && self.clock.now() <= now.after(WRITE_BOUND) {
                 return Ok(());
             }
         }
@@ -191,7 +195,7 @@ where
     async fn test(&self, token: &str, in_force: bool) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
         let document = self.documents.key_document().await?;
-        let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
+        let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
         if document.is_withdrawn(id) {
             // It was called back after its rotation was over.
             return in_force.then_some(()).ok_or(RotateError::Withdrawn);
@@ -215,7 +219,7 @@ where
         request_id: &Id,
     ) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
-        let id = pending.key().id().ok_or(KeysmithError::NoKey)?;
+        let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
         let document = self.documents.key_document().await?;
         if stages.has(token, Stage::Current) {
             if !was_published(&document, id) {
@@ -233,9 +237,9 @@ where
             let held = self.held(stages).await?;
             // INVARIANT: whoever signs keeps one of the two stages. Another rotation may have come to
             // its end since this one began, and two changes in a row would take it from the signer.
-            self.judge_begin(&document, &held)?;
+            self.check_can_start(&document, &held)?;
             let current = self.mend(&document, &held, stages).await?;
-            self.secrets.put_in_force(current, token).await?;
+            self.secrets.promote(current, token).await?;
         }
         self.settle(Some(id), document, request_id).await?;
         Ok(())
@@ -253,20 +257,20 @@ where
         let reigning = held.reigning(document);
         match stages.version(Stage::Previous) {
             Some(previous) if reigning.is_some() && reigning != held.current.as_deref() => {
-                self.secrets.put_in_force(current, previous).await?;
+                self.secrets.promote(current, previous).await?;
                 Ok(Some(previous))
             }
             Some(_) | None => Ok(current),
         }
     }
 
-    fn judge_begin(&self, document: &KeyDocument, held: &Held) -> Result<(), TooEarly> {
+    fn check_can_start(&self, document: &KeyDocument, held: &Held) -> Result<(), TooEarly> {
         let now = self.clock.now();
         if self.signs(document, held, now) == SignWith::Neither {
             // There is nobody to wait for, and nobody whose stage could be lost.
             return Ok(());
         }
-        judge_begin(document, held.reigning(document), &self.bounds, now)
+        check_can_start(document, held.reigning(document), &self.bounds, now)
     }
 
     /// Tells every key before the one in force when it ends. Gives the document as it is then;
@@ -285,7 +289,7 @@ where
             let Some(next) = document.settling(current, &self.bounds, now) else {
                 return Ok(document);
             };
-            if self.change(&next, KeyAct::Rotate, request_id).await? == Written::Done {
+            if self.change(&next, KeyAct::Rotate, request_id).await? == WriteOutcome::Done {
                 return Ok(next);
             }
             document = self.documents.key_document().await?;
@@ -298,7 +302,7 @@ where
         document: &KeyDocument,
         act: KeyAct,
         request_id: &Id,
-    ) -> Result<Written, RotateError> {
+    ) -> Result<WriteOutcome, RotateError> {
         let event = AuditEvent {
             id: self.chance.id()?,
             at: self.clock.now(),

@@ -18,8 +18,8 @@ pub trait Screen {
     ///
     /// # Errors
     ///
-    /// [`Unscreened`] if it could not be asked and may not be guessed.
-    async fn is_breached(&self, password: &Password) -> Result<bool, Unscreened>;
+    /// [`ScreeningUnavailable`] if it could not be asked and may not be guessed.
+    async fn is_breached(&self, password: &Password) -> Result<bool, ScreeningUnavailable>;
 
     /// How easily the password is guessed by somebody who also tries the words `known`, and how
     /// to choose a better one.
@@ -29,20 +29,20 @@ pub trait Screen {
 /// Whoever knows of breaches did not answer, and the operator wants no password without it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("breached passwords could not be asked about")]
-pub struct Unscreened;
+pub struct ScreeningUnavailable;
 
 /// Why `password` is not one that the account of `context` may have from now on, with advice;
 /// nothing if it may. For registration, change and reset alike: before hashing.
 ///
 /// # Errors
 ///
-/// [`Unscreened`]; the password is neither good nor bad then.
+/// [`ScreeningUnavailable`]; the password is neither good nor bad then.
 pub async fn unfit(
     password: &Password,
     context: &PasswordContext<'_>,
     rules: &PasswordRules,
     screen: &impl Screen,
-) -> Result<Option<Unfit>, Unscreened> {
+) -> Result<Option<Unfit>, ScreeningUnavailable> {
     let broken = match password.judge(context) {
         Err(error) => Some(error),
         Ok(()) => on_a_list(password, screen).await?,
@@ -61,7 +61,7 @@ pub async fn unfit(
 async fn on_a_list(
     password: &Password,
     screen: &impl Screen,
-) -> Result<Option<PasswordError>, Unscreened> {
+) -> Result<Option<PasswordError>, ScreeningUnavailable> {
     let listed = [Some(password.as_text()), password.unit()];
     if listed
         .into_iter()

@@ -6,10 +6,10 @@ use portcullis_core::session::Session;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
+use crate::context::ServiceContext;
 use crate::end::{Ending, announce_again, end};
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, Clock};
+use crate::error::UseCaseError;
+use crate::ports::{Clock, SecureRandom};
 use crate::store::{Account, AccountStore, RevocationStore, SessionStore};
 
 /// The sessions of the caller's account that go on, the newest first; of a great many only the
@@ -17,16 +17,16 @@ use crate::store::{Account, AccountStore, RevocationStore, SessionStore};
 ///
 /// # Errors
 ///
-/// [`ServiceError`].
+/// [`UseCaseError`].
 pub async fn sessions<C>(
     caller: &Verified<Claims>,
-    means: Means<'_, impl AccountStore + SessionStore, C>,
-) -> Result<Vec<Session>, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore + SessionStore, C>,
+) -> Result<Vec<Session>, UseCaseError> {
     let Ok(user_id) = Id::parse(&caller.get().subject) else {
         return Ok(Vec::new());
     };
-    match means.store.account_of(&user_id).await? {
-        Some(account) => of_account(&account, means).await,
+    match ctx.store.account_of(&user_id).await? {
+        Some(account) => of_account(&account, ctx).await,
         None => Ok(Vec::new()),
     }
 }
@@ -34,14 +34,14 @@ pub async fn sessions<C>(
 /// As [`sessions`], of any account.
 pub(crate) async fn of_account<C>(
     account: &Account,
-    means: Means<'_, impl SessionStore, C>,
-) -> Result<Vec<Session>, ServiceError> {
-    let mut sessions = means.store.sessions(&account.email).await?;
+    ctx: ServiceContext<'_, impl SessionStore, C>,
+) -> Result<Vec<Session>, UseCaseError> {
+    let mut sessions = ctx.store.sessions(&account.email).await?;
     // Rows go late, and those of an erased account may still lie beside its successor's.
     sessions.retain(|session| {
         session.user_id == account.user_id
             && session.generation == account.generation
-            && means.call.now < session.head.idle_ends_at
+            && ctx.call.now < session.head.idle_ends_at
     });
     Ok(sessions)
 }
@@ -61,16 +61,16 @@ pub enum EndOutcome {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the session may not be taken for ended then.
+/// [`UseCaseError`]; the session may not be taken for ended then.
 pub async fn end_session(
     caller: &Verified<Claims>,
     session_id: &Id,
     clock: &impl Clock,
-    means: Means<'_, impl SessionStore + RevocationStore, impl Chance>,
-) -> Result<EndOutcome, ServiceError> {
-    let Some(family) = means.store.family(session_id).await? else {
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<EndOutcome, UseCaseError> {
+    let Some(family) = ctx.store.family(session_id).await? else {
         // Whose it was is not known any more, and its id was known to its owner alone.
-        return Ok(match announce_again(session_id, clock, means).await? {
+        return Ok(match announce_again(session_id, clock, ctx).await? {
             true => EndOutcome::Done,
             false => EndOutcome::Unknown,
         });
@@ -85,6 +85,6 @@ pub async fn end_session(
         token: None,
         kind: AuditKind::SessionEnded,
     };
-    end(&ending, clock, means).await?;
+    end(&ending, clock, ctx).await?;
     Ok(EndOutcome::Done)
 }

@@ -4,7 +4,7 @@
 //! INVARIANT: never more than these two versions. What is put right in the store or in the secret is
 //! taken up without a restart.
 
-mod custody;
+mod key_source;
 pub mod published;
 
 use core::error::Error;
@@ -20,9 +20,9 @@ use thiserror::Error;
 
 use crate::ports::Signer;
 use crate::rotate::ports::{KeyChangeStore, Stage};
-pub use crate::signing::custody::{Custody, Notice, Version};
+pub use crate::signing::key_source::{Notice, SigningKeySource, Version};
 use crate::signing::published::PublishedKeys;
-use crate::store::{StoreError, Written};
+use crate::store::{StoreError, WriteOutcome};
 
 /// How often a publication gives way to another host's before it is given up.
 const PUBLICATIONS: usize = 8;
@@ -35,7 +35,7 @@ pub const RETRY: Duration = Duration::from_secs(10);
 pub enum SigningError<E: Error + 'static> {
     /// The versions are not to be had, or hold no key.
     #[error(transparent)]
-    Custody(E),
+    SigningKeySource(E),
     /// No version is in force.
     #[error("the signing secret has no current version")]
     NoCurrent,
@@ -119,7 +119,7 @@ impl<K: Signer> SigningKeys<K> {
     /// # Errors
     ///
     /// [`SigningError`]; the next call tries again.
-    pub async fn ready<C: Custody<Key = K>>(
+    pub async fn ready<C: SigningKeySource<Key = K>>(
         &self,
         published: &PublishedKeys,
         custody: &C,
@@ -151,7 +151,7 @@ impl<K: Signer> SigningKeys<K> {
             Some(versions) => versions,
             None => self.read(custody, &document, now).await?,
         };
-        if must_publish(&versions, custody.is_alone(), &document) {
+        if must_publish(&versions, custody.is_sole_holder(), &document) {
             publish(&*versions.current, custody, documents, now).await?;
             document = published.read(documents, now).await?;
         }
@@ -192,7 +192,7 @@ impl<K: Signer> SigningKeys<K> {
 
     /// The versions as they are now; where they cannot be read but one of them still signs, as
     /// they were.
-    async fn read<C: Custody<Key = K>>(
+    async fn read<C: SigningKeySource<Key = K>>(
         &self,
         custody: &C,
         document: &KeyDocument,
@@ -250,13 +250,13 @@ fn choose<K: Signer>(
 }
 
 /// Reads the two versions; where that of `before` is still in force, nothing more than that is asked.
-async fn versions<C: Custody>(
+async fn versions<C: SigningKeySource>(
     custody: &C,
     before: Option<&Versions<C::Key>>,
 ) -> Result<Versions<C::Key>, SigningError<C::Error>> {
     let version = async |stage| {
         let version = custody.version(stage).await;
-        version.map_err(SigningError::Custody)
+        version.map_err(SigningError::SigningKeySource)
     };
     let current = version(Stage::Current)
         .await?
@@ -275,7 +275,7 @@ async fn versions<C: Custody>(
             custody.notice(Notice::NoKey(Stage::Current, &error));
             (previous, None)
         }
-        (Err(error), None) => return Err(SigningError::Custody(error)),
+        (Err(error), None) => return Err(SigningError::SigningKeySource(error)),
     };
     Ok(Versions {
         current_id: current.id,
@@ -286,15 +286,19 @@ async fn versions<C: Custody>(
 
 /// Whether a host may publish its key by itself: the first ever, and one that it alone has. All others
 /// come by a rotation.
-fn must_publish<K: Signer>(versions: &Versions<K>, is_alone: bool, document: &KeyDocument) -> bool {
+fn must_publish<K: Signer>(
+    versions: &Versions<K>,
+    is_sole_holder: bool,
+    document: &KeyDocument,
+) -> bool {
     let id = versions.current.key().id();
     let is_new = id.is_none_or(|id| document.find(id).is_none());
-    is_new && (is_alone || document.version() == 0)
+    is_new && (is_sole_holder || document.version() == 0)
 }
 
 /// Puts the public half of `key` into the key document, if it is not there yet. Hosts that start
 /// together write one after the other: each writes the version after the one it read.
-async fn publish<C: Custody>(
+async fn publish<C: SigningKeySource>(
     key: &C::Key,
     custody: &C,
     documents: &impl KeyChangeStore,
@@ -320,9 +324,9 @@ async fn publish<C: Custody>(
             return Err(SigningError::Unpublishable);
         }
         let event = custody.event(AuditKind::KeysChanged(KeyAct::Publish));
-        let event = event.await.map_err(SigningError::Custody)?;
+        let event = event.await.map_err(SigningError::SigningKeySource)?;
         let written = documents.change_keys(&document, None, &event).await;
-        if written.map_err(SigningError::Publication)? == Written::Done {
+        if written.map_err(SigningError::Publication)? == WriteOutcome::Done {
             custody.notice(Notice::Published {
                 key_id: id,
                 version: document.version(),

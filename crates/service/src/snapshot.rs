@@ -7,7 +7,7 @@ use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 
 use crate::feed::gather;
-use crate::ports::Shelf;
+use crate::ports::ImmutableCache;
 use crate::store::{KeyStore, PackStore, RevocationStore, StoreError};
 
 /// Whether the keys are read too.
@@ -35,7 +35,7 @@ pub async fn follow(
     previous: Snapshot,
     keys: Keys,
     store: &(impl KeyStore + RevocationStore + PackStore),
-    shelf: &impl Shelf,
+    shelf: &impl ImmutableCache,
     now: UnixTime,
 ) -> Reading {
     let reach = policy.revocation_reach();

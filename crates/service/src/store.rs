@@ -23,8 +23,8 @@ mod mail;
 mod packs;
 
 pub use audit::{AuditReader, Kept};
-pub use change::{AccountChange, KeptSession, SessionsEnd};
-pub use directory::{Directory, DomainPage, PageKey};
+pub use change::{AccountChange, RetainedSession, SessionsEnd};
+pub use directory::{Directory, DomainPage, PageCursor};
 pub use factors::{FactorStore, Factors, TotpFactor};
 pub use limits::{Bucket, Counted, LimitStore};
 pub use mail::{MailTokenStore, NewMailToken, OutboxMail, OutboxStore, SpentToken, Waiting};
@@ -106,7 +106,7 @@ pub enum AccountStatus {
 
 /// A session as it stands, with the account it is of.
 #[derive(Clone, Debug)]
-pub struct Family {
+pub struct SessionWithAccount {
     /// The session.
     pub session: Session,
     /// The account under the address it was opened with, if there is one.
@@ -116,7 +116,7 @@ pub struct Family {
 /// How a write that may be made once ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Written {
+pub enum WriteOutcome {
     /// It is done, now or by an earlier attempt of the same request.
     Done,
     /// Somebody else was first; nothing was written.
@@ -144,7 +144,7 @@ pub trait AccountStore {
     async fn account_of(&self, user_id: &Id) -> Result<Option<Account>, StoreError>;
 
     /// Makes the account: user, user by id and domain, the mail that goes out about it and the
-    /// audit row, all or none. [`Written::Conflict`] if the address has one.
+    /// audit row, all or none. [`WriteOutcome::Conflict`] if the address has one.
     ///
     /// # Errors
     ///
@@ -154,15 +154,19 @@ pub trait AccountStore {
         account: &Account,
         mail: &OutboxMail,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Makes an account that another system knew, without a word to its owner.
-    /// [`Written::Conflict`] if the address has one.
+    /// [`WriteOutcome::Conflict`] if the address has one.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn import(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError>;
+    async fn import(
+        &self,
+        account: &Account,
+        event: &AuditEvent,
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Costs what making `account` costs, in rows, bytes and units, and makes none of it: only the
     /// mail and the audit row are written, since the address has an account.
@@ -170,14 +174,14 @@ pub trait AccountStore {
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn register_in_vain(
+    async fn register_decoy(
         &self,
         account: &Account,
         mail: &OutboxMail,
         event: &AuditEvent,
     ) -> Result<(), StoreError>;
 
-    /// Changes `account` as `change` says, with its audit row, all or none. [`Written::Conflict`]
+    /// Changes `account` as `change` says, with its audit row, all or none. [`WriteOutcome::Conflict`]
     /// if the account changed since it was read, or the session that was to stay is gone.
     ///
     /// # Errors
@@ -188,17 +192,21 @@ pub trait AccountStore {
         account: &Account,
         change: &AccountChange<'_>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Removes `account` and all that stands beside it: sessions and their locators, factors, the
     /// way from its id, its place among its domain. The account itself and its audit row come
-    /// last, in one step: what was cut off before can be repeated. [`Written::Conflict`] if the
+    /// last, in one step: what was cut off before can be repeated. [`WriteOutcome::Conflict`] if the
     /// account changed since it was read. Nobody may be able to log in to it any more.
     ///
     /// # Errors
     ///
     /// [`StoreError`]: then it may be removed in part, but for the account itself.
-    async fn erase(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError>;
+    async fn erase(
+        &self,
+        account: &Account,
+        event: &AuditEvent,
+    ) -> Result<WriteOutcome, StoreError>;
 }
 
 /// How many sessions of an account are listed.
@@ -211,7 +219,7 @@ pub const MOST_SESSIONS: u32 = 100;
 )]
 pub trait SessionStore {
     /// Opens a session: its row, its locator and the audit row, all or none. Refused with
-    /// [`Written::Conflict`] if the account's generation or status changed since it was read.
+    /// [`WriteOutcome::Conflict`] if the account's generation or status changed since it was read.
     ///
     /// # Errors
     ///
@@ -220,17 +228,17 @@ pub trait SessionStore {
         &self,
         session: &Session,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// The session and its account, read consistently; `None` if there is no such session.
     ///
     /// # Errors
     ///
     /// [`StoreError`]: then nothing is known of it.
-    async fn family(&self, session_id: &Id) -> Result<Option<Family>, StoreError>;
+    async fn family(&self, session_id: &Id) -> Result<Option<SessionWithAccount>, StoreError>;
 
     /// Puts `next` in the place of the head that `session` was read with, with the audit row.
-    /// [`Written::Conflict`] if it is not the head any more, or the session is gone: of any number
+    /// [`WriteOutcome::Conflict`] if it is not the head any more, or the session is gone: of any number
     /// of hosts that advance one head, one does.
     ///
     /// # Errors
@@ -241,7 +249,7 @@ pub trait SessionStore {
         session: &Session,
         next: &Head,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// The sessions opened with `email`, the newest first and at most [`MOST_SESSIONS`], read
     /// consistently; some may be over.

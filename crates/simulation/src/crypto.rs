@@ -16,9 +16,10 @@ use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use portcullis_core::vault::NONCE_BYTES;
 use portcullis_service::ports::{
-    Chance, HashError, HashVerdict, Hasher, NoEntropy, SignError, Signatures, Signer, UnusableKey,
+    HashError, HashVerdict, Hasher, NoEntropy, SecureRandom, SignError, Signatures, Signer,
+    UnusableKey,
 };
-use portcullis_service::rotate::ports::{Keysmith, KeysmithError};
+use portcullis_service::rotate::ports::{KeyFactory, KeyFactoryError};
 
 use crate::clock::second;
 use crate::world::{AUDIENCE, ISSUER, World};
@@ -94,20 +95,20 @@ pub(crate) fn forge(world: &World, key: &str) -> String {
 }
 
 /// A key is kept as its name.
-impl Keysmith for World {
+impl KeyFactory for World {
     type Key = SimKey;
 
-    fn make(&self, _: Algorithm) -> Result<SimKey, KeysmithError> {
+    fn make(&self, _: Algorithm) -> Result<SimKey, KeyFactoryError> {
         let number = self.keys.get() + 1;
         self.keys.set(number);
         Ok(SimKey::new(&format!("k{number}")))
     }
 
-    fn read(&self, kept: &Secret<String>) -> Result<SimKey, KeysmithError> {
+    fn read(&self, kept: &Secret<String>) -> Result<SimKey, KeyFactoryError> {
         let is_name = kept.expose().starts_with('k');
         is_name
             .then(|| SimKey::new(kept.expose()))
-            .ok_or(KeysmithError::NoKey)
+            .ok_or(KeyFactoryError::NoKey)
     }
 
     fn write(&self, key: &SimKey) -> Secret<String> {
@@ -162,7 +163,7 @@ impl Hasher for SimHasher {
     }
 }
 
-impl Chance for World {
+impl SecureRandom for World {
     fn id(&self) -> Result<Id, NoEntropy> {
         Ok(Id::from_random(self.random.bytes()))
     }

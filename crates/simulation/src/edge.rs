@@ -16,16 +16,16 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use portcullis_service::edge;
 use portcullis_service::guard;
-use portcullis_service::knowledge::Knowledge;
 use portcullis_service::ports::Clock as _;
 use portcullis_service::snapshot::Keys;
+use portcullis_service::snapshot_cache::SnapshotCache;
 
 use crate::clock::SimClock;
 use crate::crypto::SimSignatures;
 use crate::mutation::Mutation;
 use crate::oracle::Case;
 use crate::plan::Dependency;
-use crate::store::{SimShelf, View};
+use crate::store::{SimCache, View};
 use crate::world::{World, policy};
 
 pub(crate) struct Edge {
@@ -33,13 +33,13 @@ pub(crate) struct Edge {
     pub(crate) clock: SimClock,
     world: Rc<World>,
     gate: Gate,
-    shelf: SimShelf,
+    shelf: SimCache,
     isolate: RefCell<Rc<Isolate>>,
 }
 
 /// What goes with an isolate.
 struct Isolate {
-    knowledge: Knowledge,
+    knowledge: SnapshotCache,
     store: View,
     /// Whether a reading is under way, for [`Mutation::HoldClaim`].
     reads: Cell<bool>,
@@ -66,7 +66,7 @@ impl Edge {
     pub(crate) fn new(world: &Rc<World>, name: String) -> Rc<Self> {
         Rc::new(Self {
             clock: SimClock::new(world, &name),
-            shelf: SimShelf(Rc::clone(world)),
+            shelf: SimCache(Rc::clone(world)),
             isolate: RefCell::new(Isolate::new(world, &name)),
             name,
             world: Rc::clone(world),
@@ -187,7 +187,7 @@ impl edge::Visit for Visit {
         &self.edge.gate
     }
 
-    fn knowledge(&self) -> &Knowledge {
+    fn knowledge(&self) -> &SnapshotCache {
         &self.isolate.knowledge
     }
 
@@ -234,7 +234,7 @@ impl edge::Visit for Visit {
 impl Isolate {
     fn new(world: &Rc<World>, name: &str) -> Rc<Self> {
         Rc::new(Self {
-            knowledge: Knowledge::default(),
+            knowledge: SnapshotCache::default(),
             store: View::new(world, name, Dependency::Store),
             reads: Cell::default(),
         })

@@ -17,12 +17,12 @@ use portcullis_core::session::Device;
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Vault;
 use portcullis_service::authenticate::{Caller, authenticate};
-use portcullis_service::error::ServiceError;
+use portcullis_service::context::ServiceContext;
+use portcullis_service::error::UseCaseError;
 use portcullis_service::limit::{Entry, device_cookie, enter_login, settle};
 use portcullis_service::login::{LoginOutcome, LoginRequest, login};
 use portcullis_service::logout::{LogoutOutcome, logout};
 use portcullis_service::logout_all::{announce_again, logout_all};
-use portcullis_service::means::Means;
 use portcullis_service::open::Grant;
 use portcullis_service::ports::{Call, Clock};
 use portcullis_service::refresh::{RefreshOutcome, RefreshRequest, refresh};
@@ -31,7 +31,7 @@ use portcullis_service::signing::published::PublishedKeys;
 use portcullis_service::signing::{SigningError, SigningKeys};
 use portcullis_service::store::StoreError;
 
-use self::keys::{Keyless, SimCustody};
+use self::keys::{Keyless, SimSigningKeys};
 use crate::clock::SimClock;
 use crate::crypto::{SimHasher, SimKey, SimSignatures};
 use crate::mutation::Mutation;
@@ -165,14 +165,14 @@ impl Host {
         }
     }
 
-    async fn serve(&self, ask: Ask, call: &Call) -> Result<Reply, ServiceError> {
+    async fn serve(&self, ask: Ask, call: &Call) -> Result<Reply, UseCaseError> {
         let watch = Watch {
             host: self,
             began: call.now,
         };
         let process = Rc::clone(&self.process.borrow());
         let store = &process.store;
-        let means = Means {
+        let ctx = ServiceContext {
             store,
             chance: &*self.world,
             vault: &self.vault,
@@ -180,7 +180,7 @@ impl Host {
             call,
         };
         match ask {
-            Ask::Login(credentials) => self.log_in(credentials, &process, means).await,
+            Ask::Login(credentials) => self.log_in(credentials, &process, ctx).await,
             Ask::Refresh(token) => {
                 let Some(key) = self.signer(&process, call).await? else {
                     return Ok(Reply::NoKey);
@@ -189,7 +189,7 @@ impl Host {
                     token: Secret::new(token),
                     carrier: Carrier::Hand,
                 };
-                Ok(match refresh(&request, &*key, &watch, means).await? {
+                Ok(match refresh(&request, &*key, &watch, ctx).await? {
                     RefreshOutcome::Renew(grant) => granted(&grant, None),
                     RefreshOutcome::Refuse(_) => Reply::Refused("refresh"),
                     RefreshOutcome::Reused => Reply::Refused("reused"),
@@ -197,15 +197,15 @@ impl Host {
             }
             Ask::Logout(token) => match self.caller(&token, store, call).await? {
                 Caller::Known(caller) | Caller::Revoked(caller) => {
-                    done(logout(&caller, &watch, means).await?)
+                    done(logout(&caller, &watch, ctx).await?)
                 }
                 Caller::Superseded(_) => Ok(Reply::Refused("revoked")),
                 Caller::Refused(denial) => Ok(Reply::Refused(denial.code())),
             },
             Ask::LogoutAll(token) => match self.caller(&token, store, call).await? {
-                Caller::Known(caller) => done(logout_all(&caller, &watch, means).await?),
+                Caller::Known(caller) => done(logout_all(&caller, &watch, ctx).await?),
                 Caller::Revoked(_) => Ok(Reply::Refused("revoked")),
-                Caller::Superseded(caller) => done(announce_again(&caller, &watch, means).await?),
+                Caller::Superseded(caller) => done(announce_again(&caller, &watch, ctx).await?),
                 Caller::Refused(denial) => Ok(Reply::Refused(denial.code())),
             },
         }
@@ -217,14 +217,14 @@ impl Host {
         &self,
         credentials: Credentials,
         process: &Process,
-        means: Means<'_, View, World>,
-    ) -> Result<Reply, ServiceError> {
+        ctx: ServiceContext<'_, View, World>,
+    ) -> Result<Reply, UseCaseError> {
         let arrived = self.world.now();
-        let Some(key) = self.signer(process, means.call).await? else {
+        let Some(key) = self.signer(process, ctx.call).await? else {
             return Ok(Reply::NoKey);
         };
         let Credentials { email, cookie, .. } = credentials;
-        let entry = enter_login(&email, cookie.as_deref(), means).await?;
+        let entry = enter_login(&email, cookie.as_deref(), ctx).await?;
         let Entry::Passes(place) = entry else {
             return Ok(Reply::Refused("too_many_attempts"));
         };
@@ -236,18 +236,18 @@ impl Host {
             password: Password::parse(&credentials.password).expect("long enough"),
             device: Device::default(),
         };
-        match login(&request, &SimHasher, &*key, means).await? {
+        match login(&request, &SimHasher, &*key, ctx).await? {
             LoginOutcome::Admit(admission) => {
                 self.world.oracle.borrow_mut().gives_back(&bucket, arrived);
                 // Where that fails it still counts, and the login is good.
-                drop(settle(&place, means).await);
-                let cookie = device_cookie(&request.email, means)?;
+                drop(settle(&place, ctx).await);
+                let cookie = device_cookie(&request.email, ctx)?;
                 Ok(granted(&admission.grant, Some(cookie)))
             }
             LoginOutcome::Challenge(_) => Ok(Reply::Refused("second_factor")),
             LoginOutcome::Refuse(_) => {
                 if self.world.mutation == Some(Mutation::RefundRefused) {
-                    drop(settle(&place, means).await);
+                    drop(settle(&place, ctx).await);
                 }
                 Ok(Reply::Refused("bad_credentials"))
             }
@@ -260,7 +260,7 @@ impl Host {
         process: &Process,
         call: &Call,
     ) -> Result<Option<Arc<SimKey>>, StoreError> {
-        let custody = SimCustody {
+        let custody = SimSigningKeys {
             host: self,
             secrets: &process.secrets,
             now: call.now,
@@ -277,7 +277,7 @@ impl Host {
             Err(
                 SigningError::Document(error)
                 | SigningError::Publication(error)
-                | SigningError::Custody(Keyless::Secret(error)),
+                | SigningError::SigningKeySource(Keyless::Secret(error)),
             ) => Err(error),
             Err(error) => {
                 self.world.tell(|| format!("{}: {error}", self.name));
@@ -303,7 +303,7 @@ fn granted(grant: &Grant, cookie: Option<String>) -> Reply {
     Reply::Granted(access, grant.refresh.expose().clone(), cookie)
 }
 
-fn done(outcome: LogoutOutcome) -> Result<Reply, ServiceError> {
+fn done(outcome: LogoutOutcome) -> Result<Reply, UseCaseError> {
     Ok(match outcome {
         LogoutOutcome::Done => Reply::Done,
         LogoutOutcome::NoSession => Reply::Refused("no_session"),

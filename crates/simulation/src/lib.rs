@@ -38,8 +38,8 @@ use portcullis_core::password::Password;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
-use portcullis_service::ports::{Chance as _, Signer as _};
-use portcullis_service::rotate::ports::{Keysmith as _, Stage};
+use portcullis_service::ports::{SecureRandom as _, Signer as _};
+use portcullis_service::rotate::ports::{KeyFactory as _, Stage};
 use portcullis_service::store::{Account, AccountStatus};
 
 pub use crate::mutation::Mutation;

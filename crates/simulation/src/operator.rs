@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use portcullis_service::ports::{Call, Chance as _, Clock as _};
+use portcullis_service::ports::{Call, Clock as _, SecureRandom as _};
 use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_now};
 
 use crate::mutation::Mutation;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use portcullis_service::pack::pack;
-use portcullis_service::ports::{Chance as _, Clock as _};
+use portcullis_service::ports::{Clock as _, SecureRandom as _};
 
 use crate::clock::SimClock;
 use crate::mutation::Mutation;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use portcullis_core::keys::rotation::RotationBounds;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::vault::Vault;
-use portcullis_service::ports::Chance as _;
-use portcullis_service::rotate::ports::{Keysmith as _, Stage};
+use portcullis_service::ports::SecureRandom as _;
+use portcullis_service::rotate::ports::{KeyFactory as _, Stage};
 use portcullis_service::rotate::{RotateError, Rotation, Step};
 
 use crate::clock::{SimClock, millis_of};

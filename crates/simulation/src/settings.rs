@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_core::limit::quotas::Quotas;
-use portcullis_service::limit::{Limits, WhenDown};
+use portcullis_service::limit::{LimitFailMode, Limits};
 use portcullis_service::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 
 use crate::host::{ATTEMPTS, PER};
@@ -44,7 +44,7 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
                 per = PER.as_secs()
             ))
             .expect("quotas"),
-            when_down: WhenDown::Refuse,
+            when_down: LimitFailMode::Refuse,
         },
     }
 }

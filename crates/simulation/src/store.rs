@@ -1,11 +1,11 @@
 //! The store as one node reaches it: each call may be slow, refused, lost on its way there or
 //! back, come late, or find its caller gone.
 
+mod cache;
 mod factors;
 mod packs;
 mod ports;
 mod secrets;
-mod shelf;
 mod tables;
 
 use std::cell::RefCell;
@@ -18,7 +18,7 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::store::StoreError;
 use thiserror::Error;
 
-pub(crate) use self::shelf::SimShelf;
+pub(crate) use self::cache::SimCache;
 pub(crate) use self::tables::Tables;
 use crate::ambush;
 use crate::clock::millis_of;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
-use portcullis_service::ports::Chance as _;
+use portcullis_service::ports::SecureRandom as _;
 
 use crate::edge::Edge;
 use crate::host::{Ask, Credentials, Host, Reply};

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use portcullis_core::denial::Denial;
 use portcullis_core::route::RevocationMode;
 use portcullis_core::secret::Secret;
-use portcullis_service::ports::Chance as _;
+use portcullis_service::ports::SecureRandom as _;
 
 use crate::account;
 use crate::crypto::forge;

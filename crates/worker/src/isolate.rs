@@ -12,16 +12,16 @@ use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::denial::RatePeriod;
 use portcullis_core::gate::Gate;
 use portcullis_core::time::UnixTime;
-use portcullis_service::knowledge::Knowledge;
 use portcullis_service::snapshot::Keys;
+use portcullis_service::snapshot_cache::SnapshotCache;
 use portcullis_service::store::StoreError;
 use worker::Env;
 
+use crate::cache::CacheApi;
 use crate::clock::{PlatformClock, now};
 use crate::config::{Config, Origin};
-use crate::doubts::Settled;
+use crate::lookup_cache::LookupCache;
 use crate::metrics::Metrics;
-use crate::shelf::CacheShelf;
 use crate::transport::FetchTransport;
 
 /// What checks signatures here.
@@ -43,9 +43,9 @@ pub struct Isolate {
     rate_period: RatePeriod,
     client: Client<FetchTransport>,
     signatures: PlatformSignatures,
-    shelf: CacheShelf,
-    settled: Settled,
-    knowledge: Knowledge,
+    shelf: CacheApi,
+    settled: LookupCache,
+    knowledge: SnapshotCache,
     metrics: Metrics,
 }
 
@@ -76,9 +76,9 @@ impl Isolate {
             rate_period: config.rate_period,
             client: Client::new(FetchTransport, config.credentials, config.aws, seed),
             signatures: PlatformSignatures::default(),
-            shelf: CacheShelf::new(&table),
-            settled: Settled::default(),
-            knowledge: Knowledge::default(),
+            shelf: CacheApi::new(&table),
+            settled: LookupCache::default(),
+            knowledge: SnapshotCache::default(),
             metrics: Metrics::since(now()),
         }))
     }
@@ -109,12 +109,12 @@ impl Isolate {
     }
 
     /// What was found out about tokens in doubt.
-    pub const fn settled(&self) -> &Settled {
+    pub const fn settled(&self) -> &LookupCache {
         &self.settled
     }
 
     /// What is known of the world.
-    pub const fn knowledge(&self) -> &Knowledge {
+    pub const fn knowledge(&self) -> &SnapshotCache {
         &self.knowledge
     }
 

@@ -5,15 +5,15 @@
 //! with its bearer's identity, or answered here. Rules are `portcullis-core`'s; this door brings
 //! the clock, `fetch`, `crypto.subtle` and what an isolate remembers between requests.
 
+pub mod cache;
 pub mod clock;
 pub mod config;
-pub mod doubts;
 pub mod forward;
 pub mod isolate;
 pub mod limit;
+pub mod lookup_cache;
 pub mod metrics;
 pub mod refuse;
-pub mod shelf;
 pub mod signatures;
 pub mod transport;
 pub mod visit;

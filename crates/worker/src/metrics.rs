@@ -7,7 +7,7 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use js_sys::{Array, Function, Object, Reflect};
-use portcullis_aws::breakers::{Tally, Way};
+use portcullis_aws::breakers::{Dependency, Tally};
 use portcullis_aws::capacity::Consumed;
 use portcullis_aws::client::Client;
 use portcullis_core::gate::Gate;
@@ -93,7 +93,7 @@ impl Metrics {
             return;
         }
         self.told_at.set(now);
-        let (standing, tally) = client.state(Way::DynamoDb);
+        let (standing, tally) = client.state(Dependency::DynamoDb);
         let consumed = client.consumed();
         let counts = self.counts.take();
         let (before, spent) = self.told.replace((tally, consumed));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use js_sys::futures::JsFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
-use portcullis_aws::breakers::Way;
+use portcullis_aws::breakers::Dependency;
 use portcullis_aws::headers::READ;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
 use portcullis_core::breaker::Standing;
@@ -37,7 +37,7 @@ impl Transport for FetchTransport {
         clock::elapsed()
     }
 
-    fn notice(&self, way: Way, standing: Standing) {
+    fn notice(&self, way: Dependency, standing: Standing) {
         let (name, standing) = (way.name(), standing.name());
         worker::console_warn!("the circuit breaker of {name} is {standing}");
     }

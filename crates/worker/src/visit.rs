@@ -4,12 +4,12 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use js_sys::futures::{JsFuture, future_to_promise};
-use portcullis_aws::breakers::Way;
+use portcullis_aws::breakers::Dependency;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::breaker::Standing;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
-use portcullis_core::revocation::{Revocable, Revocations, Sieves};
+use portcullis_core::revocation::{FingerprintSets, Revocable, Revocations};
 use portcullis_core::route::{Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
@@ -17,8 +17,8 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use portcullis_service::edge;
 use portcullis_service::guard::{self, Lookup};
-use portcullis_service::knowledge::Knowledge;
 use portcullis_service::snapshot::Keys;
+use portcullis_service::snapshot_cache::SnapshotCache;
 use portcullis_service::store::{RevocationStore as _, StoreError};
 use wasm_bindgen::JsValue;
 use worker::{Context, Delay};
@@ -40,7 +40,7 @@ impl edge::Visit for Visit<'_> {
         self.isolate.gate()
     }
 
-    fn knowledge(&self) -> &Knowledge {
+    fn knowledge(&self) -> &SnapshotCache {
         self.isolate.knowledge()
     }
 
@@ -49,7 +49,7 @@ impl edge::Visit for Visit<'_> {
     }
 
     fn store_is_away(&self) -> bool {
-        self.isolate.client().state(Way::DynamoDb).0 != Standing::Closed
+        self.isolate.client().state(Dependency::DynamoDb).0 != Standing::Closed
     }
 
     async fn sleep(&self, span: Duration) {
@@ -109,7 +109,7 @@ struct Rows<'r> {
     now: UnixTime,
     /// The sieves that leave doubts, which may have been settled before; none where the route wants a
     /// look-up for each request.
-    sieves: Option<&'r Sieves>,
+    sieves: Option<&'r FingerprintSets>,
 }
 
 impl Lookup for Rows<'_> {

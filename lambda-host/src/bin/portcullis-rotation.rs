@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use portcullis_lambda_host::config::{Config, Entrance};
-use portcullis_lambda_host::host::{Host, Surroundings};
+use portcullis_lambda_host::config::{Config, ListenMode};
+use portcullis_lambda_host::host::{Host, HostOptions};
 use portcullis_lambda_host::rotation::{self, RotationEvent};
 use portcullis_lambda_host::{log, start};
 use tracing::error;
@@ -29,8 +29,8 @@ fn main() -> ExitCode {
         }
     };
     match config.entrance {
-        Entrance::Lambda => {}
-        Entrance::Socket(_) => {
+        ListenMode::Lambda => {}
+        ListenMode::Socket(_) => {
             error!("portcullis-rotation runs on Lambda; by hand it is `portcullis keys rotate`");
             return ExitCode::from(2);
         }
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), start::StartError> {
-    let host = Arc::new(Host::new(config, Surroundings::default())?);
+    let host = Arc::new(Host::new(config, HostOptions::default())?);
     let handler = service_fn(async |event: LambdaEvent<RotationEvent>| {
         rotation::rotate(&host, &event.payload)
             .await

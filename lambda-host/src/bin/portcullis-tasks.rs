@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use portcullis_lambda_host::config::{Config, Entrance};
-use portcullis_lambda_host::host::{Host, Surroundings};
+use portcullis_lambda_host::config::{Config, ListenMode};
+use portcullis_lambda_host::host::{Host, HostOptions};
 use portcullis_lambda_host::problem::Problem;
 use portcullis_lambda_host::{log, start, tasks};
 use serde::de::IgnoredAny;
@@ -31,8 +31,8 @@ fn main() -> ExitCode {
         }
     };
     match config.entrance {
-        Entrance::Lambda => {}
-        Entrance::Socket(_) => {
+        ListenMode::Lambda => {}
+        ListenMode::Socket(_) => {
             error!("portcullis-tasks runs on Lambda; a host on a socket does its tasks itself");
             return ExitCode::from(2);
         }
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 
 fn serve(config: Config) -> Result<(), start::StartError> {
     start::warn_of_mail(&config);
-    let host = Arc::new(Host::new(config, Surroundings::default())?);
+    let host = Arc::new(Host::new(config, HostOptions::default())?);
     let handler = service_fn(async |_: LambdaEvent<IgnoredAny>| {
         // The log has said why.
         tasks::run_before_a_freeze(&host)

@@ -2,7 +2,7 @@
 
 use portcullis_core::limit::quotas::{Quotas, QuotasError};
 use portcullis_core::secret::Secret;
-use portcullis_service::limit::{Limits, WhenDown};
+use portcullis_service::limit::{LimitFailMode, Limits};
 
 use crate::client_address::{AddressSource, Edge};
 use crate::config::variable::{Environment, Fault};
@@ -29,8 +29,8 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
         })
     });
     let when_down = env.optional("PORTCULLIS_LIMITS_WHEN_DOWN", |text| match text {
-        "refuse" => Ok(WhenDown::Refuse),
-        "allow" => Ok(WhenDown::Allow),
+        "refuse" => Ok(LimitFailMode::Refuse),
+        "allow" => Ok(LimitFailMode::Allow),
         _ => Err(Fault::Invalid("refuse or allow")),
     });
     Limits {

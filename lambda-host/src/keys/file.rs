@@ -35,17 +35,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::thread;
 
-    use portcullis_service::ports::{Chance as _, Signer as _};
+    use portcullis_service::ports::{SecureRandom as _, Signer as _};
 
     use super::*;
-    use crate::chance::SystemChance;
+    use crate::random::SystemRandom;
 
     /// A folder of its own for each test, gone at its end.
     struct Folder(PathBuf);
 
     impl Folder {
         fn new() -> Self {
-            let name = format!("portcullis-key-{}", SystemChance.id().expect("entropy"));
+            let name = format!("portcullis-key-{}", SystemRandom.id().expect("entropy"));
             let path = std::env::temp_dir().join(name);
             fs::create_dir(&path).expect("a new folder");
             Self(path)

@@ -12,9 +12,9 @@ use mail_builder::MessageBuilder;
 use mail_builder::headers::date::Date;
 use portcullis_aws::ses::Sender;
 use portcullis_core::time::UnixTime;
-use portcullis_service::ports::{Chance as _, Mail, MailError, Mailer};
+use portcullis_service::ports::{Mail, MailError, Mailer, SecureRandom as _};
 
-use crate::chance::SystemChance;
+use crate::random::SystemRandom;
 
 /// A folder that mail is put into.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(super) struct FolderAt<'a> {
 impl Mailer for FolderAt<'_> {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let failed = |error: io::Error| MailError::Transient(error.into());
-        let id = SystemChance
+        let id = SystemRandom
             .id()
             .map_err(io::Error::other)
             .map_err(failed)?;

@@ -10,7 +10,7 @@ use portcullis_core::token::verifier::Verified;
 use portcullis_jwt::NativeSignatures;
 use portcullis_service::authenticate::{Caller, authenticate};
 use portcullis_service::ports::Call;
-use portcullis_service::store::KeptSession;
+use portcullis_service::store::RetainedSession;
 
 use crate::host::Host;
 use crate::problem::Problem;
@@ -61,11 +61,11 @@ pub(super) fn user_id(caller: &Verified<Claims>) -> Result<Id, Problem> {
 }
 
 /// The session that the token stems from.
-pub(super) fn session(caller: &Verified<Claims>) -> Result<KeptSession, Problem> {
+pub(super) fn session(caller: &Verified<Claims>) -> Result<RetainedSession, Problem> {
     let claims = caller.get();
     let id = claims.session_id.as_deref().map(Id::parse);
     match (id, claims.authenticated_at) {
-        (Some(Ok(id)), Some(opened_at)) => Ok(KeptSession { id, opened_at }),
+        (Some(Ok(id)), Some(opened_at)) => Ok(RetainedSession { id, opened_at }),
         _ => Err(Problem::NoSession),
     }
 }

@@ -14,10 +14,10 @@ use portcullis_core::audit::FactorDenial;
 use portcullis_core::factor::{RecoveryCode, TOTP_DIGITS, TOTP_STEP, TotpCode};
 use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::scope::Scope;
+use portcullis_service::context::ServiceContext;
 use portcullis_service::factor::{self, FactorChange, NewTotp, Proof};
-use portcullis_service::limit::{Place, Whose};
-use portcullis_service::means::Means;
-use portcullis_service::ports::{Call, Chance};
+use portcullis_service::limit::{LimitKey, Place};
+use portcullis_service::ports::{Call, SecureRandom};
 use portcullis_service::store::{AuditStore, LimitStore};
 use zeroize::Zeroizing;
 
@@ -56,10 +56,10 @@ pub(super) async fn list(
     let caller = caller::known(&host, &call, request.headers()).await?;
     let user_id = caller::user_id(&caller)?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
         .await?;
-    let factors = host.settle(factor::list(&user_id, means).await)?;
+    let factors = host.settle(factor::list(&user_id, ctx).await)?;
     let active = factors.active().and_then(|totp| totp.confirmed_at);
     let members = active.map(|moment| {
         Json::Object(Object::from_iter([
@@ -102,12 +102,12 @@ pub(super) async fn begin(
         password: password?,
     };
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    let hasher = host.hasher.with(means.vault);
-    let place = password_place(&host, &change, means).await?;
-    let begun = host.settle(factor::begin(&change, &hasher, means).await)?;
+    let ctx = host.ctx(&store, &call).await?;
+    let hasher = host.hasher.with(ctx.vault);
+    let place = password_place(&host, &change, ctx).await?;
+    let begun = host.settle(factor::begin(&change, &hasher, ctx).await)?;
     let totp = begun.map_err(problem)?;
-    limits::settle(&place, means).await;
+    limits::settle(&place, ctx).await;
     Ok(json(
         StatusCode::OK,
         new_totp(&totp, &host.settings.issuing.issuer),
@@ -136,11 +136,11 @@ pub(super) async fn confirm(
     let code = TotpCode::parse(code?.expose()).map_err(|_| Problem::BadCode)?;
     let user_id = caller::user_id(&caller)?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
+    let ctx = host.ctx(&store, &call).await?;
     // Its own secret was just shown to the caller: a guess here wins nothing.
-    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
         .await?;
-    let confirmed = host.settle(factor::confirm(&user_id, &code, means).await)?;
+    let confirmed = host.settle(factor::confirm(&user_id, &code, ctx).await)?;
     Ok(recovery_codes(&confirmed.map_err(problem)?))
 }
 
@@ -160,12 +160,12 @@ pub(super) async fn remove(
 ) -> Result<Response, Problem> {
     let (change, proof) = proved(&host, &call, request).await?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    let hasher = host.hasher.with(means.vault);
-    let place = password_place(&host, &change, means).await?;
-    let end = factor::remove(&change, &proof, &hasher, means).await;
+    let ctx = host.ctx(&store, &call).await?;
+    let hasher = host.hasher.with(ctx.vault);
+    let place = password_place(&host, &change, ctx).await?;
+    let end = factor::remove(&change, &proof, &hasher, ctx).await;
     host.settle(end)?.map_err(problem)?;
-    limits::settle(&place, means).await;
+    limits::settle(&place, ctx).await;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -186,12 +186,12 @@ pub(super) async fn renew_recovery_codes(
 ) -> Result<Response, Problem> {
     let (change, proof) = proved(&host, &call, request).await?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    let hasher = host.hasher.with(means.vault);
-    let place = password_place(&host, &change, means).await?;
-    let end = factor::renew_recovery_codes(&change, &proof, &hasher, means).await;
+    let ctx = host.ctx(&store, &call).await?;
+    let hasher = host.hasher.with(ctx.vault);
+    let place = password_place(&host, &change, ctx).await?;
+    let end = factor::renew_recovery_codes(&change, &proof, &hasher, ctx).await;
     let codes = host.settle(end)?.map_err(problem)?;
-    limits::settle(&place, means).await;
+    limits::settle(&place, ctx).await;
     Ok(recovery_codes(&codes))
 }
 
@@ -199,10 +199,10 @@ pub(super) async fn renew_recovery_codes(
 async fn password_place(
     host: &Host,
     change: &FactorChange,
-    means: Means<'_, impl LimitStore + AuditStore, impl Chance>,
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
 ) -> Result<Place, Problem> {
-    let whose = Whose::Account(&change.user_id, 0);
-    host.enter_guess(Scope::PasswordAccount, whose, means).await
+    let whose = LimitKey::Account(&change.user_id, 0);
+    host.enter_guess(Scope::PasswordAccount, whose, ctx).await
 }
 
 /// `{"current_password", "code" or "recovery_code"}` of a caller with a token.

@@ -11,7 +11,7 @@ use http::{Request, StatusCode};
 use portcullis_core::json::Json;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
-use portcullis_service::error::ServiceError;
+use portcullis_service::error::UseCaseError;
 use portcullis_service::factor::CHALLENGE_LIFETIME;
 use portcullis_service::issue::AccessToken;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
@@ -118,28 +118,28 @@ pub(super) async fn login(
     let ready = host.signer(call.now, &call.request_id).await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    let hasher = host.hasher.with(means.vault);
-    let entered = host.enter_login(&request.email, &headers, means).await;
+    let ctx = host.ctx(&store, &call).await?;
+    let hasher = host.hasher.with(ctx.vault);
+    let entered = host.enter_login(&request.email, &headers, ctx).await;
     if matches!(entered, Err(Problem::LoginLocked)) {
         // SECURITY: whether there is an account is for whoever reads its mail to see.
-        host.settle(offer_unlock(&request.email, means).await)?;
+        host.settle(offer_unlock(&request.email, ctx).await)?;
         host.mail_waits.notify_one();
     }
     let place = entered?;
-    let end = login::login(&request, &hasher, &*signer, means);
+    let end = login::login(&request, &hasher, &*signer, ctx);
     match host.settle(end.await)? {
         LoginOutcome::Admit(admission) => {
             note(admission.not_rehashed.as_ref());
-            limits::settle(&place, means).await;
-            let mut response = hand_out(&admission.grant, transport, means.vault);
-            limits::remember_browser(response.headers_mut(), &request.email, means)?;
+            limits::settle(&place, ctx).await;
+            let mut response = hand_out(&admission.grant, transport, ctx.vault);
+            limits::remember_browser(response.headers_mut(), &request.email, ctx)?;
             Ok(response)
         }
         LoginOutcome::Challenge(challenge) => {
             note(challenge.not_rehashed.as_ref());
             // The password was right: from here on codes are counted.
-            limits::settle(&place, means).await;
+            limits::settle(&place, ctx).await;
             Ok(json(StatusCode::OK, second_step(&challenge.challenge)))
         }
         // SECURITY: an unknown address, a wrong password and a closed account are one answer.
@@ -175,7 +175,7 @@ fn second_step(challenge: &Secret<String>) -> String {
     )
 }
 
-fn note(not_rehashed: Option<&ServiceError>) {
+fn note(not_rehashed: Option<&UseCaseError>) {
     if let Some(error) = not_rehashed {
         warn!(error = %Chain(error), "a password hash was not renewed");
     }

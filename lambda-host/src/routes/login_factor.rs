@@ -10,7 +10,7 @@ use http::Request;
 use portcullis_core::audit::LoginDenial;
 use portcullis_core::limit::scope::Scope;
 use portcullis_service::factor::{self, FactorLoginRequest};
-use portcullis_service::limit::Whose;
+use portcullis_service::limit::LimitKey;
 use portcullis_service::ports::Call;
 use utoipa::ToSchema;
 
@@ -74,28 +74,28 @@ pub(super) async fn login_factor(
     let ready = host.signer(call.now, &call.request_id).await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
+    let ctx = host.ctx(&store, &call).await?;
     // What is no challenge of ours names no account: it counts by where it comes from, and its
     // code is never looked at.
-    let challenged = factor::challenged(&request, means);
+    let challenged = factor::challenged(&request, ctx);
     let counted = match &challenged {
         Some(account) => {
-            let whose = Whose::Account(&account.user_id, account.generation);
-            Some(host.enter_guess(Scope::FactorAccount, whose, means).await?)
+            let whose = LimitKey::Account(&account.user_id, account.generation);
+            Some(host.enter_guess(Scope::FactorAccount, whose, ctx).await?)
         }
         None => {
-            host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+            host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
                 .await?;
             None
         }
     };
-    let end = factor::login(&request, &*signer, means).await;
+    let end = factor::login(&request, &*signer, ctx).await;
     match host.settle(end)? {
         Ok(grant) => {
-            let mut response = hand_out(&grant, transport, means.vault);
+            let mut response = hand_out(&grant, transport, ctx.vault);
             if let (Some(account), Some(place)) = (&challenged, &counted) {
-                limits::settle(place, means).await;
-                limits::remember_browser(response.headers_mut(), &account.email, means)?;
+                limits::settle(place, ctx).await;
+                limits::remember_browser(response.headers_mut(), &account.email, ctx)?;
             }
             Ok(response)
         }

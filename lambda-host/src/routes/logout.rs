@@ -11,12 +11,12 @@ use http::{Request, StatusCode};
 use portcullis_core::denial::Denial;
 use portcullis_core::limit::scope::Scope;
 use portcullis_service::authenticate::Caller;
-use portcullis_service::limit::Whose;
+use portcullis_service::limit::LimitKey;
 use portcullis_service::logout::{self, LogoutOutcome};
 use portcullis_service::logout_all;
 use portcullis_service::ports::Call;
 
-use crate::clock::Watch;
+use crate::clock::RequestClock;
 use crate::host::Host;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
 use crate::problem::{Problem, TokenProblem};
@@ -52,11 +52,11 @@ pub(super) async fn logout(
         Caller::Superseded(_) => return Err(Problem::Refused(Denial::Revoked)),
         Caller::Refused(denial) => return Err(Problem::Refused(denial)),
     };
-    let clock = Watch::new(host.clock.as_ref(), call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+    let clock = RequestClock::new(host.clock.as_ref(), call.now);
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
         .await?;
-    let end = logout::logout(&caller, &clock, means).await;
+    let end = logout::logout(&caller, &clock, ctx).await;
     tell(host.settle(end)?, &clock)
 }
 
@@ -78,21 +78,21 @@ pub(super) async fn logout_all(
 ) -> Result<Response, Problem> {
     let store = host.store(call.now);
     let caller = caller(&host, request.headers(), &store, &call).await?;
-    let clock = Watch::new(host.clock.as_ref(), call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+    let clock = RequestClock::new(host.clock.as_ref(), call.now);
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
         .await?;
     let end = match caller {
-        Caller::Known(caller) => logout_all::logout_all(&caller, &clock, means).await,
+        Caller::Known(caller) => logout_all::logout_all(&caller, &clock, ctx).await,
         // As above: it was done, and whoever asks did not hear of it.
-        Caller::Superseded(caller) => logout_all::announce_again(&caller, &clock, means).await,
+        Caller::Superseded(caller) => logout_all::announce_again(&caller, &clock, ctx).await,
         Caller::Revoked(_) => return Err(Problem::Refused(Denial::Revoked)),
         Caller::Refused(denial) => return Err(Problem::Refused(denial)),
     };
     tell(host.settle(end)?, &clock)
 }
 
-fn tell(outcome: LogoutOutcome, clock: &Watch<'_>) -> Result<Response, Problem> {
+fn tell(outcome: LogoutOutcome, clock: &RequestClock<'_>) -> Result<Response, Problem> {
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;
     match outcome {

@@ -15,7 +15,7 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::limit::scope::Scope;
 use portcullis_core::mail::MailToken;
 use portcullis_core::password::Password;
-use portcullis_service::limit::Whose;
+use portcullis_service::limit::LimitKey;
 use portcullis_service::mailing::redeem::{
     self, Presented, ResetOutcome, UnlockOutcome, VerifyOutcome,
 };
@@ -23,7 +23,7 @@ use portcullis_service::mailing::request;
 use portcullis_service::ports::Call;
 use utoipa::ToSchema;
 
-use crate::clock::Watch;
+use crate::clock::RequestClock;
 use crate::host::Host;
 use crate::limits::remember_browser;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
@@ -91,9 +91,9 @@ pub(super) async fn resend(
     let email = members.email("email")?;
     members.finish()?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&asks(&email), means).await?;
-    host.settle(request::ask_to_verify(&email, means).await)?;
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&asks(&email), ctx).await?;
+    host.settle(request::ask_to_verify(&email, ctx).await)?;
     host.mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
 }
@@ -115,9 +115,9 @@ pub(super) async fn forgot(
     let email = members.email("email")?;
     members.finish()?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&asks(&email), means).await?;
-    host.settle(request::ask_to_reset(&email, means).await)?;
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&asks(&email), ctx).await?;
+    host.settle(request::ask_to_reset(&email, ctx).await)?;
     host.mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
 }
@@ -139,9 +139,9 @@ pub(super) async fn verify(
     let token = token(&mut members)?;
     members.finish()?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&LINK, means).await?;
-    match host.settle(redeem::verify(&token, means).await)? {
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&LINK, ctx).await?;
+    match host.settle(redeem::verify(&token, ctx).await)? {
         VerifyOutcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
         // SECURITY: all reasons are one answer.
         VerifyOutcome::Refuse(_) => Err(Problem::BadMailToken),
@@ -166,12 +166,12 @@ pub(super) async fn unlock(
     let token = token(&mut members)?;
     members.finish()?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&LINK, means).await?;
-    match host.settle(redeem::unlock(&token, means).await)? {
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&LINK, ctx).await?;
+    match host.settle(redeem::unlock(&token, ctx).await)? {
         UnlockOutcome::Done(email) => {
             let mut response = empty(StatusCode::NO_CONTENT);
-            remember_browser(response.headers_mut(), &email, means)?;
+            remember_browser(response.headers_mut(), &email, ctx)?;
             Ok(response)
         }
         // SECURITY: all reasons are one answer.
@@ -199,11 +199,11 @@ pub(super) async fn reset(
     members.finish()?;
     let password = Password::parse(&password?).map_err(Problem::BadPassword)?;
     let store = host.store(call.now);
-    let clock = Watch::new(&*host.clock, call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&LINK, means).await?;
-    let hasher = host.hasher.with(means.vault);
-    let end = redeem::reset(&token, &password, &hasher, &host.screen, &clock, means).await;
+    let clock = RequestClock::new(&*host.clock, call.now);
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&LINK, ctx).await?;
+    let hasher = host.hasher.with(ctx.vault);
+    let end = redeem::reset(&token, &password, &hasher, &host.screen, &clock, ctx).await;
     let outcome = host.settle(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;
@@ -211,7 +211,7 @@ pub(super) async fn reset(
         ResetOutcome::Done(email) => {
             host.mail_waits.notify_one();
             let mut response = empty(StatusCode::NO_CONTENT);
-            remember_browser(response.headers_mut(), &email, means)?;
+            remember_browser(response.headers_mut(), &email, ctx)?;
             Ok(response)
         }
         // SECURITY: all reasons are one answer.
@@ -254,15 +254,15 @@ pub(super) async fn unlock_page() -> Response {
 }
 
 /// What asking for a mail counts in: all kinds of mail to one address together.
-const fn asks(email: &EmailAddress) -> [(Scope, Whose<'_>); 2] {
+const fn asks(email: &EmailAddress) -> [(Scope, LimitKey<'_>); 2] {
     [
-        (Scope::MailAddress, Whose::Network),
-        (Scope::MailEmail, Whose::Email(email)),
+        (Scope::MailAddress, LimitKey::Network),
+        (Scope::MailEmail, LimitKey::Email(email)),
     ]
 }
 
 /// What bringing a link back counts in.
-const LINK: [(Scope, Whose<'static>); 1] = [(Scope::LinkAddress, Whose::Network)];
+const LINK: [(Scope, LimitKey<'static>); 1] = [(Scope::LinkAddress, LimitKey::Network)];
 
 fn token(members: &mut Members) -> Result<Presented, Problem> {
     Ok(MailToken::parse(&members.secret("token")?))

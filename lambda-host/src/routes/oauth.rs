@@ -22,13 +22,13 @@ use portcullis_core::token::claims::Claims;
 use portcullis_jwt::NativeSignatures;
 use portcullis_service::authenticate::{Caller, judge};
 use portcullis_service::identify::Identity;
-use portcullis_service::limit::Whose;
+use portcullis_service::limit::LimitKey;
 use portcullis_service::ports::Call;
 use portcullis_service::refresh::RefreshRequest;
 use portcullis_service::revoke as by_token;
 use utoipa::ToSchema;
 
-use crate::clock::Watch;
+use crate::clock::RequestClock;
 use crate::host::Host;
 use crate::openapi::problems::{ANY, LIMITED, STORE, oauth_problems};
 use crate::problem::{Problem, TokenProblem};
@@ -218,11 +218,11 @@ pub(super) async fn revoke(
     }
     let token = token.ok_or(Problem::MissingMember("token"))?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
         .await?;
-    let clock = Watch::new(host.clock.as_ref(), call.now);
-    let end = by_token::revoke(&token, &host.gate, &NativeSignatures, &clock, means).await;
+    let clock = RequestClock::new(host.clock.as_ref(), call.now);
+    let end = by_token::revoke(&token, &host.gate, &NativeSignatures, &clock, ctx).await;
     host.settle(end)?;
     clock.judge()?;
     Ok(empty(StatusCode::OK))

@@ -11,11 +11,11 @@ use portcullis_core::limit::scope::Scope;
 use portcullis_service::change_password::{
     self, ChangePasswordOutcome, ChangePasswordRequest, Tools,
 };
-use portcullis_service::limit::Whose;
+use portcullis_service::limit::LimitKey;
 use portcullis_service::ports::Call;
 use utoipa::ToSchema;
 
-use crate::clock::Watch;
+use crate::clock::RequestClock;
 use crate::host::Host;
 use crate::limits;
 use crate::openapi::problems::{ANY, BODY, LIMITED, NEW_PASSWORD, STORE, TOKEN, problems};
@@ -76,25 +76,23 @@ pub(super) async fn change(
     let ready = host.signer(call.now, &call.request_id).await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    let whose = Whose::Account(&request.user_id, 0);
-    let place = host
-        .enter_guess(Scope::PasswordAccount, whose, means)
-        .await?;
-    let clock = Watch::new(host.clock.as_ref(), call.now);
+    let ctx = host.ctx(&store, &call).await?;
+    let whose = LimitKey::Account(&request.user_id, 0);
+    let place = host.enter_guess(Scope::PasswordAccount, whose, ctx).await?;
+    let clock = RequestClock::new(host.clock.as_ref(), call.now);
     let tools = Tools {
-        hasher: &host.hasher.with(means.vault),
+        hasher: &host.hasher.with(ctx.vault),
         screen: &host.screen,
         signer: &*signer,
         clock: &clock,
     };
-    let end = change_password::change_password(&request, &tools, means).await;
+    let end = change_password::change_password(&request, &tools, ctx).await;
     let outcome = host.settle(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;
     match outcome {
         ChangePasswordOutcome::Changed(access) => {
-            limits::settle(&place, means).await;
+            limits::settle(&place, ctx).await;
             Ok(json(StatusCode::OK, login::access_token(&access)))
         }
         ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword),

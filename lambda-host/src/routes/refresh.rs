@@ -11,12 +11,12 @@ use portcullis_core::audit::RefreshDenial;
 use portcullis_core::limit::scope::Scope;
 use portcullis_core::refresh::RefreshToken;
 use portcullis_core::vault::Vault;
-use portcullis_service::limit::Whose;
+use portcullis_service::limit::LimitKey;
 use portcullis_service::open::Grant;
 use portcullis_service::ports::Call;
 use portcullis_service::refresh::{self, RefreshOutcome, RefreshRequest};
 
-use crate::clock::Watch;
+use crate::clock::RequestClock;
 use crate::host::Host;
 use crate::openapi::problems::{ANY, LIMITED, STORE, problems};
 use crate::problem::{Problem, TokenProblem};
@@ -93,16 +93,16 @@ pub(super) async fn renew<'h>(
     let ready = host.signer(call.now, &call.request_id).await;
     let signer = host.settle(ready)?;
     let store = host.store(call.now);
-    let means = host.means(&store, call).await?;
-    host.enter(&[(Scope::RefreshAddress, Whose::Network)], means)
+    let ctx = host.ctx(&store, call).await?;
+    host.enter(&[(Scope::RefreshAddress, LimitKey::Network)], ctx)
         .await?;
     // Only a token of ours names a session: nobody uses up another's turns by its id.
-    if let Ok(token) = RefreshToken::parse(request.token.expose(), means.vault) {
-        let session = [(Scope::RefreshSession, Whose::Session(token.session_id()))];
-        host.enter(&session, means).await?;
+    if let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.vault) {
+        let session = [(Scope::RefreshSession, LimitKey::Session(token.session_id()))];
+        host.enter(&session, ctx).await?;
     }
-    let clock = Watch::new(host.clock.as_ref(), call.now);
-    let end = refresh::refresh(request, &*signer, &clock, means).await;
+    let clock = RequestClock::new(host.clock.as_ref(), call.now);
+    let end = refresh::refresh(request, &*signer, &clock, ctx).await;
     let outcome = host.settle(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
     clock.judge()?;

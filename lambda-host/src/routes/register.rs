@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::json::Json;
 use portcullis_core::limit::scope::Scope;
-use portcullis_service::limit::Whose;
+use portcullis_service::limit::LimitKey;
 use portcullis_service::ports::Call;
 use portcullis_service::register::{self, RegisterOutcome, RegisterRequest};
 use utoipa::ToSchema;
@@ -52,14 +52,14 @@ pub(super) async fn register(
     }
     let request = RegisterRequest { email, password };
     let store = host.store(call.now);
-    let means = host.means(&store, &call).await?;
-    let hasher = host.hasher.with(means.vault);
+    let ctx = host.ctx(&store, &call).await?;
+    let hasher = host.hasher.with(ctx.vault);
     let buckets = [
-        (Scope::RegisterAddress, Whose::Network),
-        (Scope::RegisterEmail, Whose::Email(&request.email)),
+        (Scope::RegisterAddress, LimitKey::Network),
+        (Scope::RegisterEmail, LimitKey::Email(&request.email)),
     ];
-    host.enter(&buckets, means).await?;
-    let end = register::register(&request, &hasher, &host.screen, means).await;
+    host.enter(&buckets, ctx).await?;
+    let end = register::register(&request, &hasher, &host.screen, ctx).await;
     let outcome = host.settle(end)?;
     host.mail_waits.notify_one();
     match outcome {

@@ -13,12 +13,12 @@ use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::scope::Scope;
 use portcullis_core::session::Session;
 use portcullis_service::authenticate::Caller;
-use portcullis_service::limit::Whose;
+use portcullis_service::limit::LimitKey;
 use portcullis_service::ports::Call;
 use portcullis_service::sessions::{self as own, EndOutcome};
 use utoipa::ToSchema;
 
-use crate::clock::Watch;
+use crate::clock::RequestClock;
 use crate::host::Host;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
 use crate::problem::{Problem, TokenProblem};
@@ -80,10 +80,10 @@ pub(super) async fn sessions(
 ) -> Result<Response, Problem> {
     let store = host.store(call.now);
     let caller = known(&host, &call, request.headers()).await?;
-    let means = host.means(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
         .await?;
-    let end = own::sessions(&caller, means).await;
+    let end = own::sessions(&caller, ctx).await;
     let current = caller.get().session_id.as_deref();
     let sessions = host.settle(end)?;
     let listed = sessions.iter().map(|session| listed(session, current));
@@ -134,11 +134,11 @@ pub(super) async fn end_session(
     };
     let unknown = Problem::Token(TokenProblem::UnknownSession);
     let id = Id::parse(&session_id).map_err(|_| unknown)?;
-    let clock = Watch::new(host.clock.as_ref(), call.now);
-    let means = host.means(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, Whose::Network)], means)
+    let clock = RequestClock::new(host.clock.as_ref(), call.now);
+    let ctx = host.ctx(&store, &call).await?;
+    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
         .await?;
-    let end = own::end_session(&caller, &id, &clock, means).await;
+    let end = own::end_session(&caller, &id, &clock, ctx).await;
     let outcome = host.settle(end)?;
     clock.judge()?;
     match outcome {

@@ -17,9 +17,9 @@ use sha1::{Digest as _, Sha1};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::chance::SystemChance;
 use crate::clock::{SystemClock, WallClock as _};
 use crate::metrics;
+use crate::random::SystemRandom;
 use crate::transport::{HyperTransport, Timeouts};
 
 /// The range's name in logs and metrics.
@@ -134,7 +134,7 @@ impl BreachRange {
             Outcome::Failed
         };
         // Without entropy hosts that opened together probe together, and that is all.
-        let chance = SystemChance.seed().unwrap_or_default();
+        let chance = SystemRandom.seed().unwrap_or_default();
         let now = self.transport.elapsed();
         notice(self.breaker.settle(permit, outcome, now, chance));
         Ok(answered?)

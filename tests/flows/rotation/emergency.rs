@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use portcullis_core::id::Id;
 use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
-use portcullis_lambda_host::rotation::RotationDesk;
+use portcullis_lambda_host::rotation::RotationContext;
 use portcullis_service::ports::Call;
 use portcullis_service::rotate::{KeyRevocation, revoke_key};
 use portcullis_tests::program::operator_program;
@@ -113,7 +113,7 @@ async fn a_key_in_a_file_that_was_called_back_gives_way_to_the_one_that_is_there
     let peer = system.another(CHEAP, &changes).await.expect("a host");
     let old = kid(&log_in(&peer).await);
     let now = now(&peer.host);
-    let desk = RotationDesk::open(&peer.host, "test", now).await;
+    let desk = RotationContext::open(&peer.host, "test", now).await;
     let call = Call {
         now,
         request_id: Id::from_random([7; 16]),

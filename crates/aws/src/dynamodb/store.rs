@@ -19,14 +19,14 @@ mod tokens;
 use portcullis_core::id::Id;
 use portcullis_core::revocation::{READ_SHARDS, WRITE_SHARDS};
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{StoreError, Written};
+use portcullis_service::store::{StoreError, WriteOutcome};
 use thiserror::Error;
 
 use crate::client::Client;
 use crate::code::Class;
 use crate::dynamodb::item::{Item, ItemError};
 use crate::dynamodb::write::Transaction;
-use crate::error::{CallError, Reason, ServiceError};
+use crate::error::{AwsServiceError, CallError, Reason};
 use crate::transport::Transport;
 
 /// The attribute that names the request a row was last written for.
@@ -90,7 +90,7 @@ pub enum RowError {
 enum Committed {
     Done,
     /// A condition did not hold; the reasons say which.
-    Refused(ServiceError),
+    Refused(AwsServiceError),
 }
 
 impl<T: Transport> DynamoStore<'_, T> {
@@ -123,12 +123,12 @@ impl Committed {
         self,
         operation: &'static str,
         is_own: impl FnOnce(&Item) -> bool,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         match self {
-            Self::Done => Ok(Written::Done),
+            Self::Done => Ok(WriteOutcome::Done),
             Self::Refused(refusal) => match refusal.reasons().first() {
-                Some(first) if is_own_write(first, is_own) => Ok(Written::Done),
-                Some(first) if first.is_condition() => Ok(Written::Conflict),
+                Some(first) if is_own_write(first, is_own) => Ok(WriteOutcome::Done),
+                Some(first) if first.is_condition() => Ok(WriteOutcome::Conflict),
                 _ => Err(StoreError::new(operation, refusal)),
             },
         }

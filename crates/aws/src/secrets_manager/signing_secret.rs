@@ -2,7 +2,7 @@
 
 use portcullis_core::secret::Secret;
 use portcullis_service::rotate::ports::{self, SecretStore, Stages};
-use portcullis_service::store::{StoreError, Written};
+use portcullis_service::store::{StoreError, WriteOutcome};
 
 use crate::code::Code;
 use crate::secrets_manager::{SecretsManager, Stage, Version};
@@ -45,21 +45,25 @@ impl<T: Transport> SecretStore for SigningSecret<'_, T> {
         Ok(found.map(|version| version.value))
     }
 
-    async fn put_pending(&self, id: &str, value: &Secret<String>) -> Result<Written, StoreError> {
+    async fn put_pending(
+        &self,
+        id: &str,
+        value: &Secret<String>,
+    ) -> Result<WriteOutcome, StoreError> {
         match self.manager.put(self.name, id, value, Stage::Pending).await {
-            Ok(()) => Ok(Written::Done),
+            Ok(()) => Ok(WriteOutcome::Done),
             Err(error)
                 if error
                     .refusal()
                     .is_some_and(|it| *it.code() == Code::ResourceExists) =>
             {
-                Ok(Written::Conflict)
+                Ok(WriteOutcome::Conflict)
             }
             Err(error) => Err(StoreError::new("adding a version to the secret", error)),
         }
     }
 
-    async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
+    async fn promote(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
         self.manager
             .move_stage(self.name, Stage::Current, from, to)
             .await

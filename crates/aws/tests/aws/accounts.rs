@@ -3,7 +3,7 @@
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::password::PasswordHash;
-use portcullis_service::store::{Account, AccountStore as _, AuditStore as _, Written};
+use portcullis_service::store::{Account, AccountStore as _, AuditStore as _, WriteOutcome};
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, ada, audit_trail, event, id, rehashed, row, store, welcome};
@@ -18,7 +18,7 @@ async fn an_account_is_five_rows_with_its_mail_and_is_read_back_under_any_spelli
         .register(&ada(), &welcome(&ada()), &registered)
         .await
         .unwrap();
-    assert_eq!(written, Written::Done);
+    assert_eq!(written, WriteOutcome::Done);
     // A transaction costs two units a row, and each row is below 1 KB.
     assert_eq!(client.consumed().since(before).write_halves, 5 * 2 * 2);
 
@@ -65,16 +65,16 @@ async fn an_address_that_is_taken_leaves_no_trace_of_the_second_account() {
     let first = store(&client)
         .register(&ada(), &welcome(&ada()), &event(kind, "r1"))
         .await;
-    assert_eq!(first.unwrap(), Written::Done);
+    assert_eq!(first.unwrap(), WriteOutcome::Done);
     let again = store(&client)
         .register(&second, &welcome(&second), &event(kind, "r2"))
         .await;
-    assert_eq!(again.unwrap(), Written::Conflict);
+    assert_eq!(again.unwrap(), WriteOutcome::Conflict);
     // Not even under the first one's request id.
     let borrowed = store(&client)
         .register(&second, &welcome(&second), &event(kind, "r1"))
         .await;
-    assert_eq!(borrowed.unwrap(), Written::Conflict);
+    assert_eq!(borrowed.unwrap(), WriteOutcome::Conflict);
 
     assert_eq!(
         row(&client, "Portcullis", "ID#u-eve", "USER").await,
@@ -104,8 +104,8 @@ async fn of_two_hosts_that_register_an_address_together_one_wins() {
         there.register(&second, &mails[1], &again)
     );
     let mut ends = [a.unwrap(), b.unwrap()];
-    ends.sort_by_key(|end| *end == Written::Conflict);
-    assert_eq!(ends, [Written::Done, Written::Conflict]);
+    ends.sort_by_key(|end| *end == WriteOutcome::Conflict);
+    assert_eq!(ends, [WriteOutcome::Done, WriteOutcome::Conflict]);
     assert_eq!(audit_trail(&one).await.len(), 1);
 }
 
@@ -123,7 +123,7 @@ async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
     let renewed = store(&client)
         .change_account(&ada(), &rehashed(&stronger), &event(kind, "r2"))
         .await;
-    assert_eq!(renewed.unwrap(), Written::Done);
+    assert_eq!(renewed.unwrap(), WriteOutcome::Done);
     let read = store(&client).account(&ada().email).await.unwrap().unwrap();
     assert_eq!(
         (read.version, read.password.as_phc()),
@@ -133,7 +133,7 @@ async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
     let stale = store(&client)
         .change_account(&ada(), &rehashed(&ada().password), &event(kind, "r3"))
         .await;
-    assert_eq!(stale.unwrap(), Written::Conflict);
+    assert_eq!(stale.unwrap(), WriteOutcome::Conflict);
     let read = store(&client).account(&ada().email).await.unwrap().unwrap();
     assert_eq!(
         (read.version, read.password.as_phc()),
@@ -150,7 +150,7 @@ async fn an_account_that_is_gone_is_not_brought_back_by_a_new_hash() {
     let end = store(&client)
         .change_account(&ada(), &rehashed(&ada().password), &renewed)
         .await;
-    assert_eq!(end.unwrap(), Written::Conflict);
+    assert_eq!(end.unwrap(), WriteOutcome::Conflict);
     assert!(
         store(&client)
             .account(&ada().email)

@@ -5,8 +5,8 @@ use portcullis_core::password::PasswordHash;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStatus, AccountStore as _, KeptSession, RevocationStore as _,
-    SessionStore as _, SessionsEnd, Written,
+    Account, AccountChange, AccountStatus, AccountStore as _, RetainedSession,
+    RevocationStore as _, SessionStore as _, SessionsEnd, WriteOutcome,
 };
 use serde_json::json;
 
@@ -57,7 +57,7 @@ async fn with_sessions() -> Engine {
         let opened = store(&client)
             .open_session(&session(name), &event(AuditKind::LoggedIn, name))
             .await;
-        assert_eq!(opened.unwrap(), Written::Done);
+        assert_eq!(opened.unwrap(), WriteOutcome::Done);
     }
     engine
 }
@@ -88,7 +88,7 @@ async fn each_part_of_an_account_changes_alone_and_the_others_stay() {
         let before = client.consumed();
         let line = event(AuditKind::PasswordRehashed, &format!("c{number}"));
         let end = store(&client).change_account(&read, change, &line).await;
-        assert_eq!(end.unwrap(), Written::Done);
+        assert_eq!(end.unwrap(), WriteOutcome::Done);
         assert_eq!(client.consumed().since(before).write_halves, 2 * 2 * 2);
         expected = Account {
             password: change.password.cloned().unwrap_or(expected.password),
@@ -108,7 +108,7 @@ async fn all_sessions_end_in_one_step_but_the_one_that_stays() {
     let engine = with_sessions().await;
     let client = engine.client();
     let (hash, revocation) = (stronger(), below(1));
-    let kept = KeptSession {
+    let kept = RetainedSession {
         id: id("s1"),
         opened_at: NOON,
     };
@@ -124,7 +124,7 @@ async fn all_sessions_end_in_one_step_but_the_one_that_stays() {
     let before = client.consumed();
     let line = event(AuditKind::PasswordRehashed, "r2");
     let end = store(&client).change_account(&ada(), &change, &line).await;
-    assert_eq!(end.unwrap(), Written::Done);
+    assert_eq!(end.unwrap(), WriteOutcome::Done);
     // The account, the session, the revocation, its feed row and the audit row.
     assert_eq!(client.consumed().since(before).write_halves, 5 * 2 * 2);
 
@@ -147,7 +147,7 @@ async fn all_sessions_end_in_one_step_but_the_one_that_stays() {
     // A second one, on what was read before the first, changes nothing.
     let late = event(AuditKind::PasswordRehashed, "r3");
     let end = store(&client).change_account(&ada(), &change, &late).await;
-    assert_eq!(end.unwrap(), Written::Conflict);
+    assert_eq!(end.unwrap(), WriteOutcome::Conflict);
     assert_eq!(audit_trail(&client).await.len(), 4);
 }
 
@@ -160,7 +160,7 @@ async fn a_session_that_is_gone_cannot_stay() {
         ("s3", NOON),
         ("s1", UnixTime::from_secs(NOON.as_secs() + 1)),
     ] {
-        let kept = KeptSession {
+        let kept = RetainedSession {
             id: id(name),
             opened_at,
         };
@@ -174,7 +174,7 @@ async fn a_session_that_is_gone_cannot_stay() {
         };
         let line = event(AuditKind::LoggedOut, "r2");
         let end = store(&client).change_account(&ada(), &change, &line).await;
-        assert_eq!(end.unwrap(), Written::Conflict, "{name}");
+        assert_eq!(end.unwrap(), WriteOutcome::Conflict, "{name}");
     }
     let account = store(&client).account(&ada().email).await.unwrap().unwrap();
     assert_eq!((account.generation, account.version), (0, 1));
@@ -202,7 +202,7 @@ async fn what_is_called_back_further_stays_so_and_hinders_nobody() {
     };
     let line = event(AuditKind::LoggedOut, "r3");
     let end = store(&client).change_account(&ada(), &change, &line).await;
-    assert_eq!(end.unwrap(), Written::Done);
+    assert_eq!(end.unwrap(), WriteOutcome::Done);
     let account = store(&client).account(&ada().email).await.unwrap().unwrap();
     assert_eq!(account.generation, 1);
     let known = store(&client).revocations_of(token_of(8)).await.unwrap();
@@ -225,13 +225,16 @@ async fn a_change_whose_answer_was_lost_is_found_done_and_another_of_its_name_is
     let end = store(&client)
         .change_account(&ada(), &change(&hash), &line)
         .await;
-    assert_eq!(end.unwrap(), Written::Done);
+    assert_eq!(end.unwrap(), WriteOutcome::Done);
     // The host itself was asked again, with the same request id and a line of its own.
     let again = portcullis_core::audit::AuditEvent {
         id: id("line-again"),
         ..line.clone()
     };
-    for (password, end) in [(&hash, Written::Done), (&other, Written::Conflict)] {
+    for (password, end) in [
+        (&hash, WriteOutcome::Done),
+        (&other, WriteOutcome::Conflict),
+    ] {
         let written = store(&client)
             .change_account(&ada(), &change(password), &again)
             .await;

@@ -2,7 +2,7 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_service::store::{
-    Account, AccountStore as _, FactorStore as _, Factors, TotpFactor, Written,
+    Account, AccountStore as _, FactorStore as _, Factors, TotpFactor, WriteOutcome,
 };
 use serde_json::{Value, json};
 
@@ -35,18 +35,18 @@ async fn with_factor() -> Engine {
     let registered = event(AuditKind::Registered, "r1");
     let mail = welcome(&ada());
     let made = store(&client).register(&ada(), &mail, &registered).await;
-    assert_eq!(made.unwrap(), Written::Done);
+    assert_eq!(made.unwrap(), WriteOutcome::Done);
     let begun = event(AuditKind::FactorBegun, "r2");
     let written = store(&client)
         .begin_factor(&ada(), &totp("f1"), &begun)
         .await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Done);
     let confirmed = event(AuditKind::FactorConfirmed, "r3");
     let codes = codes(&["a", "b", "c"]);
     let written = store(&client)
         .confirm_factor(&ada(), &totp("f1"), STEP, &codes, &confirmed)
         .await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Done);
     engine
 }
 
@@ -64,7 +64,7 @@ async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confi
         let written = store(&client)
             .begin_factor(&ada(), &totp(name), &begun)
             .await;
-        assert_eq!(written.unwrap(), Written::Done);
+        assert_eq!(written.unwrap(), WriteOutcome::Done);
         let read = factors(&engine, &ada()).await;
         assert!(read.active().is_none() && read.recovery.is_empty());
         let kept = read.totp.unwrap();
@@ -73,10 +73,10 @@ async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confi
     let confirmed = event(AuditKind::FactorConfirmed, "r3");
     let codes = codes(&["a"]);
     for (name, end) in [
-        ("f1", Written::Conflict),
-        ("f2", Written::Done),
+        ("f1", WriteOutcome::Conflict),
+        ("f2", WriteOutcome::Done),
         // The answer was lost: it finds its own write.
-        ("f2", Written::Done),
+        ("f2", WriteOutcome::Done),
     ] {
         let factor = totp(name);
         let written = store(&client)
@@ -92,7 +92,7 @@ async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confi
     let written = store(&client)
         .begin_factor(&ada(), &totp("f3"), &begun)
         .await;
-    assert_eq!(written.unwrap(), Written::Conflict);
+    assert_eq!(written.unwrap(), WriteOutcome::Conflict);
     // What was refused left no line.
     assert_eq!(audit_trail(&client).await.len(), 3);
 }
@@ -103,12 +103,12 @@ async fn a_step_is_taken_once_and_none_before_it() {
     let client = engine.client();
     let factor = totp("f1");
     for (step, request_id, end) in [
-        (STEP, "r4", Written::Conflict),
-        (STEP + 1, "r5", Written::Done),
+        (STEP, "r4", WriteOutcome::Conflict),
+        (STEP + 1, "r5", WriteOutcome::Done),
         // Asked again for the same request, it has been taken; for another, it is gone.
-        (STEP + 1, "r5", Written::Done),
-        (STEP + 1, "r6", Written::Conflict),
-        (STEP, "r7", Written::Conflict),
+        (STEP + 1, "r5", WriteOutcome::Done),
+        (STEP + 1, "r6", WriteOutcome::Conflict),
+        (STEP, "r7", WriteOutcome::Conflict),
     ] {
         let request_id = id(request_id);
         let spent = store(&client)
@@ -121,12 +121,12 @@ async fn a_step_is_taken_once_and_none_before_it() {
     let spent = store(&client)
         .spend_step(&ada(), &other, STEP + 9, &id("r8"))
         .await;
-    assert_eq!(spent.unwrap(), Written::Conflict);
+    assert_eq!(spent.unwrap(), WriteOutcome::Conflict);
     client.transport().order([Fault::LoseAnswer]);
     let spent = store(&client)
         .spend_step(&ada(), &factor, STEP + 2, &id("r9"))
         .await;
-    assert_eq!(spent.unwrap(), Written::Done, "the answer was lost");
+    assert_eq!(spent.unwrap(), WriteOutcome::Done, "the answer was lost");
 }
 
 #[tokio::test]
@@ -157,7 +157,9 @@ async fn of_eight_hosts_with_one_step_or_code_one_spends_it() {
         futures_util::future::join_all(steps).await,
         futures_util::future::join_all(codes).await,
     ] {
-        let done = ends.iter().filter(|end| matches!(end, Ok(Written::Done)));
+        let done = ends
+            .iter()
+            .filter(|end| matches!(end, Ok(WriteOutcome::Done)));
         assert_eq!(done.count(), 1, "{ends:?}");
         assert!(ends.iter().all(Result::is_ok), "{ends:?}");
     }
@@ -173,13 +175,13 @@ async fn a_code_on_paper_goes_from_what_was_read_and_a_lost_answer_takes_no_seco
     let spend = store(&client)
         .spend_recovery_code(&ada(), &all, &rest, &id("r4"))
         .await;
-    assert_eq!(spend.unwrap(), Written::Done);
+    assert_eq!(spend.unwrap(), WriteOutcome::Done);
     // Whoever read before that would bring the spent one back.
     let stale = codes(&["b", "c"]);
     let spend = store(&client)
         .spend_recovery_code(&ada(), &all, &stale, &id("r5"))
         .await;
-    assert_eq!(spend.unwrap(), Written::Conflict);
+    assert_eq!(spend.unwrap(), WriteOutcome::Conflict);
     assert_eq!(factors(&engine, &ada()).await.recovery, rest);
 
     let renewed = event(AuditKind::RecoveryCodesRenewed, "r6");
@@ -191,7 +193,7 @@ async fn a_code_on_paper_goes_from_what_was_read_and_a_lost_answer_takes_no_seco
     let spend = store(&client)
         .spend_recovery_code(&ada(), &rest, &stale, &id("r7"))
         .await;
-    assert_eq!(spend.unwrap(), Written::Conflict);
+    assert_eq!(spend.unwrap(), WriteOutcome::Conflict);
     assert_eq!(factors(&engine, &ada()).await.recovery, new);
 
     let removed = event(AuditKind::FactorRemoved, "r8");
@@ -221,13 +223,13 @@ async fn what_an_erased_account_left_is_nobodys_factor() {
     let spend = store(&client)
         .spend_recovery_code(&heir, &all, &[], &id("r4"))
         .await;
-    assert_eq!(spend.unwrap(), Written::Conflict);
+    assert_eq!(spend.unwrap(), WriteOutcome::Conflict);
     // An active one of another user hinders nobody.
     let begun = event(AuditKind::FactorBegun, "r5");
     let written = store(&client)
         .begin_factor(&heir, &totp("f2"), &begun)
         .await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Done);
     let kept = row(&client, "Portcullis", ADA, "FACTOR#TOTP").await;
     assert_eq!(kept["user_id"], json!({"S": "u-heir"}));
     assert!(kept.get("confirmed_at").is_none());
@@ -249,13 +251,13 @@ async fn the_rows_of_the_longest_address_are_below_a_kilobyte() {
         ..totp(&"f".repeat(22))
     };
     let written = store(&client).begin_factor(&account, &factor, &begun).await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Done);
     let codes: Vec<_> = (0..10).map(|_code| "c".repeat(22)).collect();
     let confirmed = event(AuditKind::FactorConfirmed, &"q".repeat(59));
     let written = store(&client)
         .confirm_factor(&account, &factor, STEP, &codes, &confirmed)
         .await;
-    assert_eq!(written.unwrap(), Written::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Done);
     // Five rows of transactions, two units each; a row beyond 1 KB would be two more.
     assert_eq!(client.consumed().since(before).write_halves, 2 * 5 * 2);
 }

@@ -11,7 +11,8 @@ use portcullis_core::session::{Device, Methods, Session};
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::{NONCE_BYTES, Vault};
 use portcullis_service::store::{
-    Account, AccountStore as _, MOST_SESSIONS, RevocationStore as _, SessionStore as _, Written,
+    Account, AccountStore as _, MOST_SESSIONS, RevocationStore as _, SessionStore as _,
+    WriteOutcome,
 };
 
 use crate::engine::{
@@ -27,7 +28,7 @@ async fn with_session() -> Engine {
     let registered = event(AuditKind::Registered, "r1");
     let mail = welcome(&ada());
     let made = store(&client).register(&ada(), &mail, &registered).await;
-    assert_eq!(made.unwrap(), Written::Done);
+    assert_eq!(made.unwrap(), WriteOutcome::Done);
     open(&engine, &session("s1"), "r2").await;
     engine
 }
@@ -36,7 +37,7 @@ async fn open(engine: &Engine, session: &Session, request_id: &str) {
     let client = engine.client();
     let logged_in = event(AuditKind::LoggedIn, request_id);
     let opened = store(&client).open_session(session, &logged_in).await;
-    assert_eq!(opened.unwrap(), Written::Done);
+    assert_eq!(opened.unwrap(), WriteOutcome::Done);
 }
 
 /// The head that follows on the first one, with a secret of `byte`s.
@@ -64,10 +65,10 @@ async fn a_head_gives_way_to_the_next_and_comes_back_by_no_one_who_read_it_befor
         format!("{:?}", session("s1"))
     );
     for (byte, request_id, end) in [
-        (2, "r3", Written::Done),
-        (3, "r4", Written::Conflict),
+        (2, "r3", WriteOutcome::Done),
+        (3, "r4", WriteOutcome::Conflict),
         // A request id may be borrowed: what it wrote is known by the secret's hash.
-        (3, "r3", Written::Conflict),
+        (3, "r3", WriteOutcome::Conflict),
     ] {
         let line = event(AuditKind::Refreshed, request_id);
         let advanced = store(&client)
@@ -98,7 +99,7 @@ async fn of_eight_hosts_that_advance_one_head_one_does() {
     assert!(ends.iter().all(|(_, end)| end.is_ok()), "{ends:?}");
     let mut done = ends
         .iter()
-        .filter(|(_, end)| matches!(end, Ok(Written::Done)));
+        .filter(|(_, end)| matches!(end, Ok(WriteOutcome::Done)));
     let (winner, _) = done.next().unwrap();
     assert!(done.next().is_none(), "{ends:?}");
     assert!(head(&engine).await == *winner);
@@ -121,7 +122,7 @@ async fn an_advance_whose_answer_was_lost_is_found_done() {
         let line = event(AuditKind::Refreshed, &format!("lost-{generation}"));
         client.transport().order(faults);
         let advanced = store(&client).advance(&read.session, &new, &line).await;
-        assert_eq!(advanced.unwrap(), Written::Done);
+        assert_eq!(advanced.unwrap(), WriteOutcome::Done);
         assert!(head(&engine).await == new);
     }
     assert_eq!(audit_trail(&client).await.len(), 4);
@@ -142,7 +143,7 @@ async fn a_session_that_is_gone_has_no_family_and_is_not_advanced() {
     let advanced = store(&client)
         .advance(&session("s1"), &next(2), &line)
         .await;
-    assert_eq!(advanced.unwrap(), Written::Conflict);
+    assert_eq!(advanced.unwrap(), WriteOutcome::Conflict);
     assert_eq!(rows(&client, "Portcullis", "SID#s1").await.len(), 0);
 }
 
@@ -159,7 +160,7 @@ async fn sessions_are_listed_newest_first_and_so_many_and_nobody_elses() {
     let made = store(&client)
         .register(&eve, &welcome(&eve), &registered)
         .await;
-    assert_eq!(made.unwrap(), Written::Done);
+    assert_eq!(made.unwrap(), WriteOutcome::Done);
     let hers = Session {
         user_id: eve.user_id.clone(),
         email: eve.email.clone(),
@@ -292,7 +293,7 @@ async fn the_longest_session_is_below_a_kilobyte_and_refreshes_for_four_units() 
         let made = store(&client)
             .register(&account, &welcome(&account), &registered)
             .await;
-        assert_eq!(made.unwrap(), Written::Done);
+        assert_eq!(made.unwrap(), WriteOutcome::Done);
         open(&engine, &session, "r2").await;
         let line = portcullis_core::audit::AuditEvent {
             id: id(&"i".repeat(22)),
@@ -309,7 +310,7 @@ async fn the_longest_session_is_below_a_kilobyte_and_refreshes_for_four_units() 
         };
         let before = client.consumed();
         let advanced = store(&client).advance(&session, &next, &line).await;
-        assert_eq!(advanced.unwrap(), Written::Done);
+        assert_eq!(advanced.unwrap(), WriteOutcome::Done);
         let written = client.consumed().since(before).write_halves;
         assert_eq!(written, 2 * units, "{client_address}");
     }

@@ -12,7 +12,7 @@ use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
 use portcullis_service::rotate::ports::KeyChangeStore as _;
 use portcullis_service::store::{
     AccountStore as _, AuditStore as _, KeyStore as _, RevocationStore as _, SessionStore as _,
-    StoreError, Written,
+    StoreError, WriteOutcome,
 };
 use tokio::net::TcpListener;
 
@@ -65,7 +65,7 @@ fn document() -> KeyDocument {
 /// Every write of the ports, one after the other, each through `faults`.
 async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(), StoreError> {
     let order = || client.transport().order(faults.iter().cloned());
-    let done = |written| assert_eq!(written, Written::Done, "{faults:?}");
+    let done = |written| assert_eq!(written, WriteOutcome::Done, "{faults:?}");
     let stronger = PasswordHash::parse("$argon2id$v=19$m=65536,t=3,p=1$c2FsdA$bmV3").unwrap();
     let store = store(client);
     order();
@@ -161,7 +161,7 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
         .register(&ada(), &welcome(&ada()), &registered)
         .await
         .unwrap();
-    assert_eq!(end, Written::Done);
+    assert_eq!(end, WriteOutcome::Done);
     assert_eq!(client.transport().sent().len(), 2);
     order();
     let renewed = event(AuditKind::PasswordRehashed, "r2");
@@ -169,7 +169,7 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
         .change_account(&ada(), &rehashed(&stronger), &renewed)
         .await
         .unwrap();
-    assert_eq!(end, Written::Done);
+    assert_eq!(end, WriteOutcome::Done);
     assert_eq!(client.transport().sent().len(), 2);
     order();
     let logged_in = event(AuditKind::LoggedIn, "r3");
@@ -177,7 +177,7 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
         .open_session(&session("s1"), &logged_in)
         .await
         .unwrap();
-    assert_eq!(end, Written::Done);
+    assert_eq!(end, WriteOutcome::Done);
     assert_eq!(client.transport().sent().len(), 2);
     client.transport().order([]);
     assert_eq!(audit_trail(&client).await.len(), 3);

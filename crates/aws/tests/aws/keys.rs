@@ -8,7 +8,7 @@ use portcullis_core::audit::{AuditKind, KeyAct};
 use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_service::rotate::ports::KeyChangeStore as _;
-use portcullis_service::store::{KeyStore as _, StoreError, Written};
+use portcullis_service::store::{KeyStore as _, StoreError, WriteOutcome};
 use serde_json::json;
 
 use crate::engine::{Engine, NOON, event, row, store, wire};
@@ -36,7 +36,7 @@ async fn publish(
     client: &Client<Wire>,
     document: &KeyDocument,
     request_id: &str,
-) -> Result<Written, StoreError> {
+) -> Result<WriteOutcome, StoreError> {
     let line = event(AuditKind::KeysChanged(KeyAct::Publish), request_id);
     store(client).change_keys(document, None, &line).await
 }
@@ -48,7 +48,7 @@ async fn the_document_is_empty_before_the_first_write_and_then_what_was_written(
     assert_eq!(store(&client).key_document().await.unwrap().version(), 0);
     for (document, request_id) in [(first(), "r1"), (second(), "r2")] {
         let written = publish(&client, &document, request_id).await;
-        assert_eq!(written.unwrap(), Written::Done);
+        assert_eq!(written.unwrap(), WriteOutcome::Done);
         let read = store(&client).key_document().await.unwrap();
         assert_eq!(read.to_json(), document.to_json());
     }
@@ -62,12 +62,12 @@ async fn only_the_next_version_replaces_a_document() {
     let client = engine.client();
     // A second version needs a first.
     let skipped = publish(&client, &second(), "r0").await;
-    assert_eq!(skipped.unwrap(), Written::Conflict);
+    assert_eq!(skipped.unwrap(), WriteOutcome::Conflict);
     let _ = publish(&client, &first(), "r1").await.unwrap();
     let again = publish(&client, &first(), "r2").await;
-    assert_eq!(again.unwrap(), Written::Conflict);
+    assert_eq!(again.unwrap(), WriteOutcome::Conflict);
     let empty = publish(&client, &KeyDocument::default(), "r3").await;
-    assert_eq!(empty.unwrap(), Written::Conflict);
+    assert_eq!(empty.unwrap(), WriteOutcome::Conflict);
     assert_eq!(store(&client).key_document().await.unwrap().version(), 1);
 }
 
@@ -77,7 +77,7 @@ async fn the_same_request_repeated_finds_its_own_document() {
     let client = engine.client();
     for _ in 0..2 {
         let written = publish(&client, &first(), "r1").await;
-        assert_eq!(written.unwrap(), Written::Done);
+        assert_eq!(written.unwrap(), WriteOutcome::Done);
     }
 }
 
@@ -91,8 +91,8 @@ async fn of_two_hosts_that_publish_together_one_wins() {
         publish(&other, &document, "r2"),
     );
     let mut ends = [a.unwrap(), b.unwrap()];
-    ends.sort_by_key(|end| *end == Written::Conflict);
-    assert_eq!(ends, [Written::Done, Written::Conflict]);
+    ends.sort_by_key(|end| *end == WriteOutcome::Conflict);
+    assert_eq!(ends, [WriteOutcome::Done, WriteOutcome::Conflict]);
 }
 
 async fn put(client: &Client<Wire>, version: &str, document: &str) {

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use portcullis_core::limit::scope::{MOST_FAILURES, Scope};
 use portcullis_core::limit::tally::Tally;
 use portcullis_core::limit::window::Window;
-use portcullis_core::limit::{Attempt, Judged, Quota};
+use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{Bucket, Counted, LimitStore as _};
 use proptest::prelude::*;
@@ -28,13 +28,13 @@ fn at(second: u64, tag: u32) -> Attempt {
 }
 
 const PASSES: Counted = Counted {
-    judged: Judged::Passes,
+    judged: LimitDecision::Passes,
     is_first_refusal: false,
 };
 
 fn waits(seconds: u64, is_first_refusal: bool) -> Counted {
     Counted {
-        judged: Judged::Wait(Duration::from_secs(seconds)),
+        judged: LimitDecision::Wait(Duration::from_secs(seconds)),
         is_first_refusal,
     }
 }
@@ -57,7 +57,7 @@ async fn sixty_four_attackers_on_four_hosts_never_pass_a_quota() {
                 async move {
                     let attempt = at(second, tag);
                     let counted = store(host).count(bucket, attempt).await.unwrap();
-                    (second, counted.judged == Judged::Passes)
+                    (second, counted.judged == LimitDecision::Passes)
                 }
             });
             let ends = join_all(attackers).await.into_iter();
@@ -119,7 +119,7 @@ async fn a_hundred_failures_end_it_and_a_good_login_begins_anew() {
     }
     for (second, is_first_refusal) in [(most, true), (most + 100_000, true)] {
         let spent = Counted {
-            judged: Judged::Spent,
+            judged: LimitDecision::Spent,
             is_first_refusal,
         };
         assert_eq!(
@@ -163,7 +163,7 @@ async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
                 .await
                 .unwrap()
                 .judged,
-            Judged::Wait(_)
+            LimitDecision::Wait(_)
         ));
         // Twice is once: the answer may have been lost.
         for _again in 0..2 {
@@ -185,7 +185,7 @@ async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
             .await
             .unwrap()
             .judged,
-        Judged::Wait(_)
+        LimitDecision::Wait(_)
     ));
 }
 
@@ -204,7 +204,7 @@ async fn a_lost_answer_counts_once() {
             );
         }
         let refused = store(&client).count(&bucket, at(0, 99)).await.unwrap();
-        assert_ne!(refused.judged, Judged::Passes);
+        assert_ne!(refused.judged, LimitDecision::Passes);
     }
 }
 
@@ -268,7 +268,7 @@ proptest! {
                 let judged = window.judge(bucket.quota, bucket.scope.ceiling(), attempt);
                 let counted = store(&client).count(&bucket, attempt).await.unwrap();
                 assert_eq!(counted.judged, judged);
-                if judged == Judged::Passes {
+                if judged == LimitDecision::Passes {
                     window = window.shift(bucket.quota, attempt);
                     if good {
                         window = window.settle(attempt);
@@ -294,7 +294,7 @@ proptest! {
                     let judged = tally.judge(bucket.quota, at(now, tag));
                     let counted = store(&client).count(&bucket, at(now, tag)).await.unwrap();
                     assert_eq!(counted.judged, judged);
-                    if judged == Judged::Passes {
+                    if judged == LimitDecision::Passes {
                         tally = tally.count(bucket.quota, at(now, tag));
                     }
                 }

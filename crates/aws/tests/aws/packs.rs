@@ -7,14 +7,14 @@ use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::operation::Operation;
 use portcullis_core::policy::Policy;
 use portcullis_core::revocation::{
-    PackDirectory, PackName, Revocable, Revocation, RevocationTarget, Standing,
+    PackIndex, PackName, Revocable, Revocation, RevocationTarget, Standing,
 };
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_service::pack::{Outcome, pack};
-use portcullis_service::ports::NoShelf;
+use portcullis_service::ports::NoCache;
 use portcullis_service::snapshot::{Keys, follow};
-use portcullis_service::store::{PackStore as _, RevocationStore as _, Written};
+use portcullis_service::store::{PackStore as _, RevocationStore as _, WriteOutcome};
 use serde_json::json;
 
 use crate::engine::{Engine, NOON, id, store, wire};
@@ -80,7 +80,7 @@ async fn round(engine: &Engine, now: UnixTime) -> u64 {
 async fn cold(client: &portcullis_aws::client::Client<Wire>, now: UnixTime) -> Snapshot {
     let store = DynamoStore::at(client, now);
     let unread = Snapshot::unread(&policy());
-    let reading = follow(&policy(), unread, Keys::WhenDue, &store, &NoShelf, now).await;
+    let reading = follow(&policy(), unread, Keys::WhenDue, &store, &NoCache, now).await;
     assert!(reading.error.is_none(), "{:?}", reading.error);
     reading.snapshot
 }
@@ -104,8 +104,8 @@ async fn what_was_packed_is_in_doubt_and_what_came_later_is_known() {
     let client = engine.client();
     let known = cold(&client, at(145)).await;
     let standing = |id: &str| known.revocations().standing(token(id));
-    assert_eq!(standing("t299"), Standing::Doubtful);
-    assert_eq!(standing("t900"), Standing::Doubtful);
+    assert_eq!(standing("t299"), Standing::MaybeRevoked);
+    assert_eq!(standing("t900"), Standing::MaybeRevoked);
     assert_eq!(standing("t901"), Standing::Revoked);
     assert_eq!(standing("t902"), Standing::Clear);
     let under_k9 = Revocable {
@@ -137,7 +137,7 @@ async fn a_cold_start_and_an_hour_of_following_cost_what_the_docs_say() {
     for poll in 1..=720_u64 {
         let now = at(90 + poll * 5);
         let store = DynamoStore::at(&client, now);
-        let followed = follow(&policy(), held, Keys::WhenDue, &store, &NoShelf, now).await;
+        let followed = follow(&policy(), held, Keys::WhenDue, &store, &NoCache, now).await;
         assert!(followed.error.is_none(), "{:?}", followed.error);
         held = followed.snapshot;
     }
@@ -220,19 +220,19 @@ async fn packing_a_day_anew_costs_what_the_docs_say() {
 async fn of_two_directories_of_one_version_one_is_kept_and_a_retry_finds_its_own() {
     let engine = Engine::start().await;
     let client = engine.client();
-    let first = PackDirectory::new(1, vec![]).unwrap();
-    let replace = async |directory: &PackDirectory, request: &str| {
+    let first = PackIndex::new(1, vec![]).unwrap();
+    let replace = async |directory: &PackIndex, request: &str| {
         let store = store(&client);
         store
             .replace_directory(directory, &id(request))
             .await
             .unwrap()
     };
-    assert_eq!(replace(&first, "r1").await, Written::Done);
-    assert_eq!(replace(&first, "r1").await, Written::Done);
-    assert_eq!(replace(&first, "r2").await, Written::Conflict);
-    let third = PackDirectory::new(3, vec![]).unwrap();
-    assert_eq!(replace(&third, "r3").await, Written::Conflict);
+    assert_eq!(replace(&first, "r1").await, WriteOutcome::Done);
+    assert_eq!(replace(&first, "r1").await, WriteOutcome::Done);
+    assert_eq!(replace(&first, "r2").await, WriteOutcome::Conflict);
+    let third = PackIndex::new(3, vec![]).unwrap();
+    assert_eq!(replace(&third, "r3").await, WriteOutcome::Conflict);
     assert_eq!(store(&client).directory().await.unwrap(), first);
 }
 

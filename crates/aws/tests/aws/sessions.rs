@@ -5,7 +5,8 @@ use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    Account, AccountStatus, AccountStore as _, RevocationStore as _, SessionStore as _, Written,
+    Account, AccountStatus, AccountStore as _, RevocationStore as _, SessionStore as _,
+    WriteOutcome,
 };
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ async fn a_session_stands_beside_its_account_and_is_found_by_its_id() {
     let opened = store(&client)
         .open_session(&session("s1"), &event(AuditKind::LoggedIn, "r2"))
         .await;
-    assert_eq!(opened.unwrap(), Written::Done);
+    assert_eq!(opened.unwrap(), WriteOutcome::Done);
     assert!(client.consumed().since(before).write_halves <= 12 * 2);
 
     let written = row(&client, "Portcullis", "USER#ada@example.com", ROW).await;
@@ -63,7 +64,7 @@ async fn an_account_that_changed_since_it_was_read_gets_no_session() {
     let nobody = store(&client)
         .open_session(&session("s1"), &logged_in)
         .await;
-    assert_eq!(nobody.unwrap(), Written::Conflict);
+    assert_eq!(nobody.unwrap(), WriteOutcome::Conflict);
     // It is closed.
     let _ = store(&client)
         .register(&closed, &welcome(&closed), &registered)
@@ -74,7 +75,7 @@ async fn an_account_that_changed_since_it_was_read_gets_no_session() {
         ..session("s1")
     };
     let refused = store(&client).open_session(&current, &logged_in).await;
-    assert_eq!(refused.unwrap(), Written::Conflict);
+    assert_eq!(refused.unwrap(), WriteOutcome::Conflict);
     assert_eq!(
         row(&client, "Portcullis", "SID#s1", "SESSION").await,
         Value::Null
@@ -95,7 +96,7 @@ async fn a_session_of_an_older_generation_is_not_opened() {
         .register(&raised, &welcome(&raised), &registered)
         .await
         .unwrap();
-    for (generation, end) in [(3, Written::Conflict), (4, Written::Done)] {
+    for (generation, end) in [(3, WriteOutcome::Conflict), (4, WriteOutcome::Done)] {
         let session = Session {
             generation,
             ..session("s1")

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
-use portcullis_aws::breakers::Way;
+use portcullis_aws::breakers::Dependency;
 use portcullis_aws::client::{Client, Config};
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::dynamodb::store::DynamoStore;
@@ -178,7 +178,7 @@ impl Transport for Recorder {
         Duration::ZERO
     }
 
-    fn notice(&self, _way: Way, _standing: Standing) {}
+    fn notice(&self, _way: Dependency, _standing: Standing) {}
 }
 
 /// One request of every kind that the store and the secrets make.

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use portcullis_aws::breakers::Way;
+use portcullis_aws::breakers::Dependency;
 use portcullis_aws::transport::{Transport, TransportError};
 use portcullis_core::breaker::{Rules, Standing};
 use serde_json::Value;
@@ -134,5 +134,5 @@ impl Transport for Wire {
         Rules::USUAL.interval * self.readings.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn notice(&self, _way: Way, _standing: Standing) {}
+    fn notice(&self, _way: Dependency, _standing: Standing) {}
 }

@@ -130,7 +130,7 @@ pub struct TooEarly {
 /// # Errors
 ///
 /// [`TooEarly`]. A predecessor that has yet to be told its end counts as if it were told now.
-pub fn judge_begin(
+pub fn check_can_start(
     document: &KeyDocument,
     current: Option<&str>,
     bounds: &RotationBounds,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::limit::{Attempt, Judged, Quota};
+use crate::limit::{Attempt, LimitDecision, Quota};
 use crate::time::UnixTime;
 
 /// How many attempts there have ever been, and how many there may be before each span counted
@@ -37,11 +37,11 @@ impl Tally {
     }
 
     /// Whether `attempt` passes. The last one that was counted has passed: it is a repetition.
-    pub fn judge(&self, quota: Quota, attempt: Attempt) -> Judged {
+    pub fn judge(&self, quota: Quota, attempt: Attempt) -> LimitDecision {
         let now = attempt.at();
         let span = Self::span(quota, now);
         if self.last == Some(attempt) || !self.is_full(span) {
-            return Judged::Passes;
+            return LimitDecision::Passes;
         }
         // A span of silence on top of its own, and nothing counts any more.
         let next = span.saturating_add(1);
@@ -51,7 +51,7 @@ impl Tally {
             next
         };
         let free_at = free.saturating_mul(quota.per().as_secs());
-        Judged::Wait(now.until(UnixTime::from_secs(free_at)))
+        LimitDecision::Wait(now.until(UnixTime::from_secs(free_at)))
     }
 
     /// The tally once `attempt` has passed.
@@ -100,14 +100,18 @@ mod tests {
         Quota::of(100, Duration::from_secs(3_600))
     }
 
-    fn wait(seconds: u64) -> Judged {
-        Judged::Wait(Duration::from_secs(seconds))
+    fn wait(seconds: u64) -> LimitDecision {
+        LimitDecision::Wait(Duration::from_secs(seconds))
     }
 
     fn with(seconds: impl IntoIterator<Item = u64>) -> Tally {
         let quota = of_hundred();
         seconds.into_iter().fold(Tally::default(), |tally, second| {
-            assert_eq!(tally.judge(quota, at(second)), Judged::Passes, "{second}");
+            assert_eq!(
+                tally.judge(quota, at(second)),
+                LimitDecision::Passes,
+                "{second}"
+            );
             tally.count(quota, at(second))
         })
     }
@@ -118,7 +122,7 @@ mod tests {
         assert_eq!(tally.judge(of_hundred(), at(3_640)), wait(3_560));
         // The sixty of the first hour are gone with it; forty of the second are left.
         assert_eq!(tally.judge(of_hundred(), at(7_199)), wait(1));
-        assert_eq!(tally.judge(of_hundred(), at(7_200)), Judged::Passes);
+        assert_eq!(tally.judge(of_hundred(), at(7_200)), LimitDecision::Passes);
     }
 
     #[test]
@@ -126,7 +130,7 @@ mod tests {
         let tally = with(0..100);
         assert_eq!(tally.judge(of_hundred(), at(100)), wait(7_100));
         assert_eq!(tally.judge(of_hundred(), at(7_199)), wait(1));
-        assert_eq!(tally.judge(of_hundred(), at(7_200)), Judged::Passes);
+        assert_eq!(tally.judge(of_hundred(), at(7_200)), LimitDecision::Passes);
     }
 
     #[test]
@@ -148,16 +152,16 @@ mod tests {
                 let tag = u32::try_from(place).unwrap();
                 let attempt = Attempt::new(UnixTime::from_secs(NOON + now), tag);
                 match tally.judge(quota, attempt) {
-                    Judged::Passes => {
+                    LimitDecision::Passes => {
                         tally = tally.count(quota, attempt);
                         passed.push(now);
                     }
-                    Judged::Wait(span) => {
+                    LimitDecision::Wait(span) => {
                         let then = now + span.as_secs();
                         prop_assert_eq!(tally.judge(quota, at(then - 1)), wait(1));
-                        prop_assert_eq!(tally.judge(quota, at(then)), Judged::Passes);
+                        prop_assert_eq!(tally.judge(quota, at(then)), LimitDecision::Passes);
                     }
-                    Judged::Spent => prop_assert!(false, "a tally has no ceiling"),
+                    LimitDecision::Spent => prop_assert!(false, "a tally has no ceiling"),
                 }
             }
             for start in &passed {

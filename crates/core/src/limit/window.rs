@@ -1,6 +1,6 @@
 //! The exact window: the last attempts of a bucket, one by one.
 
-use crate::limit::{Attempt, Judged, Quota};
+use crate::limit::{Attempt, LimitDecision, Quota};
 
 /// The last attempts that passed, the latest first, and how many in a row have failed.
 ///
@@ -35,22 +35,22 @@ impl Window {
 
     /// Whether `attempt` passes. One that is kept already has passed: it is a repetition.
     /// `ceiling` is the number of failures in a row from which on none passes.
-    pub fn judge(&self, quota: Quota, ceiling: Option<u32>, attempt: Attempt) -> Judged {
+    pub fn judge(&self, quota: Quota, ceiling: Option<u32>, attempt: Attempt) -> LimitDecision {
         if self.place_of(attempt).is_some() {
-            return Judged::Passes;
+            return LimitDecision::Passes;
         }
         if ceiling.is_some_and(|ceiling| self.failures >= ceiling) {
-            return Judged::Spent;
+            return LimitDecision::Spent;
         }
         let place = usize::try_from(quota.attempts().saturating_sub(1)).unwrap_or(usize::MAX);
         let Some(oldest) = self.latest_first.get(place) else {
-            return Judged::Passes;
+            return LimitDecision::Passes;
         };
         let (now, free_at) = (attempt.at(), oldest.at().after(quota.per()));
         if now >= free_at {
-            Judged::Passes
+            LimitDecision::Passes
         } else {
-            Judged::Wait(now.until(free_at))
+            LimitDecision::Wait(now.until(free_at))
         }
     }
 
@@ -98,8 +98,8 @@ mod tests {
         Quota::of(attempts, Duration::from_secs(seconds))
     }
 
-    fn wait(seconds: u64) -> Judged {
-        Judged::Wait(Duration::from_secs(seconds))
+    fn wait(seconds: u64) -> LimitDecision {
+        LimitDecision::Wait(Duration::from_secs(seconds))
     }
 
     #[test]
@@ -108,17 +108,17 @@ mod tests {
         let window = Window::default().shift(quota, at(0)).shift(quota, at(10));
         assert_eq!(window.judge(quota, None, at(10 + 1)), wait(49));
         assert_eq!(window.judge(quota, None, at(59)), wait(1));
-        assert_eq!(window.judge(quota, None, at(60)), Judged::Passes);
+        assert_eq!(window.judge(quota, None, at(60)), LimitDecision::Passes);
         let window = window.shift(quota, at(60));
         assert_eq!(window.judge(quota, None, at(69)), wait(1));
-        assert_eq!(window.judge(quota, None, at(70)), Judged::Passes);
+        assert_eq!(window.judge(quota, None, at(70)), LimitDecision::Passes);
     }
 
     #[test]
     fn a_repeated_write_has_passed_and_counts_once() {
         let quota = quota(1, 60);
         let window = Window::default().shift(quota, at(0));
-        assert_eq!(window.judge(quota, None, at(0)), Judged::Passes);
+        assert_eq!(window.judge(quota, None, at(0)), LimitDecision::Passes);
         assert_eq!(window.clone().shift(quota, at(0)), window);
         let other = Attempt::new(UnixTime::from_secs(NOON), 8);
         assert_eq!(window.judge(quota, None, other), wait(60));
@@ -128,14 +128,23 @@ mod tests {
     fn a_hundred_failures_in_a_row_end_it_and_a_good_login_begins_anew() {
         let quota = quota(1, 1);
         let window = (0..100).fold(Window::default(), |window, second| {
-            assert_eq!(window.judge(quota, Some(100), at(second)), Judged::Passes);
+            assert_eq!(
+                window.judge(quota, Some(100), at(second)),
+                LimitDecision::Passes
+            );
             window.shift(quota, at(second))
         });
-        assert_eq!(window.judge(quota, Some(100), at(5_000)), Judged::Spent);
-        assert_eq!(window.judge(quota, None, at(5_000)), Judged::Passes);
+        assert_eq!(
+            window.judge(quota, Some(100), at(5_000)),
+            LimitDecision::Spent
+        );
+        assert_eq!(window.judge(quota, None, at(5_000)), LimitDecision::Passes);
         let settled = window.settle(at(99));
         assert_eq!((settled.failures(), settled.place_of(at(99))), (0, None));
-        assert_eq!(settled.judge(quota, Some(100), at(5_000)), Judged::Passes);
+        assert_eq!(
+            settled.judge(quota, Some(100), at(5_000)),
+            LimitDecision::Passes
+        );
     }
 
     proptest! {
@@ -150,7 +159,7 @@ mod tests {
             for (tag, second) in seconds.into_iter().enumerate() {
                 let tag = u32::try_from(tag).unwrap();
                 let attempt = Attempt::new(UnixTime::from_secs(NOON + second), tag);
-                if window.judge(quota, None, attempt) == Judged::Passes {
+                if window.judge(quota, None, attempt) == LimitDecision::Passes {
                     window = window.shift(quota, attempt);
                     passed.push(second);
                 }
@@ -171,14 +180,14 @@ mod tests {
             for step in steps {
                 now += step;
                 match window.judge(quota, None, at(now)) {
-                    Judged::Passes => window = window.shift(quota, at(now)),
-                    Judged::Wait(span) => {
+                    LimitDecision::Passes => window = window.shift(quota, at(now)),
+                    LimitDecision::Wait(span) => {
                         let then = now + span.as_secs();
                         let early = window.judge(quota, None, at(then - 1));
                         prop_assert_eq!(early, wait(1));
-                        prop_assert_eq!(window.judge(quota, None, at(then)), Judged::Passes);
+                        prop_assert_eq!(window.judge(quota, None, at(then)), LimitDecision::Passes);
                     }
-                    Judged::Spent => prop_assert!(false, "no ceiling was set"),
+                    LimitDecision::Spent => prop_assert!(false, "no ceiling was set"),
                 }
             }
         }
@@ -197,7 +206,7 @@ mod tests {
                 let attempt = Attempt::new(UnixTime::from_secs(NOON + now), tag);
                 failed.retain(|second| *second + 100 > now);
                 let room = failed.len() < usize::try_from(attempts).unwrap();
-                let passes = window.judge(quota, None, attempt) == Judged::Passes;
+                let passes = window.judge(quota, None, attempt) == LimitDecision::Passes;
                 prop_assert_eq!(passes, room);
                 if passes {
                     window = window.shift(quota, attempt);

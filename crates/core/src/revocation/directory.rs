@@ -10,14 +10,14 @@ use super::PackName;
 
 /// The packs there are, oldest first, each beginning where the one before ends.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct PackDirectory {
+pub struct PackIndex {
     version: u64,
-    packed: Vec<Packed>,
+    packed: Vec<PackedSpan>,
 }
 
 /// A closed span of the feed and the packs that hold it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Packed {
+pub struct PackedSpan {
     /// The start of its first minute.
     pub from: UnixTime,
     /// The end of its last minute, which does not belong to it.
@@ -33,7 +33,7 @@ pub struct Packed {
 /// The spans are no directory.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the spans of a directory are whole minutes and leave no gap")]
-pub struct PackDirectoryError;
+pub struct PackIndexError;
 
 /// How many spans a directory may list. The oldest make room: edges read their minutes one by one.
 const MOST_SPANS: usize = 256;
@@ -42,16 +42,16 @@ const MOST_SPANS: usize = 256;
 /// whoever goes back as far as a policy lets tokens live.
 const KEPT: Duration = Duration::from_secs(25 * 3_600);
 
-impl PackDirectory {
+impl PackIndex {
     /// Version `version`, with the spans of `packed`.
     ///
     /// # Errors
     ///
-    /// [`PackDirectoryError`] if a span is empty or upside down, is not of whole minutes, or does not
+    /// [`PackIndexError`] if a span is empty or upside down, is not of whole minutes, or does not
     /// begin where the one before ends.
-    pub fn new(version: u64, packed: Vec<Packed>) -> Result<Self, PackDirectoryError> {
+    pub fn new(version: u64, packed: Vec<PackedSpan>) -> Result<Self, PackIndexError> {
         let whole = |moment: UnixTime| moment.start_of_minute() == moment;
-        let sound = |span: &Packed| span.from < span.to && whole(span.from) && whole(span.to);
+        let sound = |span: &PackedSpan| span.from < span.to && whole(span.from) && whole(span.to);
         let joined = packed
             .iter()
             .zip(packed.iter().skip(1))
@@ -59,7 +59,7 @@ impl PackDirectory {
         if packed.iter().all(sound) && joined && packed.len() <= MOST_SPANS {
             Ok(Self { version, packed })
         } else {
-            Err(PackDirectoryError)
+            Err(PackIndexError)
         }
     }
 
@@ -69,7 +69,7 @@ impl PackDirectory {
     }
 
     /// The spans.
-    pub fn packed(&self) -> &[Packed] {
+    pub fn packed(&self) -> &[PackedSpan] {
         &self.packed
     }
 
@@ -84,7 +84,7 @@ impl PackDirectory {
     }
 
     /// The span that `minute` belongs to.
-    pub fn of(&self, minute: UnixTime) -> Option<&Packed> {
+    pub fn of(&self, minute: UnixTime) -> Option<&PackedSpan> {
         self.packed
             .iter()
             .find(|span| span.from <= minute && minute < span.to)
@@ -103,7 +103,7 @@ impl PackDirectory {
         next: u64,
         names: u64,
         span: Duration,
-    ) -> Option<&Packed> {
+    ) -> Option<&PackedSpan> {
         self.packed
             .last()
             .filter(|last| last.names.saturating_add(next) <= names && to.since(last.from) <= span)
@@ -114,9 +114,9 @@ impl PackDirectory {
     ///
     /// # Errors
     ///
-    /// As [`PackDirectory::new`].
-    pub fn with(&self, packed: Packed, now: UnixTime) -> Result<Self, PackDirectoryError> {
-        let mut spans: Vec<Packed> = self
+    /// As [`PackIndex::new`].
+    pub fn with(&self, packed: PackedSpan, now: UnixTime) -> Result<Self, PackIndexError> {
+        let mut spans: Vec<PackedSpan> = self
             .packed
             .iter()
             .skip_while(|span| span.until <= now && span.to.after(KEPT) <= now)
@@ -133,8 +133,8 @@ impl PackDirectory {
     ///
     /// # Errors
     ///
-    /// As [`PackDirectory::new`].
-    pub fn with_earlier(&self, packed: Packed) -> Result<Self, PackDirectoryError> {
+    /// As [`PackIndex::new`].
+    pub fn with_earlier(&self, packed: PackedSpan) -> Result<Self, PackIndexError> {
         let mut spans = vec![packed];
         spans.extend(self.packed.iter().cloned());
         self.next(spans)
@@ -145,12 +145,12 @@ impl PackDirectory {
     /// whoever takes them for whole.
     pub fn up_to(&self, closed: UnixTime) -> Option<Self> {
         let whole = self.packed.iter().take_while(|span| span.to <= closed);
-        let packed: Vec<Packed> = whole.cloned().collect();
+        let packed: Vec<PackedSpan> = whole.cloned().collect();
         let version = self.version.saturating_add(1);
         (packed.len() < self.packed.len()).then_some(Self { version, packed })
     }
 
-    fn next(&self, packed: Vec<Packed>) -> Result<Self, PackDirectoryError> {
+    fn next(&self, packed: Vec<PackedSpan>) -> Result<Self, PackIndexError> {
         Self::new(self.version.saturating_add(1), packed)
     }
 }
@@ -162,8 +162,8 @@ mod tests {
     fn at(minute: u64) -> UnixTime {
         UnixTime::from_secs(minute.saturating_mul(60))
     }
-    fn span(from: u64, to: u64, until: u64) -> Packed {
-        Packed {
+    fn span(from: u64, to: u64, until: u64) -> PackedSpan {
+        PackedSpan {
             from: at(from),
             to: at(to),
             until: at(until),
@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn spans_are_whole_minutes_and_leave_no_gap() {
-        assert!(PackDirectory::new(1, vec![]).is_ok());
-        assert!(PackDirectory::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).is_ok());
+        assert!(PackIndex::new(1, vec![]).is_ok());
+        assert!(PackIndex::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).is_ok());
         let mut odd = span(1, 2, 9);
         odd.to = UnixTime::from_secs(119);
         for bad in [
@@ -185,13 +185,13 @@ mod tests {
             vec![span(1, 3, 9), span(2, 4, 9)],
             vec![odd],
         ] {
-            assert_eq!(PackDirectory::new(1, bad), Err(PackDirectoryError));
+            assert_eq!(PackIndex::new(1, bad), Err(PackIndexError));
         }
     }
 
     #[test]
     fn a_minute_belongs_to_one_span_or_none() {
-        let directory = PackDirectory::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
+        let directory = PackIndex::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
         for (minute, from) in [
             (0, None),
             (1, Some(1)),
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_span_is_added_or_takes_the_last_ones_place_and_what_has_ended_goes() {
-        let directory = PackDirectory::new(1, vec![span(1, 2, 9), span(2, 5, 10)]).unwrap();
+        let directory = PackIndex::new(1, vec![span(1, 2, 9), span(2, 5, 10)]).unwrap();
         let longer = directory.with(span(2, 6, 10), at(8)).unwrap();
         assert_eq!((longer.version(), longer.packed().len()), (2, 2));
         assert_eq!(longer.packed().last(), Some(&span(2, 6, 10)));
@@ -216,39 +216,36 @@ mod tests {
         let more = directory.with(span(5, 6, 12), at(1_502)).unwrap();
         assert_eq!(more.packed(), [span(2, 5, 10), span(5, 6, 12)]);
         // Nothing was ever packed of the minutes between.
-        assert_eq!(
-            directory.with(span(6, 7, 12), at(8)),
-            Err(PackDirectoryError)
-        );
+        assert_eq!(directory.with(span(6, 7, 12), at(8)), Err(PackIndexError));
         assert!(directory.with(span(6, 7, 12), at(1_505)).is_ok());
     }
 
     #[test]
     fn the_oldest_spans_make_room() {
         let hours = |count: u64| (0..count).map(|hour| span(hour, hour + 1, 9_999)).collect();
-        let full = PackDirectory::new(1, hours(256)).unwrap();
-        assert_eq!(PackDirectory::new(1, hours(257)), Err(PackDirectoryError));
+        let full = PackIndex::new(1, hours(256)).unwrap();
+        assert_eq!(PackIndex::new(1, hours(257)), Err(PackIndexError));
         let next = full.with(span(256, 257, 9_999), at(257)).unwrap();
         assert_eq!((next.packed().len(), next.packed()[0].from), (256, at(1)));
     }
 
     #[test]
     fn a_span_is_put_before_the_first_one_while_there_is_room() {
-        let directory = PackDirectory::new(1, vec![span(3, 5, 9)]).unwrap();
+        let directory = PackIndex::new(1, vec![span(3, 5, 9)]).unwrap();
         let longer = directory.with_earlier(span(1, 3, 9)).unwrap();
         assert_eq!((longer.version(), longer.start()), (2, Some(at(1))));
         assert_eq!(longer.packed().len(), 2);
         let gap = directory.with_earlier(span(1, 2, 9));
-        assert_eq!(gap, Err(PackDirectoryError));
+        assert_eq!(gap, Err(PackIndexError));
         let hours = (1..257).map(|hour| span(hour, hour + 1, 9)).collect();
-        let full = PackDirectory::new(1, hours).unwrap();
+        let full = PackIndex::new(1, hours).unwrap();
         assert!(directory.has_room() && !full.has_room());
-        assert_eq!(full.with_earlier(span(0, 1, 9)), Err(PackDirectoryError));
+        assert_eq!(full.with_earlier(span(0, 1, 9)), Err(PackIndexError));
     }
 
     #[test]
     fn spans_that_reach_beyond_what_is_closed_go_and_all_behind_them() {
-        let directory = PackDirectory::new(4, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
+        let directory = PackIndex::new(4, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
         assert_eq!(directory.up_to(at(5)), None);
         let kept = directory.up_to(at(4)).unwrap();
         assert_eq!((kept.version(), kept.packed()), (5, &[span(1, 2, 9)][..]));
@@ -259,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_last_span_grows_while_it_is_small_and_short() {
-        let directory = PackDirectory::new(1, vec![span(1, 2, 9)]).unwrap();
+        let directory = PackIndex::new(1, vec![span(1, 2, 9)]).unwrap();
         let hour = Duration::from_secs(3_600);
         let grows = |to, next| directory.mergeable(at(to), next, 100, hour).is_some();
         assert!(grows(61, 90) && !grows(62, 90) && !grows(61, 91));

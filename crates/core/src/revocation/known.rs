@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::time::UnixTime;
 
 use super::fingerprint::{Fingerprint, Names};
+use super::fingerprint_set::FingerprintSet;
 use super::pack::Pack;
-use super::sieve::Sieve;
 use super::{Revocable, Revocation, RevocationTarget};
 
 /// How many names are kept whole before they go into a sieve. 40 bytes each and the tree round
@@ -25,13 +25,13 @@ const FULL_SIEVE: usize = 65_536;
 #[derive(Clone, Debug, Default)]
 pub struct Revocations {
     exact: BTreeMap<Fingerprint, Extent>,
-    sieves: Sieves,
+    sieves: FingerprintSets,
 }
 
 /// What was sifted. Two of them are the same only if one is a copy of the other: what was found
 /// out about a token by the store holds as long as the sieves do.
 #[derive(Clone, Debug, Default)]
-pub struct Sieves(Arc<Vec<Arc<Sieve>>>);
+pub struct FingerprintSets(Arc<Vec<Arc<FingerprintSet>>>);
 
 /// How a token stands by what is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,7 +42,7 @@ pub enum Standing {
     /// It was called back: itself, its session, its key or its subject.
     Revoked,
     /// It may have been: its own rows in the store tell.
-    Doubtful,
+    MaybeRevoked,
 }
 
 /// How much of a name was called back, and for how long that matters.
@@ -143,7 +143,7 @@ impl Revocations {
                 shorts.push(name.short());
             }
         }
-        self.sieves.grow(Sieve::from_sorted(shorts, until));
+        self.sieves.grow(FingerprintSet::from_sorted(shorts, until));
     }
 
     /// How `token` stands. One that tells no generation is older than any.
@@ -156,7 +156,7 @@ impl Revocations {
         if self.names_login(&names) || self.names_authority(&names, token.generation) {
             Standing::Revoked
         } else if self.sieves.may_name(&names) {
-            Standing::Doubtful
+            Standing::MaybeRevoked
         } else {
             Standing::Clear
         }
@@ -184,7 +184,7 @@ impl Revocations {
     }
 
     /// What was sifted.
-    pub const fn sieves(&self) -> &Sieves {
+    pub const fn sieves(&self) -> &FingerprintSets {
         &self.sieves
     }
 
@@ -216,7 +216,7 @@ impl Revocations {
     }
 }
 
-impl Sieves {
+impl FingerprintSets {
     /// Whether these are the very sieves that `other` are.
     pub fn are(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -252,14 +252,14 @@ impl Sieves {
         }
     }
 
-    fn push(&mut self, sieve: Arc<Sieve>) {
+    fn push(&mut self, sieve: Arc<FingerprintSet>) {
         if sieve.len() > 0 {
             Arc::make_mut(&mut self.0).push(sieve);
         }
     }
 
     /// Adds `sieve`, merged with the last one unless that is full.
-    fn grow(&mut self, sieve: Sieve) {
+    fn grow(&mut self, sieve: FingerprintSet) {
         let sieves = Arc::make_mut(&mut self.0);
         match sieves.last_mut() {
             Some(last) if last.len().saturating_add(sieve.len()) <= FULL_SIEVE => {
@@ -395,7 +395,7 @@ mod tests {
         known.compact();
         assert_eq!(
             (known.standing(TOKEN), known.exact.len()),
-            (Standing::Doubtful, 1)
+            (Standing::MaybeRevoked, 1)
         );
         let under_it = Revocable {
             key_id: "k9",

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::time::UnixTime;
 
 use super::fingerprint::Fingerprint;
-use super::sieve::Sieve;
+use super::fingerprint_set::FingerprintSet;
 use super::{Revocation, RevocationTarget};
 
 /// The longest pack in bytes. A row of DynamoDB has room for 400 KB.
@@ -33,7 +33,7 @@ const MAGIC: &[u8; 8] = b"PTCPACK\x01";
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pack {
     keys: Vec<Fingerprint>,
-    names: Sieve,
+    names: FingerprintSet,
 }
 
 /// The name of a pack: 128 bits of a digest of its bytes, in hexadecimal. Under one name there is
@@ -76,7 +76,7 @@ impl Pack {
         keys.dedup();
         Self {
             keys,
-            names: Sieve::new(names, until),
+            names: FingerprintSet::new(names, until),
         }
     }
 
@@ -98,12 +98,12 @@ impl Pack {
         let mut parts: Vec<Self> = names
             .map(|names| Self {
                 keys: keys.next().unwrap_or_default().to_vec(),
-                names: Sieve::from_sorted(names.to_vec(), until),
+                names: FingerprintSet::from_sorted(names.to_vec(), until),
             })
             .collect();
         parts.extend(keys.map(|keys| Self {
             keys: keys.to_vec(),
-            names: Sieve::from_sorted(Vec::new(), until),
+            names: FingerprintSet::from_sorted(Vec::new(), until),
         }));
         parts
     }
@@ -178,11 +178,11 @@ impl Pack {
         }
         Ok(Self {
             keys: whole,
-            names: Sieve::from_sorted(shorts, until),
+            names: FingerprintSet::from_sorted(shorts, until),
         })
     }
 
-    pub(super) fn into_parts(self) -> (Vec<Fingerprint>, Sieve) {
+    pub(super) fn into_parts(self) -> (Vec<Fingerprint>, FingerprintSet) {
         (self.keys, self.names)
     }
 }
@@ -272,7 +272,7 @@ mod tests {
     fn pack(shorts: Vec<u32>) -> Pack {
         Pack {
             keys: vec![Fingerprint::from_bits(7), Fingerprint::from_bits(9)],
-            names: Sieve::from_sorted(shorts, NOON),
+            names: FingerprintSet::from_sorted(shorts, NOON),
         }
     }
 
@@ -369,7 +369,7 @@ mod tests {
             let _ = Pack::parse(&bytes);
             let _ = Pack::parse(&[&MAGIC[..], &bytes].concat());
             // A good one with a few bytes changed.
-            let mut near = Pack { names: Sieve::new(shorts.into_iter().map(|short| Fingerprint::from_bits(u128::from(short) << 96)), NOON), ..pack(vec![]) }.to_bytes();
+            let mut near = Pack { names: FingerprintSet::new(shorts.into_iter().map(|short| Fingerprint::from_bits(u128::from(short) << 96)), NOON), ..pack(vec![]) }.to_bytes();
             for (spoilt, byte) in near.iter_mut().step_by(31).zip(bytes) {
                 *spoilt ^= byte;
             }

@@ -9,7 +9,7 @@ use core::cell::{Cell, RefCell};
 use portcullis_core::route::{Access, RevocationMode};
 
 use super::*;
-use crate::ports::{Clock, NoShelf};
+use crate::ports::{Clock, NoCache};
 use crate::snapshot::tests::{World, at, policy};
 use crate::test_support::ready;
 
@@ -28,7 +28,7 @@ const NEED: Requirement = Requirement {
 /// One request of an isolate, and what happens while it waits.
 struct Guest {
     gate: Gate,
-    knowledge: Knowledge,
+    knowledge: SnapshotCache,
     store: World,
     millis: Cell<u64>,
     away: bool,
@@ -44,7 +44,7 @@ impl Guest {
     fn at(now: u64) -> Self {
         Self {
             gate: Gate::new(policy()),
-            knowledge: Knowledge::default(),
+            knowledge: SnapshotCache::default(),
             store: World::default(),
             millis: Cell::new(now * 1_000),
             away: false,
@@ -74,7 +74,7 @@ impl Guest {
         let (policy, store) = (self.gate.policy(), &self.store);
         let read = self
             .knowledge
-            .refresh(policy, keys, began_at, store, &NoShelf, self);
+            .refresh(policy, keys, began_at, store, &NoCache, self);
         let _ = read.await;
     }
 
@@ -94,7 +94,7 @@ impl Visit for Guest {
     fn gate(&self) -> &Gate {
         &self.gate
     }
-    fn knowledge(&self) -> &Knowledge {
+    fn knowledge(&self) -> &SnapshotCache {
         &self.knowledge
     }
     fn now(&self) -> UnixTime {
@@ -142,7 +142,7 @@ fn who_finds_a_cold_isolate_being_read_for_is_judged_by_that_reading() {
         ..Guest::at(COLD)
     };
     let first = guest.knowledge.prepare(&guest.gate, &NEED, false, at(COLD));
-    assert_eq!(first, Preparation::ReadFirst);
+    assert_eq!(first, RefreshPlan::ReadFirst);
     assert_eq!(guest.admitted(), (JUDGED, 3, 0));
 }
 
@@ -150,7 +150,7 @@ fn who_finds_a_cold_isolate_being_read_for_is_judged_by_that_reading() {
 fn who_finds_that_the_reader_vanished_reads_once_its_claim_has_ended() {
     let guest = Guest::at(COLD);
     let first = guest.knowledge.prepare(&guest.gate, &NEED, false, at(COLD));
-    assert_eq!(first, Preparation::ReadFirst);
+    assert_eq!(first, RefreshPlan::ReadFirst);
     let five_seconds = 5_000 / 25;
     assert_eq!(guest.admitted(), (JUDGED, five_seconds, 1));
 }
@@ -160,7 +160,7 @@ fn who_can_do_with_what_there_is_waits_a_little_for_what_is_newer() {
     let guest = Guest::warm(COLD + 12);
     let now = at(COLD + 12);
     let first = guest.knowledge.prepare(&guest.gate, &NEED, false, now);
-    assert_eq!(first, Preparation::ReadFirst);
+    assert_eq!(first, RefreshPlan::ReadFirst);
     assert_eq!(guest.admitted(), (JUDGED, FEW_MOMENTS, 0));
     let held = guest.knowledge.held().expect("warm");
     assert_eq!(held.revocations_read_at(), at(COLD));

@@ -13,7 +13,7 @@ use super::*;
 
 use crate::announce::ANNOUNCEMENTS;
 use crate::ports::{Call, NoEntropy};
-use crate::store::{Family, StoreError, Written};
+use crate::store::{SessionWithAccount, StoreError, WriteOutcome};
 use crate::test_support::settings;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -55,14 +55,19 @@ impl Clock for Slow {
 }
 
 impl SessionStore for Slow {
-    async fn open_session(&self, _: &Session, _: &AuditEvent) -> Result<Written, StoreError> {
-        Ok(Written::Done)
+    async fn open_session(&self, _: &Session, _: &AuditEvent) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
     }
-    async fn family(&self, _: &Id) -> Result<Option<Family>, StoreError> {
+    async fn family(&self, _: &Id) -> Result<Option<SessionWithAccount>, StoreError> {
         Ok(None)
     }
-    async fn advance(&self, _: &Session, _: &Head, _: &AuditEvent) -> Result<Written, StoreError> {
-        Ok(Written::Conflict)
+    async fn advance(
+        &self,
+        _: &Session,
+        _: &Head,
+        _: &AuditEvent,
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Conflict)
     }
     async fn sessions(&self, _: &EmailAddress) -> Result<Vec<Session>, StoreError> {
         Ok(Vec::new())
@@ -102,7 +107,7 @@ impl RevocationStore for Slow {
 }
 
 struct Ids;
-impl Chance for Ids {
+impl SecureRandom for Ids {
     fn id(&self) -> Result<Id, NoEntropy> {
         Ok(Id::from_random([7; 16]))
     }
@@ -122,7 +127,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn ends(store: &Slow) -> Result<(), ServiceError> {
+fn ends(store: &Slow) -> Result<(), UseCaseError> {
     let call = Call {
         now: UnixTime::from_secs(NOON),
         request_id: Id::from_random([1; 16]),
@@ -138,14 +143,14 @@ fn ends(store: &Slow) -> Result<(), ServiceError> {
     };
     let vault = Vault::document(&Secret::new([4; 32]));
     let settings = settings();
-    let means = Means {
+    let ctx = ServiceContext {
         store,
         chance: &Ids,
         vault: &Vault::parse(vault.expose().as_bytes()).expect("a document"),
         settings: &settings,
         call: &call,
     };
-    ready(end(&ending, store, means))
+    ready(end(&ending, store, ctx))
 }
 
 #[test]
@@ -165,6 +170,6 @@ fn a_late_write_is_announced_afresh_before_it_is_acknowledged() {
 #[test]
 fn a_feed_that_stays_late_is_never_acknowledged() {
     let store = Slow::taking(&[3; 16]);
-    assert!(matches!(ends(&store), Err(ServiceError::LateFeed)));
+    assert!(matches!(ends(&store), Err(UseCaseError::LateFeed)));
     assert_eq!(store.stamps.borrow().len(), 1 + ANNOUNCEMENTS);
 }

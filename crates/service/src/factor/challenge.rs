@@ -10,9 +10,9 @@ use portcullis_core::session::Device;
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Purpose;
 
+use crate::context::ServiceContext;
 use crate::factor::FactorLoginRequest;
-use crate::means::Means;
-use crate::ports::{Chance, NoEntropy};
+use crate::ports::{NoEntropy, SecureRandom};
 use crate::store::Account;
 
 /// How long the second step may take.
@@ -33,17 +33,17 @@ pub struct Challenged {
 pub(crate) fn challenge<S>(
     account: &Account,
     device: &Device,
-    means: Means<'_, S, impl Chance>,
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<Secret<String>, NoEntropy> {
     let plain = format!(
         "{}\n{}\n{}\n{}",
         account.user_id,
         account.generation,
-        means.call.now.after(CHALLENGE_LIFETIME).as_secs(),
+        ctx.call.now.after(CHALLENGE_LIFETIME).as_secs(),
         account.email.as_str(),
     );
-    let nonce = means.chance.nonce()?;
-    let sealed = means.vault.seal(
+    let nonce = ctx.chance.nonce()?;
+    let sealed = ctx.vault.seal(
         Purpose::LoginChallenge,
         &[device.as_str().as_bytes()],
         nonce,
@@ -56,19 +56,19 @@ pub(crate) fn challenge<S>(
 /// challenge.
 pub fn challenged<S, C>(
     request: &FactorLoginRequest,
-    means: Means<'_, S, C>,
+    ctx: ServiceContext<'_, S, C>,
 ) -> Option<Challenged> {
-    open(&request.challenge, &request.device, means)
+    open(&request.challenge, &request.device, ctx)
 }
 
 /// Opens what [`challenge`] sealed, unless its time is over.
 pub(super) fn open<S, C>(
     sealed: &Secret<String>,
     device: &Device,
-    means: Means<'_, S, C>,
+    ctx: ServiceContext<'_, S, C>,
 ) -> Option<Challenged> {
     let context = [device.as_str().as_bytes()];
-    let plain = means
+    let plain = ctx
         .vault
         .open(Purpose::LoginChallenge, &context, sealed.expose())
         .ok()?;
@@ -78,7 +78,7 @@ pub(super) fn open<S, C>(
     let generation = lines.next()?.parse().ok()?;
     let ends_at = UnixTime::from_secs(lines.next()?.parse().ok()?);
     let email = EmailAddress::parse(lines.next()?).ok()?;
-    (means.call.now < ends_at).then_some(Challenged {
+    (ctx.call.now < ends_at).then_some(Challenged {
         email,
         user_id,
         generation,

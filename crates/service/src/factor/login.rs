@@ -7,10 +7,10 @@ use portcullis_core::session::{Device, Methods};
 
 use super::challenge;
 use super::proof::{self, Proof};
-use crate::error::ServiceError;
-use crate::means::Means;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
 use crate::open::{Grant, open};
-use crate::ports::{Chance, Signer};
+use crate::ports::{SecureRandom, Signer};
 use crate::store::{Account, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore};
 
 /// What the caller sent, already parsed.
@@ -29,43 +29,47 @@ pub struct FactorLoginRequest {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; nobody is signed in then, and the code may be spent.
+/// [`UseCaseError`]; nobody is signed in then, and the code may be spent.
 pub async fn login(
     request: &FactorLoginRequest,
     signer: &impl Signer,
-    means: Means<'_, impl AccountStore + FactorStore + SessionStore + AuditStore, impl Chance>,
-) -> Result<Result<Grant, LoginDenial>, ServiceError> {
-    let challenged = challenge::open(&request.challenge, &request.device, means);
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + SessionStore + AuditStore,
+        impl SecureRandom,
+    >,
+) -> Result<Result<Grant, LoginDenial>, UseCaseError> {
+    let challenged = challenge::open(&request.challenge, &request.device, ctx);
     let Some(challenged) = challenged else {
-        return refuse(None, LoginDenial::BadChallenge, means).await;
+        return refuse(None, LoginDenial::BadChallenge, ctx).await;
     };
     let user_id = Some(&challenged.user_id);
-    let account = means.store.account(&challenged.email).await?;
+    let account = ctx.store.account(&challenged.email).await?;
     let account = account.filter(|account| {
         account.user_id == challenged.user_id && account.generation == challenged.generation
     });
     let Some(account) = account else {
-        return refuse(user_id, LoginDenial::BadChallenge, means).await;
+        return refuse(user_id, LoginDenial::BadChallenge, ctx).await;
     };
     if !is_open(&account) {
-        return refuse(user_id, LoginDenial::Disabled, means).await;
+        return refuse(user_id, LoginDenial::Disabled, ctx).await;
     }
-    let factors = means.store.factors(&account).await?;
+    let factors = ctx.store.factors(&account).await?;
     if factors.active().is_none() {
         // Removed since the first step, which now asks for the password alone.
-        return refuse(user_id, LoginDenial::BadChallenge, means).await;
+        return refuse(user_id, LoginDenial::BadChallenge, ctx).await;
     }
-    if !proof::spend(&request.proof, &account, &factors, means).await? {
-        return refuse(user_id, LoginDenial::WrongCode, means).await;
+    if !proof::spend(&request.proof, &account, &factors, ctx).await? {
+        return refuse(user_id, LoginDenial::WrongCode, ctx).await;
     }
     let methods = match request.proof {
         Proof::Totp(_) => Methods::Totp,
         Proof::Recovery(_) => Methods::RecoveryCode,
     };
-    match open(&account, &request.device, methods, signer, means).await? {
+    match open(&account, &request.device, methods, signer, ctx).await? {
         Some(grant) => Ok(Ok(grant)),
         // Disabled, or all its sessions ended, while the code was being checked.
-        None => refuse(user_id, LoginDenial::Disabled, means).await,
+        None => refuse(user_id, LoginDenial::Disabled, ctx).await,
     }
 }
 
@@ -79,9 +83,9 @@ const fn is_open(account: &Account) -> bool {
 async fn refuse(
     user_id: Option<&Id>,
     denial: LoginDenial,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<Result<Grant, LoginDenial>, ServiceError> {
-    let event = means.event(AuditKind::LoginRefused(denial), user_id)?;
-    means.store.record(&event).await?;
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<Result<Grant, LoginDenial>, UseCaseError> {
+    let event = ctx.event(AuditKind::LoginRefused(denial), user_id)?;
+    ctx.store.record(&event).await?;
     Ok(Err(denial))
 }

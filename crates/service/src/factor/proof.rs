@@ -4,9 +4,9 @@ use portcullis_core::factor::{RecoveryCode, TOTP_SECRET_BYTES, TotpCode};
 use portcullis_core::secret::Secret;
 use portcullis_core::vault::Purpose;
 
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::store::{Account, FactorStore, Factors, TotpFactor, Written};
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::store::{Account, FactorStore, Factors, TotpFactor, WriteOutcome};
 
 /// What shows that somebody has the second factor.
 #[derive(Debug)]
@@ -22,14 +22,14 @@ pub(super) fn step<S, C>(
     code: &TotpCode,
     factor: &TotpFactor,
     account: &Account,
-    means: Means<'_, S, C>,
+    ctx: ServiceContext<'_, S, C>,
 ) -> Option<u64> {
     let context = [account.user_id.as_str().as_bytes()];
-    let opened = means
+    let opened = ctx
         .vault
         .open(Purpose::FactorSecret, &context, &factor.sealed);
     let secret: [u8; TOTP_SECRET_BYTES] = opened.ok()?.expose().as_slice().try_into().ok()?;
-    let step = code.step(&Secret::new(secret), means.call.now);
+    let step = code.step(&Secret::new(secret), ctx.call.now);
     step.filter(|step| *step > factor.last_step)
 }
 
@@ -40,21 +40,21 @@ pub(super) async fn spend<C>(
     proof: &Proof,
     account: &Account,
     factors: &Factors,
-    means: Means<'_, impl FactorStore, C>,
-) -> Result<bool, ServiceError> {
+    ctx: ServiceContext<'_, impl FactorStore, C>,
+) -> Result<bool, UseCaseError> {
     match proof {
         Proof::Totp(code) => {
             let step = factors
                 .active()
-                .and_then(|factor| Some((factor, step(code, factor, account, means)?)));
+                .and_then(|factor| Some((factor, step(code, factor, account, ctx)?)));
             let Some((factor, step)) = step else {
                 return Ok(false);
             };
-            let request_id = &means.call.request_id;
-            let spent = means.store.spend_step(account, factor, step, request_id);
-            Ok(spent.await? == Written::Done)
+            let request_id = &ctx.call.request_id;
+            let spent = ctx.store.spend_step(account, factor, step, request_id);
+            Ok(spent.await? == WriteOutcome::Done)
         }
-        Proof::Recovery(code) => spend_recovery_code(code, account, factors, means).await,
+        Proof::Recovery(code) => spend_recovery_code(code, account, factors, ctx).await,
     }
 }
 
@@ -65,22 +65,22 @@ async fn spend_recovery_code<C>(
     code: &RecoveryCode,
     account: &Account,
     factors: &Factors,
-    means: Means<'_, impl FactorStore, C>,
-) -> Result<bool, ServiceError> {
+    ctx: ServiceContext<'_, impl FactorStore, C>,
+) -> Result<bool, UseCaseError> {
     let mut all = factors.recovery.clone();
     for _try in 0..TRIES {
-        let is_it = |kept: &String| code.is(kept, means.vault, &account.user_id);
+        let is_it = |kept: &String| code.is(kept, ctx.vault, &account.user_id);
         let rest: Vec<String> = all.iter().filter(|kept| !is_it(kept)).cloned().collect();
         if rest.len() == all.len() {
             return Ok(false);
         }
-        let request_id = &means.call.request_id;
-        let spent = means
+        let request_id = &ctx.call.request_id;
+        let spent = ctx
             .store
             .spend_recovery_code(account, &all, &rest, request_id);
         match spent.await? {
-            Written::Done => return Ok(true),
-            Written::Conflict => all = means.store.factors(account).await?.recovery,
+            WriteOutcome::Done => return Ok(true),
+            WriteOutcome::Conflict => all = ctx.store.factors(account).await?.recovery,
         }
     }
     Ok(false)

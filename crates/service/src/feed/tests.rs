@@ -7,15 +7,13 @@ use std::collections::BTreeMap;
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{
-    PackDirectory, Revocable, Revocation, RevocationTarget, Standing,
-};
+use portcullis_core::revocation::{PackIndex, Revocable, Revocation, RevocationTarget, Standing};
 use proptest::prelude::*;
 
 use super::*;
 use crate::pack::{self, Outcome};
-use crate::ports::NoShelf;
-use crate::store::Written;
+use crate::ports::NoCache;
+use crate::store::WriteOutcome;
 use crate::test_support::ready;
 
 const fn at(secs: u64) -> UnixTime {
@@ -30,7 +28,7 @@ const REACH: Duration = Duration::from_secs(660);
 pub(crate) struct World {
     pub(crate) rows: RefCell<Vec<(UnixTime, Revocation)>>,
     pub(crate) packs: RefCell<BTreeMap<String, Vec<u8>>>,
-    pub(crate) directory: RefCell<PackDirectory>,
+    pub(crate) directory: RefCell<PackIndex>,
     shelf: RefCell<BTreeMap<String, Vec<u8>>>,
     lifetimes: RefCell<BTreeMap<String, Duration>>,
     shelf_calls: Cell<usize>,
@@ -76,7 +74,7 @@ impl RevocationStore for World {
 }
 
 impl PackStore for World {
-    async fn directory(&self) -> Result<PackDirectory, StoreError> {
+    async fn directory(&self) -> Result<PackIndex, StoreError> {
         if self.directory_fails.get() {
             return Err(StoreError::new("test", Down));
         }
@@ -97,17 +95,21 @@ impl PackStore for World {
         self.packs.borrow_mut().insert(name, bytes.to_vec());
         Ok(())
     }
-    async fn replace_directory(&self, next: &PackDirectory, _: &Id) -> Result<Written, StoreError> {
+    async fn replace_directory(
+        &self,
+        next: &PackIndex,
+        _: &Id,
+    ) -> Result<WriteOutcome, StoreError> {
         let mut directory = self.directory.borrow_mut();
         if self.overtaken.get() || next.version() != directory.version().saturating_add(1) {
-            return Ok(Written::Conflict);
+            return Ok(WriteOutcome::Conflict);
         }
         *directory = next.clone();
-        Ok(Written::Done)
+        Ok(WriteOutcome::Done)
     }
 }
 
-impl Shelf for World {
+impl ImmutableCache for World {
     async fn take(&self, name: &str) -> Option<Vec<u8>> {
         self.shelf_calls.update(|calls| calls.saturating_add(1));
         self.shelf.borrow().get(name).cloned()
@@ -137,7 +139,7 @@ impl World {
         ready(pack::pack(self, lifetime, at(now), &id)).expect("packed")
     }
 
-    fn cold(&self, now: u64, shelf: &impl Shelf) -> Result<Revocations, StoreError> {
+    fn cold(&self, now: u64, shelf: &impl ImmutableCache) -> Result<Revocations, StoreError> {
         self.cold_by(REACH, now, shelf)
     }
 
@@ -145,7 +147,7 @@ impl World {
         &self,
         reach: Duration,
         now: u64,
-        shelf: &impl Shelf,
+        shelf: &impl ImmutableCache,
     ) -> Result<Revocations, StoreError> {
         let (now, since) = (at(now), at(now).before(reach));
         self.spans.borrow_mut().clear();
@@ -168,7 +170,7 @@ impl World {
     }
 
     pub(crate) fn knows(&self, now: u64) -> Revocations {
-        self.cold(now, &NoShelf).expect("read")
+        self.cold(now, &NoCache).expect("read")
     }
 }
 
@@ -277,7 +279,7 @@ fn what_rows_keep_for_a_day_an_edge_keeps_for_as_long_as_its_policy_takes_tokens
     // From a pack, too.
     world.pack(9_990);
     let mut known = world.knows(9_990);
-    assert_eq!(known.standing(token("t1")), Standing::Doubtful);
+    assert_eq!(known.standing(token("t1")), Standing::MaybeRevoked);
     known.forget(at(9_990 + 660 + 64));
     assert!(known.is_empty());
 }
@@ -303,11 +305,11 @@ fn what_is_neither_packed_nor_read_is_a_failure() {
     let world = World::default();
     world.pack(9_830);
     world.feed_fails_before.set(9_830);
-    assert!(world.cold(10_030, &NoShelf).is_err());
+    assert!(world.cold(10_030, &NoCache).is_err());
     world.feed_fails_before.set(0);
     world.pack(10_030);
     world.feed_fails_before.set(10_000);
-    assert!(world.cold(10_030, &NoShelf).is_ok());
+    assert!(world.cold(10_030, &NoCache).is_ok());
 }
 
 proptest! {
@@ -340,7 +342,7 @@ proptest! {
             let _ = world.cold(now - 61, &world);
             world.cold(now, &world)
         } else {
-            world.cold(now, &NoShelf)
+            world.cold(now, &NoCache)
         };
         let known = known.expect("read");
         for (stamp, id) in revoked {

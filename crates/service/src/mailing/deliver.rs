@@ -11,12 +11,12 @@ use portcullis_core::mail::{MailKind, MailPurpose, MailToken, PendingToken};
 use portcullis_core::secret::Secret;
 
 use super::letter;
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, Clock, MailError, Mailer};
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::{Clock, MailError, Mailer, SecureRandom};
 use crate::store::{
     Account, AccountStatus, AccountStore, MailTokenStore, NewMailToken, OutboxStore, Waiting,
-    Written,
+    WriteOutcome,
 };
 
 /// For how long a claim holds others off: longer than all the steps of one delivery may take.
@@ -58,7 +58,7 @@ pub enum DeliveryError {
     Mail(#[from] MailError),
     /// Something on our side failed; the claim runs out, and somebody tries again.
     #[error(transparent)]
-    Service(#[from] ServiceError),
+    Service(#[from] UseCaseError),
     /// It was claimed as often as may be, and nobody came back from it.
     #[error("nobody finished sending the mail")]
     Unfinished,
@@ -79,19 +79,19 @@ enum Ended {
 ///
 /// # Errors
 ///
-/// [`ServiceError`] if the outbox cannot be read.
+/// [`UseCaseError`] if the outbox cannot be read.
 pub async fn deliver_due(
     mailer: &impl Mailer,
     clock: &impl Clock,
-    means: Means<'_, impl OutboxStore + AccountStore + MailTokenStore, impl Chance>,
-) -> Result<Delivery, ServiceError> {
-    let due = means.store.due_mail(means.call.now).await?;
+    ctx: ServiceContext<'_, impl OutboxStore + AccountStore + MailTokenStore, impl SecureRandom>,
+) -> Result<Delivery, UseCaseError> {
+    let due = ctx.store.due_mail(ctx.call.now).await?;
     let mut delivery = Delivery {
         more: due.len() > ROUND,
         ..Delivery::default()
     };
     for waiting in due.iter().take(ROUND) {
-        match deliver(waiting, mailer, clock, means).await {
+        match deliver(waiting, mailer, clock, ctx).await {
             Ok(None) => {}
             Ok(Some(Ended::Sent)) => delivery.sent = delivery.sent.saturating_add(1),
             Ok(Some(Ended::Dropped)) => delivery.dropped = delivery.dropped.saturating_add(1),
@@ -113,26 +113,26 @@ async fn deliver(
     read: &Waiting,
     mailer: &impl Mailer,
     clock: &impl Clock,
-    means: Means<'_, impl OutboxStore + AccountStore + MailTokenStore, impl Chance>,
-) -> Result<Option<Ended>, ServiceError> {
-    let (store, request_id) = (means.store, &means.call.request_id);
+    ctx: ServiceContext<'_, impl OutboxStore + AccountStore + MailTokenStore, impl SecureRandom>,
+) -> Result<Option<Ended>, UseCaseError> {
+    let (store, request_id) = (ctx.store, &ctx.call.request_id);
     let claimed = Waiting {
         mail: read.mail.clone(),
         attempts: read.attempts.saturating_add(1),
         due_at: clock.now().after(CLAIM),
     };
-    if store.reserve(read, &claimed, request_id).await? == Written::Conflict {
+    if store.reserve(read, &claimed, request_id).await? == WriteOutcome::Conflict {
         return Ok(None);
     }
     if read.attempts >= MAX_ATTEMPTS {
-        give_up(&claimed, means).await?;
+        give_up(&claimed, ctx).await?;
         return Ok(Some(Ended::GivenUp(DeliveryError::Unfinished)));
     }
-    let Some(account) = addressee(&claimed, means).await? else {
+    let Some(account) = addressee(&claimed, ctx).await? else {
         store.remove(&claimed).await?;
         return Ok(Some(Ended::Dropped));
     };
-    let link = match link(&account, &claimed, clock, means).await? {
+    let link = match link(&account, &claimed, clock, ctx).await? {
         Link::None => None,
         Link::Some(link) => Some(link),
         Link::Overtaken => {
@@ -140,7 +140,7 @@ async fn deliver(
             return Ok(Some(Ended::Dropped));
         }
     };
-    let settings = &means.settings.mailing;
+    let settings = &ctx.settings.mailing;
     let mail = letter::write(claimed.mail.kind, &account.email, link, settings);
     let is_last = claimed.attempts >= MAX_ATTEMPTS;
     let ended = match mailer.send(&mail).await {
@@ -154,7 +154,7 @@ async fn deliver(
                 due_at: clock.now(),
                 ..read.clone()
             };
-            put_off(&claimed, &as_before, means).await?;
+            put_off(&claimed, &as_before, ctx).await?;
             Ended::PutBack(error.into())
         }
         Err(error @ MailError::Transient(_)) if !is_last => {
@@ -162,11 +162,11 @@ async fn deliver(
                 due_at: clock.now().after(wait(claimed.attempts)),
                 ..claimed.clone()
             };
-            put_off(&claimed, &later, means).await?;
+            put_off(&claimed, &later, ctx).await?;
             Ended::Postponed(error.into())
         }
         Err(error @ (MailError::Transient(_) | MailError::Permanent(_))) => {
-            give_up(&claimed, means).await?;
+            give_up(&claimed, ctx).await?;
             Ended::GivenUp(error.into())
         }
     };
@@ -176,9 +176,9 @@ async fn deliver(
 /// The account that is written to, if there is one and it is to hear of this.
 async fn addressee(
     claimed: &Waiting,
-    means: Means<'_, impl AccountStore, impl Chance>,
-) -> Result<Option<Account>, ServiceError> {
-    let account = means.store.account(&claimed.mail.email).await?;
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<Option<Account>, UseCaseError> {
+    let account = ctx.store.account(&claimed.mail.email).await?;
     Ok(account.filter(|account| {
         let expected = claimed.mail.user_id.as_ref();
         let active = account.status == AccountStatus::Active;
@@ -204,9 +204,9 @@ async fn link(
     account: &Account,
     claimed: &Waiting,
     clock: &impl Clock,
-    means: Means<'_, impl MailTokenStore, impl Chance>,
-) -> Result<Link, ServiceError> {
-    let settings = &means.settings.mailing;
+    ctx: ServiceContext<'_, impl MailTokenStore, impl SecureRandom>,
+) -> Result<Link, UseCaseError> {
+    let settings = &ctx.settings.mailing;
     let (purpose, page, lifetime) = match claimed.mail.kind {
         MailKind::Verify => (
             MailPurpose::Verify,
@@ -225,7 +225,7 @@ async fn link(
         ),
         MailKind::Taken | MailKind::PasswordChanged => return Ok(Link::None),
     };
-    let token = MailToken::of_mail(means.vault, &claimed.mail.id, purpose, &account.user_id);
+    let token = MailToken::of_mail(ctx.vault, &claimed.mail.id, purpose, &account.user_id);
     let new = NewMailToken {
         purpose,
         pending: PendingToken {
@@ -235,38 +235,36 @@ async fn link(
         asked_at: claimed.mail.asked_at,
     };
     let kind = AuditKind::MailTokenIssued(purpose);
-    let event = means.event(kind, Some(&account.user_id))?;
-    Ok(
-        match means.store.issue_token(account, &new, &event).await? {
-            // The token stands behind the `#`: browsers send that part to nobody, so that it is in no
-            // server's log, no `Referer`, and nothing that opens links by itself can use it.
-            Written::Done => {
-                Link::Some(Secret::new(format!("{page}#{}", token.to_text().expose())))
-            }
-            Written::Conflict => Link::Overtaken,
-        },
-    )
+    let event = ctx.event(kind, Some(&account.user_id))?;
+    Ok(match ctx.store.issue_token(account, &new, &event).await? {
+        // The token stands behind the `#`: browsers send that part to nobody, so that it is in no
+        // server's log, no `Referer`, and nothing that opens links by itself can use it.
+        WriteOutcome::Done => {
+            Link::Some(Secret::new(format!("{page}#{}", token.to_text().expose())))
+        }
+        WriteOutcome::Conflict => Link::Overtaken,
+    })
 }
 
 async fn put_off(
     claimed: &Waiting,
     later: &Waiting,
-    means: Means<'_, impl OutboxStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    let (store, request_id) = (means.store, &means.call.request_id);
+    ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let (store, request_id) = (ctx.store, &ctx.call.request_id);
     match store.reserve(claimed, later, request_id).await? {
         // Where the claim had run out, somebody else has it.
-        Written::Done | Written::Conflict => Ok(()),
+        WriteOutcome::Done | WriteOutcome::Conflict => Ok(()),
     }
 }
 
 async fn give_up(
     claimed: &Waiting,
-    means: Means<'_, impl OutboxStore, impl Chance>,
-) -> Result<(), ServiceError> {
+    ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
     let kind = AuditKind::MailGivenUp(claimed.mail.kind);
-    let event = means.event(kind, claimed.mail.user_id.as_ref())?;
-    Ok(means.store.give_up(claimed, &event).await?)
+    let event = ctx.event(kind, claimed.mail.user_id.as_ref())?;
+    Ok(ctx.store.give_up(claimed, &event).await?)
 }
 
 /// How long to wait after attempt number `attempts` has failed.

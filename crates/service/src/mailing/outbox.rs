@@ -4,9 +4,9 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
 
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::Chance;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::SecureRandom;
 use crate::store::OutboxMail;
 
 /// A mail of `kind` about `email`, asked for now.
@@ -14,13 +14,13 @@ pub(crate) fn mail<S>(
     kind: MailKind,
     email: &EmailAddress,
     user_id: Option<&Id>,
-    means: Means<'_, S, impl Chance>,
-) -> Result<OutboxMail, ServiceError> {
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
+) -> Result<OutboxMail, UseCaseError> {
     Ok(OutboxMail {
-        id: means.chance.id()?,
+        id: ctx.chance.id()?,
         kind,
         email: email.clone(),
         user_id: user_id.cloned(),
-        asked_at: means.call.now,
+        asked_at: ctx.call.now,
     })
 }

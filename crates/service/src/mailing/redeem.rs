@@ -9,13 +9,13 @@ use portcullis_core::password::{Password, PasswordContext, PasswordHash, Unfit};
 
 use super::mail;
 use crate::announce;
-use crate::error::ServiceError;
-use crate::means::Means;
-use crate::ports::{Chance, Clock, Hasher};
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::ports::{Clock, Hasher, SecureRandom};
 use crate::screen::{self, Screen};
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, MailTokenStore,
-    RevocationStore, SessionsEnd, SpentToken, Written,
+    RevocationStore, SessionsEnd, SpentToken, WriteOutcome,
 };
 
 /// How often a change is tried anew because the account changed meanwhile, for another reason.
@@ -61,36 +61,31 @@ pub enum UnlockOutcome {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the token is still good then, or a repetition of the same request finds the
+/// [`UseCaseError`]; the token is still good then, or a repetition of the same request finds the
 /// address verified.
 pub async fn verify(
     token: &Presented,
-    means: Means<'_, impl AccountStore + MailTokenStore + AuditStore, impl Chance>,
-) -> Result<VerifyOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore + MailTokenStore + AuditStore, impl SecureRandom>,
+) -> Result<VerifyOutcome, UseCaseError> {
     for _ in 0..TRIES {
-        let (account, digest) = match owner(token, MailPurpose::Verify, means).await? {
+        let (account, digest) = match owner(token, MailPurpose::Verify, ctx).await? {
             Ok(found) => found,
-            Err(denial) => return refuse_verification(token, denial, means).await,
+            Err(denial) => return refuse_verification(token, denial, ctx).await,
         };
         let change = AccountChange {
-            verified_at: Some(account.verified_at.unwrap_or(means.call.now)),
+            verified_at: Some(account.verified_at.unwrap_or(ctx.call.now)),
             spends: Some(SpentToken {
                 purpose: MailPurpose::Verify,
                 digest: &digest,
             }),
             ..AccountChange::default()
         };
-        let event = means.event(AuditKind::EmailVerified, Some(&account.user_id))?;
-        if means
-            .store
-            .change_account(&account, &change, &event)
-            .await?
-            == Written::Done
-        {
+        let event = ctx.event(AuditKind::EmailVerified, Some(&account.user_id))?;
+        if ctx.store.change_account(&account, &change, &event).await? == WriteOutcome::Done {
             return Ok(VerifyOutcome::Done);
         }
     }
-    refuse_verification(token, MailTokenDenial::Spent, means).await
+    refuse_verification(token, MailTokenDenial::Spent, ctx).await
 }
 
 /// Takes the token of a mail that lets an owner in where too many logins have failed. It signs
@@ -98,14 +93,14 @@ pub async fn verify(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the token is still good then, or a repetition finds it spent.
+/// [`UseCaseError`]; the token is still good then, or a repetition finds it spent.
 pub async fn unlock(
     token: &Presented,
-    means: Means<'_, impl AccountStore + MailTokenStore + AuditStore, impl Chance>,
-) -> Result<UnlockOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore + MailTokenStore + AuditStore, impl SecureRandom>,
+) -> Result<UnlockOutcome, UseCaseError> {
     let mut denial = MailTokenDenial::Spent;
     for _ in 0..TRIES {
-        let (account, digest) = match owner(token, MailPurpose::Unlock, means).await? {
+        let (account, digest) = match owner(token, MailPurpose::Unlock, ctx).await? {
             Ok(found) => found,
             Err(found) => {
                 denial = found;
@@ -119,13 +114,13 @@ pub async fn unlock(
             }),
             ..AccountChange::default()
         };
-        let event = means.event(AuditKind::BrowserUnlocked, Some(&account.user_id))?;
-        let written = means.store.change_account(&account, &change, &event);
-        if written.await? == Written::Done {
+        let event = ctx.event(AuditKind::BrowserUnlocked, Some(&account.user_id))?;
+        let written = ctx.store.change_account(&account, &change, &event);
+        if written.await? == WriteOutcome::Done {
             return Ok(UnlockOutcome::Done(account.email));
         }
     }
-    refuse(AuditKind::UnlockRefused(denial), token, denial, means).await?;
+    refuse(AuditKind::UnlockRefused(denial), token, denial, ctx).await?;
     Ok(UnlockOutcome::Refuse(denial))
 }
 
@@ -135,43 +130,43 @@ pub async fn unlock(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the token is still good then, or the password is set and a repetition finds
-/// the token spent. After [`ServiceError::LateFeed`] the latter.
+/// [`UseCaseError`]; the token is still good then, or the password is set and a repetition finds
+/// the token spent. After [`UseCaseError::LateFeed`] the latter.
 pub async fn reset(
     token: &Presented,
     password: &Password,
     hasher: &impl Hasher,
     screen: &impl Screen,
     clock: &impl Clock,
-    means: Means<
+    ctx: ServiceContext<
         '_,
         impl AccountStore + FactorStore + MailTokenStore + RevocationStore + AuditStore,
-        impl Chance,
+        impl SecureRandom,
     >,
-) -> Result<ResetOutcome, ServiceError> {
+) -> Result<ResetOutcome, UseCaseError> {
     let mut hash = None;
     for _ in 0..TRIES {
-        let (account, digest) = match owner(token, MailPurpose::Reset, means).await? {
+        let (account, digest) = match owner(token, MailPurpose::Reset, ctx).await? {
             Ok(found) => found,
-            Err(denial) => return refuse_reset(token, denial, means).await,
+            Err(denial) => return refuse_reset(token, denial, ctx).await,
         };
         let hash = match &mut hash {
             Some(hash) => hash,
             // Only for a token that is good: nobody makes the host hash by guessing. Judged before
             // the token is spent, so that a bad password costs no new mail.
             none => {
-                if let Some(unfit) = unfit(password, &account, screen, means).await? {
+                if let Some(unfit) = unfit(password, &account, screen, ctx).await? {
                     return Ok(ResetOutcome::BadPassword(unfit));
                 }
                 none.insert(hasher.hash(password).await?)
             }
         };
-        forget_factors(&account, means).await?;
-        if set(&account, hash, &digest, clock, means).await? == Written::Done {
+        forget_factors(&account, ctx).await?;
+        if set(&account, hash, &digest, clock, ctx).await? == WriteOutcome::Done {
             return Ok(ResetOutcome::Done(account.email));
         }
     }
-    refuse_reset(token, MailTokenDenial::Spent, means).await
+    refuse_reset(token, MailTokenDenial::Spent, ctx).await
 }
 
 /// Why `password` is not one for `account`, if it is not.
@@ -179,10 +174,10 @@ async fn unfit(
     password: &Password,
     account: &Account,
     screen: &impl Screen,
-    means: Means<'_, impl FactorStore, impl Chance>,
-) -> Result<Option<Unfit>, ServiceError> {
-    let factors = means.store.factors(account).await?;
-    let rules = &means.settings.passwords;
+    ctx: ServiceContext<'_, impl FactorStore, impl SecureRandom>,
+) -> Result<Option<Unfit>, UseCaseError> {
+    let factors = ctx.store.factors(account).await?;
+    let rules = &ctx.settings.passwords;
     let context = PasswordContext {
         email: &account.email,
         services: &rules.services,
@@ -197,11 +192,11 @@ async fn unfit(
 /// its factor: a reset does not go round it.
 async fn forget_factors(
     account: &Account,
-    means: Means<'_, impl FactorStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    if account.verified_at.is_none() && means.store.factors(account).await?.totp.is_some() {
-        let event = means.event(AuditKind::FactorRemoved, Some(&account.user_id))?;
-        means.store.remove_factors(account, &event).await?;
+    ctx: ServiceContext<'_, impl FactorStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    if account.verified_at.is_none() && ctx.store.factors(account).await?.totp.is_some() {
+        let event = ctx.event(AuditKind::FactorRemoved, Some(&account.user_id))?;
+        ctx.store.remove_factors(account, &event).await?;
     }
     Ok(())
 }
@@ -212,20 +207,20 @@ async fn set(
     hash: &PasswordHash,
     digest: &MailTokenDigest,
     clock: &impl Clock,
-    means: Means<'_, impl AccountStore + RevocationStore, impl Chance>,
-) -> Result<Written, ServiceError> {
+    ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
+) -> Result<WriteOutcome, UseCaseError> {
     let stamp = clock.now();
     let revocation = announce::subject(
-        &means.settings.issuing.issuer,
+        &ctx.settings.issuing.issuer,
         &account.user_id,
         account.next_generation(),
         stamp,
     );
     let user_id = Some(&account.user_id);
-    let notice = mail(MailKind::PasswordChanged, &account.email, user_id, means)?;
+    let notice = mail(MailKind::PasswordChanged, &account.email, user_id, ctx)?;
     let change = AccountChange {
         password: Some(hash),
-        verified_at: Some(account.verified_at.unwrap_or(means.call.now)),
+        verified_at: Some(account.verified_at.unwrap_or(ctx.call.now)),
         sessions: Some(SessionsEnd {
             revocation: &revocation,
             stamp,
@@ -238,10 +233,10 @@ async fn set(
         mail: Some(&notice),
         ..AccountChange::default()
     };
-    let event = means.event(AuditKind::PasswordReset, user_id)?;
-    let written = means.store.change_account(account, &change, &event).await?;
-    if written == Written::Done {
-        announce::see_in_time(&[revocation], stamp, means.store, clock, means.call).await?;
+    let event = ctx.event(AuditKind::PasswordReset, user_id)?;
+    let written = ctx.store.change_account(account, &change, &event).await?;
+    if written == WriteOutcome::Done {
+        announce::confirm_within_bound(&[revocation], stamp, ctx.store, clock, ctx.call).await?;
     }
     Ok(written)
 }
@@ -250,44 +245,42 @@ async fn set(
 async fn owner(
     token: &Presented,
     purpose: MailPurpose,
-    means: Means<'_, impl MailTokenStore, impl Chance>,
-) -> Result<Result<(Account, MailTokenDigest), MailTokenDenial>, ServiceError> {
+    ctx: ServiceContext<'_, impl MailTokenStore, impl SecureRandom>,
+) -> Result<Result<(Account, MailTokenDigest), MailTokenDenial>, UseCaseError> {
     let Ok(token) = token else {
         return Ok(Err(MailTokenDenial::Unknown));
     };
-    let found = means.store.pending_token(token.user_id(), purpose).await?;
+    let found = ctx.store.pending_token(token.user_id(), purpose).await?;
     let Some((account, pending)) = found else {
         return Ok(Err(MailTokenDenial::Unknown));
     };
     let Some(pending) = pending else {
         return Ok(Err(MailTokenDenial::Spent));
     };
-    Ok(
-        match (pending.judge(token, means.call.now), account.status) {
-            (Err(denial), _) => Err(denial),
-            (Ok(()), AccountStatus::Disabled) => Err(MailTokenDenial::Disabled),
-            (Ok(()), AccountStatus::Active) => Ok((account, pending.digest)),
-        },
-    )
+    Ok(match (pending.judge(token, ctx.call.now), account.status) {
+        (Err(denial), _) => Err(denial),
+        (Ok(()), AccountStatus::Disabled) => Err(MailTokenDenial::Disabled),
+        (Ok(()), AccountStatus::Active) => Ok((account, pending.digest)),
+    })
 }
 
 async fn refuse_verification(
     token: &Presented,
     denial: MailTokenDenial,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<VerifyOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<VerifyOutcome, UseCaseError> {
     let kind = AuditKind::VerificationRefused(denial);
-    refuse(kind, token, denial, means).await?;
+    refuse(kind, token, denial, ctx).await?;
     Ok(VerifyOutcome::Refuse(denial))
 }
 
 async fn refuse_reset(
     token: &Presented,
     denial: MailTokenDenial,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<ResetOutcome, ServiceError> {
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<ResetOutcome, UseCaseError> {
     let kind = AuditKind::ResetRefused(denial);
-    refuse(kind, token, denial, means).await?;
+    refuse(kind, token, denial, ctx).await?;
     Ok(ResetOutcome::Refuse(denial))
 }
 
@@ -295,8 +288,8 @@ async fn refuse(
     kind: AuditKind,
     token: &Presented,
     denial: MailTokenDenial,
-    means: Means<'_, impl AuditStore, impl Chance>,
-) -> Result<(), ServiceError> {
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
     // The id in a token that no account answers to is only what somebody wrote.
     let user_id = match denial {
         MailTokenDenial::Unknown => None,
@@ -304,6 +297,6 @@ async fn refuse(
             token.as_ref().ok().map(MailToken::user_id)
         }
     };
-    let event = means.event(kind, user_id)?;
-    Ok(means.store.record(&event).await?)
+    let event = ctx.event(kind, user_id)?;
+    Ok(ctx.store.record(&event).await?)
 }

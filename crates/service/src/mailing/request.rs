@@ -6,26 +6,26 @@ use portcullis_core::limit::scope::Scope;
 use portcullis_core::mail::MailKind;
 
 use super::mail;
-use crate::error::ServiceError;
-use crate::limit::{self, Entry, Whose};
-use crate::means::Means;
-use crate::ports::Chance;
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::limit::{self, Entry, LimitKey};
+use crate::ports::SecureRandom;
 use crate::store::{AuditStore, LimitStore, OutboxStore};
 
 /// Asks for a mail that verifies `email`.
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; no mail was asked for then.
+/// [`UseCaseError`]; no mail was asked for then.
 pub async fn ask_to_verify(
     email: &EmailAddress,
-    means: Means<'_, impl OutboxStore, impl Chance>,
-) -> Result<(), ServiceError> {
+    ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
     ask(
         MailKind::Verify,
         AuditKind::VerificationRequested,
         email,
-        means,
+        ctx,
     )
     .await
 }
@@ -34,12 +34,12 @@ pub async fn ask_to_verify(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; no mail was asked for then.
+/// [`UseCaseError`]; no mail was asked for then.
 pub async fn ask_to_reset(
     email: &EmailAddress,
-    means: Means<'_, impl OutboxStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    ask(MailKind::Reset, AuditKind::ResetRequested, email, means).await
+    ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    ask(MailKind::Reset, AuditKind::ResetRequested, email, ctx).await
 }
 
 /// Asks for a mail that lets the owner of `email` in from a browser that nobody knows, unless one
@@ -47,14 +47,14 @@ pub async fn ask_to_reset(
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; no mail was asked for then.
+/// [`UseCaseError`]; no mail was asked for then.
 pub async fn offer_unlock(
     email: &EmailAddress,
-    means: Means<'_, impl OutboxStore + LimitStore + AuditStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    match limit::enter(Scope::UnlockEmail, Whose::Email(email), means).await? {
+    ctx: ServiceContext<'_, impl OutboxStore + LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    match limit::enter(Scope::UnlockEmail, LimitKey::Email(email), ctx).await? {
         Entry::Passes(_counted) => {
-            ask(MailKind::Unlock, AuditKind::UnlockRequested, email, means).await
+            ask(MailKind::Unlock, AuditKind::UnlockRequested, email, ctx).await
         }
         Entry::Limited(_) => Ok(()),
     }
@@ -65,9 +65,9 @@ async fn ask(
     kind: MailKind,
     tried: AuditKind,
     email: &EmailAddress,
-    means: Means<'_, impl OutboxStore, impl Chance>,
-) -> Result<(), ServiceError> {
-    let mail = mail(kind, email, None, means)?;
-    let event = means.event(tried, None)?;
-    Ok(means.store.enqueue(&mail, &event).await?)
+    ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let mail = mail(kind, email, None, ctx)?;
+    let event = ctx.event(tried, None)?;
+    Ok(ctx.store.enqueue(&mail, &event).await?)
 }

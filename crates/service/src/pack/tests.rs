@@ -9,7 +9,7 @@ const MINUTE: u64 = 60;
 
 fn spans(world: &World) -> Vec<(u64, u64, u64)> {
     let directory = world.directory.borrow();
-    let told = |span: &Packed| (span.from.as_secs(), span.to.as_secs(), span.names);
+    let told = |span: &PackedSpan| (span.from.as_secs(), span.to.as_secs(), span.names);
     directory.packed().iter().map(told).collect()
 }
 
@@ -62,7 +62,7 @@ fn further_rounds_go_back_as_far_as_any_policy_lets_tokens_live() {
     assert_eq!(world.pack(LATE), Outcome::Done { names: 0 });
     assert_eq!(world.directory.borrow().version(), version);
     // Deleted at any time, it is as it was after five rounds.
-    world.directory.replace(PackDirectory::default());
+    world.directory.replace(PackIndex::default());
     assert_eq!(rounds_until_done(&world, LATE), [0, 1, 0, 0, 0]);
     assert_eq!(spans(&world), packed);
 }

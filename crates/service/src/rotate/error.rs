@@ -4,7 +4,7 @@ use portcullis_core::keys::rotation::TooEarly;
 use thiserror::Error;
 
 use crate::ports::{NoEntropy, SignError};
-use crate::rotate::ports::KeysmithError;
+use crate::rotate::ports::KeyFactoryError;
 use crate::store::StoreError;
 
 /// A step of a rotation was not done. Repeating it is always safe.
@@ -18,7 +18,7 @@ pub enum RotateError {
     Entropy(#[from] NoEntropy),
     /// There is no key.
     #[error(transparent)]
-    Key(#[from] KeysmithError),
+    Key(#[from] KeyFactoryError),
     /// The key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -54,8 +54,8 @@ impl RotateError {
         match self {
             Self::Store(_) => "store_unavailable",
             Self::Entropy(_) => "no_entropy",
-            Self::Key(KeysmithError::NoKey) => "no_signing_key",
-            Self::Key(KeysmithError::NotMade) => "key_not_made",
+            Self::Key(KeyFactoryError::NoKey) => "no_signing_key",
+            Self::Key(KeyFactoryError::NotMade) => "key_not_made",
             Self::Sign(_) => "not_signed",
             Self::TooEarly(_) => "rotation_too_early",
             Self::Token => "bad_token",

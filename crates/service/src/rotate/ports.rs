@@ -11,7 +11,7 @@ use portcullis_core::token::algorithm::Algorithm;
 use thiserror::Error;
 
 use crate::ports::Signer;
-use crate::store::{KeyStore, StoreError, Written};
+use crate::store::{KeyStore, StoreError, WriteOutcome};
 
 /// What a version of the secret stands for. At most one version has each.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -60,13 +60,17 @@ pub trait SecretStore {
     /// [`StoreError`].
     async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError>;
 
-    /// Gives the version `id` its value and [`Stage::Pending`]. [`Written::Conflict`] if it has
+    /// Gives the version `id` its value and [`Stage::Pending`]. [`WriteOutcome::Conflict`] if it has
     /// another value already, which stays.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn put_pending(&self, id: &str, value: &Secret<String>) -> Result<Written, StoreError>;
+    async fn put_pending(
+        &self,
+        id: &str,
+        value: &Secret<String>,
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Moves [`Stage::Current`] to the version `to`, away from `from`, which becomes
     /// [`Stage::Previous`].
@@ -74,11 +78,11 @@ pub trait SecretStore {
     /// # Errors
     ///
     /// [`StoreError`], also if `from` is not in force any more.
-    async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError>;
+    async fn promote(&self, from: Option<&str>, to: &str) -> Result<(), StoreError>;
 }
 
 /// Makes private keys, and reads and writes them in the form they are kept in.
-pub trait Keysmith {
+pub trait KeyFactory {
     /// A private key.
     type Key: Signer;
 
@@ -86,15 +90,15 @@ pub trait Keysmith {
     ///
     /// # Errors
     ///
-    /// [`KeysmithError`] if no keys are made for `algorithm`, or no random bytes are to be had.
-    fn make(&self, algorithm: Algorithm) -> Result<Self::Key, KeysmithError>;
+    /// [`KeyFactoryError`] if no keys are made for `algorithm`, or no random bytes are to be had.
+    fn make(&self, algorithm: Algorithm) -> Result<Self::Key, KeyFactoryError>;
 
     /// Reads a key.
     ///
     /// # Errors
     ///
-    /// [`KeysmithError`] if it is none.
-    fn read(&self, kept: &Secret<String>) -> Result<Self::Key, KeysmithError>;
+    /// [`KeyFactoryError`] if it is none.
+    fn read(&self, kept: &Secret<String>) -> Result<Self::Key, KeyFactoryError>;
 
     /// Writes a key.
     fn write(&self, key: &Self::Key) -> Secret<String>;
@@ -102,7 +106,7 @@ pub trait Keysmith {
 
 /// There is no key. Never quotes what was read.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum KeysmithError {
+pub enum KeyFactoryError {
     /// What was read is no signing key.
     #[error("the version of the secret holds no signing key")]
     NoKey,
@@ -119,7 +123,7 @@ pub enum KeysmithError {
 pub trait KeyChangeStore: KeyStore {
     /// Replaces version `document.version() - 1`, with a line in the audit trail, in one step.
     /// Where a key is `called_back` for it, its revocation and a feed row of the stamp given come
-    /// in the same step. [`Written::Conflict`] if it is not that version any more.
+    /// in the same step. [`WriteOutcome::Conflict`] if it is not that version any more.
     ///
     /// # Errors
     ///
@@ -129,5 +133,5 @@ pub trait KeyChangeStore: KeyStore {
         document: &KeyDocument,
         called_back: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 }

@@ -6,11 +6,11 @@ use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
 use portcullis_core::vault::Purpose;
 
 use crate::announce;
-use crate::error::ServiceError;
-use crate::ports::{Call, Chance, Clock};
+use crate::error::UseCaseError;
+use crate::ports::{Call, Clock, SecureRandom};
 use crate::rotate::Rotation;
 use crate::rotate::ports::KeyChangeStore;
-use crate::store::{RevocationStore, Written};
+use crate::store::{RevocationStore, WriteOutcome};
 
 /// How often the change of the document gives way to another's.
 const CHANGES: usize = 8;
@@ -36,16 +36,16 @@ pub enum KeyRevocation {
 ///
 /// # Errors
 ///
-/// [`ServiceError`]; the key may not be taken for called back then.
+/// [`UseCaseError`]; the key may not be taken for called back then.
 pub async fn revoke_key<V, D, K, S, C, H>(
     key_id: &str,
     rotation: &Rotation<'_, V, D, K, S, C, H>,
     call: &Call,
-) -> Result<KeyRevocation, ServiceError>
+) -> Result<KeyRevocation, UseCaseError>
 where
     D: KeyChangeStore + RevocationStore,
     C: Clock,
-    H: Chance,
+    H: SecureRandom,
 {
     let (store, clock) = (rotation.documents, rotation.clock);
     let event = AuditEvent {
@@ -71,13 +71,13 @@ where
             None if document.is_withdrawn(key_id) => {
                 let again = core::slice::from_ref(&revocation);
                 store.announce(again, stamp, &call.request_id).await?;
-                Written::Done
+                WriteOutcome::Done
             }
             None => return Ok(KeyRevocation::UnknownKey),
         };
-        if written == Written::Done {
+        if written == WriteOutcome::Done {
             let revocations = [revocation];
-            announce::see_in_time(&revocations, stamp, store, clock, call).await?;
+            announce::confirm_within_bound(&revocations, stamp, store, clock, call).await?;
             return Ok(KeyRevocation::Done);
         }
     }

@@ -142,11 +142,11 @@ impl World {
 
     fn key_of(&self, token: &str) -> Option<String> {
         let value = self.values.borrow()[token].clone();
-        let key = Keysmith::read(self, &value).ok()?;
+        let key = KeyFactory::read(self, &value).ok()?;
         key.0.id().map(str::to_owned)
     }
 
-    fn revoke(&self, key_id: &str) -> Result<KeyRevocation, crate::error::ServiceError> {
+    fn revoke(&self, key_id: &str) -> Result<KeyRevocation, crate::error::UseCaseError> {
         let call = Call {
             now: self.now(),
             request_id: Id::parse("r1").expect("an id"),
@@ -196,10 +196,14 @@ impl SecretStore for World {
     async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
         self.call(|| self.values.borrow().get(id).cloned()).await
     }
-    async fn put_pending(&self, id: &str, value: &Secret<String>) -> Result<Written, StoreError> {
+    async fn put_pending(
+        &self,
+        id: &str,
+        value: &Secret<String>,
+    ) -> Result<WriteOutcome, StoreError> {
         self.call(|| {
             if self.values.borrow().contains_key(id) {
-                return Written::Conflict;
+                return WriteOutcome::Conflict;
             }
             self.values
                 .borrow_mut()
@@ -210,11 +214,11 @@ impl SecretStore for World {
             stages
                 .entry(Stage::Current)
                 .or_insert_with(|| id.to_owned());
-            Written::Done
+            WriteOutcome::Done
         })
         .await
     }
-    async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
+    async fn promote(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
         self.call(|| {
             let stages = &mut self.stages.borrow_mut().0;
             // As Secrets Manager does: it is taken from the one that is said to have it, or from none.
@@ -242,10 +246,10 @@ impl KeyChangeStore for World {
         document: &KeyDocument,
         called_back: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         self.call(|| {
             if document.version() != self.document.borrow().version() + 1 {
-                return Written::Conflict;
+                return WriteOutcome::Conflict;
             }
             assert!(!document.to_json().contains("\"d\""), "no private key");
             self.document.replace(document.clone());
@@ -253,7 +257,7 @@ impl KeyChangeStore for World {
             let rows = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp.as_secs()));
             self.feed.borrow_mut().extend(rows);
             self.pass(self.slow.get());
-            Written::Done
+            WriteOutcome::Done
         })
         .await
     }
@@ -298,19 +302,19 @@ impl Signer for Toy {
     }
 }
 
-impl Keysmith for World {
+impl KeyFactory for World {
     type Key = Toy;
-    fn make(&self, algorithm: Algorithm) -> Result<Toy, KeysmithError> {
+    fn make(&self, algorithm: Algorithm) -> Result<Toy, KeyFactoryError> {
         self.drawn.set(self.drawn.get() + 1);
         let x = [self.drawn.get(); 32];
         let key = VerifyingKey::new(KeyMaterial::Ed25519 { x }, algorithm);
         Ok(Toy(
-            key.map_err(|_| KeysmithError::NotMade)?,
+            key.map_err(|_| KeyFactoryError::NotMade)?,
             self.drawn.get(),
         ))
     }
-    fn read(&self, kept: &Secret<String>) -> Result<Toy, KeysmithError> {
-        let octet: u8 = kept.expose().parse().map_err(|_| KeysmithError::NoKey)?;
+    fn read(&self, kept: &Secret<String>) -> Result<Toy, KeyFactoryError> {
+        let octet: u8 = kept.expose().parse().map_err(|_| KeyFactoryError::NoKey)?;
         let key = VerifyingKey::new(KeyMaterial::Ed25519 { x: [octet; 32] }, Algorithm::EdDsa);
         Ok(Toy(key.expect("fits"), octet))
     }
@@ -337,7 +341,7 @@ impl Clock for World {
     }
 }
 
-impl Chance for World {
+impl SecureRandom for World {
     fn id(&self) -> Result<Id, NoEntropy> {
         self.drawn.set(self.drawn.get() + 1);
         Ok(Id::from_random([self.drawn.get(); 16]))

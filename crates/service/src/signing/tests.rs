@@ -112,7 +112,7 @@ fn keys() -> SigningKeys<Toy> {
     SigningKeys::new(LIFETIME, CACHE)
 }
 
-impl Custody for World {
+impl SigningKeySource for World {
     type Key = Toy;
     type Error = Gone;
 
@@ -132,7 +132,7 @@ impl Custody for World {
         }))
     }
 
-    fn is_alone(&self) -> bool {
+    fn is_sole_holder(&self) -> bool {
         self.alone
     }
 
@@ -166,7 +166,7 @@ impl KeyChangeStore for World {
         next: &KeyDocument,
         called_back: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         assert!(called_back.is_none(), "a host calls no key back");
         if self.rivals.get() > 0 {
             self.rivals.set(self.rivals.get().saturating_sub(1));
@@ -176,11 +176,11 @@ impl KeyChangeStore for World {
                 .replace_with(|held| held.clone().with(rival, NOON));
         }
         if next.version().checked_sub(1) != Some(self.document.borrow().version()) {
-            return Ok(Written::Conflict);
+            return Ok(WriteOutcome::Conflict);
         }
         self.document.replace(next.clone());
         self.lines.borrow_mut().push(event.kind);
-        Ok(Written::Done)
+        Ok(WriteOutcome::Done)
     }
 }
 
@@ -279,7 +279,7 @@ fn a_version_without_a_key_locks_nobody_out_while_the_one_before_signs() {
     world.previous.replace(None);
     let end = world.signs(&keys(), NOON);
     assert!(
-        matches!(end, Err(SigningError::Custody(Gone::NoKey))),
+        matches!(end, Err(SigningError::SigningKeySource(Gone::NoKey))),
         "{end:?}"
     );
     world.current.replace(None);
@@ -327,7 +327,7 @@ fn a_secret_that_is_away_is_bridged_and_not_asked_by_everybody() {
     for reads in [5, 6] {
         let end = world.signs(&keys, after(311));
         assert!(
-            matches!(end, Err(SigningError::Custody(Gone::Away))),
+            matches!(end, Err(SigningError::SigningKeySource(Gone::Away))),
             "{end:?}"
         );
         assert_eq!(world.reads.get(), reads);

@@ -6,13 +6,13 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::revocation::{
-    PackDirectory, PackName, Revocable, Revocation, RevocationTarget, Revocations,
+    PackIndex, PackName, Revocable, Revocation, RevocationTarget, Revocations,
 };
 use portcullis_core::token::algorithm::Algorithm;
 
 use super::*;
-use crate::ports::NoShelf;
-use crate::store::Written;
+use crate::ports::NoCache;
+use crate::store::WriteOutcome;
 use crate::test_support::ready;
 
 const POLICY: &str = r#"{"issuers":[{"issuer":"https://us","audience":"api","algorithms":["EdDSA"],
@@ -77,8 +77,8 @@ impl RevocationStore for World {
 }
 
 impl PackStore for World {
-    async fn directory(&self) -> Result<PackDirectory, StoreError> {
-        Ok(PackDirectory::default())
+    async fn directory(&self) -> Result<PackIndex, StoreError> {
+        Ok(PackIndex::default())
     }
     async fn pack(&self, _: &PackName) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(None)
@@ -86,8 +86,8 @@ impl PackStore for World {
     async fn put_pack(&self, _: &PackName, _: &[u8], _: UnixTime) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn replace_directory(&self, _: &PackDirectory, _: &Id) -> Result<Written, StoreError> {
-        Ok(Written::Done)
+    async fn replace_directory(&self, _: &PackIndex, _: &Id) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
     }
 }
 
@@ -120,7 +120,7 @@ fn knows_the_key(snapshot: &Snapshot, now: UnixTime) -> bool {
 }
 /// What is read at `now` by one who knew `previous`.
 fn follow_from(previous: Snapshot, keys: Keys, world: &World, now: u64) -> Reading {
-    ready(follow(&policy(), previous, keys, world, &NoShelf, at(now)))
+    ready(follow(&policy(), previous, keys, world, &NoCache, at(now)))
 }
 
 /// What is known after a first reading.
@@ -204,7 +204,7 @@ fn who_slept_through_more_than_is_read_back_learns_nothing_without_the_keys() {
     let world = World::default();
     let before = first(&world, 10_000);
     let now = at(10_601);
-    let followed = ready(follow(&lazy, before, Keys::WhenDue, &world, &NoShelf, now));
+    let followed = ready(follow(&lazy, before, Keys::WhenDue, &world, &NoCache, now));
     assert_eq!(*world.key_reads.borrow(), 2);
     assert_eq!(followed.snapshot.revocations_read_at(), now);
 }

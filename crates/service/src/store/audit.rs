@@ -5,7 +5,7 @@ use portcullis_core::audit::line::AuditLine;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 
-use crate::store::{StoreError, Written};
+use crate::store::{StoreError, WriteOutcome};
 
 /// What stands in a row of the trail.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,7 +44,7 @@ pub trait AuditReader {
         shard: u32,
     ) -> Result<Option<AuditDigest>, StoreError>;
 
-    /// Keeps a digest. [`Written::Conflict`] if the shard was sealed before: the first one stays.
+    /// Keeps a digest. [`WriteOutcome::Conflict`] if the shard was sealed before: the first one stays.
     ///
     /// # Errors
     ///
@@ -53,5 +53,5 @@ pub trait AuditReader {
         &self,
         digest: &AuditDigest,
         request_id: &Id,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 }

@@ -34,12 +34,12 @@ pub struct SessionsEnd<'a> {
     pub stamp: UnixTime,
     /// The one session that stays: it is moved to the new generation. Its bearer needs a new
     /// access token.
-    pub kept: Option<&'a KeptSession>,
+    pub kept: Option<&'a RetainedSession>,
 }
 
 /// A session as its access token tells of it: enough to find its row beside the account.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeptSession {
+pub struct RetainedSession {
     /// `sid`.
     pub id: Id,
     /// `auth_time`.

@@ -23,7 +23,7 @@ pub trait Directory {
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn domain_page(&self, after: Option<PageKey>) -> Result<DomainPage, StoreError>;
+    async fn domain_page(&self, after: Option<PageCursor>) -> Result<DomainPage, StoreError>;
 }
 
 /// One part of the table.
@@ -34,9 +34,9 @@ pub struct DomainPage {
     /// How many rows were looked at.
     pub rows: u64,
     /// Where the next part begins, if there is one.
-    pub next: Option<PageKey>,
+    pub next: Option<PageCursor>,
 }
 
 /// Where a page ended, in the store's own words.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PageKey(pub String);
+pub struct PageCursor(pub String);

@@ -4,7 +4,7 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 
-use super::{Account, StoreError, Written};
+use super::{Account, StoreError, WriteOutcome};
 
 /// The factors of an account, begun or active.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ pub trait FactorStore {
     async fn factors(&self, account: &Account) -> Result<Factors, StoreError>;
 
     /// Keeps a factor that is begun, in place of one that never became active.
-    /// [`Written::Conflict`] if there is an active one.
+    /// [`WriteOutcome::Conflict`] if there is an active one.
     ///
     /// # Errors
     ///
@@ -62,10 +62,10 @@ pub trait FactorStore {
         account: &Account,
         factor: &TotpFactor,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Makes the factor active with the step that showed it and its recovery codes, all or none.
-    /// [`Written::Conflict`] if it is not the one that was begun last, or is active already.
+    /// [`WriteOutcome::Conflict`] if it is not the one that was begun last, or is active already.
     ///
     /// # Errors
     ///
@@ -77,10 +77,10 @@ pub trait FactorStore {
         step: u64,
         recovery: &[String],
         event: &AuditEvent,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Takes the code of `step`: each step once, and none before it any more.
-    /// [`Written::Conflict`] if it, or a later one, was taken.
+    /// [`WriteOutcome::Conflict`] if it, or a later one, was taken.
     ///
     /// # Errors
     ///
@@ -91,9 +91,9 @@ pub trait FactorStore {
         factor: &TotpFactor,
         step: u64,
         request_id: &Id,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
-    /// Leaves `rest` of the recovery codes that were read as `all`. [`Written::Conflict`] if they
+    /// Leaves `rest` of the recovery codes that were read as `all`. [`WriteOutcome::Conflict`] if they
     /// are not those any more.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ pub trait FactorStore {
         all: &[String],
         rest: &[String],
         request_id: &Id,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Puts new recovery codes in place of the old.
     ///

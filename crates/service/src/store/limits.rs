@@ -1,7 +1,7 @@
 //! Rate windows: one write an attempt.
 
 use portcullis_core::limit::scope::Scope;
-use portcullis_core::limit::{Attempt, Judged, Quota};
+use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 
 use super::StoreError;
 
@@ -21,7 +21,7 @@ pub struct Bucket {
 #[must_use]
 pub struct Counted {
     /// Whether it passed, and was counted then.
-    pub judged: Judged,
+    pub judged: LimitDecision,
     /// Whether it is the first in its bucket to be refused for as long as the quota's span: the
     /// one that is worth a line in the audit trail.
     pub is_first_refusal: bool,

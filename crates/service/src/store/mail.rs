@@ -6,7 +6,7 @@ use portcullis_core::id::Id;
 use portcullis_core::mail::{MailKind, MailPurpose, MailTokenDigest, PendingToken};
 use portcullis_core::time::UnixTime;
 
-use super::{Account, StoreError, Written};
+use super::{Account, StoreError, WriteOutcome};
 
 /// A mail that is to be sent. It holds no secret, and nothing was looked up for it: it is the same
 /// whether the address has an account or not.
@@ -56,7 +56,7 @@ pub trait OutboxStore {
     /// [`StoreError`].
     async fn due_mail(&self, now: UnixTime) -> Result<Vec<Waiting>, StoreError>;
 
-    /// Puts `next`, the same mail, in the place of `read`. [`Written::Conflict`] if that is not
+    /// Puts `next`, the same mail, in the place of `read`. [`WriteOutcome::Conflict`] if that is not
     /// what stands there any more: somebody else has the mail.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ pub trait OutboxStore {
         read: &Waiting,
         next: &Waiting,
         request_id: &Id,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 
     /// Removes a mail that was sent or is not to be. If somebody else has claimed it since, it
     /// stays theirs.
@@ -114,7 +114,7 @@ pub trait MailTokenStore {
         purpose: MailPurpose,
     ) -> Result<Option<(Account, Option<PendingToken>)>, StoreError>;
 
-    /// Gives `account` a token, with its audit row. [`Written::Conflict`] if a mail that was asked
+    /// Gives `account` a token, with its audit row. [`WriteOutcome::Conflict`] if a mail that was asked
     /// for later has replaced it, or if this very token was used: it is good once, however often
     /// its mail is sent.
     ///
@@ -126,7 +126,7 @@ pub trait MailTokenStore {
         account: &Account,
         token: &NewMailToken,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 }
 
 /// A token on which a change of its account hangs: it is spent with the change, or neither is.

@@ -1,10 +1,10 @@
 //! The port of the packs: closed spans of the feed, written down small.
 
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{PackDirectory, PackName};
+use portcullis_core::revocation::{PackIndex, PackName};
 use portcullis_core::time::UnixTime;
 
-use super::{StoreError, Written};
+use super::{StoreError, WriteOutcome};
 
 /// Keeps packs and their directory.
 #[expect(
@@ -17,7 +17,7 @@ pub trait PackStore {
     /// # Errors
     ///
     /// [`StoreError`]; [`StoreError::damage`] if it does not parse.
-    async fn directory(&self) -> Result<PackDirectory, StoreError>;
+    async fn directory(&self) -> Result<PackIndex, StoreError>;
 
     /// The bytes of a pack, as they were written, if there is one of that name. A row without bytes
     /// is none.
@@ -39,14 +39,14 @@ pub trait PackStore {
         until: UnixTime,
     ) -> Result<(), StoreError>;
 
-    /// Replaces version `directory.version() - 1`. [`Written::Conflict`] if it is not that any more.
+    /// Replaces version `directory.version() - 1`. [`WriteOutcome::Conflict`] if it is not that any more.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     async fn replace_directory(
         &self,
-        directory: &PackDirectory,
+        directory: &PackIndex,
         request_id: &Id,
-    ) -> Result<Written, StoreError>;
+    ) -> Result<WriteOutcome, StoreError>;
 }

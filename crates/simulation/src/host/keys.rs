@@ -7,9 +7,9 @@ use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 use portcullis_core::vault::Purpose;
-use portcullis_service::ports::Chance as _;
-use portcullis_service::rotate::ports::{Keysmith as _, KeysmithError, Stage};
-use portcullis_service::signing::{Custody, Notice, Version};
+use portcullis_service::ports::SecureRandom as _;
+use portcullis_service::rotate::ports::{KeyFactory as _, KeyFactoryError, Stage};
+use portcullis_service::signing::{Notice, SigningKeySource, Version};
 use portcullis_service::store::StoreError;
 use thiserror::Error;
 
@@ -22,18 +22,18 @@ pub(crate) enum Keyless {
     #[error(transparent)]
     Secret(#[from] StoreError),
     #[error(transparent)]
-    Key(#[from] KeysmithError),
+    Key(#[from] KeyFactoryError),
 }
 
 /// The secret as one call reaches it.
-pub(super) struct SimCustody<'a> {
+pub(super) struct SimSigningKeys<'a> {
     pub(super) host: &'a super::Host,
     pub(super) secrets: &'a View,
     pub(super) now: UnixTime,
     pub(super) request_id: &'a Id,
 }
 
-impl Custody for SimCustody<'_> {
+impl SigningKeySource for SimSigningKeys<'_> {
     type Key = SimKey;
     type Error = Keyless;
 
@@ -49,7 +49,7 @@ impl Custody for SimCustody<'_> {
         }))
     }
 
-    fn is_alone(&self) -> bool {
+    fn is_sole_holder(&self) -> bool {
         false
     }
 

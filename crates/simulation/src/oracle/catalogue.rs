@@ -22,7 +22,7 @@ pub enum Invariant {
     /// Who can be served is served.
     Served,
     /// A refresh token is good until it is spent, and ends its session if it comes again.
-    Family,
+    SessionWithAccount,
     /// Nothing stops on a broken assumption.
     Runs,
 }
@@ -39,7 +39,7 @@ impl Invariant {
         Self::Healed,
         Self::Signs,
         Self::Served,
-        Self::Family,
+        Self::SessionWithAccount,
         Self::Runs,
     ];
 
@@ -79,7 +79,7 @@ impl Invariant {
                 "who can be served is served",
                 "good requests answered where nothing fails and nothing is away",
             ),
-            Self::Family => (
+            Self::SessionWithAccount => (
                 "a refresh token is good until it is spent, and ends its session if it comes again",
                 "spent tokens that came again after their window",
             ),

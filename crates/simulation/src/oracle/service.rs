@@ -50,14 +50,14 @@ impl Oracle {
                 "the good refresh token of session {} is refused as {code}",
                 super::brief(&token.session)
             );
-            self.fail(Invariant::Family, what);
+            self.fail(Invariant::SessionWithAccount, what);
         }
     }
 
     /// A refresh token came again long after it was spent, to a question of `asked_at` that ends its
     /// session; `code` is what was said, or nothing if it was handed out anew.
     pub(crate) fn came_again(&mut self, token: &Held, asked_at: u64, code: Option<&str>, now: u64) {
-        self.count(Invariant::Family);
+        self.count(Invariant::SessionWithAccount);
         match code {
             Some("reused") => self.session_ends(&token.session, now, true),
             // Somebody else began to end it.
@@ -68,7 +68,7 @@ impl Oracle {
                     super::brief(&token.session),
                     said.unwrap_or("a new one")
                 );
-                self.fail(Invariant::Family, what);
+                self.fail(Invariant::SessionWithAccount, what);
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
-use portcullis_service::store::{Account, FactorStore, Factors, StoreError, TotpFactor, Written};
+use portcullis_service::store::{
+    Account, FactorStore, Factors, StoreError, TotpFactor, WriteOutcome,
+};
 
 use super::{Fault, View};
 
@@ -19,7 +21,7 @@ impl FactorStore for View {
         _: &Account,
         _: &TotpFactor,
         _: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         Err(StoreError::new(CHANGING, Fault::NotSimulated))
     }
 
@@ -30,7 +32,7 @@ impl FactorStore for View {
         _: u64,
         _: &[String],
         _: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         Err(StoreError::new(CHANGING, Fault::NotSimulated))
     }
 
@@ -40,7 +42,7 @@ impl FactorStore for View {
         _: &TotpFactor,
         _: u64,
         _: &Id,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         Err(StoreError::new(CHANGING, Fault::NotSimulated))
     }
 
@@ -50,7 +52,7 @@ impl FactorStore for View {
         _: &[String],
         _: &[String],
         _: &Id,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         Err(StoreError::new(CHANGING, Fault::NotSimulated))
     }
 

@@ -1,17 +1,17 @@
 //! Packs of the feed, and the rows of one token.
 
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{PackDirectory, PackName, Revocable, Revocations};
+use portcullis_core::revocation::{PackIndex, PackName, Revocable, Revocations};
 use portcullis_core::time::UnixTime;
 use portcullis_service::guard::Lookup;
-use portcullis_service::store::{PackStore, RevocationStore as _, StoreError, Written};
+use portcullis_service::store::{PackStore, RevocationStore as _, StoreError, WriteOutcome};
 
 use super::{Fault, View};
 use crate::mutation::Mutation;
 use crate::oracle::Case;
 
 impl PackStore for View {
-    async fn directory(&self) -> Result<PackDirectory, StoreError> {
+    async fn directory(&self) -> Result<PackIndex, StoreError> {
         self.call("reading the directory", |tables, _| {
             tables.directory.clone()
         })
@@ -40,16 +40,16 @@ impl PackStore for View {
 
     async fn replace_directory(
         &self,
-        directory: &PackDirectory,
+        directory: &PackIndex,
         _: &Id,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let directory = directory.clone();
         self.call("replacing the directory", move |tables, _| {
             if directory.version() != tables.directory.version() + 1 {
-                return Written::Conflict;
+                return WriteOutcome::Conflict;
             }
             tables.directory = directory;
-            Written::Done
+            WriteOutcome::Done
         })
         .await
     }

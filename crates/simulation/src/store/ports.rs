@@ -7,15 +7,15 @@ use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
-use portcullis_core::limit::{Attempt, Judged};
+use portcullis_core::limit::{Attempt, LimitDecision};
 use portcullis_core::refresh::Head;
 use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Signer as _;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStore, AuditStore, Bucket, Counted, Family, KeyStore,
-    LimitStore, OutboxMail, RevocationStore, SessionStore, StoreError, Written,
+    Account, AccountChange, AccountStore, AuditStore, Bucket, Counted, KeyStore, LimitStore,
+    OutboxMail, RevocationStore, SessionStore, SessionWithAccount, StoreError, WriteOutcome,
 };
 
 use super::tables::counted;
@@ -46,19 +46,23 @@ impl AccountStore for View {
         account: &Account,
         _mail: &OutboxMail,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let (account, event) = (account.clone(), event.clone());
         self.call("registering", move |tables, _| tables.make(account, &event))
             .await
     }
 
-    async fn import(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+    async fn import(
+        &self,
+        account: &Account,
+        event: &AuditEvent,
+    ) -> Result<WriteOutcome, StoreError> {
         let (account, event) = (account.clone(), event.clone());
         self.call("importing", move |tables, _| tables.make(account, &event))
             .await
     }
 
-    async fn register_in_vain(
+    async fn register_decoy(
         &self,
         _account: &Account,
         _mail: &OutboxMail,
@@ -72,7 +76,7 @@ impl AccountStore for View {
         account: &Account,
         change: &AccountChange<'_>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let (read, event) = (account.clone(), event.clone());
         let (password, status) = (change.password.cloned(), change.status);
         let ended = change
@@ -81,13 +85,13 @@ impl AccountStore for View {
         let (lost, world) = (self.loses_write(), Rc::clone(&self.world));
         self.call("changing an account", move |tables, _| {
             let Some(account) = tables.accounts.get_mut(read.email.as_str()) else {
-                return Written::Conflict;
+                return WriteOutcome::Conflict;
             };
             if account.version != read.version {
-                return Written::Conflict;
+                return WriteOutcome::Conflict;
             }
             if lost {
-                return Written::Done;
+                return WriteOutcome::Done;
             }
             account.version += 1;
             account.status = status.unwrap_or(account.status);
@@ -100,19 +104,23 @@ impl AccountStore for View {
                 tables.revoke(&[revocation], stamp);
             }
             tables.note(&event);
-            Written::Done
+            WriteOutcome::Done
         })
         .await
     }
 
-    async fn erase(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+    async fn erase(
+        &self,
+        account: &Account,
+        event: &AuditEvent,
+    ) -> Result<WriteOutcome, StoreError> {
         let (read, event) = (account.clone(), event.clone());
         self.call("erasing an account", move |tables, _| {
             if tables.accounts.remove(read.email.as_str()).is_none() {
-                return Written::Conflict;
+                return WriteOutcome::Conflict;
             }
             tables.note(&event);
-            Written::Done
+            WriteOutcome::Done
         })
         .await
     }
@@ -123,18 +131,18 @@ impl SessionStore for View {
         &self,
         session: &Session,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let (session, event, lost) = (session.clone(), event.clone(), self.loses_write());
         self.call("opening a session", move |tables, _| {
             if lost {
-                return Written::Done;
+                return WriteOutcome::Done;
             }
             tables.open_session(&session, &event)
         })
         .await
     }
 
-    async fn family(&self, session_id: &Id) -> Result<Option<Family>, StoreError> {
+    async fn family(&self, session_id: &Id) -> Result<Option<SessionWithAccount>, StoreError> {
         let session_id = session_id.clone();
         self.call("reading a session", move |tables, _| {
             tables.family(&session_id)
@@ -147,13 +155,13 @@ impl SessionStore for View {
         session: &Session,
         next: &Head,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let (session, next, event) = (session.clone(), next.clone(), event.clone());
         let any = self.world.mutation == Some(Mutation::ForkAdvance);
         let world = Rc::clone(&self.world);
         self.call("advancing a session", move |tables, _| {
             let written = tables.advance(&session, &next, &event, any);
-            if written == Written::Conflict && tables.sessions.contains_key(&session.id) {
+            if written == WriteOutcome::Conflict && tables.sessions.contains_key(&session.id) {
                 world.oracle.borrow_mut().count(Invariant::OneHead);
             }
             world.tell(|| {
@@ -331,7 +339,7 @@ impl LimitStore for View {
                     tables.judge(&owned, attempt)
                 })
                 .await?;
-            if judged == Judged::Passes {
+            if judged == LimitDecision::Passes {
                 let owned = bucket.clone();
                 self.call("counting an attempt", move |tables, _| {
                     tables.shift(&owned, attempt);

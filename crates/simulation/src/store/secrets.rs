@@ -8,7 +8,7 @@ use portcullis_core::revocation::Revocation;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_service::rotate::ports::{KeyChangeStore, SecretStore, Stage, Stages};
-use portcullis_service::store::{StoreError, Written};
+use portcullis_service::store::{StoreError, WriteOutcome};
 
 use super::{Fault, PUBLISHING, View, tell_rows};
 use crate::clock::millis_of;
@@ -44,21 +44,25 @@ impl SecretStore for View {
         .await
     }
 
-    async fn put_pending(&self, id: &str, value: &Secret<String>) -> Result<Written, StoreError> {
+    async fn put_pending(
+        &self,
+        id: &str,
+        value: &Secret<String>,
+    ) -> Result<WriteOutcome, StoreError> {
         let (id, value) = (id.to_owned(), value.clone());
         self.call("putting a version", move |tables, _| {
             match tables.versions.get(&id) {
-                Some(held) if held.expose() != value.expose() => return Written::Conflict,
+                Some(held) if held.expose() != value.expose() => return WriteOutcome::Conflict,
                 Some(_) => {}
                 None => drop(tables.versions.insert(id.clone(), value)),
             }
             tables.stages.0.insert(Stage::Pending, id);
-            Written::Done
+            WriteOutcome::Done
         })
         .await
     }
 
-    async fn put_in_force(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
+    async fn promote(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
         const MOVING: &str = "moving a stage";
         let (from, to) = (from.map(str::to_owned), to.to_owned());
         let moved = self.call(MOVING, move |tables, _| {
@@ -85,11 +89,11 @@ impl KeyChangeStore for View {
         document: &KeyDocument,
         called_back: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let (document, event) = (document.clone(), event.clone());
         let called_back = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp));
         if self.world.mutation == Some(Mutation::DropSilently) && called_back.is_some() {
-            return Ok(Written::Done);
+            return Ok(WriteOutcome::Done);
         }
         let world = Rc::clone(&self.world);
         let operation = if event.kind == AuditKind::KeysChanged(KeyAct::Publish) {
@@ -102,15 +106,15 @@ impl KeyChangeStore for View {
                 && let Some((revocation, stamp)) = called_back
             {
                 tables.revoke(&[revocation], stamp);
-                return Written::Done;
+                return WriteOutcome::Done;
             }
             if world.mutation == Some(Mutation::TellNoEnd) && tells_an_end(tables, &document) {
-                return Written::Done;
+                return WriteOutcome::Done;
             }
             let rows: Vec<_> = called_back.iter().map(|(row, _)| row.clone()).collect();
             let stamp = called_back.as_ref().map(|(_, stamp)| *stamp);
             let written = tables.change_keys(&document, called_back, &event, now);
-            if written == Written::Done {
+            if written == WriteOutcome::Done {
                 tell_document(&world, &document);
                 tell_rows(&world, &rows, stamp.unwrap_or_default());
             }

@@ -6,14 +6,14 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::limit::window::Window;
-use portcullis_core::limit::{Attempt, Judged};
+use portcullis_core::limit::{Attempt, LimitDecision};
 use portcullis_core::refresh::Head;
-use portcullis_core::revocation::{PackDirectory, Revocation, RevocationTarget};
+use portcullis_core::revocation::{PackIndex, Revocation, RevocationTarget};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::rotate::ports::Stages;
-use portcullis_service::store::{Account, Bucket, Counted, Family, Written};
+use portcullis_service::store::{Account, Bucket, Counted, SessionWithAccount, WriteOutcome};
 
 use crate::clock::second;
 
@@ -33,7 +33,7 @@ pub(crate) struct Tables {
     pub(crate) emergency: bool,
     pub(crate) stages: Stages,
     pub(crate) versions: BTreeMap<String, Secret<String>>,
-    pub(crate) directory: PackDirectory,
+    pub(crate) directory: PackIndex,
     pub(crate) packs: BTreeMap<String, Vec<u8>>,
     pub(crate) windows: BTreeMap<String, Window>,
     /// The requests that left a line, and what it says they did.
@@ -66,30 +66,30 @@ impl Tables {
             .cloned()
     }
 
-    pub(crate) fn make(&mut self, account: Account, event: &AuditEvent) -> Written {
+    pub(crate) fn make(&mut self, account: Account, event: &AuditEvent) -> WriteOutcome {
         let place = account.email.as_str().to_owned();
         if self.accounts.contains_key(&place) {
-            return Written::Conflict;
+            return WriteOutcome::Conflict;
         }
         self.accounts.insert(place, account);
         self.note(event);
-        Written::Done
+        WriteOutcome::Done
     }
 
-    pub(crate) fn open_session(&mut self, session: &Session, event: &AuditEvent) -> Written {
+    pub(crate) fn open_session(&mut self, session: &Session, event: &AuditEvent) -> WriteOutcome {
         let account = self.accounts.get(session.email.as_str());
         if account.is_none_or(|account| account.generation != session.generation) {
-            return Written::Conflict;
+            return WriteOutcome::Conflict;
         }
         self.sessions.insert(session.id.clone(), session.clone());
         self.note(event);
-        Written::Done
+        WriteOutcome::Done
     }
 
-    pub(crate) fn family(&self, session_id: &Id) -> Option<Family> {
+    pub(crate) fn family(&self, session_id: &Id) -> Option<SessionWithAccount> {
         let session = self.sessions.get(session_id)?.clone();
         let account = self.accounts.get(session.email.as_str()).cloned();
-        Some(Family { session, account })
+        Some(SessionWithAccount { session, account })
     }
 
     /// `any` leaves the condition out.
@@ -99,26 +99,26 @@ impl Tables {
         next: &Head,
         event: &AuditEvent,
         any: bool,
-    ) -> Written {
+    ) -> WriteOutcome {
         let Some(session) = self.sessions.get_mut(&read.id) else {
-            return Written::Conflict;
+            return WriteOutcome::Conflict;
         };
         if session.head.hash != read.head.hash && !any {
-            return Written::Conflict;
+            return WriteOutcome::Conflict;
         }
         session.head = next.clone();
         self.note(event);
-        Written::Done
+        WriteOutcome::Done
     }
 
-    pub(crate) fn publish(&mut self, document: &KeyDocument) -> Written {
+    pub(crate) fn publish(&mut self, document: &KeyDocument) -> WriteOutcome {
         if document.version() != self.document.version() + 1 {
-            return Written::Conflict;
+            return WriteOutcome::Conflict;
         }
         self.document = document.clone();
         let names = document.keys().iter().filter_map(|key| key.key.id());
         self.published.extend(names.map(str::to_owned));
-        Written::Done
+        WriteOutcome::Done
     }
 
     pub(crate) fn change_keys(
@@ -127,10 +127,10 @@ impl Tables {
         called_back: Option<(Revocation, UnixTime)>,
         event: &AuditEvent,
         now: u64,
-    ) -> Written {
+    ) -> WriteOutcome {
         let before = self.document.clone();
-        if self.publish(document) == Written::Conflict {
-            return Written::Conflict;
+        if self.publish(document) == WriteOutcome::Conflict {
+            return WriteOutcome::Conflict;
         }
         self.note(event);
         if let Some((revocation, stamp)) = called_back {
@@ -151,10 +151,10 @@ impl Tables {
             let names = hurried.filter_map(|key| key.key.id().map(str::to_owned));
             self.hurried.extend(names.map(|name| (name, now)));
         }
-        Written::Done
+        WriteOutcome::Done
     }
 
-    pub(crate) fn judge(&self, bucket: &Bucket, attempt: Attempt) -> Judged {
+    pub(crate) fn judge(&self, bucket: &Bucket, attempt: Attempt) -> LimitDecision {
         let window = self.windows.get(&bucket.name).cloned().unwrap_or_default();
         window.judge(bucket.quota, bucket.scope.ceiling(), attempt)
     }
@@ -166,14 +166,14 @@ impl Tables {
 
     pub(crate) fn count(&mut self, bucket: &Bucket, attempt: Attempt) -> Counted {
         let judged = self.judge(bucket, attempt);
-        if judged == Judged::Passes {
+        if judged == LimitDecision::Passes {
             self.shift(bucket, attempt);
         }
         counted(judged)
     }
 }
 
-pub(crate) const fn counted(judged: Judged) -> Counted {
+pub(crate) const fn counted(judged: LimitDecision) -> Counted {
     Counted {
         judged,
         is_first_refusal: false,

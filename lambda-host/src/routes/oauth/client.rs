@@ -6,8 +6,8 @@ use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, HeaderMap};
 use portcullis_core::limit::scope::Scope;
 use portcullis_core::secret::Secret;
-use portcullis_service::identify::{self, ClientClaim, Identity};
-use portcullis_service::limit::Whose;
+use portcullis_service::identify::{self, ClientCredentials, Identity};
+use portcullis_service::limit::LimitKey;
 use portcullis_service::ports::Call;
 use zeroize::Zeroizing;
 
@@ -30,7 +30,7 @@ pub(super) async fn identify(
     let clients = host.clients.known(&host.client, call.now).await;
     let clients = host.settle(clients)?;
     let store = host.store(call.now);
-    let means = host.means(&store, call).await?;
+    let ctx = host.ctx(&store, call).await?;
     let problem = match claim {
         Ok(claim) => match identify::identify(&claim, clients, &host.settings.issuing.client_id) {
             known @ (Identity::FirstParty | Identity::Confidential) => return Ok(known),
@@ -40,19 +40,19 @@ pub(super) async fn identify(
     };
     // Counted only where it fails: a client that is who it says asks as often as it likes. And
     // before the line is written: a flood of failures is no flood of lines.
-    host.enter(&[(Scope::ClientAddress, Whose::Network)], means)
+    host.enter(&[(Scope::ClientAddress, LimitKey::Network)], ctx)
         .await?;
-    host.settle(identify::record_refusal(means).await)?;
+    host.settle(identify::record_refusal(ctx).await)?;
     Err(problem)
 }
 
-fn claim(headers: &HeaderMap, form: &mut Form) -> Result<ClientClaim, Problem> {
+fn claim(headers: &HeaderMap, form: &mut Form) -> Result<ClientCredentials, Problem> {
     let id = form.take("client_id").map(|id| id.expose().clone());
     let secret = form.take("client_secret");
     match (basic(headers)?, id, secret) {
         // RFC 6749 §5.2: no authentication is a failed one.
         (None, None, _) => Err(Problem::Token(TokenProblem::BadClient)),
-        (None, Some(id), secret) => Ok(ClientClaim { id, secret }),
+        (None, Some(id), secret) => Ok(ClientCredentials { id, secret }),
         // More than one way at once is no way.
         (Some(_), _, Some(_)) => Err(Problem::Token(TokenProblem::MalformedForm)),
         (Some(claim), Some(id), None) if claim.id != id => {
@@ -63,7 +63,7 @@ fn claim(headers: &HeaderMap, form: &mut Form) -> Result<ClientClaim, Problem> {
 }
 
 /// What `Authorization: Basic` says: id and secret, each encoded as in a form.
-fn basic(headers: &HeaderMap) -> Result<Option<ClientClaim>, Problem> {
+fn basic(headers: &HeaderMap) -> Result<Option<ClientCredentials>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -81,7 +81,7 @@ fn basic(headers: &HeaderMap) -> Result<Option<ClientClaim>, Problem> {
     let plain = Zeroizing::new(plain);
     let text = core::str::from_utf8(&plain).map_err(|_| bad)?;
     let (id, secret) = text.split_once(':').ok_or(bad)?;
-    Ok(Some(ClientClaim {
+    Ok(Some(ClientCredentials {
         id: decoded(id).ok_or(bad)?,
         secret: Some(Secret::new(decoded(secret).ok_or(bad)?)),
     }))

@@ -8,7 +8,7 @@ use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStatus, AccountStore, OutboxMail, StoreError, Written,
+    Account, AccountChange, AccountStatus, AccountStore, OutboxMail, StoreError, WriteOutcome,
 };
 
 use super::audit::audit_row;
@@ -54,17 +54,21 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         account: &Account,
         mail: &OutboxMail,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         self.make_account(account, Some(mail), event).await
     }
 
-    async fn import(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+    async fn import(
+        &self,
+        account: &Account,
+        event: &AuditEvent,
+    ) -> Result<WriteOutcome, StoreError> {
         self.make_account(account, None, event).await
     }
 
     // SECURITY: the same kinds of write, as many and as large, in a partition of their own: a
     // check of the account itself would collide with what its owner is doing, and that would show.
-    async fn register_in_vain(
+    async fn register_decoy(
         &self,
         account: &Account,
         mail: &OutboxMail,
@@ -97,11 +101,15 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         account: &Account,
         change: &AccountChange<'_>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         change::change_account(self, account, change, event).await
     }
 
-    async fn erase(&self, account: &Account, event: &AuditEvent) -> Result<Written, StoreError> {
+    async fn erase(
+        &self,
+        account: &Account,
+        event: &AuditEvent,
+    ) -> Result<WriteOutcome, StoreError> {
         erase::erase(self, account, event).await
     }
 }
@@ -112,7 +120,7 @@ impl<T: Transport> DynamoStore<'_, T> {
         account: &Account,
         mail: Option<&OutboxMail>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "registering an account";
         let request_id = &event.request_id;
         let [user, user_by_id, domain] = rows_of(account, request_id);

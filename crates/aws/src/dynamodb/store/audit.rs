@@ -8,7 +8,7 @@ use portcullis_core::audit::digest::AuditDigest;
 use portcullis_core::audit::line::AuditLine;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{AuditReader, AuditStore, Kept, StoreError, Written};
+use portcullis_service::store::{AuditReader, AuditStore, Kept, StoreError, WriteOutcome};
 
 use super::accounts::USER_ID;
 use super::{DynamoStore, REQUEST_ID, RowError, id, time};
@@ -76,15 +76,15 @@ impl<T: Transport> AuditReader for DynamoStore<'_, T> {
         &self,
         digest: &AuditDigest,
         request_id: &Id,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let key = Key::audit_digest(digest.day, digest.shard);
         let row = digest_row(digest).with_text(REQUEST_ID, request_id.as_str());
         let call = put_if(self.client.tables(), &key, row, &NEW);
         match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(Written::Done),
+            Ok(_answer) => Ok(WriteOutcome::Done),
             Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
                 // Whoever was first has sealed the same day.
-                Ok(Written::Conflict)
+                Ok(WriteOutcome::Conflict)
             }
             Err(error) => Err(StoreError::new(
                 "keeping a digest of the audit trail",

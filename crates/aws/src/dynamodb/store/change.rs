@@ -2,7 +2,9 @@
 //! the same transaction where the change says so.
 
 use portcullis_core::audit::AuditEvent;
-use portcullis_service::store::{Account, AccountChange, KeptSession, StoreError, Written};
+use portcullis_service::store::{
+    Account, AccountChange, RetainedSession, StoreError, WriteOutcome,
+};
 
 use super::accounts::{GENERATION, PASSWORD, STATUS, VERIFIED_AT, VERSION, status_word};
 use super::audit::audit_row;
@@ -22,7 +24,7 @@ pub(super) async fn change_account<T: Transport>(
     account: &Account,
     change: &AccountChange<'_>,
     event: &AuditEvent,
-) -> Result<Written, StoreError> {
+) -> Result<WriteOutcome, StoreError> {
     let changed = changed(account, change);
     let mut calls_back = change.sessions.is_some();
     loop {
@@ -48,16 +50,16 @@ pub(super) async fn change_account<T: Transport>(
             revoke(&mut transaction, end.revocation, &event.request_id);
         }
         let refusal = match store.commit(OPERATION, transaction).await? {
-            Committed::Done => return Ok(Written::Done),
+            Committed::Done => return Ok(WriteOutcome::Done),
             Committed::Refused(refusal) => refusal,
         };
         let is_own = |row: &Item| is_written_for(row, &event.request_id) && holds(row, &changed);
         match refusal.reasons() {
-            [row, ..] if is_own_write(row, is_own) => return Ok(Written::Done),
-            [row, ..] if row.is_condition() => return Ok(Written::Conflict),
+            [row, ..] if is_own_write(row, is_own) => return Ok(WriteOutcome::Done),
+            [row, ..] if row.is_condition() => return Ok(WriteOutcome::Conflict),
             // The session that was to stay is not what it was.
             [_, kept, ..] if kept.is_condition() && keeps_one(change) => {
-                return Ok(Written::Conflict);
+                return Ok(WriteOutcome::Conflict);
             }
             // What is called back further than we want stays as it is.
             [.., revoked] if calls_back && Reason::is_condition(revoked) => calls_back = false,
@@ -111,7 +113,7 @@ fn update(
 fn keep(
     transaction: &mut Transaction<'_>,
     account: &Account,
-    kept: &KeptSession,
+    kept: &RetainedSession,
     event: &AuditEvent,
 ) {
     let next = Expression::set([

@@ -1,7 +1,7 @@
 //! Accounts by the domain of their address: one partition for a domain, a scan for all of them.
 
 use portcullis_core::json::Json;
-use portcullis_service::store::{Directory, DomainPage, PageKey, StoreError};
+use portcullis_service::store::{Directory, DomainPage, PageCursor, StoreError};
 
 use super::DynamoStore;
 use crate::client::Call;
@@ -37,14 +37,14 @@ impl<T: Transport> Directory for DynamoStore<'_, T> {
         }
     }
 
-    async fn domain_page(&self, after: Option<PageKey>) -> Result<DomainPage, StoreError> {
+    async fn domain_page(&self, after: Option<PageCursor>) -> Result<DomainPage, StoreError> {
         let values = Item::new().with(":p", Attribute::text(DOMAINS));
         let mut call = Call::new(Operation::Scan)
             .with("TableName", self.client.tables().name(Table::Main))
             .with("FilterExpression", "begins_with(PK, :p)")
             .with("ExpressionAttributeValues", values.into_wire())
             .with("ProjectionExpression", PARTITION_KEY);
-        if let Some(PageKey(after)) = after {
+        if let Some(PageCursor(after)) = after {
             let key = Json::parse(after.as_bytes());
             let key = key.map_err(|error| StoreError::new(SCANNING, error))?;
             call = call.with("ExclusiveStartKey", key);
@@ -56,7 +56,7 @@ impl<T: Transport> Directory for DynamoStore<'_, T> {
                 rows: whole(answer.remove("ScannedCount"), "ScannedCount")?,
                 next: answer
                     .remove("LastEvaluatedKey")
-                    .map(|key| PageKey(key.to_string())),
+                    .map(|key| PageCursor(key.to_string())),
                 ..DomainPage::default()
             };
             let items = answer.remove("Items").and_then(Json::into_array);

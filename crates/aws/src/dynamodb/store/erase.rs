@@ -2,7 +2,7 @@
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
-use portcullis_service::store::{Account, StoreError, Written};
+use portcullis_service::store::{Account, StoreError, WriteOutcome};
 
 use super::audit::{SESSION_ID, audit_row};
 use super::{DynamoStore, RowError};
@@ -21,7 +21,7 @@ pub(super) async fn erase<T: Transport>(
     store: &DynamoStore<'_, T>,
     account: &Account,
     event: &AuditEvent,
-) -> Result<Written, StoreError> {
+) -> Result<WriteOutcome, StoreError> {
     let beside = beside(store, account).await?;
     for rows in beside.chunks(AT_ONCE) {
         let mut transaction = store.transaction();

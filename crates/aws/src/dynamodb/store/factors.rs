@@ -3,7 +3,9 @@
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{Account, FactorStore, Factors, StoreError, TotpFactor, Written};
+use portcullis_service::store::{
+    Account, FactorStore, Factors, StoreError, TotpFactor, WriteOutcome,
+};
 
 use super::accounts::{CREATED_AT, USER_ID};
 use super::audit::audit_row;
@@ -41,7 +43,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         account: &Account,
         factor: &TotpFactor,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "beginning a second factor";
         let inactive =
             Expression::of("attribute_not_exists(#confirmed_at) OR #user_id <> :user_id")
@@ -62,7 +64,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         step: u64,
         recovery: &[String],
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "confirming a second factor";
         let change = Expression::set([
             (CONFIRMED_AT, Attribute::number(event.at.as_secs())),
@@ -96,7 +98,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         factor: &TotpFactor,
         step: u64,
         request_id: &Id,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let change = Expression::set([
             (LAST_STEP, Attribute::number(step)),
             (REQUEST_ID, Attribute::text(request_id.as_str())),
@@ -118,7 +120,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         all: &[String],
         rest: &[String],
         request_id: &Id,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let (all, rest) = (all.join(","), rest.join(","));
         let change = Expression::set([
             (CODES, Attribute::text(rest.as_str())),
@@ -172,15 +174,15 @@ impl<T: Transport> DynamoStore<'_, T> {
         change: &Expression,
         condition: &Expression,
         is_own: impl FnOnce(&Item) -> bool,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let call = update_if(self.client.tables(), key, change, condition);
         match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(Written::Done),
+            Ok(_answer) => Ok(WriteOutcome::Done),
             Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
                 match refusal.reasons().first() {
                     // The answer to an earlier try was lost.
-                    Some(reason) if is_own_write(reason, is_own) => Ok(Written::Done),
-                    _ => Ok(Written::Conflict),
+                    Some(reason) if is_own_write(reason, is_own) => Ok(WriteOutcome::Done),
+                    _ => Ok(WriteOutcome::Conflict),
                 }
             }
             Err(error) => Err(StoreError::new("taking a code", error)),

@@ -6,7 +6,7 @@ use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
 use portcullis_core::revocation::Revocation;
 use portcullis_core::time::UnixTime;
 use portcullis_service::rotate::ports::KeyChangeStore;
-use portcullis_service::store::{KeyStore, StoreError, Written};
+use portcullis_service::store::{KeyStore, StoreError, WriteOutcome};
 
 use super::audit::audit_row;
 use super::revocations::revoke;
@@ -42,7 +42,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
         document: &KeyDocument,
         called_back: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "changing the key document";
         let request_id = &event.request_id;
         let mut transaction = self.transaction();

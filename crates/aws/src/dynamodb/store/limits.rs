@@ -9,7 +9,7 @@ mod window;
 
 use core::time::Duration;
 
-use portcullis_core::limit::{Attempt, Judged};
+use portcullis_core::limit::{Attempt, LimitDecision};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{Bucket, Counted, LimitStore, StoreError};
 
@@ -58,10 +58,10 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
         };
         match judged {
             // The answer to an earlier try was lost.
-            Judged::Passes if is_counted(&row, attempt) => Ok(passed()),
+            LimitDecision::Passes if is_counted(&row, attempt) => Ok(passed()),
             // The condition and the rule are one: such a row is none of ours.
-            Judged::Passes => Err(failed(RowError::Value("t1"))),
-            Judged::Wait(_) | Judged::Spent => Ok(Counted {
+            LimitDecision::Passes => Err(failed(RowError::Value("t1"))),
+            LimitDecision::Wait(_) | LimitDecision::Spent => Ok(Counted {
                 judged,
                 is_first_refusal: self.tell(bucket, &row, attempt).await?,
             }),
@@ -144,7 +144,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const fn passed() -> Counted {
     Counted {
-        judged: Judged::Passes,
+        judged: LimitDecision::Passes,
         is_first_refusal: false,
     }
 }

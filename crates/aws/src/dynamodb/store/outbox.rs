@@ -8,7 +8,7 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{OutboxMail, OutboxStore, StoreError, Waiting, Written};
+use portcullis_service::store::{OutboxMail, OutboxStore, StoreError, Waiting, WriteOutcome};
 
 use super::accounts::USER_ID;
 use super::audit::audit_row;
@@ -64,7 +64,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
         read: &Waiting,
         next: &Waiting,
         request_id: &Id,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let change = Expression::set([
             (ATTEMPTS, Attribute::number(next.attempts)),
             (DUE_AT, Attribute::number(next.due_at.as_secs())),
@@ -72,7 +72,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
         ]);
         let call = update_if(self.client.tables(), &key(read), &change, &as_read(read));
         let error = match self.client.call(&call, self.now).await {
-            Ok(_answer) => return Ok(Written::Done),
+            Ok(_answer) => return Ok(WriteOutcome::Done),
             Err(error) => error,
         };
         let Some(refusal) = error.refusal().filter(|_| is_condition(&error)) else {
@@ -89,9 +89,9 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
                 && row.number(DUE_AT) == Ok(next.due_at.as_secs())
         });
         Ok(if is_own {
-            Written::Done
+            WriteOutcome::Done
         } else {
-            Written::Conflict
+            WriteOutcome::Conflict
         })
     }
 

@@ -1,9 +1,9 @@
 //! Packs of the feed: a row each, named by what it holds, and one row that lists them.
 
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{PackDirectory, PackName, Packed};
+use portcullis_core::revocation::{PackIndex, PackName, PackedSpan};
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{PackStore, StoreError, Written};
+use portcullis_service::store::{PackStore, StoreError, WriteOutcome};
 
 use super::{DynamoStore, REQUEST_ID, RowError, is_own_write, is_written_for, time};
 use crate::code::Class;
@@ -14,7 +14,7 @@ use crate::error::CallError;
 use crate::transport::Transport;
 
 impl<T: Transport> PackStore for DynamoStore<'_, T> {
-    async fn directory(&self) -> Result<PackDirectory, StoreError> {
+    async fn directory(&self) -> Result<PackIndex, StoreError> {
         const OPERATION: &str = "reading the directory of packs";
         let row = self
             .client
@@ -22,7 +22,7 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
             .await
             .map_err(|error| StoreError::new(OPERATION, error))?;
         match row {
-            None => Ok(PackDirectory::default()),
+            None => Ok(PackIndex::default()),
             Some(row) => read_directory(&row).map_err(|error| StoreError::damage(OPERATION, error)),
         }
     }
@@ -58,9 +58,9 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
 
     async fn replace_directory(
         &self,
-        directory: &PackDirectory,
+        directory: &PackIndex,
         request_id: &Id,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "replacing the directory of packs";
         let condition = match directory.version() {
             0 | 1 => NEW,
@@ -79,13 +79,13 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
                 && read_directory(row).is_ok_and(|written| written == *directory)
         };
         match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(Written::Done),
+            Ok(_answer) => Ok(WriteOutcome::Done),
             Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
                 let own = |reason| is_own_write(reason, is_this);
                 Ok(if refusal.reasons().iter().any(own) {
-                    Written::Done
+                    WriteOutcome::Done
                 } else {
-                    Written::Conflict
+                    WriteOutcome::Conflict
                 })
             }
             Err(error) => Err(StoreError::new(OPERATION, error)),
@@ -101,7 +101,7 @@ const TO: &str = "to";
 const UNTIL: &str = "until";
 const PARTS: &str = "parts";
 
-fn directory_row(directory: &PackDirectory) -> Item {
+fn directory_row(directory: &PackIndex) -> Item {
     let spans = directory.packed().iter().map(|span| {
         let parts = span.parts.iter().map(|name| Attribute::text(name.as_str()));
         Attribute::map(
@@ -118,18 +118,18 @@ fn directory_row(directory: &PackDirectory) -> Item {
         .with(SPANS, Attribute::list(spans))
 }
 
-fn read_directory(row: &Item) -> Result<PackDirectory, RowError> {
+fn read_directory(row: &Item) -> Result<PackIndex, RowError> {
     let spans = row.list(SPANS)?;
     let packed: Result<Vec<_>, RowError> = spans.iter().map(read_span).collect();
-    PackDirectory::new(row.number(VERSION)?, packed?).map_err(|_| RowError::Value(SPANS))
+    PackIndex::new(row.number(VERSION)?, packed?).map_err(|_| RowError::Value(SPANS))
 }
 
-fn read_span(span: &Attribute) -> Result<Packed, RowError> {
+fn read_span(span: &Attribute) -> Result<PackedSpan, RowError> {
     let span = span.as_map().ok_or(RowError::Value(SPANS))?;
     let names = span.list(PARTS)?;
     let name = |part: &Attribute| PackName::parse(part.as_text()?).ok();
     let parts: Option<Vec<_>> = names.iter().map(name).collect();
-    Ok(Packed {
+    Ok(PackedSpan {
         from: time(&span, FROM)?,
         to: time(&span, TO)?,
         until: time(&span, UNTIL)?,
@@ -145,15 +145,15 @@ mod tests {
     use super::*;
     use crate::dynamodb::item::ItemError;
 
-    fn directory() -> PackDirectory {
-        let span = |from: u64, parts: &[&[u8]]| Packed {
+    fn directory() -> PackIndex {
+        let span = |from: u64, parts: &[&[u8]]| PackedSpan {
             from: UnixTime::from_secs(from),
             to: UnixTime::from_secs(from).after(Duration::from_secs(60)),
             until: UnixTime::from_secs(9_000),
             names: 3,
             parts: parts.iter().map(|bytes| PackName::of(bytes)).collect(),
         };
-        PackDirectory::new(7, vec![span(60, &[]), span(120, &[b"a", b"b"])]).unwrap()
+        PackIndex::new(7, vec![span(60, &[]), span(120, &[b"a", b"b"])]).unwrap()
     }
 
     #[test]

@@ -7,7 +7,9 @@ use portcullis_core::refresh::Head;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{Family, MOST_SESSIONS, SessionStore, StoreError, Written};
+use portcullis_service::store::{
+    MOST_SESSIONS, SessionStore, SessionWithAccount, StoreError, WriteOutcome,
+};
 
 use super::accounts::{ACTIVE, read_user};
 use super::audit::{SESSION_ID, audit_row};
@@ -26,7 +28,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         &self,
         session: &Session,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "opening a session";
         let request_id = &event.request_id;
         let key = Key::session(&session.email, session.opened_at, &session.id);
@@ -47,19 +49,19 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         );
         transaction.put(&Key::audit(event), audit_row(event));
         match self.commit(OPERATION, transaction).await? {
-            Committed::Done => Ok(Written::Done),
+            Committed::Done => Ok(WriteOutcome::Done),
             Committed::Refused(refusal) => match refusal.reasons() {
                 [row, ..] if is_own_write(row, |row| is_written_for(row, request_id)) => {
-                    Ok(Written::Done)
+                    Ok(WriteOutcome::Done)
                 }
-                [_, account, ..] if account.is_condition() => Ok(Written::Conflict),
+                [_, account, ..] if account.is_condition() => Ok(WriteOutcome::Conflict),
                 // The session's id is taken. Ids are random: something else is wrong.
                 _ => Err(StoreError::new(OPERATION, refusal)),
             },
         }
     }
 
-    async fn family(&self, session_id: &Id) -> Result<Option<Family>, StoreError> {
+    async fn family(&self, session_id: &Id) -> Result<Option<SessionWithAccount>, StoreError> {
         const OPERATION: &str = "reading a session";
         let Some(key) = self.locate(OPERATION, session_id).await? else {
             return Ok(None);
@@ -76,7 +78,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
             return Ok(None);
         };
         let account = others.first().map(|row| read_user(row, &email));
-        Ok(Some(Family {
+        Ok(Some(SessionWithAccount {
             session: read_session(row, &email).map_err(failed)?,
             account: account.transpose().map_err(failed)?,
         }))
@@ -87,7 +89,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         session: &Session,
         next: &Head,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "advancing a session";
         let key = Key::session(&session.email, session.opened_at, &session.id);
         let change = Expression::set(

@@ -5,7 +5,7 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::mail::{MailPurpose, MailTokenDigest, PendingToken};
 use portcullis_service::store::{
-    Account, AccountChange, MailTokenStore, NewMailToken, SpentToken, StoreError, Written,
+    Account, AccountChange, MailTokenStore, NewMailToken, SpentToken, StoreError, WriteOutcome,
 };
 
 use super::accounts::read_user;
@@ -48,7 +48,7 @@ impl<T: Transport> MailTokenStore for DynamoStore<'_, T> {
         account: &Account,
         token: &NewMailToken,
         event: &AuditEvent,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "issuing a mailed token";
         let names = Names::of(token.purpose);
         let digest = token.pending.digest.as_str();

@@ -89,7 +89,7 @@ fn a_host_changes_keys_the_second_the_new_one_signs() {
 fn the_old_key_leaves_and_the_next_rotation_begins_in_the_same_second() {
     let document = rotated();
     let over = after(LEAD + TAIL);
-    let begin = |now| judge_begin(&document, Some(&id(2)), &BOUNDS, now);
+    let begin = |now| check_can_start(&document, Some(&id(2)), &BOUNDS, now);
     assert_eq!(begin(NOON), Err(TooEarly { until: over }));
     assert_eq!(begin(over.before(secs(1))), Err(TooEarly { until: over }));
     assert_eq!(begin(over), Ok(()));
@@ -107,8 +107,11 @@ fn a_first_key_signs_at_once_and_may_be_followed_at_once() {
     // By a clock that is behind, too.
     let sign_from = document.find(&id(1)).expect("there").sign_from;
     assert_eq!(sign_from, NOON.before(CLOCK_SKEW));
-    assert_eq!(judge_begin(&document, Some(&id(1)), &BOUNDS, NOON), Ok(()));
-    assert_eq!(judge_begin(&document, None, &BOUNDS, NOON), Ok(()));
+    assert_eq!(
+        check_can_start(&document, Some(&id(1)), &BOUNDS, NOON),
+        Ok(())
+    );
+    assert_eq!(check_can_start(&document, None, &BOUNDS, NOON), Ok(()));
 }
 
 #[test]
@@ -173,7 +176,10 @@ fn a_withdrawn_key_leaves_somebody_to_sign() {
         assert_eq!(signs(&document, now), SignWith::Previous);
         assert_eq!(document.find(&id(1)).expect("there").ends_at, None);
         assert_eq!(document.version(), rotated().version() + 1);
-        assert_eq!(judge_begin(&document, Some(&id(2)), &BOUNDS, now), Ok(()));
+        assert_eq!(
+            check_can_start(&document, Some(&id(2)), &BOUNDS, now),
+            Ok(())
+        );
         assert!(document.withdrawing(&id(2), now).is_none());
         assert!(document.publishing(&key(2), true, &BOUNDS, now).is_none());
     }
@@ -234,8 +240,8 @@ fn history(cycles: &[Cycle], bounds: &RotationBounds, skew: u64) -> (History, Un
     let mut now = NOON;
     for (number, cycle) in (2_u8..).zip(cycles) {
         let current = id(number.saturating_sub(1));
-        if let Err(early) = judge_begin(&document, Some(&current), bounds, now) {
-            assert!(judge_begin(&document, Some(&current), bounds, early.until).is_ok());
+        if let Err(early) = check_can_start(&document, Some(&current), bounds, now) {
+            assert!(check_can_start(&document, Some(&current), bounds, early.until).is_ok());
             now = early.until;
         }
         now = now.after(secs(cycle.pause));

@@ -9,7 +9,7 @@ fn packs_stand_for_their_minutes_and_what_came_later_is_read_from_its_rows() {
     assert_eq!(world.pack(9_830), Outcome::Done { names: 1 });
     world.revoke(9_840, "t2", 10_900);
     let known = world.knows(10_030);
-    assert_eq!(known.standing(token("t1")), Standing::Doubtful);
+    assert_eq!(known.standing(token("t1")), Standing::MaybeRevoked);
     assert_eq!(known.standing(token("t2")), Standing::Revoked);
     assert_eq!(known.standing(token("t3")), Standing::Clear);
     let spans = world.spans.borrow();
@@ -28,7 +28,7 @@ fn packs_that_cannot_be_read_are_no_packs() {
         assert_eq!(known.standing(token("t1")), standing);
         assert_eq!(known.standing(token("t2")), standing);
     };
-    revoked(&world, Standing::Doubtful);
+    revoked(&world, Standing::MaybeRevoked);
     let good = world.packs.borrow().clone();
     let spoil = |spoil: &dyn Fn(&mut Vec<u8>)| {
         let mut packs = good.clone();
@@ -68,11 +68,11 @@ fn packs_of_many_names_that_fail_are_not_made_up_for_by_their_rows() {
         }
         assert_eq!(world.pack(10_030), Outcome::Done { names });
         world.packs_fail.set(true);
-        assert_eq!(world.cold(10_030, &NoShelf).is_ok(), reads, "{names}");
+        assert_eq!(world.cold(10_030, &NoCache).is_ok(), reads, "{names}");
         // One that is absent or damaged stays so: what it held is to be had from its rows alone.
         world.packs_fail.set(false);
         world.packs.borrow_mut().clear();
-        assert!(world.cold(10_030, &NoShelf).is_ok(), "{names}");
+        assert!(world.cold(10_030, &NoCache).is_ok(), "{names}");
     }
 }
 
@@ -82,7 +82,7 @@ fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
     world.revoke(9_500, "t1", 10_900);
     assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
     world.directory_fails.set(true);
-    assert!(world.cold(10_030, &NoShelf).is_err());
+    assert!(world.cold(10_030, &NoCache).is_err());
     let rows = world
         .spans
         .borrow()
@@ -97,7 +97,7 @@ fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
         since,
         REACH,
         &world,
-        &NoShelf,
+        &NoCache,
         at(10_030),
     );
     assert!(ready(read).is_ok());

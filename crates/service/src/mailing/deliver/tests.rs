@@ -60,12 +60,17 @@ impl OutboxStore for Outbox {
         due.retain(|waiting| waiting.due_at <= now);
         Ok(due)
     }
-    async fn reserve(&self, read: &Waiting, next: &Waiting, _: &Id) -> Result<Written, StoreError> {
+    async fn reserve(
+        &self,
+        read: &Waiting,
+        next: &Waiting,
+        _: &Id,
+    ) -> Result<WriteOutcome, StoreError> {
         let Some(place) = self.place(read) else {
-            return Ok(Written::Conflict);
+            return Ok(WriteOutcome::Conflict);
         };
         self.0.borrow_mut()[place] = next.clone();
-        Ok(Written::Done)
+        Ok(WriteOutcome::Done)
     }
     async fn remove(&self, claimed: &Waiting) -> Result<(), StoreError> {
         if let Some(place) = self.place(claimed) {
@@ -99,13 +104,13 @@ impl AccountStore for Outbox {
         _: &Account,
         _: &OutboxMail,
         _: &AuditEvent,
-    ) -> Result<Written, StoreError> {
-        Ok(Written::Conflict)
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Conflict)
     }
-    async fn import(&self, _: &Account, _: &AuditEvent) -> Result<Written, StoreError> {
-        Ok(Written::Conflict)
+    async fn import(&self, _: &Account, _: &AuditEvent) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Conflict)
     }
-    async fn register_in_vain(
+    async fn register_decoy(
         &self,
         _: &Account,
         _: &OutboxMail,
@@ -118,11 +123,11 @@ impl AccountStore for Outbox {
         _: &Account,
         _: &AccountChange<'_>,
         _: &AuditEvent,
-    ) -> Result<Written, StoreError> {
-        Ok(Written::Conflict)
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Conflict)
     }
-    async fn erase(&self, _: &Account, _: &AuditEvent) -> Result<Written, StoreError> {
-        Ok(Written::Conflict)
+    async fn erase(&self, _: &Account, _: &AuditEvent) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Conflict)
     }
 }
 
@@ -139,8 +144,8 @@ impl MailTokenStore for Outbox {
         _: &Account,
         _: &NewMailToken,
         _: &AuditEvent,
-    ) -> Result<Written, StoreError> {
-        Ok(Written::Done)
+    ) -> Result<WriteOutcome, StoreError> {
+        Ok(WriteOutcome::Done)
     }
 }
 
@@ -169,7 +174,7 @@ impl Clock for StandsStill {
 }
 
 struct Ids;
-impl Chance for Ids {
+impl SecureRandom for Ids {
     fn id(&self) -> Result<Id, NoEntropy> {
         Ok(Id::from_random([7; 16]))
     }
@@ -202,7 +207,7 @@ fn round(outbox: &Outbox, failures: usize) -> Delivery {
     };
     let vault = Vault::document(&Secret::new([4; 32]));
     let settings = settings();
-    let means = Means {
+    let ctx = ServiceContext {
         store: outbox,
         chance: &Ids,
         vault: &Vault::parse(vault.expose().as_bytes()).expect("a document"),
@@ -212,7 +217,7 @@ fn round(outbox: &Outbox, failures: usize) -> Delivery {
     let mailer = Failing {
         left: Cell::new(failures),
     };
-    ready(deliver_due(&mailer, &StandsStill, means)).expect("a round")
+    ready(deliver_due(&mailer, &StandsStill, ctx)).expect("a round")
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn a_pending_version_that_holds_no_key_is_given_up_by_hand() {
     world.values.borrow_mut().insert(SECOND.to_owned(), text);
     world.step(Step::Create, SECOND).expect("it has a value");
     let end = world.step(Step::Set, SECOND);
-    assert!(matches!(end, Err(RotateError::Key(KeysmithError::NoKey))));
+    assert!(matches!(end, Err(RotateError::Key(KeyFactoryError::NoKey))));
     let third = ready(rotate_now(&world.rotation())).expect("another");
     assert_ne!(third, SECOND);
 }

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use portcullis_service::ports::Shelf;
+use portcullis_service::ports::ImmutableCache;
 
 use crate::world::World;
 
 /// The shelf of the one place that all edges are at.
-pub(crate) struct SimShelf(pub(crate) Rc<World>);
+pub(crate) struct SimCache(pub(crate) Rc<World>);
 
-impl Shelf for SimShelf {
+impl ImmutableCache for SimCache {
     async fn take(&self, name: &str) -> Option<Vec<u8>> {
         let taken = self.0.shelf.borrow().get(name).cloned();
         taken.filter(|_| self.0.random.chance(700))

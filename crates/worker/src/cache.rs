@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use js_sys::futures::JsFuture;
 use js_sys::{ArrayBuffer, Function, Promise, Reflect, Uint8Array};
-use portcullis_service::ports::Shelf;
+use portcullis_service::ports::ImmutableCache;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{Headers, Response, ResponseInit};
 
@@ -20,11 +20,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Keeps closed minutes and packs in the cache of the place an isolate runs at. Where there is no
 /// cache, or it fails, nothing is there.
 #[derive(Clone, Debug)]
-pub struct CacheShelf {
+pub struct CacheApi {
     base: String,
 }
 
-impl CacheShelf {
+impl CacheApi {
     /// The shelf for one table. `table` tells it from any other, of any other deployment.
     pub fn new(table: &str) -> Self {
         // A name that is no host of anybody's (RFC 6761 §6.4).
@@ -39,7 +39,7 @@ impl CacheShelf {
     }
 }
 
-impl Shelf for CacheShelf {
+impl ImmutableCache for CacheApi {
     async fn take(&self, name: &str) -> Option<Vec<u8>> {
         within(PATIENCE, taken(&self.address(name)))
             .await?

@@ -8,14 +8,14 @@ use crate::config::variable::{Environment, Fault};
 
 /// How requests come in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Entrance {
+pub enum ListenMode {
     /// From the Lambda Runtime API.
     Lambda,
     /// On a socket.
     Socket(SocketAddr),
 }
 
-pub(super) fn entrance(env: &mut Environment<'_>) -> Option<Entrance> {
+pub(super) fn entrance(env: &mut Environment<'_>) -> Option<ListenMode> {
     if env.has("AWS_LAMBDA_RUNTIME_API") {
         // Lambda sets all of these. Its runtime library would panic over what is wrong with one.
         let api = env.required("AWS_LAMBDA_RUNTIME_API", |text| {
@@ -32,11 +32,11 @@ pub(super) fn entrance(env: &mut Environment<'_>) -> Option<Entrance> {
             .and(name)
             .and(version)
             .and(memory)
-            .map(|_| Entrance::Lambda);
+            .map(|_| ListenMode::Lambda);
     }
     env.required("PORTCULLIS_LISTEN", |text| {
         let fault = Fault::Invalid("an address and a port such as 127.0.0.1:8788");
         text.parse().map_err(|_| fault)
     })
-    .map(Entrance::Socket)
+    .map(ListenMode::Socket)
 }

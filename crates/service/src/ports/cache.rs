@@ -8,7 +8,7 @@ use core::time::Duration;
     async_fn_in_trait,
     reason = "each door names its own shelf, so Send is inferred there"
 )]
-pub trait Shelf {
+pub trait ImmutableCache {
     /// What was put there under `name`, if it is still there.
     async fn take(&self, name: &str) -> Option<Vec<u8>>;
 
@@ -18,9 +18,9 @@ pub trait Shelf {
 
 /// No shelf at all.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NoShelf;
+pub struct NoCache;
 
-impl Shelf for NoShelf {
+impl ImmutableCache for NoCache {
     async fn take(&self, _name: &str) -> Option<Vec<u8>> {
         None
     }

@@ -11,10 +11,12 @@ use std::rc::Rc;
 use portcullis_core::gate::Gate;
 use portcullis_core::policy::Policy;
 use portcullis_core::route::Requirement;
-use portcullis_core::snapshot::{Claimed, Freshness, RefreshClaim, Snapshot, UNKNOWN_KEY_COOLDOWN};
+use portcullis_core::snapshot::{
+    Freshness, LeaseState, RefreshLease, Snapshot, UNKNOWN_KEY_COOLDOWN,
+};
 use portcullis_core::time::UnixTime;
 
-use crate::ports::{Clock, Shelf};
+use crate::ports::{Clock, ImmutableCache};
 use crate::snapshot::{self, Keys, Reading};
 use crate::store::{KeyStore, PackStore, RevocationStore, StoreError};
 
@@ -30,16 +32,16 @@ pub const MANY_MOMENTS: u32 = 7 * 40;
 
 /// What one isolate knows, from its first request to its last.
 #[derive(Debug, Default)]
-pub struct Knowledge {
+pub struct SnapshotCache {
     snapshot: RefCell<Option<Rc<Snapshot>>>,
-    claim: RefCell<RefreshClaim>,
-    key_claim: RefCell<RefreshClaim>,
+    claim: RefCell<RefreshLease>,
+    key_claim: RefCell<RefreshLease>,
 }
 
 /// What a request does before it is judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Preparation {
+pub enum RefreshPlan {
     /// Nothing: what is known has to do, whether it may be relied on or not.
     Nothing,
     /// It has the world read behind its answer.
@@ -66,14 +68,14 @@ pub enum UnknownKey {
     Read,
 }
 
-impl Knowledge {
+impl SnapshotCache {
     /// The newest snapshot there is, whether it may be relied on or not: the gate judges that.
     pub fn held(&self) -> Option<Rc<Snapshot>> {
         self.snapshot.borrow().clone()
     }
 
     /// What a request at `now` that needs `need` does before it is judged. Whoever is told to read
-    /// has the claim, and ends it by [`Knowledge::refresh`].
+    /// has the claim, and ends it by [`SnapshotCache::refresh`].
     ///
     /// `store_is_away` is what the circuit breaker says: then nobody waits for the store as long as
     /// there is something to rely on.
@@ -83,29 +85,29 @@ impl Knowledge {
         need: &Requirement,
         store_is_away: bool,
         now: UnixTime,
-    ) -> Preparation {
+    ) -> RefreshPlan {
         let held = self.held();
         let freshness = held
             .as_ref()
             .map_or(Freshness::Spent, |held| held.freshness(gate.policy(), now));
         let relies = held.is_some_and(|held| gate.judge_staleness(need, &held, now).is_ok());
         match freshness {
-            Freshness::Fresh => Preparation::Nothing,
+            Freshness::Fresh => RefreshPlan::Nothing,
             Freshness::Due => self.read_behind(now),
             Freshness::Late | Freshness::Spent if relies && store_is_away => self.read_behind(now),
             Freshness::Late | Freshness::Spent => match self.claim.borrow_mut().take(now) {
-                Claimed::Yours => Preparation::ReadFirst,
-                Claimed::Reading if relies => Preparation::Wait(FEW_MOMENTS),
-                Claimed::Reading => Preparation::Wait(MANY_MOMENTS),
-                Claimed::Failed => Preparation::Nothing,
+                LeaseState::Yours => RefreshPlan::ReadFirst,
+                LeaseState::Reading if relies => RefreshPlan::Wait(FEW_MOMENTS),
+                LeaseState::Reading => RefreshPlan::Wait(MANY_MOMENTS),
+                LeaseState::Failed => RefreshPlan::Nothing,
             },
         }
     }
 
-    fn read_behind(&self, now: UnixTime) -> Preparation {
+    fn read_behind(&self, now: UnixTime) -> RefreshPlan {
         match self.claim.borrow_mut().take(now) {
-            Claimed::Yours => Preparation::ReadBehind,
-            Claimed::Reading | Claimed::Failed => Preparation::Nothing,
+            LeaseState::Yours => RefreshPlan::ReadBehind,
+            LeaseState::Reading | LeaseState::Failed => RefreshPlan::Nothing,
         }
     }
 
@@ -123,9 +125,9 @@ impl Knowledge {
             return UnknownKey::IsNone;
         }
         match self.key_claim.borrow_mut().take(now) {
-            Claimed::Yours => UnknownKey::Read,
-            Claimed::Reading => UnknownKey::Wait,
-            Claimed::Failed => UnknownKey::IsOpen,
+            LeaseState::Yours => UnknownKey::Read,
+            LeaseState::Reading => UnknownKey::Wait,
+            LeaseState::Failed => UnknownKey::IsOpen,
         }
     }
 
@@ -141,7 +143,7 @@ impl Knowledge {
         keys: Keys,
         began_at: UnixTime,
         store: &(impl KeyStore + RevocationStore + PackStore),
-        shelf: &impl Shelf,
+        shelf: &impl ImmutableCache,
         clock: &impl Clock,
     ) -> Result<(), StoreError> {
         // What a clock that was set back makes of its age cannot be followed.

@@ -3,10 +3,10 @@
 use core::time::Duration;
 
 use portcullis_core::route::{Access, RevocationMode};
-use portcullis_core::snapshot::{CLAIM_LIFETIME, RETRY_INTERVAL};
+use portcullis_core::snapshot::{LEASE_DURATION, RETRY_INTERVAL};
 
 use super::*;
-use crate::ports::NoShelf;
+use crate::ports::NoCache;
 use crate::snapshot::tests::{World, at, policy};
 use crate::test_support::ready;
 
@@ -28,86 +28,86 @@ const NEED: Requirement = Requirement {
     revocation: RevocationMode::Feed,
 };
 
-fn prepare(knowledge: &Knowledge, now: u64) -> Preparation {
+fn prepare(knowledge: &SnapshotCache, now: u64) -> RefreshPlan {
     knowledge.prepare(&Gate::new(policy()), &NEED, false, at(now))
 }
 
 /// The same while the breaker is open.
-fn prepare_without(knowledge: &Knowledge, need: &Requirement, now: u64) -> Preparation {
+fn prepare_without(knowledge: &SnapshotCache, need: &Requirement, now: u64) -> RefreshPlan {
     knowledge.prepare(&Gate::new(policy()), need, true, at(now))
 }
 
-fn read(knowledge: &Knowledge, keys: Keys, world: &World, now: u64) -> Result<(), StoreError> {
+fn read(knowledge: &SnapshotCache, keys: Keys, world: &World, now: u64) -> Result<(), StoreError> {
     let (policy, clock) = (policy(), At(now));
-    ready(knowledge.refresh(&policy, keys, at(now), world, &NoShelf, &clock))
+    ready(knowledge.refresh(&policy, keys, at(now), world, &NoCache, &clock))
 }
 
 /// What has read everything at [`COLD`].
-fn warm() -> Knowledge {
-    let knowledge = Knowledge::default();
-    assert_eq!(prepare(&knowledge, COLD), Preparation::ReadFirst);
+fn warm() -> SnapshotCache {
+    let knowledge = SnapshotCache::default();
+    assert_eq!(prepare(&knowledge, COLD), RefreshPlan::ReadFirst);
     read(&knowledge, Keys::WhenDue, &World::default(), COLD).expect("all there");
     knowledge
 }
 
 #[test]
 fn a_cold_isolate_is_read_for_by_one_and_the_others_look_again_until_its_claim_ends() {
-    let knowledge = Knowledge::default();
+    let knowledge = SnapshotCache::default();
     assert!(knowledge.held().is_none());
     // The first to come vanishes.
-    assert_eq!(prepare(&knowledge, COLD), Preparation::ReadFirst);
-    let ends = COLD + CLAIM_LIFETIME.as_secs();
+    assert_eq!(prepare(&knowledge, COLD), RefreshPlan::ReadFirst);
+    let ends = COLD + LEASE_DURATION.as_secs();
     for now in [COLD, ends - 1] {
-        assert_eq!(prepare(&knowledge, now), Preparation::Wait(MANY_MOMENTS));
+        assert_eq!(prepare(&knowledge, now), RefreshPlan::Wait(MANY_MOMENTS));
     }
-    assert!(MOMENT * MANY_MOMENTS > CLAIM_LIFETIME + Duration::from_secs(1));
-    assert_eq!(prepare(&knowledge, ends), Preparation::ReadFirst);
+    assert!(MOMENT * MANY_MOMENTS > LEASE_DURATION + Duration::from_secs(1));
+    assert_eq!(prepare(&knowledge, ends), RefreshPlan::ReadFirst);
     read(&knowledge, Keys::WhenDue, &World::default(), ends).expect("all there");
-    assert_eq!(prepare(&knowledge, ends + 4), Preparation::Nothing);
+    assert_eq!(prepare(&knowledge, ends + 4), RefreshPlan::Nothing);
 }
 
 #[test]
 fn what_is_due_is_read_behind_one_answer_and_what_is_late_before_it() {
     let knowledge = warm();
-    assert_eq!(prepare(&knowledge, COLD + 6), Preparation::ReadBehind);
-    assert_eq!(prepare(&knowledge, COLD + 6), Preparation::Nothing);
+    assert_eq!(prepare(&knowledge, COLD + 6), RefreshPlan::ReadBehind);
+    assert_eq!(prepare(&knowledge, COLD + 6), RefreshPlan::Nothing);
     // Whoever had the claim has vanished, and it is late by now.
-    assert_eq!(prepare(&knowledge, COLD + 12), Preparation::ReadFirst);
+    assert_eq!(prepare(&knowledge, COLD + 12), RefreshPlan::ReadFirst);
     // Others could do with what there is, and wait for that only a little.
-    let few = Preparation::Wait(FEW_MOMENTS);
+    let few = RefreshPlan::Wait(FEW_MOMENTS);
     assert_eq!(prepare(&knowledge, COLD + 12), few);
     read(&knowledge, Keys::WhenDue, &World::default(), COLD + 13).expect("all there");
-    assert_eq!(prepare(&knowledge, COLD + 13), Preparation::Nothing);
+    assert_eq!(prepare(&knowledge, COLD + 13), RefreshPlan::Nothing);
 }
 
 #[test]
 fn a_claim_whose_holder_vanished_is_free_again_after_its_time() {
     let knowledge = warm();
-    assert_eq!(prepare(&knowledge, COLD + 5), Preparation::ReadBehind);
-    let freed = COLD + 5 + CLAIM_LIFETIME.as_secs();
+    assert_eq!(prepare(&knowledge, COLD + 5), RefreshPlan::ReadBehind);
+    let freed = COLD + 5 + LEASE_DURATION.as_secs();
     let away = prepare_without(&knowledge, &NEED, freed - 1);
-    assert_eq!(away, Preparation::Nothing);
+    assert_eq!(away, RefreshPlan::Nothing);
     let away = prepare_without(&knowledge, &NEED, freed + 1);
-    assert_eq!(away, Preparation::ReadBehind);
+    assert_eq!(away, RefreshPlan::ReadBehind);
 }
 
 #[test]
 fn a_store_that_is_away_is_not_waited_for_while_there_is_something_to_rely_on() {
     let knowledge = warm();
     let late = prepare_without(&knowledge, &NEED, COLD + 20);
-    assert_eq!(late, Preparation::ReadBehind);
+    assert_eq!(late, RefreshPlan::ReadBehind);
     knowledge.claim.borrow_mut().release();
     // Past the hard bound there is nothing left to lose by waiting, unless the route says otherwise.
     let spent = prepare_without(&knowledge, &NEED, COLD + 60);
-    assert_eq!(spent, Preparation::ReadFirst);
+    assert_eq!(spent, RefreshPlan::ReadFirst);
     knowledge.claim.borrow_mut().release();
     let patient = Requirement {
         serve_stale: Some(Duration::from_secs(60)),
         ..NEED
     };
     for (now, does) in [
-        (COLD + 60, Preparation::ReadBehind),
-        (COLD + 61, Preparation::ReadFirst),
+        (COLD + 60, RefreshPlan::ReadBehind),
+        (COLD + 61, RefreshPlan::ReadFirst),
     ] {
         assert_eq!(prepare_without(&knowledge, &patient, now), does, "{now}");
         knowledge.claim.borrow_mut().release();
@@ -121,13 +121,13 @@ fn a_reading_that_failed_is_not_repeated_at_once_and_costs_nothing_that_was_know
         feed_fails: true,
         ..World::default()
     };
-    assert_eq!(prepare(&knowledge, COLD + 12), Preparation::ReadFirst);
+    assert_eq!(prepare(&knowledge, COLD + 12), RefreshPlan::ReadFirst);
     assert!(read(&knowledge, Keys::WhenDue, &broken, COLD + 12).is_err());
-    assert_eq!(prepare(&knowledge, COLD + 12), Preparation::Nothing);
+    assert_eq!(prepare(&knowledge, COLD + 12), RefreshPlan::Nothing);
     let held = knowledge.held().expect("what was known");
     assert_eq!(held.revocations_read_at(), at(COLD));
     let retry = COLD + 12 + RETRY_INTERVAL.as_secs();
-    assert_eq!(prepare(&knowledge, retry), Preparation::ReadFirst);
+    assert_eq!(prepare(&knowledge, retry), RefreshPlan::ReadFirst);
 }
 
 #[test]

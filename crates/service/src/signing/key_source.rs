@@ -15,7 +15,7 @@ use crate::store::StoreError;
     async_fn_in_trait,
     reason = "each door names its own, so Send is inferred there"
 )]
-pub trait Custody {
+pub trait SigningKeySource {
     /// A private key.
     type Key: Signer;
 
@@ -33,7 +33,7 @@ pub trait Custody {
     ) -> Result<Option<Version<Self::Key, Self::Error>>, Self::Error>;
 
     /// Whether this host alone has the key, so that nobody else publishes it.
-    fn is_alone(&self) -> bool;
+    fn is_sole_holder(&self) -> bool;
 
     /// A line for the audit trail about what this host does to the key document.
     ///

@@ -1,7 +1,7 @@
 //! A rotation by hand: the four steps in their order, without Secrets Manager driving them.
 
-use crate::ports::{Chance, Clock, Signatures};
-use crate::rotate::ports::{KeyChangeStore, Keysmith, KeysmithError, SecretStore, Stage};
+use crate::ports::{Clock, SecureRandom, Signatures};
+use crate::rotate::ports::{KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage};
 use crate::rotate::{RotateError, Rotation, Step};
 
 /// Rotates now, or brings the rotation that was cut off to its end. Gives the version that is in
@@ -16,10 +16,10 @@ pub async fn rotate_now<V, D, K, S, C, H>(
 where
     V: SecretStore,
     D: KeyChangeStore,
-    K: Keysmith,
+    K: KeyFactory,
     S: Signatures,
     C: Clock,
-    H: Chance,
+    H: SecureRandom,
 {
     let stages = rotation.secrets.stages().await?;
     let pending = stages.version(Stage::Pending);
@@ -29,7 +29,7 @@ where
             Ok(()) => return Ok(token.to_owned()),
             // Its key was called back before it came into force, or it is none: it is given up for
             // another.
-            Err(RotateError::Withdrawn | RotateError::Key(KeysmithError::NoKey)) => {}
+            Err(RotateError::Withdrawn | RotateError::Key(KeyFactoryError::NoKey)) => {}
             Err(error) => return Err(error),
         }
     }
@@ -46,10 +46,10 @@ async fn all<V, D, K, S, C, H>(
 where
     V: SecretStore,
     D: KeyChangeStore,
-    K: Keysmith,
+    K: KeyFactory,
     S: Signatures,
     C: Clock,
-    H: Chance,
+    H: SecureRandom,
 {
     for step in [Step::Create, Step::Set, Step::Test, Step::Finish] {
         rotation.step(step, token).await?;

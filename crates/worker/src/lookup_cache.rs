@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use portcullis_core::revocation::{Revocable, Revocations, Sieves};
+use portcullis_core::revocation::{FingerprintSets, Revocable, Revocations};
 
 /// How many answers an isolate keeps.
 const KEPT: usize = 256;
@@ -13,14 +13,14 @@ const KEPT: usize = 256;
 /// INVARIANT: an answer holds as long as the sieves that raised the doubt are the same: whatever
 /// is called back later is known whole until it is sifted, and that makes other sieves.
 #[derive(Debug, Default)]
-pub struct Settled {
-    sieves: RefCell<Sieves>,
+pub struct LookupCache {
+    sieves: RefCell<FingerprintSets>,
     answers: RefCell<VecDeque<(u128, Revocations)>>,
 }
 
-impl Settled {
+impl LookupCache {
     /// What the rows said of `token`, if that was asked while `sieves` were there.
-    pub fn find(&self, sieves: &Sieves, token: Revocable<'_>) -> Option<Revocations> {
+    pub fn find(&self, sieves: &FingerprintSets, token: Revocable<'_>) -> Option<Revocations> {
         if !self.sieves.borrow().are(sieves) {
             return None;
         }
@@ -33,7 +33,7 @@ impl Settled {
     }
 
     /// Keeps what they say for as long as `sieves` are there.
-    pub fn keep(&self, sieves: &Sieves, token: Revocable<'_>, found: &Revocations) {
+    pub fn keep(&self, sieves: &FingerprintSets, token: Revocable<'_>, found: &Revocations) {
         let mut answers = self.answers.borrow_mut();
         if !self.sieves.borrow().are(sieves) {
             answers.clear();

@@ -13,7 +13,7 @@ use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::identity::REQUEST_ID_HEADER;
 use portcullis_core::path::CanonicalPath;
-use portcullis_service::ports::{Call, Chance as _};
+use portcullis_service::ports::{Call, SecureRandom as _};
 use tokio::time::Instant;
 use tower_service::Service as _;
 use tracing::{Instrument as _, info, info_span};
@@ -24,7 +24,7 @@ use crate::routes::{InOAuth, router};
 
 /// What a door knows of a request besides what the request says itself.
 #[derive(Clone, Debug, Default)]
-pub struct Arrival {
+pub struct RequestOrigin {
     /// The caller's address as the platform reports it, or nothing where it reports none.
     pub client_address: String,
     /// The platform's own name for the request.
@@ -35,12 +35,12 @@ pub struct Arrival {
 
 /// Answers requests.
 #[derive(Clone, Debug)]
-pub struct Reception {
+pub struct HttpService {
     host: Arc<Host>,
     router: Router,
 }
 
-impl Reception {
+impl HttpService {
     /// Answers with what `host` has.
     pub fn new(host: Arc<Host>) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl Reception {
     }
 
     /// Answers `request`. There is always an answer.
-    pub async fn answer(&self, arrival: Arrival, request: Request<Body>) -> Response {
+    pub async fn answer(&self, arrival: RequestOrigin, request: Request<Body>) -> Response {
         let request_id = self.name(&arrival, request.headers());
         let span = info_span!("request", request_id = request_id.as_str());
         let answered = self.respond(arrival, request, &request_id).instrument(span);
@@ -71,7 +71,12 @@ impl Reception {
         response
     }
 
-    async fn respond(&self, arrival: Arrival, request: Request<Body>, request_id: &Id) -> Response {
+    async fn respond(
+        &self,
+        arrival: RequestOrigin,
+        request: Request<Body>,
+        request_id: &Id,
+    ) -> Response {
         let (began, method) = (Instant::now(), request.method().clone());
         let (route, response) = match self.prepare(arrival, request, request_id) {
             Ok(request) => (
@@ -98,7 +103,7 @@ impl Reception {
 
     fn prepare(
         &self,
-        arrival: Arrival,
+        arrival: RequestOrigin,
         mut request: Request<Body>,
         request_id: &Id,
     ) -> Result<Request<Body>, Problem> {
@@ -128,7 +133,7 @@ impl Reception {
 
     /// The platform's name for the request, else the one it brings if that is an id, else a new
     /// one.
-    fn name(&self, arrival: &Arrival, headers: &HeaderMap) -> Id {
+    fn name(&self, arrival: &RequestOrigin, headers: &HeaderMap) -> Id {
         let brought = || {
             let value = headers.get(REQUEST_ID_HEADER)?.to_str().ok()?;
             Id::parse(value).ok()

@@ -2,27 +2,27 @@
 
 use portcullis_core::secret::Secret;
 use portcullis_core::token::algorithm::Algorithm;
-use portcullis_service::rotate::ports::{Keysmith, KeysmithError};
+use portcullis_service::rotate::ports::{KeyFactory, KeyFactoryError};
 
 use crate::{SigningKey, SigningKeyError};
 
 /// Makes keys whose public half can be published, kept as private JWKs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct JwkSmith;
+pub struct JwkKeyFactory;
 
-impl Keysmith for JwkSmith {
+impl KeyFactory for JwkKeyFactory {
     type Key = SigningKey;
 
-    fn make(&self, algorithm: Algorithm) -> Result<SigningKey, KeysmithError> {
+    fn make(&self, algorithm: Algorithm) -> Result<SigningKey, KeyFactoryError> {
         if algorithm.is_symmetric() {
-            return Err(KeysmithError::NotMade);
+            return Err(KeyFactoryError::NotMade);
         }
-        SigningKey::generate(algorithm).map_err(|_error| KeysmithError::NotMade)
+        SigningKey::generate(algorithm).map_err(|_error| KeyFactoryError::NotMade)
     }
 
-    fn read(&self, kept: &Secret<String>) -> Result<SigningKey, KeysmithError> {
+    fn read(&self, kept: &Secret<String>) -> Result<SigningKey, KeyFactoryError> {
         let key = SigningKey::from_jwk(kept);
-        key.map_err(|_: SigningKeyError| KeysmithError::NoKey)
+        key.map_err(|_: SigningKeyError| KeyFactoryError::NoKey)
     }
 
     fn write(&self, key: &SigningKey) -> Secret<String> {
@@ -39,14 +39,19 @@ mod tests {
     #[test]
     fn a_key_is_made_for_what_can_be_published_and_survives_its_keeping() {
         for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
-            let made = JwkSmith.make(algorithm).expect("made");
-            let read = JwkSmith.read(&JwkSmith.write(&made)).expect("read");
+            let made = JwkKeyFactory.make(algorithm).expect("made");
+            let read = JwkKeyFactory
+                .read(&JwkKeyFactory.write(&made))
+                .expect("read");
             assert_eq!(made.key().id(), read.key().id());
             assert_eq!(read.key().algorithm(), Some(algorithm));
         }
-        let shared = JwkSmith.make(Algorithm::Hs256).map(|_| ());
-        assert_eq!(shared, Err(KeysmithError::NotMade));
+        let shared = JwkKeyFactory.make(Algorithm::Hs256).map(|_| ());
+        assert_eq!(shared, Err(KeyFactoryError::NotMade));
         let text = Secret::new("hunter2".to_owned());
-        assert_eq!(JwkSmith.read(&text).map(|_| ()), Err(KeysmithError::NoKey));
+        assert_eq!(
+            JwkKeyFactory.read(&text).map(|_| ()),
+            Err(KeyFactoryError::NoKey)
+        );
     }
 }

@@ -3,14 +3,14 @@
 use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
 use portcullis_core::vault::NONCE_BYTES;
-use portcullis_service::ports::{Chance, NoEntropy};
+use portcullis_service::ports::{NoEntropy, SecureRandom};
 use zeroize::Zeroizing;
 
 /// Draws from the operating system.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SystemChance;
+pub struct SystemRandom;
 
-impl SystemChance {
+impl SystemRandom {
     /// Fills `bytes` at random.
     ///
     /// # Errors
@@ -24,7 +24,7 @@ impl SystemChance {
     ///
     /// # Errors
     ///
-    /// As [`SystemChance::fill`].
+    /// As [`SystemRandom::fill`].
     pub fn seed(self) -> Result<u64, NoEntropy> {
         let mut bytes = [0; 8];
         self.fill(&mut bytes)?;
@@ -32,7 +32,7 @@ impl SystemChance {
     }
 }
 
-impl Chance for SystemChance {
+impl SecureRandom for SystemRandom {
     fn id(&self) -> Result<Id, NoEntropy> {
         let mut bits = [0; 16];
         self.fill(&mut bits)?;
@@ -58,8 +58,8 @@ mod tests {
 
     #[test]
     fn no_two_draws_are_alike() {
-        let (one, other) = (SystemChance.id(), SystemChance.id());
+        let (one, other) = (SystemRandom.id(), SystemRandom.id());
         assert_ne!(one.expect("entropy"), other.expect("entropy"));
-        assert_ne!(SystemChance.seed(), SystemChance.seed());
+        assert_ne!(SystemRandom.seed(), SystemRandom.seed());
     }
 }

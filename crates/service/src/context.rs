@@ -4,12 +4,12 @@ use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
 use portcullis_core::vault::{Purpose, Vault};
 
-use crate::ports::{Call, Chance, NoEntropy};
+use crate::ports::{Call, NoEntropy, SecureRandom};
 use crate::settings::Settings;
 
 /// The store, chance, the host's secrets and settings, and the call that is being answered.
 #[derive(Debug)]
-pub struct Means<'a, S, C> {
+pub struct ServiceContext<'a, S, C> {
     /// Everything that is kept.
     pub store: &'a S,
     /// What draws names and secrets.
@@ -23,15 +23,15 @@ pub struct Means<'a, S, C> {
 }
 
 // Only references: a copy is as good as the original, whatever they refer to.
-impl<S, C> Clone for Means<'_, S, C> {
+impl<S, C> Clone for ServiceContext<'_, S, C> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<S, C> Copy for Means<'_, S, C> {}
+impl<S, C> Copy for ServiceContext<'_, S, C> {}
 
-impl<S, C: Chance> Means<'_, S, C> {
+impl<S, C: SecureRandom> ServiceContext<'_, S, C> {
     /// A line for the audit trail about this call.
     pub(crate) fn event(
         &self,

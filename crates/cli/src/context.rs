@@ -8,13 +8,13 @@ use std::path::Path;
 
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::chance::SystemChance;
-use portcullis_lambda_host::clock::Watch;
+use portcullis_lambda_host::clock::RequestClock;
 use portcullis_lambda_host::config::Config;
-use portcullis_lambda_host::host::{Host, Surroundings};
+use portcullis_lambda_host::host::{Host, HostOptions};
+use portcullis_lambda_host::random::SystemRandom;
 use portcullis_lambda_host::transport::HyperTransport;
-use portcullis_service::means::Means;
-use portcullis_service::ports::{Call, Chance as _};
+use portcullis_service::context::ServiceContext;
+use portcullis_service::ports::{Call, SecureRandom as _};
 
 use crate::answer::Failure;
 use crate::arguments::Arguments;
@@ -27,12 +27,12 @@ pub(crate) type Store<'a> = DynamoStore<'a, HyperTransport>;
 
 /// Everything a command works with.
 #[derive(Debug)]
-pub(crate) struct Office {
+pub(crate) struct CliContext {
     pub(crate) host: Host,
     pub(crate) call: Call,
 }
 
-impl Office {
+impl CliContext {
     /// Reads the settings; reads nothing from the store yet.
     pub(crate) fn open(arguments: &Arguments) -> Result<Self, Failure> {
         let file = match &arguments.env_file {
@@ -53,7 +53,7 @@ impl Office {
             Failure::Setting(all.join("\nerror: "))
         })?;
         let actor = actor(arguments.actor.as_deref())?;
-        let host = Host::new(config, Surroundings::default()).map_err(Failure::unavailable)?;
+        let host = Host::new(config, HostOptions::default()).map_err(Failure::unavailable)?;
         let now = host.clock.read().map_err(Failure::unavailable)?;
         let request_id = host.chance.id().map_err(Failure::unavailable)?;
         Ok(Self {
@@ -67,10 +67,10 @@ impl Office {
     }
 
     /// What the use cases work with in this command, on `store`.
-    pub(crate) async fn means<'a>(
+    pub(crate) async fn ctx<'a>(
         &'a self,
         store: &'a Store<'a>,
-    ) -> Result<Means<'a, Store<'a>, SystemChance>, Failure> {
+    ) -> Result<ServiceContext<'a, Store<'a>, SystemRandom>, Failure> {
         self.means_of(store, &self.call).await
     }
 
@@ -79,9 +79,9 @@ impl Office {
         &'a self,
         store: &'a Store<'a>,
         call: &'a Call,
-    ) -> Result<Means<'a, Store<'a>, SystemChance>, Failure> {
+    ) -> Result<ServiceContext<'a, Store<'a>, SystemRandom>, Failure> {
         let vault = self.host.vault.open(&self.host.client, call.now).await;
-        Ok(Means {
+        Ok(ServiceContext {
             store,
             chance: &self.host.chance,
             vault: vault.map_err(Failure::unavailable)?,
@@ -96,8 +96,8 @@ impl Office {
     }
 
     /// The clock over this command.
-    pub(crate) fn watch(&self) -> Watch<'_> {
-        Watch::new(self.host.clock.as_ref(), self.call.now)
+    pub(crate) fn watch(&self) -> RequestClock<'_> {
+        RequestClock::new(self.host.clock.as_ref(), self.call.now)
     }
 
     /// The second this command began in.

@@ -10,13 +10,13 @@ use super::fingerprint::Fingerprint;
 /// it were; a sorted list that can be merged, and that costs 17 steps to look through, was worth
 /// more than the two thirds a filter would save.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Sieve {
+pub(super) struct FingerprintSet {
     shorts: Vec<u32>,
     /// When none of its names matters any more.
     until: UnixTime,
 }
 
-impl Sieve {
+impl FingerprintSet {
     pub(super) fn new(names: impl IntoIterator<Item = Fingerprint>, until: UnixTime) -> Self {
         let mut shorts: Vec<u32> = names.into_iter().map(Fingerprint::short).collect();
         shorts.sort_unstable();
