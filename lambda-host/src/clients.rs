@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use tracing::error;
 
 use crate::config::KeySource;
-use crate::failure::Chain;
+use crate::error_mapping::ErrorChain;
 use crate::host::AwsClient;
 use crate::problem::Problem;
 
@@ -42,7 +42,7 @@ pub enum HostClientsError {
 
 impl From<HostClientsError> for Problem {
     fn from(error: HostClientsError) -> Self {
-        error!(error = %Chain(&error), "the clients of this host are not to be had");
+        error!(error = %ErrorChain(&error), "the clients of this host are not to be had");
         Self::KeyUnavailable
     }
 }

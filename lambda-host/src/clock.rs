@@ -70,7 +70,7 @@ impl<'a> RequestClock<'a> {
     /// # Errors
     ///
     /// [`ClockError`] if any reading failed.
-    pub fn judge(&self) -> Result<(), ClockError> {
+    pub fn ensure_readable(&self) -> Result<(), ClockError> {
         if self.failed.load(Ordering::Relaxed) {
             Err(ClockError)
         } else {
@@ -124,8 +124,14 @@ mod tests {
         let wall = Script(AtomicU64::new(2));
         let watch = RequestClock::new(&wall, UnixTime::from_secs(9));
         assert_eq!(watch.now().as_secs(), 1);
-        assert_eq!((watch.now().as_secs(), watch.judge()), (0, Ok(())));
-        assert_eq!((watch.now().as_secs(), watch.judge()), (0, Err(ClockError)));
+        assert_eq!(
+            (watch.now().as_secs(), watch.ensure_readable()),
+            (0, Ok(()))
+        );
+        assert_eq!(
+            (watch.now().as_secs(), watch.ensure_readable()),
+            (0, Err(ClockError))
+        );
     }
 
     #[test]

@@ -71,7 +71,7 @@ use std::path::PathBuf;
 
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
-use portcullis_core::policy::LONGEST_LIFETIME;
+use portcullis_core::policy::MAX_LIFETIME;
 use portcullis_service::limit::Limits;
 use portcullis_service::settings::{PasswordRules, Sessions};
 use tracing::level_filters::LevelFilter;
@@ -196,7 +196,7 @@ impl Config {
         let audience = env.required("PORTCULLIS_AUDIENCE", claim_text);
         let client_id = env.optional("PORTCULLIS_CLIENT_ID", claim_text);
         let access_lifetime = env.optional("PORTCULLIS_ACCESS_LIFETIME", |text| {
-            positive(text, LONGEST_LIFETIME)
+            positive(text, MAX_LIFETIME)
         });
         let (aws, credentials) = (aws::services(env), aws::credentials(env));
         let signing_key = key_source(

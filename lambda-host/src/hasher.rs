@@ -3,26 +3,26 @@
 //!
 //! [RFC 9106]: https://www.rfc-editor.org/rfc/rfc9106
 
+mod hash_config;
 mod imported;
-mod recipe;
+mod memory_pool;
 mod stored;
-mod workspace;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use argon2::password_hash::phc::Salt;
 use portcullis_core::password::{Password, PasswordHash};
-use portcullis_core::vault::Vault;
-use portcullis_service::ports::{HashError, HashVerdict, Hasher};
+use portcullis_core::root_keys::RootKeys;
+use portcullis_service::ports::{HashError, HashVerdict, PasswordHasher};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tracing::error;
 
-pub use crate::hasher::recipe::HashParameters;
-use crate::hasher::recipe::{Pepper, Recipe};
+pub use crate::hasher::hash_config::HashParameters;
+use crate::hasher::hash_config::{HashConfig, Pepper};
+use crate::hasher::memory_pool::MemoryPool;
 use crate::hasher::stored::{Argon2Hash, Stored};
-use crate::hasher::workspace::Workspaces;
 use crate::random::SystemRandom;
 
 /// How many passwords may be hashed, and wait to be.
@@ -56,7 +56,7 @@ pub struct HashPool {
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
     memory: Arc<Semaphore>,
-    workspaces: Arc<Workspaces>,
+    workspaces: Arc<MemoryPool>,
     runs: AtomicU64,
 }
 
@@ -64,7 +64,7 @@ pub struct HashPool {
 #[derive(Clone, Copy, Debug)]
 pub struct PoolHasher<'a> {
     pool: &'a HashPool,
-    vault: &'a Vault,
+    vault: &'a RootKeys,
 }
 
 /// Whether a hash of former times can be checked here, for whoever reads the configuration.
@@ -88,13 +88,13 @@ impl HashPool {
             memory: Arc::new(Semaphore::new(
                 usize::try_from(memory_mib).unwrap_or(Semaphore::MAX_PERMITS),
             )),
-            workspaces: Arc::new(Workspaces::new(largest)),
+            workspaces: Arc::new(MemoryPool::new(largest)),
             runs: AtomicU64::new(0),
         }
     }
 
     /// What hashes with the peppers of `vault`.
-    pub const fn with<'a>(&'a self, vault: &'a Vault) -> PoolHasher<'a> {
+    pub const fn with<'a>(&'a self, vault: &'a RootKeys) -> PoolHasher<'a> {
         PoolHasher { pool: self, vault }
     }
 
@@ -108,7 +108,7 @@ impl HashPool {
     async fn run<T: Send + 'static>(
         &self,
         (runs, memory_kib): (u64, u32),
-        work: impl FnOnce(&Arc<Workspaces>) -> Result<T, HashError> + Send + 'static,
+        work: impl FnOnce(&Arc<MemoryPool>) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let turn = self.turn(memory_kib).await?;
         self.runs.fetch_add(runs, Ordering::Relaxed);
@@ -164,7 +164,7 @@ impl PoolHasher<'_> {
     /// A hash of today's cost under a salt that is no account's, which nothing matches.
     fn decoy(&self) -> Result<Stored, HashError> {
         Ok(Stored::Argon2(Argon2Hash {
-            recipe: Recipe::of(self.pool.today)?,
+            recipe: HashConfig::of(self.pool.today)?,
             salt: fresh_salt()?,
             expected: None,
             key_id: None,
@@ -172,9 +172,9 @@ impl PoolHasher<'_> {
     }
 }
 
-impl Hasher for PoolHasher<'_> {
+impl PasswordHasher for PoolHasher<'_> {
     async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
-        let (recipe, salt) = (Recipe::of(self.pool.today)?, fresh_salt()?);
+        let (recipe, salt) = (HashConfig::of(self.pool.today)?, fresh_salt()?);
         let (password, pepper) = (password.clone(), self.pepper());
         let cost = (1, self.pool.today.memory_kib);
         let made = self.pool.run(cost, move |workspaces| {

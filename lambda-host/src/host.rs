@@ -15,10 +15,10 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_jwt::SigningKey;
 use portcullis_service::context::ServiceContext;
-use portcullis_service::ports::{Call, NoEntropy};
+use portcullis_service::ports::{NoEntropy, RequestMeta};
 use portcullis_service::settings::{Issuing, Settings};
 use portcullis_service::signing::SigningKeys;
-use portcullis_service::signing::published::PublishedKeys;
+use portcullis_service::signing::jwks_cache::JwksCache;
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -33,9 +33,9 @@ use crate::mailer::HostMailer;
 use crate::metrics::Report;
 use crate::problem::Problem;
 use crate::random::SystemRandom;
+use crate::root_keys::RootKeyCache;
 use crate::screen::HostScreen;
 use crate::transport::{HyperTransport, Timeouts};
-use crate::vault::HostVault;
 
 /// The memory that all hashes may fill together where the operator says nothing.
 const DEFAULT_HASH_MEMORY_MIB: u32 = 512;
@@ -67,9 +67,9 @@ pub struct Host {
     /// How the signing key is rotated.
     pub rotation: RotationConfig,
     /// What tokens are verified with, as others read it.
-    pub published_keys: PublishedKeys,
+    pub published_keys: JwksCache,
     /// The host's own secrets.
-    pub vault: HostVault,
+    pub vault: RootKeyCache,
     /// The clients that may introspect.
     pub clients: HostClients,
     /// What the operator chose.
@@ -111,7 +111,7 @@ impl Default for HostOptions {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
-            hashing: HashParameters::TODAY,
+            hashing: HashParameters::CURRENT,
             limits: hash_limits(),
             timeouts: Timeouts::default(),
         }
@@ -155,10 +155,10 @@ impl Host {
                 config.rotation.bounds.token_lifetime,
                 config.rotation.secret_cache,
             ),
-            published_keys: PublishedKeys::new(config.rotation.bounds.jwks_max_age),
+            published_keys: JwksCache::new(config.rotation.bounds.jwks_max_age),
             rotation: config.rotation,
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
-            vault: HostVault::new(config.host_secret),
+            vault: RootKeyCache::new(config.host_secret),
             edge: config.edge,
             clients: HostClients::new(config.clients),
             settings: Settings {
@@ -188,7 +188,7 @@ impl Host {
     /// # Errors
     ///
     /// The [`Problem`] that a failure is told as, once it is logged.
-    pub fn settle<T>(&self, end: Result<T, impl Into<Problem>>) -> Result<T, Problem> {
+    pub fn track<T>(&self, end: Result<T, impl Into<Problem>>) -> Result<T, Problem> {
         let end = end.map_err(Into::into);
         match &end {
             Ok(_) => self.health.note(true),
@@ -227,12 +227,12 @@ impl Host {
     pub async fn ctx<'a>(
         &'a self,
         store: &'a DynamoStore<'a, HyperTransport>,
-        call: &'a Call,
+        call: &'a RequestMeta,
     ) -> Result<ServiceContext<'a, DynamoStore<'a, HyperTransport>, SystemRandom>, Problem> {
         Ok(ServiceContext {
             store,
             chance: &self.chance,
-            vault: self.settle(self.vault.open(&self.client, call.now).await)?,
+            vault: self.track(self.vault.open(&self.client, call.now).await)?,
             settings: &self.settings,
             call,
         })
@@ -252,7 +252,7 @@ impl StoreHealth {
     }
 
     /// The news in one word: `unknown` before the first time it was asked.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self.0.load(Ordering::Relaxed) {
             1 => "reachable",
             2 => "unreachable",
@@ -309,10 +309,10 @@ mod tests {
     #[test]
     fn the_last_news_of_the_store_counts() {
         let health = StoreHealth::default();
-        assert_eq!(health.word(), "unknown");
+        assert_eq!(health.as_str(), "unknown");
         health.note(false);
-        assert_eq!(health.word(), "unreachable");
+        assert_eq!(health.as_str(), "unreachable");
         health.note(true);
-        assert_eq!(health.word(), "reachable");
+        assert_eq!(health.as_str(), "reachable");
     }
 }

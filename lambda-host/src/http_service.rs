@@ -13,7 +13,7 @@ use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::identity::REQUEST_ID_HEADER;
 use portcullis_core::path::CanonicalPath;
-use portcullis_service::ports::{Call, SecureRandom as _};
+use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use tokio::time::Instant;
 use tower_service::Service as _;
 use tracing::{Instrument as _, info, info_span};
@@ -87,7 +87,7 @@ impl HttpService {
         };
         let (problem, response) = told(response, request_id);
         if let Ok(now) = self.host.clock.read() {
-            self.host.report.tell(&self.host, now);
+            self.host.report.flush(&self.host, now);
         }
         info!(
             %method,
@@ -111,11 +111,11 @@ impl HttpService {
             .path
             .as_deref()
             .unwrap_or_else(|| request.uri().path());
-        let path = CanonicalPath::parse(path).map_err(Problem::Refused)?;
+        let path = CanonicalPath::parse(path).map_err(Problem::Denied)?;
         let path = PathAndQuery::try_from(path.as_str());
-        *request.uri_mut() = Uri::from(path.map_err(|_| Problem::Refused(Denial::BadPath))?);
+        *request.uri_mut() = Uri::from(path.map_err(|_| Problem::Denied(Denial::BadPath))?);
         let edge = &self.host.edge;
-        let call = Call {
+        let call = RequestMeta {
             now: self.host.clock.read()?,
             request_id: request_id.clone(),
             client_address: edge.client_address(arrival.client_address, request.headers()),

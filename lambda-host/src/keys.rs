@@ -8,21 +8,21 @@ use portcullis_aws::error::CallError;
 use portcullis_aws::secrets_manager::{self, SecretsManager, Stage as Label};
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
+use portcullis_core::root_keys::Purpose;
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::Purpose;
 use portcullis_jwt::{SigningKey, SigningKeyError};
 use portcullis_service::ports::{NoEntropy, SecureRandom as _, Signer as _};
 use portcullis_service::rotate::ports::Stage;
-use portcullis_service::signing::{Notice, SigningError, SigningKeySource, Version};
+use portcullis_service::signing::{SigningError, SigningEvent, SigningKeySource, Version};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
 use crate::config::{DYNAMODB_ENDPOINT, KeySource};
-use crate::failure::Chain;
+use crate::error_mapping::ErrorChain;
 use crate::host::Host;
 pub use crate::keys::file::KeyFileError;
 use crate::problem::Problem;
-use crate::vault::HostVaultError;
+use crate::root_keys::HostVaultError;
 
 /// What the audit trail knows a host by that publishes its key.
 const ACTOR: &str = "host";
@@ -52,7 +52,7 @@ pub type KeyError = SigningError<SigningKeySourceError>;
 
 impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
-        error!(error = %Chain(&error), setting = setting(&error), "there is no key to sign with");
+        error!(error = %ErrorChain(&error), setting = setting(&error), "there is no key to sign with");
         match error {
             KeyError::Document(_) | KeyError::Publication(_) => Self::StoreUnavailable,
             KeyError::SigningKeySource(_)
@@ -158,19 +158,19 @@ impl SigningKeySource for HostSigningKeys<'_> {
         })
     }
 
-    fn notice(&self, notice: Notice<'_, SigningKeySourceError>) {
+    fn on_event(&self, notice: SigningEvent<'_, SigningKeySourceError>) {
         match notice {
-            Notice::Published { key_id, version } => {
+            SigningEvent::Published { key_id, version } => {
                 info!(key_id, version, "published the signing key");
             }
-            Notice::NoKey(stage, error) => {
-                warn!(error = %Chain(error), ?stage, "a version of the signing secret is not used");
+            SigningEvent::NoKey(stage, error) => {
+                warn!(error = %ErrorChain(error), ?stage, "a version of the signing secret is not used");
             }
-            Notice::LastVersions(error) => {
-                warn!(error = %Chain(error), "the signing secret as last read has to do");
+            SigningEvent::LastVersions(error) => {
+                warn!(error = %ErrorChain(error), "the signing secret as last read has to do");
             }
-            Notice::LastDocument(error) => {
-                warn!(error = %Chain(error), "the last key document has to do");
+            SigningEvent::LastDocument(error) => {
+                warn!(error = %ErrorChain(error), "the last key document has to do");
             }
         }
     }

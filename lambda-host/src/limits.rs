@@ -3,16 +3,16 @@
 use http::header::HeaderMap;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::limit::device::DEVICE_LIFETIME;
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::context::ServiceContext;
 use portcullis_service::error::UseCaseError;
-use portcullis_service::limit::{self, Entry, LimitKey, Limited, Place};
+use portcullis_service::limit::{self, LimitKey, LimitOutcome, Limited, Reservation};
 use portcullis_service::ports::SecureRandom;
 use portcullis_service::store::{AuditStore, LimitStore};
 use tracing::warn;
 
 use crate::cookies;
-use crate::failure::Chain;
+use crate::error_mapping::ErrorChain;
 use crate::host::Host;
 use crate::problem::Problem;
 
@@ -25,13 +25,13 @@ impl Host {
     /// # Errors
     ///
     /// The [`Problem`] that says when to come back, or that nobody can tell.
-    pub(crate) async fn enter(
+    pub(crate) async fn acquire(
         &self,
-        buckets: &[(Scope, LimitKey<'_>)],
+        buckets: &[(LimitKind, LimitKey<'_>)],
         ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
     ) -> Result<(), Problem> {
         for (scope, whose) in buckets {
-            let _place = self.place(limit::enter(*scope, *whose, ctx).await)?;
+            let _place = self.reservation(limit::acquire(*scope, *whose, ctx).await)?;
         }
         Ok(())
     }
@@ -41,13 +41,13 @@ impl Host {
     /// # Errors
     ///
     /// As [`Host::enter`].
-    pub(crate) async fn enter_guess(
+    pub(crate) async fn acquire_refundable(
         &self,
-        scope: Scope,
+        scope: LimitKind,
         whose: LimitKey<'_>,
         ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
-    ) -> Result<Place, Problem> {
-        self.place(limit::enter(scope, whose, ctx).await)
+    ) -> Result<Reservation, Problem> {
+        self.reservation(limit::acquire(scope, whose, ctx).await)
     }
 
     /// Lets a login in, counted by its browser or by network and address.
@@ -55,33 +55,36 @@ impl Host {
     /// # Errors
     ///
     /// As [`Host::enter`].
-    pub(crate) async fn enter_login(
+    pub(crate) async fn acquire_login(
         &self,
         email: &EmailAddress,
         headers: &HeaderMap,
         ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
-    ) -> Result<Place, Problem> {
+    ) -> Result<Reservation, Problem> {
         let device = cookies::value(headers, DEVICE_COOKIE);
-        self.place(limit::enter_login(email, device, ctx).await)
+        self.reservation(limit::acquire_login(email, device, ctx).await)
     }
 
-    fn place(&self, entry: Result<Entry, UseCaseError>) -> Result<Place, Problem> {
-        match self.settle(entry)? {
-            Entry::Passes(place) => {
+    fn reservation(
+        &self,
+        entry: Result<LimitOutcome, UseCaseError>,
+    ) -> Result<Reservation, Problem> {
+        match self.track(entry)? {
+            LimitOutcome::Allowed(place) => {
                 if let Some(error) = &place.uncounted {
-                    warn!(error = %Chain(error), "an attempt passed uncounted");
+                    warn!(error = %ErrorChain(error), "an attempt passed uncounted");
                 }
                 Ok(place)
             }
-            Entry::Limited(limited) => Err(limited.into()),
+            LimitOutcome::Limited(limited) => Err(limited.into()),
         }
     }
 }
 
 /// Gives back the place of what turned out good. If that fails, it counts for its while.
-pub(crate) async fn settle<C>(place: &Place, ctx: ServiceContext<'_, impl LimitStore, C>) {
-    if let Err(error) = limit::settle(place, ctx).await {
-        warn!(error = %Chain(&error), "a good attempt was not taken back");
+pub(crate) async fn refund<C>(place: &Reservation, ctx: ServiceContext<'_, impl LimitStore, C>) {
+    if let Err(error) = limit::refund(place, ctx).await {
+        warn!(error = %ErrorChain(&error), "a good attempt was not taken back");
     }
 }
 
@@ -103,12 +106,12 @@ pub(crate) fn remember_browser<S>(
 impl From<Limited> for Problem {
     fn from(limited: Limited) -> Self {
         match limited {
-            Limited::Wait(span) => Self::RateLimited {
+            Limited::RetryAfter(span) => Self::RateLimited {
                 // At the least a second: a `Retry-After` of nothing would be no wait.
                 seconds: span.as_secs().max(1),
             },
-            Limited::Spent(Scope::FactorAccount) => Self::FactorLocked,
-            Limited::Spent(_) => Self::LoginLocked,
+            Limited::LockedOut(LimitKind::FactorAccount) => Self::FactorLocked,
+            Limited::LockedOut(_) => Self::LoginLocked,
         }
     }
 }

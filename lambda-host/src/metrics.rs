@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
-use portcullis_aws::breakers::{Dependency, Tally};
-use portcullis_core::breaker::Standing;
+use portcullis_aws::breakers::{CallStats, Dependency};
+use portcullis_core::breaker::BreakerState;
 use portcullis_core::time::UnixTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, info, warn};
@@ -32,14 +32,16 @@ const EVERY: Duration = Duration::from_secs(60);
 const FEED: &str = "revocation_feed";
 
 /// Tells that the breaker of `name` stands differently: one line for people, one for CloudWatch.
-pub(crate) fn breaker_changed(name: &str, standing: Standing, now: UnixTime) {
+pub(crate) fn breaker_changed(name: &str, standing: BreakerState, now: UnixTime) {
     match standing {
-        Standing::Open => warn!(
+        BreakerState::Open => warn!(
             service = name,
             "the circuit breaker is open: calls are refused at once"
         ),
-        Standing::HalfOpen => info!(service = name, "the circuit breaker is half open: probing"),
-        Standing::Closed => info!(service = name, "the circuit breaker is closed: all is well"),
+        BreakerState::HalfOpen => {
+            info!(service = name, "the circuit breaker is half open: probing")
+        }
+        BreakerState::Closed => info!(service = name, "the circuit breaker is closed: all is well"),
     }
     emit(&line(
         name,
@@ -58,11 +60,11 @@ pub(crate) fn pack_lag(packed_until: UnixTime, now: UnixTime) {
 
 /// What was told last of each dependency, and when.
 #[derive(Debug, Default)]
-pub struct Report(Mutex<(UnixTime, BTreeMap<&'static str, Tally>)>);
+pub struct Report(Mutex<(UnixTime, BTreeMap<&'static str, CallStats>)>);
 
 impl Report {
     /// Tells what went over the ways of `host` since it was told last, if that is a minute ago.
-    pub(crate) fn tell(&self, host: &Host, now: UnixTime) {
+    pub(crate) fn flush(&self, host: &Host, now: UnixTime) {
         self.tell_every(EVERY, host, now);
     }
 
@@ -78,7 +80,7 @@ impl Report {
             return;
         }
         *at = now;
-        let ways = Dependency::ALL.map(|way| (way.name(), host.client.state(way)));
+        let ways = Dependency::ALL.map(|way| (way.as_str(), host.client.state(way)));
         for (name, (standing, tally)) in ways.into_iter().chain(host.screen.state()) {
             let told = tallies.insert(name, tally).unwrap_or_default();
             if tally != told {
@@ -89,7 +91,11 @@ impl Report {
 }
 
 /// What has come to `tally` since `told`.
-fn news(standing: Standing, tally: Tally, told: Tally) -> [(&'static str, &'static str, u64); 4] {
+fn news(
+    standing: BreakerState,
+    tally: CallStats,
+    told: CallStats,
+) -> [(&'static str, &'static str, u64); 4] {
     let more = |now: u64, then: u64| now.saturating_sub(then);
     [
         ("Calls", "Count", more(tally.sent, told.sent)),

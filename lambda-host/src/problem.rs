@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use portcullis_core::denial::Denial;
 use portcullis_core::email::EmailError;
 use portcullis_core::id::Id;
-use portcullis_core::password::{PasswordError, Unfit};
-use portcullis_core::refusal::{Refusal, problem_json};
+use portcullis_core::password::{PasswordError, PasswordRejection};
+use portcullis_core::refusal::{DenialResponse, problem_json};
 
 pub use token::TokenProblem;
 
@@ -25,7 +25,7 @@ pub use token::TokenProblem;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Problem {
     /// Refused for a reason that every door shares.
-    Refused(Denial),
+    Denied(Denial),
     /// The path is there, the method is not.
     MethodNotAllowed,
     /// The body is not sent as JSON.
@@ -49,7 +49,7 @@ pub enum Problem {
     /// The password is not one an account may have.
     BadPassword(PasswordError),
     /// The new password is not one an account may have; how to choose a better one.
-    UnfitPassword(Unfit),
+    UnfitPassword(PasswordRejection),
     /// The address and the password do not go together.
     BadCredentials,
     /// The token of a mailed link is none, was used or replaced, or is too old.
@@ -82,13 +82,13 @@ pub enum Problem {
     /// A token, or whoever brings it, is not taken.
     Token(TokenProblem),
     /// Whoever knows of breached passwords does not answer.
-    ScreenUnavailable,
+    BreachCheckUnavailable,
     /// The store does not answer.
     StoreUnavailable,
     /// A key of the host could not be had or published.
     KeyUnavailable,
     /// A revocation was written, but too slowly to be announced to every edge.
-    LateFeed,
+    RevocationPending,
     /// As many passwords are being hashed as this host can hash.
     Busy,
     /// The host itself is out of order.
@@ -99,7 +99,7 @@ impl Problem {
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Refused(denial) => {
+            Self::Denied(denial) => {
                 StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -123,9 +123,9 @@ impl Problem {
             Self::BadCredentials => StatusCode::UNAUTHORIZED,
             Self::Token(problem) => problem.status(),
             Self::StoreUnavailable
-            | Self::ScreenUnavailable
+            | Self::BreachCheckUnavailable
             | Self::KeyUnavailable
-            | Self::LateFeed
+            | Self::RevocationPending
             | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::LoginLocked | Self::FactorLocked => StatusCode::FORBIDDEN,
@@ -136,7 +136,7 @@ impl Problem {
     /// A stable name; never holds anything the caller sent.
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Refused(denial) => denial.code(),
+            Self::Denied(denial) => denial.code(),
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::BodyTooLarge => "body_too_large",
@@ -147,7 +147,9 @@ impl Problem {
             Self::BadMember(_) => "bad_member",
             Self::BadEmail(_) => "bad_email",
             Self::DisposableEmail => "disposable_email",
-            Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => error.code(),
+            Self::BadPassword(error) | Self::UnfitPassword(PasswordRejection { error, .. }) => {
+                error.code()
+            }
             Self::BadCredentials => "bad_credentials",
             Self::BadMailToken => "bad_mail_token",
             Self::WrongPassword => "wrong_password",
@@ -162,10 +164,10 @@ impl Problem {
             Self::FactorLocked => "factor_locked",
             Self::NoSession => "no_session",
             Self::Token(problem) => problem.code(),
-            Self::ScreenUnavailable => "screen_unavailable",
+            Self::BreachCheckUnavailable => "screen_unavailable",
             Self::StoreUnavailable => "store_unavailable",
             Self::KeyUnavailable => "key_unavailable",
-            Self::LateFeed => "late_feed",
+            Self::RevocationPending => "late_feed",
             Self::Busy => "busy",
             Self::Internal => "internal",
         }
@@ -174,7 +176,7 @@ impl Problem {
     /// The reason in one sentence.
     pub fn detail(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::Refused(denial) => denial.detail(),
+            Self::Denied(denial) => denial.detail(),
             Self::MethodNotAllowed => "this path takes another method",
             Self::UnsupportedMediaType => {
                 "the body is not of the type that is taken here, or is encoded"
@@ -189,7 +191,7 @@ impl Problem {
             Self::BadMember(name) => return format!("{name} is not what it must be").into(),
             Self::BadEmail(error) => return error.to_string().into(),
             Self::DisposableEmail => "addresses of this domain are not taken here",
-            Self::BadPassword(error) | Self::UnfitPassword(Unfit { error, .. }) => {
+            Self::BadPassword(error) | Self::UnfitPassword(PasswordRejection { error, .. }) => {
                 return error.to_string().into();
             }
             Self::RateLimited { seconds } => {
@@ -211,12 +213,14 @@ impl Problem {
             Self::AccountChanged => "the account changed meanwhile; log in and try again",
             Self::Token(problem) => problem.detail(),
             Self::NoSession => "the token stems from no session that could be ended",
-            Self::ScreenUnavailable => {
+            Self::BreachCheckUnavailable => {
                 "whether this password was in a breach cannot be told now; try again"
             }
             Self::StoreUnavailable => "the store does not answer; try again",
             Self::KeyUnavailable => "a key of the host is not at hand; try again",
-            Self::LateFeed => "the session is over, but not every edge may know; try again",
+            Self::RevocationPending => {
+                "the session is over, but not every edge may know; try again"
+            }
             Self::Busy => "too many passwords are being checked; try again",
             Self::Internal => "the host is out of order",
         })
@@ -245,7 +249,7 @@ impl Problem {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        if let Self::Refused(denial) = self {
+        if let Self::Denied(denial) = self {
             insert_shared(headers, denial, request_id);
         }
         headers.insert(
@@ -277,7 +281,7 @@ impl IntoResponse for Problem {
 
 /// The headers that every door sends with a refusal, the challenge above all.
 fn insert_shared(headers: &mut HeaderMap, denial: Denial, request_id: &Id) {
-    for (name, value) in Refusal::new(denial, None, request_id).headers {
+    for (name, value) in DenialResponse::new(denial, None, request_id).headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);
         }
@@ -288,7 +292,7 @@ fn insert_shared(headers: &mut HeaderMap, denial: Denial, request_id: &Id) {
 mod tests {
     use http_body_util::BodyExt as _;
     use portcullis_core::json::Json;
-    use portcullis_core::password::{Advice, MAX_SUGGESTIONS};
+    use portcullis_core::password::{MAX_SUGGESTIONS, StrengthFeedback};
 
     use super::*;
 
@@ -301,15 +305,15 @@ mod tests {
         Problem::Token(TokenProblem::BadRefreshToken),
         Problem::Token(TokenProblem::SessionOver),
         Problem::Token(TokenProblem::Reused),
-        Problem::Token(TokenProblem::Overtaken),
+        Problem::Token(TokenProblem::Conflict),
         Problem::Token(TokenProblem::UnknownSession),
         Problem::Token(TokenProblem::MalformedForm),
         Problem::Token(TokenProblem::BadClient),
         Problem::Token(TokenProblem::ClientNotAllowed),
         Problem::Token(TokenProblem::UnsupportedGrantType),
         Problem::Token(TokenProblem::BadScope),
-        Problem::Refused(Denial::MissingToken),
-        Problem::Refused(Denial::UnknownRoute),
+        Problem::Denied(Denial::MissingToken),
+        Problem::Denied(Denial::UnknownRoute),
         Problem::MethodNotAllowed,
         Problem::UnsupportedMediaType,
         Problem::BodyTooLarge,
@@ -324,14 +328,14 @@ mod tests {
         Problem::BadEmail(EmailError::BadDomain),
         Problem::BadPassword(PasswordError::TooShort),
         Problem::BadPassword(PasswordError::TooLong),
-        unfit(PasswordError::TooShortBesideFactor),
-        unfit(PasswordError::Repeats),
-        unfit(PasswordError::Common),
-        unfit(PasswordError::Breached),
-        unfit(PasswordError::ContainsAddress),
-        unfit(PasswordError::ContainsServiceName),
-        unfit(PasswordError::TooWeak),
-        Problem::ScreenUnavailable,
+        password_problem(PasswordError::TooShortBesideFactor),
+        password_problem(PasswordError::Repeats),
+        password_problem(PasswordError::Common),
+        password_problem(PasswordError::Breached),
+        password_problem(PasswordError::ContainsAddress),
+        password_problem(PasswordError::ContainsServiceName),
+        password_problem(PasswordError::TooWeak),
+        Problem::BreachCheckUnavailable,
         Problem::BadCredentials,
         Problem::DisposableEmail,
         Problem::BadMailToken,
@@ -345,19 +349,19 @@ mod tests {
         Problem::NoSession,
         Problem::StoreUnavailable,
         Problem::KeyUnavailable,
-        Problem::LateFeed,
+        Problem::RevocationPending,
         Problem::Busy,
-        Problem::Refused(Denial::BadPath),
+        Problem::Denied(Denial::BadPath),
         Problem::Internal,
     ];
 
-    const fn unfit(error: PasswordError) -> Problem {
-        let advice = Advice {
+    const fn password_problem(error: PasswordError) -> Problem {
+        let advice = StrengthFeedback {
             score: 1,
             warning: None,
             suggestions: [None; MAX_SUGGESTIONS],
         };
-        Problem::UnfitPassword(Unfit { error, advice })
+        Problem::UnfitPassword(PasswordRejection { error, advice })
     }
 
     #[tokio::test]
@@ -417,7 +421,7 @@ mod tests {
     fn each_code_is_in_the_description_of_an_endpoint() {
         // A path and a method that do not exist are no endpoint's.
         let of_none = [
-            Problem::Refused(Denial::UnknownRoute),
+            Problem::Denied(Denial::UnknownRoute),
             Problem::MethodNotAllowed,
         ];
         let told = crate::routes::documented_codes();
@@ -432,7 +436,7 @@ mod tests {
 
     #[test]
     fn no_token_is_challenged_as_rfc_6750_says() {
-        let response = Problem::Refused(Denial::MissingToken).answer(&Id::from_random([7; 16]));
+        let response = Problem::Denied(Denial::MissingToken).answer(&Id::from_random([7; 16]));
         assert_eq!(response.headers()["www-authenticate"], "Bearer");
     }
 }

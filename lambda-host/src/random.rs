@@ -1,8 +1,8 @@
 //! Where chance enters: the operating system's random source.
 
 use portcullis_core::id::Id;
+use portcullis_core::root_keys::NONCE_BYTES;
 use portcullis_core::secret::Secret;
-use portcullis_core::vault::NONCE_BYTES;
 use portcullis_service::ports::{NoEntropy, SecureRandom};
 use zeroize::Zeroizing;
 

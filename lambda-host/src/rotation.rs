@@ -7,9 +7,9 @@ use core::fmt;
 use lambda_runtime::Diagnostic;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::secrets_manager::{SecretsManager, SigningSecret};
+use portcullis_core::root_keys::RootKeys;
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::Vault;
-use portcullis_jwt::{JwkKeyFactory, NativeSignatures};
+use portcullis_jwt::{JwkKeyFactory, NativeVerifier};
 use portcullis_service::rotate::{RotateError, Rotation, Step};
 use serde::Deserialize;
 use thiserror::Error;
@@ -17,11 +17,11 @@ use tracing::{error, info};
 
 use crate::clock::{ClockError, RequestClock};
 use crate::config::KeySource;
-use crate::failure::Chain;
+use crate::error_mapping::ErrorChain;
 use crate::host::Host;
 use crate::random::SystemRandom;
+use crate::root_keys::HostVaultError;
 use crate::transport::HyperTransport;
-use crate::vault::HostVaultError;
 
 /// What the audit trail knows this function by.
 const FUNCTION: &str = "function:rotation";
@@ -33,7 +33,7 @@ pub struct RotationContext<'a> {
     secret: Option<SigningSecret<'a, HyperTransport>>,
     store: DynamoStore<'a, HyperTransport>,
     clock: RequestClock<'a>,
-    vault: &'a Vault,
+    vault: &'a RootKeys,
     actor: &'a str,
 }
 
@@ -43,7 +43,7 @@ pub type HostRotation<'a, V> = Rotation<
     V,
     DynamoStore<'a, HyperTransport>,
     JwkKeyFactory,
-    NativeSignatures,
+    NativeVerifier,
     RequestClock<'a>,
     SystemRandom,
 >;
@@ -60,7 +60,7 @@ pub struct RotationEvent {
 
 /// A step was not done; Secrets Manager tries again.
 #[derive(Debug, Error)]
-pub enum RotationFault {
+pub enum RotationFunctionError {
     /// The event names no step.
     #[error("the event names no step of a rotation")]
     Step,
@@ -81,7 +81,7 @@ pub enum RotationFault {
     Rotate(#[from] RotateError),
 }
 
-impl RotationFault {
+impl RotationFunctionError {
     /// A stable name.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -96,11 +96,11 @@ impl RotationFault {
 }
 
 /// What the function's log and Secrets Manager are told: the reason, never a value.
-impl From<RotationFault> for Diagnostic {
-    fn from(fault: RotationFault) -> Self {
+impl From<RotationFunctionError> for Diagnostic {
+    fn from(fault: RotationFunctionError) -> Self {
         Self {
             error_type: fault.code().to_owned(),
-            error_message: Chain(&fault).to_string(),
+            error_message: ErrorChain(&fault).to_string(),
         }
     }
 }
@@ -115,7 +115,7 @@ impl<'a> RotationContext<'a> {
         host: &'a Host,
         actor: &'a str,
         now: UnixTime,
-    ) -> Result<Self, RotationFault> {
+    ) -> Result<Self, RotationFunctionError> {
         let vault = host.vault.open(&host.client, now).await;
         let manager = SecretsManager::at(&host.client, now);
         Ok(Self {
@@ -127,7 +127,7 @@ impl<'a> RotationContext<'a> {
             },
             store: host.store(now),
             clock: RequestClock::new(&*host.clock, now),
-            vault: vault.map_err(RotationFault::Vault)?,
+            vault: vault.map_err(RotationFunctionError::Vault)?,
         })
     }
 
@@ -138,9 +138,11 @@ impl<'a> RotationContext<'a> {
     /// [`RotationFault::File`] where the key is in no secret.
     pub fn rotation(
         &self,
-    ) -> Result<HostRotation<'_, SigningSecret<'a, HyperTransport>>, RotationFault> {
+    ) -> Result<HostRotation<'_, SigningSecret<'a, HyperTransport>>, RotationFunctionError> {
         let secret = self.secret.as_ref();
-        secret.map(|it| self.on(it)).ok_or(RotationFault::File)
+        secret
+            .map(|it| self.on(it))
+            .ok_or(RotationFunctionError::File)
     }
 
     /// What changes the key document alone: a key can be called back wherever it is kept.
@@ -153,7 +155,7 @@ impl<'a> RotationContext<'a> {
             secrets,
             documents: &self.store,
             smith: &JwkKeyFactory,
-            signatures: &NativeSignatures,
+            signatures: &NativeVerifier,
             clock: &self.clock,
             chance: &self.host.chance,
             vault: self.vault,
@@ -166,19 +168,19 @@ impl<'a> RotationContext<'a> {
     /// # Errors
     ///
     /// [`RotationFault::Clock`] if the clock failed meanwhile: nothing may be concluded then.
-    pub fn judge_clock(&self) -> Result<(), RotationFault> {
-        Ok(self.clock.judge()?)
+    pub fn judge_clock(&self) -> Result<(), RotationFunctionError> {
+        Ok(self.clock.ensure_readable()?)
     }
 }
 
 impl RotationEvent {
-    fn step(&self) -> Result<Step, RotationFault> {
+    fn step(&self) -> Result<Step, RotationFunctionError> {
         match self.step.as_str() {
             "createSecret" => Ok(Step::Create),
             "setSecret" => Ok(Step::Set),
             "testSecret" => Ok(Step::Test),
             "finishSecret" => Ok(Step::Finish),
-            _ => Err(RotationFault::Step),
+            _ => Err(RotationFunctionError::Step),
         }
     }
 
@@ -209,7 +211,7 @@ impl RotationEvent {
 /// # Errors
 ///
 /// [`RotationFault`], which is logged.
-pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
+pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFunctionError> {
     let end = step(host, event).await;
     if let Ok(now) = host.clock.read() {
         host.report.tell_now(host, now);
@@ -217,20 +219,20 @@ pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFa
     match &end {
         Ok(()) => info!(step = %Named(&event.step), "a step of the rotation is done"),
         Err(fault) => {
-            error!(error = %Chain(fault), code = fault.code(), "a step of the rotation failed");
+            error!(error = %ErrorChain(fault), code = fault.code(), "a step of the rotation failed");
         }
     }
     end
 }
 
-async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFault> {
+async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFunctionError> {
     let step = event.step()?;
     let now = host.clock.read()?;
     let desk = RotationContext::open(host, FUNCTION, now).await?;
     if let KeySource::Secret(name) = &host.signing_key
         && !event.is_for(name)
     {
-        return Err(RotationFault::Secret);
+        return Err(RotationFunctionError::Secret);
     }
     let end = desk
         .rotation()?

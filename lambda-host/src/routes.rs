@@ -15,12 +15,12 @@ mod caller;
 mod credentials;
 mod factors;
 mod health;
+mod json_body;
 mod jwks;
 mod login;
 mod login_factor;
 mod logout;
 mod mail;
-mod members;
 mod metadata;
 mod oauth;
 mod openapi;
@@ -54,7 +54,7 @@ pub(crate) use crate::routes::oauth::InOAuth;
 pub(crate) fn router(host: Arc<Host>) -> Router {
     let (router, _document) = endpoints().split_for_parts();
     router
-        .fallback(async || Problem::Refused(Denial::UnknownRoute))
+        .fallback(async || Problem::Denied(Denial::UnknownRoute))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .with_state(host)
 }

@@ -3,17 +3,17 @@
 mod advice;
 mod breach;
 
-use portcullis_aws::breakers::Tally;
-use portcullis_core::breaker::Standing;
-use portcullis_core::password::{Advice, Password};
+use portcullis_aws::breakers::CallStats;
+use portcullis_core::breaker::BreakerState;
+use portcullis_core::password::{Password, StrengthFeedback};
 use portcullis_passlist::is_listed;
-use portcullis_service::screen::{Screen, ScreeningUnavailable};
+use portcullis_service::screen::{PasswordScreen, ScreeningUnavailable};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
 pub use self::breach::{BreachRange, Unreachable};
 use crate::config::BREACH_RANGE;
-use crate::failure::Chain;
+use crate::error_mapping::ErrorChain;
 
 /// Screens new passwords.
 #[derive(Debug)]
@@ -29,13 +29,13 @@ impl HostScreen {
 
     /// The name of the breach range in metrics, how the way to it stands, and what went over it,
     /// if there is one.
-    pub(crate) fn state(&self) -> Option<(&'static str, (Standing, Tally))> {
+    pub(crate) fn state(&self) -> Option<(&'static str, (BreakerState, CallStats))> {
         let range = self.breaches.as_ref()?;
         Some((breach::NAME, range.state()))
     }
 }
 
-impl Screen for HostScreen {
+impl PasswordScreen for HostScreen {
     fn is_listed(&self, text: &str) -> bool {
         is_listed(text)
     }
@@ -48,20 +48,20 @@ impl Screen for HostScreen {
             (Ok(known), _) => Ok(known),
             (Err(error), Unreachable::Allow) => {
                 warn!(
-                    error = %Chain(&error),
+                    error = %ErrorChain(&error),
                     setting = BREACH_RANGE,
                     "a new password was taken without asking about breaches"
                 );
                 Ok(false)
             }
             (Err(error), Unreachable::Refuse) => {
-                warn!(error = %Chain(&error), setting = BREACH_RANGE, "breaches cannot be asked about");
+                warn!(error = %ErrorChain(&error), setting = BREACH_RANGE, "breaches cannot be asked about");
                 Err(ScreeningUnavailable)
             }
         }
     }
 
-    async fn advise(&self, password: &Password, known: Vec<String>) -> Advice {
+    async fn advise(&self, password: &Password, known: Vec<String>) -> StrengthFeedback {
         let password = password.clone();
         // Milliseconds of computing: not on the threads that answer others.
         let advice = spawn_blocking(move || advice::of(&password, &known)).await;

@@ -27,13 +27,13 @@ use crate::problem::Problem;
 const MAX_CONNECTIONS: usize = 1_024;
 
 /// How long a connection may take to send a request's head, and may stay silent between two.
-const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long requests under way may take once the host is asked to stop.
-const FAREWELL: Duration = Duration::from_secs(10);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// How long to rest when the system has no room for another connection.
-const BREATHER: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Serves `listener` until `stop`, and then finishes what is under way.
 pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Future<Output = ()>) {
@@ -51,7 +51,7 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
             Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "no connection was accepted");
-                time::sleep(BREATHER).await;
+                time::sleep(ACCEPT_BACKOFF).await;
                 continue;
             }
         };
@@ -66,7 +66,7 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
+            .header_read_timeout(HEADER_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -78,7 +78,10 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
     }
     drop(listener);
     info!("stopping; requests under way are finished");
-    if time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+    if time::timeout(SHUTDOWN_GRACE, graceful.shutdown())
+        .await
+        .is_err()
+    {
         warn!("some requests did not finish in time");
     }
 }

@@ -13,14 +13,14 @@ use tokio::{select, time};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ListenMode, MailDelivery};
-use crate::failure::Chain;
+use crate::error_mapping::ErrorChain;
 use crate::host::{Host, HostError, HostOptions};
 use crate::http_service::HttpService;
 use crate::keys::setting;
 use crate::{lambda, socket, tasks};
 
 /// The longest wait between two tries to publish the signing key.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// The host did not come to serve, or stopped serving.
 #[derive(Debug, Error)]
@@ -116,7 +116,7 @@ async fn publish(host: Arc<Host>) {
         let open = host.vault.open(&host.client, now).await;
         if let Err(error) = &ready {
             error!(
-                error = %Chain(error),
+                error = %ErrorChain(error),
                 setting = setting(error),
                 retry_in = wait.as_secs(),
                 "the signing key is not ready; /v1 answers 503 until it is"
@@ -124,7 +124,7 @@ async fn publish(host: Arc<Host>) {
         }
         if let Err(error) = &open {
             error!(
-                error = %Chain(error),
+                error = %ErrorChain(error),
                 retry_in = wait.as_secs(),
                 "the host's own secrets are not at hand; /v1 answers 503 until they are"
             );
@@ -133,6 +133,6 @@ async fn publish(host: Arc<Host>) {
             return;
         }
         time::sleep(wait).await;
-        wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        wait = wait.saturating_mul(2).min(MAX_BACKOFF);
     }
 }

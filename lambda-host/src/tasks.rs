@@ -11,15 +11,15 @@ use std::sync::Arc;
 
 use portcullis_core::revocation::closed_before;
 use portcullis_core::time::UnixTime;
-use portcullis_service::audit_trail::{self, Sealing};
+use portcullis_service::audit_trail::{self, SealOutcome};
 use portcullis_service::mailing::deliver::{Delivery, deliver_due};
 use portcullis_service::pack::{self, Outcome};
-use portcullis_service::ports::{Call, SecureRandom as _};
+use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use tokio::{select, time};
 use tracing::{error, info, warn};
 
 use crate::clock::RequestClock;
-use crate::failure::Chain;
+use crate::error_mapping::ErrorChain;
 use crate::host::Host;
 use crate::metrics;
 use crate::problem::Problem;
@@ -73,7 +73,7 @@ pub async fn run_due(host: &Host) -> Result<Report, Problem> {
 /// # Errors
 ///
 /// As [`run_due`].
-pub async fn run_before_a_freeze(host: &Host) -> Result<Report, Problem> {
+pub async fn run_and_flush(host: &Host) -> Result<Report, Problem> {
     let end = run_due(host).await;
     host.report.tell_now(host, host.clock.read()?);
     end
@@ -86,7 +86,7 @@ pub async fn keep_running(host: Arc<Host>) {
         let _ = run_due(&host).await;
         // Nobody may come for hours, and the mail that left shall be known all the same.
         if let Ok(now) = host.clock.read() {
-            host.report.tell(&host, now);
+            host.report.flush(&host, now);
         }
         select! {
             () = host.mail_waits.notified() => {}
@@ -107,8 +107,8 @@ async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), Problem> {
         );
         let ctx = host.ctx(&store, &call).await?;
         let delivery = deliver_due(&mailer, &clock, ctx).await;
-        let delivery = host.settle(delivery)?;
-        clock.judge()?;
+        let delivery = host.track(delivery)?;
+        clock.ensure_readable()?;
         note(&delivery, report);
         if !delivery.more {
             return Ok(());
@@ -121,20 +121,20 @@ async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), Problem> {
 /// to come has sealed it.
 async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), Problem> {
     let call = call(host)?;
-    let yesterday = call.now.before(DAY);
+    let yesterday = call.now.minus(DAY);
     let mut sealed = UnixTime::from_secs(host.sealed_until.load(Ordering::Relaxed));
     if !audit_trail::is_due(sealed, call.now) {
         return Ok(());
     }
     let store = host.store(call.now);
-    let vault = host.settle(host.vault.open(&host.client, call.now).await)?;
-    for day in audit_trail::days(call.now.before(SEALED_LATE), yesterday) {
-        match host.settle(audit_trail::seal(day, &store, vault, &call).await)? {
-            Sealing::Sealed(shards) => {
+    let vault = host.track(host.vault.open(&host.client, call.now).await)?;
+    for day in audit_trail::days(call.now.minus(SEALED_LATE), yesterday) {
+        match host.track(audit_trail::seal(day, &store, vault, &call).await)? {
+            SealOutcome::Sealed(shards) => {
                 report.shards_sealed = report.shards_sealed.saturating_add(shards);
                 sealed = day;
             }
-            Sealing::Open => break,
+            SealOutcome::Open => break,
         }
     }
     host.sealed_until.store(sealed.as_secs(), Ordering::Relaxed);
@@ -169,9 +169,9 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), Problem> {
             Ok(())
         }
         // Whoever is at it tells how far that came.
-        Ok(Outcome::Overtaken) => return Ok(()),
+        Ok(Outcome::Contended) => return Ok(()),
         Err(error) => {
-            error!(error = %Chain(&error), "the feed was not packed; edges start slower");
+            error!(error = %ErrorChain(&error), "the feed was not packed; edges start slower");
             Err(Problem::StoreUnavailable)
         }
     };
@@ -182,10 +182,10 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), Problem> {
 
 fn note(delivery: &Delivery, report: &mut Report) {
     for error in &delivery.postponed {
-        warn!(error = %Chain(error), "a mail was not sent; it is tried again");
+        warn!(error = %ErrorChain(error), "a mail was not sent; it is tried again");
     }
     for error in &delivery.given_up {
-        error!(error = %Chain(error), "a mail is given up");
+        error!(error = %ErrorChain(error), "a mail is given up");
     }
     if delivery.sent > 0 {
         info!(count = delivery.sent, "sent mail");
@@ -197,9 +197,9 @@ fn note(delivery: &Delivery, report: &mut Report) {
 }
 
 /// A call that nobody made.
-fn call(host: &Host) -> Result<Call, Problem> {
+fn call(host: &Host) -> Result<RequestMeta, Problem> {
     let now: UnixTime = host.clock.read()?;
-    Ok(Call {
+    Ok(RequestMeta {
         now,
         request_id: host.chance.id()?,
         client_address: String::new(),

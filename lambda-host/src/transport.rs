@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use portcullis_aws::breakers::Dependency;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
-use portcullis_core::breaker::Standing;
+use portcullis_core::breaker::BreakerState;
 use tokio::time;
 
 use crate::clock::WallClock;
@@ -111,8 +111,12 @@ impl Transport for HyperTransport {
         self.clock.elapsed()
     }
 
-    fn notice(&self, way: Dependency, standing: Standing) {
-        metrics::breaker_changed(way.name(), standing, self.clock.read().unwrap_or_default());
+    fn on_breaker_change(&self, way: Dependency, standing: BreakerState) {
+        metrics::breaker_changed(
+            way.as_str(),
+            standing,
+            self.clock.read().unwrap_or_default(),
+        );
     }
 }
 

@@ -3,8 +3,8 @@
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 use portcullis_lambda_host::tasks;
-use portcullis_service::audit_trail::{self, AuditFilter, Finding, Review, Sealing};
-use portcullis_service::ports::Call;
+use portcullis_service::audit_trail::{self, AuditFilter, Finding, SealOutcome, VerifyReport};
+use portcullis_service::ports::RequestMeta;
 use portcullis_tests::system::{NOON, System};
 use serde_json::{Value, json};
 
@@ -30,9 +30,9 @@ async fn yesterday() -> System {
     system
 }
 
-async fn review(system: &System) -> Review {
+async fn review(system: &System) -> VerifyReport {
     let (host, now) = (&system.host, UnixTime::from_secs(system.clock.now()));
-    let (store, mut review) = (host.store(now), Review::default());
+    let (store, mut review) = (host.store(now), VerifyReport::default());
     let vault = host.vault.open(&host.client, now).await.expect("a vault");
     let day = UnixTime::from_secs(NOON);
     let day = UnixTime::of_day(&day.day()).expect("a day");
@@ -93,13 +93,13 @@ async fn a_day_that_is_not_over_is_not_sealed() {
     let system = with_account().await;
     let (host, now) = (&system.host, UnixTime::from_secs(NOON));
     let vault = host.vault.open(&host.client, now).await.expect("a vault");
-    let call = Call {
+    let call = RequestMeta {
         now,
         request_id: Id::parse("r1").expect("an id"),
         client_address: String::new(),
     };
     let sealing = audit_trail::seal(now, &host.store(now), vault, &call).await;
-    assert_eq!(sealing.expect("the store answers"), Sealing::Open);
+    assert_eq!(sealing.expect("the store answers"), SealOutcome::Open);
     let seen = review(&system).await;
     assert_eq!((seen.found, seen.sealed, seen.open), (vec![], 0, 4));
 }

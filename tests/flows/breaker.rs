@@ -2,7 +2,7 @@
 //! is used again within one interval.
 
 use portcullis_aws::breakers::Dependency;
-use portcullis_core::breaker::Standing;
+use portcullis_core::breaker::BreakerState;
 use portcullis_tests::proxy::Fault;
 
 use crate::{EMAIL, PASSWORD, is_problem, token, with_account};
@@ -17,7 +17,7 @@ async fn a_store_that_is_away_is_left_alone_and_found_again() {
         proxy.inject_often(operation, &Fault::LostRequest, 100);
     }
     let before = calls();
-    while standing() == Standing::Closed {
+    while standing() == BreakerState::Closed {
         is_problem(&peer.login(EMAIL, PASSWORD).await, 503, "store_unavailable");
     }
     assert_eq!(calls() - before, 5, "five failures in a row open it");
@@ -36,12 +36,12 @@ async fn a_store_that_is_away_is_left_alone_and_found_again() {
         is_problem(&peer.login(EMAIL, PASSWORD).await, 503, "store_unavailable");
     }
     assert_eq!(calls() - before, 6);
-    assert_eq!(standing(), Standing::Open);
+    assert_eq!(standing(), BreakerState::Open);
 
     assert!(proxy.heal() > 0);
     system.clock.pass(2);
     token(&peer.login(EMAIL, PASSWORD).await);
-    assert_eq!(standing(), Standing::Closed);
+    assert_eq!(standing(), BreakerState::Closed);
 }
 
 #[tokio::test]
@@ -61,6 +61,6 @@ async fn a_store_that_says_no_is_not_given_up() {
         assert!(refused() - before >= attempt, "nothing was refused");
     }
     let (standing, tally) = system.host.client.state(Dependency::DynamoDb);
-    assert_eq!(standing, Standing::Closed);
+    assert_eq!(standing, BreakerState::Closed);
     assert_eq!((tally.failed, tally.refused), (0, 0));
 }

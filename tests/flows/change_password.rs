@@ -8,7 +8,7 @@ use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
 use portcullis_lambda_host::hasher::HashParameters;
 use portcullis_service::import::{ImportOutcome, ImportRequest, import};
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use portcullis_tests::system::{CHEAP, LIMITS, Peer, Reply, System};
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ async fn of_two_changes_at_once_one_holds() {
 async fn imported(system: &System, email: &str, hash: &str, request: &str) -> ImportOutcome {
     let host = &system.host;
     let now = host.clock.read().expect("a time");
-    let call = Call {
+    let call = RequestMeta {
         now,
         request_id: Id::parse(request).expect("an id"),
         client_address: String::new(),
@@ -241,7 +241,7 @@ async fn a_burst_is_answered_busy_beyond_its_bound_and_then_as_before() {
     let system = with_account().await;
     // What a deployment pays for a hash: long enough for the others to come meanwhile.
     let peer = system
-        .another(HashParameters::TODAY, &[("PORTCULLIS_LIMITS", "off")])
+        .another(HashParameters::CURRENT, &[("PORTCULLIS_LIMITS", "off")])
         .await
         .expect("a host");
     let bound = LIMITS.at_once + LIMITS.waiting;

@@ -22,7 +22,7 @@ const PEOPLE: usize = 8;
 const ROUNDS: usize = 9;
 
 /// How long the host waits for its store, and the silence that is longer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_millis(600);
 
 fn email(person: usize) -> String {
@@ -96,7 +96,7 @@ async fn live(system: &System) {
 async fn under_chaos_no_answer_is_wrong_and_afterwards_all_is_well() {
     let mut met: BTreeMap<_, u64> = BTreeMap::new();
     for seed in 1..=3 {
-        let system = System::with_patience(PATIENCE).await.expect("a system");
+        let system = System::with_patience(TIMEOUT).await.expect("a system");
         let chaos = Arc::new(Chaos::new(seed).with_silence(SILENCE));
         system.proxy.unleash(&chaos);
         live(&system).await;

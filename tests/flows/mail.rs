@@ -1,26 +1,26 @@
 //! Mail, from the request that asks for it to the link that is used: in a real folder, by the real
 //! dispatcher, over the engine.
 
-mod alike;
 mod delivery;
+mod enumeration;
 mod links;
 mod unlock;
 
 use std::path::PathBuf;
 
 use portcullis_lambda_host::tasks::{self, Report};
-use portcullis_tests::mailbox::{Letter, letters};
+use portcullis_tests::mailbox::{ReceivedMail, letters};
 use portcullis_tests::system::{CHEAP, Peer, Reply, System};
 use serde_json::json;
 
 /// A host that writes mail into a folder, and lets nobody in before their address is verified.
-pub(crate) struct Office {
+pub(crate) struct Dispatcher {
     pub(crate) system: System,
     pub(crate) peer: Peer,
     folder: PathBuf,
 }
 
-impl Office {
+impl Dispatcher {
     pub(crate) async fn open() -> Self {
         let system = System::start().await.expect("a system");
         let folder = system.folder().join("mail");
@@ -37,12 +37,12 @@ impl Office {
         tasks::run_due(&self.peer.host).await.expect("a round")
     }
 
-    pub(crate) fn letters(&self) -> Vec<Letter> {
+    pub(crate) fn letters(&self) -> Vec<ReceivedMail> {
         letters(&self.folder)
     }
 
     /// The last letter.
-    pub(crate) fn last(&self) -> Letter {
+    pub(crate) fn last(&self) -> ReceivedMail {
         self.letters().pop().expect("a letter")
     }
 

@@ -1,31 +1,31 @@
 //! Whole flows: the host's own router over real HTTP, on the embedded engine in memory, behind a
 //! proxy that checks every signature and loses answers on demand. Time passes by hand only.
 
-mod announced_again;
-mod answers;
+mod account_enumeration;
+mod amr;
 mod audit;
+mod audit_completeness;
 mod bad_body;
 mod bad_request;
 mod breaker;
 mod change_password;
 mod chaos;
 mod factors;
-mod families;
 mod faults;
-mod journey;
 mod keys;
 mod lambda;
 mod limits;
 mod mail;
-mod methods;
 mod new_password;
 mod operator;
 mod refresh;
+mod refresh_reuse;
+mod register_login_logout;
 mod rehash;
+mod revocation_retry;
 mod rotation;
 mod sessions;
 mod start;
-mod trail;
 
 use portcullis_tests::system::{Peer, Reply, System};
 use serde_json::Value;

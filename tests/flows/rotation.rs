@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use portcullis_core::time::UnixTime;
 use portcullis_lambda_host::host::Host;
-use portcullis_lambda_host::rotation::{RotationContext, RotationFault};
+use portcullis_lambda_host::rotation::{RotationContext, RotationFunctionError};
 use portcullis_service::rotate::{Step, rotate_now};
 use portcullis_tests::system::{CHEAP, Peer, SIGNING_SECRET, System};
 use serde_json::{Value, json};
@@ -29,13 +29,13 @@ const SLACK: u64 = 300 + 2 + 2 + 2;
 const TAIL: u64 = 962;
 
 /// Does `step` for the version `token`, as the function would.
-async fn step(host: &Host, step: Step, token: &str) -> Result<(), RotationFault> {
+async fn step(host: &Host, step: Step, token: &str) -> Result<(), RotationFunctionError> {
     let desk = RotationContext::open(host, "test", now(host)).await?;
     Ok(desk.rotation()?.step(step, token).await?)
 }
 
 /// Rotates by hand.
-async fn rotate(host: &Host) -> Result<String, RotationFault> {
+async fn rotate(host: &Host) -> Result<String, RotationFunctionError> {
     let desk = RotationContext::open(host, "test", now(host)).await?;
     Ok(rotate_now(&desk.rotation()?).await?)
 }

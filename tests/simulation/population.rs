@@ -5,12 +5,12 @@ use std::collections::{BinaryHeap, HashMap};
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
+use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::Vault;
 use portcullis_service::context::ServiceContext;
-use portcullis_service::limit::{self, Entry, Place};
-use portcullis_service::ports::Call;
+use portcullis_service::limit::{self, LimitOutcome, Reservation};
+use portcullis_service::ports::RequestMeta;
 use portcullis_service::settings::Settings;
 
 use crate::store::{Dice, Memory};
@@ -111,7 +111,7 @@ pub(crate) async fn run(settings: &Settings, seconds: u64, attack: Attack) -> Re
 
 struct World<'a> {
     settings: &'a Settings,
-    vault: Vault,
+    vault: RootKeys,
     store: Memory,
     dice: Dice,
     events: BinaryHeap<Reverse<(u64, Event)>>,
@@ -122,10 +122,10 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(settings: &'a Settings, attack: Attack) -> Self {
-        let document = Vault::document(&Secret::new([7; 32]));
+        let document = RootKeys::document(&Secret::new([7; 32]));
         let mut world = Self {
             settings,
-            vault: Vault::parse(document.expose().as_bytes()).expect("a document"),
+            vault: RootKeys::parse(document.expose().as_bytes()).expect("a document"),
             store: Memory::default(),
             dice: Dice::new(20_261_123),
             events: BinaryHeap::new(),
@@ -276,26 +276,26 @@ impl<'a> World<'a> {
         person: u64,
         cookie: Option<&str>,
         from: &str,
-    ) -> Option<Place> {
+    ) -> Option<Reservation> {
         let call = call(second, from);
-        let entry = limit::enter_login(&email(person), cookie, self.ctx(&call)).await;
+        let entry = limit::acquire_login(&email(person), cookie, self.ctx(&call)).await;
         match entry.expect("memory does not fail") {
-            Entry::Passes(place) => Some(place),
-            Entry::Limited(_) => None,
+            LimitOutcome::Allowed(place) => Some(place),
+            LimitOutcome::Limited(_) => None,
         }
     }
 
     /// A login that went well: its place is given back, and its browser is known.
-    async fn settle(&self, second: u64, person: u64, place: &Place) -> String {
+    async fn settle(&self, second: u64, person: u64, place: &Reservation) -> String {
         let call = call(second, "");
         let ctx = self.ctx(&call);
-        limit::settle(place, ctx)
+        limit::refund(place, ctx)
             .await
             .expect("memory does not fail");
         limit::device_cookie(&email(person), ctx).expect("dice")
     }
 
-    fn ctx<'b>(&'b self, call: &'b Call) -> ServiceContext<'b, Memory, Dice> {
+    fn ctx<'b>(&'b self, call: &'b RequestMeta) -> ServiceContext<'b, Memory, Dice> {
         ServiceContext {
             store: &self.store,
             chance: &self.dice,
@@ -306,8 +306,8 @@ impl<'a> World<'a> {
     }
 }
 
-fn call(second: u64, from: &str) -> Call {
-    Call {
+fn call(second: u64, from: &str) -> RequestMeta {
+    RequestMeta {
         now: UnixTime::from_secs(NOON + second),
         request_id: Id::from_random([1; 16]),
         client_address: from.to_owned(),

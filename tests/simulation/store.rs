@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
-use portcullis_core::limit::tally::Tally;
-use portcullis_core::limit::window::Window;
+use portcullis_core::limit::fixed_window::FixedWindow;
+use portcullis_core::limit::sliding_window::SlidingWindow;
 use portcullis_core::limit::{Attempt, LimitDecision};
+use portcullis_core::root_keys::NONCE_BYTES;
 use portcullis_core::secret::Secret;
-use portcullis_core::vault::NONCE_BYTES;
 use portcullis_service::ports::{NoEntropy, SecureRandom};
 use portcullis_service::store::{AuditStore, Bucket, Counted, LimitStore, StoreError};
 
@@ -19,8 +19,8 @@ pub(crate) struct Memory(RefCell<HashMap<String, Row>>);
 
 #[derive(Clone, Default)]
 struct Row {
-    window: Window,
-    tally: Tally,
+    window: SlidingWindow,
+    tally: FixedWindow,
     told: bool,
 }
 
@@ -30,16 +30,17 @@ impl LimitStore for Memory {
         let row = rows.entry(bucket.name.clone()).or_default();
         let (quota, exact) = (bucket.quota, bucket.quota.is_exact());
         let judged = if exact {
-            row.window.judge(quota, bucket.scope.ceiling(), attempt)
+            row.window
+                .check(quota, bucket.scope.max_consecutive_failures(), attempt)
         } else {
-            row.tally.judge(quota, attempt)
+            row.tally.check(quota, attempt)
         };
-        if judged == LimitDecision::Passes && exact {
+        if judged == LimitDecision::Allow && exact {
             row.window = row.window.clone().shift(quota, attempt);
-        } else if judged == LimitDecision::Passes {
+        } else if judged == LimitDecision::Allow {
             row.tally = row.tally.clone().count(quota, attempt);
         }
-        let first = judged != LimitDecision::Passes && !row.told;
+        let first = judged != LimitDecision::Allow && !row.told;
         row.told |= first;
         Ok(Counted {
             judged,
@@ -47,9 +48,9 @@ impl LimitStore for Memory {
         })
     }
 
-    async fn settle(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
+    async fn refund(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
         if let Some(row) = self.0.borrow_mut().get_mut(&bucket.name) {
-            row.window = row.window.clone().settle(attempt);
+            row.window = row.window.clone().refund(attempt);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::io::{BufRead, Result, Write};
 
 use futures_util::FutureExt as _;
 use portcullis_corpus::{decision, signature};
-use portcullis_jwt::NativeSignatures;
+use portcullis_jwt::NativeVerifier;
 
 /// Answers one question about a signature.
 ///
@@ -12,7 +12,7 @@ use portcullis_jwt::NativeSignatures;
 ///
 /// Never: a native check computes and waits for nothing.
 pub fn signature(line: &str) -> String {
-    signature::judge(line, &NativeSignatures)
+    signature::judge(line, &NativeVerifier)
         .now_or_never()
         .expect("a native check waits for nothing")
 }
@@ -23,7 +23,7 @@ pub fn signature(line: &str) -> String {
 ///
 /// Never: a native check computes and waits for nothing.
 pub fn decision(line: &str) -> String {
-    decision::judge(line, &NativeSignatures)
+    decision::judge(line, &NativeVerifier)
         .now_or_never()
         .expect("a native check waits for nothing")
 }

@@ -7,7 +7,7 @@ use mail_parser::MessageParser;
 
 /// One mail.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Letter {
+pub struct ReceivedMail {
     /// Whom it is for.
     pub to: String,
     /// What stands above it.
@@ -18,7 +18,7 @@ pub struct Letter {
     pub html: String,
 }
 
-impl Letter {
+impl ReceivedMail {
     /// The link in it.
     ///
     /// # Panics
@@ -42,7 +42,7 @@ impl Letter {
 /// # Panics
 ///
 /// If there is a file that is no mail.
-pub fn letters(folder: &Path) -> Vec<Letter> {
+pub fn letters(folder: &Path) -> Vec<ReceivedMail> {
     let Ok(files) = fs::read_dir(folder) else {
         return vec![];
     };
@@ -51,12 +51,12 @@ pub fn letters(folder: &Path) -> Vec<Letter> {
     paths.iter().map(|path| letter(path)).collect()
 }
 
-fn letter(path: &Path) -> Letter {
+fn letter(path: &Path) -> ReceivedMail {
     let bytes = fs::read(path).expect("readable");
     let message = MessageParser::default().parse(&bytes).expect("a mail");
     let to = message.to().and_then(|to| to.first());
     let to = to.and_then(|to| to.address()).expect("an addressee");
-    Letter {
+    ReceivedMail {
         to: to.to_owned(),
         subject: message.subject().expect("a subject").to_owned(),
         text: message.body_text(0).expect("text").into_owned(),

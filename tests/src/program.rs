@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time;
 
 /// How long a process may take over what it does in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The host, built from this tree once for each process that asks.
 pub fn host_program(release: bool) -> &'static Path {
@@ -138,7 +138,7 @@ impl Program {
                 }
             }
         };
-        time::timeout(PATIENCE, search)
+        time::timeout(TIMEOUT, search)
             .await
             .context("no such line")?
     }
@@ -177,7 +177,7 @@ impl Program {
             }
             anyhow::Ok(self.child.wait().await?.code())
         };
-        let code = time::timeout(PATIENCE, rest)
+        let code = time::timeout(TIMEOUT, rest)
             .await
             .context("it does not end")??;
         Ok((lines, code))

@@ -12,7 +12,7 @@ use portcullis_local::LocalSecrets;
 use portcullis_local::chaos::Chaos;
 use serde_json::{Value, json};
 
-use crate::sigv4::{self, AccessKey, Scope};
+use crate::sigv4::{self, AccessKey, SigningScope};
 use crate::system::TestClock;
 use crate::wire::{self, Answer, Client};
 
@@ -184,7 +184,7 @@ impl Shared {
         } else {
             "dynamodb"
         };
-        let scope = Scope {
+        let scope = SigningScope {
             region: REGION,
             service,
         };

@@ -11,7 +11,7 @@ use http::{Method, Request, Response};
 use serde_json::{Value, json};
 
 use crate::proxy::REGION;
-use crate::sigv4::{self, AccessKey, Scope};
+use crate::sigv4::{self, AccessKey, SigningScope};
 use crate::system::TestClock;
 use crate::wire::{self, Answer};
 
@@ -84,7 +84,7 @@ impl Shared {
     }
 
     fn read(&self, request: &Request<Bytes>) -> Result<Value, String> {
-        let scope = Scope {
+        let scope = SigningScope {
             region: REGION,
             service: "ses",
         };

@@ -25,7 +25,7 @@ pub struct AccessKey {
 
 /// Where a signature must be for.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
+pub struct SigningScope<'a> {
     /// The region.
     pub region: &'a str,
     /// The service's signing name.
@@ -40,7 +40,7 @@ pub struct Scope<'a> {
 pub fn verify(
     request: &Request<Bytes>,
     key: &AccessKey,
-    scope: Scope<'_>,
+    scope: SigningScope<'_>,
     now: u64,
 ) -> Result<(), String> {
     let headers = request.headers();
@@ -128,7 +128,7 @@ fn canonical_request(request: &Request<Bytes>, signed: &[&str]) -> Result<String
     Ok(format!("{canonical}\n{}\n{body}", signed.join(";")))
 }
 
-fn signature(secret: &str, day: &str, scope: Scope<'_>, to_sign: &str) -> String {
+fn signature(secret: &str, day: &str, scope: SigningScope<'_>, to_sign: &str) -> String {
     let mut key = format!("AWS4{secret}").into_bytes();
     for part in [day, scope.region, scope.service, "aws4_request"] {
         key = mac(&key, part);
@@ -234,7 +234,7 @@ mod tests {
             verify(
                 request,
                 &key,
-                Scope {
+                SigningScope {
                     region: &self.region,
                     service: &self.service,
                 },

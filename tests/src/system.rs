@@ -52,7 +52,7 @@ pub const LIMITS: HashLimits = HashLimits {
 
 /// How long a host waits for its store where a test says nothing else: no machine is so slow that
 /// it is reached.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A host and what stands behind it.
 pub struct System {
@@ -76,7 +76,7 @@ impl System {
     ///
     /// If a port, the engine or the host is not to be had.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::with_patience(PATIENCE).await
+        Self::with_patience(TIMEOUT).await
     }
 
     /// One whose host waits no longer than `patience` for an answer of its store.
@@ -116,7 +116,7 @@ impl System {
         hashing: HashParameters,
         changes: &[(&str, &str)],
     ) -> anyhow::Result<Peer> {
-        let host = new_host(&self.proxy, &self.clock, hashing, PATIENCE, changes)?;
+        let host = new_host(&self.proxy, &self.clock, hashing, TIMEOUT, changes)?;
         let address = serve(&host).await?;
         Ok(Peer::new(host, address, self.client.clone()))
     }

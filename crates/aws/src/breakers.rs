@@ -3,18 +3,20 @@
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
-use portcullis_core::breaker::{Admission, Breaker, Outcome, Permit, Rules, Standing};
+use portcullis_core::breaker::{
+    Breaker, BreakerConfig, BreakerPermit, BreakerState, Outcome, Permit,
+};
 
-use crate::code::Class;
-use crate::error::{AnswerError, CallError};
+use crate::error::{CallError, ResponseError};
+use crate::error_code::ErrorClass;
 use crate::operation::Service;
 use crate::transport::TransportError;
 
 /// How long a call that meets a probe under way waits at a time to learn how that ended.
-pub(crate) const MOMENT: Duration = Duration::from_millis(25);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// How often it does so: what is well answers a probe by then, and for what is not nobody waits.
-pub(crate) const MOMENTS: u32 = 8;
+pub(crate) const MAX_POLLS: u32 = 8;
 
 /// One service as it is reached from here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,7 +34,7 @@ impl Dependency {
     pub const ALL: [Self; 3] = [Self::DynamoDb, Self::SecretsManager, Self::Ses];
 
     /// Its name in logs and metrics.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::DynamoDb => "dynamodb",
             Self::SecretsManager => "secretsmanager",
@@ -52,7 +54,7 @@ impl From<Service> for Dependency {
 
 /// How many calls of a service went out and what became of them, since the client was made.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
+pub struct CallStats {
     /// Tries that were sent.
     pub sent: u64,
     /// Those of them that count as failures of the service.
@@ -63,21 +65,24 @@ pub struct Tally {
 
 /// A breaker that counts what passes it. All who call share it.
 #[derive(Debug)]
-pub struct CountedBreaker(Mutex<(Breaker, Tally)>);
+pub struct CountedBreaker(Mutex<(Breaker, CallStats)>);
 
 impl Default for CountedBreaker {
     /// A closed one by [`Rules::USUAL`].
     fn default() -> Self {
-        Self(Mutex::new((Breaker::new(Rules::USUAL), Tally::default())))
+        Self(Mutex::new((
+            Breaker::new(BreakerConfig::DEFAULT),
+            CallStats::default(),
+        )))
     }
 }
 
 impl CountedBreaker {
     /// Whether a call may go out, and how the breaker stands if that changed it.
-    pub fn admit(&self, now: Duration) -> (Admission, Option<Standing>) {
+    pub fn admit(&self, now: Duration) -> (BreakerPermit, Option<BreakerState>) {
         self.with(|breaker, tally| {
             let admission = breaker.admit(now);
-            if matches!(admission, Admission::Pass(_)) {
+            if matches!(admission, BreakerPermit::Pass(_)) {
                 tally.sent = tally.sent.saturating_add(1);
             }
             admission
@@ -85,18 +90,18 @@ impl CountedBreaker {
     }
 
     /// Takes note of what became of a call; tells how the breaker stands if that changed it.
-    pub fn settle(
+    pub fn record(
         &self,
         permit: Permit,
         outcome: Outcome,
         now: Duration,
         chance: u64,
-    ) -> Option<Standing> {
+    ) -> Option<BreakerState> {
         let settled = self.with(|breaker, tally| {
             if outcome == Outcome::Failed {
                 tally.failed = tally.failed.saturating_add(1);
             }
-            breaker.settle(permit, outcome, now, chance);
+            breaker.record(permit, outcome, now, chance);
         });
         settled.1
     }
@@ -109,11 +114,14 @@ impl CountedBreaker {
     }
 
     /// How it stands, and what it has counted.
-    pub fn state(&self) -> (Standing, Tally) {
+    pub fn state(&self) -> (BreakerState, CallStats) {
         self.with(|breaker, tally| (breaker.standing(), *tally)).0
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Breaker, &mut Tally) -> T) -> (T, Option<Standing>) {
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&mut Breaker, &mut CallStats) -> T,
+    ) -> (T, Option<BreakerState>) {
         // Whatever a thread that panicked left there is a state the rules know.
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (breaker, tally) = &mut *held;
@@ -155,19 +163,19 @@ pub(crate) fn outcome(error: &CallError) -> Option<Outcome> {
             TransportError::TooLong => Some(Outcome::Answered),
         },
         CallError::Service(error) => match error.class() {
-            Class::Server => Some(Outcome::Failed),
-            Class::Condition
-            | Class::Throttle
-            | Class::Conflict
-            | Class::Access
-            | Class::Resource
-            | Class::Request => Some(Outcome::Answered),
+            ErrorClass::Server => Some(Outcome::Failed),
+            ErrorClass::Condition
+            | ErrorClass::Throttle
+            | ErrorClass::Conflict
+            | ErrorClass::Access
+            | ErrorClass::Resource
+            | ErrorClass::Request => Some(Outcome::Answered),
         },
         CallError::Answer(error) => match error {
-            AnswerError::NotJson | AnswerError::Damaged | AnswerError::Redirect => {
+            ResponseError::NotJson | ResponseError::Damaged | ResponseError::Redirect => {
                 Some(Outcome::Failed)
             }
-            AnswerError::TooLong | AnswerError::Unread | AnswerError::Lacks(_) => {
+            ResponseError::TooLong | ResponseError::Unread | ResponseError::Lacks(_) => {
                 Some(Outcome::Answered)
             }
         },

@@ -5,12 +5,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response};
-use portcullis_core::breaker::{Admission, Outcome, Permit, Standing};
+use portcullis_core::breaker::{BreakerPermit, BreakerState, Outcome, Permit};
 use portcullis_core::json::Json;
 use portcullis_core::time::UnixTime;
 
-use crate::answer::{self, Answer};
-use crate::breakers::{Breakers, Dependency, MOMENT, MOMENTS, Tally, outcome};
+use crate::breakers::{Breakers, CallStats, Dependency, MAX_POLLS, POLL_INTERVAL, outcome};
 use crate::capacity::{Consumed, Meter};
 use crate::credentials::{CredentialSource, Credentials};
 use crate::dynamodb::table::Tables;
@@ -18,8 +17,9 @@ use crate::endpoint::{Endpoint, EndpointError, Region};
 use crate::error::CallError;
 use crate::headers::TARGET;
 use crate::operation::{Effect, Operation, Service};
+use crate::response_body::{self, ResponseBody};
 use crate::retry::{ATTEMPTS, delay, may_repeat};
-use crate::sign::{Scope, SignError, sign};
+use crate::sign::{CredentialScope, SignError, sign};
 use crate::transport::Transport;
 
 /// Where a client calls and what it finds there.
@@ -53,17 +53,17 @@ impl Config {
 
 /// One call, before it is signed.
 #[derive(Clone)]
-pub struct Call {
+pub struct ApiCall {
     operation: Operation,
-    body: Answer,
+    body: ResponseBody,
 }
 
-impl Call {
+impl ApiCall {
     /// A call of `operation` without any member yet.
     pub fn new(operation: Operation) -> Self {
         let mut call = Self {
             operation,
-            body: Answer::default(),
+            body: ResponseBody::default(),
         };
         if operation.service() == Service::DynamoDb {
             call.body.insert("ReturnConsumedCapacity", "TOTAL");
@@ -101,9 +101,9 @@ impl Call {
 }
 
 // SECURITY: a body holds rows and secrets.
-impl core::fmt::Debug for Call {
+impl core::fmt::Debug for ApiCall {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Call({})", self.operation.name())
+        write!(f, "Call({})", self.operation.as_str())
     }
 }
 
@@ -149,7 +149,7 @@ impl<T> Client<T> {
     }
 
     /// How `way` stands, and what went over it so far.
-    pub fn state(&self, way: Dependency) -> (Standing, Tally) {
+    pub fn state(&self, way: Dependency) -> (BreakerState, CallStats) {
         self.breakers.of(way).state()
     }
 
@@ -159,7 +159,7 @@ impl<T> Client<T> {
     /// # Errors
     ///
     /// [`SignError`] if it cannot be signed at `now`.
-    pub fn request(&self, call: &Call, now: UnixTime) -> Result<Request<Bytes>, SignError> {
+    pub fn request(&self, call: &ApiCall, now: UnixTime) -> Result<Request<Bytes>, SignError> {
         let operation = call.operation;
         let service = operation.service();
         let endpoint = match service {
@@ -183,7 +183,7 @@ impl<T> Client<T> {
         service: &str,
         now: UnixTime,
     ) -> Result<(), SignError> {
-        let scope = Scope {
+        let scope = CredentialScope {
             service,
             region: self.config.region.as_str(),
         };
@@ -214,7 +214,7 @@ impl<T: Transport> Client<T> {
     ///
     /// [`CallError`] of the last try. After [`CallError::may_have_been_done`] a write may stand
     /// all the same.
-    pub async fn call(&self, call: &Call, now: UnixTime) -> Result<Answer, CallError> {
+    pub async fn call(&self, call: &ApiCall, now: UnixTime) -> Result<ResponseBody, CallError> {
         let way = Dependency::from(call.operation.service());
         let mut permit = self.permit(way).await?;
         let mut tries = 1;
@@ -229,7 +229,7 @@ impl<T: Transport> Client<T> {
                 Err(error) => outcome(error),
             };
             if let Some(ending) = ending {
-                self.settle(way, permit, ending);
+                self.record(way, permit, ending);
             }
             if !repeat {
                 return tried;
@@ -263,34 +263,34 @@ impl<T: Transport> Client<T> {
         } else {
             Outcome::Failed
         };
-        self.settle(way, permit, ending);
+        self.record(way, permit, ending);
         Ok(sent?)
     }
 
     /// Asks the breaker, and gives a probe that is under way a moment to come back.
     async fn permit(&self, way: Dependency) -> Result<Permit, CallError> {
-        for _ in 0..MOMENTS {
+        for _ in 0..MAX_POLLS {
             let (admission, changed) = self.breakers.of(way).admit(self.transport.elapsed());
-            self.notice(way, changed);
+            self.on_breaker_change(way, changed);
             match admission {
-                Admission::Pass(permit) => return Ok(permit),
-                Admission::Wait => self.transport.sleep(MOMENT).await,
-                Admission::Refuse => break,
+                BreakerPermit::Pass(permit) => return Ok(permit),
+                BreakerPermit::Wait => self.transport.sleep(POLL_INTERVAL).await,
+                BreakerPermit::Refuse => break,
             }
         }
         self.breakers.of(way).refused();
         Err(CallError::Open)
     }
 
-    fn settle(&self, way: Dependency, permit: Permit, ending: Outcome) {
+    fn record(&self, way: Dependency, permit: Permit, ending: Outcome) {
         let (now, chance) = (self.transport.elapsed(), self.chance());
-        let changed = self.breakers.of(way).settle(permit, ending, now, chance);
-        self.notice(way, changed);
+        let changed = self.breakers.of(way).record(permit, ending, now, chance);
+        self.on_breaker_change(way, changed);
     }
 
-    fn notice(&self, way: Dependency, changed: Option<Standing>) {
+    fn on_breaker_change(&self, way: Dependency, changed: Option<BreakerState>) {
         if let Some(standing) = changed {
-            self.transport.notice(way, standing);
+            self.transport.on_breaker_change(way, standing);
         }
     }
 
@@ -299,12 +299,12 @@ impl<T: Transport> Client<T> {
         self.transport.sleep(delay(retry, self.chance())).await;
     }
 
-    async fn attempt(&self, call: &Call, now: UnixTime) -> Result<Answer, CallError> {
+    async fn attempt(&self, call: &ApiCall, now: UnixTime) -> Result<ResponseBody, CallError> {
         let request = self.request(call, now)?;
         let response = self.transport.send(request).await?;
-        let answer = answer::read(response)?;
-        self.meter.count(call.operation.effect(), &answer);
-        Ok(answer)
+        let body = response_body::read(response)?;
+        self.meter.count(call.operation.effect(), &body);
+        Ok(body)
     }
 }
 
@@ -323,26 +323,26 @@ mod tests {
     use portcullis_core::secret::Secret;
 
     use super::*;
-    use crate::code::Code;
-    use crate::script::{NOON, Script, answer, client};
+    use crate::error_code::ErrorCode;
+    use crate::script::{NOON, ScriptedTransport, client, response};
     use crate::transport::TransportError;
 
     fn throttled() -> Result<Response<Bytes>, TransportError> {
-        answer(400, r#"{"__type":"x#ThrottlingException"}"#)
+        response(400, r#"{"__type":"x#ThrottlingException"}"#)
     }
 
-    fn plain_put() -> Call {
-        Call::new(Operation::PutItem).with("TableName", "t")
+    fn plain_put() -> ApiCall {
+        ApiCall::new(Operation::PutItem).with("TableName", "t")
     }
 
-    fn sent(client: &Client<Script>) -> usize {
+    fn sent(client: &Client<ScriptedTransport>) -> usize {
         client.transport().requests().len()
     }
 
     #[test]
     fn a_request_says_what_it_wants_and_signs_all_of_it_but_the_encoding() {
         let client = client([]);
-        let call = Call::new(Operation::GetItem).with("TableName", "t");
+        let call = ApiCall::new(Operation::GetItem).with("TableName", "t");
         let request = client.request(&call, NOON).unwrap();
         assert_eq!(request.method(), Method::POST);
         assert_eq!(
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_asked_for_in_its_own_dialect() {
-        let call = Call::new(Operation::GetSecretValue).with("SecretId", "signing");
+        let call = ApiCall::new(Operation::GetSecretValue).with("SecretId", "signing");
         let request = client([]).request(&call, NOON).unwrap();
         assert_eq!(
             request.uri(),
@@ -384,7 +384,7 @@ mod tests {
 
     #[tokio::test]
     async fn rotated_credentials_sign_the_next_request() {
-        let client = client([answer(200, "{}"), answer(200, "{}")]);
+        let client = client([response(200, "{}"), response(200, "{}")]);
         client.call(&plain_put(), NOON).await.unwrap();
         client.credentials().replace(
             Credentials::new("AKIDNEXT", Secret::new("other".to_owned()))
@@ -407,20 +407,20 @@ mod tests {
 
     #[tokio::test]
     async fn the_third_try_may_succeed_and_there_is_no_fourth() {
-        let lucky = client([throttled(), throttled(), answer(200, "{}")]);
+        let lucky = client([throttled(), throttled(), response(200, "{}")]);
         assert!(lucky.call(&plain_put(), NOON).await.is_ok());
         assert_eq!(lucky.transport().sleeps().len(), 2);
 
         let unlucky = client([throttled(), throttled(), throttled()]);
         let error = unlucky.call(&plain_put(), NOON).await.unwrap_err();
-        assert_eq!(error.refusal().unwrap().code(), &Code::Throttling);
+        assert_eq!(error.refusal().unwrap().code(), &ErrorCode::Throttling);
         assert_eq!(sent(&unlucky), 3);
         assert_eq!(unlucky.transport().sleeps().len(), 2);
     }
 
     #[tokio::test]
     async fn a_write_whose_answer_is_lost_goes_out_again_only_with_a_condition_or_a_token() {
-        let lost = || client([Err(TransportError::Timeout), answer(200, "{}")]);
+        let lost = || client([Err(TransportError::Timeout), response(200, "{}")]);
         let bare = lost();
         assert!(bare.call(&plain_put(), NOON).await.is_err());
         assert_eq!(sent(&bare), 1);
@@ -433,7 +433,7 @@ mod tests {
         }
         let read = lost();
         assert!(
-            read.call(&Call::new(Operation::GetItem), NOON)
+            read.call(&ApiCall::new(Operation::GetItem), NOON)
                 .await
                 .is_ok()
         );
@@ -441,7 +441,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_redirect_is_not_followed() {
-        let client = client([answer(307, "{}")]);
+        let client = client([response(307, "{}")]);
         assert!(client.call(&plain_put(), NOON).await.is_err());
         assert_eq!(sent(&client), 1);
     }
@@ -449,8 +449,12 @@ mod tests {
     #[tokio::test]
     async fn what_reads_and_writes_cost_is_added_up_apart() {
         let cost = r#"{"ConsumedCapacity":{"CapacityUnits":0.5}}"#;
-        let client = client([answer(200, cost), answer(200, cost), answer(200, cost)]);
-        let get = Call::new(Operation::GetItem);
+        let client = client([
+            response(200, cost),
+            response(200, cost),
+            response(200, cost),
+        ]);
+        let get = ApiCall::new(Operation::GetItem);
         client.call(&get, NOON).await.unwrap();
         let earlier = client.consumed();
         client.call(&get, NOON).await.unwrap();
@@ -475,12 +479,12 @@ mod tests {
         Err(TransportError::Connect("refused".into()))
     }
 
-    fn get() -> Call {
-        Call::new(Operation::GetItem)
+    fn get() -> ApiCall {
+        ApiCall::new(Operation::GetItem)
     }
 
     /// A client whose DynamoDB has just been given up.
-    async fn given_up() -> Client<Script> {
+    async fn given_up() -> Client<ScriptedTransport> {
         let client = client((0..5).map(|_| Err(TransportError::Timeout)));
         assert!(client.call(&get(), NOON).await.is_err());
         let last = client.call(&get(), NOON).await.unwrap_err();
@@ -498,22 +502,22 @@ mod tests {
         for _ in 0..10 {
             let error = client.call(&get(), NOON).await.unwrap_err();
             assert!(matches!(error, CallError::Open));
-            assert!(!error.may_have_been_done());
+            assert!(!error.may_have_executed());
         }
         assert_eq!(sent(&client), 5, "nothing left");
         let (standing, tally) = client.state(Dependency::DynamoDb);
-        assert_eq!(standing, Standing::Open);
+        assert_eq!(standing, BreakerState::Open);
         assert_eq!((tally.sent, tally.failed, tally.refused), (5, 5, 11));
         // The other service is another way.
-        client.transport().then([answer(200, "{}")]);
-        let secret = Call::new(Operation::GetSecretValue);
+        client.transport().then([response(200, "{}")]);
+        let secret = ApiCall::new(Operation::GetSecretValue);
         assert!(client.call(&secret, NOON).await.is_ok());
     }
 
     #[tokio::test]
     async fn one_probe_an_interval_and_one_answer_bring_it_back() {
         let client = given_up().await;
-        let interval = portcullis_core::breaker::Rules::USUAL.interval;
+        let interval = portcullis_core::breaker::BreakerConfig::DEFAULT.interval;
         client.transport().pass(interval);
         client.transport().then([refused()]);
         assert!(client.call(&get(), NOON).await.is_err());
@@ -521,15 +525,15 @@ mod tests {
         client.transport().pass(interval);
         client
             .transport()
-            .then([answer(200, "{}"), answer(200, "{}")]);
+            .then([response(200, "{}"), response(200, "{}")]);
         assert!(client.call(&get(), NOON).await.is_ok());
         assert!(client.call(&get(), NOON).await.is_ok());
         let standings = [
-            Standing::Open,
-            Standing::HalfOpen,
-            Standing::Open,
-            Standing::HalfOpen,
-            Standing::Closed,
+            BreakerState::Open,
+            BreakerState::HalfOpen,
+            BreakerState::Open,
+            BreakerState::HalfOpen,
+            BreakerState::Closed,
         ];
         assert_eq!(
             client.transport().notices(),
@@ -545,12 +549,12 @@ mod tests {
             r#"{"__type":"x#AccessDeniedException"}"#,
             r#"{"__type":"x#ResourceNotFoundException"}"#,
         ] {
-            let client = client((0..20).map(|_| answer(400, body)));
+            let client = client((0..20).map(|_| response(400, body)));
             for _ in 0..20 {
                 let error = client.call(&get(), NOON).await.unwrap_err();
                 assert!(error.refusal().is_some(), "{body}");
             }
-            assert_eq!(client.state(Dependency::DynamoDb).0, Standing::Closed);
+            assert_eq!(client.state(Dependency::DynamoDb).0, BreakerState::Closed);
         }
     }
 
@@ -562,7 +566,7 @@ mod tests {
         }
         assert_eq!(sent(&client), 60);
         let (standing, tally) = client.state(Dependency::DynamoDb);
-        assert_eq!((standing, tally.failed), (Standing::Closed, 0));
+        assert_eq!((standing, tally.failed), (BreakerState::Closed, 0));
     }
 
     #[tokio::test]
@@ -570,12 +574,12 @@ mod tests {
         let client = given_up().await;
         client
             .transport()
-            .pass(portcullis_core::breaker::Rules::USUAL.interval);
+            .pass(portcullis_core::breaker::BreakerConfig::DEFAULT.interval);
         client
             .transport()
-            .then([throttled(), throttled(), answer(200, "{}")]);
+            .then([throttled(), throttled(), response(200, "{}")]);
         assert!(client.call(&get(), NOON).await.is_ok());
-        assert_eq!(client.state(Dependency::DynamoDb).0, Standing::Closed);
+        assert_eq!(client.state(Dependency::DynamoDb).0, BreakerState::Closed);
     }
 
     #[tokio::test]
@@ -584,15 +588,15 @@ mod tests {
         for round in 1..=9 {
             assert_eq!(
                 client.state(Dependency::DynamoDb).0,
-                Standing::Closed,
+                BreakerState::Closed,
                 "{round}"
             );
             client
                 .transport()
-                .then([answer(200, "{}"), Err(TransportError::Timeout)]);
+                .then([response(200, "{}"), Err(TransportError::Timeout)]);
             assert!(client.call(&get(), NOON).await.is_ok());
             assert!(client.call(&plain_put(), NOON).await.is_err());
         }
-        assert_eq!(client.state(Dependency::DynamoDb).0, Standing::Open);
+        assert_eq!(client.state(Dependency::DynamoDb).0, BreakerState::Open);
     }
 }

@@ -6,8 +6,8 @@ use core::fmt;
 
 use thiserror::Error;
 
-use crate::code::{Class, Code};
 use crate::dynamodb::item::Item;
+use crate::error_code::{ErrorClass, ErrorCode};
 use crate::sign::SignError;
 use crate::transport::TransportError;
 
@@ -25,7 +25,7 @@ pub enum CallError {
     Service(#[from] AwsServiceError),
     /// What came is not an answer of the service.
     #[error("the answer cannot be used")]
-    Answer(#[from] AnswerError),
+    Answer(#[from] ResponseError),
     /// The service has failed too often: it was not asked, and will be again in a moment.
     #[error("the service is given a moment: it has failed too often")]
     Open,
@@ -33,11 +33,11 @@ pub enum CallError {
 
 impl CallError {
     /// Whether the request may have been carried out all the same.
-    pub fn may_have_been_done(&self) -> bool {
+    pub fn may_have_executed(&self) -> bool {
         match self {
             Self::Sign(_) | Self::Open => false,
             Self::Transport(error) => error.may_have_arrived(),
-            Self::Service(error) => !error.class().left_undone(),
+            Self::Service(error) => !error.class().was_not_executed(),
             Self::Answer(error) => error.may_follow_a_write(),
         }
     }
@@ -53,7 +53,7 @@ impl CallError {
 
 /// An answer that the service itself would not give.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum AnswerError {
+pub enum ResponseError {
     /// It points elsewhere. A signed request is never sent to another address.
     #[error("the answer is a redirect")]
     Redirect,
@@ -74,7 +74,7 @@ pub enum AnswerError {
     Lacks(&'static str),
 }
 
-impl AnswerError {
+impl ResponseError {
     const fn may_follow_a_write(self) -> bool {
         match self {
             Self::Redirect | Self::Unread => false,
@@ -86,7 +86,7 @@ impl AnswerError {
 /// A service's refusal: its code, and for writes what stood in the way.
 #[derive(Debug)]
 pub struct AwsServiceError {
-    pub(crate) code: Code,
+    pub(crate) code: ErrorCode,
     pub(crate) status: u16,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) reasons: Vec<Reason>,
@@ -94,7 +94,7 @@ pub struct AwsServiceError {
 
 impl AwsServiceError {
     /// The code it was refused with.
-    pub const fn code(&self) -> &Code {
+    pub const fn code(&self) -> &ErrorCode {
         &self.code
     }
 
@@ -105,9 +105,9 @@ impl AwsServiceError {
 
     /// What the refusal means. A transaction given up only because others were at work, or
     /// because of throttling, is of that class: nothing speaks against trying it again.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         let mut class = self.code.class(self.status);
-        if self.code != Code::TransactionCanceled {
+        if self.code != ErrorCode::TransactionCanceled {
             return class;
         }
         let mut reasons = self
@@ -117,7 +117,7 @@ impl AwsServiceError {
         if let Some(first) = reasons.next() {
             class = first.class(self.status);
             for reason in reasons {
-                class = graver(class, reason.class(self.status));
+                class = worse(class, reason.class(self.status));
             }
         }
         class
@@ -130,12 +130,18 @@ impl AwsServiceError {
 }
 
 /// Of two reasons for giving a transaction up, the one that trying again does not cure.
-const fn graver(one: Class, other: Class) -> Class {
+const fn worse(one: ErrorClass, other: ErrorClass) -> ErrorClass {
     match (one, other) {
-        (Class::Conflict | Class::Throttle | Class::Server, other) => other,
-        (one, Class::Conflict | Class::Throttle | Class::Server | Class::Condition) => one,
-        (Class::Condition, other) => other,
-        (one, Class::Access | Class::Resource | Class::Request) => one,
+        (ErrorClass::Conflict | ErrorClass::Throttle | ErrorClass::Server, other) => other,
+        (
+            one,
+            ErrorClass::Conflict
+            | ErrorClass::Throttle
+            | ErrorClass::Server
+            | ErrorClass::Condition,
+        ) => one,
+        (ErrorClass::Condition, other) => other,
+        (one, ErrorClass::Access | ErrorClass::Resource | ErrorClass::Request) => one,
     }
 }
 
@@ -160,19 +166,19 @@ impl core::error::Error for AwsServiceError {}
 /// Why one row of a write was refused.
 #[derive(Debug)]
 pub struct Reason {
-    pub(crate) code: Option<Code>,
+    pub(crate) code: Option<ErrorCode>,
     pub(crate) existing: Option<Item>,
 }
 
 impl Reason {
     /// The code; none if nothing stood against this row.
-    pub const fn code(&self) -> Option<&Code> {
+    pub const fn code(&self) -> Option<&ErrorCode> {
         self.code.as_ref()
     }
 
     /// Whether this row's condition did not hold.
     pub fn is_condition(&self) -> bool {
-        self.code == Some(Code::ConditionalCheckFailed)
+        self.code == Some(ErrorCode::ConditionalCheckFailed)
     }
 
     /// The row that stood in the way, where the request asked to see it.
@@ -188,13 +194,13 @@ mod tests {
 
     fn canceled(codes: &[&str]) -> AwsServiceError {
         AwsServiceError {
-            code: Code::TransactionCanceled,
+            code: ErrorCode::TransactionCanceled,
             status: 400,
             request_id: Some("R1".into()),
             reasons: codes
                 .iter()
                 .map(|code| Reason {
-                    code: (*code != "None").then(|| Code::parse(code)),
+                    code: (*code != "None").then(|| ErrorCode::parse(code)),
                     existing: None,
                 })
                 .collect(),
@@ -204,26 +210,32 @@ mod tests {
     #[test]
     fn a_transaction_is_judged_by_the_gravest_of_its_reasons() {
         for (codes, class) in [
-            (&["None", "TransactionConflict"][..], Class::Conflict),
-            (&["ThrottlingError", "TransactionConflict"], Class::Conflict),
-            (&["ProvisionedThroughputExceeded", "None"], Class::Throttle),
+            (&["None", "TransactionConflict"][..], ErrorClass::Conflict),
+            (
+                &["ThrottlingError", "TransactionConflict"],
+                ErrorClass::Conflict,
+            ),
+            (
+                &["ProvisionedThroughputExceeded", "None"],
+                ErrorClass::Throttle,
+            ),
             (
                 &["TransactionConflict", "ConditionalCheckFailed"],
-                Class::Condition,
+                ErrorClass::Condition,
             ),
             (
                 &["ConditionalCheckFailed", "TransactionConflict"],
-                Class::Condition,
+                ErrorClass::Condition,
             ),
             (
                 &["ConditionalCheckFailed", "ValidationError"],
-                Class::Request,
+                ErrorClass::Request,
             ),
             (
                 &["ItemCollectionSizeLimitExceeded", "ThrottlingError"],
-                Class::Resource,
+                ErrorClass::Resource,
             ),
-            (&[], Class::Condition),
+            (&[], ErrorClass::Condition),
         ] {
             assert_eq!(canceled(codes).class(), class, "{codes:?}");
         }
@@ -244,16 +256,16 @@ mod tests {
     #[test]
     fn doubt_remains_wherever_the_server_may_have_got_the_request() {
         let service = |code: &str, status| AwsServiceError {
-            code: Code::parse(code),
+            code: ErrorCode::parse(code),
             status,
             request_id: None,
             reasons: Vec::new(),
         };
-        assert!(CallError::from(service("InternalServerError", 500)).may_have_been_done());
-        assert!(CallError::from(TransportError::Timeout).may_have_been_done());
-        assert!(CallError::from(AnswerError::NotJson).may_have_been_done());
-        assert!(!CallError::from(service("ThrottlingException", 400)).may_have_been_done());
-        assert!(!CallError::from(SignError::Time).may_have_been_done());
-        assert!(!CallError::from(AnswerError::Redirect).may_have_been_done());
+        assert!(CallError::from(service("InternalServerError", 500)).may_have_executed());
+        assert!(CallError::from(TransportError::Timeout).may_have_executed());
+        assert!(CallError::from(ResponseError::NotJson).may_have_executed());
+        assert!(!CallError::from(service("ThrottlingException", 400)).may_have_executed());
+        assert!(!CallError::from(SignError::Time).may_have_executed());
+        assert!(!CallError::from(ResponseError::Redirect).may_have_executed());
     }
 }

@@ -6,18 +6,18 @@
 //! implements the store ports on it. Nothing here reads a clock, the environment or a random
 //! source.
 
-pub mod answer;
 pub mod breakers;
 pub mod capacity;
 pub mod client;
-pub mod code;
 pub mod credentials;
 pub mod dynamodb;
 pub mod endpoint;
 pub mod error;
+pub mod error_code;
 mod hash;
 pub mod headers;
 pub mod operation;
+pub mod response_body;
 pub mod retry;
 #[cfg(test)]
 mod script;

@@ -46,7 +46,7 @@ macro_rules! operations {
             }
 
             /// Its name in AWS's documentation, for errors and logs.
-            pub const fn name(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$operation => stringify!($operation),)*
                 }

@@ -2,15 +2,15 @@
 
 use core::time::Duration;
 
-use crate::code::Class;
-use crate::error::{AnswerError, CallError};
+use crate::error::{CallError, ResponseError};
+use crate::error_code::ErrorClass;
 use crate::transport::TransportError;
 
 /// How often one call is sent at most.
 pub const ATTEMPTS: u32 = 3;
 
 const BASE: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// Whether a call that failed with `error` may be sent once more.
 ///
@@ -27,18 +27,21 @@ pub fn may_repeat(error: &CallError, repeatable: bool) -> bool {
             TransportError::TooLong => false,
         },
         CallError::Service(error) => match error.class() {
-            Class::Throttle | Class::Conflict | Class::Server => true,
-            Class::Condition | Class::Access | Class::Resource | Class::Request => false,
+            ErrorClass::Throttle | ErrorClass::Conflict | ErrorClass::Server => true,
+            ErrorClass::Condition
+            | ErrorClass::Access
+            | ErrorClass::Resource
+            | ErrorClass::Request => false,
         },
         CallError::Answer(error) => match error {
-            AnswerError::NotJson | AnswerError::Damaged => true,
-            AnswerError::Redirect
-            | AnswerError::TooLong
-            | AnswerError::Unread
-            | AnswerError::Lacks(_) => false,
+            ResponseError::NotJson | ResponseError::Damaged => true,
+            ResponseError::Redirect
+            | ResponseError::TooLong
+            | ResponseError::Unread
+            | ResponseError::Lacks(_) => false,
         },
     };
-    curable && (repeatable || !error.may_have_been_done())
+    curable && (repeatable || !error.may_have_executed())
 }
 
 /// How long to wait before try `retry` (1 is the first repetition): anything from nothing up to a
@@ -48,7 +51,7 @@ pub fn delay(retry: u32, chance: u64) -> Duration {
     let doubled = 1_u32
         .checked_shl(retry.saturating_sub(1))
         .unwrap_or(u32::MAX);
-    let bound = BASE.saturating_mul(doubled).min(LONGEST);
+    let bound = BASE.saturating_mul(doubled).min(MAX_DELAY);
     let steps = u64::try_from(bound.as_millis())
         .unwrap_or(u64::MAX)
         .saturating_add(1);
@@ -58,13 +61,13 @@ pub fn delay(retry: u32, chance: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::Code;
     use crate::error::AwsServiceError;
+    use crate::error_code::ErrorCode;
     use crate::sign::SignError;
 
     fn refusal(code: &str, status: u16) -> CallError {
         CallError::Service(AwsServiceError {
-            code: Code::parse(code),
+            code: ErrorCode::parse(code),
             status,
             request_id: None,
             reasons: Vec::new(),
@@ -96,8 +99,8 @@ mod tests {
             refusal("", 503),
             TransportError::Timeout.into(),
             TransportError::Broken("reset".into()).into(),
-            AnswerError::NotJson.into(),
-            AnswerError::Damaged.into(),
+            ResponseError::NotJson.into(),
+            ResponseError::Damaged.into(),
         ] {
             assert!(!may_repeat(&error, false), "{error:?}");
             assert!(may_repeat(&error, true), "{error:?}");
@@ -114,9 +117,9 @@ mod tests {
             refusal("ExpiredTokenException", 400),
             SignError::Time.into(),
             TransportError::TooLong.into(),
-            AnswerError::Redirect.into(),
-            AnswerError::Unread.into(),
-            AnswerError::Lacks("Item").into(),
+            ResponseError::Redirect.into(),
+            ResponseError::Unread.into(),
+            ResponseError::Lacks("Item").into(),
         ] {
             assert!(!may_repeat(&error, true), "{error:?}");
         }

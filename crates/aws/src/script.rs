@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use portcullis_core::breaker::Standing;
+use portcullis_core::breaker::BreakerState;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 
@@ -22,15 +22,15 @@ pub(crate) type Scripted = Result<Response<Bytes>, TransportError>;
 
 /// Gives one answer a request, and keeps what it was asked and how often it was made to wait.
 #[derive(Debug, Default)]
-pub(crate) struct Script {
+pub(crate) struct ScriptedTransport {
     answers: Mutex<VecDeque<Scripted>>,
     requests: Mutex<Vec<Request<Bytes>>>,
     sleeps: Mutex<Vec<Duration>>,
     elapsed: Mutex<Duration>,
-    notices: Mutex<Vec<(Dependency, Standing)>>,
+    notices: Mutex<Vec<(Dependency, BreakerState)>>,
 }
 
-impl Script {
+impl ScriptedTransport {
     pub(crate) fn requests(&self) -> MutexGuard<'_, Vec<Request<Bytes>>> {
         self.requests.lock().unwrap()
     }
@@ -46,7 +46,7 @@ impl Script {
     }
 
     /// Every change of a breaker so far.
-    pub(crate) fn notices(&self) -> Vec<(Dependency, Standing)> {
+    pub(crate) fn notices(&self) -> Vec<(Dependency, BreakerState)> {
         self.notices.lock().unwrap().clone()
     }
 
@@ -62,7 +62,7 @@ impl Script {
     }
 }
 
-impl Transport for Script {
+impl Transport for ScriptedTransport {
     async fn send(&self, request: Request<Bytes>) -> Scripted {
         self.requests().push(request);
         self.answers.lock().unwrap().pop_front().unwrap()
@@ -76,22 +76,22 @@ impl Transport for Script {
         *self.elapsed.lock().unwrap()
     }
 
-    fn notice(&self, way: Dependency, standing: Standing) {
+    fn on_breaker_change(&self, way: Dependency, standing: BreakerState) {
         self.notices.lock().unwrap().push((way, standing));
     }
 }
 
-pub(crate) fn client(answers: impl IntoIterator<Item = Scripted>) -> Client<Script> {
-    let script = Script {
+pub(crate) fn client(answers: impl IntoIterator<Item = Scripted>) -> Client<ScriptedTransport> {
+    let script = ScriptedTransport {
         answers: Mutex::new(answers.into_iter().collect()),
-        ..Script::default()
+        ..ScriptedTransport::default()
     };
     let key = Credentials::new("AKIDEXAMPLE", Secret::new("secret".to_owned()));
     let config = Config::of(Region::parse("eu-central-1").unwrap()).unwrap();
     Client::new(script, key, config, 7)
 }
 
-pub(crate) fn answer(status: u16, body: impl Into<String>) -> Scripted {
+pub(crate) fn response(status: u16, body: impl Into<String>) -> Scripted {
     let body = Bytes::from(body.into());
     Ok(Response::builder().status(status).body(body).unwrap())
 }

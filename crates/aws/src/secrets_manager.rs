@@ -10,11 +10,11 @@ use portcullis_core::json::Json;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 
-use crate::answer::Answer;
-use crate::client::{Call, Client};
-use crate::code::Code;
-use crate::error::{AnswerError, CallError};
+use crate::client::{ApiCall, Client};
+use crate::error::{CallError, ResponseError};
+use crate::error_code::ErrorCode;
 use crate::operation::Operation;
+use crate::response_body::ResponseBody;
 pub use crate::secrets_manager::signing_secret::SigningSecret;
 use crate::transport::Transport;
 
@@ -99,13 +99,13 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; a binary secret is [`AnswerError::Lacks`], for ours are text.
+    /// [`CallError`]; a binary secret is [`ResponseError::Lacks`], for ours are text.
     pub async fn value(
         &self,
         secret: &str,
         version: Version<'_>,
     ) -> Result<Option<SecretVersion>, CallError> {
-        let call = Call::new(Operation::GetSecretValue).with("SecretId", secret);
+        let call = ApiCall::new(Operation::GetSecretValue).with("SecretId", secret);
         let call = match version {
             Version::Stage(stage) => call.with("VersionStage", stage.as_str()),
             Version::Id(id) => call.with("VersionId", id),
@@ -115,13 +115,13 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
         };
         let mut answer = match self.client.call(&call, self.now).await {
             Ok(answer) => answer,
-            Err(CallError::Service(refusal)) if *refusal.code() == Code::ResourceNotFound => {
+            Err(CallError::Service(refusal)) if *refusal.code() == ErrorCode::ResourceNotFound => {
                 return Ok(None);
             }
             Err(error) => return Err(error),
         };
         let Some(Json::Text(value)) = answer.remove("SecretString") else {
-            return Err(AnswerError::Lacks("SecretString").into());
+            return Err(ResponseError::Lacks("SecretString").into());
         };
         let value = Secret::new(value);
         Ok(Some(SecretVersion {
@@ -138,15 +138,15 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
     /// [`CallError`], also if there is no such secret.
     pub async fn describe(&self, secret: &str) -> Result<SecretDescription, CallError> {
         const STAGES: &str = "VersionIdsToStages";
-        let call = Call::new(Operation::DescribeSecret).with("SecretId", secret);
+        let call = ApiCall::new(Operation::DescribeSecret).with("SecretId", secret);
         let answer = self.client.call(&call, self.now).await?;
         let versions = match answer.get(STAGES) {
             None => BTreeMap::new(),
             Some(Json::Object(versions)) => versions
                 .iter()
                 .map(|(id, stages)| Ok((id.to_owned(), labels(Some(stages), STAGES)?)))
-                .collect::<Result<_, AnswerError>>()?,
-            Some(_) => return Err(AnswerError::Lacks(STAGES).into()),
+                .collect::<Result<_, ResponseError>>()?,
+            Some(_) => return Err(ResponseError::Lacks(STAGES).into()),
         };
         let rotation = answer.get("RotationEnabled").and_then(Json::as_bool);
         Ok(SecretDescription {
@@ -156,7 +156,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
     }
 
     /// Adds the version `id` with `value` to `secret`, in `stage`. Repeating it with the same
-    /// value changes nothing; with another it is refused with [`Code::ResourceExists`].
+    /// value changes nothing; with another it is refused with [`ErrorCode::ResourceExists`].
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
         value: &Secret<String>,
         stage: Stage,
     ) -> Result<(), CallError> {
-        let call = Call::new(Operation::PutSecretValue)
+        let call = ApiCall::new(Operation::PutSecretValue)
             .with("SecretId", secret)
             .with("ClientRequestToken", id)
             .with("SecretString", value.expose().as_str())
@@ -181,7 +181,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; [`Code::InvalidParameter`] if `from` does not have the stage any more.
+    /// [`CallError`]; [`ErrorCode::InvalidParameter`] if `from` does not have the stage any more.
     pub async fn move_stage(
         &self,
         secret: &str,
@@ -189,7 +189,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
         from: Option<&str>,
         to: &str,
     ) -> Result<(), CallError> {
-        let call = Call::new(Operation::UpdateSecretVersionStage)
+        let call = ApiCall::new(Operation::UpdateSecretVersionStage)
             .with("SecretId", secret)
             .with("VersionStage", stage.as_str())
             .with("MoveToVersionId", to);
@@ -201,15 +201,15 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
     }
 }
 
-fn text(answer: &mut Answer, name: &'static str) -> Result<String, AnswerError> {
+fn text(answer: &mut ResponseBody, name: &'static str) -> Result<String, ResponseError> {
     match answer.remove(name) {
         Some(Json::Text(text)) => Ok(text),
-        _ => Err(AnswerError::Lacks(name)),
+        _ => Err(ResponseError::Lacks(name)),
     }
 }
 
 /// A list of labels; none where the member is left out.
-fn labels(value: Option<&Json>, name: &'static str) -> Result<Vec<String>, AnswerError> {
+fn labels(value: Option<&Json>, name: &'static str) -> Result<Vec<String>, ResponseError> {
     let Some(value) = value else {
         return Ok(Vec::new());
     };
@@ -217,7 +217,7 @@ fn labels(value: Option<&Json>, name: &'static str) -> Result<Vec<String>, Answe
     value
         .as_array()
         .and_then(|labels| labels.iter().map(label).collect())
-        .ok_or(AnswerError::Lacks(name))
+        .ok_or(ResponseError::Lacks(name))
 }
 
 #[cfg(test)]
@@ -225,14 +225,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::script::{NOON, answer, client};
+    use crate::script::{NOON, client, response};
     use crate::transport::TransportError;
 
     const VALUE: &str = r#"{"Name":"signing","CreatedDate":1.523477145713E9,"VersionId":"v2","VersionStages":["AWSCURRENT"],
         "SecretString":"hunter2"}"#;
 
     fn missing() -> crate::script::Scripted {
-        answer(
+        response(
             400,
             r#"{"__type":"ResourceNotFoundException","Message":"no"}"#,
         )
@@ -240,7 +240,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_is_asked_for_by_stage_by_id_or_by_both_and_never_printed() {
-        let client = client([answer(200, VALUE), answer(200, VALUE), answer(200, VALUE)]);
+        let client = client([
+            response(200, VALUE),
+            response(200, VALUE),
+            response(200, VALUE),
+        ]);
         let secrets = SecretsManager::at(&client, NOON);
         for version in [
             Version::Stage(Stage::Previous),
@@ -266,14 +270,14 @@ mod tests {
     #[tokio::test]
     async fn a_version_that_is_not_there_is_none_and_a_binary_one_an_error() {
         let binary = r#"{"VersionId":"v2","SecretBinary":"AAAA"}"#;
-        let client = client([missing(), answer(200, binary)]);
+        let client = client([missing(), response(200, binary)]);
         let secrets = SecretsManager::at(&client, NOON);
         let pending = Version::Stage(Stage::Pending);
         assert!(secrets.value("signing", pending).await.unwrap().is_none());
         let error = secrets.value("signing", pending).await.unwrap_err();
         assert!(matches!(
             error,
-            CallError::Answer(AnswerError::Lacks("SecretString"))
+            CallError::Answer(ResponseError::Lacks("SecretString"))
         ));
     }
 
@@ -283,9 +287,9 @@ mod tests {
             "v1":["AWSPREVIOUS"],"v2":["AWSCURRENT","AWSPENDING"],"v0":[]}}"#;
         let odd = r#"{"VersionIdsToStages":{"v1":"AWSCURRENT"}}"#;
         let client = client([
-            answer(200, described),
-            answer(200, "{}"),
-            answer(200, odd),
+            response(200, described),
+            response(200, "{}"),
+            response(200, odd),
             missing(),
         ]);
         let secrets = SecretsManager::at(&client, NOON);
@@ -304,13 +308,13 @@ mod tests {
     #[tokio::test]
     async fn putting_a_version_is_repeated_after_a_lost_answer_and_moving_a_stage_is_not() {
         let lost = || Err(TransportError::Timeout);
-        let client = client([lost(), answer(200, "{}"), lost(), answer(200, "{}")]);
+        let client = client([lost(), response(200, "{}"), lost(), response(200, "{}")]);
         let secrets = SecretsManager::at(&client, NOON);
         let value = Secret::new("hunter2".to_owned());
         let put = secrets.put("signing", "v3", &value, Stage::Pending).await;
         assert!(put.is_ok());
         let moved = secrets.move_stage("signing", Stage::Current, Some("v2"), "v3");
-        assert!(moved.await.unwrap_err().may_have_been_done());
+        assert!(moved.await.unwrap_err().may_have_executed());
         let moved = secrets.move_stage("signing", Stage::Current, None, "v3");
         assert!(moved.await.is_ok());
         let bodies = client.transport().bodies();

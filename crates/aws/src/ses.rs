@@ -15,11 +15,11 @@ use portcullis_core::json::{Json, Object};
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::{Mail, MailError, Mailer};
 
-use crate::answer;
 use crate::breakers::Dependency;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::CallError;
+use crate::response_body;
 use crate::sign::SignError;
 use crate::transport::Transport;
 
@@ -110,7 +110,7 @@ impl<'a, T: Transport> Ses<'a, T> {
         let request = self.request(mail)?;
         let is_well = |response: &Response<Bytes>| !response.status().is_server_error();
         let response = self.client.send(Dependency::Ses, request, is_well).await?;
-        answer::read(response).map(drop)
+        response_body::read(response).map(drop)
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::endpoint::Region;
-    use crate::script::{NOON, answer, client};
+    use crate::script::{NOON, client, response};
     use crate::transport::TransportError;
 
     fn sender(name: &str) -> Sender {
@@ -196,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_mail_is_one_signed_call_in_the_documented_form() {
-        let client = client([answer(200, r#"{"MessageId":"1"}"#)]);
+        let client = client([response(200, r#"{"MessageId":"1"}"#)]);
         let (endpoint, sender) = (endpoint(), sender("Acme"));
         let ses = Ses::at(&client, &endpoint, &sender, NOON);
         ses.send(&mail()).await.unwrap();
@@ -226,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_be_mended_is_told_from_what_may_not() {
-        let refused = |status, code: &str| answer(status, format!(r#"{{"__type":"{code}"}}"#));
+        let refused = |status, code: &str| response(status, format!(r#"{{"__type":"{code}"}}"#));
         for (answer, permanent) in [
             (refused(400, "MessageRejected"), true),
             (refused(400, "BadRequestException"), true),
@@ -252,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_breaker_keeps_back_was_not_asked() {
-        let client = client((0..5).map(|_| answer(500, r#"{"__type":"InternalFailure"}"#)));
+        let client = client((0..5).map(|_| response(500, r#"{"__type":"InternalFailure"}"#)));
         let (endpoint, sender) = (endpoint(), sender("Acme"));
         let ses = Ses::at(&client, &endpoint, &sender, NOON);
         for mail_number in 1..=5 {

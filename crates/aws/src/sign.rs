@@ -28,7 +28,7 @@ const ADDED: [HeaderName; 3] = [AUTHORIZATION, DATE, SECURITY_TOKEN];
 
 /// What a signature is good for: one service in one region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Scope<'a> {
+pub struct CredentialScope<'a> {
     /// The service's signing name, `dynamodb`.
     pub service: &'a str,
     /// The region, `eu-central-1`.
@@ -60,7 +60,7 @@ pub enum SignError {
 /// needs them; `request` is unchanged then.
 pub fn sign(
     request: &mut Request<Bytes>,
-    scope: Scope<'_>,
+    scope: CredentialScope<'_>,
     credentials: &Credentials,
     now: UnixTime,
 ) -> Result<(), SignError> {
@@ -160,7 +160,7 @@ mod tests {
     use portcullis_core::secret::Secret;
 
     const NOON: UnixTime = UnixTime::from_secs(1_440_938_160);
-    const SCOPE: Scope<'_> = Scope {
+    const SCOPE: CredentialScope<'_> = CredentialScope {
         service: "service",
         region: "us-east-1",
     };

@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use portcullis_core::breaker::Standing;
+use portcullis_core::breaker::BreakerState;
 use thiserror::Error;
 
 use crate::breakers::Dependency;
@@ -47,7 +47,7 @@ pub trait Transport {
 
     /// Takes note that the breaker of `way` stands differently from now on, for the logs of
     /// whoever runs this.
-    fn notice(&self, way: Dependency, standing: Standing);
+    fn on_breaker_change(&self, way: Dependency, standing: BreakerState);
 }
 
 /// There is no whole answer.

@@ -1,21 +1,23 @@
 //! `portcullis audit`: reads the trail, seals its days, and tells what is wrong with them.
 
 use indicatif::ProgressBar;
-use portcullis_core::audit::line::AuditLine;
+use portcullis_core::audit::entry::AuditEntry;
 use portcullis_core::id::Id;
+use portcullis_core::root_keys::RootKeys;
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::Vault;
-use portcullis_service::audit_trail::{self, AuditFilter, Finding, Found, Review, Sealing};
+use portcullis_service::audit_trail::{
+    self, AuditFilter, Finding, LocatedFinding, SealOutcome, VerifyReport,
+};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Failure};
 use crate::arguments::{Audit, Days};
 use crate::context::CliContext;
+use crate::output::{CommandOutput, Failure};
 
 /// The most days that one command looks at: as long as lines are kept.
-const MOST_DAYS: usize = 401;
+const MAX_DAYS: usize = 401;
 
-pub(crate) async fn run(command: &Audit, office: &CliContext) -> Result<Answer, Failure> {
+pub(crate) async fn run(command: &Audit, office: &CliContext) -> Result<CommandOutput, Failure> {
     match command {
         Audit::List {
             days,
@@ -45,7 +47,7 @@ async fn list(
     days: &[UnixTime],
     filter: &AuditFilter,
     office: &CliContext,
-) -> Result<Answer, Failure> {
+) -> Result<CommandOutput, Failure> {
     let (store, progress) = (office.store(), progress(days));
     let mut lines = Vec::new();
     for day in days {
@@ -59,16 +61,16 @@ async fn list(
     let text = lines.iter().map(|line| sentence(line, vault)).collect();
     let json = json!({"lines": objects});
     Ok(if lines.is_empty() {
-        Answer::bad("no such line\n".to_owned(), json)
+        CommandOutput::bad("no such line\n".to_owned(), json)
     } else {
-        Answer::good(text, json)
+        CommandOutput::good(text, json)
     })
 }
 
-async fn verify(days: &[UnixTime], office: &CliContext) -> Result<Answer, Failure> {
+async fn verify(days: &[UnixTime], office: &CliContext) -> Result<CommandOutput, Failure> {
     let (store, progress) = (office.store(), progress(days));
     let vault = vault(office).await?;
-    let mut review = Review::default();
+    let mut review = VerifyReport::default();
     for day in days {
         let end = audit_trail::review(*day, &store, vault, office.now(), &mut review).await;
         end.map_err(Failure::unavailable)?;
@@ -88,28 +90,28 @@ async fn verify(days: &[UnixTime], office: &CliContext) -> Result<Answer, Failur
         "lines": review.lines, "sealed": review.sealed, "open": review.open, "findings": found,
     });
     Ok(if review.found.is_empty() {
-        Answer::good(text, json)
+        CommandOutput::good(text, json)
     } else {
-        Answer::bad(text, json)
+        CommandOutput::bad(text, json)
     })
 }
 
-async fn seal(day: UnixTime, office: &CliContext) -> Result<Answer, Failure> {
+async fn seal(day: UnixTime, office: &CliContext) -> Result<CommandOutput, Failure> {
     let store = office.store();
     let sealing = audit_trail::seal(day, &store, vault(office).await?, &office.call).await;
     Ok(match sealing.map_err(Failure::unavailable)? {
-        Sealing::Sealed(shards) => Answer::good(
+        SealOutcome::Sealed(shards) => CommandOutput::good(
             format!("{}: sealed, {shards} shards of it now\n", day.day()),
             json!({"outcome": "sealed", "shards": shards}),
         ),
-        Sealing::Open => Answer::bad(
+        SealOutcome::Open => CommandOutput::bad(
             format!("{}: not over yet, nothing was sealed\n", day.day()),
             json!({"outcome": "open", "shards": 0}),
         ),
     })
 }
 
-async fn vault(office: &CliContext) -> Result<&Vault, Failure> {
+async fn vault(office: &CliContext) -> Result<&RootKeys, Failure> {
     let vault = office.host.vault.open(&office.host.client, office.now());
     vault.await.map_err(Failure::unavailable)
 }
@@ -119,11 +121,11 @@ fn span(days: &Days, now: UnixTime) -> Result<Vec<UnixTime>, Failure> {
     let from = days.from.as_deref().map_or(Ok(now), parse)?;
     let to = days.to.as_deref().map_or(Ok(from), parse)?;
     let days: Vec<_> = audit_trail::days(from, to)
-        .take(MOST_DAYS.saturating_add(1))
+        .take(MAX_DAYS.saturating_add(1))
         .collect();
-    if days.is_empty() || days.len() > MOST_DAYS {
+    if days.is_empty() || days.len() > MAX_DAYS {
         return Err(Failure::Setting(format!(
-            "--from comes before --to, by at most {MOST_DAYS} days"
+            "--from comes before --to, by at most {MAX_DAYS} days"
         )));
     }
     Ok(days)
@@ -143,7 +145,7 @@ fn progress(days: &[UnixTime]) -> ProgressBar {
     ProgressBar::new(u64::try_from(days.len()).unwrap_or_default())
 }
 
-fn object(line: &AuditLine, vault: &Vault) -> Value {
+fn object(line: &AuditEntry, vault: &RootKeys) -> Value {
     json!({
         "id": line.id.as_str(),
         "at": line.at.as_secs(),
@@ -157,7 +159,7 @@ fn object(line: &AuditLine, vault: &Vault) -> Value {
     })
 }
 
-fn sentence(line: &AuditLine, vault: &Vault) -> String {
+fn sentence(line: &AuditEntry, vault: &RootKeys) -> String {
     let name = |id: Option<&Id>| id.map_or("-", Id::as_str).to_owned();
     // A line that was altered may hold anything, a terminal's control codes too.
     format!(
@@ -177,7 +179,7 @@ fn sentence(line: &AuditLine, vault: &Vault) -> String {
     )
 }
 
-fn finding(found: &Found) -> Value {
+fn finding(found: &LocatedFinding) -> Value {
     let (kind, line, count) = match &found.finding {
         Finding::Unreadable(place) => ("unreadable", Some(place.as_str()), None),
         Finding::Altered(id) => ("altered", Some(id.as_str()), None),
@@ -192,7 +194,7 @@ fn finding(found: &Found) -> Value {
     })
 }
 
-fn told(found: &Found) -> String {
+fn told(found: &LocatedFinding) -> String {
     let what = match &found.finding {
         Finding::Unreadable(place) => {
             format!("no line, or not in its place: {}", place.escape_debug())

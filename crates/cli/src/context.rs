@@ -14,10 +14,10 @@ use portcullis_lambda_host::host::{Host, HostOptions};
 use portcullis_lambda_host::random::SystemRandom;
 use portcullis_lambda_host::transport::HyperTransport;
 use portcullis_service::context::ServiceContext;
-use portcullis_service::ports::{Call, SecureRandom as _};
+use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 
-use crate::answer::Failure;
 use crate::arguments::Arguments;
+use crate::output::Failure;
 
 /// The longest name of an operator that is kept, in bytes.
 const MAX_ACTOR_BYTES: usize = 64;
@@ -29,7 +29,7 @@ pub(crate) type Store<'a> = DynamoStore<'a, HyperTransport>;
 #[derive(Debug)]
 pub(crate) struct CliContext {
     pub(crate) host: Host,
-    pub(crate) call: Call,
+    pub(crate) call: RequestMeta,
 }
 
 impl CliContext {
@@ -58,7 +58,7 @@ impl CliContext {
         let request_id = host.chance.id().map_err(Failure::unavailable)?;
         Ok(Self {
             host,
-            call: Call {
+            call: RequestMeta {
                 now,
                 request_id,
                 client_address: format!("operator:{actor}"),
@@ -78,7 +78,7 @@ impl CliContext {
     pub(crate) async fn means_of<'a>(
         &'a self,
         store: &'a Store<'a>,
-        call: &'a Call,
+        call: &'a RequestMeta,
     ) -> Result<ServiceContext<'a, Store<'a>, SystemRandom>, Failure> {
         let vault = self.host.vault.open(&self.host.client, call.now).await;
         Ok(ServiceContext {

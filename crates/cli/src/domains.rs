@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 
 use indicatif::ProgressBar;
 use portcullis_core::email::EmailAddress;
-use portcullis_service::store::Directory as _;
+use portcullis_service::store::DomainStore as _;
 use serde_json::json;
 
-use crate::answer::{Answer, Failure};
 use crate::context::CliContext;
+use crate::output::{CommandOutput, Failure};
 
-pub(crate) async fn run(domain: Option<&str>, office: &CliContext) -> Result<Answer, Failure> {
+pub(crate) async fn run(
+    domain: Option<&str>,
+    office: &CliContext,
+) -> Result<CommandOutput, Failure> {
     match domain {
         Some(domain) => one(domain, office).await,
         None => all(office).await,
     }
 }
 
-async fn one(domain: &str, office: &CliContext) -> Result<Answer, Failure> {
+async fn one(domain: &str, office: &CliContext) -> Result<CommandOutput, Failure> {
     // The domain in the form that the rows have: as of an address in it.
     let address = EmailAddress::parse(&format!("x@{domain}"))
         .map_err(|error| Failure::Setting(error.to_string()))?;
@@ -28,13 +31,13 @@ async fn one(domain: &str, office: &CliContext) -> Result<Answer, Failure> {
         json!({"domains": [{"domain": address.domain(), "accounts": accounts}]}),
     );
     Ok(if accounts == 0 {
-        Answer::bad(text, json)
+        CommandOutput::bad(text, json)
     } else {
-        Answer::good(text, json)
+        CommandOutput::good(text, json)
     })
 }
 
-async fn all(office: &CliContext) -> Result<Answer, Failure> {
+async fn all(office: &CliContext) -> Result<CommandOutput, Failure> {
     let store = office.store();
     // Drawn on standard error, and only where that is a terminal.
     let progress = ProgressBar::new_spinner();
@@ -64,7 +67,7 @@ async fn all(office: &CliContext) -> Result<Answer, Failure> {
     let lines = lines.map(|(domain, count)| format!("{count:>8}  {domain}\n"));
     let objects = domains.iter();
     let objects = objects.map(|(domain, count)| json!({"domain": domain, "accounts": count}));
-    Ok(Answer::good(
+    Ok(CommandOutput::good(
         lines.collect(),
         json!({"domains": objects.collect::<Vec<_>>(), "rows_read": rows}),
     ))

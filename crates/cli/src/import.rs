@@ -12,11 +12,11 @@ use portcullis_core::json::{Json, Object};
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
 use portcullis_service::import::{self, ImportOutcome, ImportRequest};
-use portcullis_service::ports::{Call, SecureRandom as _};
+use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Failure};
 use crate::context::CliContext;
+use crate::output::{CommandOutput, Failure};
 
 /// The longest line that is read, in bytes: an address and a hash many times over.
 const MAX_LINE_BYTES: usize = 8 * 1024;
@@ -32,7 +32,7 @@ struct Tally {
 /// Imports every line that can be; those that cannot are told by their numbers, never quoted.
 ///
 /// Asking again is safe: an address that is there already is left as it is.
-pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<Answer, Failure> {
+pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<CommandOutput, Failure> {
     let failed = |error: io::Error| Failure::Setting(format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
@@ -65,7 +65,7 @@ pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<Answer, Fail
 async fn one(request: &ImportRequest, office: &CliContext) -> Result<ImportOutcome, Failure> {
     let now = office.host.clock.read().map_err(Failure::unavailable)?;
     // Each account is a request of its own: a retry of its write knows itself by that name.
-    let call = Call {
+    let call = RequestMeta {
         now,
         request_id: office.host.chance.id().map_err(Failure::unavailable)?,
         ..office.call.clone()
@@ -126,7 +126,7 @@ fn text(members: &mut Object, name: &str) -> Option<String> {
 }
 
 impl Tally {
-    fn answer(&self) -> Answer {
+    fn answer(&self) -> CommandOutput {
         let mut text = format!(
             "{} imported, {} were there already, {} refused\n",
             self.imported,
@@ -147,9 +147,9 @@ impl Tally {
             "refused": refused,
         });
         if self.refused.is_empty() {
-            Answer::good(text, json)
+            CommandOutput::good(text, json)
         } else {
-            Answer::bad(text, json)
+            CommandOutput::bad(text, json)
         }
     }
 }

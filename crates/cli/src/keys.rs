@@ -7,11 +7,11 @@ use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_
 use portcullis_service::store::KeyStore as _;
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Failure};
 use crate::arguments::Keys;
 use crate::context::CliContext;
+use crate::output::{CommandOutput, Failure};
 
-pub(crate) async fn run(command: &Keys, office: &CliContext) -> Result<Answer, Failure> {
+pub(crate) async fn run(command: &Keys, office: &CliContext) -> Result<CommandOutput, Failure> {
     match command {
         Keys::Show => show(office).await,
         Keys::Rotate => rotate(office).await,
@@ -19,7 +19,7 @@ pub(crate) async fn run(command: &Keys, office: &CliContext) -> Result<Answer, F
     }
 }
 
-async fn show(office: &CliContext) -> Result<Answer, Failure> {
+async fn show(office: &CliContext) -> Result<CommandOutput, Failure> {
     let document = office.store().key_document().await;
     let document = document.map_err(Failure::unavailable)?;
     let now = office.now();
@@ -31,13 +31,13 @@ async fn show(office: &CliContext) -> Result<Answer, Failure> {
     let json = json!({"version": document.version(), "keys": keys});
     Ok(if keys.is_empty() {
         text.push_str("no key has been published yet\n");
-        Answer::bad(text, json)
+        CommandOutput::bad(text, json)
     } else {
-        Answer::good(text, json)
+        CommandOutput::good(text, json)
     })
 }
 
-async fn rotate(office: &CliContext) -> Result<Answer, Failure> {
+async fn rotate(office: &CliContext) -> Result<CommandOutput, Failure> {
     let desk = desk(office).await?;
     let rotation = desk.rotation();
     let rotation = rotation.map_err(|fault| Failure::Setting(fault.to_string()))?;
@@ -47,7 +47,7 @@ async fn rotate(office: &CliContext) -> Result<Answer, Failure> {
         Ok(version) => version,
         Err(RotateError::TooEarly(early)) => {
             let json = json!({"outcome": "too_early", "until": early.until.as_secs()});
-            return Ok(Answer::bad(format!("{early}\n"), json));
+            return Ok(CommandOutput::bad(format!("{early}\n"), json));
         }
         Err(error) => return Err(Failure::unavailable(error)),
     };
@@ -60,10 +60,10 @@ async fn rotate(office: &CliContext) -> Result<Answer, Failure> {
     let key = newest.map(|key| object(key, now));
     let json = json!({"outcome": "done", "key": key, "request_id": version});
     let text = format!("{text}in force (audit: request {version})\n");
-    Ok(Answer::good(text, json))
+    Ok(CommandOutput::good(text, json))
 }
 
-async fn revoke(key: &str, office: &CliContext) -> Result<Answer, Failure> {
+async fn revoke(key: &str, office: &CliContext) -> Result<CommandOutput, Failure> {
     let desk = desk(office).await?;
     let end = revoke_key(key, &desk.document(), &office.call).await;
     let outcome = end.map_err(Failure::unavailable)?;
@@ -71,13 +71,13 @@ async fn revoke(key: &str, office: &CliContext) -> Result<Answer, Failure> {
     desk.judge_clock().map_err(Failure::unavailable)?;
     let request_id = office.call.request_id.as_str();
     match outcome {
-        KeyRevocation::Done => Ok(Answer::good(
+        KeyRevocation::Done => Ok(CommandOutput::good(
             format!(
                 "called back: each edge refuses it within the bound of its policy, 30 s as a rule (audit: request {request_id})\n"
             ),
             json!({"outcome": "done", "request_id": request_id}),
         )),
-        KeyRevocation::UnknownKey => Ok(Answer::bad(
+        KeyRevocation::UnknownKey => Ok(CommandOutput::bad(
             "no such key\n".to_owned(),
             json!({"outcome": "unknown_key"}),
         )),

@@ -11,13 +11,13 @@
     reason = "a terminal program talks to its terminal"
 )]
 
-mod answer;
 mod arguments;
 mod audit;
 mod context;
 mod domains;
 mod import;
 mod keys;
+mod output;
 mod policy;
 mod sessions;
 mod token;
@@ -27,9 +27,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::answer::{Answer, Failure};
 use crate::arguments::{Arguments, Command};
 use crate::context::CliContext;
+use crate::output::{CommandOutput, Failure};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -39,13 +39,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+fn run(arguments: &Arguments) -> Result<CommandOutput, Failure> {
     match &arguments.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             let mut command = Arguments::command();
             clap_complete::generate(*shell, &mut command, "portcullis", &mut script);
-            Ok(Answer::text(String::from_utf8_lossy(&script).into_owned()))
+            Ok(CommandOutput::text(
+                String::from_utf8_lossy(&script).into_owned(),
+            ))
         }
         Command::Policy(command) => policy::run(command),
         Command::Token(command) => token::run(command),
@@ -70,8 +72,8 @@ fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 /// Opens the office and lets `work` be done in it.
 fn with_office(
     arguments: &Arguments,
-    work: impl AsyncFnOnce(&CliContext) -> Result<Answer, Failure>,
-) -> Result<Answer, Failure> {
+    work: impl AsyncFnOnce(&CliContext) -> Result<CommandOutput, Failure>,
+) -> Result<CommandOutput, Failure> {
     let office = CliContext::open(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -7,10 +7,10 @@ use portcullis_core::policy::{self, KeySource};
 use portcullis_core::route::{Access, RevocationMode};
 use serde_json::json;
 
-use crate::answer::{Answer, Failure};
 use crate::arguments::Policy;
+use crate::output::{CommandOutput, Failure};
 
-pub(crate) fn run(command: &Policy) -> Result<Answer, Failure> {
+pub(crate) fn run(command: &Policy) -> Result<CommandOutput, Failure> {
     match command {
         Policy::Check { file, issuer } => check(file, issuer.as_deref()),
     }
@@ -22,11 +22,11 @@ pub(crate) fn read(file: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::Setting(format!("{}: {error}", file.display())))
 }
 
-fn check(file: &Path, issuer: Option<&str>) -> Result<Answer, Failure> {
+fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
     let policy = match policy::Policy::parse(&read(file)?, issuer) {
         Ok(policy) => policy,
         Err(error) => {
-            return Ok(Answer::bad(
+            return Ok(CommandOutput::bad(
                 format!("{}: {error}\n", file.display()),
                 json!({"valid": false, "error": error.to_string()}),
             ));
@@ -47,17 +47,17 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<Answer, Failure> {
             trusted.max_lifetime.as_secs(),
         ));
     }
-    for (pattern, need) in policy.routes.iter() {
-        let asks = match need.access {
+    for (pattern, requirement) in policy.routes.iter() {
+        let asks = match requirement.access {
             Access::Open => "open to anyone".to_owned(),
-            Access::Token if need.scopes.is_empty() => "any good token".to_owned(),
-            Access::Token => format!("a token with {}", need.scopes.join(" and ")),
+            Access::Token if requirement.scopes.is_empty() => "any good token".to_owned(),
+            Access::Token => format!("a token with {}", requirement.scopes.join(" and ")),
         };
-        let stale = need
+        let stale = requirement
             .serve_stale
             .map(|bound| format!(", served stale up to {} s", bound.as_secs()))
             .unwrap_or_default();
-        let looked_up = match need.revocation {
+        let looked_up = match requirement.revocation {
             RevocationMode::Feed => "",
             RevocationMode::Lookup => ", looked up for each request",
         };
@@ -75,5 +75,5 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<Answer, Failure> {
         .map(|(one, _)| one.to_string())
         .collect();
     let json = json!({"valid": true, "issuers": issuers, "routes": routes});
-    Ok(Answer::good(text, json))
+    Ok(CommandOutput::good(text, json))
 }

@@ -5,12 +5,12 @@ use portcullis_core::session::Session;
 use portcullis_service::administer::{self, AdminOutcome};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Failure};
 use crate::arguments::Sessions;
 use crate::context::CliContext;
+use crate::output::{CommandOutput, Failure};
 use crate::users;
 
-pub(crate) async fn run(command: &Sessions, office: &CliContext) -> Result<Answer, Failure> {
+pub(crate) async fn run(command: &Sessions, office: &CliContext) -> Result<CommandOutput, Failure> {
     let store = office.store();
     let ctx = office.ctx(&store).await?;
     match command {
@@ -24,7 +24,7 @@ pub(crate) async fn run(command: &Sessions, office: &CliContext) -> Result<Answe
     }
 }
 
-fn list(sessions: &[Session]) -> Answer {
+fn list(sessions: &[Session]) -> CommandOutput {
     let lines = sessions.iter().map(|session| {
         format!(
             "{}  opened {}  used {}  from {}  {}\n",
@@ -48,10 +48,10 @@ fn list(sessions: &[Session]) -> Answer {
             })
         })
         .collect();
-    Answer::good(lines.collect(), json!({"sessions": objects}))
+    CommandOutput::good(lines.collect(), json!({"sessions": objects}))
 }
 
-async fn end(session: &str, office: &CliContext) -> Result<Answer, Failure> {
+async fn end(session: &str, office: &CliContext) -> Result<CommandOutput, Failure> {
     let id = Id::parse(session).map_err(|error| Failure::Setting(error.to_string()))?;
     let store = office.store();
     let ctx = office.ctx(&store).await?;
@@ -59,18 +59,18 @@ async fn end(session: &str, office: &CliContext) -> Result<Answer, Failure> {
     let outcome = administer::end_session(&id, &clock, ctx).await;
     let outcome = outcome.map_err(Failure::unavailable)?;
     // A clock that failed meanwhile did not tell how long the writing took.
-    clock.judge().map_err(Failure::unavailable)?;
+    clock.ensure_readable().map_err(Failure::unavailable)?;
     let request_id = office.call.request_id.as_str();
     Ok(match outcome {
-        AdminOutcome::Done => Answer::good(
+        AdminOutcome::Done => CommandOutput::good(
             format!("the session is over (audit: request {request_id})\n"),
             json!({"outcome": "done", "request_id": request_id}),
         ),
-        AdminOutcome::Unchanged => Answer::good(
+        AdminOutcome::Unchanged => CommandOutput::good(
             "the session was over before; every edge is told again\n".to_owned(),
             json!({"outcome": "done", "again": true}),
         ),
-        AdminOutcome::NoAccount | AdminOutcome::Contended => Answer::bad(
+        AdminOutcome::NoAccount | AdminOutcome::Contended => CommandOutput::bad(
             "no such session\n".to_owned(),
             json!({"outcome": "no_session"}),
         ),

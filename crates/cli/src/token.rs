@@ -1,6 +1,6 @@
 //! `portcullis token`: what a token says, and what a gate would say to it.
 
-mod reading;
+mod decode;
 mod verdict;
 
 use std::fs;
@@ -17,19 +17,19 @@ use portcullis_core::token::jws::MAX_TOKEN_BYTES;
 use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
 use serde_json::json;
 
-use crate::answer::{Answer, Failure};
 use crate::arguments::{Inspect, Token};
+use crate::output::{CommandOutput, Failure};
 use crate::policy;
-use crate::token::reading::Reading;
-use crate::token::verdict::{Keys, Verdict};
+use crate::token::decode::DecodedToken;
+use crate::token::verdict::{Keys, TokenVerdict};
 
-pub(crate) fn run(command: &Token) -> Result<Answer, Failure> {
+pub(crate) fn run(command: &Token) -> Result<CommandOutput, Failure> {
     match command {
         Token::Inspect(arguments) => inspect(arguments),
     }
 }
 
-fn inspect(arguments: &Inspect) -> Result<Answer, Failure> {
+fn inspect(arguments: &Inspect) -> Result<CommandOutput, Failure> {
     let token = read_token(&arguments.token)?;
     let policy = arguments.policy.as_deref().map(policy::read).transpose()?;
     let policy = policy
@@ -41,8 +41,8 @@ fn inspect(arguments: &Inspect) -> Result<Answer, Failure> {
         Some(secs) => UnixTime::from_secs(secs),
         None => SystemClock.read().map_err(Failure::unavailable)?,
     };
-    let reading = Reading::of(token.expose(), policy.as_ref(), now);
-    let verdict = Verdict::of(token.expose(), policy.as_ref(), keys.as_ref(), now);
+    let reading = DecodedToken::of(token.expose(), policy.as_ref(), now);
+    let verdict = TokenVerdict::of(token.expose(), policy.as_ref(), keys.as_ref(), now);
     let text = format!("{}\n{}\n", reading.text(), verdict.text());
     let json = json!({
         "header": reading.header(),
@@ -50,9 +50,9 @@ fn inspect(arguments: &Inspect) -> Result<Answer, Failure> {
         "verdict": verdict.json(),
     });
     Ok(if verdict.passes() {
-        Answer::good(text, json)
+        CommandOutput::good(text, json)
     } else {
-        Answer::bad(text, json)
+        CommandOutput::bad(text, json)
     })
 }
 

@@ -4,16 +4,16 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_service::administer::{self, AdminOutcome, Subject};
+use portcullis_service::administer::{self, AccountRef, AdminOutcome};
 use portcullis_service::store::{Account, AccountStatus};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Failure};
 use crate::arguments::{User, Users};
 use crate::context::CliContext;
 use crate::import;
+use crate::output::{CommandOutput, Failure};
 
-pub(crate) async fn run(command: &Users, office: &CliContext) -> Result<Answer, Failure> {
+pub(crate) async fn run(command: &Users, office: &CliContext) -> Result<CommandOutput, Failure> {
     match command {
         Users::Show(user) => show(&subject(user)?, office).await,
         Users::Disable(user) | Users::Enable(user) | Users::Logout(user) => {
@@ -33,28 +33,32 @@ pub(crate) async fn run(command: &Users, office: &CliContext) -> Result<Answer, 
 }
 
 /// An address or an id: only one of them has an `@`.
-pub(crate) fn subject(user: &User) -> Result<Subject, Failure> {
+pub(crate) fn subject(user: &User) -> Result<AccountRef, Failure> {
     if user.user.contains('@') {
         EmailAddress::parse(&user.user)
-            .map(Subject::Email)
+            .map(AccountRef::Email)
             .map_err(|error| Failure::Setting(error.to_string()))
     } else {
         Id::parse(&user.user)
-            .map(Subject::UserId)
+            .map(AccountRef::UserId)
             .map_err(|error| Failure::Setting(format!("neither an address nor a user id: {error}")))
     }
 }
 
-async fn show(subject: &Subject, office: &CliContext) -> Result<Answer, Failure> {
+async fn show(subject: &AccountRef, office: &CliContext) -> Result<CommandOutput, Failure> {
     let store = office.store();
     let account = administer::find(subject, &store).await;
     match account.map_err(Failure::unavailable)? {
-        Some(account) => Ok(Answer::good(text(&account), json(&account))),
+        Some(account) => Ok(CommandOutput::good(text(&account), json(&account))),
         None => Ok(no_account()),
     }
 }
 
-async fn act(command: &Users, subject: &Subject, office: &CliContext) -> Result<Answer, Failure> {
+async fn act(
+    command: &Users,
+    subject: &AccountRef,
+    office: &CliContext,
+) -> Result<CommandOutput, Failure> {
     let store = office.store();
     let ctx = office.ctx(&store).await?;
     let clock = office.watch();
@@ -73,14 +77,14 @@ async fn act(command: &Users, subject: &Subject, office: &CliContext) -> Result<
     };
     let outcome = end.map_err(Failure::unavailable)?;
     // A clock that failed meanwhile did not tell how long the writing took.
-    clock.judge().map_err(Failure::unavailable)?;
+    clock.ensure_readable().map_err(Failure::unavailable)?;
     let request_id = office.call.request_id.as_str();
     match outcome {
-        AdminOutcome::Done => Ok(Answer::good(
+        AdminOutcome::Done => Ok(CommandOutput::good(
             format!("{done} (audit: request {request_id})\n"),
             json!({"outcome": "done", "request_id": request_id}),
         )),
-        AdminOutcome::Unchanged => Ok(Answer::good(
+        AdminOutcome::Unchanged => Ok(CommandOutput::good(
             "it was so before\n".to_owned(),
             json!({"outcome": "unchanged"}),
         )),
@@ -91,8 +95,8 @@ async fn act(command: &Users, subject: &Subject, office: &CliContext) -> Result<
     }
 }
 
-pub(crate) fn no_account() -> Answer {
-    Answer::bad(
+pub(crate) fn no_account() -> CommandOutput {
+    CommandOutput::bad(
         "no such account\n".to_owned(),
         json!({"outcome": "no_account"}),
     )
@@ -171,9 +175,9 @@ mod tests {
             })
         };
         assert!(
-            matches!(read("Ann@Example.com"), Ok(Subject::Email(email)) if email.as_str() == "ann@example.com")
+            matches!(read("Ann@Example.com"), Ok(AccountRef::Email(email)) if email.as_str() == "ann@example.com")
         );
-        assert!(matches!(read("u1"), Ok(Subject::UserId(id)) if id.as_str() == "u1"));
+        assert!(matches!(read("u1"), Ok(AccountRef::UserId(id)) if id.as_str() == "u1"));
         for wrong in ["", "ann@", "a b", "ä"] {
             assert!(matches!(read(wrong), Err(Failure::Setting(_))), "{wrong}");
         }

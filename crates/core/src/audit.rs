@@ -1,14 +1,14 @@
 //! What is worth remembering about a request, in words that are safe to keep.
 
 pub mod digest;
-pub mod line;
+pub mod entry;
 
-use crate::audit::line::Fields;
+use crate::audit::entry::Fields;
 use crate::id::Id;
-use crate::limit::scope::Scope;
+use crate::limit::kind::LimitKind;
 use crate::mail::{MailKind, MailPurpose, MailTokenDenial};
+use crate::root_keys::{AuditMac, MAC_BYTES};
 use crate::time::UnixTime;
-use crate::vault::{CODE_BYTES, Sealer};
 
 /// One line of the audit trail. Holds names and reasons, never a password, token or address.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,13 +29,13 @@ pub struct AuditEvent {
     /// The request that caused it; the edge and the origin see the same id.
     pub request_id: Id,
     /// What its code is made with, so that no line can be kept without one.
-    pub sealer: Sealer,
+    pub sealer: AuditMac,
 }
 
 impl AuditEvent {
     /// The code over everything that is kept of it, so that an alteration shows.
-    pub fn code(&self) -> [u8; CODE_BYTES] {
-        self.sealer.code(&self.fields().parts())
+    pub fn mac(&self) -> [u8; MAC_BYTES] {
+        self.sealer.mac(&self.fields().parts())
     }
 
     fn fields(&self) -> Fields<'_> {
@@ -136,7 +136,7 @@ pub enum AuditKind {
     /// Somebody tried to make one known, and could not.
     UnlockRefused(MailTokenDenial),
     /// There were too many attempts of a kind; told once in the span of its quota.
-    Limited(Scope),
+    Limited(LimitKind),
 }
 
 /// What happened to the keys.
@@ -208,7 +208,7 @@ pub enum PasswordChangeDenial {
     /// The current password is not right.
     WrongPassword,
     /// The new one is not one that the account may have.
-    Unfit,
+    PasswordRejected,
     /// The account changed meanwhile, or the session is over.
     Changed,
 }
@@ -303,11 +303,11 @@ impl AuditKind {
             Self::MailGivenUp(MailKind::Verify) => "verify_not_delivered",
             Self::MailGivenUp(MailKind::Reset) => "reset_not_delivered",
             Self::MailGivenUp(MailKind::Unlock) => "unlock_not_delivered",
-            Self::MailGivenUp(MailKind::Taken) => "taken_not_delivered",
+            Self::MailGivenUp(MailKind::AlreadyRegistered) => "taken_not_delivered",
             Self::MailGivenUp(MailKind::PasswordChanged) => "password_changed_not_delivered",
             Self::VerificationRefused(denial)
             | Self::ResetRefused(denial)
-            | Self::UnlockRefused(denial) => denial.word(),
+            | Self::UnlockRefused(denial) => denial.as_str(),
             Self::FactorAsked => "second_factor_asked",
             Self::FactorRefused(FactorDenial::WrongPassword)
             | Self::PasswordChangeRefused(PasswordChangeDenial::WrongPassword) => "wrong_password",
@@ -315,10 +315,10 @@ impl AuditKind {
             | Self::LoginRefused(LoginDenial::WrongCode) => "wrong_code",
             Self::FactorRefused(FactorDenial::AlreadyActive) => "already_active",
             Self::FactorRefused(FactorDenial::NoFactor) => "no_factor",
-            Self::PasswordChangeRefused(PasswordChangeDenial::Unfit) => "unfit_password",
+            Self::PasswordChangeRefused(PasswordChangeDenial::PasswordRejected) => "unfit_password",
             Self::PasswordChangeRefused(PasswordChangeDenial::Changed) => "changed_meanwhile",
             Self::LoginRefused(LoginDenial::BadChallenge) => "bad_challenge",
-            Self::Limited(scope) => scope.name(),
+            Self::Limited(scope) => scope.as_str(),
             Self::RefreshRepeated => "repeated",
             Self::RefreshRefused(RefreshDenial::NotOurs) => "not_ours",
             Self::RefreshRefused(RefreshDenial::NoSession) => "no_session",

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 /// When it opens, and how it finds out that it may close.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Rules {
+pub struct BreakerConfig {
     /// How many failures open it, of which each answer takes half a one away.
     pub failures: u32,
     /// How long it stays open at the most; chance takes up to half of that away, so that many
@@ -23,23 +23,23 @@ pub struct Rules {
     /// How many probes may be under way at once.
     pub probes: u32,
     /// After how long a probe that told nothing is given up: whoever made it may have vanished.
-    pub patience: Duration,
+    pub probe_timeout: Duration,
 }
 
-impl Rules {
+impl BreakerConfig {
     /// The rules of every door: once what was away is back, it is used again within two seconds.
-    pub const USUAL: Self = Self {
+    pub const DEFAULT: Self = Self {
         failures: 5,
         interval: Duration::from_secs(2),
         probes: 1,
-        patience: Duration::from_secs(5),
+        probe_timeout: Duration::from_secs(5),
     };
 }
 
 /// One way to one dependency.
 #[derive(Clone, Debug)]
 pub struct Breaker {
-    rules: Rules,
+    rules: BreakerConfig,
     state: State,
     epoch: u64,
 }
@@ -62,7 +62,7 @@ enum State {
 
 /// How a breaker stands, for logs and metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub enum BreakerState {
     /// Every call passes.
     Closed,
     /// A few calls pass, to see.
@@ -71,7 +71,7 @@ pub enum Standing {
     Open,
 }
 
-impl Standing {
+impl BreakerState {
     /// Its number in metrics. 0 is well: so an alarm needs one threshold.
     pub const fn level(self) -> u8 {
         match self {
@@ -82,7 +82,7 @@ impl Standing {
     }
 
     /// Its name in logs.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::HalfOpen => "half open",
@@ -94,7 +94,7 @@ impl Standing {
 /// What a call may do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Admission {
+pub enum BreakerPermit {
     /// It may go out; what becomes of it is told by [`Breaker::settle`].
     Pass(Permit),
     /// Probes are under way: what becomes of them will be known in a moment.
@@ -129,7 +129,7 @@ pub enum Outcome {
 
 impl Breaker {
     /// A closed one.
-    pub const fn new(rules: Rules) -> Self {
+    pub const fn new(rules: BreakerConfig) -> Self {
         Self {
             rules,
             state: State::Closed { halves: 0 },
@@ -138,28 +138,28 @@ impl Breaker {
     }
 
     /// How it stands.
-    pub const fn standing(&self) -> Standing {
+    pub const fn standing(&self) -> BreakerState {
         match self.state {
-            State::Closed { .. } => Standing::Closed,
-            State::Open { .. } => Standing::Open,
-            State::HalfOpen { .. } => Standing::HalfOpen,
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
     /// Whether a call may go out at `now`.
-    pub fn admit(&mut self, now: Duration) -> Admission {
+    pub fn admit(&mut self, now: Duration) -> BreakerPermit {
         match self.state {
             State::Closed { .. } => return self.permit(false),
             // A clock that went back says nothing about how long this has been open.
             State::Open { since, until } if since <= now && now < until => {
-                return Admission::Refuse;
+                return BreakerPermit::Refuse;
             }
             State::HalfOpen { probes, latest }
                 if probes >= self.rules.probes
                     && latest <= now
-                    && now < latest.saturating_add(self.rules.patience) =>
+                    && now < latest.saturating_add(self.rules.probe_timeout) =>
             {
-                return Admission::Wait;
+                return BreakerPermit::Wait;
             }
             State::HalfOpen { probes, .. } if probes < self.rules.probes => {
                 self.state = State::HalfOpen {
@@ -177,7 +177,7 @@ impl Breaker {
 
     /// Takes note of what became of a call that passed. What was permitted in an earlier state
     /// tells nothing of this one, and is passed over.
-    pub fn settle(&mut self, permit: Permit, outcome: Outcome, now: Duration, chance: u64) {
+    pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Duration, chance: u64) {
         if permit.epoch != self.epoch {
             return;
         }
@@ -213,8 +213,8 @@ impl Breaker {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    const fn permit(&self, probe: bool) -> Admission {
-        Admission::Pass(Permit {
+    const fn permit(&self, probe: bool) -> BreakerPermit {
+        BreakerPermit::Pass(Permit {
             epoch: self.epoch,
             probe,
         })

@@ -7,13 +7,13 @@
 
 use crate::base64url;
 use crate::id::Id;
-use crate::vault::{CODE_BYTES, Purpose, Vault};
+use crate::root_keys::{MAC_BYTES, Purpose, RootKeys};
 
 /// How a secret came: handed over on purpose, or added by a browser.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Carrier {
+pub enum TokenSource {
     /// In the body or a header: whoever sent it holds it.
-    Hand,
+    Explicit,
     /// As a cookie.
     Cookie {
         /// Whether the browser says that a page of this very origin asks.
@@ -24,20 +24,20 @@ pub enum Carrier {
 }
 
 /// The code that a page repeats for the session `session_id`.
-pub fn code(session_id: &Id, vault: &Vault) -> String {
-    base64url::encode(&vault.code(Purpose::CsrfToken, &[session_id.as_str().as_bytes()]))
+pub fn token(session_id: &Id, vault: &RootKeys) -> String {
+    base64url::encode(&vault.mac(Purpose::CsrfToken, &[session_id.as_str().as_bytes()]))
 }
 
-impl Carrier {
+impl TokenSource {
     /// Whether what it carried, a secret of the session `session_id`, was sent on purpose.
-    pub fn passes_csrf_check(&self, session_id: &Id, vault: &Vault) -> bool {
+    pub fn passes_csrf_check(&self, session_id: &Id, vault: &RootKeys) -> bool {
         match self {
-            Self::Hand => true,
+            Self::Explicit => true,
             Self::Cookie { same_origin, code } => {
                 let code = code.as_deref().and_then(base64url::decode);
                 let parts = [session_id.as_str().as_bytes()];
                 let known = code.is_some_and(|code| {
-                    code.len() == CODE_BYTES && vault.knows(Purpose::CsrfToken, &parts, &code)
+                    code.len() == MAC_BYTES && vault.verify_mac(Purpose::CsrfToken, &parts, &code)
                 });
                 *same_origin && known
             }
@@ -52,15 +52,15 @@ mod tests {
 
     #[test]
     fn a_cookie_needs_the_code_of_its_session_and_a_page_of_its_origin() {
-        let vault = Vault::document(&Secret::new([1; 32]));
-        let vault = Vault::parse(vault.expose().as_bytes()).expect("a document");
+        let vault = RootKeys::document(&Secret::new([1; 32]));
+        let vault = RootKeys::parse(vault.expose().as_bytes()).expect("a document");
         let [one, other] = [[1; 16], [2; 16]].map(Id::from_random);
-        let cookie = |same_origin, code: Option<&str>| Carrier::Cookie {
+        let cookie = |same_origin, code: Option<&str>| TokenSource::Cookie {
             same_origin,
             code: code.map(str::to_owned),
         };
-        let good = code(&one, &vault);
-        assert!(Carrier::Hand.passes_csrf_check(&one, &vault));
+        let good = token(&one, &vault);
+        assert!(TokenSource::Explicit.passes_csrf_check(&one, &vault));
         assert!(cookie(true, Some(&good)).passes_csrf_check(&one, &vault));
         for bad in [
             cookie(false, Some(&good)),
@@ -68,7 +68,7 @@ mod tests {
             cookie(true, Some("")),
             cookie(true, Some("=")),
             cookie(true, good.get(..22)),
-            cookie(true, Some(&code(&other, &vault))),
+            cookie(true, Some(&token(&other, &vault))),
         ] {
             assert!(!bad.passes_csrf_check(&one, &vault), "{bad:?}");
         }

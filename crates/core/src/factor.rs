@@ -9,9 +9,9 @@ use totp_rs::{Algorithm, Builder};
 
 use crate::base64url;
 use crate::id::Id;
+use crate::root_keys::{Purpose, RootKeys};
 use crate::secret::Secret;
 use crate::time::UnixTime;
-use crate::vault::{Purpose, Vault};
 
 /// The length of a secret, in bytes: that of SHA-1, as RFC 4226 §4 recommends.
 pub const TOTP_SECRET_BYTES: usize = 20;
@@ -136,15 +136,15 @@ impl RecoveryCode {
     }
 
     /// What is kept of it: a code that only hosts can make, bound to its owner.
-    pub fn kept(&self, vault: &Vault, user_id: &Id) -> String {
-        let code = vault.code(Purpose::RecoveryCode, &self.parts(user_id));
+    pub fn kept(&self, vault: &RootKeys, user_id: &Id) -> String {
+        let code = vault.mac(Purpose::RecoveryCode, &self.parts(user_id));
         base64url::encode(code.get(..KEPT_BYTES).unwrap_or_default())
     }
 
     /// Whether `kept` is what is kept of it.
-    pub fn is(&self, kept: &str, vault: &Vault, user_id: &Id) -> bool {
+    pub fn is(&self, kept: &str, vault: &RootKeys, user_id: &Id) -> bool {
         let kept = base64url::decode(kept).unwrap_or_default();
-        vault.knows(Purpose::RecoveryCode, &self.parts(user_id), &kept)
+        vault.verify_mac(Purpose::RecoveryCode, &self.parts(user_id), &kept)
     }
 
     fn parts<'a>(&'a self, user_id: &'a Id) -> [&'a [u8]; 2] {
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_belongs_to_its_owner_and_survives_a_new_root_key() {
-        let document = |text: &str| Vault::parse(text.as_bytes()).expect("a document");
+        let document = |text: &str| RootKeys::parse(text.as_bytes()).expect("a document");
         let old = r#"{"id":"1","key":"old-old-old-old-old-old-old-old-old"}"#;
         let new = r#"{"id":"2","key":"new-new-new-new-new-new-new-new-new","previous":[OLD]}"#;
         let (first, second) = (document(old), document(&new.replace("OLD", old)));

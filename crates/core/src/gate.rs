@@ -4,7 +4,7 @@ use crate::decision::Decision;
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
 use crate::policy::Policy;
-use crate::revocation::Standing;
+use crate::revocation::RevocationStatus;
 use crate::route::{Access, Requirement, RevocationMode};
 use crate::snapshot::Snapshot;
 use crate::time::UnixTime;
@@ -42,43 +42,43 @@ impl Gate {
         self.policy.routes.find(path).ok_or(Denial::UnknownRoute)
     }
 
-    /// Decides whether `caller` satisfies `need`, as things stand at `now`.
+    /// Decides whether `caller` satisfies `requirement`, as things stand at `now`.
     ///
     /// Everything that can change after a signature was checked is judged here, every time: how
-    /// old `world` is, the token's times, its key's end, what was called back, its scopes. A
+    /// old `snapshot` is, the token's times, its key's end, what was called back, its scopes. A
     /// caller whose issuer the policy no longer trusts is nobody.
     pub fn decide<'c>(
         &self,
-        need: &Requirement,
+        requirement: &Requirement,
         caller: Option<&'c Verified<Claims>>,
-        world: &Snapshot,
+        snapshot: &Snapshot,
         now: UnixTime,
     ) -> Decision<'c> {
-        let caller = match (need.access, caller) {
+        let caller = match (requirement.access, caller) {
             (Access::Open, _) => return Decision::Allow(None),
             (Access::Token, None) => return Denial::MissingToken.into(),
             (Access::Token, Some(caller)) => caller,
         };
-        match self.judge(need, caller, world, now) {
+        match self.check(requirement, caller, snapshot, now) {
             Ok(()) => Decision::Allow(Some(caller)),
             Err(denial) => denial.into(),
         }
     }
 
-    fn judge(
+    fn check(
         &self,
-        need: &Requirement,
+        requirement: &Requirement,
         caller: &Verified<Claims>,
-        world: &Snapshot,
+        snapshot: &Snapshot,
         now: UnixTime,
     ) -> Result<(), Denial> {
         let claims = caller.get();
-        let standing = world
+        let standing = snapshot
             .revocations()
-            .standing(claims.revocable(caller.key_id()));
+            .status(claims.revocable(caller.key_id()));
         // However old it is, what is known to be called back stays so.
-        if standing != Standing::Revoked {
-            self.judge_ages(need, world, now, Ages::All)?;
+        if standing != RevocationStatus::Revoked {
+            self.check_ages(requirement, snapshot, now, Ages::All)?;
         }
         let trusted = self
             .policy
@@ -89,15 +89,15 @@ impl Gate {
             return Err(Denial::UnknownKey);
         }
         match standing {
-            Standing::Revoked => return Err(Denial::Revoked),
-            Standing::MaybeRevoked => return Err(Denial::RevocationUnknown),
-            Standing::Clear => {}
+            RevocationStatus::Revoked => return Err(Denial::Revoked),
+            RevocationStatus::MaybeRevoked => return Err(Denial::RevocationUnknown),
+            RevocationStatus::NotRevoked => {}
         }
         // INVARIANT: a route that asks for a look-up is never decided by the feed.
-        if need.revocation == RevocationMode::Lookup && !world.is_looked_up() {
+        if requirement.revocation == RevocationMode::Lookup && !snapshot.is_looked_up() {
             return Err(Denial::RevocationUnknown);
         }
-        if need
+        if requirement
             .scopes
             .iter()
             .all(|scope| claims.scopes.contains(scope))
@@ -113,53 +113,56 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Denial::StaleSnapshot`] once `world` is older than the policy, or the route by its
+    /// [`Denial::StaleSnapshot`] once `snapshot` is older than the policy, or the route by its
     /// `serve_stale`, lets anyone rely on.
-    pub fn judge_staleness(
+    pub fn check_staleness(
         &self,
-        need: &Requirement,
-        world: &Snapshot,
+        requirement: &Requirement,
+        snapshot: &Snapshot,
         now: UnixTime,
     ) -> Result<(), Denial> {
-        let ages = match need.revocation {
+        let ages = match requirement.revocation {
             RevocationMode::Feed => Ages::All,
             RevocationMode::Lookup => Ages::Keys,
         };
-        self.judge_ages(need, world, now, ages)
+        self.check_ages(requirement, snapshot, now, ages)
     }
 
     /// Whether the store's own rows must tell how `caller` stands: the route wants it so, or what
     /// is known leaves it in doubt. One who is known to be called back need not be looked up.
     pub fn needs_lookup(
         &self,
-        need: &Requirement,
+        requirement: &Requirement,
         caller: &Verified<Claims>,
-        world: &Snapshot,
+        snapshot: &Snapshot,
     ) -> bool {
         let revocable = caller.get().revocable(caller.key_id());
-        match world.revocations().standing(revocable) {
-            Standing::Revoked => false,
-            Standing::MaybeRevoked => true,
-            Standing::Clear => need.revocation == RevocationMode::Lookup,
+        match snapshot.revocations().status(revocable) {
+            RevocationStatus::Revoked => false,
+            RevocationStatus::MaybeRevoked => true,
+            RevocationStatus::NotRevoked => requirement.revocation == RevocationMode::Lookup,
         }
     }
 
-    fn judge_ages(
+    fn check_ages(
         &self,
-        need: &Requirement,
-        world: &Snapshot,
+        requirement: &Requirement,
+        snapshot: &Snapshot,
         now: UnixTime,
         ages: Ages,
     ) -> Result<(), Denial> {
-        let bound =
-            |hard: core::time::Duration| need.serve_stale.map_or(hard, |stale| stale.max(hard));
+        let bound = |hard: core::time::Duration| {
+            requirement
+                .serve_stale
+                .map_or(hard, |stale| stale.max(hard))
+        };
         let revocations_stale = match ages {
-            Ages::All => world.age(now) > bound(self.policy.revocations.hard),
+            Ages::All => snapshot.age(now) > bound(self.policy.revocations.hard),
             Ages::Keys => false,
         };
-        let stale = world.is_ahead_of(now)
+        let stale = snapshot.is_ahead_of(now)
             || revocations_stale
-            || now.since(world.keys_read_at()) > bound(self.policy.keys.hard);
+            || now.since(snapshot.keys_read_at()) > bound(self.policy.keys.hard);
         if stale {
             Err(Denial::StaleSnapshot)
         } else {

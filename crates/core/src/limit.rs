@@ -3,14 +3,14 @@
 //! A [`Quota`] of up to [`MOST_EXACT`] attempts is judged by a [`window::Window`], which keeps the
 //! last ones; a larger one by a [`tally::Tally`], which counts the span before in full. Both are
 //! exact about when to come back. What an attempt is, and which bucket it falls into, is a
-//! [`scope::Scope`]'s to say.
+//! [`scope::LimitKind`]'s to say.
 
 pub mod client;
 pub mod device;
+pub mod fixed_window;
+pub mod kind;
 pub mod quotas;
-pub mod scope;
-pub mod tally;
-pub mod window;
+pub mod sliding_window;
 
 use core::time::Duration;
 
@@ -19,13 +19,13 @@ use thiserror::Error;
 use crate::time::UnixTime;
 
 /// The largest quota that is kept attempt by attempt: more would not fit into one write unit.
-pub const MOST_EXACT: u32 = 32;
+pub const MAX_EXACT_ATTEMPTS: u32 = 32;
 
 /// The largest quota.
-pub const MOST: u32 = 1_000_000;
+pub const MAX_ATTEMPTS: u32 = 1_000_000;
 
 /// The longest span of a quota.
-pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many attempts may pass in how long a time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,13 +46,13 @@ impl Quota {
         Self {
             attempts: match attempts {
                 0 => 1,
-                1..=MOST => attempts,
-                _ => MOST,
+                1..=MAX_ATTEMPTS => attempts,
+                _ => MAX_ATTEMPTS,
             },
             seconds: match seconds {
                 0 => 1,
                 1..=86_400 => seconds,
-                _ => LONGEST.as_secs(),
+                _ => MAX_PERIOD.as_secs(),
             },
         }
     }
@@ -84,7 +84,7 @@ impl Quota {
 
     /// Whether it is kept attempt by attempt.
     pub const fn is_exact(self) -> bool {
-        self.attempts <= MOST_EXACT
+        self.attempts <= MAX_EXACT_ATTEMPTS
     }
 }
 
@@ -139,11 +139,11 @@ impl Attempt {
 #[must_use]
 pub enum LimitDecision {
     /// It passes.
-    Passes,
+    Allow,
     /// It may come back after this long, to the second, if nobody else takes the place.
-    Wait(Duration),
+    RetryAfter(Duration),
     /// So many have failed one after the other that waiting does not help.
-    Spent,
+    LockedOut,
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
         ] {
             assert_eq!(Quota::parse(text), Err(QuotaError), "{text}");
         }
-        assert!(Quota::of(32, LONGEST).is_exact() && !Quota::of(33, LONGEST).is_exact());
+        assert!(Quota::of(32, MAX_PERIOD).is_exact() && !Quota::of(33, MAX_PERIOD).is_exact());
     }
 
     proptest! {

@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use crate::base64url;
 use crate::id::Id;
+use crate::root_keys::{MAC_BYTES, Purpose, RootKeys};
 use crate::secret::Secret;
 use crate::time::UnixTime;
-use crate::vault::{CODE_BYTES, Purpose, Vault};
 
 /// What a mail is about.
 ///
@@ -25,7 +25,7 @@ pub enum MailKind {
     /// A link that makes the browser known it is opened in, where too many logins have failed.
     Unlock,
     /// Somebody tried to register the address, which has an account.
-    Taken,
+    AlreadyRegistered,
     /// The password was changed.
     PasswordChanged,
 }
@@ -36,24 +36,24 @@ impl MailKind {
         Self::Verify,
         Self::Reset,
         Self::Unlock,
-        Self::Taken,
+        Self::AlreadyRegistered,
         Self::PasswordChanged,
     ];
 
     /// A stable name, for the store.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Verify => "verify",
             Self::Reset => "reset",
             Self::Unlock => "unlock",
-            Self::Taken => "taken",
+            Self::AlreadyRegistered => "taken",
             Self::PasswordChanged => "password_changed",
         }
     }
 
     /// The kind of this name.
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -70,7 +70,7 @@ pub enum MailPurpose {
 
 impl MailPurpose {
     /// A stable name: part of the secret.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Verify => "verify",
             Self::Reset => "reset",
@@ -84,7 +84,7 @@ impl MailPurpose {
 #[derive(Clone, Debug)]
 pub struct MailToken {
     user_id: Id,
-    secret: Secret<[u8; CODE_BYTES]>,
+    secret: Secret<[u8; MAC_BYTES]>,
 }
 
 /// The text is no token of a mailed link. Never quotes it.
@@ -95,11 +95,11 @@ pub struct MailTokenError;
 impl MailToken {
     /// The token in the mail called `mail_id`. The same mail has the same token however often it
     /// is sent, so that nothing secret has to wait in the store until it is.
-    pub fn of_mail(vault: &Vault, mail_id: &Id, purpose: MailPurpose, user_id: &Id) -> Self {
-        let parts = [mail_id.as_str(), purpose.word(), user_id.as_str()].map(str::as_bytes);
+    pub fn of_mail(vault: &RootKeys, mail_id: &Id, purpose: MailPurpose, user_id: &Id) -> Self {
+        let parts = [mail_id.as_str(), purpose.as_str(), user_id.as_str()].map(str::as_bytes);
         Self {
             user_id: user_id.clone(),
-            secret: Secret::new(vault.code(Purpose::MailToken, &parts)),
+            secret: Secret::new(vault.mac(Purpose::MailToken, &parts)),
         }
     }
 
@@ -168,7 +168,7 @@ pub enum MailTokenDenial {
     /// It is none, or its account is not there.
     Unknown,
     /// It was used, or a newer mail replaced it.
-    Spent,
+    Used,
     /// Its time is over.
     Expired,
     /// The account is closed.
@@ -177,10 +177,10 @@ pub enum MailTokenDenial {
 
 impl MailTokenDenial {
     /// A stable name.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown_token",
-            Self::Spent => "spent_token",
+            Self::Used => "spent_token",
             Self::Expired => "expired_token",
             Self::Disabled => "disabled",
         }
@@ -193,11 +193,11 @@ impl PendingToken {
     /// # Errors
     ///
     /// [`MailTokenDenial::Spent`] or [`MailTokenDenial::Expired`].
-    pub fn judge(&self, token: &MailToken, now: UnixTime) -> Result<(), MailTokenDenial> {
+    pub fn check(&self, token: &MailToken, now: UnixTime) -> Result<(), MailTokenDenial> {
         let presented = token.digest();
         let same = presented.0.as_bytes().ct_eq(self.digest.0.as_bytes());
         if !bool::from(same) {
-            Err(MailTokenDenial::Spent)
+            Err(MailTokenDenial::Used)
         } else if now >= self.ends_at {
             Err(MailTokenDenial::Expired)
         } else {
@@ -221,8 +221,8 @@ mod tests {
         Id::parse(text).expect("an id")
     }
 
-    fn vault() -> Vault {
-        Vault::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).expect("keys")
+    fn vault() -> RootKeys {
+        RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).expect("keys")
     }
 
     fn token(mail: &str, purpose: MailPurpose, user: &str) -> MailToken {
@@ -265,16 +265,16 @@ mod tests {
             ends_at: NOON,
         };
         let before = UnixTime::from_secs(NOON.as_secs() - 1);
-        assert_eq!(pending.judge(&read, before), Ok(()));
-        assert_eq!(pending.judge(&read, NOON), Err(MailTokenDenial::Expired));
+        assert_eq!(pending.check(&read, before), Ok(()));
+        assert_eq!(pending.check(&read, NOON), Err(MailTokenDenial::Expired));
         let other = token("m2", MailPurpose::Verify, "u1");
-        assert_eq!(pending.judge(&other, before), Err(MailTokenDenial::Spent));
+        assert_eq!(pending.check(&other, before), Err(MailTokenDenial::Used));
     }
 
     #[test]
     fn each_kind_is_known_by_its_name() {
         for kind in MailKind::ALL {
-            assert_eq!(MailKind::parse(kind.word()), Some(kind));
+            assert_eq!(MailKind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(MailKind::parse("spam"), None);
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
-pub use self::advice::{Advice, MAX_SUGGESTIONS, Unfit};
+pub use self::advice::{MAX_SUGGESTIONS, PasswordRejection, StrengthFeedback};
 pub use self::hash::{PasswordHash, PasswordHashError};
 pub use self::judge::PasswordContext;
 use crate::secret::Secret;

@@ -16,7 +16,7 @@ use crate::token::algorithm::Algorithm;
 pub const OWN_ISSUER: &str = "$PORTCULLIS_ISSUER";
 
 /// No access token lives longer than a day: neither do hosts issue such, nor does any policy take one.
-pub const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
+pub const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// The longest leeway an issuer may be given.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(60);

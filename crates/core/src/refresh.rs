@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 
 use crate::base64url;
 use crate::id::Id;
+use crate::root_keys::{NONCE_BYTES, Purpose, RootKeys};
 use crate::secret::Secret;
 use crate::time::UnixTime;
-use crate::vault::{NONCE_BYTES, Purpose, Vault};
 
 /// The length of the secret, in bytes.
 pub const SECRET_BYTES: usize = 32;
@@ -43,7 +43,7 @@ pub struct RefreshTokenError;
 
 /// What is kept of a family: which token is good, and how long.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Head {
+pub struct RefreshHead {
     /// The generation of the good token; all below are spent.
     pub generation: u64,
     /// The SHA-256 of its secret.
@@ -59,16 +59,16 @@ pub struct Head {
 /// What is to be done with a token that was presented.
 #[derive(Debug)]
 #[must_use]
-pub enum Verdict {
+pub enum Redemption {
     /// It is the good one: it is spent for a successor.
-    Advance,
+    Rotate,
     /// It is the good one and so young that others may still come with its predecessor: it is
     /// handed back as it stands.
-    Stands,
+    StillCurrent,
     /// It was spent a moment ago: this is the successor that it was spent for.
-    Repeated(RefreshToken),
+    Replayed(RefreshToken),
     /// It was spent after it came in: whoever brought it was overtaken, and is no thief.
-    Overtaken,
+    Conflict,
     /// It was spent before: two parties hold tokens of this family.
     Reused,
     /// The family is over, by its idle or its absolute end.
@@ -92,7 +92,7 @@ impl RefreshToken {
     /// # Errors
     ///
     /// [`RefreshTokenError`] if it has not the form of one, or another code than ours at its end.
-    pub fn parse(text: &str, vault: &Vault) -> Result<Self, RefreshTokenError> {
+    pub fn parse(text: &str, vault: &RootKeys) -> Result<Self, RefreshTokenError> {
         if text.len() > MAX_BYTES {
             return Err(RefreshTokenError);
         }
@@ -101,7 +101,7 @@ impl RefreshToken {
         let (session_id, generation) = (part()?, part()?);
         let secret = Zeroizing::new(base64url::decode(part()?).ok_or(RefreshTokenError)?);
         let code = base64url::decode(part()?).ok_or(RefreshTokenError)?;
-        if parts.next().is_some() || code.len() != crate::vault::CODE_BYTES {
+        if parts.next().is_some() || code.len() != crate::root_keys::MAC_BYTES {
             return Err(RefreshTokenError);
         }
         let token = Self {
@@ -109,7 +109,7 @@ impl RefreshToken {
             generation: whole(generation).ok_or(RefreshTokenError)?,
             secret: Secret::new((&**secret).try_into().map_err(|_| RefreshTokenError)?),
         };
-        let known = vault.knows(
+        let known = vault.verify_mac(
             Purpose::RefreshToken,
             &token.parts(&token.generation.to_be_bytes()),
             &code,
@@ -118,8 +118,8 @@ impl RefreshToken {
     }
 
     /// The token as its bearer gets it.
-    pub fn to_text(&self, vault: &Vault) -> Secret<String> {
-        let code = vault.code(
+    pub fn to_text(&self, vault: &RootKeys) -> Secret<String> {
+        let code = vault.mac(
             Purpose::RefreshToken,
             &self.parts(&self.generation.to_be_bytes()),
         );
@@ -139,8 +139,8 @@ impl RefreshToken {
     }
 
     /// What is kept of it once it is the first of its session.
-    pub fn head(&self, now: UnixTime, idle_ends_at: UnixTime) -> Head {
-        Head {
+    pub fn head(&self, now: UnixTime, idle_ends_at: UnixTime) -> RefreshHead {
+        RefreshHead {
             generation: self.generation,
             hash: self.hash(),
             advanced_at: now,
@@ -154,10 +154,10 @@ impl RefreshToken {
         &self,
         secret: Secret<[u8; SECRET_BYTES]>,
         nonce: [u8; NONCE_BYTES],
-        vault: &Vault,
+        vault: &RootKeys,
         now: UnixTime,
         idle_ends_at: UnixTime,
-    ) -> (Self, Head) {
+    ) -> (Self, RefreshHead) {
         let next = Self {
             session_id: self.session_id.clone(),
             generation: self.generation.saturating_add(1),
@@ -169,7 +169,7 @@ impl RefreshToken {
             nonce,
             next.secret.expose(),
         );
-        let head = Head {
+        let head = RefreshHead {
             sealed: Some(sealed),
             ..next.head(now, idle_ends_at)
         };
@@ -177,7 +177,7 @@ impl RefreshToken {
     }
 
     /// The successor that `sealed` holds, if this is the token that it was sealed under.
-    fn successor(&self, sealed: &str, vault: &Vault) -> Option<Self> {
+    fn successor(&self, sealed: &str, vault: &RootKeys) -> Option<Self> {
         let generation = self.generation.to_be_bytes();
         let opened = vault.open(Purpose::RefreshSuccessor, &self.parts(&generation), sealed);
         let secret = <[u8; SECRET_BYTES]>::try_from(opened.ok()?.expose().as_slice()).ok()?;
@@ -198,46 +198,46 @@ impl RefreshToken {
     }
 }
 
-impl Head {
+impl RefreshHead {
     /// What is to be done with `presented`, a token of this family that came in at `now`. A spent
     /// one may come again for `window`.
-    pub fn judge(
+    pub fn redeem(
         &self,
         presented: &RefreshToken,
         window: Duration,
-        vault: &Vault,
+        vault: &RootKeys,
         now: UnixTime,
-    ) -> Verdict {
-        let young = now < self.advanced_at.after(window);
+    ) -> Redemption {
+        let young = now < self.advanced_at.plus(window);
         let spent = presented.generation < self.generation;
         let last_spent = presented.generation.checked_add(1) == Some(self.generation);
         // INVARIANT: whoever comes within the window is never taken for a thief: the good token
         // cannot be spent before the window is over, hence not before they came.
         if spent && !last_spent && now < self.advanced_at {
-            return Verdict::Overtaken;
+            return Redemption::Conflict;
         }
         if spent && !(last_spent && young) {
-            return Verdict::Reused;
+            return Redemption::Reused;
         }
         if now >= self.idle_ends_at {
-            return Verdict::Expired;
+            return Redemption::Expired;
         }
         if spent {
             let sealed = self.sealed.as_deref();
             let successor = sealed.and_then(|sealed| presented.successor(sealed, vault));
-            return successor.map_or(Verdict::Unknown, Verdict::Repeated);
+            return successor.map_or(Redemption::Unknown, Redemption::Replayed);
         }
         let same = bool::from(self.hash.ct_eq(&presented.hash()));
         match (presented.generation == self.generation && same, young) {
-            (true, false) => Verdict::Advance,
-            (true, true) => Verdict::Stands,
-            (false, _) => Verdict::Unknown,
+            (true, false) => Redemption::Rotate,
+            (true, true) => Redemption::StillCurrent,
+            (false, _) => Redemption::Unknown,
         }
     }
 }
 
 // SECURITY: what is sealed and hashed is nobody's to see, even so.
-impl fmt::Debug for Head {
+impl fmt::Debug for RefreshHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
             .field("generation", &self.generation)

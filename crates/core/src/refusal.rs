@@ -11,7 +11,7 @@ use crate::route::Requirement;
 
 /// A refusal, ready to be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refusal {
+pub struct DenialResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers, names in lower case.
@@ -20,17 +20,17 @@ pub struct Refusal {
     pub body: String,
 }
 
-impl Refusal {
-    /// The answer to a request refused for `denial`. `need` is what its route asks, as far as it
+impl DenialResponse {
+    /// The answer to a request refused for `denial`. `requirement` is what its route asks, as far as it
     /// came to that: it names the scopes that would do.
-    pub fn new(denial: Denial, need: Option<&Requirement>, request_id: &Id) -> Self {
+    pub fn new(denial: Denial, requirement: Option<&Requirement>, request_id: &Id) -> Self {
         let status = denial.status();
         let mut headers = vec![
             ("content-type", "application/problem+json".to_owned()),
             ("cache-control", "no-store".to_owned()),
             (REQUEST_ID_HEADER, request_id.to_string()),
         ];
-        headers.extend(challenge(denial, need).map(|value| ("www-authenticate", value)));
+        headers.extend(challenge(denial, requirement).map(|value| ("www-authenticate", value)));
         let mut body = problem_json(status, denial.detail(), denial.code(), request_id);
         if let Denial::RateLimited(period) = denial {
             let seconds = period.secs();
@@ -63,7 +63,7 @@ pub fn problem_json(status: u16, detail: &str, code: &str, request_id: &Id) -> S
 }
 
 /// The `WWW-Authenticate` value, where a token would help or did not.
-fn challenge(denial: Denial, need: Option<&Requirement>) -> Option<String> {
+fn challenge(denial: Denial, requirement: Option<&Requirement>) -> Option<String> {
     let error = match (denial, denial.status()) {
         // RFC 6750 §3.1: no error code for a request that brought no token.
         (Denial::MissingToken, _) => return Some("Bearer".to_owned()),
@@ -77,7 +77,9 @@ fn challenge(denial: Denial, need: Option<&Requirement>) -> Option<String> {
         denial.detail()
     );
     if denial == Denial::InsufficientScope {
-        let scopes = need.map(|need| need.scopes.join(" ")).unwrap_or_default();
+        let scopes = requirement
+            .map(|requirement| requirement.scopes.join(" "))
+            .unwrap_or_default();
         value.push_str(&format!(r#", scope="{scopes}""#));
     }
     Some(value)
@@ -189,16 +191,16 @@ mod tests {
     use crate::denial::RatePeriod;
     use crate::route::Access;
 
-    fn refuse(denial: Denial) -> Refusal {
-        let need = Requirement {
+    fn refuse(denial: Denial) -> DenialResponse {
+        let requirement = Requirement {
             access: Access::Token,
             scopes: vec!["a".into(), "b".into()],
             serve_stale: None,
             revocation: crate::route::RevocationMode::Feed,
         };
-        Refusal::new(denial, Some(&need), &Id::from_random([0; 16]))
+        DenialResponse::new(denial, Some(&requirement), &Id::from_random([0; 16]))
     }
-    fn header(refusal: &Refusal, name: &str) -> Option<String> {
+    fn header(refusal: &DenialResponse, name: &str) -> Option<String> {
         refusal
             .headers
             .iter()

@@ -1,20 +1,20 @@
 //! Tokens, sessions, keys and subjects that were called back before they expired.
 
-mod directory;
 mod fingerprint;
 mod fingerprint_set;
 mod known;
 mod minute;
 mod pack;
+mod pack_index;
 
 use core::time::Duration;
 
 use crate::time::UnixTime;
 
-pub use directory::{PackIndex, PackIndexError, PackedSpan};
-pub use known::{FingerprintSets, Revocations, Standing};
+pub use known::{FingerprintSets, RevocationStatus, Revocations};
 pub use minute::{MinuteError, parse_minute, write_minute};
-pub use pack::{LONGEST_PACK, Pack, PackError, PackName};
+pub use pack::{MAX_PACK_BYTES, Pack, PackError, PackName};
+pub use pack_index::{PackIndex, PackIndexError, PackedSpan};
 
 /// How long a write of the feed may take from its stamp to its commit: D of the design. A host
 /// that saw it take longer writes a fresh row before it acknowledges.
@@ -77,7 +77,7 @@ pub enum RevocationTarget {
 
 /// What of a token can be called back.
 #[derive(Clone, Copy, Debug)]
-pub struct Revocable<'a> {
+pub struct TokenIds<'a> {
     /// `iss`.
     pub issuer: &'a str,
     /// `sub`.
@@ -95,7 +95,7 @@ pub struct Revocable<'a> {
 /// Up to where the feed can change no more at `now`: the start of the first minute that is not
 /// closed. A minute closes [`OVERLAP`] after its end.
 pub const fn closed_before(now: UnixTime) -> UnixTime {
-    now.before(OVERLAP).start_of_minute()
+    now.minus(OVERLAP).start_of_minute()
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     use RevocationTarget::{Key, Session, Subject, Token};
     use proptest::prelude::*;
 
-    pub(super) const TOKEN: Revocable<'static> = Revocable {
+    pub(super) const TOKEN: TokenIds<'static> = TokenIds {
         issuer: "us",
         subject: "alice",
         token_id: "t1",
@@ -122,9 +122,9 @@ mod tests {
     }
 
     impl AnyToken {
-        pub(super) fn as_revocable(&self) -> Revocable<'_> {
+        pub(super) fn as_revocable(&self) -> TokenIds<'_> {
             let [issuer, subject, token_id, session_id, key_id] = &self.names;
-            Revocable {
+            TokenIds {
                 issuer,
                 subject,
                 token_id,

@@ -106,7 +106,9 @@ impl Routes {
 
     /// Every route, the most specific first.
     pub fn iter(&self) -> impl Iterator<Item = (&RoutePattern, &Requirement)> {
-        self.0.iter().map(|(pattern, need)| (pattern, need))
+        self.0
+            .iter()
+            .map(|(pattern, requirement)| (pattern, requirement))
     }
 
     /// What covers `path`, if anything does.

@@ -2,7 +2,7 @@
 
 use crate::email::EmailAddress;
 use crate::id::Id;
-use crate::refresh::Head;
+use crate::refresh::RefreshHead;
 use crate::time::UnixTime;
 
 /// The longest description of a device that is kept, in bytes.
@@ -30,7 +30,7 @@ pub struct Session {
     /// The client's address it was opened from, as the platform reported it.
     pub client_address: String,
     /// Which refresh token is the good one.
-    pub head: Head,
+    pub head: RefreshHead,
 }
 
 /// What somebody showed to be let in, as `amr` tells it in the names of [RFC 8176 §2].

@@ -110,7 +110,7 @@ impl Snapshot {
     /// Whether a half of it was read later than `now`: the clock was set back, and nobody knows
     /// how old it is.
     pub fn is_ahead_of(&self, now: UnixTime) -> bool {
-        now.after(CLOCK_SKEW) < self.keys_read_at.max(self.revocations_read_at)
+        now.plus(CLOCK_SKEW) < self.keys_read_at.max(self.revocations_read_at)
     }
 
     /// The same with the feed followed further.
@@ -149,7 +149,7 @@ impl Snapshot {
     /// How it stands under `policy`: as its staler half does.
     pub fn freshness(&self, policy: &Policy, now: UnixTime) -> Freshness {
         if self.is_ahead_of(now) {
-            return Freshness::Spent;
+            return Freshness::Expired;
         }
         let keys = Freshness::of(policy.keys, now.since(self.keys_read_at));
         let revocations = Freshness::of(policy.revocations, self.age(now));
@@ -163,11 +163,11 @@ pub enum Freshness {
     /// Rely on it.
     Fresh,
     /// Rely on it, and read it again behind this request.
-    Due,
+    StaleWhileRevalidate,
     /// Read it again before answering; if that fails, rely on it once more.
-    Late,
+    StaleIfError,
     /// Read it again before answering; if that fails, refuse.
-    Spent,
+    Expired,
 }
 
 impl Freshness {
@@ -175,11 +175,11 @@ impl Freshness {
         if age < staleness.poll {
             Self::Fresh
         } else if age < staleness.soft {
-            Self::Due
+            Self::StaleWhileRevalidate
         } else if age <= staleness.hard {
-            Self::Late
+            Self::StaleIfError
         } else {
-            Self::Spent
+            Self::Expired
         }
     }
 }
@@ -205,11 +205,11 @@ enum State {
 #[must_use]
 pub enum LeaseState {
     /// It is theirs: they read, and tell how that ended.
-    Yours,
+    Acquired,
     /// Somebody else is reading.
-    Reading,
+    HeldByOther,
     /// A reading has just failed, and the store is given a moment.
-    Failed,
+    BackingOff,
 }
 
 /// How long a reading may take before somebody else may begin one.
@@ -222,14 +222,14 @@ impl RefreshLease {
     /// Takes the claim, if it is free.
     pub fn take(&mut self, now: UnixTime) -> LeaseState {
         match self.0 {
-            State::Reading { until } if now < until => return LeaseState::Reading,
-            State::Failed { until } if now < until => return LeaseState::Failed,
+            State::Reading { until } if now < until => return LeaseState::HeldByOther,
+            State::Failed { until } if now < until => return LeaseState::BackingOff,
             State::Free | State::Reading { .. } | State::Failed { .. } => {}
         }
         self.0 = State::Reading {
-            until: now.after(LEASE_DURATION),
+            until: now.plus(LEASE_DURATION),
         };
-        LeaseState::Yours
+        LeaseState::Acquired
     }
 
     /// Whether somebody is reading.
@@ -245,7 +245,7 @@ impl RefreshLease {
     /// The reading failed.
     pub const fn fail(&mut self, now: UnixTime) {
         self.0 = State::Failed {
-            until: now.after(RETRY_INTERVAL),
+            until: now.plus(RETRY_INTERVAL),
         };
     }
 }
@@ -274,11 +274,11 @@ mod tests {
         for (age, freshness) in [
             (0, Freshness::Fresh),
             (4, Freshness::Fresh),
-            (5, Freshness::Due),
-            (9, Freshness::Due),
-            (10, Freshness::Late),
-            (30, Freshness::Late),
-            (31, Freshness::Spent),
+            (5, Freshness::StaleWhileRevalidate),
+            (9, Freshness::StaleWhileRevalidate),
+            (10, Freshness::StaleIfError),
+            (30, Freshness::StaleIfError),
+            (31, Freshness::Expired),
         ] {
             assert_eq!(Freshness::of(staleness, secs(age)), freshness, "{age}");
         }
@@ -287,22 +287,25 @@ mod tests {
     #[test]
     fn a_claim_is_free_again_at_its_deadline_though_its_holder_vanished() {
         let mut claim = RefreshLease::default();
-        assert_eq!(claim.take(NOON), LeaseState::Yours);
-        assert_eq!(claim.take(UnixTime::from_secs(1_004)), LeaseState::Reading);
+        assert_eq!(claim.take(NOON), LeaseState::Acquired);
+        assert_eq!(
+            claim.take(UnixTime::from_secs(1_004)),
+            LeaseState::HeldByOther
+        );
         assert!(claim.is_reading(UnixTime::from_secs(1_004)));
         assert!(!claim.is_reading(UnixTime::from_secs(1_005)));
-        assert_eq!(claim.take(UnixTime::from_secs(1_005)), LeaseState::Yours);
+        assert_eq!(claim.take(UnixTime::from_secs(1_005)), LeaseState::Acquired);
         claim.release();
-        assert_eq!(claim.take(UnixTime::from_secs(1_005)), LeaseState::Yours);
+        assert_eq!(claim.take(UnixTime::from_secs(1_005)), LeaseState::Acquired);
     }
 
     #[test]
     fn a_failed_reading_is_not_repeated_in_the_same_second() {
         let mut claim = RefreshLease::default();
-        assert_eq!(claim.take(NOON), LeaseState::Yours);
+        assert_eq!(claim.take(NOON), LeaseState::Acquired);
         claim.fail(NOON);
-        assert_eq!(claim.take(NOON), LeaseState::Failed);
-        assert_eq!(claim.take(UnixTime::from_secs(1_001)), LeaseState::Yours);
+        assert_eq!(claim.take(NOON), LeaseState::BackingOff);
+        assert_eq!(claim.take(UnixTime::from_secs(1_001)), LeaseState::Acquired);
     }
 
     fn snapshot(version: u64, keys_read_at: u64, revocations_read_at: u64) -> Snapshot {
@@ -344,6 +347,6 @@ mod tests {
         let policy = Policy::parse(policy, None).expect("good");
         let freshness = |read_at| snapshot(1, read_at, read_at).freshness(&policy, NOON);
         assert_eq!(freshness(1_002), Freshness::Fresh);
-        assert_eq!(freshness(1_003), Freshness::Spent);
+        assert_eq!(freshness(1_003), Freshness::Expired);
     }
 }

@@ -24,13 +24,13 @@ impl UnixTime {
 
     /// The moment `span` later, or the end of time.
     #[must_use]
-    pub const fn after(self, span: Duration) -> Self {
+    pub const fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span.as_secs()))
     }
 
     /// The moment `span` earlier, or the epoch.
     #[must_use]
-    pub const fn before(self, span: Duration) -> Self {
+    pub const fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(span.as_secs()))
     }
 
@@ -168,9 +168,9 @@ mod tests {
     #[test]
     fn spans_stop_at_both_ends_of_time() {
         let end = UnixTime::from_secs(u64::MAX);
-        assert_eq!(end.after(Duration::from_secs(1)), end);
+        assert_eq!(end.plus(Duration::from_secs(1)), end);
         assert_eq!(
-            UnixTime::from_secs(1).before(Duration::from_secs(2)),
+            UnixTime::from_secs(1).minus(Duration::from_secs(2)),
             UnixTime::from_secs(0)
         );
         assert_eq!(end.until(UnixTime::from_secs(0)), Duration::ZERO);

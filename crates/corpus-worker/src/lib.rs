@@ -6,8 +6,8 @@
 
 use js_sys::futures::JsFuture;
 use portcullis_corpus::{decision, signature};
-use portcullis_jwt::NativeSignatures;
-use portcullis_worker::signatures::SubtleSignatures;
+use portcullis_jwt::NativeVerifier;
+use portcullis_worker::signatures::WebCryptoVerifier;
 use web_sys::{Request, Response};
 
 #[worker::event(fetch)]
@@ -18,7 +18,7 @@ async fn fetch(request: Request, _: worker::Env, _: worker::Context) -> worker::
     let corpus = url
         .rsplit_once("//")
         .and_then(|(_, rest)| rest.split_once('/'));
-    let (subtle, portable) = (SubtleSignatures::default(), NativeSignatures);
+    let (subtle, portable) = (WebCryptoVerifier::default(), NativeVerifier);
     let mut answers = String::new();
     for question in questions.lines() {
         let answer = match corpus {

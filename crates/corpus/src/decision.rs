@@ -10,15 +10,15 @@ use portcullis_core::json::Json;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::path::CanonicalPath;
 use portcullis_core::policy::Policy;
-use portcullis_core::refusal::Refusal;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::refusal::DenialResponse;
+use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
 use portcullis_core::route::Requirement;
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use portcullis_service::guard::{self, Lookup};
-use portcullis_service::ports::{Clock, Signatures};
+use portcullis_service::ports::{Clock, SignatureVerifier};
 use portcullis_service::store::StoreError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -64,7 +64,7 @@ enum RevocationText {
 
 /// The rows of the token, where they can be read.
 impl Lookup for Question<'_> {
-    async fn look_up(&self, _: Revocable<'_>) -> Result<Revocations, StoreError> {
+    async fn look_up(&self, _: TokenIds<'_>) -> Result<Revocations, StoreError> {
         let rows = self.rows.as_ref();
         let rows = rows.ok_or_else(|| StoreError::new("looking up", core::fmt::Error))?;
         Ok(rows.iter().map(RevocationText::to_revocation).collect())
@@ -86,7 +86,7 @@ type Admitted = (CanonicalPath, Option<Verified<Claims>>);
 /// request, or `{"id", "decision": "deny", "code", "status", "challenge"}`.
 ///
 /// A line that is no such question is answered with `"decision": "none"`.
-pub async fn judge(line: &str, signatures: &impl Signatures) -> String {
+pub async fn judge(line: &str, signatures: &impl SignatureVerifier) -> String {
     let Ok(question) = serde_json::from_str::<Question<'_>>(line) else {
         return none("null", "bad_line");
     };
@@ -97,15 +97,15 @@ pub async fn judge(line: &str, signatures: &impl Signatures) -> String {
     let Ok(document) = KeyDocument::parse(question.document.get().as_bytes()) else {
         return none(id, "bad_document");
     };
-    let world = world(&question, &policy, &document);
+    let snapshot = snapshot(&question, &policy, &document);
     let gate = Gate::new(policy);
-    match pass(&question, &gate, &world, signatures).await {
+    match pass(&question, &gate, &snapshot, signatures).await {
         Ok((path, caller)) => allow(id, &path, caller.as_ref()),
-        Err((denial, need)) => deny(id, denial, need),
+        Err((denial, requirement)) => deny(id, denial, requirement),
     }
 }
 
-fn world(question: &Question<'_>, policy: &Policy, document: &KeyDocument) -> Snapshot {
+fn snapshot(question: &Question<'_>, policy: &Policy, document: &KeyDocument) -> Snapshot {
     let revocations = question
         .revocations
         .iter()
@@ -119,17 +119,25 @@ fn world(question: &Question<'_>, policy: &Policy, document: &KeyDocument) -> Sn
 async fn pass<'g>(
     question: &Question<'_>,
     gate: &'g Gate,
-    world: &Snapshot,
-    signatures: &impl Signatures,
+    snapshot: &Snapshot,
+    signatures: &impl SignatureVerifier,
 ) -> Result<Admitted, (Denial, Option<&'g Requirement>)> {
-    let approach = guard::approach(gate, &question.path, question.authorization.as_deref())?;
+    let approach = guard::route_request(gate, &question.path, question.authorization.as_deref())?;
     let Some(token) = approach.token else {
         return Ok((approach.path, None));
     };
-    let need = approach.need;
-    let caller = guard::admit(gate, need, token, world, signatures, question, question)
-        .await
-        .map_err(|denial| (denial, Some(need)))?;
+    let requirement = approach.requirement;
+    let caller = guard::verify_and_decide(
+        gate,
+        requirement,
+        token,
+        snapshot,
+        signatures,
+        question,
+        question,
+    )
+    .await
+    .map_err(|denial| (denial, Some(requirement)))?;
     Ok((approach.path, Some(caller)))
 }
 
@@ -145,8 +153,8 @@ fn allow(id: &str, path: &CanonicalPath, caller: Option<&Verified<Claims>>) -> S
     )
 }
 
-fn deny(id: &str, denial: Denial, need: Option<&Requirement>) -> String {
-    let refusal = Refusal::new(denial, need, &Id::from_random(REQUEST_ID));
+fn deny(id: &str, denial: Denial, requirement: Option<&Requirement>) -> String {
+    let refusal = DenialResponse::new(denial, requirement, &Id::from_random(REQUEST_ID));
     let mut headers = refusal.headers.iter();
     let challenge = headers.find(|(name, _)| *name == "www-authenticate");
     format!(

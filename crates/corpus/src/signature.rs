@@ -10,7 +10,7 @@ use portcullis_core::keys::set::JwkSet;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::jws::{Header, Jws};
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
-use portcullis_service::ports::{Signatures, UnusableKey};
+use portcullis_service::ports::{SignatureVerifier, UnusableKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -57,7 +57,7 @@ enum Reason {
 /// A token names one key of a set by `kid`; a single key is taken at its word unless both it and
 /// the token bear a name and the names differ. In place of `token` may stand
 /// `"raw": {"alg", "input", "signature"}`: the input as text, the signature in hexadecimal.
-pub async fn judge(line: &str, signatures: &impl Signatures) -> String {
+pub async fn judge(line: &str, signatures: &impl SignatureVerifier) -> String {
     let Ok(question) = serde_json::from_str::<Question<'_>>(line) else {
         return answer::reject("null", Reason::BadLine.code());
     };
@@ -68,7 +68,10 @@ pub async fn judge(line: &str, signatures: &impl Signatures) -> String {
     }
 }
 
-async fn verify(question: &Question<'_>, signatures: &impl Signatures) -> Result<(), Reason> {
+async fn verify(
+    question: &Question<'_>,
+    signatures: &impl SignatureVerifier,
+) -> Result<(), Reason> {
     let keys = match (question.jwk, question.jwks) {
         (Some(jwk), None) => Keys::One(VerifyingKey::parse(jwk.get().as_bytes())?),
         (None, Some(jwks)) => Keys::Set(JwkSet::parse(jwks.get().as_bytes())?),
@@ -170,7 +173,7 @@ mod tests {
     /// Answers without looking, so that what is tested here is the way to the question.
     struct Says(Result<SignatureVerdict, UnusableKey>);
 
-    impl Signatures for Says {
+    impl SignatureVerifier for Says {
         async fn check(&self, _: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
             self.0
         }

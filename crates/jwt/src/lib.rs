@@ -8,10 +8,10 @@
 //! Without it there remain [`hmac`] and [`form`]: what a door that checks signatures by its
 //! platform's own crypto needs besides, and not a line of `jwt-simple`.
 
-pub mod form;
 pub mod hmac;
 #[cfg(feature = "native")]
 mod key_factory;
+pub mod precheck;
 #[cfg(feature = "native")]
 mod private_jwk;
 #[cfg(feature = "native")]
@@ -22,6 +22,6 @@ pub mod signing_key;
 #[cfg(feature = "native")]
 pub use key_factory::JwkKeyFactory;
 #[cfg(feature = "native")]
-pub use signatures::NativeSignatures;
+pub use signatures::NativeVerifier;
 #[cfg(feature = "native")]
 pub use signing_key::{SigningKey, SigningKeyError};

@@ -9,29 +9,29 @@ use p256::ecdsa::signature::Verifier as _;
 use portcullis_core::keys::jwk::KeyMaterial;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
-use portcullis_service::ports::{Signatures, UnusableKey};
+use portcullis_service::ports::{SignatureVerifier, UnusableKey};
 use superboring::hash::MessageDigest;
 use superboring::pkey::PKey;
 use superboring::rsa::Padding;
 use superboring::sign::Verifier;
 
-use crate::form::{self, Form};
 use crate::hmac;
+use crate::precheck::{self, Precheck};
 
 /// Checks signatures by computing, here and now.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NativeSignatures;
+pub struct NativeVerifier;
 
-impl NativeSignatures {
+impl NativeVerifier {
     /// Checks one signature, for callers that are not async.
     ///
     /// # Errors
     ///
     /// [`UnusableKey`] for an EC point off its curve and what [`form::judge`] refuses.
     pub fn check_now(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
-        match form::judge(check)? {
-            Form::Impossible => return Ok(SignatureVerdict::Invalid),
-            Form::Plausible => {}
+        match precheck::precheck(check)? {
+            Precheck::Invalid => return Ok(SignatureVerdict::Invalid),
+            Precheck::Plausible => {}
         }
         let (input, signature) = (check.signing_input(), check.signature());
         let matches = match check.key().material() {
@@ -53,7 +53,7 @@ impl NativeSignatures {
     }
 }
 
-impl Signatures for NativeSignatures {
+impl SignatureVerifier for NativeVerifier {
     async fn check(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
         self.check_now(check)
     }
@@ -151,8 +151,8 @@ mod tests {
         let jws = Jws::parse(token).expect("a token");
         let check = SignatureCheck::new(&jws, &key).expect("allowed");
         let mut context = Context::from_waker(Waker::noop());
-        let now = NativeSignatures.check_now(&check);
-        let polled = pin!(NativeSignatures.check(&check)).poll(&mut context);
+        let now = NativeVerifier.check_now(&check);
+        let polled = pin!(NativeVerifier.check(&check)).poll(&mut context);
         assert_eq!(polled, Poll::Ready(now));
         now
     }
@@ -176,10 +176,13 @@ mod tests {
     #[test]
     fn each_rsa_algorithm_has_its_scheme_and_no_other_has_one() {
         for algorithm in Algorithm::ALL {
-            let rsa = algorithm.name().starts_with(['R', 'P']);
+            let rsa = algorithm.as_str().starts_with(['R', 'P']);
             assert_eq!(rsa_scheme(algorithm).is_some(), rsa, "{algorithm}");
             if let Some((_, padding)) = rsa_scheme(algorithm) {
-                assert_eq!(padding == Padding::PKCS1, algorithm.name().starts_with('R'));
+                assert_eq!(
+                    padding == Padding::PKCS1,
+                    algorithm.as_str().starts_with('R')
+                );
             }
         }
     }

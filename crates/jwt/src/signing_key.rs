@@ -265,7 +265,7 @@ mod tests {
     use ring::signature as oracle;
 
     use super::*;
-    use crate::signatures::NativeSignatures;
+    use crate::signatures::NativeVerifier;
 
     const ISSUING: [Algorithm; 5] = [
         Algorithm::EdDsa,
@@ -386,7 +386,7 @@ mod tests {
                 let jws = Jws::parse(&token).expect("well formed");
                 let check = SignatureCheck::new(&jws, key.key()).expect("its own algorithm");
                 assert_eq!(
-                    NativeSignatures.check_now(&check),
+                    NativeVerifier.check_now(&check),
                     Ok(expected),
                     "{algorithm}"
                 );

@@ -39,7 +39,7 @@ const SILENCE: Duration = Duration::from_millis(3_500);
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Mishap {
+enum ChaosFault {
     Delayed,
     RequestLost,
     AnswerLost,
@@ -55,23 +55,23 @@ enum Mishap {
 }
 
 /// Each mishap, and of how many in a thousand calls it befalls one.
-const RATES: [(Mishap, u64); 12] = [
-    (Mishap::Delayed, 60),
-    (Mishap::RequestLost, 25),
-    (Mishap::AnswerLost, 25),
-    (Mishap::Silent, 8),
-    (Mishap::CutShort, 20),
-    (Mishap::Doubled, 20),
-    (Mishap::DoubledLate, 20),
-    (Mishap::Overtaken, 40),
-    (Mishap::Throttled, 25),
-    (Mishap::Failed, 20),
-    (Mishap::FailedAfter, 15),
+const RATES: [(ChaosFault, u64); 12] = [
+    (ChaosFault::Delayed, 60),
+    (ChaosFault::RequestLost, 25),
+    (ChaosFault::AnswerLost, 25),
+    (ChaosFault::Silent, 8),
+    (ChaosFault::CutShort, 20),
+    (ChaosFault::Doubled, 20),
+    (ChaosFault::DoubledLate, 20),
+    (ChaosFault::Overtaken, 40),
+    (ChaosFault::Throttled, 25),
+    (ChaosFault::Failed, 20),
+    (ChaosFault::FailedAfter, 15),
     // Of transactions only; for what is none, all is well.
-    (Mishap::Conflict, 40),
+    (ChaosFault::Conflict, 40),
 ];
 
-impl Mishap {
+impl ChaosFault {
     /// Its name in counts.
     const fn name(self) -> &'static str {
         match self {
@@ -156,47 +156,52 @@ impl Chaos {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let mishap = self.draw(number, &request);
         let answer = match mishap {
-            Some(Mishap::RequestLost) => {
-                self.count(Mishap::RequestLost);
+            Some(ChaosFault::RequestLost) => {
+                self.count(ChaosFault::RequestLost);
                 return Answer::Nothing;
             }
-            Some(Mishap::Throttled) => {
-                self.count(Mishap::Throttled);
+            Some(ChaosFault::Throttled) => {
+                self.count(ChaosFault::Throttled);
                 return Answer::Whole(throttling());
             }
-            Some(Mishap::Failed) => {
-                self.count(Mishap::Failed);
+            Some(ChaosFault::Failed) => {
+                self.count(ChaosFault::Failed);
                 return Answer::Whole(failure());
             }
-            Some(Mishap::Conflict) => {
-                self.count(Mishap::Conflict);
+            Some(ChaosFault::Conflict) => {
+                self.count(ChaosFault::Conflict);
                 return Answer::Whole(conflict(&request));
             }
-            Some(Mishap::Delayed) => {
-                self.count(Mishap::Delayed);
+            Some(ChaosFault::Delayed) => {
+                self.count(ChaosFault::Delayed);
                 time::sleep(Duration::from_millis(mix(!self.seed, number) % 150)).await;
                 send(request).await
             }
-            Some(Mishap::Overtaken) => {
+            Some(ChaosFault::Overtaken) => {
                 if self.is_overtaken(number).await {
-                    self.count(Mishap::Overtaken);
+                    self.count(ChaosFault::Overtaken);
                 }
                 send(request).await
             }
-            Some(Mishap::Doubled) => match send(request.clone()).await {
+            Some(ChaosFault::Doubled) => match send(request.clone()).await {
                 Ok(_) => {
-                    self.count(Mishap::Doubled);
+                    self.count(ChaosFault::Doubled);
                     send(request).await
                 }
                 Err(fault) => Err(fault),
             },
-            Some(Mishap::DoubledLate) => {
+            Some(ChaosFault::DoubledLate) => {
                 let answer = send(request.clone()).await;
                 let others = LATE;
                 held(&self.copies).push(Copy { request, others });
                 answer
             }
-            Some(Mishap::AnswerLost | Mishap::Silent | Mishap::CutShort | Mishap::FailedAfter)
+            Some(
+                ChaosFault::AnswerLost
+                | ChaosFault::Silent
+                | ChaosFault::CutShort
+                | ChaosFault::FailedAfter,
+            )
             | None => send(request).await,
         };
         self.carried_out.send_if_modified(|latest| {
@@ -207,49 +212,50 @@ impl Chaos {
         for copy in self.due_copies() {
             // Nobody waits for what it is answered.
             if send(copy).await.is_ok() {
-                self.count(Mishap::DoubledLate);
+                self.count(ChaosFault::DoubledLate);
             }
         }
         let Ok(response) = answer else {
             return Answer::Nothing;
         };
         match mishap {
-            Some(Mishap::AnswerLost) => {
-                self.count(Mishap::AnswerLost);
+            Some(ChaosFault::AnswerLost) => {
+                self.count(ChaosFault::AnswerLost);
                 Answer::Nothing
             }
-            Some(Mishap::Silent) => {
-                self.count(Mishap::Silent);
+            Some(ChaosFault::Silent) => {
+                self.count(ChaosFault::Silent);
                 time::sleep(self.silence).await;
                 Answer::Nothing
             }
-            Some(Mishap::CutShort) => {
-                self.count(Mishap::CutShort);
+            Some(ChaosFault::CutShort) => {
+                self.count(ChaosFault::CutShort);
                 Answer::Half(response)
             }
-            Some(Mishap::FailedAfter) => {
-                self.count(Mishap::FailedAfter);
+            Some(ChaosFault::FailedAfter) => {
+                self.count(ChaosFault::FailedAfter);
                 Answer::Whole(failure())
             }
             _ => Answer::Whole(response),
         }
     }
 
-    fn draw(&self, number: u64, request: &Request<Bytes>) -> Option<Mishap> {
+    fn draw(&self, number: u64, request: &Request<Bytes>) -> Option<ChaosFault> {
         if self.calm.load(Ordering::Relaxed) {
             return None;
         }
         let mut drawn = mix(self.seed, number) % 1_000;
         for (mishap, rate) in RATES {
             if drawn < rate {
-                return (mishap != Mishap::Conflict || is_transaction(request)).then_some(mishap);
+                return (mishap != ChaosFault::Conflict || is_transaction(request))
+                    .then_some(mishap);
             }
             drawn -= rate;
         }
         None
     }
 
-    fn count(&self, mishap: Mishap) {
+    fn count(&self, mishap: ChaosFault) {
         *held(&self.counts).entry(mishap.name()).or_default() += 1;
     }
 

@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use xorf::{BinaryFuse16Ref, Filter as _, FilterRef as _};
 
 /// The fewest characters that a password on the filter has: nothing shorter is ever asked about.
-pub const SHORTEST_LISTED: usize = 8;
+pub const MIN_LISTED_LENGTH: usize = 8;
 
 /// The length of what stands before the fingerprints, in bytes.
 pub const DESCRIPTOR_BYTES: usize = 20;

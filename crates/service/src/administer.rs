@@ -7,7 +7,7 @@ use portcullis_core::session::Session;
 
 use crate::announce;
 use crate::context::ServiceContext;
-use crate::end::{self, Ending};
+use crate::end_session::{self, Ending};
 use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
 use crate::sessions;
@@ -17,11 +17,11 @@ use crate::store::{
 };
 
 /// How often an act begins anew because the account changed meanwhile.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// Whom an operator means.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Subject {
+pub enum AccountRef {
     /// Whoever has this address.
     Email(EmailAddress),
     /// Whoever has this id.
@@ -48,12 +48,12 @@ pub enum AdminOutcome {
 ///
 /// [`StoreError`].
 pub async fn find(
-    subject: &Subject,
+    subject: &AccountRef,
     store: &impl AccountStore,
 ) -> Result<Option<Account>, StoreError> {
     match subject {
-        Subject::Email(email) => store.account(email).await,
-        Subject::UserId(id) => store.account_of(id).await,
+        AccountRef::Email(email) => store.account(email).await,
+        AccountRef::UserId(id) => store.account_of(id).await,
     }
 }
 
@@ -63,11 +63,11 @@ pub async fn find(
 ///
 /// [`UseCaseError`]; asking again finds out what was done.
 pub async fn disable(
-    subject: &Subject,
+    subject: &AccountRef,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
 ) -> Result<AdminOutcome, UseCaseError> {
-    for _try in 0..TRIES {
+    for _try in 0..MAX_ATTEMPTS {
         let Some(account) = find(subject, ctx.store).await? else {
             return Ok(AdminOutcome::NoAccount);
         };
@@ -80,7 +80,7 @@ pub async fn disable(
         }
         let status = Some(AccountStatus::Disabled);
         if end_sessions(&account, AdminAct::Disable, status, clock, ctx).await?
-            == WriteOutcome::Done
+            == WriteOutcome::Applied
         {
             return Ok(AdminOutcome::Done);
         }
@@ -94,10 +94,10 @@ pub async fn disable(
 ///
 /// [`UseCaseError`]; asking again finds out what was done.
 pub async fn enable(
-    subject: &Subject,
+    subject: &AccountRef,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<AdminOutcome, UseCaseError> {
-    for _try in 0..TRIES {
+    for _try in 0..MAX_ATTEMPTS {
         let Some(account) = find(subject, ctx.store).await? else {
             return Ok(AdminOutcome::NoAccount);
         };
@@ -110,7 +110,7 @@ pub async fn enable(
         };
         let act = AuditKind::Administered(AdminAct::Enable);
         let event = ctx.event(act, Some(&account.user_id))?;
-        if ctx.store.change_account(&account, &change, &event).await? == WriteOutcome::Done {
+        if ctx.store.change_account(&account, &change, &event).await? == WriteOutcome::Applied {
             return Ok(AdminOutcome::Done);
         }
     }
@@ -123,15 +123,17 @@ pub async fn enable(
 ///
 /// [`UseCaseError`]; asking again is safe.
 pub async fn log_out(
-    subject: &Subject,
+    subject: &AccountRef,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
 ) -> Result<AdminOutcome, UseCaseError> {
-    for _try in 0..TRIES {
+    for _try in 0..MAX_ATTEMPTS {
         let Some(account) = find(subject, ctx.store).await? else {
             return Ok(AdminOutcome::NoAccount);
         };
-        if end_sessions(&account, AdminAct::LogOut, None, clock, ctx).await? == WriteOutcome::Done {
+        if end_sessions(&account, AdminAct::LogOut, None, clock, ctx).await?
+            == WriteOutcome::Applied
+        {
             return Ok(AdminOutcome::Done);
         }
     }
@@ -146,11 +148,11 @@ pub async fn log_out(
 ///
 /// [`UseCaseError`]; asking again goes on where it stopped.
 pub async fn delete(
-    subject: &Subject,
+    subject: &AccountRef,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
 ) -> Result<AdminOutcome, UseCaseError> {
-    for tries in 0..TRIES {
+    for tries in 0..MAX_ATTEMPTS {
         match disable(subject, clock, ctx).await? {
             AdminOutcome::Done | AdminOutcome::Unchanged => {}
             // The answer to the try before was lost.
@@ -166,7 +168,7 @@ pub async fn delete(
         }
         let act = AuditKind::Administered(AdminAct::Delete);
         let event = ctx.event(act, Some(&account.user_id))?;
-        if ctx.store.erase(&account, &event).await? == WriteOutcome::Done {
+        if ctx.store.erase(&account, &event).await? == WriteOutcome::Applied {
             return Ok(AdminOutcome::Done);
         }
     }
@@ -179,7 +181,7 @@ pub async fn delete(
 ///
 /// [`UseCaseError`].
 pub async fn sessions<C>(
-    subject: &Subject,
+    subject: &AccountRef,
     ctx: ServiceContext<'_, impl AccountStore + SessionStore, C>,
 ) -> Result<Option<Vec<Session>>, UseCaseError> {
     match find(subject, ctx.store).await? {
@@ -200,10 +202,12 @@ pub async fn end_session(
     ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
 ) -> Result<AdminOutcome, UseCaseError> {
     let Some(family) = ctx.store.family(session_id).await? else {
-        return Ok(match end::announce_again(session_id, clock, ctx).await? {
-            true => AdminOutcome::Unchanged,
-            false => AdminOutcome::NoAccount,
-        });
+        return Ok(
+            match end_session::announce_again(session_id, clock, ctx).await? {
+                true => AdminOutcome::Unchanged,
+                false => AdminOutcome::NoAccount,
+            },
+        );
     };
     let ending = Ending {
         user_id: &family.session.user_id,
@@ -211,7 +215,7 @@ pub async fn end_session(
         token: None,
         kind: AuditKind::Administered(AdminAct::EndSession),
     };
-    end::end(&ending, clock, ctx).await?;
+    end_session::end(&ending, clock, ctx).await?;
     Ok(AdminOutcome::Done)
 }
 
@@ -235,7 +239,7 @@ async fn end_sessions(
     };
     let event = ctx.event(AuditKind::Administered(act), Some(&account.user_id))?;
     let written = ctx.store.change_account(account, &change, &event).await?;
-    if written == WriteOutcome::Done {
+    if written == WriteOutcome::Applied {
         let revocations = core::slice::from_ref(&revocation);
         announce::confirm_within_bound(revocations, stamp, ctx.store, clock, ctx.call).await?;
     }

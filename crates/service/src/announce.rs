@@ -3,23 +3,23 @@
 use core::time::Duration;
 
 use portcullis_core::id::Id;
-use portcullis_core::policy::{LONGEST_LIFETIME, MAX_LEEWAY, MAX_STALENESS};
+use portcullis_core::policy::{MAX_LEEWAY, MAX_LIFETIME, MAX_STALENESS};
 use portcullis_core::revocation::{CLOCK_SKEW, Revocation, RevocationTarget, WRITE_BOUND};
 use portcullis_core::time::UnixTime;
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::ports::{Call, Clock};
+use crate::ports::{Clock, RequestMeta};
 use crate::store::{Account, RevocationStore};
 
 /// How often a feed row is written anew before the caller is told to try again.
-pub(crate) const ANNOUNCEMENTS: usize = 4;
+pub(crate) const MAX_ATTEMPTS: usize = 4;
 
 /// One token called back, for as long as it could be shown.
 pub(crate) fn token(token_id: &str, expires_at: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Token(token_id.to_owned()),
-        until: expires_at.after(MAX_LEEWAY.saturating_add(CLOCK_SKEW)),
+        until: expires_at.plus(MAX_LEEWAY.saturating_add(CLOCK_SKEW)),
     }
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn token(token_id: &str, expires_at: UnixTime) -> Revocation {
 pub(crate) fn session(session_id: &Id, now: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Session(session_id.to_string()),
-        until: last_shown(LONGEST_LIFETIME, now),
+        until: last_shown(MAX_LIFETIME, now),
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn subject(issuer: &str, user_id: &Id, generation: u64, now: UnixTime
             subject: user_id.to_string(),
             generation,
         },
-        until: last_shown(LONGEST_LIFETIME, now),
+        until: last_shown(MAX_LIFETIME, now),
     }
 }
 
@@ -60,13 +60,13 @@ pub(crate) fn sessions_below<S, C>(
 pub(crate) fn key(key_id: &str, lifetime: Duration, now: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Key(key_id.to_owned()),
-        until: last_shown(lifetime, now).max(now.after(MAX_STALENESS).after(CLOCK_SKEW)),
+        until: last_shown(lifetime, now).max(now.plus(MAX_STALENESS).plus(CLOCK_SKEW)),
     }
 }
 
 const fn last_shown(lifetime: Duration, now: UnixTime) -> UnixTime {
-    now.after(lifetime)
-        .after(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
+    now.plus(lifetime)
+        .plus(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
 }
 
 /// Writes fresh feed rows of `revocations`, which were written before, and returns once each was
@@ -79,7 +79,7 @@ pub(crate) async fn again(
     revocations: &[Revocation],
     store: &impl RevocationStore,
     clock: &impl Clock,
-    call: &Call,
+    call: &RequestMeta,
 ) -> Result<(), UseCaseError> {
     let stamp = clock.now();
     store.announce(revocations, stamp, &call.request_id).await?;
@@ -97,13 +97,13 @@ pub(crate) async fn confirm_within_bound(
     mut stamp: UnixTime,
     store: &impl RevocationStore,
     clock: &impl Clock,
-    call: &Call,
+    call: &RequestMeta,
 ) -> Result<(), UseCaseError> {
     // INVARIANT: acknowledged only once a feed row was seen committed within the write bound of
     // its stamp: edges look no further back than that.
-    let mut announcements = 0..ANNOUNCEMENTS;
-    while clock.now() > stamp.after(WRITE_BOUND) {
-        announcements.next().ok_or(UseCaseError::LateFeed)?;
+    let mut announcements = 0..MAX_ATTEMPTS;
+    while clock.now() > stamp.plus(WRITE_BOUND) {
+        announcements.next().ok_or(UseCaseError::NotConfirmed)?;
         stamp = clock.now();
         store.announce(revocations, stamp, &call.request_id).await?;
     }

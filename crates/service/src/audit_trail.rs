@@ -4,13 +4,13 @@
 use core::time::Duration;
 
 use portcullis_core::audit::digest::{AuditDigest, is_closed};
-use portcullis_core::audit::line::AuditLine;
+use portcullis_core::audit::entry::AuditEntry;
 use portcullis_core::id::Id;
+use portcullis_core::root_keys::RootKeys;
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::Vault;
 
-use crate::ports::Call;
-use crate::store::{AuditReader, Kept, StoreError, WriteOutcome};
+use crate::ports::RequestMeta;
+use crate::store::{AuditReader, StoreError, StoredEntry, WriteOutcome};
 
 /// A day, in seconds.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -53,7 +53,7 @@ pub enum Finding {
 
 /// A finding, and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Found {
+pub struct LocatedFinding {
     /// The first second of the day.
     pub day: UnixTime,
     /// The shard.
@@ -64,7 +64,7 @@ pub struct Found {
 
 /// What came of looking through some days.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Review {
+pub struct VerifyReport {
     /// How many lines were looked at.
     pub lines: u64,
     /// How many shards of days stand as they were sealed.
@@ -72,11 +72,11 @@ pub struct Review {
     /// How many belong to days that are not closed yet: lines removed from them do not show.
     pub open: u64,
     /// What should not be so, in the order of days and shards.
-    pub found: Vec<Found>,
+    pub found: Vec<LocatedFinding>,
 }
 
 impl AuditFilter {
-    fn fits(&self, line: &AuditLine) -> bool {
+    fn fits(&self, line: &AuditEntry) -> bool {
         fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
             wanted.is_none() || wanted == found
         }
@@ -92,8 +92,7 @@ impl AuditFilter {
 /// The days from the one of `from` to the one of `to`, each by its first second.
 pub fn days(from: UnixTime, to: UnixTime) -> impl Iterator<Item = UnixTime> {
     let first = start_of_day(from);
-    core::iter::successors(Some(first), |day| Some(day.after(DAY)))
-        .take_while(move |day| *day <= to)
+    core::iter::successors(Some(first), |day| Some(day.plus(DAY))).take_while(move |day| *day <= to)
 }
 
 /// The first second of the day that `moment` lies in.
@@ -103,7 +102,7 @@ fn start_of_day(moment: UnixTime) -> UnixTime {
 
 /// Whether a day has closed since the last one that was sealed, which began at `sealed`.
 pub fn is_due(sealed: UnixTime, now: UnixTime) -> bool {
-    let next = start_of_day(sealed).after(DAY);
+    let next = start_of_day(sealed).plus(DAY);
     is_closed(next, now)
 }
 
@@ -116,14 +115,14 @@ pub async fn read(
     day: UnixTime,
     filter: &AuditFilter,
     store: &impl AuditReader,
-) -> Result<Vec<AuditLine>, StoreError> {
+) -> Result<Vec<AuditEntry>, StoreError> {
     let mut lines = Vec::new();
     for shard in 0..store.audit_shards() {
         for kept in store.audit_lines(day, shard).await? {
             match kept {
-                Kept::Line(line) if filter.fits(&line) => lines.push(line),
+                StoredEntry::Line(line) if filter.fits(&line) => lines.push(line),
                 // A row that holds no line is for `verify` to tell.
-                Kept::Line(_) | Kept::Unreadable(_) => {}
+                StoredEntry::Line(_) | StoredEntry::Unreadable(_) => {}
             }
         }
     }
@@ -134,7 +133,7 @@ pub async fn read(
 /// How sealing a day ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Sealing {
+pub enum SealOutcome {
     /// It is sealed; so many of its shards only now.
     Sealed(u32),
     /// It is not closed yet: lines may still come.
@@ -150,11 +149,11 @@ pub enum Sealing {
 pub async fn seal(
     day: UnixTime,
     store: &impl AuditReader,
-    vault: &Vault,
-    call: &Call,
-) -> Result<Sealing, StoreError> {
+    vault: &RootKeys,
+    call: &RequestMeta,
+) -> Result<SealOutcome, StoreError> {
     if !is_closed(day, call.now) {
-        return Ok(Sealing::Open);
+        return Ok(SealOutcome::Open);
     }
     let mut sealed: u32 = 0;
     for shard in 0..store.audit_shards() {
@@ -164,11 +163,11 @@ pub async fn seal(
         let codes = codes(&store.audit_lines(day, shard).await?);
         let digest = AuditDigest::seal(day, shard, &codes, call.now, vault);
         match store.keep_digest(&digest, &call.request_id).await? {
-            WriteOutcome::Done => sealed = sealed.saturating_add(1),
+            WriteOutcome::Applied => sealed = sealed.saturating_add(1),
             WriteOutcome::Conflict => {}
         }
     }
-    Ok(Sealing::Sealed(sealed))
+    Ok(SealOutcome::Sealed(sealed))
 }
 
 /// Looks through one day and adds what it finds to `review`.
@@ -179,14 +178,17 @@ pub async fn seal(
 pub async fn review(
     day: UnixTime,
     store: &impl AuditReader,
-    vault: &Vault,
+    vault: &RootKeys,
     now: UnixTime,
-    review: &mut Review,
+    review: &mut VerifyReport,
 ) -> Result<(), StoreError> {
     for shard in 0..store.audit_shards() {
         let kept = store.audit_lines(day, shard).await?;
         let digest = store.audit_digest(day, shard).await?;
-        let mut findings: Vec<_> = kept.iter().filter_map(|kept| judge(kept, vault)).collect();
+        let mut findings: Vec<_> = kept
+            .iter()
+            .filter_map(|kept| check_entry(kept, vault))
+            .collect();
         review.lines = review.lines.saturating_add(length(&kept));
         match digest {
             Some(digest) => {
@@ -196,7 +198,7 @@ pub async fn review(
             None if is_closed(day, now) => findings.push(Finding::Unsealed),
             None => review.open = review.open.saturating_add(1),
         }
-        let found = findings.into_iter().map(|finding| Found {
+        let found = findings.into_iter().map(|finding| LocatedFinding {
             day,
             shard,
             finding,
@@ -206,15 +208,15 @@ pub async fn review(
     Ok(())
 }
 
-fn judge(kept: &Kept, vault: &Vault) -> Option<Finding> {
+fn check_entry(kept: &StoredEntry, vault: &RootKeys) -> Option<Finding> {
     match kept {
-        Kept::Unreadable(place) => Some(Finding::Unreadable(place.clone())),
-        Kept::Line(line) if line.is_genuine(vault) => None,
-        Kept::Line(line) => Some(Finding::Altered(line.id.clone())),
+        StoredEntry::Unreadable(place) => Some(Finding::Unreadable(place.clone())),
+        StoredEntry::Line(line) if line.is_genuine(vault) => None,
+        StoredEntry::Line(line) => Some(Finding::Altered(line.id.clone())),
     }
 }
 
-fn compare(digest: &AuditDigest, kept: &[Kept], vault: &Vault) -> Option<Finding> {
+fn compare(digest: &AuditDigest, kept: &[StoredEntry], vault: &RootKeys) -> Option<Finding> {
     if !digest.is_genuine(vault) {
         return Some(Finding::FalseSeal);
     }
@@ -232,15 +234,15 @@ fn compare(digest: &AuditDigest, kept: &[Kept], vault: &Vault) -> Option<Finding
 }
 
 /// What a digest is made of: each line's code; a row that holds no line counts with its place.
-fn codes(kept: &[Kept]) -> Vec<Vec<u8>> {
-    let code = |kept: &Kept| match kept {
-        Kept::Line(line) => line.code.clone(),
-        Kept::Unreadable(place) => place.clone().into_bytes(),
+fn codes(kept: &[StoredEntry]) -> Vec<Vec<u8>> {
+    let code = |kept: &StoredEntry| match kept {
+        StoredEntry::Line(line) => line.code.clone(),
+        StoredEntry::Unreadable(place) => place.clone().into_bytes(),
     };
     kept.iter().map(code).collect()
 }
 
-fn length(kept: &[Kept]) -> u64 {
+fn length(kept: &[StoredEntry]) -> u64 {
     u64::try_from(kept.len()).unwrap_or(u64::MAX)
 }
 
@@ -254,9 +256,9 @@ mod tests {
         let names = |from, to| days(from, to).map(UnixTime::day).collect::<Vec<_>>();
         assert_eq!(names(noon, noon), ["2026-11-23"]);
         assert_eq!(
-            names(noon.before(DAY), noon.after(DAY)),
+            names(noon.minus(DAY), noon.plus(DAY)),
             ["2026-11-22", "2026-11-23", "2026-11-24"]
         );
-        assert!(names(noon, noon.before(DAY)).is_empty());
+        assert!(names(noon, noon.minus(DAY)).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use portcullis_core::bearer::bearer_token;
 use portcullis_core::decision::Decision;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
-use portcullis_core::revocation::{Revocable, Revocations};
+use portcullis_core::revocation::{Revocations, TokenIds};
 use portcullis_core::route::{Access, Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
@@ -12,13 +12,13 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
 use crate::guard;
-use crate::ports::Signatures;
+use crate::ports::SignatureVerifier;
 use crate::store::{KeyStore, RevocationStore, StoreError};
 
 /// Who calls.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Caller {
+pub enum Authentication {
     /// The bearer of a good token.
     Known(Box<Verified<Claims>>),
     /// The bearer of a token that is good but for its login having been ended: good for nothing
@@ -26,7 +26,7 @@ pub enum Caller {
     Revoked(Box<Verified<Claims>>),
     /// The bearer of a token that is good but for all sessions of its subject having been ended:
     /// good for nothing but having that said once more.
-    Superseded(Box<Verified<Claims>>),
+    SubjectRevoked(Box<Verified<Claims>>),
     /// Nobody we let in.
     Refused(Denial),
 }
@@ -41,13 +41,13 @@ pub async fn authenticate(
     gate: &Gate,
     authorization: Option<&str>,
     store: &(impl KeyStore + RevocationStore),
-    signatures: &impl Signatures,
+    signatures: &impl SignatureVerifier,
     now: UnixTime,
-) -> Result<Caller, StoreError> {
+) -> Result<Authentication, StoreError> {
     match bearer_token(authorization) {
-        Ok(Some(token)) => judge(gate, token, store, signatures, now).await,
-        Ok(None) => Ok(Caller::Refused(Denial::MissingToken)),
-        Err(denial) => Ok(Caller::Refused(denial)),
+        Ok(Some(token)) => authenticate_token(gate, token, store, signatures, now).await,
+        Ok(None) => Ok(Authentication::Refused(Denial::MissingToken)),
+        Err(denial) => Ok(Authentication::Refused(denial)),
     }
 }
 
@@ -56,43 +56,50 @@ pub async fn authenticate(
 /// # Errors
 ///
 /// [`StoreError`]; nothing is known of the token then.
-pub async fn judge(
+pub async fn authenticate_token(
     gate: &Gate,
     token: &str,
     store: &(impl KeyStore + RevocationStore),
-    signatures: &impl Signatures,
+    signatures: &impl SignatureVerifier,
     now: UnixTime,
-) -> Result<Caller, StoreError> {
+) -> Result<Authentication, StoreError> {
     let document = store.key_document().await?;
-    let world = Snapshot::new(gate.policy(), &document, Revocations::default(), now);
-    let caller = match guard::verify(gate, token, &world, signatures, now).await {
+    let snapshot = Snapshot::new(gate.policy(), &document, Revocations::default(), now);
+    let caller = match guard::verify(gate, token, &snapshot, signatures, now).await {
         Ok(caller) => caller,
-        Err(denial) => return Ok(Caller::Refused(denial)),
+        Err(denial) => return Ok(Authentication::Refused(denial)),
     };
     let revoked = store
         .revocations_of(caller.get().revocable(caller.key_id()))
         .await?;
-    let world = world.with_revocations(revoked, now);
-    let need = Requirement {
+    let snapshot = snapshot.with_revocations(revoked, now);
+    let requirement = Requirement {
         access: Access::Token,
         scopes: Vec::new(),
         serve_stale: None,
         revocation: RevocationMode::Feed,
     };
-    Ok(match gate.decide(&need, Some(&caller), &world, now) {
-        Decision::Allow(_) => Caller::Known(Box::new(caller)),
-        // SECURITY: under a key that was called back anybody may have signed anything.
-        Decision::Deny(Denial::Revoked) if !world.revocations().ends_key(token_of(&caller)) => {
-            if world.revocations().ends_authority(token_of(&caller)) {
-                Caller::Superseded(Box::new(caller))
-            } else {
-                Caller::Revoked(Box::new(caller))
+    Ok(
+        match gate.decide(&requirement, Some(&caller), &snapshot, now) {
+            Decision::Allow(_) => Authentication::Known(Box::new(caller)),
+            // SECURITY: under a key that was called back anybody may have signed anything.
+            Decision::Deny(Denial::Revoked)
+                if !snapshot.revocations().revokes_key(token_of(&caller)) =>
+            {
+                if snapshot
+                    .revocations()
+                    .revokes_subject_or_key(token_of(&caller))
+                {
+                    Authentication::SubjectRevoked(Box::new(caller))
+                } else {
+                    Authentication::Revoked(Box::new(caller))
+                }
             }
-        }
-        Decision::Deny(denial) => Caller::Refused(denial),
-    })
+            Decision::Deny(denial) => Authentication::Refused(denial),
+        },
+    )
 }
 
-fn token_of(caller: &Verified<Claims>) -> Revocable<'_> {
+fn token_of(caller: &Verified<Claims>) -> TokenIds<'_> {
     caller.get().revocable(caller.key_id())
 }

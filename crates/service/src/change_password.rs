@@ -2,17 +2,17 @@
 
 use portcullis_core::audit::{AuditKind, PasswordChangeDenial};
 use portcullis_core::id::Id;
-use portcullis_core::password::{Password, PasswordContext, Unfit};
+use portcullis_core::password::{Password, PasswordContext, PasswordRejection};
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::issue::{self, AccessToken, Bearer};
-use crate::ports::{Clock, Hasher, SecureRandom, Signer};
+use crate::issue_token::{self, AccessToken, Bearer};
+use crate::ports::{Clock, PasswordHasher, SecureRandom, Signer};
 use crate::reauthenticate::reauthenticate;
-use crate::screen::{self, Screen};
+use crate::screen::{self, PasswordScreen};
 use crate::store::{
     Account, AccountChange, AccountStore, AuditStore, FactorStore, RetainedSession,
     RevocationStore, SessionsEnd, WriteOutcome,
@@ -43,7 +43,7 @@ pub enum ChangePasswordOutcome {
     /// The current password is not right.
     WrongPassword,
     /// The new one is not one that the account may have.
-    Unfit(Unfit),
+    PasswordRejected(PasswordRejection),
     /// The account changed meanwhile, or the session is over: nothing was changed.
     Conflict,
 }
@@ -69,7 +69,7 @@ pub struct Tools<'a, H, N, G, K> {
 /// may know that the other sessions are over.
 pub async fn change_password(
     request: &ChangePasswordRequest,
-    tools: &Tools<'_, impl Hasher, impl Screen, impl Signer, impl Clock>,
+    tools: &Tools<'_, impl PasswordHasher, impl PasswordScreen, impl Signer, impl Clock>,
     ctx: ServiceContext<
         '_,
         impl AccountStore + FactorStore + RevocationStore + AuditStore,
@@ -82,9 +82,9 @@ pub async fn change_password(
         refuse(&request.user_id, Denial::WrongPassword, ctx).await?;
         return Ok(ChangePasswordOutcome::WrongPassword);
     };
-    if let Some(unfit) = unfit(&account, &request.new, tools.screen, ctx).await? {
-        refuse(&request.user_id, Denial::Unfit, ctx).await?;
-        return Ok(ChangePasswordOutcome::Unfit(unfit));
+    if let Some(unfit) = screen_password(&account, &request.new, tools.screen, ctx).await? {
+        refuse(&request.user_id, Denial::PasswordRejected, ctx).await?;
+        return Ok(ChangePasswordOutcome::PasswordRejected(unfit));
     }
     let hash = tools.hasher.hash(&request.new).await?;
     // Signed before anything changes: a session without a token that speaks for it is of no use.
@@ -95,7 +95,7 @@ pub async fn change_password(
         methods: request.methods,
         generation: account.next_generation(),
     };
-    let access = issue::access_token_of(&bearer, tools.signer, ctx)?;
+    let access = issue_token::access_token_of(&bearer, tools.signer, ctx)?;
     let stamp = tools.clock.now();
     let revocation = end_of_others(&account, stamp, ctx);
     let change = AccountChange {
@@ -113,7 +113,7 @@ pub async fn change_password(
         &request.session.id,
     )?;
     match ctx.store.change_account(&account, &change, &event).await? {
-        WriteOutcome::Done => {}
+        WriteOutcome::Applied => {}
         WriteOutcome::Conflict => {
             refuse(&request.user_id, Denial::Changed, ctx).await?;
             return Ok(ChangePasswordOutcome::Conflict);
@@ -125,12 +125,12 @@ pub async fn change_password(
 }
 
 /// Why the account may not have `password` from now on.
-async fn unfit<C>(
+async fn screen_password<C>(
     account: &Account,
     password: &Password,
-    screen: &impl Screen,
+    screen: &impl PasswordScreen,
     ctx: ServiceContext<'_, impl FactorStore, C>,
-) -> Result<Option<Unfit>, UseCaseError> {
+) -> Result<Option<PasswordRejection>, UseCaseError> {
     let factors = ctx.store.factors(account).await?;
     let rules = &ctx.settings.passwords;
     let context = PasswordContext {
@@ -138,7 +138,7 @@ async fn unfit<C>(
         services: &rules.services,
         second_factor: factors.active().is_some(),
     };
-    Ok(screen::unfit(password, &context, rules, screen).await?)
+    Ok(screen::screen_password(password, &context, rules, screen).await?)
 }
 
 fn end_of_others<S, C>(

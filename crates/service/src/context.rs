@@ -2,9 +2,9 @@
 
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
-use portcullis_core::vault::{Purpose, Vault};
+use portcullis_core::root_keys::{Purpose, RootKeys};
 
-use crate::ports::{Call, NoEntropy, SecureRandom};
+use crate::ports::{NoEntropy, RequestMeta, SecureRandom};
 use crate::settings::Settings;
 
 /// The store, chance, the host's secrets and settings, and the call that is being answered.
@@ -15,11 +15,11 @@ pub struct ServiceContext<'a, S, C> {
     /// What draws names and secrets.
     pub chance: &'a C,
     /// The host's own secrets.
-    pub vault: &'a Vault,
+    pub vault: &'a RootKeys,
     /// What the operator chose.
     pub settings: &'a Settings,
     /// The call that is being answered.
-    pub call: &'a Call,
+    pub call: &'a RequestMeta,
 }
 
 // Only references: a copy is as good as the original, whatever they refer to.

@@ -13,109 +13,121 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
 use crate::snapshot::Keys;
-use crate::snapshot_cache::{FEW_MOMENTS, MOMENT, RefreshPlan, SnapshotCache, UnknownKey};
+use crate::snapshot_cache::{
+    MAX_POLLS_WITH_SNAPSHOT, POLL_INTERVAL, RefreshPlan, SnapshotCache, UnknownKey,
+};
 
 /// An isolate as one request meets it.
 #[expect(
     async_fn_in_trait,
     reason = "futures of an isolate stay on their one thread"
 )]
-pub trait Visit {
+pub trait EdgeRequest {
     /// The gate under the isolate's policy.
     fn gate(&self) -> &Gate;
 
     /// What the isolate knows.
-    fn knowledge(&self) -> &SnapshotCache;
+    fn snapshot_cache(&self) -> &SnapshotCache;
 
     /// The time.
     fn now(&self) -> UnixTime;
 
     /// Whether the circuit breaker says that the store is not to be had.
-    fn store_is_away(&self) -> bool;
+    fn store_unavailable(&self) -> bool;
 
     /// Waits, by a timer of this request's own.
     async fn sleep(&self, span: Duration);
 
     /// Reads the world by [`SnapshotCache::refresh`]. It goes on though whoever made the request is gone;
     /// a failure is logged.
-    async fn read(&self, keys: Keys, began_at: UnixTime);
+    async fn refresh(&self, keys: Keys, began_at: UnixTime);
 
     /// Has the same done behind the answer.
-    fn read_behind(&self, began_at: UnixTime);
+    fn refresh_in_background(&self, began_at: UnixTime);
 
-    /// Judges `token` against `world`.
+    /// Judges `token` against `snapshot`.
     ///
     /// # Errors
     ///
     /// The [`Denial`].
     async fn judge(
         &self,
-        need: &Requirement,
+        requirement: &Requirement,
         token: &str,
-        world: &Snapshot,
+        snapshot: &Snapshot,
     ) -> Result<Verified<Claims>, Denial>;
 }
 
-/// Judges `token` for a route that asks `need`.
+/// Judges `token` for a route that asks `requirement`.
 ///
 /// # Errors
 ///
 /// The [`Denial`]; [`Denial::StaleSnapshot`] where what is known may not be relied on.
-pub async fn admit(
-    visit: &impl Visit,
-    need: &Requirement,
+pub async fn authorize(
+    visit: &impl EdgeRequest,
+    requirement: &Requirement,
     token: &str,
 ) -> Result<Verified<Claims>, Denial> {
-    let mut world = world(visit, need).await.ok_or(Denial::StaleSnapshot)?;
+    let mut snapshot = current_snapshot(visit, requirement)
+        .await
+        .ok_or(Denial::StaleSnapshot)?;
     // Ends: each round knows newer keys than the one before.
     loop {
-        match visit.judge(need, token, &world).await {
-            Err(Denial::UnknownKey) => world = with_newer_keys(visit, &world).await?,
+        match visit.judge(requirement, token, &snapshot).await {
+            Err(Denial::UnknownKey) => snapshot = with_newer_keys(visit, &snapshot).await?,
             settled => return settled,
         }
     }
 }
 
 /// The newest snapshot to be had, whether it may be relied on or not: the gate judges that.
-async fn world(visit: &impl Visit, need: &Requirement) -> Option<Rc<Snapshot>> {
-    let knowledge = visit.knowledge();
+async fn current_snapshot(
+    visit: &impl EdgeRequest,
+    requirement: &Requirement,
+) -> Option<Rc<Snapshot>> {
+    let knowledge = visit.snapshot_cache();
     let mut moments = 0_u32;
     loop {
         let now = visit.now();
-        match knowledge.prepare(visit.gate(), need, visit.store_is_away(), now) {
-            RefreshPlan::Nothing => break,
-            RefreshPlan::ReadBehind => {
-                visit.read_behind(now);
+        match knowledge.plan(visit.gate(), requirement, visit.store_unavailable(), now) {
+            RefreshPlan::UseCurrent => break,
+            RefreshPlan::RefreshInBackground => {
+                visit.refresh_in_background(now);
                 break;
             }
-            RefreshPlan::ReadFirst => {
-                visit.read(Keys::WhenDue, now).await;
+            RefreshPlan::RefreshFirst => {
+                visit.refresh(Keys::WhenDue, now).await;
                 break;
             }
-            RefreshPlan::Wait(at_most) if at_most <= moments => break,
-            RefreshPlan::Wait(_) => {
+            RefreshPlan::WaitForOther(at_most) if at_most <= moments => break,
+            RefreshPlan::WaitForOther(_) => {
                 moments = moments.saturating_add(1);
-                visit.sleep(MOMENT).await;
+                visit.sleep(POLL_INTERVAL).await;
             }
         }
     }
-    knowledge.held()
+    knowledge.current()
 }
 
-/// Newer keys than those of `world`, which lacks the one that a token names.
-async fn with_newer_keys(visit: &impl Visit, world: &Snapshot) -> Result<Rc<Snapshot>, Denial> {
+/// Newer keys than those of `snapshot`, which lacks the one that a token names.
+async fn with_newer_keys(
+    visit: &impl EdgeRequest,
+    snapshot: &Snapshot,
+) -> Result<Rc<Snapshot>, Denial> {
     let mut moments = 0_u32;
     loop {
         let now = visit.now();
-        match visit.knowledge().lacks_key(world, now) {
+        match visit.snapshot_cache().on_unknown_key(snapshot, now) {
             UnknownKey::Newer(held) => return Ok(held),
-            UnknownKey::IsNone => return Err(Denial::UnknownKey),
-            UnknownKey::IsOpen => return Err(Denial::StaleSnapshot),
-            UnknownKey::Read => visit.read(Keys::Now, now).await,
-            UnknownKey::Wait if FEW_MOMENTS <= moments => return Err(Denial::StaleSnapshot),
+            UnknownKey::NoSuchKey => return Err(Denial::UnknownKey),
+            UnknownKey::Undetermined => return Err(Denial::StaleSnapshot),
+            UnknownKey::Read => visit.refresh(Keys::Now, now).await,
+            UnknownKey::Wait if MAX_POLLS_WITH_SNAPSHOT <= moments => {
+                return Err(Denial::StaleSnapshot);
+            }
             UnknownKey::Wait => {
                 moments = moments.saturating_add(1);
-                visit.sleep(MOMENT).await;
+                visit.sleep(POLL_INTERVAL).await;
             }
         }
     }

@@ -27,8 +27,8 @@ pub enum UseCaseError {
     Entropy(#[from] NoEntropy),
     /// Others changed what was to be changed, again and again; a repetition finds how it stands.
     #[error("others were faster, again and again")]
-    Overtaken,
+    Contended,
     /// A revocation is written, but no feed row of it came within the bound that edges rely on.
     #[error("the revocation feed is too slow to acknowledge a revocation")]
-    LateFeed,
+    NotConfirmed,
 }

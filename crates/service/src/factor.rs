@@ -12,8 +12,8 @@ use portcullis_core::factor::{
 };
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
+use portcullis_core::root_keys::Purpose;
 use portcullis_core::secret::Secret;
-use portcullis_core::vault::Purpose;
 
 pub(crate) use self::challenge::challenge;
 pub use self::challenge::{CHALLENGE_LIFETIME, Challenged, challenged};
@@ -21,7 +21,7 @@ pub use self::login::{FactorLoginRequest, login};
 pub use self::proof::Proof;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::ports::{Hasher, NoEntropy, SecureRandom};
+use crate::ports::{NoEntropy, PasswordHasher, SecureRandom};
 use crate::reauthenticate::reauthenticate;
 use crate::store::{
     Account, AccountStore, AuditStore, FactorStore, Factors, TotpFactor, WriteOutcome,
@@ -55,7 +55,7 @@ pub struct NewTotp {
 /// [`UseCaseError`]; nothing was begun then.
 pub async fn begin(
     change: &FactorChange,
-    hasher: &impl Hasher,
+    hasher: &impl PasswordHasher,
     ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
 ) -> Result<Result<NewTotp, FactorDenial>, UseCaseError> {
     let account = reauthenticate(&change.user_id, &change.password, hasher, ctx).await?;
@@ -79,7 +79,7 @@ pub async fn begin(
     };
     let event = ctx.event(AuditKind::FactorBegun, Some(&account.user_id))?;
     match ctx.store.begin_factor(&account, &factor, &event).await? {
-        WriteOutcome::Done => Ok(Ok(NewTotp {
+        WriteOutcome::Applied => Ok(Ok(NewTotp {
             secret: Secret::new(secret),
             account,
         })),
@@ -104,7 +104,7 @@ pub async fn confirm(
     if factors.active().is_some() {
         return refuse(user_id, FactorDenial::AlreadyActive, ctx).await;
     }
-    let oldest = ctx.call.now.before(BEGUN_LIFETIME);
+    let oldest = ctx.call.now.minus(BEGUN_LIFETIME);
     let Some(begun) = factors.totp.filter(|factor| factor.created_at > oldest) else {
         return refuse(user_id, FactorDenial::NoFactor, ctx).await;
     };
@@ -117,7 +117,7 @@ pub async fn confirm(
         .store
         .confirm_factor(&account, &begun, step, &kept, &event);
     match confirmed.await? {
-        WriteOutcome::Done => Ok(Ok(codes)),
+        WriteOutcome::Applied => Ok(Ok(codes)),
         WriteOutcome::Conflict => refuse(user_id, FactorDenial::NoFactor, ctx).await,
     }
 }
@@ -130,7 +130,7 @@ pub async fn confirm(
 pub async fn remove(
     change: &FactorChange,
     proof: &Proof,
-    hasher: &impl Hasher,
+    hasher: &impl PasswordHasher,
     ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
 ) -> Result<Result<(), FactorDenial>, UseCaseError> {
     let account = match proved(change, proof, hasher, ctx).await? {
@@ -150,7 +150,7 @@ pub async fn remove(
 pub async fn renew_recovery_codes(
     change: &FactorChange,
     proof: &Proof,
-    hasher: &impl Hasher,
+    hasher: &impl PasswordHasher,
     ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
 ) -> Result<Result<Vec<RecoveryCode>, FactorDenial>, UseCaseError> {
     let account = match proved(change, proof, hasher, ctx).await? {
@@ -182,7 +182,7 @@ pub async fn list<C>(
 async fn proved(
     change: &FactorChange,
     proof: &Proof,
-    hasher: &impl Hasher,
+    hasher: &impl PasswordHasher,
     ctx: ServiceContext<'_, impl AccountStore + FactorStore, impl SecureRandom>,
 ) -> Result<Result<Account, FactorDenial>, UseCaseError> {
     let account = reauthenticate(&change.user_id, &change.password, hasher, ctx).await?;

@@ -10,15 +10,15 @@ use portcullis_core::revocation::{
 };
 use portcullis_core::time::UnixTime;
 
+use crate::join_all::join_all;
 use crate::ports::ImmutableCache;
 use crate::store::{PackStore, RevocationStore, StoreError};
-use crate::together::together;
 
 /// From how many closed minutes on the directory of packs is worth its reading.
-const WORTH_THE_DIRECTORY: usize = 3;
+const MIN_MINUTES_FOR_INDEX: usize = 3;
 
 /// How many reads are under way together. A Worker may have six connections open.
-const TOGETHER: usize = 6;
+const MAX_CONCURRENT_READS: usize = 6;
 
 /// How many packs are read together: each takes a megabyte while it is unwrapped.
 const PACKS_TOGETHER: usize = 3;
@@ -26,14 +26,14 @@ const PACKS_TOGETHER: usize = 3;
 /// Up to how many names the rows of a span are read where its packs fail: as many as are kept whole.
 /// They are some 2 MB, read in a few pages. The rows of a full span would be a hundred times that:
 /// they would kill the isolate, and take from the table what it has for others.
-const FEW_NAMES: u64 = 8_192;
+const MAX_ROW_FALLBACK: u64 = 8_192;
 
 /// How many minutes, the latest ones, are looked for on the shelf. One that is not there costs three
 /// calls, since a Worker's cache counts like a fetch: to look, to read the rows, to put them there.
 /// A request of the smallest plan may make 50. These are all minutes of a policy whose tokens live
 /// for ten, with a leeway: 33 calls, two for what is not closed yet, one each for directory, keys,
 /// a look-up and the origin.
-const SHELVED: usize = 11;
+const CACHED_MINUTES: usize = 11;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// [`StoreError`] if a part of it could not be read: then nothing new is known.
-pub(crate) async fn gather(
+pub(crate) async fn read_revocations(
     mut known: Revocations,
     since: UnixTime,
     reach: Duration,
@@ -53,10 +53,10 @@ pub(crate) async fn gather(
     shelf: &impl ImmutableCache,
     now: UnixTime,
 ) -> Result<Revocations, StoreError> {
-    let (from, closed) = (since.before(OVERLAP), closed_before(now));
+    let (from, closed) = (since.minus(OVERLAP), closed_before(now));
     known.forget(now);
-    let tail = store.feed(from.max(closed), now.after(CLOCK_SKEW));
-    let (past, tail) = join(past(known, from, reach, store, shelf, now), tail).await;
+    let tail = store.feed(from.max(closed), now.plus(CLOCK_SKEW));
+    let (past, tail) = join(read_closed(known, from, reach, store, shelf, now), tail).await;
     let mut known = past?;
     for revocation in tail? {
         known.insert(&revocation);
@@ -66,12 +66,12 @@ pub(crate) async fn gather(
     // Rows say how long any token could be shown, at the longest that any host issues. Here those
     // count that the policy takes; with the same margin, for a host that was just issuing one.
     let margin = MAX_LEEWAY.saturating_add(OVERLAP);
-    known.forget_by(now.after(reach).after(margin));
+    known.forget_by(now.plus(reach).plus(margin));
     Ok(known)
 }
 
 /// The closed minutes from that of `from` on: packed ones by their packs, the others one by one.
-async fn past(
+async fn read_closed(
     mut known: Revocations,
     from: UnixTime,
     reach: Duration,
@@ -81,10 +81,10 @@ async fn past(
 ) -> Result<Revocations, StoreError> {
     let closed = closed_before(now);
     let mut missing = minutes(from, closed);
-    let directory = if missing.len() >= WORTH_THE_DIRECTORY {
+    let directory = if missing.len() >= MIN_MINUTES_FOR_INDEX {
         match store.directory().await {
             // Packs save reads and are no source of their own: without them the rows tell all.
-            Err(error) if error.is_damage() => PackIndex::default(),
+            Err(error) if error.is_corrupt() => PackIndex::default(),
             // A directory that could not be read does not tell that there are no packs, and only it
             // tells how many names the rows would be. Whoever asks again in a second pays one read.
             read => read?,
@@ -100,23 +100,23 @@ async fn past(
         from.start_of_minute()
     };
     // A span that cannot be closed yet was packed by a clock that is fast, and lacks what came later.
-    let whole = closed_before(now.after(CLOCK_SKEW));
+    let whole = closed_before(now.plus(CLOCK_SKEW));
     let touched = |span: &&PackedSpan| {
         from < span.to && span.from < closed && first <= span.from && span.to <= whole
     };
     for span in directory.packed().iter().filter(touched) {
-        let in_reach = span.to.after(OVERLAP).after(reach);
+        let in_reach = span.to.plus(OVERLAP).plus(reach);
         let lifetime = now.until(span.until.min(in_reach));
         let parts = if lifetime.is_zero() {
             &[]
         } else {
             span.parts.as_slice()
         };
-        let pieces = parts.iter().map(Piece::Pack);
+        let pieces = parts.iter().map(FeedChunk::Pack);
         let read = fetch(pieces, PACKS_TOGETHER, store, shelf, lifetime).await;
         let read: Result<Vec<Option<Revocations>>, StoreError> = read.into_iter().collect();
         let parts = match read {
-            Err(error) if span.names > FEW_NAMES => return Err(error),
+            Err(error) if span.names > MAX_ROW_FALLBACK => return Err(error),
             Err(_) => continue,
             Ok(parts) => parts,
         };
@@ -129,17 +129,17 @@ async fn past(
         packs.into_iter().for_each(|pack| known.absorb(pack));
         missing.retain(|minute| *minute < span.from || span.to <= *minute);
     }
-    let near = missing.len().saturating_sub(SHELVED);
+    let near = missing.len().saturating_sub(CACHED_MINUTES);
     let pieces = missing.iter().enumerate().map(|(place, minute)| {
         if place < near {
-            Piece::Rows(*minute)
+            FeedChunk::Rows(*minute)
         } else {
-            Piece::Minute(*minute)
+            FeedChunk::Minute(*minute)
         }
     });
     // A minute matters to whoever starts cold for as long as it is within reach, however little of
     // the past this reading is about.
-    for piece in fetch(pieces, TOGETHER, store, shelf, reach).await {
+    for piece in fetch(pieces, MAX_CONCURRENT_READS, store, shelf, reach).await {
         known.absorb(piece?.unwrap_or_default());
         known.compact();
     }
@@ -155,7 +155,7 @@ fn count(packs: &[Revocations]) -> u64 {
 /// A piece of the past. One type for all kinds: each kind that is read together of its own would
 /// weigh some KB in wasm.
 #[derive(Clone, Copy)]
-enum Piece<'d> {
+enum FeedChunk<'d> {
     /// A pack, from the shelf or the store.
     Pack(&'d PackName),
     /// A closed minute, from the shelf or its rows.
@@ -166,22 +166,22 @@ enum Piece<'d> {
 
 /// Reads `pieces`, so many together; `lifetime` is how long they are of use on the shelf.
 async fn fetch(
-    pieces: impl Iterator<Item = Piece<'_>>,
+    pieces: impl Iterator<Item = FeedChunk<'_>>,
     together_at_most: usize,
     store: &(impl RevocationStore + PackStore),
     shelf: &impl ImmutableCache,
     lifetime: Duration,
 ) -> Vec<Result<Option<Revocations>, StoreError>> {
-    let pieces: Vec<Piece<'_>> = pieces.collect();
+    let pieces: Vec<FeedChunk<'_>> = pieces.collect();
     let mut read = Vec::with_capacity(pieces.len());
     for some in pieces.chunks(together_at_most) {
         let some = some.iter().map(|piece| piece.read(store, shelf, lifetime));
-        read.append(&mut together(some).await);
+        read.append(&mut join_all(some).await);
     }
     read
 }
 
-impl Piece<'_> {
+impl FeedChunk<'_> {
     /// What was called back in it; `None` for a pack that is no pack.
     async fn read(
         self,
@@ -195,7 +195,7 @@ impl Piece<'_> {
             Self::Rows(_) => None,
         };
         if let Some(place) = &place
-            && let Some(bytes) = shelf.take(place).await
+            && let Some(bytes) = shelf.get(place).await
             && let Some(known) = self.parse(&bytes)
         {
             return Ok(Some(known));
@@ -210,7 +210,7 @@ impl Piece<'_> {
             }
             Self::Minute(minute) | Self::Rows(minute) => {
                 let rows = store
-                    .feed(minute, minute.after(MINUTE).before(SECOND))
+                    .feed(minute, minute.plus(MINUTE).minus(SECOND))
                     .await?;
                 (write_minute(&rows), Some(rows.into_iter().collect()))
             }
@@ -239,7 +239,7 @@ fn minutes(from: UnixTime, end: UnixTime) -> Vec<UnixTime> {
     let mut minute = from.start_of_minute();
     while minute < end {
         minutes.push(minute);
-        minute = minute.after(MINUTE);
+        minute = minute.plus(MINUTE);
     }
     minutes
 }

@@ -8,14 +8,14 @@ use portcullis_core::decision::Decision;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::path::CanonicalPath;
-use portcullis_core::revocation::{Revocable, Revocations};
+use portcullis_core::revocation::{Revocations, TokenIds};
 use portcullis_core::route::{Access, Requirement};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
-use crate::ports::{Clock, Signatures};
+use crate::ports::{Clock, SignatureVerifier};
 use crate::store::StoreError;
 
 /// What is known of a request before anything is read or verified.
@@ -25,7 +25,7 @@ pub struct RoutedRequest<'g, 't> {
     /// The path that is judged and forwarded.
     pub path: CanonicalPath,
     /// What its route asks.
-    pub need: &'g Requirement,
+    pub requirement: &'g Requirement,
     /// The token to judge; `None` on an open route.
     pub token: Option<&'t str>,
 }
@@ -39,21 +39,26 @@ pub type Refused<'g> = (Denial, Option<&'g Requirement>);
 /// # Errors
 ///
 /// The [`Denial`], with the requirement once the route is known.
-pub fn approach<'g, 't>(
+pub fn route_request<'g, 't>(
     gate: &'g Gate,
     raw_path: &str,
     authorization: Option<&'t str>,
 ) -> Result<RoutedRequest<'g, 't>, Refused<'g>> {
     let path = CanonicalPath::parse(raw_path).map_err(|denial| (denial, None))?;
-    let need = gate.requirement(&path).map_err(|denial| (denial, None))?;
-    let token = match need.access {
+    let requirement = gate.requirement(&path).map_err(|denial| (denial, None))?;
+    let token = match requirement.access {
         Access::Open => None,
         Access::Token => {
-            let token = bearer_token(authorization).map_err(|denial| (denial, Some(need)))?;
-            Some(token.ok_or((Denial::MissingToken, Some(need)))?)
+            let token =
+                bearer_token(authorization).map_err(|denial| (denial, Some(requirement)))?;
+            Some(token.ok_or((Denial::MissingToken, Some(requirement)))?)
         }
     };
-    Ok(RoutedRequest { path, need, token })
+    Ok(RoutedRequest {
+        path,
+        requirement,
+        token,
+    })
 }
 
 /// Tells what stands against one token, where what is known leaves a doubt or is not asked.
@@ -67,30 +72,30 @@ pub trait Lookup {
     /// # Errors
     ///
     /// [`StoreError`], also if only part of it could be read.
-    async fn look_up(&self, token: Revocable<'_>) -> Result<Revocations, StoreError>;
+    async fn look_up(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError>;
 }
 
-/// Verifies `token` against the keys of `world` and decides. What its route wants looked up, or
+/// Verifies `token` against the keys of `snapshot` and decides. What its route wants looked up, or
 /// what is in doubt, is looked up.
 ///
 /// # Errors
 ///
 /// The first [`Denial`] met; [`Denial::RevocationUnknown`] if the look-up failed.
-pub async fn admit(
+pub async fn verify_and_decide(
     gate: &Gate,
-    need: &Requirement,
+    requirement: &Requirement,
     token: &str,
-    world: &Snapshot,
-    signatures: &impl Signatures,
+    snapshot: &Snapshot,
+    signatures: &impl SignatureVerifier,
     lookup: &impl Lookup,
     clock: &impl Clock,
 ) -> Result<Verified<Claims>, Denial> {
     let now = clock.now();
     // Nobody's signature is checked against keys that nobody may rely on.
-    gate.judge_staleness(need, world, now)?;
-    let caller = verify(gate, token, world, signatures, now).await?;
-    if !gate.needs_lookup(need, &caller, world) {
-        return settle(gate, need, caller, world, now);
+    gate.check_staleness(requirement, snapshot, now)?;
+    let caller = verify(gate, token, snapshot, signatures, now).await?;
+    if !gate.needs_lookup(requirement, &caller, snapshot) {
+        return settle(gate, requirement, caller, snapshot, now);
     }
     // The signature was checked before: nobody makes us read by a token that is no token.
     let revoked = lookup
@@ -99,21 +104,21 @@ pub async fn admit(
         .map_err(|_| Denial::RevocationUnknown)?;
     settle(
         gate,
-        need,
+        requirement,
         caller,
-        &world.for_one(revoked, now),
+        &snapshot.for_one(revoked, now),
         clock.now(),
     )
 }
 
 fn settle(
     gate: &Gate,
-    need: &Requirement,
+    requirement: &Requirement,
     caller: Verified<Claims>,
-    world: &Snapshot,
+    snapshot: &Snapshot,
     now: UnixTime,
 ) -> Result<Verified<Claims>, Denial> {
-    match gate.decide(need, Some(&caller), world, now) {
+    match gate.decide(requirement, Some(&caller), snapshot, now) {
         Decision::Allow(_) => Ok(caller),
         Decision::Deny(denial) => Err(denial),
     }
@@ -123,11 +128,11 @@ fn settle(
 pub(crate) async fn verify(
     gate: &Gate,
     token: &str,
-    world: &Snapshot,
-    signatures: &impl Signatures,
+    snapshot: &Snapshot,
+    signatures: &impl SignatureVerifier,
     now: UnixTime,
 ) -> Result<Verified<Claims>, Denial> {
-    let inspected = gate.verifier().inspect(token, world.keys(), now)?;
+    let inspected = gate.verifier().inspect(token, snapshot.keys(), now)?;
     let verdict = signatures
         .check(&inspected.check()?)
         .await

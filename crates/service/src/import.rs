@@ -9,7 +9,7 @@ use portcullis_core::time::UnixTime;
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::ports::{Hasher, SecureRandom};
+use crate::ports::{PasswordHasher, SecureRandom};
 use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
 
 /// An account as the other system knew it.
@@ -42,7 +42,7 @@ pub enum ImportOutcome {
 /// [`UseCaseError`]; no account was made then, or a repetition finds the address taken.
 pub async fn import(
     request: &ImportRequest,
-    hasher: &impl Hasher,
+    hasher: &impl PasswordHasher,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<ImportOutcome, UseCaseError> {
     if !hasher.can_check(&request.password) {
@@ -60,7 +60,7 @@ pub async fn import(
     };
     let event = ctx.event(AuditKind::Imported, Some(&account.user_id))?;
     Ok(match ctx.store.import(&account, &event).await? {
-        WriteOutcome::Done => ImportOutcome::Imported(account.user_id),
+        WriteOutcome::Applied => ImportOutcome::Imported(account.user_id),
         WriteOutcome::Conflict => ImportOutcome::AddressTaken,
     })
 }

@@ -8,22 +8,23 @@ mod announce;
 pub mod audit_trail;
 pub mod authenticate;
 pub mod change_password;
+pub mod client_auth;
 pub mod context;
 pub mod edge;
-mod end;
+mod end_session;
 pub mod error;
 pub mod factor;
 mod feed;
 pub mod guard;
-pub mod identify;
 pub mod import;
-pub mod issue;
+pub mod issue_token;
+pub mod join_all;
 pub mod limit;
 pub mod login;
 pub mod logout;
 pub mod logout_all;
 pub mod mailing;
-pub mod open;
+pub mod open_session;
 pub mod pack;
 pub mod ports;
 mod reauthenticate;
@@ -38,7 +39,6 @@ pub mod signing;
 pub mod snapshot;
 pub mod snapshot_cache;
 pub mod store;
-pub mod together;
 
 #[cfg(test)]
 mod test_support {

@@ -7,10 +7,10 @@ use portcullis_core::base64url;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::limit::client::ClientNetwork;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::quotas::Quotas;
-use portcullis_core::limit::scope::Scope;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota, device};
-use portcullis_core::vault::{Purpose, Vault};
+use portcullis_core::root_keys::{Purpose, RootKeys};
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
@@ -26,7 +26,7 @@ pub struct Limits {
     /// How much passes.
     pub quotas: Quotas,
     /// What becomes of an attempt that cannot be counted.
-    pub when_down: LimitFailMode,
+    pub fail_mode: LimitFailMode,
 }
 
 /// What becomes of an attempt while the store does not count.
@@ -34,10 +34,10 @@ pub struct Limits {
 pub enum LimitFailMode {
     /// It fails as everything else does.
     #[default]
-    Refuse,
+    Closed,
     /// It passes uncounted: for those to whom an hour without logins is worse than an hour in
     /// which passwords can be tried.
-    Allow,
+    Open,
 }
 
 /// Whose attempts are counted together.
@@ -59,9 +59,9 @@ pub enum LimitKey<'a> {
 /// How an attempt comes in.
 #[derive(Debug)]
 #[must_use]
-pub enum Entry {
+pub enum LimitOutcome {
     /// It passes.
-    Passes(Place),
+    Allowed(Reservation),
     /// It does not; nothing is to be done for it.
     Limited(Limited),
 }
@@ -70,14 +70,14 @@ pub enum Entry {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Limited {
     /// There were too many; the next one passes after this long.
-    Wait(Duration),
+    RetryAfter(Duration),
     /// So many have failed in a row that waiting does not help.
-    Spent(Scope),
+    LockedOut(LimitKind),
 }
 
 /// The place that an attempt takes up until it is given back.
 #[derive(Debug, Default)]
-pub struct Place {
+pub struct Reservation {
     counted: Option<(Bucket, Attempt)>,
     /// Why it passes uncounted, for the log.
     pub uncounted: Option<StoreError>,
@@ -89,22 +89,22 @@ pub struct Place {
 /// # Errors
 ///
 /// [`UseCaseError`]; nothing is to be done for the attempt then.
-pub async fn enter(
-    scope: Scope,
+pub async fn acquire(
+    scope: LimitKind,
     whose: LimitKey<'_>,
     ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
-) -> Result<Entry, UseCaseError> {
+) -> Result<LimitOutcome, UseCaseError> {
     let limits = &ctx.settings.limits;
     let Some(quota) = limits.quotas.of(scope) else {
-        return Ok(Entry::Passes(Place::default()));
+        return Ok(LimitOutcome::Allowed(Reservation::default()));
     };
     let bucket = bucket(scope, quota, whose, ctx);
     let attempt = attempt(ctx)?;
-    let counted = match (ctx.store.count(&bucket, attempt).await, limits.when_down) {
+    let counted = match (ctx.store.count(&bucket, attempt).await, limits.fail_mode) {
         (Ok(counted), _) => counted,
-        (Err(error), LimitFailMode::Refuse) => return Err(error.into()),
-        (Err(error), LimitFailMode::Allow) => {
-            return Ok(Entry::Passes(Place {
+        (Err(error), LimitFailMode::Closed) => return Err(error.into()),
+        (Err(error), LimitFailMode::Open) => {
+            return Ok(LimitOutcome::Allowed(Reservation {
                 counted: None,
                 uncounted: Some(error),
             }));
@@ -115,12 +115,12 @@ pub async fn enter(
         ctx.store.record(&event).await?;
     }
     Ok(match counted.judged {
-        LimitDecision::Passes => Entry::Passes(Place {
+        LimitDecision::Allow => LimitOutcome::Allowed(Reservation {
             counted: Some((bucket, attempt)),
             uncounted: None,
         }),
-        LimitDecision::Wait(span) => Entry::Limited(Limited::Wait(span)),
-        LimitDecision::Spent => Entry::Limited(Limited::Spent(scope)),
+        LimitDecision::RetryAfter(span) => LimitOutcome::Limited(Limited::RetryAfter(span)),
+        LimitDecision::LockedOut => LimitOutcome::Limited(Limited::LockedOut(scope)),
     })
 }
 
@@ -133,19 +133,21 @@ pub async fn enter(
 /// # Errors
 ///
 /// As [`enter`].
-pub async fn enter_login(
+pub async fn acquire_login(
     email: &EmailAddress,
     device_cookie: Option<&str>,
     ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
-) -> Result<Entry, UseCaseError> {
+) -> Result<LimitOutcome, UseCaseError> {
     let known =
         device_cookie.and_then(|cookie| device::recognise(ctx.vault, cookie, email, ctx.call.now));
     if let Some(nonce) = known {
-        return enter(Scope::LoginDevice, LimitKey::Device(email, &nonce), ctx).await;
+        return acquire(LimitKind::LoginDevice, LimitKey::Device(email, &nonce), ctx).await;
     }
-    match enter(Scope::LoginAddress, LimitKey::Network, ctx).await? {
-        Entry::Limited(limited) => Ok(Entry::Limited(limited)),
-        Entry::Passes(_networks) => enter(Scope::LoginEmail, LimitKey::Email(email), ctx).await,
+    match acquire(LimitKind::LoginAddress, LimitKey::Network, ctx).await? {
+        LimitOutcome::Limited(limited) => Ok(LimitOutcome::Limited(limited)),
+        LimitOutcome::Allowed(_networks) => {
+            acquire(LimitKind::LoginEmail, LimitKey::Email(email), ctx).await
+        }
     }
 }
 
@@ -154,12 +156,12 @@ pub async fn enter_login(
 /// # Errors
 ///
 /// [`StoreError`]; then it still counts, which costs its owner a place and nobody anything else.
-pub async fn settle<C>(
-    place: &Place,
+pub async fn refund<C>(
+    place: &Reservation,
     ctx: ServiceContext<'_, impl LimitStore, C>,
 ) -> Result<(), StoreError> {
     match &place.counted {
-        Some((bucket, attempt)) => ctx.store.settle(bucket, *attempt).await,
+        Some((bucket, attempt)) => ctx.store.refund(bucket, *attempt).await,
         None => Ok(()),
     }
 }
@@ -184,7 +186,7 @@ fn attempt<S>(ctx: ServiceContext<'_, S, impl SecureRandom>) -> Result<Attempt, 
 }
 
 fn bucket<S, C>(
-    scope: Scope,
+    scope: LimitKind,
     quota: Quota,
     whose: LimitKey<'_>,
     ctx: ServiceContext<'_, S, C>,
@@ -210,18 +212,23 @@ fn bucket<S, C>(
     Bucket {
         scope,
         quota,
-        name: name(ctx.vault, scope, quota, [first, second]),
+        name: bucket_name(ctx.vault, scope, quota, [first, second]),
     }
 }
 
 /// A tally's numbers mean nothing under another quota, so that is part of its name.
-fn name(vault: &Vault, scope: Scope, quota: Quota, [first, second]: [&[u8]; 2]) -> String {
+fn bucket_name(
+    vault: &RootKeys,
+    scope: LimitKind,
+    quota: Quota,
+    [first, second]: [&[u8]; 2],
+) -> String {
     let rule = if quota.is_exact() {
         String::new()
     } else {
         quota.to_string()
     };
-    let parts = [scope.name().as_bytes(), rule.as_bytes(), first, second];
-    let code = vault.code(Purpose::LimitKey, &parts);
+    let parts = [scope.as_str().as_bytes(), rule.as_bytes(), first, second];
+    let code = vault.mac(Purpose::LimitKey, &parts);
     base64url::encode(code.get(..NAME_BYTES).unwrap_or(&code))
 }

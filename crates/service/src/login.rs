@@ -10,8 +10,8 @@ use portcullis_core::session::{Device, Methods};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::factor;
-use crate::open::{Grant, open};
-use crate::ports::{HashVerdict, Hasher, SecureRandom, Signer};
+use crate::open_session::{TokenGrant, open};
+use crate::ports::{HashVerdict, PasswordHasher, SecureRandom, Signer};
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore,
     WriteOutcome,
@@ -33,7 +33,7 @@ pub struct LoginRequest {
 #[must_use]
 pub enum LoginOutcome {
     /// The caller is let in.
-    Admit(Admission),
+    Admit(LoginAdmission),
     /// The password is right; a code of the second factor is wanted besides.
     Challenge(Challenge),
     /// The caller is not let in; all reasons are one answer to them.
@@ -42,9 +42,9 @@ pub enum LoginOutcome {
 
 /// What becomes of a caller who is let in.
 #[derive(Debug)]
-pub struct Admission {
+pub struct LoginAdmission {
     /// What they receive.
-    pub grant: Grant,
+    pub grant: TokenGrant,
     /// Why a hash made with lesser parameters was not renewed, for the log: the next login tries
     /// again.
     pub not_rehashed: Option<UseCaseError>,
@@ -66,7 +66,7 @@ pub struct Challenge {
 /// [`UseCaseError`]; nobody is signed in then.
 pub async fn login(
     request: &LoginRequest,
-    hasher: &impl Hasher,
+    hasher: &impl PasswordHasher,
     signer: &impl Signer,
     ctx: ServiceContext<
         '_,
@@ -109,7 +109,7 @@ pub async fn login(
         return Ok(LoginOutcome::Refuse(denial));
     };
     // The session is open: whatever comes of this, the caller is signed in.
-    Ok(LoginOutcome::Admit(Admission {
+    Ok(LoginOutcome::Admit(LoginAdmission {
         grant,
         not_rehashed: rehash(request, &account, verdict, hasher, ctx).await.err(),
     }))
@@ -138,7 +138,7 @@ async fn rehash(
     request: &LoginRequest,
     account: &Account,
     verdict: HashVerdict,
-    hasher: &impl Hasher,
+    hasher: &impl PasswordHasher,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<(), UseCaseError> {
     if verdict != HashVerdict::MatchesOutdated {
@@ -151,6 +151,6 @@ async fn rehash(
         ..AccountChange::default()
     };
     match ctx.store.change_account(account, &change, &event).await? {
-        WriteOutcome::Done | WriteOutcome::Conflict => Ok(()),
+        WriteOutcome::Applied | WriteOutcome::Conflict => Ok(()),
     }
 }

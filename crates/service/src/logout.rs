@@ -7,7 +7,7 @@ use portcullis_core::token::verifier::Verified;
 
 use crate::announce;
 use crate::context::ServiceContext;
-use crate::end::{Ending, end};
+use crate::end_session::{Ending, end};
 use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
 use crate::store::{RevocationStore, SessionStore};

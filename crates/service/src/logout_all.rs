@@ -15,7 +15,7 @@ use crate::store::{
 };
 
 /// How often an account is read anew because somebody else changed it meanwhile.
-const READINGS: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// Ends every session of the caller's account, the caller's own included: its generation is
 /// raised and what is below it called back, in one step with the audit row, and the feed carries
@@ -29,7 +29,7 @@ pub async fn logout_all(
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
 ) -> Result<LogoutOutcome, UseCaseError> {
-    for _reading in 0..READINGS {
+    for _reading in 0..MAX_ATTEMPTS {
         let Some(account) = account_of(caller, ctx).await? else {
             return Ok(LogoutOutcome::NoSession);
         };
@@ -45,7 +45,7 @@ pub async fn logout_all(
         };
         let event = ctx.event(AuditKind::LoggedOutEverywhere, Some(&account.user_id))?;
         match ctx.store.change_account(&account, &change, &event).await? {
-            WriteOutcome::Done => {
+            WriteOutcome::Applied => {
                 announce::confirm_within_bound(&[revocation], stamp, ctx.store, clock, ctx.call)
                     .await?;
                 return Ok(LogoutOutcome::Done);
@@ -53,7 +53,7 @@ pub async fn logout_all(
             WriteOutcome::Conflict => {}
         }
     }
-    Err(UseCaseError::Overtaken)
+    Err(UseCaseError::Contended)
 }
 
 /// Announces once more what ended every session of the caller's account, for somebody whose first

@@ -5,9 +5,9 @@
 //! the account, and writes to it or to nobody.
 
 pub mod deliver;
-mod letter;
 mod outbox;
 pub mod redeem;
 pub mod request;
+mod templates;
 
 pub(crate) use outbox::mail;

@@ -9,7 +9,7 @@
 use core::time::Duration;
 
 use portcullis_core::id::Id;
-use portcullis_core::policy::{LONGEST_LIFETIME, MAX_LEEWAY};
+use portcullis_core::policy::{MAX_LEEWAY, MAX_LIFETIME};
 use portcullis_core::revocation::{
     CLOCK_SKEW, OVERLAP, Pack, PackIndex, PackName, PackedSpan, closed_before,
 };
@@ -20,8 +20,8 @@ use crate::store::{PackStore, RevocationStore, StoreError, WriteOutcome};
 
 /// How long a span may grow, and how far: packs are written anew while they grow, and go as a
 /// whole.
-const LONGEST_SPAN: Duration = Duration::from_secs(3_600);
-const MOST_NAMES: u64 = 120_000;
+const MAX_SPAN: Duration = Duration::from_secs(3_600);
+const MAX_IDENTIFIERS: u64 = 120_000;
 
 /// How much of the feed is held as rows at once. Four minutes are 120,000 rows where one partition
 /// takes all it can; what they call back is 4 bytes each once it is packed.
@@ -30,10 +30,10 @@ const ROWS: Duration = Duration::from_secs(4 * 60);
 /// How much of the feed one round reads: 360 queries, some seconds of work. The next round goes on
 /// from there. Whoever has rested for longer begins anew, so that what edges need first, the last
 /// minutes, is packed first.
-const ROUND: Duration = Duration::from_secs(6 * 3_600);
+const MAX_SPAN_PER_RUN: Duration = Duration::from_secs(6 * 3_600);
 
 /// How long a pack is kept after nothing of it matters: an edge may just be reading it.
-const FAREWELL: Duration = Duration::from_secs(3_600);
+const RETENTION_AFTER_EXPIRY: Duration = Duration::from_secs(3_600);
 
 /// How a round of packing ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,7 +57,7 @@ pub enum Outcome {
         spans: usize,
     },
     /// Another host was at it; the next round will find what is left.
-    Overtaken,
+    Contended,
 }
 
 /// The feed was not packed.
@@ -87,34 +87,34 @@ pub async fn pack(
     let mut directory = store.directory().await?;
     // INVARIANT: after a round by a good clock no span reaches beyond what is closed. What such a
     // span lacks would be called back nowhere that starts cold.
-    if let Some(kept) = directory.up_to(closed_before(now.after(CLOCK_SKEW))) {
+    if let Some(kept) = directory.up_to(closed_before(now.plus(CLOCK_SKEW))) {
         let spans = directory.packed().len().abs_diff(kept.packed().len());
         return Ok(match store.replace_directory(&kept, request_id).await? {
-            WriteOutcome::Done => Outcome::Withdrawn { spans },
-            WriteOutcome::Conflict => Outcome::Overtaken,
+            WriteOutcome::Applied => Outcome::Withdrawn { spans },
+            WriteOutcome::Conflict => Outcome::Contended,
         });
     }
     let closed = closed_before(now);
     let mut from = match directory.end() {
-        Some(end) if now.since(end) <= ROUND => end,
+        Some(end) if now.since(end) <= MAX_SPAN_PER_RUN => end,
         Some(_) => {
             directory = PackIndex::new(directory.version(), Vec::new())?;
             oldest(lifetime, now)
         }
         None => oldest(lifetime, now),
     };
-    let mut reading = Reading::new(store, now);
+    let mut reading = FeedReader::new(store, now);
     while from < closed && reading.goes_on() {
         let (to, fresh) = reading.forth(from, closed).await?;
         let packed = grow(&directory, from, to, fresh, store, now).await?;
         directory = directory.with(packed, now)?;
         match store.replace_directory(&directory, request_id).await? {
-            WriteOutcome::Done => from = to,
-            WriteOutcome::Conflict => return Ok(Outcome::Overtaken),
+            WriteOutcome::Applied => from = to,
+            WriteOutcome::Conflict => return Ok(Outcome::Contended),
         }
     }
     // A policy may let tokens live for longer than this host does.
-    let oldest = oldest(LONGEST_LIFETIME, now);
+    let oldest = oldest(MAX_LIFETIME, now);
     while let Some(to) = directory.start()
         && oldest < to
         && directory.has_room()
@@ -124,8 +124,8 @@ pub async fn pack(
         let packed = write(from, to, fresh, store).await?;
         directory = directory.with_earlier(packed)?;
         match store.replace_directory(&directory, request_id).await? {
-            WriteOutcome::Done => {}
-            WriteOutcome::Conflict => return Ok(Outcome::Overtaken),
+            WriteOutcome::Applied => {}
+            WriteOutcome::Conflict => return Ok(Outcome::Contended),
         }
     }
     let names = reading.names;
@@ -140,26 +140,26 @@ pub async fn pack(
 /// The first minute in which anything may have been called back that matters to whoever takes
 /// tokens that live so long.
 const fn oldest(lifetime: Duration, now: UnixTime) -> UnixTime {
-    now.before(lifetime)
-        .before(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
-        .before(OVERLAP)
+    now.minus(lifetime)
+        .minus(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
+        .minus(OVERLAP)
         .start_of_minute()
 }
 
 /// Reading the feed, as much of it as one round may.
-struct Reading<'s, S> {
+struct FeedReader<'s, S> {
     store: &'s S,
     now: UnixTime,
     left: Duration,
     names: u64,
 }
 
-impl<'s, S: RevocationStore> Reading<'s, S> {
+impl<'s, S: RevocationStore> FeedReader<'s, S> {
     const fn new(store: &'s S, now: UnixTime) -> Self {
         Self {
             store,
             now,
-            left: ROUND,
+            left: MAX_SPAN_PER_RUN,
             names: 0,
         }
     }
@@ -176,10 +176,10 @@ impl<'s, S: RevocationStore> Reading<'s, S> {
         from: UnixTime,
         end: UnixTime,
     ) -> Result<(UnixTime, Pack), StoreError> {
-        let end = end.min(from.after(LONGEST_SPAN.min(self.left)));
+        let end = end.min(from.plus(MAX_SPAN.min(self.left)));
         let (mut to, mut pack) = (from, Pack::default());
-        while to < end && count(&pack) < MOST_NAMES {
-            let next = end.min(to.after(ROWS));
+        while to < end && count(&pack) < MAX_IDENTIFIERS {
+            let next = end.min(to.plus(ROWS));
             pack = pack.merge(self.read(to, next).await?);
             to = next;
         }
@@ -194,10 +194,10 @@ impl<'s, S: RevocationStore> Reading<'s, S> {
         start: UnixTime,
         to: UnixTime,
     ) -> Result<(UnixTime, Pack), StoreError> {
-        let start = start.max(to.before(LONGEST_SPAN.min(self.left)));
+        let start = start.max(to.minus(MAX_SPAN.min(self.left)));
         let (mut from, mut pack) = (to, Pack::default());
-        while start < from && count(&pack) < MOST_NAMES {
-            let next = start.max(from.before(ROWS));
+        while start < from && count(&pack) < MAX_IDENTIFIERS {
+            let next = start.max(from.minus(ROWS));
             pack = pack.merge(self.read(next, from).await?);
             from = next;
         }
@@ -207,7 +207,7 @@ impl<'s, S: RevocationStore> Reading<'s, S> {
 
     /// What was called back from `from` on and before `to`, and matters.
     async fn read(&self, from: UnixTime, to: UnixTime) -> Result<Pack, StoreError> {
-        let last = to.before(Duration::from_secs(1));
+        let last = to.minus(Duration::from_secs(1));
         Ok(Pack::of(&self.store.feed(from, last).await?, self.now))
     }
 
@@ -228,7 +228,7 @@ async fn grow(
     now: UnixTime,
 ) -> Result<PackedSpan, StoreError> {
     let mergeable = directory
-        .mergeable(to, count(&fresh), MOST_NAMES, LONGEST_SPAN)
+        .mergeable(to, count(&fresh), MAX_IDENTIFIERS, MAX_SPAN)
         // Names that do not matter any more are not carried along.
         .filter(|last| last.parts.is_empty() || now < last.until);
     let (from, pack) = match mergeable {
@@ -253,7 +253,9 @@ async fn write(
     for part in pack.into_parts_that_fit() {
         let bytes = part.to_bytes();
         let name = PackName::of(&bytes);
-        store.put_pack(&name, &bytes, until.after(FAREWELL)).await?;
+        store
+            .put_pack(&name, &bytes, until.plus(RETENTION_AFTER_EXPIRY))
+            .await?;
         parts.push(name);
     }
     Ok(PackedSpan {

@@ -7,10 +7,10 @@ pub use mailer::{Mail, MailError, Mailer, Subject};
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::password::{Password, PasswordHash};
+use portcullis_core::root_keys::NONCE_BYTES;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
-use portcullis_core::vault::NONCE_BYTES;
 use thiserror::Error;
 
 mod cache;
@@ -19,7 +19,7 @@ pub use cache::{ImmutableCache, NoCache};
 
 /// What one call is made of besides its content.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct RequestMeta {
     /// The second at which the door took it.
     pub now: UnixTime,
     /// Its name; writes made for it bear it, so that a retry knows its own.
@@ -68,7 +68,7 @@ pub struct NoEntropy;
     async_fn_in_trait,
     reason = "each door names its own implementation, so Send is inferred there"
 )]
-pub trait Signatures {
+pub trait SignatureVerifier {
     /// Checks one signature. Implementations are held to the same answers by one corpus.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ pub struct SignError;
     async_fn_in_trait,
     reason = "each door names its own implementation, so Send is inferred there"
 )]
-pub trait Hasher {
+pub trait PasswordHasher {
     /// Hashes a new password under a fresh salt and today's parameters.
     ///
     /// # Errors

@@ -5,14 +5,14 @@ use portcullis_core::password::Password;
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::ports::{HashVerdict, Hasher};
+use crate::ports::{HashVerdict, PasswordHasher};
 use crate::store::{Account, AccountStatus, AccountStore};
 
 /// The open account of `user_id`, if `password` is its password.
 pub(crate) async fn reauthenticate<C>(
     user_id: &Id,
     password: &Password,
-    hasher: &impl Hasher,
+    hasher: &impl PasswordHasher,
     ctx: ServiceContext<'_, impl AccountStore, C>,
 ) -> Result<Option<Account>, UseCaseError> {
     let account = ctx.store.account_of(user_id).await?;

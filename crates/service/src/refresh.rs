@@ -1,15 +1,15 @@
 //! Refresh: a refresh token becomes an access token, and is spent for its successor.
 
 use portcullis_core::audit::{AuditEvent, AuditKind, RefreshDenial};
-use portcullis_core::csrf::Carrier;
-use portcullis_core::refresh::{RefreshToken, Verdict};
+use portcullis_core::csrf::TokenSource;
+use portcullis_core::refresh::{Redemption, RefreshToken};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
 
 use crate::context::ServiceContext;
-use crate::end::{Ending, end};
+use crate::end_session::{Ending, end};
 use crate::error::UseCaseError;
-use crate::open::{Grant, grant, idle_end};
+use crate::open_session::{TokenGrant, grant, idle_end};
 use crate::ports::{Clock, SecureRandom, Signer};
 use crate::store::{
     AccountStatus, AuditStore, RevocationStore, SessionStore, SessionWithAccount, WriteOutcome,
@@ -17,7 +17,7 @@ use crate::store::{
 
 /// How often a head is read anew because somebody else advanced it first. Whoever loses once finds
 /// the successor; more happens only where the window is shorter than a write.
-const READINGS: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// What the caller sent.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct RefreshRequest {
     /// The refresh token as it came.
     pub token: Secret<String>,
     /// How it came.
-    pub carrier: Carrier,
+    pub carrier: TokenSource,
 }
 
 /// How a refresh ends.
@@ -33,7 +33,7 @@ pub struct RefreshRequest {
 #[must_use]
 pub enum RefreshOutcome {
     /// The session goes on.
-    Renew(Grant),
+    Renew(TokenGrant),
     /// The token is not taken; its session, if there is one, is as it was.
     Refuse(RefreshDenial),
     /// Two parties hold tokens of the family: its session is over, everywhere.
@@ -61,7 +61,7 @@ pub async fn refresh(
     {
         return refuse(RefreshDenial::CrossSite, Some(&token), None, ctx).await;
     }
-    for _reading in 0..READINGS {
+    for _reading in 0..MAX_ATTEMPTS {
         let Some(family) = ctx.store.family(token.session_id()).await? else {
             return refuse(RefreshDenial::NoSession, Some(&token), None, ctx).await;
         };
@@ -71,23 +71,23 @@ pub async fn refresh(
             return refuse(denial, Some(&token), Some(session), ctx).await;
         }
         let grace = ctx.settings.sessions.grace;
-        let denial = match session.head.judge(&token, grace, ctx.vault, ctx.call.now) {
-            Verdict::Advance => match advance(&token, session, signer, clock, ctx).await? {
+        let denial = match session.head.redeem(&token, grace, ctx.vault, ctx.call.now) {
+            Redemption::Rotate => match advance(&token, session, signer, clock, ctx).await? {
                 Some(grant) => return Ok(RefreshOutcome::Renew(grant)),
                 None => continue,
             },
-            Verdict::Stands => return repeat(&token, session, signer, ctx).await,
-            Verdict::Repeated(successor) => {
+            Redemption::StillCurrent => return repeat(&token, session, signer, ctx).await,
+            Redemption::Replayed(successor) => {
                 return repeat(&successor, session, signer, ctx).await;
             }
-            Verdict::Reused => return end_family(session, clock, ctx).await,
-            Verdict::Overtaken => return Err(UseCaseError::Overtaken),
-            Verdict::Expired => RefreshDenial::Expired,
-            Verdict::Unknown => RefreshDenial::Unknown,
+            Redemption::Reused => return end_family(session, clock, ctx).await,
+            Redemption::Conflict => return Err(UseCaseError::Contended),
+            Redemption::Expired => RefreshDenial::Expired,
+            Redemption::Unknown => RefreshDenial::Unknown,
         };
         return refuse(denial, Some(&token), Some(session), ctx).await;
     }
-    Err(UseCaseError::Overtaken)
+    Err(UseCaseError::Contended)
 }
 
 /// Whether the account that `family` is of lets it go on.
@@ -110,7 +110,7 @@ async fn advance(
     signer: &impl Signer,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl SessionStore, impl SecureRandom>,
-) -> Result<Option<Grant>, UseCaseError> {
+) -> Result<Option<TokenGrant>, UseCaseError> {
     let (secret, nonce) = (ctx.chance.secret()?, ctx.chance.nonce()?);
     // The window begins with the write and not with the call, so that none of it is lost while
     // the store is slow.
@@ -121,7 +121,7 @@ async fn advance(
     let grant = grant(session, &next, idle_ends_at, signer, ctx)?;
     let event = ctx.session_event(AuditKind::Refreshed, &session.user_id, &session.id)?;
     match ctx.store.advance(session, &head, &event).await? {
-        WriteOutcome::Done => Ok(Some(grant)),
+        WriteOutcome::Applied => Ok(Some(grant)),
         WriteOutcome::Conflict => Ok(None),
     }
 }

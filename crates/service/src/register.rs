@@ -4,13 +4,13 @@ use portcullis_core::audit::{AuditKind, RegistrationDenial};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
-use portcullis_core::password::{Password, PasswordContext, Unfit};
+use portcullis_core::password::{Password, PasswordContext, PasswordRejection};
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::mailing;
-use crate::ports::{Hasher, SecureRandom};
-use crate::screen::{self, Screen};
+use crate::ports::{PasswordHasher, SecureRandom};
+use crate::screen::{self, PasswordScreen};
 use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
 
 /// What the caller sent, already parsed.
@@ -29,7 +29,7 @@ pub enum RegisterOutcome {
     /// The caller is told this id, whether an account was made or the address had one already.
     Accepted(Id),
     /// The password is not one an account may have.
-    BadPassword(Unfit),
+    BadPassword(PasswordRejection),
 }
 
 /// Makes an account, or notes that somebody tried to make a second one.
@@ -42,8 +42,8 @@ pub enum RegisterOutcome {
 /// [`UseCaseError`]; no account was made then, or a repetition finds it made.
 pub async fn register(
     request: &RegisterRequest,
-    hasher: &impl Hasher,
-    screen: &impl Screen,
+    hasher: &impl PasswordHasher,
+    screen: &impl PasswordScreen,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<RegisterOutcome, UseCaseError> {
     // Before the store is asked, so that its health is not guessed from this.
@@ -53,7 +53,8 @@ pub async fn register(
         services: &rules.services,
         second_factor: false,
     };
-    if let Some(unfit) = screen::unfit(&request.password, &context, rules, screen).await? {
+    if let Some(unfit) = screen::screen_password(&request.password, &context, rules, screen).await?
+    {
         return Ok(RegisterOutcome::BadPassword(unfit));
     }
     let owner = ctx.store.account(&request.email).await?;
@@ -94,7 +95,7 @@ async fn make_in_vain(
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<(), UseCaseError> {
     let refused = AuditKind::RegistrationRefused(RegistrationDenial::AddressTaken);
-    let mail = mailing::mail(MailKind::Taken, &account.email, None, ctx)?;
+    let mail = mailing::mail(MailKind::AlreadyRegistered, &account.email, None, ctx)?;
     let event = ctx.event(refused, None)?;
     Ok(ctx.store.register_decoy(account, &mail, &event).await?)
 }

@@ -10,13 +10,13 @@ use portcullis_core::secret::Secret;
 use portcullis_core::token::claims::Claims;
 
 use crate::announce;
-use crate::authenticate::{Caller, judge};
+use crate::authenticate::{Authentication, authenticate_token};
 use crate::context::ServiceContext;
-use crate::end::{self, Ending};
+use crate::end_session::{self, Ending};
 use crate::error::UseCaseError;
 use crate::logout::LogoutOutcome;
 use crate::logout_all;
-use crate::ports::{Clock, SecureRandom, Signatures};
+use crate::ports::{Clock, SecureRandom, SignatureVerifier};
 use crate::store::{AccountStore, KeyStore, RevocationStore, SessionStore};
 
 /// Calls `token` back: an access token by itself, a refresh token with its session and all that
@@ -31,7 +31,7 @@ use crate::store::{AccountStore, KeyStore, RevocationStore, SessionStore};
 pub async fn revoke(
     token: &Secret<String>,
     gate: &Gate,
-    signatures: &impl Signatures,
+    signatures: &impl SignatureVerifier,
     clock: &impl Clock,
     ctx: ServiceContext<
         '_,
@@ -43,19 +43,19 @@ pub async fn revoke(
         return end_family(&token, clock, ctx).await;
     }
     let now = ctx.call.now;
-    match judge(gate, token.expose(), ctx.store, signatures, now).await? {
+    match authenticate_token(gate, token.expose(), ctx.store, signatures, now).await? {
         // What is called back is announced again: the first answer may have been lost.
-        Caller::Known(caller) | Caller::Revoked(caller) => {
+        Authentication::Known(caller) | Authentication::Revoked(caller) => {
             call_back(caller.get(), clock, ctx).await
         }
         // It went with all sessions of its account. One that has no account any more was announced
         // before that was removed.
-        Caller::Superseded(caller) => {
+        Authentication::SubjectRevoked(caller) => {
             let (LogoutOutcome::Done | LogoutOutcome::NoSession) =
                 logout_all::announce_again(&caller, clock, ctx).await?;
             Ok(())
         }
-        Caller::Refused(_) => Ok(()),
+        Authentication::Refused(_) => Ok(()),
     }
 }
 
@@ -66,7 +66,7 @@ async fn end_family(
 ) -> Result<(), UseCaseError> {
     let Some(family) = ctx.store.family(token.session_id()).await? else {
         // Only who had the session's token could show this one: its MAC says so.
-        end::announce_again(token.session_id(), clock, ctx).await?;
+        end_session::announce_again(token.session_id(), clock, ctx).await?;
         return Ok(());
     };
     let ending = Ending {
@@ -75,7 +75,7 @@ async fn end_family(
         token: None,
         kind: AuditKind::RefreshTokenRevoked,
     };
-    end::end(&ending, clock, ctx).await
+    end_session::end(&ending, clock, ctx).await
 }
 
 async fn call_back(
@@ -91,6 +91,8 @@ async fn call_back(
         ..ctx.event(AuditKind::AccessTokenRevoked, user_id.as_ref())?
     };
     let stamp = clock.now();
-    ctx.store.revoke(&revocations, stamp, &event).await?;
+    ctx.store
+        .put_revocation(&revocations, stamp, &event)
+        .await?;
     announce::confirm_within_bound(&revocations, stamp, ctx.store, clock, ctx.call).await
 }

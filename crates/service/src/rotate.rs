@@ -16,6 +16,7 @@ use portcullis_core::keys::rotation::{
     RotationBounds, SignWith, TooEarly, check_can_start, sign_with,
 };
 use portcullis_core::revocation::WRITE_BOUND;
+use portcullis_core::root_keys::{Purpose, RootKeys};
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
@@ -23,9 +24,8 @@ use portcullis_core::token::draft::AccessTokenDraft;
 use portcullis_core::token::jws::Jws;
 use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
-use portcullis_core::vault::{Purpose, Vault};
 
-use crate::ports::{Clock, SecureRandom, SignError, Signatures, Signer};
+use crate::ports::{Clock, SecureRandom, SignError, SignatureVerifier, Signer};
 pub use crate::rotate::error::RotateError;
 pub use crate::rotate::manual::rotate_now;
 use crate::rotate::ports::{
@@ -35,7 +35,7 @@ pub use crate::rotate::revoke::{KeyRevocation, revoke_key};
 use crate::store::WriteOutcome;
 
 /// How often a change of the document gives way to another's, or is stamped anew.
-const CHANGES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// One of the four steps, in their order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,7 +66,7 @@ pub struct Rotation<'a, V, D, K, S, C, H> {
     /// What draws names.
     pub chance: &'a H,
     /// The host's own secrets: what lines of the audit trail are sealed with.
-    pub vault: &'a Vault,
+    pub vault: &'a RootKeys,
     /// Who rotates, as the audit trail shall say it in the place of a client's address.
     pub actor: &'a str,
     /// How long others keep what changes.
@@ -77,16 +77,16 @@ pub struct Rotation<'a, V, D, K, S, C, H> {
 
 /// The keys of the two versions of the secret that hosts sign with.
 #[derive(Debug, Default)]
-struct Held {
+struct StagedKeyIds {
     current: Option<String>,
     previous: Option<String>,
 }
 
-impl Held {
+impl StagedKeyIds {
     /// The key that the next one follows: that of the version in force, unless it was withdrawn or
     /// told its end while the one before it was not. So it is after an emergency, and where somebody
     /// has moved the stages by hand.
-    fn reigning(&self, document: &KeyDocument) -> Option<&str> {
+    fn predecessor(&self, document: &KeyDocument) -> Option<&str> {
         let (current, previous) = (self.current.as_deref(), self.previous.as_deref());
         let stands = |id: &&str| document.find(id).is_some();
         let is_open = |id: &&str| {
@@ -108,7 +108,7 @@ where
     V: SecretStore,
     D: KeyChangeStore,
     K: KeyFactory,
-    S: Signatures,
+    S: SignatureVerifier,
     C: Clock,
     H: SecureRandom,
 {
@@ -118,7 +118,7 @@ where
     ///
     /// [`RotateError`]; the step may be repeated.
     pub async fn step(&self, step: Step, token: &str) -> Result<(), RotateError> {
-        let request_id = name(token)?;
+        let request_id = key_id_of(token)?;
         let stages = self.secrets.stages().await?;
         // The first version of a secret is in force as soon as it has a value, all others at the end.
         let in_force = stages.has(token, Stage::Current);
@@ -146,8 +146,10 @@ where
         let held = self.held(stages).await?;
         let document = self.documents.key_document().await?;
         // A rotation that was cut off at its very end left the old key without one.
-        let reigning = held.reigning(&document);
-        let document = self.settle(reigning, document, request_id).await?;
+        let reigning = held.predecessor(&document);
+        let document = self
+            .retire_predecessors(reigning, document, request_id)
+            .await?;
         self.check_can_start(&document, &held)?;
         let key = self.smith.make(self.algorithm)?;
         match self
@@ -156,14 +158,14 @@ where
             .await?
         {
             // Another run of this very step was faster; its key is as good.
-            WriteOutcome::Done | WriteOutcome::Conflict => Ok(()),
+            WriteOutcome::Applied | WriteOutcome::Conflict => Ok(()),
         }
     }
 
     async fn set(&self, token: &str, stages: &Stages, request_id: &Id) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
         let held = self.held(stages).await?;
-        for _ in 0..CHANGES {
+        for _ in 0..MAX_ATTEMPTS {
             let document = self.documents.key_document().await?;
             let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
             if stages.has(token, Stage::Current) && was_published(&document, id) {
@@ -185,7 +187,7 @@ where
             };
             let done = self.change(&next, KeyAct::Publish, request_id).await?;
             // INVARIANT: `sign_from` counts from a stamp that the write was close behind.
-            if done == WriteOutcome::Done && self.clock.now() <= now.after(WRITE_BOUND) {
+            if done == WriteOutcome::Applied && self.clock.now() <= now.plus(WRITE_BOUND) {
                 return Ok(());
             }
         }
@@ -201,7 +203,7 @@ where
             return in_force.then_some(()).ok_or(RotateError::Withdrawn);
         }
         let published = document.find(id).ok_or(RotateError::NotPublished)?;
-        let token = self.trial(&pending)?;
+        let token = self.test_token(&pending)?;
         let jws = Jws::parse(&token).map_err(|_denial| RotateError::DoesNotVerify)?;
         let check = SignatureCheck::new(&jws, &published.key);
         let check = check.map_err(|_denial| RotateError::DoesNotVerify)?;
@@ -238,23 +240,24 @@ where
             // INVARIANT: whoever signs keeps one of the two stages. Another rotation may have come to
             // its end since this one began, and two changes in a row would take it from the signer.
             self.check_can_start(&document, &held)?;
-            let current = self.mend(&document, &held, stages).await?;
+            let current = self.repair_stages(&document, &held, stages).await?;
             self.secrets.promote(current, token).await?;
         }
-        self.settle(Some(id), document, request_id).await?;
+        self.retire_predecessors(Some(id), document, request_id)
+            .await?;
         Ok(())
     }
 
     /// The version in force, once it is that of the reigning key: where that is the one before, it
     /// must not lose its stage.
-    async fn mend<'s>(
+    async fn repair_stages<'s>(
         &self,
         document: &KeyDocument,
-        held: &Held,
+        held: &StagedKeyIds,
         stages: &'s Stages,
     ) -> Result<Option<&'s str>, RotateError> {
         let current = stages.version(Stage::Current);
-        let reigning = held.reigning(document);
+        let reigning = held.predecessor(document);
         match stages.version(Stage::Previous) {
             Some(previous) if reigning.is_some() && reigning != held.current.as_deref() => {
                 self.secrets.promote(current, previous).await?;
@@ -264,18 +267,18 @@ where
         }
     }
 
-    fn check_can_start(&self, document: &KeyDocument, held: &Held) -> Result<(), TooEarly> {
+    fn check_can_start(&self, document: &KeyDocument, held: &StagedKeyIds) -> Result<(), TooEarly> {
         let now = self.clock.now();
         if self.signs(document, held, now) == SignWith::Neither {
             // There is nobody to wait for, and nobody whose stage could be lost.
             return Ok(());
         }
-        check_can_start(document, held.reigning(document), &self.bounds, now)
+        check_can_start(document, held.predecessor(document), &self.bounds, now)
     }
 
     /// Tells every key before the one in force when it ends. Gives the document as it is then;
     /// `document` is how it was read last.
-    async fn settle(
+    async fn retire_predecessors(
         &self,
         current: Option<&str>,
         mut document: KeyDocument,
@@ -284,12 +287,12 @@ where
         let Some(current) = current else {
             return Ok(document);
         };
-        for _ in 0..CHANGES {
+        for _ in 0..MAX_ATTEMPTS {
             let now = self.clock.now();
             let Some(next) = document.settling(current, &self.bounds, now) else {
                 return Ok(document);
             };
-            if self.change(&next, KeyAct::Rotate, request_id).await? == WriteOutcome::Done {
+            if self.change(&next, KeyAct::Rotate, request_id).await? == WriteOutcome::Applied {
                 return Ok(next);
             }
             document = self.documents.key_document().await?;
@@ -316,7 +319,7 @@ where
         Ok(self.documents.change_keys(document, None, &event).await?)
     }
 
-    fn signs(&self, document: &KeyDocument, held: &Held, now: UnixTime) -> SignWith {
+    fn signs(&self, document: &KeyDocument, held: &StagedKeyIds, now: UnixTime) -> SignWith {
         let lifetime = self.bounds.token_lifetime;
         let (current, previous) = (held.current.as_deref(), held.previous.as_deref());
         sign_with(document, current, previous, lifetime, now)
@@ -328,8 +331,8 @@ where
     }
 
     /// The names of the keys that hosts hold. What is no key counts as none: a rotation mends it.
-    async fn held(&self, stages: &Stages) -> Result<Held, RotateError> {
-        Ok(Held {
+    async fn held(&self, stages: &Stages) -> Result<StagedKeyIds, RotateError> {
+        Ok(StagedKeyIds {
             current: self.key_id(stages.version(Stage::Current)).await?,
             previous: self.key_id(stages.version(Stage::Previous)).await?,
         })
@@ -345,7 +348,7 @@ where
     }
 
     /// A token that nobody takes, signed by `key`.
-    fn trial(&self, key: &K::Key) -> Result<String, RotateError> {
+    fn test_token(&self, key: &K::Key) -> Result<String, RotateError> {
         let (Some(algorithm), Some(key_id)) = (key.key().algorithm(), key.key().id()) else {
             return Err(SignError.into());
         };
@@ -375,7 +378,7 @@ fn was_published(document: &KeyDocument, id: &str) -> bool {
 }
 
 /// The token as the name of a request.
-fn name(token: &str) -> Result<Id, RotateError> {
+fn key_id_of(token: &str) -> Result<Id, RotateError> {
     let fits = (32..=64).contains(&token.len());
     let name = Id::parse(token).ok().filter(|_| fits);
     name.ok_or(RotateError::Token)

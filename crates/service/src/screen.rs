@@ -1,6 +1,8 @@
 //! Screening a new password: by its own rules, by the lists, and by how easily it is guessed.
 
-use portcullis_core::password::{Advice, Password, PasswordContext, PasswordError, Unfit};
+use portcullis_core::password::{
+    Password, PasswordContext, PasswordError, PasswordRejection, StrengthFeedback,
+};
 use thiserror::Error;
 
 use crate::settings::PasswordRules;
@@ -10,7 +12,7 @@ use crate::settings::PasswordRules;
     async_fn_in_trait,
     reason = "each door names its own implementation, so Send is inferred there"
 )]
-pub trait Screen {
+pub trait PasswordScreen {
     /// Whether `text` is on a list of common passwords, in any case.
     fn is_listed(&self, text: &str) -> bool;
 
@@ -23,7 +25,7 @@ pub trait Screen {
 
     /// How easily the password is guessed by somebody who also tries the words `known`, and how
     /// to choose a better one.
-    async fn advise(&self, password: &Password, known: Vec<String>) -> Advice;
+    async fn advise(&self, password: &Password, known: Vec<String>) -> StrengthFeedback;
 }
 
 /// Whoever knows of breaches did not answer, and the operator wants no password without it.
@@ -37,13 +39,13 @@ pub struct ScreeningUnavailable;
 /// # Errors
 ///
 /// [`ScreeningUnavailable`]; the password is neither good nor bad then.
-pub async fn unfit(
+pub async fn screen_password(
     password: &Password,
     context: &PasswordContext<'_>,
     rules: &PasswordRules,
-    screen: &impl Screen,
-) -> Result<Option<Unfit>, ScreeningUnavailable> {
-    let broken = match password.judge(context) {
+    screen: &impl PasswordScreen,
+) -> Result<Option<PasswordRejection>, ScreeningUnavailable> {
+    let broken = match password.check(context) {
         Err(error) => Some(error),
         Ok(()) => on_a_list(password, screen).await?,
     };
@@ -55,14 +57,16 @@ pub async fn unfit(
     let advice = screen.advise(password, known).await;
     // NIST SP 800-63B-4 knows no score: it refuses only where the operator says so.
     let weak = (advice.score < rules.least_score).then_some(PasswordError::TooWeak);
-    Ok(broken.or(weak).map(|error| Unfit { error, advice }))
+    Ok(broken
+        .or(weak)
+        .map(|error| PasswordRejection { error, advice }))
 }
 
 async fn on_a_list(
     password: &Password,
-    screen: &impl Screen,
+    screen: &impl PasswordScreen,
 ) -> Result<Option<PasswordError>, ScreeningUnavailable> {
-    let listed = [Some(password.as_text()), password.unit()];
+    let listed = [Some(password.as_text()), password.repeated_unit()];
     if listed
         .into_iter()
         .flatten()

@@ -7,7 +7,7 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
 use crate::context::ServiceContext;
-use crate::end::{Ending, announce_again, end};
+use crate::end_session::{Ending, announce_again, end};
 use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
 use crate::store::{Account, AccountStore, RevocationStore, SessionStore};

@@ -4,8 +4,8 @@
 //! INVARIANT: never more than these two versions. What is put right in the store or in the secret is
 //! taken up without a restart.
 
+pub mod jwks_cache;
 mod key_source;
-pub mod published;
 
 use core::error::Error;
 use core::time::Duration;
@@ -20,12 +20,12 @@ use thiserror::Error;
 
 use crate::ports::Signer;
 use crate::rotate::ports::{KeyChangeStore, Stage};
-pub use crate::signing::key_source::{Notice, SigningKeySource, Version};
-use crate::signing::published::PublishedKeys;
+use crate::signing::jwks_cache::JwksCache;
+pub use crate::signing::key_source::{SigningEvent, SigningKeySource, Version};
 use crate::store::{StoreError, WriteOutcome};
 
 /// How often a publication gives way to another host's before it is given up.
-const PUBLICATIONS: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// How long a secret that could not be read keeps the next reading waiting.
 pub const RETRY: Duration = Duration::from_secs(10);
@@ -121,14 +121,14 @@ impl<K: Signer> SigningKeys<K> {
     /// [`SigningError`]; the next call tries again.
     pub async fn ready<C: SigningKeySource<Key = K>>(
         &self,
-        published: &PublishedKeys,
+        published: &JwksCache,
         custody: &C,
         documents: &impl KeyChangeStore,
         now: UnixTime,
     ) -> Result<Arc<K>, SigningError<C::Error>> {
         let known = published.known(documents, now).await?;
         if let Some(error) = &known.error {
-            custody.notice(Notice::LastDocument(error));
+            custody.on_event(SigningEvent::LastDocument(error));
         }
         let mut document = known.document;
         let (usable, is_due) = self.usable(&document, now);
@@ -209,7 +209,7 @@ impl<K: Signer> SigningKeys<K> {
         let (versions, read_at) = match (versions(custody, before).await, known) {
             (Ok(versions), _) => (versions, now),
             (Err(error), Some((versions, read_at))) => {
-                custody.notice(Notice::LastVersions(&error));
+                custody.on_event(SigningEvent::LastVersions(&error));
                 (versions, read_at)
             }
             (Err(error), None) => return Err(error),
@@ -265,14 +265,15 @@ async fn versions<C: SigningKeySource>(
         return Ok(before.clone());
     }
     let previous = version(Stage::Previous).await?.and_then(|version| {
-        let unusable = |error: &C::Error| custody.notice(Notice::NoKey(Stage::Previous, error));
+        let unusable =
+            |error: &C::Error| custody.on_event(SigningEvent::NoKey(Stage::Previous, error));
         version.key.inspect_err(unusable).ok()
     });
     let (key, previous) = match (current.key, previous) {
         (Ok(key), previous) => (key, previous),
         // SECURITY: a version that cannot be read locks nobody out while the one before signs.
         (Err(error), Some(previous)) => {
-            custody.notice(Notice::NoKey(Stage::Current, &error));
+            custody.on_event(SigningEvent::NoKey(Stage::Current, &error));
             (previous, None)
         }
         (Err(error), None) => return Err(SigningError::SigningKeySource(error)),
@@ -306,7 +307,7 @@ async fn publish<C: SigningKeySource>(
 ) -> Result<(), SigningError<C::Error>> {
     let public = key.key();
     let id = public.id().ok_or(SigningError::Unpublishable)?;
-    for _ in 0..PUBLICATIONS {
+    for _ in 0..MAX_ATTEMPTS {
         let document = documents.key_document().await?;
         if document.is_withdrawn(id) {
             return Err(SigningError::Retired);
@@ -326,8 +327,8 @@ async fn publish<C: SigningKeySource>(
         let event = custody.event(AuditKind::KeysChanged(KeyAct::Publish));
         let event = event.await.map_err(SigningError::SigningKeySource)?;
         let written = documents.change_keys(&document, None, &event).await;
-        if written.map_err(SigningError::Publication)? == WriteOutcome::Done {
-            custody.notice(Notice::Published {
+        if written.map_err(SigningError::Publication)? == WriteOutcome::Applied {
+            custody.on_event(SigningEvent::Published {
                 key_id: id,
                 version: document.version(),
             });

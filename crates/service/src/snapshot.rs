@@ -6,7 +6,7 @@ use portcullis_core::policy::Policy;
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 
-use crate::feed::gather;
+use crate::feed::read_revocations;
 use crate::ports::ImmutableCache;
 use crate::store::{KeyStore, PackStore, RevocationStore, StoreError};
 
@@ -21,7 +21,7 @@ pub enum Keys {
 
 /// What a reading has brought.
 #[derive(Debug)]
-pub struct Reading {
+pub struct SnapshotRead {
     /// What is known then. A half that could not be read is as it was, and as old.
     pub snapshot: Snapshot,
     /// Why a half could not be read, for the log.
@@ -37,10 +37,10 @@ pub async fn follow(
     store: &(impl KeyStore + RevocationStore + PackStore),
     shelf: &impl ImmutableCache,
     now: UnixTime,
-) -> Reading {
+) -> SnapshotRead {
     let reach = policy.revocation_reach();
-    let has_gap = previous.revocations_read_at() < now.before(reach);
-    let since = previous.revocations_read_at().max(now.before(reach));
+    let has_gap = previous.revocations_read_at() < now.minus(reach);
+    let since = previous.revocations_read_at().max(now.minus(reach));
     let is_due = now.since(previous.keys_read_at()) >= policy.keys.poll;
     let reads_keys = keys == Keys::Now || is_due || has_gap;
     let known = previous.revocations().clone();
@@ -51,9 +51,9 @@ pub async fn follow(
             None
         }
     };
-    let gathered = gather(known, since, reach, store, shelf, now);
+    let gathered = read_revocations(known, since, reach, store, shelf, now);
     let (document, revocations) = join(document, gathered).await;
-    let mut reading = Reading {
+    let mut reading = SnapshotRead {
         snapshot: previous,
         error: None,
     };

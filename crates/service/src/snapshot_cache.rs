@@ -17,25 +17,25 @@ use portcullis_core::snapshot::{
 use portcullis_core::time::UnixTime;
 
 use crate::ports::{Clock, ImmutableCache};
-use crate::snapshot::{self, Keys, Reading};
+use crate::snapshot::{self, Keys, SnapshotRead};
 use crate::store::{KeyStore, PackStore, RevocationStore, StoreError};
 
 /// How long a request that waits for another's reading sleeps at a time.
-pub const MOMENT: Duration = Duration::from_millis(25);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// How often it does so where it could do without.
-pub const FEW_MOMENTS: u32 = 8;
+pub const MAX_POLLS_WITH_SNAPSHOT: u32 = 8;
 
 /// How often where it could not: until the claim of whoever reads has ended for sure, whose whole
 /// seconds may hide two more.
-pub const MANY_MOMENTS: u32 = 7 * 40;
+pub const MAX_POLLS_WITHOUT_SNAPSHOT: u32 = 7 * 40;
 
 /// What one isolate knows, from its first request to its last.
 #[derive(Debug, Default)]
 pub struct SnapshotCache {
     snapshot: RefCell<Option<Rc<Snapshot>>>,
-    claim: RefCell<RefreshLease>,
-    key_claim: RefCell<RefreshLease>,
+    lease: RefCell<RefreshLease>,
+    key_lease: RefCell<RefreshLease>,
 }
 
 /// What a request does before it is judged.
@@ -43,13 +43,13 @@ pub struct SnapshotCache {
 #[must_use]
 pub enum RefreshPlan {
     /// Nothing: what is known has to do, whether it may be relied on or not.
-    Nothing,
+    UseCurrent,
     /// It has the world read behind its answer.
-    ReadBehind,
+    RefreshInBackground,
     /// It reads the world first.
-    ReadFirst,
+    RefreshFirst,
     /// Another request is reading: it looks again in a moment, but only so often.
-    Wait(u32),
+    WaitForOther(u32),
 }
 
 /// What a request does whose token is signed with a key that nobody knows.
@@ -57,9 +57,9 @@ pub enum RefreshPlan {
 #[must_use]
 pub enum UnknownKey {
     /// The keys were read a moment ago: there is no such key.
-    IsNone,
+    NoSuchKey,
     /// They could not be read a moment ago: nobody can say yet that the token is bad.
-    IsOpen,
+    Undetermined,
     /// They were read meanwhile: it is judged by these.
     Newer(Rc<Snapshot>),
     /// Another request is reading them: it looks again in a moment.
@@ -70,64 +70,72 @@ pub enum UnknownKey {
 
 impl SnapshotCache {
     /// The newest snapshot there is, whether it may be relied on or not: the gate judges that.
-    pub fn held(&self) -> Option<Rc<Snapshot>> {
+    pub fn current(&self) -> Option<Rc<Snapshot>> {
         self.snapshot.borrow().clone()
     }
 
-    /// What a request at `now` that needs `need` does before it is judged. Whoever is told to read
+    /// What a request at `now` that needs `requirement` does before it is judged. Whoever is told to read
     /// has the claim, and ends it by [`SnapshotCache::refresh`].
     ///
     /// `store_is_away` is what the circuit breaker says: then nobody waits for the store as long as
     /// there is something to rely on.
-    pub fn prepare(
+    pub fn plan(
         &self,
         gate: &Gate,
-        need: &Requirement,
+        requirement: &Requirement,
         store_is_away: bool,
         now: UnixTime,
     ) -> RefreshPlan {
-        let held = self.held();
-        let freshness = held
-            .as_ref()
-            .map_or(Freshness::Spent, |held| held.freshness(gate.policy(), now));
-        let relies = held.is_some_and(|held| gate.judge_staleness(need, &held, now).is_ok());
+        let held = self.current();
+        let freshness = held.as_ref().map_or(Freshness::Expired, |held| {
+            held.freshness(gate.policy(), now)
+        });
+        let relies = held.is_some_and(|held| gate.check_staleness(requirement, &held, now).is_ok());
         match freshness {
-            Freshness::Fresh => RefreshPlan::Nothing,
-            Freshness::Due => self.read_behind(now),
-            Freshness::Late | Freshness::Spent if relies && store_is_away => self.read_behind(now),
-            Freshness::Late | Freshness::Spent => match self.claim.borrow_mut().take(now) {
-                LeaseState::Yours => RefreshPlan::ReadFirst,
-                LeaseState::Reading if relies => RefreshPlan::Wait(FEW_MOMENTS),
-                LeaseState::Reading => RefreshPlan::Wait(MANY_MOMENTS),
-                LeaseState::Failed => RefreshPlan::Nothing,
+            Freshness::Fresh => RefreshPlan::UseCurrent,
+            Freshness::StaleWhileRevalidate => self.plan_background_refresh(now),
+            Freshness::StaleIfError | Freshness::Expired if relies && store_is_away => {
+                self.plan_background_refresh(now)
+            }
+            Freshness::StaleIfError | Freshness::Expired => match self.lease.borrow_mut().take(now)
+            {
+                LeaseState::Acquired => RefreshPlan::RefreshFirst,
+                LeaseState::HeldByOther if relies => {
+                    RefreshPlan::WaitForOther(MAX_POLLS_WITH_SNAPSHOT)
+                }
+                LeaseState::HeldByOther => RefreshPlan::WaitForOther(MAX_POLLS_WITHOUT_SNAPSHOT),
+                LeaseState::BackingOff => RefreshPlan::UseCurrent,
             },
         }
     }
 
-    fn read_behind(&self, now: UnixTime) -> RefreshPlan {
-        match self.claim.borrow_mut().take(now) {
-            LeaseState::Yours => RefreshPlan::ReadBehind,
-            LeaseState::Reading | LeaseState::Failed => RefreshPlan::Nothing,
+    fn plan_background_refresh(&self, now: UnixTime) -> RefreshPlan {
+        match self.lease.borrow_mut().take(now) {
+            LeaseState::Acquired => RefreshPlan::RefreshInBackground,
+            LeaseState::HeldByOther | LeaseState::BackingOff => RefreshPlan::UseCurrent,
         }
     }
 
-    /// What a request at `now` does whose token names a key that `world` lacks. The keys are read
+    /// What a request at `now` does whose token names a key that `snapshot` lacks. The keys are read
     /// for its sake a while after they were read, so that made-up names cost nothing; where they
     /// could not be read, as soon as any other reading is tried again.
-    pub fn lacks_key(&self, world: &Snapshot, now: UnixTime) -> UnknownKey {
-        if let Some(held) = self.held().filter(|held| held.has_newer_keys_than(world)) {
+    pub fn on_unknown_key(&self, snapshot: &Snapshot, now: UnixTime) -> UnknownKey {
+        if let Some(held) = self
+            .current()
+            .filter(|held| held.has_newer_keys_than(snapshot))
+        {
             return UnknownKey::Newer(held);
         }
-        if self.key_claim.borrow().is_reading(now) {
+        if self.key_lease.borrow().is_reading(now) {
             return UnknownKey::Wait;
         }
-        if now.since(world.keys_read_at()) < UNKNOWN_KEY_COOLDOWN {
-            return UnknownKey::IsNone;
+        if now.since(snapshot.keys_read_at()) < UNKNOWN_KEY_COOLDOWN {
+            return UnknownKey::NoSuchKey;
         }
-        match self.key_claim.borrow_mut().take(now) {
-            LeaseState::Yours => UnknownKey::Read,
-            LeaseState::Reading => UnknownKey::Wait,
-            LeaseState::Failed => UnknownKey::IsOpen,
+        match self.key_lease.borrow_mut().take(now) {
+            LeaseState::Acquired => UnknownKey::Read,
+            LeaseState::HeldByOther => UnknownKey::Wait,
+            LeaseState::BackingOff => UnknownKey::Undetermined,
         }
     }
 
@@ -147,14 +155,14 @@ impl SnapshotCache {
         clock: &impl Clock,
     ) -> Result<(), StoreError> {
         // What a clock that was set back makes of its age cannot be followed.
-        let held = self.held().filter(|held| !held.is_ahead_of(began_at));
+        let held = self.current().filter(|held| !held.is_ahead_of(began_at));
         let previous = held.map_or_else(|| Snapshot::unread(policy), |held| (*held).clone());
         let read = snapshot::follow(policy, previous, keys, store, shelf, began_at);
-        let Reading { snapshot, error } = read.await;
+        let SnapshotRead { snapshot, error } = read.await;
         self.keep(snapshot, clock.now());
         let claim = match keys {
-            Keys::WhenDue => &self.claim,
-            Keys::Now => &self.key_claim,
+            Keys::WhenDue => &self.lease,
+            Keys::Now => &self.key_lease,
         };
         match error {
             None => {

@@ -8,26 +8,26 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::password::PasswordHash;
-use portcullis_core::refresh::Head;
-use portcullis_core::revocation::{Revocable, Revocation, Revocations};
+use portcullis_core::refresh::RefreshHead;
+use portcullis_core::revocation::{Revocation, Revocations, TokenIds};
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
 mod audit;
 mod change;
-mod directory;
+mod domains;
 mod factors;
 mod limits;
 mod mail;
 mod packs;
 
-pub use audit::{AuditReader, Kept};
+pub use audit::{AuditReader, StoredEntry};
 pub use change::{AccountChange, RetainedSession, SessionsEnd};
-pub use directory::{Directory, DomainPage, PageCursor};
+pub use domains::{DomainPage, DomainStore, PageCursor};
 pub use factors::{FactorStore, Factors, TotpFactor};
 pub use limits::{Bucket, Counted, LimitStore};
-pub use mail::{MailTokenStore, NewMailToken, OutboxMail, OutboxStore, SpentToken, Waiting};
+pub use mail::{MailTokenStore, NewMailToken, OutboxEntry, OutboxMail, OutboxStore, SpentToken};
 pub use packs::PackStore;
 
 /// The store did not do what it was asked.
@@ -53,7 +53,7 @@ impl StoreError {
     }
 
     /// What was asked for is there and makes no sense: asking again gives the same.
-    pub fn damage(
+    pub fn corrupt(
         operation: &'static str,
         source: impl core::error::Error + Send + Sync + 'static,
     ) -> Self {
@@ -64,7 +64,7 @@ impl StoreError {
     }
 
     /// Whether it was made by [`StoreError::damage`].
-    pub const fn is_damage(&self) -> bool {
+    pub const fn is_corrupt(&self) -> bool {
         self.is_damage
     }
 
@@ -118,7 +118,7 @@ pub struct SessionWithAccount {
 #[must_use]
 pub enum WriteOutcome {
     /// It is done, now or by an earlier attempt of the same request.
-    Done,
+    Applied,
     /// Somebody else was first; nothing was written.
     Conflict,
 }
@@ -210,7 +210,7 @@ pub trait AccountStore {
 }
 
 /// How many sessions of an account are listed.
-pub const MOST_SESSIONS: u32 = 100;
+pub const MAX_SESSIONS: u32 = 100;
 
 /// Keeps sessions.
 #[expect(
@@ -247,7 +247,7 @@ pub trait SessionStore {
     async fn advance(
         &self,
         session: &Session,
-        next: &Head,
+        next: &RefreshHead,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
@@ -286,7 +286,7 @@ pub trait RevocationStore {
     /// # Errors
     ///
     /// [`StoreError`], also if only part of it could be read.
-    async fn revocations_of(&self, token: Revocable<'_>) -> Result<Revocations, StoreError>;
+    async fn revocations_of(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError>;
 
     /// Every row of the feed stamped from `from` to `to`, read consistently: all shards, all pages.
     ///
@@ -301,7 +301,7 @@ pub trait RevocationStore {
     /// # Errors
     ///
     /// [`StoreError`]: then nothing may be taken for called back.
-    async fn revoke(
+    async fn put_revocation(
         &self,
         revocations: &[Revocation],
         stamp: UnixTime,

@@ -7,6 +7,7 @@ use portcullis_core::base64url;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::password::{Password, PasswordHash};
+use portcullis_core::root_keys::NONCE_BYTES;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
@@ -14,10 +15,9 @@ use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::draft::AccessTokenDraft;
 use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
-use portcullis_core::vault::NONCE_BYTES;
 use portcullis_service::ports::{
-    HashError, HashVerdict, Hasher, NoEntropy, SecureRandom, SignError, Signatures, Signer,
-    UnusableKey,
+    HashError, HashVerdict, NoEntropy, PasswordHasher, SecureRandom, SignError, SignatureVerifier,
+    Signer, UnusableKey,
 };
 use portcullis_service::rotate::ports::{KeyFactory, KeyFactoryError};
 
@@ -119,7 +119,7 @@ impl KeyFactory for World {
 /// Checks what [`SimKey`] signs.
 pub(crate) struct SimSignatures;
 
-impl Signatures for SimSignatures {
+impl SignatureVerifier for SimSignatures {
     async fn check(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
         let name = check.key().id().ok_or(UnusableKey)?;
         let good = code(&[name.as_bytes(), check.signing_input()]);
@@ -140,7 +140,7 @@ pub(crate) fn hash_of(password: &Password) -> PasswordHash {
         .expect("the form of a hash")
 }
 
-impl Hasher for SimHasher {
+impl PasswordHasher for SimHasher {
     async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
         Ok(hash_of(password))
     }

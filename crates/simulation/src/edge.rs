@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use portcullis_core::breaker::Standing;
+use portcullis_core::breaker::BreakerState;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::route::{Access, Requirement, RevocationMode};
@@ -115,7 +115,7 @@ impl Edge {
         revocation: RevocationMode,
         is_kept: bool,
     ) -> Result<(), Denial> {
-        let need = Requirement {
+        let requirement = Requirement {
             access: Access::Token,
             scopes: vec![],
             serve_stale: None,
@@ -126,7 +126,7 @@ impl Edge {
             isolate: Rc::clone(isolate),
             is_kept,
         };
-        edge::admit(&visit, &need, token).await.map(drop)
+        edge::authorize(&visit, &requirement, token).await.map(drop)
     }
 
     /// Whether somebody else's reading keeps everybody from theirs.
@@ -182,12 +182,12 @@ impl Visit {
     }
 }
 
-impl edge::Visit for Visit {
+impl edge::EdgeRequest for Visit {
     fn gate(&self) -> &Gate {
         &self.edge.gate
     }
 
-    fn knowledge(&self) -> &SnapshotCache {
+    fn snapshot_cache(&self) -> &SnapshotCache {
         &self.isolate.knowledge
     }
 
@@ -195,8 +195,8 @@ impl edge::Visit for Visit {
         self.edge.clock.now()
     }
 
-    fn store_is_away(&self) -> bool {
-        self.isolate.store.standing() != Standing::Closed
+    fn store_unavailable(&self) -> bool {
+        self.isolate.store.standing() != BreakerState::Closed
     }
 
     async fn sleep(&self, span: Duration) {
@@ -204,30 +204,39 @@ impl edge::Visit for Visit {
         self.edge.world.sleep(millis).await;
     }
 
-    async fn read(&self, keys: Keys, began_at: UnixTime) {
+    async fn refresh(&self, keys: Keys, began_at: UnixTime) {
         let reading = self.reading(keys, began_at);
         // Where probes may vanish is a matter of the world.
-        if self.is_kept || self.store_is_away() {
+        if self.is_kept || self.store_unavailable() {
             let _ = self.edge.world.executor.remote(reading).await;
         } else {
             reading.await;
         }
     }
 
-    fn read_behind(&self, began_at: UnixTime) {
+    fn refresh_in_background(&self, began_at: UnixTime) {
         let reading = self.reading(Keys::WhenDue, began_at);
         self.edge.world.executor.spawn(reading);
     }
 
     async fn judge(
         &self,
-        need: &Requirement,
+        requirement: &Requirement,
         token: &str,
-        world: &Snapshot,
+        snapshot: &Snapshot,
     ) -> Result<Verified<Claims>, Denial> {
         let (gate, clock) = (&self.edge.gate, &self.edge.clock);
         let store = &self.isolate.store;
-        guard::admit(gate, need, token, world, &SimSignatures, store, clock).await
+        guard::verify_and_decide(
+            gate,
+            requirement,
+            token,
+            snapshot,
+            &SimSignatures,
+            store,
+            clock,
+        )
+        .await
     }
 }
 
@@ -241,7 +250,7 @@ impl Isolate {
     }
 
     fn known(&self) -> Option<Known> {
-        self.knowledge.held().map(|held| Known {
+        self.knowledge.current().map(|held| Known {
             keys_at: held.keys_read_at(),
             revocations_at: held.revocations_read_at(),
         })

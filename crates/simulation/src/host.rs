@@ -7,27 +7,27 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::csrf::Carrier;
+use portcullis_core::csrf::TokenSource;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::gate::Gate;
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
+use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::Vault;
-use portcullis_service::authenticate::{Caller, authenticate};
+use portcullis_service::authenticate::{Authentication, authenticate};
 use portcullis_service::context::ServiceContext;
 use portcullis_service::error::UseCaseError;
-use portcullis_service::limit::{Entry, device_cookie, enter_login, settle};
+use portcullis_service::limit::{LimitOutcome, acquire_login, device_cookie, refund};
 use portcullis_service::login::{LoginOutcome, LoginRequest, login};
 use portcullis_service::logout::{LogoutOutcome, logout};
 use portcullis_service::logout_all::{announce_again, logout_all};
-use portcullis_service::open::Grant;
-use portcullis_service::ports::{Call, Clock};
+use portcullis_service::open_session::TokenGrant;
+use portcullis_service::ports::{Clock, RequestMeta};
 use portcullis_service::refresh::{RefreshOutcome, RefreshRequest, refresh};
 use portcullis_service::settings::Settings;
-use portcullis_service::signing::published::PublishedKeys;
+use portcullis_service::signing::jwks_cache::JwksCache;
 use portcullis_service::signing::{SigningError, SigningKeys};
 use portcullis_service::store::StoreError;
 
@@ -83,7 +83,7 @@ pub(crate) struct Host {
     pub(crate) clock: SimClock,
     world: Rc<World>,
     gate: Gate,
-    vault: Vault,
+    vault: RootKeys,
     settings: Settings,
     process: RefCell<Rc<Process>>,
 }
@@ -93,7 +93,7 @@ struct Process {
     store: View,
     secrets: View,
     keys: SigningKeys<SimKey>,
-    published: PublishedKeys,
+    published: JwksCache,
     started_at: u64,
 }
 
@@ -103,7 +103,7 @@ impl Process {
             store: View::new(world, name, Dependency::Store),
             secrets: View::new(world, name, Dependency::Secrets),
             keys: SigningKeys::new(world.plan.lifetime, HOST_CACHE),
-            published: PublishedKeys::new(HOST_CACHE),
+            published: JwksCache::new(HOST_CACHE),
             started_at: world.now(),
         })
     }
@@ -150,7 +150,7 @@ impl Host {
             Ask::Login(credentials) => credentials.address.clone(),
             Ask::Refresh(_) | Ask::Logout(_) | Ask::LogoutAll(_) => String::new(),
         };
-        let call = Call {
+        let call = RequestMeta {
             now: self.clock.now(),
             request_id,
             client_address,
@@ -165,7 +165,7 @@ impl Host {
         }
     }
 
-    async fn serve(&self, ask: Ask, call: &Call) -> Result<Reply, UseCaseError> {
+    async fn serve(&self, ask: Ask, call: &RequestMeta) -> Result<Reply, UseCaseError> {
         let watch = Watch {
             host: self,
             began: call.now,
@@ -187,7 +187,7 @@ impl Host {
                 };
                 let request = RefreshRequest {
                     token: Secret::new(token),
-                    carrier: Carrier::Hand,
+                    carrier: TokenSource::Explicit,
                 };
                 Ok(match refresh(&request, &*key, &watch, ctx).await? {
                     RefreshOutcome::Renew(grant) => granted(&grant, None),
@@ -196,17 +196,19 @@ impl Host {
                 })
             }
             Ask::Logout(token) => match self.caller(&token, store, call).await? {
-                Caller::Known(caller) | Caller::Revoked(caller) => {
+                Authentication::Known(caller) | Authentication::Revoked(caller) => {
                     done(logout(&caller, &watch, ctx).await?)
                 }
-                Caller::Superseded(_) => Ok(Reply::Refused("revoked")),
-                Caller::Refused(denial) => Ok(Reply::Refused(denial.code())),
+                Authentication::SubjectRevoked(_) => Ok(Reply::Refused("revoked")),
+                Authentication::Refused(denial) => Ok(Reply::Refused(denial.code())),
             },
             Ask::LogoutAll(token) => match self.caller(&token, store, call).await? {
-                Caller::Known(caller) => done(logout_all(&caller, &watch, ctx).await?),
-                Caller::Revoked(_) => Ok(Reply::Refused("revoked")),
-                Caller::Superseded(caller) => done(announce_again(&caller, &watch, ctx).await?),
-                Caller::Refused(denial) => Ok(Reply::Refused(denial.code())),
+                Authentication::Known(caller) => done(logout_all(&caller, &watch, ctx).await?),
+                Authentication::Revoked(_) => Ok(Reply::Refused("revoked")),
+                Authentication::SubjectRevoked(caller) => {
+                    done(announce_again(&caller, &watch, ctx).await?)
+                }
+                Authentication::Refused(denial) => Ok(Reply::Refused(denial.code())),
             },
         }
     }
@@ -224,8 +226,8 @@ impl Host {
             return Ok(Reply::NoKey);
         };
         let Credentials { email, cookie, .. } = credentials;
-        let entry = enter_login(&email, cookie.as_deref(), ctx).await?;
-        let Entry::Passes(place) = entry else {
+        let entry = acquire_login(&email, cookie.as_deref(), ctx).await?;
+        let LimitOutcome::Allowed(place) = entry else {
             return Ok(Reply::Refused("too_many_attempts"));
         };
         // Every cookie here is one of ours.
@@ -240,14 +242,14 @@ impl Host {
             LoginOutcome::Admit(admission) => {
                 self.world.oracle.borrow_mut().gives_back(&bucket, arrived);
                 // Where that fails it still counts, and the login is good.
-                drop(settle(&place, ctx).await);
+                drop(refund(&place, ctx).await);
                 let cookie = device_cookie(&request.email, ctx)?;
                 Ok(granted(&admission.grant, Some(cookie)))
             }
             LoginOutcome::Challenge(_) => Ok(Reply::Refused("second_factor")),
             LoginOutcome::Refuse(_) => {
                 if self.world.mutation == Some(Mutation::RefundRefused) {
-                    drop(settle(&place, ctx).await);
+                    drop(refund(&place, ctx).await);
                 }
                 Ok(Reply::Refused("bad_credentials"))
             }
@@ -258,7 +260,7 @@ impl Host {
     async fn signer(
         &self,
         process: &Process,
-        call: &Call,
+        call: &RequestMeta,
     ) -> Result<Option<Arc<SimKey>>, StoreError> {
         let custody = SimSigningKeys {
             host: self,
@@ -286,19 +288,24 @@ impl Host {
         }
     }
 
-    async fn caller(&self, token: &str, store: &View, call: &Call) -> Result<Caller, StoreError> {
+    async fn caller(
+        &self,
+        token: &str,
+        store: &View,
+        call: &RequestMeta,
+    ) -> Result<Authentication, StoreError> {
         let header = format!("Bearer {token}");
         authenticate(&self.gate, Some(&header), store, &SimSignatures, call.now).await
     }
 }
 
 /// The root keys that all hosts share.
-pub(crate) fn vault() -> Vault {
-    let document = Vault::document(&Secret::new([7; 32]));
-    Vault::parse(document.expose().as_bytes()).expect("the form of a vault")
+pub(crate) fn vault() -> RootKeys {
+    let document = RootKeys::document(&Secret::new([7; 32]));
+    RootKeys::parse(document.expose().as_bytes()).expect("the form of a vault")
 }
 
-fn granted(grant: &Grant, cookie: Option<String>) -> Reply {
+fn granted(grant: &TokenGrant, cookie: Option<String>) -> Reply {
     let access = grant.access.token.expose().clone();
     Reply::Granted(access, grant.refresh.expose().clone(), cookie)
 }

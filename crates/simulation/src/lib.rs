@@ -6,25 +6,25 @@
 //! seed, so a seed that fails fails again, and tells its story. `docs/simulation.md` says what is
 //! held to what.
 
-mod ambush;
+mod attacker;
 mod clock;
 mod crypto;
 mod edge;
 mod executor;
 mod host;
+mod key_read_race;
+mod liveness;
 mod mutation;
 mod operator;
 mod oracle;
 mod packer;
 mod plan;
-mod question;
+mod probe;
 mod random;
 mod rotation;
 mod settings;
 mod store;
-mod thief;
 mod user;
-mod watch;
 mod world;
 
 use std::collections::BTreeMap;
@@ -49,9 +49,9 @@ use crate::clock::second;
 use crate::crypto::hash_of;
 use crate::edge::Edge;
 use crate::host::Host;
+use crate::liveness::watch_outages;
 use crate::rotation::rotate_on_schedule;
 use crate::user::{PASSWORD, User};
-use crate::watch::watch_outages;
 use crate::world::World;
 
 /// What became of one seed.
@@ -128,7 +128,7 @@ fn furnish(world: &Rc<World>) {
     }
     world
         .executor
-        .spawn(thief::sign(Rc::clone(world), edges.clone()));
+        .spawn(attacker::sign(Rc::clone(world), edges.clone()));
     let guesser = User {
         world: Rc::clone(world),
         name: "guesser".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use portcullis_service::ports::{Call, Clock as _, SecureRandom as _};
+use portcullis_service::ports::{Clock as _, RequestMeta, SecureRandom as _};
 use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_now};
 
 use crate::mutation::Mutation;
@@ -71,7 +71,7 @@ async fn drop_key(terminal: &Rc<Machine>, name: &str) {
 async fn try_drop(terminal: &Rc<Machine>, name: &str) -> bool {
     let (machine, name) = (Rc::clone(terminal), name.to_owned());
     let work = async move {
-        let call = Call {
+        let call = RequestMeta {
             now: machine.clock.now(),
             request_id: machine.world.id().expect("chance"),
             client_address: String::new(),

@@ -22,7 +22,7 @@ pub(crate) async fn work(world: Rc<World>) {
         let round = world.executor.remote(async move {
             let mut now = clock.now();
             if own.mutation == Some(Mutation::PackEarly) {
-                now = now.after(Duration::from_secs(40));
+                now = now.plus(Duration::from_secs(40));
             }
             let id = own.id().expect("chance");
             pack(&store, own.plan.lifetime, now, &id).await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_core::breaker::Rules;
+use portcullis_core::breaker::BreakerConfig;
 
 use crate::random::Random;
 use crate::store::TIME_OUT;
@@ -172,9 +172,9 @@ impl Plan {
     pub(crate) fn back_within(&self) -> u64 {
         let millis = |span: Duration| u64::try_from(span.as_millis()).expect("short");
         let hung = if self.hangs { TIME_OUT } else { 0 };
-        let interval = millis(Rules::USUAL.interval);
+        let interval = millis(BreakerConfig::DEFAULT.interval);
         let lost = if self.loses_probes {
-            millis(Rules::USUAL.patience)
+            millis(BreakerConfig::DEFAULT.probe_timeout)
         } else {
             0
         };

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use portcullis_core::keys::rotation::RotationBounds;
+use portcullis_core::root_keys::RootKeys;
 use portcullis_core::token::algorithm::Algorithm;
-use portcullis_core::vault::Vault;
 use portcullis_service::ports::SecureRandom as _;
 use portcullis_service::rotate::ports::{KeyFactory as _, Stage};
 use portcullis_service::rotate::{RotateError, Rotation, Step};
@@ -28,7 +28,7 @@ pub(crate) struct Machine {
     pub(crate) name: &'static str,
     store: View,
     secrets: View,
-    vault: Vault,
+    vault: RootKeys,
     pub(crate) clock: SimClock,
 }
 
@@ -192,7 +192,8 @@ pub(crate) fn retire(world: &World, token: &str) {
     };
     world.oracle.borrow_mut().comes_into_force(key.name());
     let latest = world.now() + SKEW + ROUNDING;
-    let ends = millis_of(current.sign_from).max(latest) + millis(true_bounds(world).tail());
+    let ends =
+        millis_of(current.sign_from).max(latest) + millis(true_bounds(world).retirement_delay());
     let heard = world.now() + millis(KEYS_HARD) + world.plan.stepped();
     // Whoever was published later is to follow it, and is told nothing.
     let is_current = |name: &str| name == key.name();

@@ -44,7 +44,7 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
                 per = PER.as_secs()
             ))
             .expect("quotas"),
-            when_down: LimitFailMode::Refuse,
+            fail_mode: LimitFailMode::Closed,
         },
     }
 }

@@ -12,7 +12,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use portcullis_core::breaker::{Admission, Breaker, Outcome, Permit, Rules, Standing};
+use portcullis_core::breaker::{
+    Breaker, BreakerConfig, BreakerPermit, BreakerState, Outcome, Permit,
+};
 use portcullis_core::revocation::{Revocation, RevocationTarget};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::StoreError;
@@ -20,8 +22,8 @@ use thiserror::Error;
 
 pub(crate) use self::cache::SimCache;
 pub(crate) use self::tables::Tables;
-use crate::ambush;
 use crate::clock::millis_of;
+use crate::key_read_race;
 use crate::mutation::Mutation;
 use crate::oracle::{Case, brief};
 use crate::plan::Dependency;
@@ -63,17 +65,17 @@ impl View {
         let interval = if world.mutation == Some(Mutation::ProbeSeldom) {
             Duration::from_secs(60)
         } else {
-            Rules::USUAL.interval
+            BreakerConfig::DEFAULT.interval
         };
         let patience = if world.mutation == Some(Mutation::AwaitLostProbe) {
             Duration::MAX
         } else {
-            Rules::USUAL.patience
+            BreakerConfig::DEFAULT.probe_timeout
         };
-        let breaker = Breaker::new(Rules {
+        let breaker = Breaker::new(BreakerConfig {
             interval,
-            patience,
-            ..Rules::USUAL
+            probe_timeout: patience,
+            ..BreakerConfig::DEFAULT
         });
         Self {
             world: Rc::clone(world),
@@ -84,7 +86,7 @@ impl View {
     }
 
     /// How the breaker stands.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> BreakerState {
         self.breaker.borrow().standing()
     }
 
@@ -112,7 +114,7 @@ impl View {
         let chance = self.world.random.next();
         self.breaker
             .borrow_mut()
-            .settle(permit, outcome, now, chance);
+            .record(permit, outcome, now, chance);
         self.maybe_crash(operation).await;
         called.map_err(failed)
     }
@@ -122,9 +124,9 @@ impl View {
             let now = Duration::from_millis(self.world.now());
             let admission = self.breaker.borrow_mut().admit(now);
             match admission {
-                Admission::Pass(permit) => return Ok(permit),
-                Admission::Wait => self.world.sleep(25).await,
-                Admission::Refuse => break,
+                BreakerPermit::Pass(permit) => return Ok(permit),
+                BreakerPermit::Wait => self.world.sleep(25).await,
+                BreakerPermit::Refuse => break,
             }
         }
         Err(Fault::Open)
@@ -181,7 +183,7 @@ impl View {
     fn span(&self, operation: &str) -> u64 {
         let random = &self.world.random;
         if operation == PUBLISHING
-            && let Some(there) = ambush::lay(&self.world)
+            && let Some(there) = key_read_race::lay(&self.world)
         {
             return there;
         }

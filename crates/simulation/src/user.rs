@@ -12,7 +12,7 @@ use portcullis_service::ports::SecureRandom as _;
 use crate::edge::Edge;
 use crate::host::{Ask, Credentials, Host, Reply};
 use crate::oracle::{Case, Held, Invariant, brief};
-use crate::question::{ask_edge, draw_mode};
+use crate::probe::{ask_edge, draw_mode};
 use crate::world::World;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";

@@ -17,7 +17,7 @@ use portcullis_service::snapshot_cache::SnapshotCache;
 use portcullis_service::store::StoreError;
 use worker::Env;
 
-use crate::cache::CacheApi;
+use crate::cache_api::CacheApi;
 use crate::clock::{PlatformClock, now};
 use crate::config::{Config, Origin};
 use crate::lookup_cache::LookupCache;
@@ -26,10 +26,10 @@ use crate::transport::FetchTransport;
 
 /// What checks signatures here.
 #[cfg(feature = "portable")]
-pub type PlatformSignatures = portcullis_jwt::NativeSignatures;
+pub type PlatformSignatures = portcullis_jwt::NativeVerifier;
 /// What checks signatures here.
 #[cfg(not(feature = "portable"))]
-pub type PlatformSignatures = crate::signatures::SubtleSignatures;
+pub type PlatformSignatures = crate::signatures::WebCryptoVerifier;
 
 thread_local! {
     static ISOLATE: OnceCell<Option<Rc<Isolate>>> = const { OnceCell::new() };
@@ -109,12 +109,12 @@ impl Isolate {
     }
 
     /// What was found out about tokens in doubt.
-    pub const fn settled(&self) -> &LookupCache {
+    pub const fn lookup_cache(&self) -> &LookupCache {
         &self.settled
     }
 
     /// What is known of the world.
-    pub const fn knowledge(&self) -> &SnapshotCache {
+    pub const fn snapshot_cache(&self) -> &SnapshotCache {
         &self.knowledge
     }
 
@@ -133,20 +133,20 @@ impl Isolate {
             .await;
         self.metrics.read(read.is_ok());
         if let Err(error) = read {
-            report("the world could not be read whole", &error);
+            log_error("the world could not be read whole", &error);
         }
     }
 
     /// Tells what was counted, if it is time.
-    pub fn tell(&self, env: &Env) {
-        let held = self.knowledge.held();
+    pub fn emit_metrics(&self, env: &Env) {
+        let held = self.knowledge.current();
         let names = held.map_or(0, |held| held.revocations().len());
-        self.metrics.tell(env, &self.client, names, now());
+        self.metrics.emit(env, &self.client, names, now());
     }
 }
 
 /// One line with the whole chain of causes; store errors name operations and codes, never data.
-pub(crate) fn report(event: &str, error: &StoreError) {
+pub(crate) fn log_error(event: &str, error: &StoreError) {
     let mut line = format!("{event}: {error}");
     let mut cause = core::error::Error::source(error);
     while let Some(error) = cause {

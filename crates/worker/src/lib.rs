@@ -5,9 +5,10 @@
 //! with its bearer's identity, or answered here. Rules are `portcullis-core`'s; this door brings
 //! the clock, `fetch`, `crypto.subtle` and what an isolate remembers between requests.
 
-pub mod cache;
+pub mod cache_api;
 pub mod clock;
 pub mod config;
+pub mod edge_request;
 pub mod forward;
 pub mod isolate;
 pub mod limit;
@@ -16,7 +17,6 @@ pub mod metrics;
 pub mod refuse;
 pub mod signatures;
 pub mod transport;
-pub mod visit;
 
 #[cfg(feature = "entry")]
 use core::convert::Infallible;
@@ -28,10 +28,10 @@ use portcullis_core::route::Requirement;
 use portcullis_service::{edge, guard};
 use worker::{Context, Env};
 
+use crate::edge_request::EdgeRequest;
 use crate::forward::forward;
 use crate::isolate::Isolate;
 use crate::refuse::refuse;
-use crate::visit::Visit;
 
 /// The handler of the `fetch` event.
 #[cfg(feature = "entry")]
@@ -52,7 +52,7 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
     };
     match pass(request, env, context, &request_id).await {
         Ok(response) => response,
-        Err((denial, need)) => refuse(denial, need.as_ref(), &request_id),
+        Err((denial, requirement)) => refuse(denial, requirement.as_ref(), &request_id),
     }
 }
 
@@ -65,23 +65,23 @@ async fn pass(
     let isolate = Isolate::current(env).ok_or((Denial::NotConfigured, None))?;
     let headers = request.headers();
     let address = headers.get("cf-connecting-ip").unwrap_or_default();
-    limit::judge(env, address.as_deref(), isolate.rate_period())
+    limit::check_rate(env, address.as_deref(), isolate.rate_period())
         .await
         .map_err(|denial| (denial, None))?;
     let gate = isolate.gate();
     let url = request.url();
     let (path, query) = split(&url);
     let authorization = headers.get("authorization").unwrap_or_default();
-    let approach = guard::approach(gate, path, authorization.as_deref())
-        .map_err(|(denial, need)| (denial, need.cloned()))?;
+    let approach = guard::route_request(gate, path, authorization.as_deref())
+        .map_err(|(denial, requirement)| (denial, requirement.cloned()))?;
     let caller = match approach.token {
         None => None,
         Some(token) => {
             let isolate = Rc::clone(&isolate);
-            let visit = Visit { isolate, context };
-            let admitted = edge::admit(&visit, approach.need, token).await;
-            visit.isolate.tell(env);
-            Some(admitted.map_err(|denial| (denial, Some(approach.need.clone())))?)
+            let visit = EdgeRequest { isolate, context };
+            let admitted = edge::authorize(&visit, approach.requirement, token).await;
+            visit.isolate.emit_metrics(env);
+            Some(admitted.map_err(|denial| (denial, Some(approach.requirement.clone())))?)
         }
     };
     let target = isolate.origin().target(&approach.path, query);

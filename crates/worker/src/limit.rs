@@ -18,7 +18,7 @@ use crate::clock::within;
 const BINDING: &str = "RATE_LIMIT";
 
 /// How long it may take to count.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What callers are counted by of whom the platform gives no address: all together.
 const NOBODY: &str = "unknown";
@@ -29,10 +29,14 @@ const NOBODY: &str = "unknown";
 /// # Errors
 ///
 /// [`Denial::RateLimited`], to come back after `period`.
-pub async fn judge(env: &Env, address: Option<&str>, period: RatePeriod) -> Result<(), Denial> {
+pub async fn check_rate(
+    env: &Env,
+    address: Option<&str>,
+    period: RatePeriod,
+) -> Result<(), Denial> {
     let network = address.and_then(ClientNetwork::parse);
     let key = network.map_or_else(|| NOBODY.to_owned(), key);
-    match within(PATIENCE, count(env, &key)).await {
+    match within(TIMEOUT, count(env, &key)).await {
         Some(Ok(true)) => Ok(()),
         Some(Ok(false)) => Err(Denial::RateLimited(period)),
         // A hiccup of a counter is no reason to stop everybody.

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use portcullis_core::revocation::{FingerprintSets, Revocable, Revocations};
+use portcullis_core::revocation::{FingerprintSets, Revocations, TokenIds};
 
 /// How many answers an isolate keeps.
-const KEPT: usize = 256;
+const CAPACITY: usize = 256;
 
 /// What the rows said of tokens that were in doubt.
 ///
@@ -20,7 +20,7 @@ pub struct LookupCache {
 
 impl LookupCache {
     /// What the rows said of `token`, if that was asked while `sieves` were there.
-    pub fn find(&self, sieves: &FingerprintSets, token: Revocable<'_>) -> Option<Revocations> {
+    pub fn find(&self, sieves: &FingerprintSets, token: TokenIds<'_>) -> Option<Revocations> {
         if !self.sieves.borrow().are(sieves) {
             return None;
         }
@@ -33,13 +33,13 @@ impl LookupCache {
     }
 
     /// Keeps what they say for as long as `sieves` are there.
-    pub fn keep(&self, sieves: &FingerprintSets, token: Revocable<'_>, found: &Revocations) {
+    pub fn keep(&self, sieves: &FingerprintSets, token: TokenIds<'_>, found: &Revocations) {
         let mut answers = self.answers.borrow_mut();
         if !self.sieves.borrow().are(sieves) {
             answers.clear();
             self.sieves.replace(sieves.clone());
         }
-        answers.truncate(KEPT.saturating_sub(1));
+        answers.truncate(CAPACITY.saturating_sub(1));
         answers.push_front((token.digest(), found.clone()));
     }
 }

@@ -7,7 +7,7 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use js_sys::{Array, Function, Object, Reflect};
-use portcullis_aws::breakers::{Dependency, Tally};
+use portcullis_aws::breakers::{CallStats, Dependency};
 use portcullis_aws::capacity::Consumed;
 use portcullis_aws::client::Client;
 use portcullis_core::gate::Gate;
@@ -29,7 +29,7 @@ const BINDING: &str = "METRICS";
 pub struct Metrics {
     told_at: Cell<UnixTime>,
     counts: Cell<Counts>,
-    told: Cell<(Tally, Consumed)>,
+    told: Cell<(CallStats, Consumed)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,14 +52,20 @@ impl Metrics {
         }
     }
 
-    /// A token was let in at `now` by what `world` knows.
-    pub fn admitted(&self, gate: &Gate, need: &Requirement, world: &Snapshot, now: UnixTime) {
+    /// A token was let in at `now` by what `snapshot` knows.
+    pub fn admitted(
+        &self,
+        gate: &Gate,
+        requirement: &Requirement,
+        snapshot: &Snapshot,
+        now: UnixTime,
+    ) {
         let mut counts = self.counts.get();
         let policy = gate.policy();
-        let keys_age = now.since(world.keys_read_at());
+        let keys_age = now.since(snapshot.keys_read_at());
         // Whoever was looked up was not let in by what is known of revocations.
-        let age = match need.revocation {
-            RevocationMode::Feed => world.age(now),
+        let age = match requirement.revocation {
+            RevocationMode::Feed => snapshot.age(now),
             RevocationMode::Lookup => Duration::ZERO,
         };
         if age > policy.revocations.hard || keys_age > policy.keys.hard {
@@ -87,7 +93,7 @@ impl Metrics {
     }
 
     /// Tells all of it, if that is a minute ago. `names` is how many names called back are known.
-    pub fn tell(&self, env: &Env, client: &Client<FetchTransport>, names: usize, now: UnixTime) {
+    pub fn emit(&self, env: &Env, client: &Client<FetchTransport>, names: usize, now: UnixTime) {
         let span = now.since(self.told_at.get());
         if span < EVERY {
             return;

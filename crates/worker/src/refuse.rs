@@ -2,14 +2,14 @@
 
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
-use portcullis_core::refusal::Refusal;
+use portcullis_core::refusal::DenialResponse;
 use portcullis_core::route::Requirement;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
 /// Answers a request that was refused for `denial`, and leaves a line in the log.
-pub fn refuse(denial: Denial, need: Option<&Requirement>, request_id: &Id) -> Response {
-    let refusal = Refusal::new(denial, need, request_id);
+pub fn refuse(denial: Denial, requirement: Option<&Requirement>, request_id: &Id) -> Response {
+    let refusal = DenialResponse::new(denial, requirement, request_id);
     worker::console_log!(
         r#"{{"event":"refused","code":"{}","status":{},"request_id":"{request_id}"}}"#,
         denial.code(),
@@ -20,7 +20,7 @@ pub fn refuse(denial: Denial, need: Option<&Requirement>, request_id: &Id) -> Re
     response(&refusal).unwrap_or_else(|_| Response::error())
 }
 
-fn response(refusal: &Refusal) -> Result<Response, JsValue> {
+fn response(refusal: &DenialResponse) -> Result<Response, JsValue> {
     let headers = Headers::new()?;
     for (name, value) in &refusal.headers {
         headers.set(name, value)?;

@@ -8,19 +8,19 @@ use js_sys::{Array, JSON, Object, Reflect, Uint8Array};
 use portcullis_core::keys::jwk::KeyMaterial;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
-use portcullis_jwt::form::{self, Form};
 use portcullis_jwt::hmac;
-use portcullis_service::ports::{Signatures, UnusableKey};
+use portcullis_jwt::precheck::{self, Precheck};
+use portcullis_service::ports::{SignatureVerifier, UnusableKey};
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope};
 
 /// How many imported keys an isolate keeps: more than any policy's issuers have at a time.
-const KEPT_KEYS: usize = 32;
+const MAX_KEYS: usize = 32;
 
 /// Checks signatures by the platform's `crypto.subtle`; HMAC, which a call across costs more than
 /// the work itself, in wasm.
 #[derive(Debug, Default)]
-pub struct SubtleSignatures {
+pub struct WebCryptoVerifier {
     // Found by the key itself, not by its name: a name can come to mean another key.
     imported: RefCell<VecDeque<Imported>>,
 }
@@ -32,9 +32,9 @@ struct Imported {
     key: CryptoKey,
 }
 
-impl Signatures for SubtleSignatures {
+impl SignatureVerifier for WebCryptoVerifier {
     async fn check(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
-        if form::judge(check)? == Form::Impossible {
+        if precheck::precheck(check)? == Precheck::Invalid {
             return Ok(SignatureVerdict::Invalid);
         }
         if let KeyMaterial::Hmac(secret) = check.key().material() {
@@ -53,7 +53,7 @@ impl Signatures for SubtleSignatures {
     }
 }
 
-impl SubtleSignatures {
+impl WebCryptoVerifier {
     async fn verify(&self, check: &SignatureCheck<'_>) -> Result<bool, JsValue> {
         let subtle = subtle()?;
         let key = self
@@ -87,7 +87,7 @@ impl SubtleSignatures {
         )?;
         let key: CryptoKey = JsFuture::from(imported).await?.unchecked_into();
         let mut kept = self.imported.borrow_mut();
-        kept.truncate(KEPT_KEYS.saturating_sub(1));
+        kept.truncate(MAX_KEYS.saturating_sub(1));
         kept.push_front(Imported {
             material: material.clone(),
             algorithm,

@@ -9,7 +9,7 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use portcullis_aws::breakers::Dependency;
 use portcullis_aws::headers::READ;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
-use portcullis_core::breaker::Standing;
+use portcullis_core::breaker::BreakerState;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{AbortSignal, Headers, RequestInit, RequestRedirect, WorkerGlobalScope};
 use worker::Delay;
@@ -37,8 +37,8 @@ impl Transport for FetchTransport {
         clock::elapsed()
     }
 
-    fn notice(&self, way: Dependency, standing: Standing) {
-        let (name, standing) = (way.name(), standing.name());
+    fn on_breaker_change(&self, way: Dependency, standing: BreakerState) {
+        let (name, standing) = (way.as_str(), standing.as_str());
         worker::console_warn!("the circuit breaker of {name} is {standing}");
     }
 }

@@ -51,9 +51,7 @@ fn serve(config: Config) -> Result<(), start::StartError> {
     let host = Arc::new(Host::new(config, HostOptions::default())?);
     let handler = service_fn(async |_: LambdaEvent<IgnoredAny>| {
         // The log has said why.
-        tasks::run_before_a_freeze(&host)
-            .await
-            .map_err(Problem::code)
+        tasks::run_and_flush(&host).await.map_err(Problem::code)
     });
     start::on_one_thread()?
         .block_on(lambda_runtime::run(handler))

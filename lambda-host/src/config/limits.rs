@@ -8,7 +8,7 @@ use crate::client_address::{AddressSource, Edge};
 use crate::config::variable::{Environment, Fault};
 
 /// The shortest secret between edge and host, in characters.
-const SHORTEST_EDGE_SECRET: usize = 32;
+const MIN_EDGE_SECRET: usize = 32;
 
 const EDGE_SECRET: &str = "PORTCULLIS_EDGE_SECRET";
 
@@ -29,13 +29,13 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
         })
     });
     let when_down = env.optional("PORTCULLIS_LIMITS_WHEN_DOWN", |text| match text {
-        "refuse" => Ok(LimitFailMode::Refuse),
-        "allow" => Ok(LimitFailMode::Allow),
+        "refuse" => Ok(LimitFailMode::Closed),
+        "allow" => Ok(LimitFailMode::Open),
         _ => Err(Fault::Invalid("refuse or allow")),
     });
     Limits {
         quotas: quotas.unwrap_or_default(),
-        when_down: when_down.unwrap_or_default(),
+        fail_mode: when_down.unwrap_or_default(),
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
 pub(super) fn edge(env: &mut Environment<'_>) -> Option<Edge> {
     let secret = env.optional(EDGE_SECRET, |text| {
         let fits =
-            text.len() >= SHORTEST_EDGE_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
+            text.len() >= MIN_EDGE_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
         let fault = Fault::Invalid("32 or more printable characters without blanks");
         fits.then(|| Secret::new(text.to_owned())).ok_or(fault)
     });

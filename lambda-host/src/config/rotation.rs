@@ -12,7 +12,7 @@ use portcullis_core::token::algorithm::Algorithm;
 use crate::config::variable::{Environment, Fault};
 
 /// The longest any of these may be: a week.
-const LONGEST: u64 = 7 * 24 * 60 * 60;
+const MAX_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// What the operator chose about rotations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,7 +59,7 @@ pub(super) fn rotation(
 
 fn span(text: &str, least: u64) -> Result<Duration, Fault> {
     let seconds = text.parse().ok();
-    let seconds = seconds.filter(|seconds| (least..=LONGEST).contains(seconds));
+    let seconds = seconds.filter(|seconds| (least..=MAX_SECONDS).contains(seconds));
     let fault = Fault::Invalid("a number of seconds up to a week");
     seconds.map(Duration::from_secs).ok_or(fault)
 }

@@ -12,16 +12,16 @@ use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::hasher::recipe::HashParameters;
+use crate::hasher::hash_config::HashParameters;
 
 /// The cost of the slowest bcrypt that is checked: about a second.
-const MOST_BCRYPT: u32 = 14;
+const MAX_BCRYPT_COST: u32 = 14;
 
 /// The most rounds of PBKDF2; OWASP asks for 600 000.
-const MOST_ROUNDS: u32 = 2_000_000;
+const MAX_ROUNDS: u32 = 2_000_000;
 
 /// How much scrypt goes over in one hash, in KiB: twice the memory it may fill.
-const MOST_MIXED_KIB: u64 = 524_288;
+const MAX_MIXED_KIB: u64 = 524_288;
 
 /// The lengths that a derived key may have, in bytes.
 const KEY_BYTES: core::ops::RangeInclusive<usize> = 16..=64;
@@ -62,7 +62,7 @@ impl Imported {
         let kind = parts.next().unwrap_or_default();
         if matches!(kind, "2a" | "2b" | "2y") {
             let cost = parts.next().and_then(|cost| cost.parse().ok());
-            let fits = cost.is_some_and(|cost| (4..=MOST_BCRYPT).contains(&cost));
+            let fits = cost.is_some_and(|cost| (4..=MAX_BCRYPT_COST).contains(&cost));
             // Its own parser has the last word; a password that cannot be wrong tells nothing.
             return match fits && phc.len() == 60 && is_bcrypt_text(phc) {
                 true => Ok(Self::Bcrypt(stored.clone())),
@@ -162,11 +162,11 @@ fn scrypt_parameters(text: &str) -> Option<scrypt::Params> {
     let log_n = u8::try_from(log_n)
         .ok()
         .filter(|log_n| (1..=20).contains(log_n))?;
-    let filled =
-        filled_kib(log_n, r).filter(|kib| *kib <= u64::from(HashParameters::MOST.memory_kib));
+    let filled = filled_kib(log_n, r)
+        .filter(|kib| *kib <= u64::from(HashParameters::MAX_ACCEPTED.memory_kib));
     filled?
         .checked_mul(u64::from(p))
-        .filter(|kib| *kib <= MOST_MIXED_KIB)?;
+        .filter(|kib| *kib <= MAX_MIXED_KIB)?;
     // Each of the `p` lanes has a block of its own besides.
     let lanes = u64::from(p).checked_mul(u64::from(r))?;
     if members.next().is_some() || lanes > 1_024 {
@@ -194,7 +194,7 @@ fn rounds(text: &str, derived: &Derived) -> Option<u32> {
         let length: usize = length.strip_prefix("l=")?.parse().ok()?;
         (length == derived.key.len()).then_some(())?;
     }
-    let fits = (1..=MOST_ROUNDS).contains(&rounds) && members.next().is_none();
+    let fits = (1..=MAX_ROUNDS).contains(&rounds) && members.next().is_none();
     fits.then_some(rounds)
 }
 

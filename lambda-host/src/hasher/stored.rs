@@ -4,9 +4,9 @@ use argon2::password_hash::phc::{Output, Salt};
 use portcullis_core::password::{Password, PasswordHash};
 use portcullis_service::ports::HashError;
 
+use crate::hasher::hash_config::{HashConfig, HashParameters, Pepper};
 use crate::hasher::imported::Imported;
-use crate::hasher::recipe::{HashParameters, Pepper, Recipe};
-use crate::hasher::workspace::Workspaces;
+use crate::hasher::memory_pool::MemoryPool;
 
 /// A stored hash that can be checked.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub(super) enum Stored {
 /// An Argon2 hash, read.
 #[derive(Clone)]
 pub(super) struct Argon2Hash {
-    pub(super) recipe: Recipe,
+    pub(super) recipe: HashConfig,
     pub(super) salt: Salt,
     /// `None` for a decoy, which matches nothing.
     pub(super) expected: Option<Output>,
@@ -32,7 +32,7 @@ impl Stored {
     /// Reads a stored hash.
     pub(super) fn read(stored: &PasswordHash) -> Result<Self, HashError> {
         if stored.as_phc().starts_with("$argon2") {
-            Recipe::read(stored).map(Self::Argon2)
+            HashConfig::read(stored).map(Self::Argon2)
         } else {
             Imported::read(stored).map(Self::Imported)
         }
@@ -77,7 +77,7 @@ impl Stored {
         &self,
         password: &Password,
         pepper: Option<&Pepper>,
-        workspaces: &std::sync::Arc<Workspaces>,
+        workspaces: &std::sync::Arc<MemoryPool>,
     ) -> Result<bool, HashError> {
         match self {
             Self::Argon2(hash) => {

@@ -33,14 +33,14 @@ fn peppered() -> HashPool {
 }
 
 /// The root key called `id`, and those it replaced.
-fn vault(id: &str, previous: &[&str]) -> Vault {
+fn vault(id: &str, previous: &[&str]) -> RootKeys {
     let key = |id: &str| format!(r#""id":"{id}","key":"{:x<40}""#, id);
     let previous: Vec<_> = previous
         .iter()
         .map(|id| format!("{{{}}}", key(id)))
         .collect();
     let document = format!(r#"{{{},"previous":[{}]}}"#, key(id), previous.join(","));
-    Vault::parse(document.as_bytes()).expect("a document")
+    RootKeys::parse(document.as_bytes()).expect("a document")
 }
 
 async fn verdict(pool: &HashPool, text: &str, stored: &PasswordHash) -> HashVerdict {
@@ -52,7 +52,7 @@ async fn verdict(pool: &HashPool, text: &str, stored: &PasswordHash) -> HashVerd
     verdict.expect("checked")
 }
 
-async fn hash(pool: &HashPool, vault: &Vault) -> PasswordHash {
+async fn hash(pool: &HashPool, vault: &RootKeys) -> PasswordHash {
     let text = password("correct horse battery");
     let hash = pool.with(vault).hash(&text).await;
     hash.expect("hashed")
@@ -156,7 +156,7 @@ async fn a_pepper_is_that_of_the_root_key_that_the_hash_names() {
     let old = hash(&pool, &first).await;
     assert!(old.as_phc().contains(",keyid=MQ$"), "{}", old.as_phc());
     let right = password("correct horse battery");
-    let verdict = async |vault: &Vault, stored: &PasswordHash| {
+    let verdict = async |vault: &RootKeys, stored: &PasswordHash| {
         let verdict = pool.with(vault).verify(&right, Some(stored)).await;
         verdict.expect("checked")
     };
@@ -170,7 +170,8 @@ async fn a_pepper_is_that_of_the_root_key_that_the_hash_names() {
     let third = vault("3", &[]);
     assert_eq!(verdict(&third, &old).await, HashVerdict::Differs);
     // Somebody else's root key of the same name is another pepper.
-    let stranger = Vault::parse(br#"{"id":"1","key":"another-key-of-the-same-name,-also-long"}"#);
+    let stranger =
+        RootKeys::parse(br#"{"id":"1","key":"another-key-of-the-same-name,-also-long"}"#);
     let stranger = stranger.expect("a document");
     assert_eq!(verdict(&stranger, &old).await, HashVerdict::Differs);
 }

@@ -3,10 +3,10 @@
 //! [RFC 9457 §3.2]: https://www.rfc-editor.org/rfc/rfc9457#section-3.2
 
 use portcullis_core::json::{Json, Object};
-use portcullis_core::password::Advice;
+use portcullis_core::password::StrengthFeedback;
 
 /// Adds `feedback` to a problem: `{"score", "warning", "suggestions"}`; `warning` may be null.
-pub(super) fn add(problem: &mut String, advice: &Advice) {
+pub(super) fn add(problem: &mut String, advice: &StrengthFeedback) {
     let suggestions = advice.suggestions.into_iter().flatten();
     let suggestions = suggestions
         .map(|text| Json::Text(text.to_owned()))
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn the_problem_is_still_one_object() {
         let mut problem = r#"{"code":"password_common"}"#.to_owned();
-        let advice = Advice {
+        let advice = StrengthFeedback {
             score: 1,
             warning: Some("a word \"by itself\""),
             suggestions: [Some("another word"), None, None, None],

@@ -26,7 +26,7 @@ pub enum TokenProblem {
     /// The refresh token was used before: its session is over now.
     Reused,
     /// Another refresh of the session was faster.
-    Overtaken,
+    Conflict,
     /// The caller has no such session.
     UnknownSession,
     /// The body is no form with each parameter once.
@@ -50,7 +50,7 @@ impl TokenProblem {
             | Self::Reused
             | Self::BadClient => StatusCode::UNAUTHORIZED,
             Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::Overtaken => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Conflict => StatusCode::SERVICE_UNAVAILABLE,
             Self::UnknownSession => StatusCode::NOT_FOUND,
             Self::MalformedForm
             | Self::ClientNotAllowed
@@ -66,7 +66,7 @@ impl TokenProblem {
             Self::BadRefreshToken => "bad_refresh_token",
             Self::SessionOver => "session_over",
             Self::Reused => "refresh_reused",
-            Self::Overtaken => "overtaken",
+            Self::Conflict => "overtaken",
             Self::UnknownSession => "unknown_session",
             Self::MalformedForm => "malformed_form",
             Self::BadClient => "bad_client",
@@ -85,7 +85,7 @@ impl TokenProblem {
             Self::BadRefreshToken => "this is no refresh token of this host",
             Self::SessionOver => "the session is over; log in again",
             Self::Reused => "the refresh token was used before; its session was ended",
-            Self::Overtaken => "others changed this at the same moment; try again",
+            Self::Conflict => "others changed this at the same moment; try again",
             Self::UnknownSession => "there is no such session of this account",
             Self::MalformedForm => {
                 "the body must be application/x-www-form-urlencoded with each parameter once"
@@ -100,7 +100,7 @@ impl TokenProblem {
     const fn oauth_error(self) -> &'static str {
         match self {
             Self::BadRefreshToken | Self::SessionOver | Self::Reused => "invalid_grant",
-            Self::Overtaken => "temporarily_unavailable",
+            Self::Conflict => "temporarily_unavailable",
             Self::BadClient => "invalid_client",
             Self::ClientNotAllowed => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
@@ -182,7 +182,7 @@ mod tests {
                 "invalid_client",
             ),
             (
-                Problem::Token(TokenProblem::Overtaken),
+                Problem::Token(TokenProblem::Conflict),
                 503,
                 "temporarily_unavailable",
             ),

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const MAX_BODY_BYTES: usize = 8 * 1024;
 
 /// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads the body of `request`, which must be JSON by its own account.
 ///
@@ -39,7 +39,7 @@ async fn read_as(request: Request<Body>, media_type: &str) -> Result<Zeroizing<V
     if !is_of(&request, media_type) {
         return Err(Problem::UnsupportedMediaType);
     }
-    time::timeout(PATIENCE, collect(request.into_body()))
+    time::timeout(TIMEOUT, collect(request.into_body()))
         .await
         .unwrap_or(Err(Problem::BodyTimeout))
 }

@@ -7,9 +7,9 @@ use portcullis_core::id::Id;
 use portcullis_core::session::Methods;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
-use portcullis_jwt::NativeSignatures;
-use portcullis_service::authenticate::{Caller, authenticate};
-use portcullis_service::ports::Call;
+use portcullis_jwt::NativeVerifier;
+use portcullis_service::authenticate::{Authentication, authenticate};
+use portcullis_service::ports::RequestMeta;
 use portcullis_service::store::RetainedSession;
 
 use crate::host::Host;
@@ -25,17 +25,17 @@ pub(super) async fn caller(
     host: &Host,
     headers: &HeaderMap,
     store: &DynamoStore<'_, HyperTransport>,
-    call: &Call,
-) -> Result<Caller, Problem> {
+    call: &RequestMeta,
+) -> Result<Authentication, Problem> {
     let authorization = authorization(headers);
     let caller = authenticate(
         &host.gate,
         authorization.as_deref(),
         store,
-        &NativeSignatures,
+        &NativeVerifier,
         call.now,
     );
-    host.settle(caller.await)
+    host.track(caller.await)
 }
 
 /// The bearer of a token that is good for anything.
@@ -45,13 +45,15 @@ pub(super) async fn caller(
 /// The [`Problem`] that the token has.
 pub(super) async fn known(
     host: &Host,
-    call: &Call,
+    call: &RequestMeta,
     headers: &HeaderMap,
 ) -> Result<Box<Verified<Claims>>, Problem> {
     match caller(host, headers, &host.store(call.now), call).await? {
-        Caller::Known(caller) => Ok(caller),
-        Caller::Revoked(_) | Caller::Superseded(_) => Err(Problem::Refused(Denial::Revoked)),
-        Caller::Refused(denial) => Err(Problem::Refused(denial)),
+        Authentication::Known(caller) => Ok(caller),
+        Authentication::Revoked(_) | Authentication::SubjectRevoked(_) => {
+            Err(Problem::Denied(Denial::Revoked))
+        }
+        Authentication::Refused(denial) => Err(Problem::Denied(denial)),
     }
 }
 

@@ -8,8 +8,8 @@ use portcullis_core::secret::Secret;
 
 use crate::problem::Problem;
 use crate::routes::body;
-use crate::routes::members::Members;
-use crate::routes::refresh_cookie::Transport;
+use crate::routes::json_body::JsonBody;
+use crate::routes::refresh_cookie::TokenDelivery;
 
 /// An address and a password, well-formed.
 #[derive(Debug)]
@@ -33,16 +33,18 @@ impl Credentials {
     /// # Errors
     ///
     /// The [`Problem`] that the body has.
-    pub(super) async fn read_login(request: Request<Body>) -> Result<(Self, Transport), Problem> {
-        let mut members = Members::parse(&body::read(request).await?)?;
+    pub(super) async fn read_login(
+        request: Request<Body>,
+    ) -> Result<(Self, TokenDelivery), Problem> {
+        let mut members = JsonBody::parse(&body::read(request).await?)?;
         let password = members.secret("password");
-        let transport = Transport::take(&mut members);
+        let transport = TokenDelivery::take(&mut members);
         let credentials = Self::take(password, members)?;
         Ok((credentials, transport?))
     }
 
     fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut members = Members::parse(json)?;
+        let mut members = JsonBody::parse(json)?;
         // SECURITY: the password first, so that whatever else is wrong, it is wiped. Their form is
         // judged once it is clear that both are there and nothing else is.
         let password = members.secret("password");
@@ -51,7 +53,7 @@ impl Credentials {
 
     fn take(
         password: Result<Secret<String>, Problem>,
-        mut members: Members,
+        mut members: JsonBody,
     ) -> Result<Self, Problem> {
         let email = members.text("email");
         members.finish()?;

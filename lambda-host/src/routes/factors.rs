@@ -13,11 +13,11 @@ use http::{Request, StatusCode};
 use portcullis_core::audit::FactorDenial;
 use portcullis_core::factor::{RecoveryCode, TOTP_DIGITS, TOTP_STEP, TotpCode};
 use portcullis_core::json::{Json, Object};
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::context::ServiceContext;
 use portcullis_service::factor::{self, FactorChange, NewTotp, Proof};
-use portcullis_service::limit::{LimitKey, Place};
-use portcullis_service::ports::{Call, SecureRandom};
+use portcullis_service::limit::{LimitKey, Reservation};
+use portcullis_service::ports::{RequestMeta, SecureRandom};
 use portcullis_service::store::{AuditStore, LimitStore};
 use zeroize::Zeroizing;
 
@@ -26,7 +26,7 @@ use crate::host::Host;
 use crate::limits;
 use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
-use crate::routes::members::Members;
+use crate::routes::json_body::JsonBody;
 use crate::routes::{caller, empty, json};
 
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
@@ -50,16 +50,16 @@ problems!(ProofProblems: ANY, BODY, PASSWORD, STORE, LIMITED, TOKEN, [
 )]
 pub(super) async fn list(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let caller = caller::known(&host, &call, request.headers()).await?;
     let user_id = caller::user_id(&caller)?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
+    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
         .await?;
-    let factors = host.settle(factor::list(&user_id, ctx).await)?;
+    let factors = host.track(factor::list(&user_id, ctx).await)?;
     let active = factors.active().and_then(|totp| totp.confirmed_at);
     let members = active.map(|moment| {
         Json::Object(Object::from_iter([
@@ -90,11 +90,11 @@ pub(super) async fn list(
 )]
 pub(super) async fn begin(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let caller = caller::known(&host, &call, request.headers()).await?;
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     let password = members.password("current_password");
     members.finish()?;
     let change = FactorChange {
@@ -105,9 +105,9 @@ pub(super) async fn begin(
     let ctx = host.ctx(&store, &call).await?;
     let hasher = host.hasher.with(ctx.vault);
     let place = password_place(&host, &change, ctx).await?;
-    let begun = host.settle(factor::begin(&change, &hasher, ctx).await)?;
+    let begun = host.track(factor::begin(&change, &hasher, ctx).await)?;
     let totp = begun.map_err(problem)?;
-    limits::settle(&place, ctx).await;
+    limits::refund(&place, ctx).await;
     Ok(json(
         StatusCode::OK,
         new_totp(&totp, &host.settings.issuing.issuer),
@@ -126,11 +126,11 @@ pub(super) async fn begin(
 )]
 pub(super) async fn confirm(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let caller = caller::known(&host, &call, request.headers()).await?;
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     let code = members.secret("code");
     members.finish()?;
     let code = TotpCode::parse(code?.expose()).map_err(|_| Problem::BadCode)?;
@@ -138,9 +138,9 @@ pub(super) async fn confirm(
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
     // Its own secret was just shown to the caller: a guess here wins nothing.
-    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
+    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
         .await?;
-    let confirmed = host.settle(factor::confirm(&user_id, &code, ctx).await)?;
+    let confirmed = host.track(factor::confirm(&user_id, &code, ctx).await)?;
     Ok(recovery_codes(&confirmed.map_err(problem)?))
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn confirm(
 )]
 pub(super) async fn remove(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let (change, proof) = proved(&host, &call, request).await?;
@@ -164,8 +164,8 @@ pub(super) async fn remove(
     let hasher = host.hasher.with(ctx.vault);
     let place = password_place(&host, &change, ctx).await?;
     let end = factor::remove(&change, &proof, &hasher, ctx).await;
-    host.settle(end)?.map_err(problem)?;
-    limits::settle(&place, ctx).await;
+    host.track(end)?.map_err(problem)?;
+    limits::refund(&place, ctx).await;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -181,7 +181,7 @@ pub(super) async fn remove(
 )]
 pub(super) async fn renew_recovery_codes(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let (change, proof) = proved(&host, &call, request).await?;
@@ -190,8 +190,8 @@ pub(super) async fn renew_recovery_codes(
     let hasher = host.hasher.with(ctx.vault);
     let place = password_place(&host, &change, ctx).await?;
     let end = factor::renew_recovery_codes(&change, &proof, &hasher, ctx).await;
-    let codes = host.settle(end)?.map_err(problem)?;
-    limits::settle(&place, ctx).await;
+    let codes = host.track(end)?.map_err(problem)?;
+    limits::refund(&place, ctx).await;
     Ok(recovery_codes(&codes))
 }
 
@@ -200,19 +200,20 @@ async fn password_place(
     host: &Host,
     change: &FactorChange,
     ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
-) -> Result<Place, Problem> {
+) -> Result<Reservation, Problem> {
     let whose = LimitKey::Account(&change.user_id, 0);
-    host.enter_guess(Scope::PasswordAccount, whose, ctx).await
+    host.acquire_refundable(LimitKind::PasswordAccount, whose, ctx)
+        .await
 }
 
 /// `{"current_password", "code" or "recovery_code"}` of a caller with a token.
 async fn proved(
     host: &Host,
-    call: &Call,
+    call: &RequestMeta,
     request: Request<Body>,
 ) -> Result<(FactorChange, Proof), Problem> {
     let caller = caller::known(host, call, request.headers()).await?;
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
     let password = members.password("current_password");
     let proof = proof(&mut members);
@@ -225,7 +226,7 @@ async fn proved(
 }
 
 /// `code` or `recovery_code`: one of them.
-pub(super) fn proof(members: &mut Members) -> Result<Proof, Problem> {
+pub(super) fn proof(members: &mut JsonBody) -> Result<Proof, Problem> {
     let code = members
         .optional_text("code")
         .map(|text| text.map(Zeroizing::new));
@@ -300,7 +301,7 @@ mod tests {
     use super::*;
 
     fn parsed(json: &[u8]) -> Result<Proof, Problem> {
-        proof(&mut Members::parse(json)?)
+        proof(&mut JsonBody::parse(json)?)
     }
 
     #[test]

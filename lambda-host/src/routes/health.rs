@@ -35,7 +35,7 @@ struct HealthBody {
     responses((status = 200, description = "It answers", body = HealthBody), HealthProblems)
 )]
 pub(super) async fn health(State(host): State<Arc<Host>>) -> Response {
-    let store = host.health.word();
+    let store = host.health.as_str();
     json(
         StatusCode::OK,
         format!(r#"{{"status":"ok","store":"{store}"}}"#),

@@ -9,8 +9,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use portcullis_service::ports::Call;
-use portcullis_service::signing::published::Known;
+use portcullis_service::ports::RequestMeta;
+use portcullis_service::signing::jwks_cache::Known;
 use utoipa::ToSchema;
 
 use crate::host::Host;
@@ -43,7 +43,7 @@ struct JwkSetBody {
 )]
 pub(super) async fn jwks(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
 ) -> Result<Response, Problem> {
     let known = match host.published_keys.fresh(call.now) {
         Some(known) => known,
@@ -62,12 +62,12 @@ pub(super) async fn jwks(
     Ok(response)
 }
 
-async fn read(host: &Host, call: &Call) -> Result<Known, Problem> {
+async fn read(host: &Host, call: &RequestMeta) -> Result<Known, Problem> {
     // Whoever reads the set before the first login shall find the key in it. A host that cannot
     // sign still tells what others signed with: the failure is logged, the document decides.
     let ready = host.signer(call.now, &call.request_id).await;
-    let _ = host.settle(ready);
+    let _ = host.track(ready);
     let store = host.store(call.now);
     let known = host.published_keys.known(&store, call.now).await;
-    host.settle(known)
+    host.track(known)
 }

@@ -13,21 +13,21 @@ use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
 use portcullis_service::error::UseCaseError;
 use portcullis_service::factor::CHALLENGE_LIFETIME;
-use portcullis_service::issue::AccessToken;
+use portcullis_service::issue_token::AccessToken;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
 use portcullis_service::mailing::request::offer_unlock;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use tracing::warn;
 use utoipa::ToSchema;
 
-use crate::failure::Chain;
+use crate::error_mapping::ErrorChain;
 use crate::host::Host;
 use crate::limits;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
-use crate::routes::refresh_cookie::{GrantBody, hand_out};
+use crate::routes::refresh_cookie::{GrantBody, token_response};
 
 problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy]);
 
@@ -103,7 +103,7 @@ enum LoginBody {
 )]
 pub(super) async fn login(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let device = device(request.headers());
@@ -116,30 +116,30 @@ pub(super) async fn login(
         device,
     };
     let ready = host.signer(call.now, &call.request_id).await;
-    let signer = host.settle(ready)?;
+    let signer = host.track(ready)?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
     let hasher = host.hasher.with(ctx.vault);
-    let entered = host.enter_login(&request.email, &headers, ctx).await;
+    let entered = host.acquire_login(&request.email, &headers, ctx).await;
     if matches!(entered, Err(Problem::LoginLocked)) {
         // SECURITY: whether there is an account is for whoever reads its mail to see.
-        host.settle(offer_unlock(&request.email, ctx).await)?;
+        host.track(offer_unlock(&request.email, ctx).await)?;
         host.mail_waits.notify_one();
     }
     let place = entered?;
     let end = login::login(&request, &hasher, &*signer, ctx);
-    match host.settle(end.await)? {
+    match host.track(end.await)? {
         LoginOutcome::Admit(admission) => {
             note(admission.not_rehashed.as_ref());
-            limits::settle(&place, ctx).await;
-            let mut response = hand_out(&admission.grant, transport, ctx.vault);
+            limits::refund(&place, ctx).await;
+            let mut response = token_response(&admission.grant, transport, ctx.vault);
             limits::remember_browser(response.headers_mut(), &request.email, ctx)?;
             Ok(response)
         }
         LoginOutcome::Challenge(challenge) => {
             note(challenge.not_rehashed.as_ref());
             // The password was right: from here on codes are counted.
-            limits::settle(&place, ctx).await;
+            limits::refund(&place, ctx).await;
             Ok(json(StatusCode::OK, second_step(&challenge.challenge)))
         }
         // SECURITY: an unknown address, a wrong password and a closed account are one answer.
@@ -177,6 +177,6 @@ fn second_step(challenge: &Secret<String>) -> String {
 
 fn note(not_rehashed: Option<&UseCaseError>) {
     if let Some(error) = not_rehashed {
-        warn!(error = %Chain(error), "a password hash was not renewed");
+        warn!(error = %ErrorChain(error), "a password hash was not renewed");
     }
 }

@@ -8,18 +8,18 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Request;
 use portcullis_core::audit::LoginDenial;
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::factor::{self, FactorLoginRequest};
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use utoipa::ToSchema;
 
 use crate::host::Host;
 use crate::limits;
 use crate::openapi::problems::{ANY, BODY, LIMITED, STORE, problems};
 use crate::problem::Problem;
-use crate::routes::members::Members;
-use crate::routes::refresh_cookie::{GrantBody, Transport, hand_out};
+use crate::routes::json_body::JsonBody;
+use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
 use crate::routes::{factors, login};
 
 problems!(FactorLoginProblems: ANY, BODY, STORE, LIMITED, [
@@ -55,15 +55,15 @@ struct FactorLoginBody {
 )]
 pub(super) async fn login_factor(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let device = login::device(request.headers());
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
     let challenge = members.secret("challenge");
     let proof = factors::proof(&mut members);
-    let transport = Transport::take(&mut members);
+    let transport = TokenDelivery::take(&mut members);
     members.finish()?;
     let transport = transport?;
     let request = FactorLoginRequest {
@@ -72,7 +72,7 @@ pub(super) async fn login_factor(
         device,
     };
     let ready = host.signer(call.now, &call.request_id).await;
-    let signer = host.settle(ready)?;
+    let signer = host.track(ready)?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
     // What is no challenge of ours names no account: it counts by where it comes from, and its
@@ -81,20 +81,23 @@ pub(super) async fn login_factor(
     let counted = match &challenged {
         Some(account) => {
             let whose = LimitKey::Account(&account.user_id, account.generation);
-            Some(host.enter_guess(Scope::FactorAccount, whose, ctx).await?)
+            Some(
+                host.acquire_refundable(LimitKind::FactorAccount, whose, ctx)
+                    .await?,
+            )
         }
         None => {
-            host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
+            host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
                 .await?;
             None
         }
     };
     let end = factor::login(&request, &*signer, ctx).await;
-    match host.settle(end)? {
+    match host.track(end)? {
         Ok(grant) => {
-            let mut response = hand_out(&grant, transport, ctx.vault);
+            let mut response = token_response(&grant, transport, ctx.vault);
             if let (Some(account), Some(place)) = (&challenged, &counted) {
-                limits::settle(place, ctx).await;
+                limits::refund(place, ctx).await;
                 limits::remember_browser(response.headers_mut(), &account.email, ctx)?;
             }
             Ok(response)

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::email::EmailAddress;
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::mail::MailToken;
 use portcullis_core::password::Password;
 use portcullis_service::limit::LimitKey;
@@ -20,7 +20,7 @@ use portcullis_service::mailing::redeem::{
     self, Presented, ResetOutcome, UnlockOutcome, VerifyOutcome,
 };
 use portcullis_service::mailing::request;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use utoipa::ToSchema;
 
 use crate::clock::RequestClock;
@@ -29,14 +29,14 @@ use crate::limits::remember_browser;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::empty;
+use crate::routes::json_body::JsonBody;
 use crate::routes::mail::page::Page;
-use crate::routes::members::Members;
 
 problems!(AskProblems: ANY, BODY, EMAIL, STORE, LIMITED);
 problems!(VerifyProblems: ANY, BODY, STORE, LIMITED, [Problem::BadMailToken]);
 problems!(
     ResetProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED,
-    [Problem::BadMailToken, Problem::Busy, Problem::ScreenUnavailable, Problem::LateFeed]
+    [Problem::BadMailToken, Problem::Busy, Problem::BreachCheckUnavailable, Problem::RevocationPending]
 );
 problems!(UnlockProblems: ANY, BODY, STORE, LIMITED, [Problem::BadMailToken]);
 problems!(PageProblems: ANY);
@@ -84,16 +84,16 @@ struct ResetBody {
 )]
 pub(super) async fn resend(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     let email = members.email("email")?;
     members.finish()?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&asks(&email), ctx).await?;
-    host.settle(request::ask_to_verify(&email, ctx).await)?;
+    host.acquire(&asks(&email), ctx).await?;
+    host.track(request::ask_to_verify(&email, ctx).await)?;
     host.mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
 }
@@ -108,16 +108,16 @@ pub(super) async fn resend(
 )]
 pub(super) async fn forgot(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     let email = members.email("email")?;
     members.finish()?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&asks(&email), ctx).await?;
-    host.settle(request::ask_to_reset(&email, ctx).await)?;
+    host.acquire(&asks(&email), ctx).await?;
+    host.track(request::ask_to_reset(&email, ctx).await)?;
     host.mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
 }
@@ -132,16 +132,16 @@ pub(super) async fn forgot(
 )]
 pub(super) async fn verify(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     let token = token(&mut members)?;
     members.finish()?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&LINK, ctx).await?;
-    match host.settle(redeem::verify(&token, ctx).await)? {
+    host.acquire(&LINK, ctx).await?;
+    match host.track(redeem::verify(&token, ctx).await)? {
         VerifyOutcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
         // SECURITY: all reasons are one answer.
         VerifyOutcome::Refuse(_) => Err(Problem::BadMailToken),
@@ -159,16 +159,16 @@ pub(super) async fn verify(
 )]
 pub(super) async fn unlock(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     let token = token(&mut members)?;
     members.finish()?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&LINK, ctx).await?;
-    match host.settle(redeem::unlock(&token, ctx).await)? {
+    host.acquire(&LINK, ctx).await?;
+    match host.track(redeem::unlock(&token, ctx).await)? {
         UnlockOutcome::Done(email) => {
             let mut response = empty(StatusCode::NO_CONTENT);
             remember_browser(response.headers_mut(), &email, ctx)?;
@@ -190,10 +190,10 @@ pub(super) async fn unlock(
 )]
 pub(super) async fn reset(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     let password = members.secret("new_password");
     let token = token(&mut members)?;
     members.finish()?;
@@ -201,12 +201,12 @@ pub(super) async fn reset(
     let store = host.store(call.now);
     let clock = RequestClock::new(&*host.clock, call.now);
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&LINK, ctx).await?;
+    host.acquire(&LINK, ctx).await?;
     let hasher = host.hasher.with(ctx.vault);
     let end = redeem::reset(&token, &password, &hasher, &host.screen, &clock, ctx).await;
-    let outcome = host.settle(end)?;
+    let outcome = host.track(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
-    clock.judge()?;
+    clock.ensure_readable()?;
     match outcome {
         ResetOutcome::Done(email) => {
             host.mail_waits.notify_one();
@@ -254,16 +254,16 @@ pub(super) async fn unlock_page() -> Response {
 }
 
 /// What asking for a mail counts in: all kinds of mail to one address together.
-const fn asks(email: &EmailAddress) -> [(Scope, LimitKey<'_>); 2] {
+const fn asks(email: &EmailAddress) -> [(LimitKind, LimitKey<'_>); 2] {
     [
-        (Scope::MailAddress, LimitKey::Network),
-        (Scope::MailEmail, LimitKey::Email(email)),
+        (LimitKind::MailAddress, LimitKey::Network),
+        (LimitKind::MailEmail, LimitKey::Email(email)),
     ]
 }
 
 /// What bringing a link back counts in.
-const LINK: [(Scope, LimitKey<'static>); 1] = [(Scope::LinkAddress, LimitKey::Network)];
+const LINK: [(LimitKind, LimitKey<'static>); 1] = [(LimitKind::LinkAddress, LimitKey::Network)];
 
-fn token(members: &mut Members) -> Result<Presented, Problem> {
+fn token(members: &mut JsonBody) -> Result<Presented, Problem> {
     Ok(MailToken::parse(&members.secret("token")?))
 }

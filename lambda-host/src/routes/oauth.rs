@@ -15,15 +15,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Request, StatusCode};
-use portcullis_core::csrf::Carrier;
+use portcullis_core::csrf::TokenSource;
 use portcullis_core::json::{Json, Object};
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::token::claims::Claims;
-use portcullis_jwt::NativeSignatures;
-use portcullis_service::authenticate::{Caller, judge};
-use portcullis_service::identify::Identity;
+use portcullis_jwt::NativeVerifier;
+use portcullis_service::authenticate::{Authentication, authenticate_token};
+use portcullis_service::client_auth::ClientKind;
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use portcullis_service::refresh::RefreshRequest;
 use portcullis_service::revoke as by_token;
 use utoipa::ToSchema;
@@ -33,9 +33,9 @@ use crate::host::Host;
 use crate::openapi::problems::{ANY, LIMITED, STORE, oauth_problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::oauth::client::identify;
-use crate::routes::oauth::form::Form;
+use crate::routes::oauth::form::OauthForm;
 use crate::routes::refresh::{Renewed, renew};
-use crate::routes::refresh_cookie::{GrantBody, Transport, hand_out};
+use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
 use crate::routes::{empty, json};
 
 /// Marks an answer whose problem is told in the words of OAuth.
@@ -78,13 +78,13 @@ oauth_problems!(
         Problem::Token(TokenProblem::BadRefreshToken),
         Problem::Token(TokenProblem::SessionOver),
         Problem::Token(TokenProblem::Reused),
-        Problem::Token(TokenProblem::Overtaken),
-        Problem::LateFeed,
+        Problem::Token(TokenProblem::Conflict),
+        Problem::RevocationPending,
     ]
 );
 oauth_problems!(
     RevokeProblems: ANY, STORE, LIMITED, FORM,
-    [Problem::Token(TokenProblem::ClientNotAllowed), Problem::LateFeed]
+    [Problem::Token(TokenProblem::ClientNotAllowed), Problem::RevocationPending]
 );
 oauth_problems!(
     IntrospectProblems: ANY, STORE, LIMITED, FORM,
@@ -168,11 +168,11 @@ struct IntrospectionBody {
 )]
 pub(super) async fn token(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, OAuthProblem> {
     let headers = request.headers().clone();
-    let mut form = Form::read(request).await?;
+    let mut form = OauthForm::read(request).await?;
     let (grant_type, token) = (form.take("grant_type"), form.take("refresh_token"));
     let scope = form.take("scope");
     let client = identify(&host, &headers, &mut form, &call).await?;
@@ -181,7 +181,7 @@ pub(super) async fn token(
         return Err(Problem::Token(TokenProblem::UnsupportedGrantType).into());
     }
     // The tokens of a session are our own client's (RFC 6749 §6: bound to whom they were issued).
-    if client != Identity::FirstParty {
+    if client != ClientKind::FirstParty {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
     if scope.is_some() {
@@ -189,10 +189,10 @@ pub(super) async fn token(
     }
     let request = RefreshRequest {
         token: token.ok_or(Problem::MissingMember("refresh_token"))?,
-        carrier: Carrier::Hand,
+        carrier: TokenSource::Explicit,
     };
     match renew(&host, &call, &request).await? {
-        Renewed::Granted(grant, vault) => Ok(hand_out(&grant, Transport::Body, vault)),
+        Renewed::Granted(grant, vault) => Ok(token_response(&grant, TokenDelivery::Body, vault)),
         Renewed::Refused(problem) => Err(Problem::Token(problem).into()),
     }
 }
@@ -207,24 +207,24 @@ pub(super) async fn token(
 )]
 pub(super) async fn revoke(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, OAuthProblem> {
     let headers = request.headers().clone();
-    let mut form = Form::read(request).await?;
+    let mut form = OauthForm::read(request).await?;
     let token = form.take("token");
-    if identify(&host, &headers, &mut form, &call).await? != Identity::FirstParty {
+    if identify(&host, &headers, &mut form, &call).await? != ClientKind::FirstParty {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
     let token = token.ok_or(Problem::MissingMember("token"))?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
+    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
         .await?;
     let clock = RequestClock::new(host.clock.as_ref(), call.now);
-    let end = by_token::revoke(&token, &host.gate, &NativeSignatures, &clock, ctx).await;
-    host.settle(end)?;
-    clock.judge()?;
+    let end = by_token::revoke(&token, &host.gate, &NativeVerifier, &clock, ctx).await;
+    host.track(end)?;
+    clock.ensure_readable()?;
     Ok(empty(StatusCode::OK))
 }
 
@@ -244,30 +244,30 @@ pub(super) async fn revoke(
 )]
 pub(super) async fn introspect(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, OAuthProblem> {
     let headers = request.headers().clone();
-    let mut form = Form::read(request).await?;
+    let mut form = OauthForm::read(request).await?;
     let token = form.take("token");
-    if identify(&host, &headers, &mut form, &call).await? != Identity::Confidential {
+    if identify(&host, &headers, &mut form, &call).await? != ClientKind::Confidential {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
     let token = token.ok_or(Problem::MissingMember("token"))?;
     let store = host.store(call.now);
-    let judged = judge(
+    let judged = authenticate_token(
         &host.gate,
         token.expose(),
         &store,
-        &NativeSignatures,
+        &NativeVerifier,
         call.now,
     )
     .await;
-    let body = match host.settle(judged)? {
-        Caller::Known(caller) => active(caller.get()),
-        Caller::Revoked(_) | Caller::Superseded(_) | Caller::Refused(_) => {
-            Object::from_iter([("active", false)])
-        }
+    let body = match host.track(judged)? {
+        Authentication::Known(caller) => active(caller.get()),
+        Authentication::Revoked(_)
+        | Authentication::SubjectRevoked(_)
+        | Authentication::Refused(_) => Object::from_iter([("active", false)]),
     };
     Ok(json(StatusCode::OK, Json::Object(body).to_string()))
 }

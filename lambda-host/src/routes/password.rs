@@ -7,12 +7,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::change_password::{
     self, ChangePasswordOutcome, ChangePasswordRequest, Tools,
 };
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use utoipa::ToSchema;
 
 use crate::clock::RequestClock;
@@ -20,12 +20,12 @@ use crate::host::Host;
 use crate::limits;
 use crate::openapi::problems::{ANY, BODY, LIMITED, NEW_PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
-use crate::routes::members::Members;
+use crate::routes::json_body::JsonBody;
 use crate::routes::{caller, json, login};
 
 problems!(ChangeProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::NoSession, Problem::WrongPassword, Problem::AccountChanged, Problem::Busy,
-    Problem::ScreenUnavailable, Problem::LateFeed,
+    Problem::BreachCheckUnavailable, Problem::RevocationPending,
 ]);
 
 /// The password as it is and as it is to be.
@@ -57,11 +57,11 @@ struct ChangeBody {
 )]
 pub(super) async fn change(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let caller = caller::known(&host, &call, request.headers()).await?;
-    let mut members = Members::read(request).await?;
+    let mut members = JsonBody::read(request).await?;
     // SECURITY: both secrets first, so that whatever else is wrong, they are wiped.
     let current = members.password("current_password");
     let new = members.password("new_password");
@@ -74,11 +74,13 @@ pub(super) async fn change(
         new: new?,
     };
     let ready = host.signer(call.now, &call.request_id).await;
-    let signer = host.settle(ready)?;
+    let signer = host.track(ready)?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, &call).await?;
     let whose = LimitKey::Account(&request.user_id, 0);
-    let place = host.enter_guess(Scope::PasswordAccount, whose, ctx).await?;
+    let place = host
+        .acquire_refundable(LimitKind::PasswordAccount, whose, ctx)
+        .await?;
     let clock = RequestClock::new(host.clock.as_ref(), call.now);
     let tools = Tools {
         hasher: &host.hasher.with(ctx.vault),
@@ -87,16 +89,16 @@ pub(super) async fn change(
         clock: &clock,
     };
     let end = change_password::change_password(&request, &tools, ctx).await;
-    let outcome = host.settle(end)?;
+    let outcome = host.track(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
-    clock.judge()?;
+    clock.ensure_readable()?;
     match outcome {
         ChangePasswordOutcome::Changed(access) => {
-            limits::settle(&place, ctx).await;
+            limits::refund(&place, ctx).await;
             Ok(json(StatusCode::OK, login::access_token(&access)))
         }
         ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword),
-        ChangePasswordOutcome::Unfit(unfit) => Err(Problem::UnfitPassword(unfit)),
+        ChangePasswordOutcome::PasswordRejected(unfit) => Err(Problem::UnfitPassword(unfit)),
         ChangePasswordOutcome::Conflict => Err(Problem::AccountChanged),
     }
 }

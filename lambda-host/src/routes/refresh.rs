@@ -8,19 +8,19 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::Request;
 use portcullis_core::audit::RefreshDenial;
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::refresh::RefreshToken;
-use portcullis_core::vault::Vault;
+use portcullis_core::root_keys::RootKeys;
 use portcullis_service::limit::LimitKey;
-use portcullis_service::open::Grant;
-use portcullis_service::ports::Call;
+use portcullis_service::open_session::TokenGrant;
+use portcullis_service::ports::RequestMeta;
 use portcullis_service::refresh::{self, RefreshOutcome, RefreshRequest};
 
 use crate::clock::RequestClock;
 use crate::host::Host;
 use crate::openapi::problems::{ANY, LIMITED, STORE, problems};
 use crate::problem::{Problem, TokenProblem};
-use crate::routes::refresh_cookie::{self, GrantBody, Transport};
+use crate::routes::refresh_cookie::{self, GrantBody, TokenDelivery};
 
 problems!(
     RefreshProblems: ANY, STORE, LIMITED,
@@ -30,8 +30,8 @@ problems!(
         Problem::Token(TokenProblem::BadRefreshToken),
         Problem::Token(TokenProblem::SessionOver),
         Problem::Token(TokenProblem::Reused),
-        Problem::Token(TokenProblem::Overtaken),
-        Problem::LateFeed,
+        Problem::Token(TokenProblem::Conflict),
+        Problem::RevocationPending,
     ]
 );
 
@@ -49,7 +49,7 @@ problems!(
 )]
 pub(super) async fn refresh(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let token = refresh_cookie::token(request.headers());
@@ -58,9 +58,11 @@ pub(super) async fn refresh(
     let carrier = refresh_cookie::carrier(request.headers(), issuer);
     let request = RefreshRequest { token, carrier };
     match renew(&host, &call, &request).await? {
-        Renewed::Granted(grant, vault) => {
-            Ok(refresh_cookie::hand_out(&grant, Transport::Cookie, vault))
-        }
+        Renewed::Granted(grant, vault) => Ok(refresh_cookie::token_response(
+            &grant,
+            TokenDelivery::Cookie,
+            vault,
+        )),
         // INVARIANT: only a session that is over loses its cookie. What may pass by itself, and
         // what another site's page may have brought about, leaves it where it is.
         Renewed::Refused(problem @ TokenProblem::CrossSite) => Err(Problem::Token(problem)),
@@ -75,7 +77,7 @@ pub(super) async fn refresh(
 /// How a refresh ended, whichever way the token came.
 pub(super) enum Renewed<'h> {
     /// With new tokens.
-    Granted(Grant, &'h Vault),
+    Granted(TokenGrant, &'h RootKeys),
     /// With none, for good.
     Refused(TokenProblem),
 }
@@ -87,29 +89,32 @@ pub(super) enum Renewed<'h> {
 /// The [`Problem`] that may pass by itself.
 pub(super) async fn renew<'h>(
     host: &'h Host,
-    call: &Call,
+    call: &RequestMeta,
     request: &RefreshRequest,
 ) -> Result<Renewed<'h>, Problem> {
     let ready = host.signer(call.now, &call.request_id).await;
-    let signer = host.settle(ready)?;
+    let signer = host.track(ready)?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, call).await?;
-    host.enter(&[(Scope::RefreshAddress, LimitKey::Network)], ctx)
+    host.acquire(&[(LimitKind::RefreshAddress, LimitKey::Network)], ctx)
         .await?;
     // Only a token of ours names a session: nobody uses up another's turns by its id.
     if let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.vault) {
-        let session = [(Scope::RefreshSession, LimitKey::Session(token.session_id()))];
-        host.enter(&session, ctx).await?;
+        let session = [(
+            LimitKind::RefreshSession,
+            LimitKey::Session(token.session_id()),
+        )];
+        host.acquire(&session, ctx).await?;
     }
     let clock = RequestClock::new(host.clock.as_ref(), call.now);
     let end = refresh::refresh(request, &*signer, &clock, ctx).await;
-    let outcome = host.settle(end)?;
+    let outcome = host.track(end)?;
     // A clock that failed meanwhile did not tell how long the writing took.
-    clock.judge()?;
+    clock.ensure_readable()?;
     Ok(match outcome {
         RefreshOutcome::Renew(grant) => Renewed::Granted(
             grant,
-            host.settle(host.vault.open(&host.client, call.now).await)?,
+            host.track(host.vault.open(&host.client, call.now).await)?,
         ),
         RefreshOutcome::Reused => Renewed::Refused(TokenProblem::Reused),
         RefreshOutcome::Refuse(denial) => Renewed::Refused(match denial {

@@ -3,17 +3,17 @@
 use axum::response::Response;
 use http::header::{HeaderMap, ORIGIN};
 use http::{StatusCode, Uri};
-use portcullis_core::csrf::{self, Carrier};
+use portcullis_core::csrf::{self, TokenSource};
 use portcullis_core::json::{Json, Object};
+use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
-use portcullis_core::vault::Vault;
-use portcullis_service::open::Grant;
+use portcullis_service::open_session::TokenGrant;
 use utoipa::ToSchema;
 
 use crate::cookies;
 use crate::problem::Problem;
 use crate::routes::json;
-use crate::routes::members::Members;
+use crate::routes::json_body::JsonBody;
 
 /// The cookie that holds the refresh token.
 const NAME: &str = "__Host-portcullis-refresh";
@@ -23,20 +23,20 @@ const CSRF_HEADER: &str = "x-portcullis-csrf";
 
 /// Where the refresh token of an answer goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Transport {
+pub(super) enum TokenDelivery {
     /// Into the body: whoever asked keeps it.
     Body,
     /// Into a cookie that no script reads; the body has the code that goes with it.
     Cookie,
 }
 
-impl Transport {
+impl TokenDelivery {
     /// The member `transport` of a body; the body where there is none.
     ///
     /// # Errors
     ///
     /// The [`Problem`] that it is neither word.
-    pub(super) fn take(members: &mut Members) -> Result<Self, Problem> {
+    pub(super) fn take(members: &mut JsonBody) -> Result<Self, Problem> {
         match members.optional_text("transport")?.as_deref() {
             None | Some("body") => Ok(Self::Body),
             Some("cookie") => Ok(Self::Cookie),
@@ -69,7 +69,11 @@ pub(super) struct GrantBody {
 }
 
 /// The answer that hands out `grant`.
-pub(super) fn hand_out(grant: &Grant, transport: Transport, vault: &Vault) -> Response {
+pub(super) fn token_response(
+    grant: &TokenGrant,
+    transport: TokenDelivery,
+    vault: &RootKeys,
+) -> Response {
     let mut members = Object::from_iter([
         (
             "access_token",
@@ -79,13 +83,13 @@ pub(super) fn hand_out(grant: &Grant, transport: Transport, vault: &Vault) -> Re
         ("expires_in", Json::from(grant.access.expires_in.as_secs())),
     ]);
     match transport {
-        Transport::Body => members.insert("refresh_token", grant.refresh.expose().as_str()),
-        Transport::Cookie => {
-            members.insert("csrf_token", csrf::code(&grant.session_id, vault));
+        TokenDelivery::Body => members.insert("refresh_token", grant.refresh.expose().as_str()),
+        TokenDelivery::Cookie => {
+            members.insert("csrf_token", csrf::token(&grant.session_id, vault));
         }
     };
     let mut response = json(StatusCode::OK, Json::Object(members).to_string());
-    if transport == Transport::Cookie {
+    if transport == TokenDelivery::Cookie {
         let headers = response.headers_mut();
         cookies::set(headers, NAME, grant.refresh.expose(), Some(grant.idle));
     }
@@ -104,8 +108,8 @@ pub(super) fn token(headers: &HeaderMap) -> Option<Secret<String>> {
 }
 
 /// How the cookie came: what the browser and the page say of the page.
-pub(super) fn carrier(headers: &HeaderMap, issuer: &str) -> Carrier {
-    Carrier::Cookie {
+pub(super) fn carrier(headers: &HeaderMap, issuer: &str) -> TokenSource {
+    TokenSource::Cookie {
         same_origin: is_same_origin(headers, issuer),
         code: one(headers, CSRF_HEADER)
             .and_then(Result::ok)

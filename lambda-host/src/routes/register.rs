@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::json::Json;
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use portcullis_service::register::{self, RegisterOutcome, RegisterRequest};
 use utoipa::ToSchema;
 
@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 
-problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, LIMITED, [Problem::DisposableEmail, Problem::Busy, Problem::ScreenUnavailable]);
+problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, LIMITED, [Problem::DisposableEmail, Problem::Busy, Problem::BreachCheckUnavailable]);
 
 /// Who was registered.
 #[derive(ToSchema)]
@@ -43,7 +43,7 @@ struct RegisteredBody {
 )]
 pub(super) async fn register(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let Credentials { email, password } = Credentials::read(request).await?;
@@ -55,12 +55,12 @@ pub(super) async fn register(
     let ctx = host.ctx(&store, &call).await?;
     let hasher = host.hasher.with(ctx.vault);
     let buckets = [
-        (Scope::RegisterAddress, LimitKey::Network),
-        (Scope::RegisterEmail, LimitKey::Email(&request.email)),
+        (LimitKind::RegisterAddress, LimitKey::Network),
+        (LimitKind::RegisterEmail, LimitKey::Email(&request.email)),
     ];
-    host.enter(&buckets, ctx).await?;
+    host.acquire(&buckets, ctx).await?;
     let end = register::register(&request, &hasher, &host.screen, ctx).await;
-    let outcome = host.settle(end)?;
+    let outcome = host.track(end)?;
     host.mail_waits.notify_one();
     match outcome {
         RegisterOutcome::Accepted(user_id) => {

@@ -10,11 +10,11 @@ use http::{Request, StatusCode};
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::json::{Json, Object};
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::session::Session;
-use portcullis_service::authenticate::Caller;
+use portcullis_service::authenticate::Authentication;
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use portcullis_service::sessions::{self as own, EndOutcome};
 use utoipa::ToSchema;
 
@@ -28,7 +28,7 @@ use crate::routes::{empty, json, refresh_cookie};
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
 problems!(
     EndProblems: ANY, STORE, LIMITED, TOKEN,
-    [Problem::Token(TokenProblem::UnknownSession), Problem::LateFeed]
+    [Problem::Token(TokenProblem::UnknownSession), Problem::RevocationPending]
 );
 
 /// The sessions of an account that go on.
@@ -75,17 +75,17 @@ struct SessionBody {
 )]
 pub(super) async fn sessions(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let store = host.store(call.now);
     let caller = known(&host, &call, request.headers()).await?;
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
+    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
         .await?;
     let end = own::sessions(&caller, ctx).await;
     let current = caller.get().session_id.as_deref();
-    let sessions = host.settle(end)?;
+    let sessions = host.track(end)?;
     let listed = sessions.iter().map(|session| listed(session, current));
     let body = Object::from_iter([("sessions", Json::Array(listed.collect()))]);
     Ok(json(StatusCode::OK, Json::Object(body).to_string()))
@@ -117,30 +117,30 @@ fn listed(session: &Session, current: Option<&str>) -> Json {
 )]
 pub(super) async fn end_session(
     State(host): State<Arc<Host>>,
-    Extension(call): Extension<Call>,
+    Extension(call): Extension<RequestMeta>,
     Path(session_id): Path<String>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let store = host.store(call.now);
     let of_caller = |own: Option<&str>| own == Some(session_id.as_str());
     let caller = match caller(&host, request.headers(), &store, &call).await? {
-        Caller::Known(caller) => caller,
+        Authentication::Known(caller) => caller,
         // Somebody whose first answer was lost ends their own session once more.
-        Caller::Revoked(caller) if of_caller(caller.get().session_id.as_deref()) => caller,
-        Caller::Revoked(_) | Caller::Superseded(_) => {
-            return Err(Problem::Refused(Denial::Revoked));
+        Authentication::Revoked(caller) if of_caller(caller.get().session_id.as_deref()) => caller,
+        Authentication::Revoked(_) | Authentication::SubjectRevoked(_) => {
+            return Err(Problem::Denied(Denial::Revoked));
         }
-        Caller::Refused(denial) => return Err(Problem::Refused(denial)),
+        Authentication::Refused(denial) => return Err(Problem::Denied(denial)),
     };
     let unknown = Problem::Token(TokenProblem::UnknownSession);
     let id = Id::parse(&session_id).map_err(|_| unknown)?;
     let clock = RequestClock::new(host.clock.as_ref(), call.now);
     let ctx = host.ctx(&store, &call).await?;
-    host.enter(&[(Scope::AccountAddress, LimitKey::Network)], ctx)
+    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
         .await?;
     let end = own::end_session(&caller, &id, &clock, ctx).await;
-    let outcome = host.settle(end)?;
-    clock.judge()?;
+    let outcome = host.track(end)?;
+    clock.ensure_readable()?;
     match outcome {
         EndOutcome::Done => {
             let mut response = empty(StatusCode::NO_CONTENT);

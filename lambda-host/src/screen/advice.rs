@@ -2,7 +2,7 @@
 //!
 //! [zxcvbn]: https://www.usenix.org/conference/usenixsecurity16/technical-sessions/presentation/wheeler
 
-use portcullis_core::password::{Advice, MAX_SUGGESTIONS, Password};
+use portcullis_core::password::{MAX_SUGGESTIONS, Password, StrengthFeedback};
 use zeroize::Zeroizing;
 use zxcvbn::feedback::{Suggestion, Warning};
 use zxcvbn::zxcvbn;
@@ -12,7 +12,7 @@ use zxcvbn::zxcvbn;
 const LOOKED_AT: usize = 100;
 
 /// What to tell the owner of `password`, if somebody who guesses knows the words `known`.
-pub(super) fn of(password: &Password, known: &[String]) -> Advice {
+pub(super) fn of(password: &Password, known: &[String]) -> StrengthFeedback {
     let looked_at: Zeroizing<String> =
         Zeroizing::new(password.as_text().chars().take(LOOKED_AT).collect());
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -33,7 +33,7 @@ pub(super) fn of(password: &Password, known: &[String]) -> Advice {
             None,
         ];
     }
-    Advice {
+    StrengthFeedback {
         score: u8::from(estimate.score()),
         warning: warning.map(warned),
         suggestions,
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn advice(text: &str, known: &[&str]) -> Advice {
+    fn advice(text: &str, known: &[&str]) -> StrengthFeedback {
         let password = Password::parse(&Secret::new(text.to_owned())).expect("short enough");
         let known: Vec<_> = known.iter().map(|word| (*word).to_owned()).collect();
         of(&password, &known)

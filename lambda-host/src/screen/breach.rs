@@ -9,9 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use data_encoding::HEXUPPER;
 use http::{Request, Response, StatusCode};
-use portcullis_aws::breakers::{CountedBreaker, Tally};
+use portcullis_aws::breakers::{CallStats, CountedBreaker};
 use portcullis_aws::transport::{Transport as _, TransportError};
-use portcullis_core::breaker::{Admission, Outcome, Standing};
+use portcullis_core::breaker::{BreakerPermit, BreakerState, Outcome};
 use portcullis_core::password::Password;
 use sha1::{Digest as _, Sha1};
 use thiserror::Error;
@@ -84,7 +84,7 @@ impl BreachRange {
     }
 
     /// How the way to it stands, and what went over it so far.
-    pub(super) fn state(&self) -> (Standing, Tally) {
+    pub(super) fn state(&self) -> (BreakerState, CallStats) {
         self.breaker.state()
     }
 
@@ -120,7 +120,7 @@ impl BreachRange {
     async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, BreachError> {
         let (admission, changed) = self.breaker.admit(self.transport.elapsed());
         notice(changed);
-        let Admission::Pass(permit) = admission else {
+        let BreakerPermit::Pass(permit) = admission else {
             self.breaker.refused();
             return Err(BreachError::Open);
         };
@@ -136,12 +136,12 @@ impl BreachRange {
         // Without entropy hosts that opened together probe together, and that is all.
         let chance = SystemRandom.seed().unwrap_or_default();
         let now = self.transport.elapsed();
-        notice(self.breaker.settle(permit, outcome, now, chance));
+        notice(self.breaker.record(permit, outcome, now, chance));
         Ok(answered?)
     }
 }
 
-fn notice(changed: Option<Standing>) {
+fn notice(changed: Option<BreakerState>) {
     if let Some(standing) = changed {
         metrics::breaker_changed(NAME, standing, SystemClock.read().unwrap_or_default());
     }

@@ -9,7 +9,7 @@ use portcullis_tests::proxy::Fault;
 use portcullis_tests::ses::Ses;
 use portcullis_tests::system::{CHEAP, System, access_key, environment};
 
-use super::{Office, host};
+use super::{Dispatcher, host};
 use crate::{EMAIL, PASSWORD, is_problem};
 
 /// The steps of one delivery, as the store sees them.
@@ -19,7 +19,7 @@ const STEPS: [&str; 4] = ["UpdateItem", "GetItem", "TransactWriteItems", "Delete
 async fn whoever_dies_between_two_steps_leaves_a_mail_that_the_next_one_sends() {
     for step in STEPS {
         for (fault, done) in [(Fault::LostRequest, false), (Fault::LostAnswer, true)] {
-            let office = Office::open().await;
+            let office = Dispatcher::open().await;
             let _ = office.peer.register(EMAIL, PASSWORD).await;
             // As often as the client tries: it never comes back from this step.
             office.system.proxy.inject_often(step, &fault, 3);
@@ -53,7 +53,7 @@ async fn whoever_dies_between_two_steps_leaves_a_mail_that_the_next_one_sends() 
 
 #[tokio::test]
 async fn a_link_that_was_used_does_not_come_back_with_its_mail() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.forgot(EMAIL).await;
     office
@@ -86,7 +86,7 @@ async fn a_link_that_was_used_does_not_come_back_with_its_mail() {
 
 #[tokio::test]
 async fn dispatchers_at_once_send_each_mail_once() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     for number in 0..8 {
         let email = format!("{number}@example.com");
         assert_eq!(office.peer.register(&email, PASSWORD).await.status, 201);

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::Office;
+use super::Dispatcher;
 use crate::{EMAIL, PASSWORD, is_problem, token};
 
 const NEXT: &str = "another long password";
 
 #[tokio::test]
 async fn an_address_is_verified_by_its_mail_and_then_logs_in() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     let registered = office.peer.register(EMAIL, PASSWORD).await;
     assert_eq!(registered.status, 201);
     assert_eq!(office.deliver().await.mails_sent, 1);
@@ -47,7 +47,7 @@ async fn an_address_is_verified_by_its_mail_and_then_logs_in() {
 
 #[tokio::test]
 async fn a_reset_sets_the_password_verifies_the_address_and_ends_every_session() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.deliver().await;
     assert_eq!(office.forgot("ANN@example.com").await.status, 202);
@@ -88,7 +88,7 @@ async fn a_reset_sets_the_password_verifies_the_address_and_ends_every_session()
 
 #[tokio::test]
 async fn a_password_that_is_refused_leaves_the_link_good() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.forgot(EMAIL).await;
     let _ = office.deliver().await;
@@ -115,7 +115,7 @@ async fn a_password_that_is_refused_leaves_the_link_good() {
 
 #[tokio::test]
 async fn a_link_is_for_one_purpose_a_while_and_until_the_next_mail() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.deliver().await;
     let verify = office.last();
@@ -159,7 +159,7 @@ async fn a_link_is_for_one_purpose_a_while_and_until_the_next_mail() {
 
 #[tokio::test]
 async fn a_closed_account_gets_no_link_and_takes_none() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.forgot(EMAIL).await;
     let _ = office.deliver().await;
@@ -193,7 +193,7 @@ async fn a_closed_account_gets_no_link_and_takes_none() {
 
 #[tokio::test]
 async fn of_two_that_use_a_link_at_once_one_does() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.forgot(EMAIL).await;
     let _ = office.deliver().await;
@@ -224,7 +224,7 @@ async fn of_two_that_use_a_link_at_once_one_does() {
 
 #[tokio::test]
 async fn where_disposable_addresses_are_refused_they_are_told_so() {
-    let office = Office::open().await;
+    let office = Dispatcher::open().await;
     let email = "ann@mailinator.com";
     assert_eq!(office.peer.register(email, PASSWORD).await.status, 201);
     let changes = [("PORTCULLIS_DISPOSABLE", "refuse")];

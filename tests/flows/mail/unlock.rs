@@ -5,7 +5,7 @@ use http::Request;
 use portcullis_tests::system::Reply;
 use serde_json::json;
 
-use super::Office;
+use super::Dispatcher;
 use crate::limits::device;
 use crate::{EMAIL, PASSWORD, is_problem, token};
 
@@ -13,7 +13,7 @@ const WRONG: &str = "wrong horse battery";
 const NEXT: &str = "another long password";
 const NOBODY: &str = "nobody@example.com";
 
-impl Office {
+impl Dispatcher {
     /// With an account whose address is verified.
     async fn open_with_account() -> Self {
         let office = Self::open().await;
@@ -48,7 +48,7 @@ impl Office {
 
 #[tokio::test]
 async fn the_owner_of_a_locked_address_is_let_in_by_a_mailed_link_and_nobody_else_is() {
-    let office = Office::open_with_account().await;
+    let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     let before = office.letters().len();
     let locked = office.peer.login(EMAIL, PASSWORD).await;
@@ -90,7 +90,7 @@ async fn the_owner_of_a_locked_address_is_let_in_by_a_mailed_link_and_nobody_els
 
 #[tokio::test]
 async fn a_locked_address_without_an_account_answers_the_same_and_nobody_is_written_to() {
-    let office = Office::open_with_account().await;
+    let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     office.lock(NOBODY).await;
     let written = || office.peer.host.client.consumed();
@@ -114,7 +114,7 @@ async fn a_locked_address_without_an_account_answers_the_same_and_nobody_is_writ
 
 #[tokio::test]
 async fn a_link_that_is_late_or_for_something_else_lets_nobody_in() {
-    let office = Office::open_with_account().await;
+    let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     is_problem(
         &office.peer.login(EMAIL, PASSWORD).await,
@@ -150,7 +150,7 @@ async fn a_link_that_is_late_or_for_something_else_lets_nobody_in() {
 
 #[tokio::test]
 async fn a_password_set_by_mail_lets_that_browser_in_too() {
-    let office = Office::open_with_account().await;
+    let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     assert_eq!(office.forgot(EMAIL).await.status, 202);
     let _ = office.deliver().await;
@@ -164,7 +164,7 @@ async fn a_password_set_by_mail_lets_that_browser_in_too() {
 
 #[tokio::test]
 async fn however_long_somebody_guesses_the_last_link_is_good_for_another_half_an_hour() {
-    let office = Office::open_with_account().await;
+    let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     let before = office.letters().len();
     // Three hours, a guess each two minutes: as many as one network may. A mail each half an hour.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use portcullis_core::id::Id;
 use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
 use portcullis_lambda_host::rotation::RotationContext;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use portcullis_service::rotate::{KeyRevocation, revoke_key};
 use portcullis_tests::program::operator_program;
 use portcullis_tests::proxy::Fault;
@@ -114,7 +114,7 @@ async fn a_key_in_a_file_that_was_called_back_gives_way_to_the_one_that_is_there
     let old = kid(&log_in(&peer).await);
     let now = now(&peer.host);
     let desk = RotationContext::open(&peer.host, "test", now).await;
-    let call = Call {
+    let call = RequestMeta {
         now,
         request_id: Id::from_random([7; 16]),
         client_address: "operator:test".to_owned(),

@@ -3,12 +3,12 @@
 use portcullis_core::json::{Json, Object};
 use portcullis_core::time::UnixTime;
 
-use crate::answer::Answer;
-use crate::client::{Call, Client};
+use crate::client::{ApiCall, Client};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, Table};
-use crate::error::{AnswerError, CallError};
+use crate::error::{CallError, ResponseError};
 use crate::operation::Operation;
+use crate::response_body::ResponseBody;
 use crate::retry::ATTEMPTS;
 use crate::transport::Transport;
 
@@ -27,7 +27,7 @@ pub(crate) struct Range {
 impl<T: Transport> Client<T> {
     /// The row under `key`, if there is one.
     pub(crate) async fn row(&self, key: &Key, now: UnixTime) -> Result<Option<Item>, CallError> {
-        let call = Call::new(Operation::GetItem)
+        let call = ApiCall::new(Operation::GetItem)
             .with("TableName", self.tables().name(key.table()))
             .with("Key", key.to_item().into_wire())
             .with("ConsistentRead", true);
@@ -35,7 +35,7 @@ impl<T: Transport> Client<T> {
         match answer.remove("Item") {
             None => Ok(None),
             Some(Json::Object(item)) => Ok(Some(Item::from_wire(item))),
-            Some(_) => Err(AnswerError::Lacks("Item").into()),
+            Some(_) => Err(ResponseError::Lacks("Item").into()),
         }
     }
 
@@ -56,7 +56,7 @@ impl<T: Transport> Client<T> {
         let mut rows = Vec::new();
         for retry in 1..=ATTEMPTS {
             let request = Object::from_iter([(name, wanted)]);
-            let call = Call::new(Operation::BatchGetItem).with("RequestItems", request);
+            let call = ApiCall::new(Operation::BatchGetItem).with("RequestItems", request);
             let mut answer = self.call(&call, now).await?;
             rows.append(&mut items(of_table(&mut answer, "Responses", name))?);
             match of_table(&mut answer, "UnprocessedKeys", name) {
@@ -67,7 +67,7 @@ impl<T: Transport> Client<T> {
                 self.pause(retry).await;
             }
         }
-        Err(AnswerError::Unread.into())
+        Err(ResponseError::Unread.into())
     }
 
     /// Every row of `range`, page by page.
@@ -83,7 +83,7 @@ impl<T: Transport> Client<T> {
                 Some(last) => call = first.clone().with("ExclusiveStartKey", last),
             }
         }
-        Err(AnswerError::TooLong.into())
+        Err(ResponseError::TooLong.into())
     }
 
     /// The last rows of `range`, the last one first: no more than `most`, which must fit one page
@@ -101,12 +101,12 @@ impl<T: Transport> Client<T> {
         Ok(page(&mut self.call(&call, now).await?)?)
     }
 
-    fn query(&self, range: &Range) -> Call {
+    fn query(&self, range: &Range) -> ApiCall {
         let values = Item::new()
             .with(":partition", Attribute::text(range.partition.as_str()))
             .with(":from", Attribute::text(range.from.as_str()))
             .with(":to", Attribute::text(range.to.as_str()));
-        Call::new(Operation::Query)
+        ApiCall::new(Operation::Query)
             .with("TableName", self.tables().name(range.table))
             .with(
                 "KeyConditionExpression",
@@ -117,30 +117,30 @@ impl<T: Transport> Client<T> {
     }
 }
 
-fn page(answer: &mut Answer) -> Result<Vec<Item>, AnswerError> {
+fn page(answer: &mut ResponseBody) -> Result<Vec<Item>, ResponseError> {
     match answer.remove("Items") {
         Some(Json::Array(rows)) => rows.into_iter().map(item).collect(),
-        _ => Err(AnswerError::Lacks("Items")),
+        _ => Err(ResponseError::Lacks("Items")),
     }
 }
 
 /// What the member `name` of a batch's answer holds for `table`.
-fn of_table(answer: &mut Answer, name: &str, table: &str) -> Option<Json> {
+fn of_table(answer: &mut ResponseBody, name: &str, table: &str) -> Option<Json> {
     answer.remove(name)?.into_object()?.remove(table)
 }
 
-fn items(responses: Option<Json>) -> Result<Vec<Item>, AnswerError> {
+fn items(responses: Option<Json>) -> Result<Vec<Item>, ResponseError> {
     match responses {
         // A batch in which nothing was read says so by leaving the table out.
         None => Ok(Vec::new()),
         Some(Json::Array(rows)) => rows.into_iter().map(item).collect(),
-        Some(_) => Err(AnswerError::Lacks("Responses")),
+        Some(_) => Err(ResponseError::Lacks("Responses")),
     }
 }
 
-fn item(row: Json) -> Result<Item, AnswerError> {
+fn item(row: Json) -> Result<Item, ResponseError> {
     let Json::Object(row) = row else {
-        return Err(AnswerError::Lacks("a row"));
+        return Err(ResponseError::Lacks("a row"));
     };
     Ok(Item::from_wire(row))
 }
@@ -150,7 +150,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::script::{NOON, answer, client};
+    use crate::script::{NOON, client, response};
 
     const ROW: &str = r#"{"PK":{"S":"KEYS"},"version":{"N":"7"}}"#;
 
@@ -167,9 +167,9 @@ mod tests {
     async fn a_row_is_read_consistently_and_may_be_absent() {
         let found = format!(r#"{{"Item":{ROW}}}"#);
         let client = client([
-            answer(200, found),
-            answer(200, "{}"),
-            answer(200, r#"{"Item":1}"#),
+            response(200, found),
+            response(200, "{}"),
+            response(200, r#"{"Item":1}"#),
         ]);
         let key = Key::key_document();
         let row = client.row(&key, NOON).await.unwrap().unwrap();
@@ -191,7 +191,10 @@ mod tests {
             "UnprocessedKeys": {"TokenBlacklist": left}});
         let rest = json!({"Responses": {"TokenBlacklist": [{"n": {"N": "2"}}]},
             "UnprocessedKeys": {}});
-        let client = client([answer(200, part.to_string()), answer(200, rest.to_string())]);
+        let client = client([
+            response(200, part.to_string()),
+            response(200, rest.to_string()),
+        ]);
         let rows = client
             .rows(Table::Blacklist, &[Key::key_document()], NOON)
             .await
@@ -207,12 +210,12 @@ mod tests {
     async fn keys_left_unread_three_times_are_an_error_and_not_an_absence() {
         let none = json!({"Responses": {}, "UnprocessedKeys": {"TokenBlacklist":
             {"Keys": [{"PK": {"S": "KEYS"}}]}}});
-        let client = client((0..3).map(|_| answer(200, none.to_string())));
+        let client = client((0..3).map(|_| response(200, none.to_string())));
         let error = client
             .rows(Table::Blacklist, &[Key::key_document()], NOON)
             .await
             .unwrap_err();
-        assert!(matches!(error, CallError::Answer(AnswerError::Unread)));
+        assert!(matches!(error, CallError::Answer(ResponseError::Unread)));
         assert_eq!(client.transport().requests().len(), 3);
     }
 
@@ -222,7 +225,7 @@ mod tests {
         let first = json!({"Items": [{"n": {"N": "1"}}], "LastEvaluatedKey": last});
         let second = json!({"Items": [], "LastEvaluatedKey": last});
         let third = json!({"Items": [{"n": {"N": "3"}}]});
-        let client = client([first, second, third].map(|page| answer(200, page.to_string())));
+        let client = client([first, second, third].map(|page| response(200, page.to_string())));
         let rows = client.range(&range(), NOON).await.unwrap();
         assert_eq!(rows.len(), 2);
         let bodies = client.transport().bodies();
@@ -234,11 +237,11 @@ mod tests {
     #[tokio::test]
     async fn half_a_range_and_a_range_without_end_are_errors() {
         let page = r#"{"Items":[],"LastEvaluatedKey":{}}"#;
-        let half = client([answer(200, page), answer(200, "{}")]);
+        let half = client([response(200, page), response(200, "{}")]);
         assert!(half.range(&range(), NOON).await.is_err());
-        let endless = client((0..=MAX_PAGES).map(|_| answer(200, page)));
+        let endless = client((0..=MAX_PAGES).map(|_| response(200, page)));
         assert!(endless.range(&range(), NOON).await.is_err());
-        let odd = client([answer(200, r#"{"Items":[1]}"#)]);
+        let odd = client([response(200, r#"{"Items":[1]}"#)]);
         assert!(odd.range(&range(), NOON).await.is_err());
     }
 }

@@ -23,10 +23,10 @@ use portcullis_service::store::{StoreError, WriteOutcome};
 use thiserror::Error;
 
 use crate::client::Client;
-use crate::code::Class;
 use crate::dynamodb::item::{Item, ItemError};
 use crate::dynamodb::write::Transaction;
 use crate::error::{AwsServiceError, CallError, Reason};
+use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
 /// The attribute that names the request a row was last written for.
@@ -105,7 +105,7 @@ impl<T: Transport> DynamoStore<'_, T> {
     ) -> Result<Committed, StoreError> {
         match self.client.call(&transaction.into_call(), self.now).await {
             Ok(_answer) => Ok(Committed::Done),
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
+            Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => {
                 Ok(Committed::Refused(refusal))
             }
             Err(error) => Err(StoreError::new(operation, error)),
@@ -119,15 +119,15 @@ impl Committed {
     ///
     /// INVARIANT: a failed condition alone is no conflict. The answer to an earlier try may have
     /// been lost after it was carried out.
-    fn judge(
+    fn write_outcome(
         self,
         operation: &'static str,
         is_own: impl FnOnce(&Item) -> bool,
     ) -> Result<WriteOutcome, StoreError> {
         match self {
-            Self::Done => Ok(WriteOutcome::Done),
+            Self::Done => Ok(WriteOutcome::Applied),
             Self::Refused(refusal) => match refusal.reasons().first() {
-                Some(first) if is_own_write(first, is_own) => Ok(WriteOutcome::Done),
+                Some(first) if is_own_write(first, is_own) => Ok(WriteOutcome::Applied),
                 Some(first) if first.is_condition() => Ok(WriteOutcome::Conflict),
                 _ => Err(StoreError::new(operation, refusal)),
             },

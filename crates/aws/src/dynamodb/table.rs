@@ -30,7 +30,7 @@ pub const OUTBOX_SHARDS: u32 = 4;
 
 /// The longest text from outside that stands in a key as it is, in bytes. Two of them and their
 /// escapes stay below the 2048 bytes that a partition key may have.
-const LONGEST_PART: usize = 256;
+const MAX_KEY_PART: usize = 256;
 
 /// What the partitions of mail domains begin with.
 pub(crate) const DOMAINS: &str = "EMAIL#";
@@ -285,7 +285,7 @@ pub(crate) fn digest(text: &str) -> String {
 
 // INVARIANT: an escaped part has `%` only before `23` or `25`, a hashed one begins with `%h`.
 fn part(text: &str) -> String {
-    if text.len() > LONGEST_PART {
+    if text.len() > MAX_KEY_PART {
         format!("%h{}", sha256_hex(text.as_bytes()))
     } else {
         text.replace('%', "%25").replace('#', "%23")
@@ -304,7 +304,7 @@ fn shard(id: &str, shards: u32) -> u32 {
 mod tests {
     use super::*;
     use portcullis_core::audit::AuditKind;
-    use portcullis_core::vault::{Purpose, Vault};
+    use portcullis_core::root_keys::{Purpose, RootKeys};
 
     const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
 
@@ -331,7 +331,7 @@ mod tests {
             session_id: None,
             client_address: String::new(),
             request_id: id("r1"),
-            sealer: Vault::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#)
+            sealer: RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#)
                 .unwrap()
                 .sealer(Purpose::Audit),
         };
@@ -419,14 +419,14 @@ mod tests {
             };
             Key::revocation(&target).partition
         };
-        let long = "x".repeat(LONGEST_PART + 1);
+        let long = "x".repeat(MAX_KEY_PART + 1);
         let keys = [
             subject("a", "b#c"),
             subject("a#b", "c"),
             subject("a%23b", "c"),
             subject(&long, "c"),
             subject(&part(&long), "c"),
-            subject(&"x".repeat(LONGEST_PART), "c"),
+            subject(&"x".repeat(MAX_KEY_PART), "c"),
         ];
         for (place, key) in keys.iter().enumerate() {
             assert!(!keys[..place].contains(key), "{key}");
@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn text_of_any_length_fits_a_key() {
-        let worst = "%".repeat(LONGEST_PART);
+        let worst = "%".repeat(MAX_KEY_PART);
         let target = RevocationTarget::Subject {
             issuer: worst.clone(),
             subject: worst,

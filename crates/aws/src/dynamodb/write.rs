@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use portcullis_core::json::{Json, Object};
 
-use crate::client::Call;
+use crate::client::ApiCall;
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, Tables, digest};
 use crate::operation::Operation;
@@ -13,7 +13,7 @@ use crate::operation::Operation;
 pub(crate) const NEW: Expression = Expression::of("attribute_not_exists(#PK)");
 
 /// How many rows DynamoDB writes in one transaction.
-pub(crate) const LONGEST_TRANSACTION: usize = 100;
+pub(crate) const MAX_TRANSACTION_ITEMS: usize = 100;
 
 /// An expression with the values it compares or sets.
 ///
@@ -135,10 +135,10 @@ impl<'a> Transaction<'a> {
 
     /// The call. Its token is a digest of all it writes, ids of the request and its audit row
     /// included: a repetition has the same token and is done once; nothing else can have it.
-    pub(crate) fn into_call(self) -> Call {
+    pub(crate) fn into_call(self) -> ApiCall {
         let actions = Json::Array(self.actions);
         let token = digest(&actions.to_string());
-        Call::new(Operation::TransactWriteItems)
+        ApiCall::new(Operation::TransactWriteItems)
             .with("TransactItems", actions)
             .with("ClientRequestToken", token)
     }
@@ -154,7 +154,7 @@ impl<'a> Transaction<'a> {
 }
 
 /// A `PutItem` of `row` under `key` if `condition` holds for what stands there.
-pub(crate) fn put_if(tables: &Tables, key: &Key, row: Item, condition: &Expression) -> Call {
+pub(crate) fn put_if(tables: &Tables, key: &Key, row: Item, condition: &Expression) -> ApiCall {
     let action = Action::on(tables, key).row(key, row).condition(condition);
     action.into_call(Operation::PutItem)
 }
@@ -165,14 +165,14 @@ pub(crate) fn update_if(
     key: &Key,
     change: &Expression,
     condition: &Expression,
-) -> Call {
+) -> ApiCall {
     let action = Action::on(tables, key);
     let action = action.key(key).update(change).condition(condition);
     action.into_call(Operation::UpdateItem)
 }
 
 /// A `DeleteItem` of what stands under `key` if `condition` holds for it.
-pub(crate) fn delete_if(tables: &Tables, key: &Key, condition: &Expression) -> Call {
+pub(crate) fn delete_if(tables: &Tables, key: &Key, condition: &Expression) -> ApiCall {
     let action = Action::on(tables, key).key(key).condition(condition);
     action.into_call(Operation::DeleteItem)
 }
@@ -235,8 +235,8 @@ impl Action {
         self
     }
 
-    fn into_call(self, operation: Operation) -> Call {
-        let call = Call::new(operation);
+    fn into_call(self, operation: Operation) -> ApiCall {
+        let call = ApiCall::new(operation);
         self.members
             .into_iter()
             .fold(call, |call, (name, value)| call.with(&name, value))
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use crate::script::{NOON, client};
 
-    fn body(call: &Call) -> serde_json::Value {
+    fn body(call: &ApiCall) -> serde_json::Value {
         let request = client([]).request(call, NOON).unwrap();
         serde_json::from_slice(request.body()).unwrap()
     }

@@ -4,7 +4,7 @@ use portcullis_core::secret::Secret;
 use portcullis_service::rotate::ports::{self, SecretStore, Stages};
 use portcullis_service::store::{StoreError, WriteOutcome};
 
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::secrets_manager::{SecretsManager, Stage, Version};
 use crate::transport::Transport;
 
@@ -51,11 +51,11 @@ impl<T: Transport> SecretStore for SigningSecret<'_, T> {
         value: &Secret<String>,
     ) -> Result<WriteOutcome, StoreError> {
         match self.manager.put(self.name, id, value, Stage::Pending).await {
-            Ok(()) => Ok(WriteOutcome::Done),
+            Ok(()) => Ok(WriteOutcome::Applied),
             Err(error)
                 if error
                     .refusal()
-                    .is_some_and(|it| *it.code() == Code::ResourceExists) =>
+                    .is_some_and(|it| *it.code() == ErrorCode::ResourceExists) =>
             {
                 Ok(WriteOutcome::Conflict)
             }

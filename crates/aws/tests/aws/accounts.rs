@@ -18,7 +18,7 @@ async fn an_account_is_five_rows_with_its_mail_and_is_read_back_under_any_spelli
         .register(&ada(), &welcome(&ada()), &registered)
         .await
         .unwrap();
-    assert_eq!(written, WriteOutcome::Done);
+    assert_eq!(written, WriteOutcome::Applied);
     // A transaction costs two units a row, and each row is below 1 KB.
     assert_eq!(client.consumed().since(before).write_halves, 5 * 2 * 2);
 
@@ -65,7 +65,7 @@ async fn an_address_that_is_taken_leaves_no_trace_of_the_second_account() {
     let first = store(&client)
         .register(&ada(), &welcome(&ada()), &event(kind, "r1"))
         .await;
-    assert_eq!(first.unwrap(), WriteOutcome::Done);
+    assert_eq!(first.unwrap(), WriteOutcome::Applied);
     let again = store(&client)
         .register(&second, &welcome(&second), &event(kind, "r2"))
         .await;
@@ -105,7 +105,7 @@ async fn of_two_hosts_that_register_an_address_together_one_wins() {
     );
     let mut ends = [a.unwrap(), b.unwrap()];
     ends.sort_by_key(|end| *end == WriteOutcome::Conflict);
-    assert_eq!(ends, [WriteOutcome::Done, WriteOutcome::Conflict]);
+    assert_eq!(ends, [WriteOutcome::Applied, WriteOutcome::Conflict]);
     assert_eq!(audit_trail(&one).await.len(), 1);
 }
 
@@ -123,7 +123,7 @@ async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
     let renewed = store(&client)
         .change_account(&ada(), &rehashed(&stronger), &event(kind, "r2"))
         .await;
-    assert_eq!(renewed.unwrap(), WriteOutcome::Done);
+    assert_eq!(renewed.unwrap(), WriteOutcome::Applied);
     let read = store(&client).account(&ada().email).await.unwrap().unwrap();
     assert_eq!(
         (read.version, read.password.as_phc()),

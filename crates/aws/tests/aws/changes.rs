@@ -2,7 +2,7 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::password::PasswordHash;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
     Account, AccountChange, AccountStatus, AccountStore as _, RetainedSession,
@@ -29,8 +29,8 @@ fn below(generation: u64) -> Revocation {
     }
 }
 
-const fn token_of(generation: u64) -> Revocable<'static> {
-    Revocable {
+const fn token_of(generation: u64) -> TokenIds<'static> {
+    TokenIds {
         issuer: ISSUER,
         subject: "u-ada",
         token_id: "t1",
@@ -57,7 +57,7 @@ async fn with_sessions() -> Engine {
         let opened = store(&client)
             .open_session(&session(name), &event(AuditKind::LoggedIn, name))
             .await;
-        assert_eq!(opened.unwrap(), WriteOutcome::Done);
+        assert_eq!(opened.unwrap(), WriteOutcome::Applied);
     }
     engine
 }
@@ -88,7 +88,7 @@ async fn each_part_of_an_account_changes_alone_and_the_others_stay() {
         let before = client.consumed();
         let line = event(AuditKind::PasswordRehashed, &format!("c{number}"));
         let end = store(&client).change_account(&read, change, &line).await;
-        assert_eq!(end.unwrap(), WriteOutcome::Done);
+        assert_eq!(end.unwrap(), WriteOutcome::Applied);
         assert_eq!(client.consumed().since(before).write_halves, 2 * 2 * 2);
         expected = Account {
             password: change.password.cloned().unwrap_or(expected.password),
@@ -124,7 +124,7 @@ async fn all_sessions_end_in_one_step_but_the_one_that_stays() {
     let before = client.consumed();
     let line = event(AuditKind::PasswordRehashed, "r2");
     let end = store(&client).change_account(&ada(), &change, &line).await;
-    assert_eq!(end.unwrap(), WriteOutcome::Done);
+    assert_eq!(end.unwrap(), WriteOutcome::Applied);
     // The account, the session, the revocation, its feed row and the audit row.
     assert_eq!(client.consumed().since(before).write_halves, 5 * 2 * 2);
 
@@ -202,7 +202,7 @@ async fn what_is_called_back_further_stays_so_and_hinders_nobody() {
     };
     let line = event(AuditKind::LoggedOut, "r3");
     let end = store(&client).change_account(&ada(), &change, &line).await;
-    assert_eq!(end.unwrap(), WriteOutcome::Done);
+    assert_eq!(end.unwrap(), WriteOutcome::Applied);
     let account = store(&client).account(&ada().email).await.unwrap().unwrap();
     assert_eq!(account.generation, 1);
     let known = store(&client).revocations_of(token_of(8)).await.unwrap();
@@ -225,14 +225,14 @@ async fn a_change_whose_answer_was_lost_is_found_done_and_another_of_its_name_is
     let end = store(&client)
         .change_account(&ada(), &change(&hash), &line)
         .await;
-    assert_eq!(end.unwrap(), WriteOutcome::Done);
+    assert_eq!(end.unwrap(), WriteOutcome::Applied);
     // The host itself was asked again, with the same request id and a line of its own.
     let again = portcullis_core::audit::AuditEvent {
         id: id("line-again"),
         ..line.clone()
     };
     for (password, end) in [
-        (&hash, WriteOutcome::Done),
+        (&hash, WriteOutcome::Applied),
         (&other, WriteOutcome::Conflict),
     ] {
         let written = store(&client)

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use dynoxide::Database;
-use portcullis_aws::client::{Call, Client, Config};
+use portcullis_aws::client::{ApiCall, Client, Config};
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::endpoint::{Endpoint, Region};
@@ -15,10 +15,10 @@ use portcullis_core::json::Json;
 use portcullis_core::mail::MailKind;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::refresh::RefreshToken;
+use portcullis_core::root_keys::{Purpose, RootKeys};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Methods, Session};
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::{Purpose, Vault};
 use portcullis_service::store::{Account, AccountChange, AccountStatus, OutboxMail};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -88,7 +88,7 @@ fn plain(json: &Json) -> Value {
 
 /// The row as it lies in the engine; `Value::Null` where there is none.
 pub(crate) async fn row(client: &Client<Wire>, table: &str, pk: &str, sk: &str) -> Value {
-    let call = Call::new(Operation::GetItem)
+    let call = ApiCall::new(Operation::GetItem)
         .with("TableName", table)
         .with("Key", wire(&json!({"PK": {"S": pk}, "SK": {"S": sk}})));
     let mut answer = client.call(&call, NOON).await.unwrap();
@@ -100,7 +100,7 @@ pub(crate) async fn row(client: &Client<Wire>, table: &str, pk: &str, sk: &str) 
 
 /// The rows under `pk`, in their order.
 pub(crate) async fn rows(client: &Client<Wire>, table: &str, pk: &str) -> Vec<Value> {
-    let call = Call::new(Operation::Query)
+    let call = ApiCall::new(Operation::Query)
         .with("TableName", table)
         .with("KeyConditionExpression", "PK = :pk")
         .with(
@@ -202,6 +202,6 @@ pub(crate) fn welcome(account: &Account) -> OutboxMail {
 }
 
 /// Root keys for tests.
-pub(crate) fn vault() -> Vault {
-    Vault::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap()
+pub(crate) fn vault() -> RootKeys {
+    RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap()
 }

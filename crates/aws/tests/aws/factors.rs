@@ -35,18 +35,18 @@ async fn with_factor() -> Engine {
     let registered = event(AuditKind::Registered, "r1");
     let mail = welcome(&ada());
     let made = store(&client).register(&ada(), &mail, &registered).await;
-    assert_eq!(made.unwrap(), WriteOutcome::Done);
+    assert_eq!(made.unwrap(), WriteOutcome::Applied);
     let begun = event(AuditKind::FactorBegun, "r2");
     let written = store(&client)
         .begin_factor(&ada(), &totp("f1"), &begun)
         .await;
-    assert_eq!(written.unwrap(), WriteOutcome::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     let confirmed = event(AuditKind::FactorConfirmed, "r3");
     let codes = codes(&["a", "b", "c"]);
     let written = store(&client)
         .confirm_factor(&ada(), &totp("f1"), STEP, &codes, &confirmed)
         .await;
-    assert_eq!(written.unwrap(), WriteOutcome::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     engine
 }
 
@@ -64,7 +64,7 @@ async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confi
         let written = store(&client)
             .begin_factor(&ada(), &totp(name), &begun)
             .await;
-        assert_eq!(written.unwrap(), WriteOutcome::Done);
+        assert_eq!(written.unwrap(), WriteOutcome::Applied);
         let read = factors(&engine, &ada()).await;
         assert!(read.active().is_none() && read.recovery.is_empty());
         let kept = read.totp.unwrap();
@@ -74,9 +74,9 @@ async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confi
     let codes = codes(&["a"]);
     for (name, end) in [
         ("f1", WriteOutcome::Conflict),
-        ("f2", WriteOutcome::Done),
+        ("f2", WriteOutcome::Applied),
         // The answer was lost: it finds its own write.
-        ("f2", WriteOutcome::Done),
+        ("f2", WriteOutcome::Applied),
     ] {
         let factor = totp(name);
         let written = store(&client)
@@ -104,9 +104,9 @@ async fn a_step_is_taken_once_and_none_before_it() {
     let factor = totp("f1");
     for (step, request_id, end) in [
         (STEP, "r4", WriteOutcome::Conflict),
-        (STEP + 1, "r5", WriteOutcome::Done),
+        (STEP + 1, "r5", WriteOutcome::Applied),
         // Asked again for the same request, it has been taken; for another, it is gone.
-        (STEP + 1, "r5", WriteOutcome::Done),
+        (STEP + 1, "r5", WriteOutcome::Applied),
         (STEP + 1, "r6", WriteOutcome::Conflict),
         (STEP, "r7", WriteOutcome::Conflict),
     ] {
@@ -126,7 +126,7 @@ async fn a_step_is_taken_once_and_none_before_it() {
     let spent = store(&client)
         .spend_step(&ada(), &factor, STEP + 2, &id("r9"))
         .await;
-    assert_eq!(spent.unwrap(), WriteOutcome::Done, "the answer was lost");
+    assert_eq!(spent.unwrap(), WriteOutcome::Applied, "the answer was lost");
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn of_eight_hosts_with_one_step_or_code_one_spends_it() {
     ] {
         let done = ends
             .iter()
-            .filter(|end| matches!(end, Ok(WriteOutcome::Done)));
+            .filter(|end| matches!(end, Ok(WriteOutcome::Applied)));
         assert_eq!(done.count(), 1, "{ends:?}");
         assert!(ends.iter().all(Result::is_ok), "{ends:?}");
     }
@@ -175,7 +175,7 @@ async fn a_code_on_paper_goes_from_what_was_read_and_a_lost_answer_takes_no_seco
     let spend = store(&client)
         .spend_recovery_code(&ada(), &all, &rest, &id("r4"))
         .await;
-    assert_eq!(spend.unwrap(), WriteOutcome::Done);
+    assert_eq!(spend.unwrap(), WriteOutcome::Applied);
     // Whoever read before that would bring the spent one back.
     let stale = codes(&["b", "c"]);
     let spend = store(&client)
@@ -229,7 +229,7 @@ async fn what_an_erased_account_left_is_nobodys_factor() {
     let written = store(&client)
         .begin_factor(&heir, &totp("f2"), &begun)
         .await;
-    assert_eq!(written.unwrap(), WriteOutcome::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     let kept = row(&client, "Portcullis", ADA, "FACTOR#TOTP").await;
     assert_eq!(kept["user_id"], json!({"S": "u-heir"}));
     assert!(kept.get("confirmed_at").is_none());
@@ -251,13 +251,13 @@ async fn the_rows_of_the_longest_address_are_below_a_kilobyte() {
         ..totp(&"f".repeat(22))
     };
     let written = store(&client).begin_factor(&account, &factor, &begun).await;
-    assert_eq!(written.unwrap(), WriteOutcome::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     let codes: Vec<_> = (0..10).map(|_code| "c".repeat(22)).collect();
     let confirmed = event(AuditKind::FactorConfirmed, &"q".repeat(59));
     let written = store(&client)
         .confirm_factor(&account, &factor, STEP, &codes, &confirmed)
         .await;
-    assert_eq!(written.unwrap(), WriteOutcome::Done);
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
     // Five rows of transactions, two units each; a row beyond 1 KB would be two more.
     assert_eq!(client.consumed().since(before).write_halves, 2 * 5 * 2);
 }

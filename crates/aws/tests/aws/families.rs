@@ -4,15 +4,14 @@ use core::time::Duration;
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
-use portcullis_core::refresh::Head;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_core::refresh::RefreshHead;
+use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
+use portcullis_core::root_keys::{NONCE_BYTES, RootKeys};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Methods, Session};
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::{NONCE_BYTES, Vault};
 use portcullis_service::store::{
-    Account, AccountStore as _, MOST_SESSIONS, RevocationStore as _, SessionStore as _,
-    WriteOutcome,
+    Account, AccountStore as _, MAX_SESSIONS, RevocationStore as _, SessionStore as _, WriteOutcome,
 };
 
 use crate::engine::{
@@ -28,7 +27,7 @@ async fn with_session() -> Engine {
     let registered = event(AuditKind::Registered, "r1");
     let mail = welcome(&ada());
     let made = store(&client).register(&ada(), &mail, &registered).await;
-    assert_eq!(made.unwrap(), WriteOutcome::Done);
+    assert_eq!(made.unwrap(), WriteOutcome::Applied);
     open(&engine, &session("s1"), "r2").await;
     engine
 }
@@ -37,18 +36,18 @@ async fn open(engine: &Engine, session: &Session, request_id: &str) {
     let client = engine.client();
     let logged_in = event(AuditKind::LoggedIn, request_id);
     let opened = store(&client).open_session(session, &logged_in).await;
-    assert_eq!(opened.unwrap(), WriteOutcome::Done);
+    assert_eq!(opened.unwrap(), WriteOutcome::Applied);
 }
 
 /// The head that follows on the first one, with a secret of `byte`s.
-fn next(byte: u8) -> Head {
+fn next(byte: u8) -> RefreshHead {
     let (secret, idle_ends_at) = (Secret::new([byte; 32]), session("s1").head.idle_ends_at);
     let nonce = [byte; NONCE_BYTES];
     let (_token, head) = first("s1").advance(secret, nonce, &vault(), NOON, idle_ends_at);
     head
 }
 
-async fn head(engine: &Engine) -> Head {
+async fn head(engine: &Engine) -> RefreshHead {
     let client = engine.client();
     let family = store(&client).family(&id("s1")).await.unwrap();
     family.unwrap().session.head
@@ -65,7 +64,7 @@ async fn a_head_gives_way_to_the_next_and_comes_back_by_no_one_who_read_it_befor
         format!("{:?}", session("s1"))
     );
     for (byte, request_id, end) in [
-        (2, "r3", WriteOutcome::Done),
+        (2, "r3", WriteOutcome::Applied),
         (3, "r4", WriteOutcome::Conflict),
         // A request id may be borrowed: what it wrote is known by the secret's hash.
         (3, "r3", WriteOutcome::Conflict),
@@ -99,7 +98,7 @@ async fn of_eight_hosts_that_advance_one_head_one_does() {
     assert!(ends.iter().all(|(_, end)| end.is_ok()), "{ends:?}");
     let mut done = ends
         .iter()
-        .filter(|(_, end)| matches!(end, Ok(WriteOutcome::Done)));
+        .filter(|(_, end)| matches!(end, Ok(WriteOutcome::Applied)));
     let (winner, _) = done.next().unwrap();
     assert!(done.next().is_none(), "{ends:?}");
     assert!(head(&engine).await == *winner);
@@ -115,14 +114,14 @@ async fn an_advance_whose_answer_was_lost_is_found_done() {
     ] {
         let read = store(&client).family(&id("s1")).await.unwrap().unwrap();
         let generation = u8::try_from(read.session.head.generation).unwrap();
-        let new = Head {
+        let new = RefreshHead {
             generation: read.session.head.generation + 1,
             ..next(20 + generation)
         };
         let line = event(AuditKind::Refreshed, &format!("lost-{generation}"));
         client.transport().order(faults);
         let advanced = store(&client).advance(&read.session, &new, &line).await;
-        assert_eq!(advanced.unwrap(), WriteOutcome::Done);
+        assert_eq!(advanced.unwrap(), WriteOutcome::Applied);
         assert!(head(&engine).await == new);
     }
     assert_eq!(audit_trail(&client).await.len(), 4);
@@ -160,17 +159,17 @@ async fn sessions_are_listed_newest_first_and_so_many_and_nobody_elses() {
     let made = store(&client)
         .register(&eve, &welcome(&eve), &registered)
         .await;
-    assert_eq!(made.unwrap(), WriteOutcome::Done);
+    assert_eq!(made.unwrap(), WriteOutcome::Applied);
     let hers = Session {
         user_id: eve.user_id.clone(),
         email: eve.email.clone(),
         ..session("s-eve")
     };
     open(&engine, &hers, "r4").await;
-    let most = u64::from(MOST_SESSIONS);
+    let most = u64::from(MAX_SESSIONS);
     for minute in 1..=most {
         let later = Session {
-            opened_at: NOON.after(Duration::from_secs(60 * minute)),
+            opened_at: NOON.plus(Duration::from_secs(60 * minute)),
             methods: Methods::RecoveryCode,
             ..session(&format!("later-{minute}"))
         };
@@ -199,7 +198,7 @@ async fn sessions_are_listed_newest_first_and_so_many_and_nobody_elses() {
 async fn a_revocation_comes_with_its_feed_row_and_its_line_or_not_at_all() {
     let engine = Engine::start().await;
     let client = engine.client();
-    let revocable = Revocable {
+    let revocable = TokenIds {
         issuer: "https://id.example",
         subject: "u-ada",
         token_id: "t1",
@@ -209,7 +208,7 @@ async fn a_revocation_comes_with_its_feed_row_and_its_line_or_not_at_all() {
     };
     let revoked = [Revocation {
         target: RevocationTarget::Token("t1".to_owned()),
-        until: NOON.after(Duration::from_secs(600)),
+        until: NOON.plus(Duration::from_secs(600)),
     }];
     let line = event(AuditKind::AccessTokenRevoked, "r1");
     let throttled = Fault::Answer(
@@ -218,7 +217,7 @@ async fn a_revocation_comes_with_its_feed_row_and_its_line_or_not_at_all() {
     );
     // Until the client gives up.
     client.transport().order(vec![throttled; 8]);
-    let end = store(&client).revoke(&revoked, NOON, &line).await;
+    let end = store(&client).put_revocation(&revoked, NOON, &line).await;
     assert!(end.is_err());
     client.transport().order([]);
     let known = store(&client).revocations_of(revocable).await.unwrap();
@@ -227,7 +226,10 @@ async fn a_revocation_comes_with_its_feed_row_and_its_line_or_not_at_all() {
     assert_eq!(store(&client).feed(NOON, NOON).await.unwrap().len(), 0);
 
     client.transport().order([Fault::LoseAnswer]);
-    store(&client).revoke(&revoked, NOON, &line).await.unwrap();
+    store(&client)
+        .put_revocation(&revoked, NOON, &line)
+        .await
+        .unwrap();
     let known = store(&client).revocations_of(revocable).await.unwrap();
     assert!(known.contains(revocable));
     assert_eq!(
@@ -237,12 +239,15 @@ async fn a_revocation_comes_with_its_feed_row_and_its_line_or_not_at_all() {
     assert_eq!(store(&client).feed(NOON, NOON).await.unwrap().len(), 1);
     // A repeated revocation always writes a row of the feed.
     let again = event(AuditKind::AccessTokenRevoked, "r2");
-    store(&client).revoke(&revoked, NOON, &again).await.unwrap();
+    store(&client)
+        .put_revocation(&revoked, NOON, &again)
+        .await
+        .unwrap();
     assert_eq!(store(&client).feed(NOON, NOON).await.unwrap().len(), 2);
 }
 
 /// The session whose row is the longest there can be, with the client's address as given.
-fn longest(client_address: &str, root: &Vault) -> Session {
+fn longest(client_address: &str, root: &RootKeys) -> Session {
     let name = "s".repeat(22);
     let token = first(&name);
     let (secret, nonce) = (Secret::new([9; 32]), [9; NONCE_BYTES]);
@@ -255,7 +260,7 @@ fn longest(client_address: &str, root: &Vault) -> Session {
         methods: Methods::Totp,
         device: Device::new(&"d".repeat(1_000)),
         client_address: client_address.to_owned(),
-        head: Head {
+        head: RefreshHead {
             generation: u64::MAX,
             ..head
         },
@@ -270,7 +275,7 @@ async fn the_longest_session_is_below_a_kilobyte_and_refreshes_for_four_units() 
         r#"{{"id":"{}","key":"0123456789abcdef0123456789abcdef"}}"#,
         "k".repeat(16)
     );
-    let root = Vault::parse(root.as_bytes()).unwrap();
+    let root = RootKeys::parse(root.as_bytes()).unwrap();
     let request_id = |letter: &str| -> Id { id(&letter.repeat(64)) };
     let longest_address = "2001:0db8:ffff:ffff:ffff:ffff:255.255.255.255";
     // Two rows of a transaction, two units each.
@@ -293,7 +298,7 @@ async fn the_longest_session_is_below_a_kilobyte_and_refreshes_for_four_units() 
         let made = store(&client)
             .register(&account, &welcome(&account), &registered)
             .await;
-        assert_eq!(made.unwrap(), WriteOutcome::Done);
+        assert_eq!(made.unwrap(), WriteOutcome::Applied);
         open(&engine, &session, "r2").await;
         let line = portcullis_core::audit::AuditEvent {
             id: id(&"i".repeat(22)),
@@ -303,14 +308,14 @@ async fn the_longest_session_is_below_a_kilobyte_and_refreshes_for_four_units() 
             request_id: request_id("r"),
             ..event(AuditKind::Refreshed, "r3")
         };
-        let next = Head {
+        let next = RefreshHead {
             advanced_at: UnixTime::from_secs(u64::from(u32::MAX)),
             hash: [7; 32],
             ..session.head.clone()
         };
         let before = client.consumed();
         let advanced = store(&client).advance(&session, &next, &line).await;
-        assert_eq!(advanced.unwrap(), WriteOutcome::Done);
+        assert_eq!(advanced.unwrap(), WriteOutcome::Applied);
         let written = client.consumed().since(before).write_halves;
         assert_eq!(written, 2 * units, "{client_address}");
     }

@@ -8,7 +8,7 @@ use portcullis_core::audit::{AuditKind, KeyAct};
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::password::PasswordHash;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_service::rotate::ports::KeyChangeStore as _;
 use portcullis_service::store::{
     AccountStore as _, AuditStore as _, KeyStore as _, RevocationStore as _, SessionStore as _,
@@ -52,7 +52,7 @@ fn curable() -> Vec<Fault> {
 fn revoked() -> [Revocation; 1] {
     [Revocation {
         target: RevocationTarget::Token("t1".to_owned()),
-        until: NOON.after(core::time::Duration::from_secs(600)),
+        until: NOON.plus(core::time::Duration::from_secs(600)),
     }]
 }
 
@@ -65,7 +65,7 @@ fn document() -> KeyDocument {
 /// Every write of the ports, one after the other, each through `faults`.
 async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(), StoreError> {
     let order = || client.transport().order(faults.iter().cloned());
-    let done = |written| assert_eq!(written, WriteOutcome::Done, "{faults:?}");
+    let done = |written| assert_eq!(written, WriteOutcome::Applied, "{faults:?}");
     let stronger = PasswordHash::parse("$argon2id$v=19$m=65536,t=3,p=1$c2FsdA$bmV3").unwrap();
     let store = store(client);
     order();
@@ -161,7 +161,7 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
         .register(&ada(), &welcome(&ada()), &registered)
         .await
         .unwrap();
-    assert_eq!(end, WriteOutcome::Done);
+    assert_eq!(end, WriteOutcome::Applied);
     assert_eq!(client.transport().sent().len(), 2);
     order();
     let renewed = event(AuditKind::PasswordRehashed, "r2");
@@ -169,7 +169,7 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
         .change_account(&ada(), &rehashed(&stronger), &renewed)
         .await
         .unwrap();
-    assert_eq!(end, WriteOutcome::Done);
+    assert_eq!(end, WriteOutcome::Applied);
     assert_eq!(client.transport().sent().len(), 2);
     order();
     let logged_in = event(AuditKind::LoggedIn, "r3");
@@ -177,7 +177,7 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
         .open_session(&session("s1"), &logged_in)
         .await
         .unwrap();
-    assert_eq!(end, WriteOutcome::Done);
+    assert_eq!(end, WriteOutcome::Applied);
     assert_eq!(client.transport().sent().len(), 2);
     client.transport().order([]);
     assert_eq!(audit_trail(&client).await.len(), 3);
@@ -269,7 +269,7 @@ async fn half_a_lookup_is_an_error_and_never_an_absence() {
         r#"{"Responses":{"TokenBlacklist":[]},"UnprocessedKeys":{"TokenBlacklist":{"Keys":[
             {"PK":{"S":"TOKEN#t1"},"SK":{"S":"REVOKED"}}],"ConsistentRead":true}}}"#,
     );
-    let token = Revocable {
+    let token = TokenIds {
         issuer: "https://id.example",
         subject: "u-ada",
         token_id: "t1",
@@ -295,7 +295,7 @@ async fn half_a_lookup_is_an_error_and_never_an_absence() {
 async fn a_minute_of_the_feed_that_cannot_be_read_fails_the_whole_reading() {
     let engine = Engine::start().await;
     let client = engine.client();
-    let to = NOON.after(core::time::Duration::from_secs(60));
+    let to = NOON.plus(core::time::Duration::from_secs(60));
     client
         .transport()
         .order([Fault::Pass, THROTTLED, THROTTLED]);
@@ -314,6 +314,6 @@ async fn a_database_that_is_not_there_is_an_error_until_it_is_back() {
     let client = client_of(address);
     let error = store(&client).account(&ada().email).await.unwrap_err();
     let source = error.source().unwrap().downcast_ref::<CallError>().unwrap();
-    assert!(!source.may_have_been_done());
+    assert!(!source.may_have_executed());
     assert_eq!(client.transport().sent().len(), 3);
 }

@@ -2,7 +2,7 @@
 
 use core::error::Error as _;
 
-use portcullis_aws::client::{Call, Client};
+use portcullis_aws::client::{ApiCall, Client};
 use portcullis_aws::operation::Operation;
 use portcullis_core::audit::{AuditKind, KeyAct};
 use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
@@ -48,7 +48,7 @@ async fn the_document_is_empty_before_the_first_write_and_then_what_was_written(
     assert_eq!(store(&client).key_document().await.unwrap().version(), 0);
     for (document, request_id) in [(first(), "r1"), (second(), "r2")] {
         let written = publish(&client, &document, request_id).await;
-        assert_eq!(written.unwrap(), WriteOutcome::Done);
+        assert_eq!(written.unwrap(), WriteOutcome::Applied);
         let read = store(&client).key_document().await.unwrap();
         assert_eq!(read.to_json(), document.to_json());
     }
@@ -77,7 +77,7 @@ async fn the_same_request_repeated_finds_its_own_document() {
     let client = engine.client();
     for _ in 0..2 {
         let written = publish(&client, &first(), "r1").await;
-        assert_eq!(written.unwrap(), WriteOutcome::Done);
+        assert_eq!(written.unwrap(), WriteOutcome::Applied);
     }
 }
 
@@ -92,11 +92,11 @@ async fn of_two_hosts_that_publish_together_one_wins() {
     );
     let mut ends = [a.unwrap(), b.unwrap()];
     ends.sort_by_key(|end| *end == WriteOutcome::Conflict);
-    assert_eq!(ends, [WriteOutcome::Done, WriteOutcome::Conflict]);
+    assert_eq!(ends, [WriteOutcome::Applied, WriteOutcome::Conflict]);
 }
 
 async fn put(client: &Client<Wire>, version: &str, document: &str) {
-    let call = Call::new(Operation::PutItem)
+    let call = ApiCall::new(Operation::PutItem)
         .with("TableName", "TokenBlacklist")
         .with(
             "Item",

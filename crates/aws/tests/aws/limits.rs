@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use futures_util::future::join_all;
-use portcullis_core::limit::scope::{MOST_FAILURES, Scope};
-use portcullis_core::limit::tally::Tally;
-use portcullis_core::limit::window::Window;
+use portcullis_core::limit::fixed_window::FixedWindow;
+use portcullis_core::limit::kind::{LimitKind, MAX_FAILURES};
+use portcullis_core::limit::sliding_window::SlidingWindow;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{Bucket, Counted, LimitStore as _};
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::engine::{Engine, NOON, row, store};
 use crate::wire::Fault;
 
-fn bucket(scope: Scope, attempts: u32, seconds: u64) -> Bucket {
+fn bucket(scope: LimitKind, attempts: u32, seconds: u64) -> Bucket {
     Bucket {
         scope,
         quota: Quota::of(attempts, Duration::from_secs(seconds)),
@@ -28,13 +28,13 @@ fn at(second: u64, tag: u32) -> Attempt {
 }
 
 const PASSES: Counted = Counted {
-    judged: LimitDecision::Passes,
+    judged: LimitDecision::Allow,
     is_first_refusal: false,
 };
 
 fn waits(seconds: u64, is_first_refusal: bool) -> Counted {
     Counted {
-        judged: LimitDecision::Wait(Duration::from_secs(seconds)),
+        judged: LimitDecision::RetryAfter(Duration::from_secs(seconds)),
         is_first_refusal,
     }
 }
@@ -42,8 +42,8 @@ fn waits(seconds: u64, is_first_refusal: bool) -> Counted {
 #[tokio::test]
 async fn sixty_four_attackers_on_four_hosts_never_pass_a_quota() {
     for bucket in [
-        bucket(Scope::LoginEmail, 10, 3_600),
-        bucket(Scope::LoginAddress, 40, 3_600),
+        bucket(LimitKind::LoginEmail, 10, 3_600),
+        bucket(LimitKind::LoginAddress, 40, 3_600),
     ] {
         let engine = Engine::start().await;
         let hosts: Vec<_> = (0..4).map(|_| engine.client()).collect();
@@ -57,7 +57,7 @@ async fn sixty_four_attackers_on_four_hosts_never_pass_a_quota() {
                 async move {
                     let attempt = at(second, tag);
                     let counted = store(host).count(bucket, attempt).await.unwrap();
-                    (second, counted.judged == LimitDecision::Passes)
+                    (second, counted.judged == LimitDecision::Allow)
                 }
             });
             let ends = join_all(attackers).await.into_iter();
@@ -81,7 +81,7 @@ async fn sixty_four_attackers_on_four_hosts_never_pass_a_quota() {
 async fn the_wait_is_exact_and_the_first_refusal_is_told_once() {
     let engine = Engine::start().await;
     let (client, other) = (engine.client(), engine.client());
-    let bucket = bucket(Scope::RegisterEmail, 2, 60);
+    let bucket = bucket(LimitKind::RegisterEmail, 2, 60);
     for (attempt, counted) in [
         (at(0, 1), PASSES),
         (at(10, 2), PASSES),
@@ -109,8 +109,8 @@ async fn the_wait_is_exact_and_the_first_refusal_is_told_once() {
 async fn a_hundred_failures_end_it_and_a_good_login_begins_anew() {
     let engine = Engine::start().await;
     let client = engine.client();
-    let bucket = bucket(Scope::LoginEmail, 10, 1);
-    let most = u64::from(MOST_FAILURES);
+    let bucket = bucket(LimitKind::LoginEmail, 10, 1);
+    let most = u64::from(MAX_FAILURES);
     for second in 0..most {
         assert_eq!(
             store(&client).count(&bucket, at(second, 1)).await.unwrap(),
@@ -119,7 +119,7 @@ async fn a_hundred_failures_end_it_and_a_good_login_begins_anew() {
     }
     for (second, is_first_refusal) in [(most, true), (most + 100_000, true)] {
         let spent = Counted {
-            judged: LimitDecision::Spent,
+            judged: LimitDecision::LockedOut,
             is_first_refusal,
         };
         assert_eq!(
@@ -128,7 +128,7 @@ async fn a_hundred_failures_end_it_and_a_good_login_begins_anew() {
         );
     }
     store(&client)
-        .settle(&bucket, at(most - 1, 1))
+        .refund(&bucket, at(most - 1, 1))
         .await
         .unwrap();
     assert_eq!(
@@ -149,7 +149,7 @@ async fn a_hundred_failures_end_it_and_a_good_login_begins_anew() {
 async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
     let engine = Engine::start().await;
     let client = engine.client();
-    let bucket = bucket(Scope::LoginEmail, 4, 3_600);
+    let bucket = bucket(LimitKind::LoginEmail, 4, 3_600);
     for place in 1..=4 {
         assert_eq!(
             store(&client).count(&bucket, at(place, 1)).await.unwrap(),
@@ -163,11 +163,11 @@ async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
                 .await
                 .unwrap()
                 .judged,
-            LimitDecision::Wait(_)
+            LimitDecision::RetryAfter(_)
         ));
         // Twice is once: the answer may have been lost.
         for _again in 0..2 {
-            store(&client).settle(&bucket, at(place, 1)).await.unwrap();
+            store(&client).refund(&bucket, at(place, 1)).await.unwrap();
         }
         assert_eq!(
             store(&client)
@@ -178,23 +178,27 @@ async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
         );
     }
     // What is not there is nobody's place.
-    store(&client).settle(&bucket, at(900, 1)).await.unwrap();
+    store(&client).refund(&bucket, at(900, 1)).await.unwrap();
     assert!(matches!(
         store(&client)
             .count(&bucket, at(61, 8))
             .await
             .unwrap()
             .judged,
-        LimitDecision::Wait(_)
+        LimitDecision::RetryAfter(_)
     ));
 }
 
 #[tokio::test]
 async fn a_lost_answer_counts_once() {
-    for scope in [Scope::LoginEmail, Scope::LoginAddress] {
+    for scope in [LimitKind::LoginEmail, LimitKind::LoginAddress] {
         let engine = Engine::start().await;
         let client = engine.client();
-        let attempts = if scope.ceiling().is_some() { 2 } else { 34 };
+        let attempts = if scope.max_consecutive_failures().is_some() {
+            2
+        } else {
+            34
+        };
         let bucket = bucket(scope, attempts, 60);
         for tag in 0..attempts {
             client.transport().order([Fault::LoseAnswer]);
@@ -204,15 +208,15 @@ async fn a_lost_answer_counts_once() {
             );
         }
         let refused = store(&client).count(&bucket, at(0, 99)).await.unwrap();
-        assert_ne!(refused.judged, LimitDecision::Passes);
+        assert_ne!(refused.judged, LimitDecision::Allow);
     }
 }
 
 #[tokio::test]
 async fn an_attempt_costs_one_write_unit_however_full_its_row() {
     for (bucket, most) in [
-        (bucket(Scope::LoginEmail, 32, 3_600), 32),
-        (bucket(Scope::LoginAddress, 1_000_000, 3_600), 40),
+        (bucket(LimitKind::LoginEmail, 32, 3_600), 32),
+        (bucket(LimitKind::LoginAddress, 1_000_000, 3_600), 40),
     ] {
         let engine = Engine::start().await;
         let client = engine.client();
@@ -237,12 +241,12 @@ async fn an_attempt_costs_one_write_unit_however_full_its_row() {
     // So does taking one back.
     let engine = Engine::start().await;
     let client = engine.client();
-    let bucket = bucket(Scope::LoginEmail, 32, 3_600);
+    let bucket = bucket(LimitKind::LoginEmail, 32, 3_600);
     for tag in 0..32 {
         let _ = store(&client).count(&bucket, at(0, tag)).await.unwrap();
     }
     let before = client.consumed();
-    store(&client).settle(&bucket, at(0, 31)).await.unwrap();
+    store(&client).refund(&bucket, at(0, 31)).await.unwrap();
     assert_eq!(client.consumed().since(before).write_halves, 2);
 }
 
@@ -256,23 +260,23 @@ proptest! {
 
     #[test]
     fn the_engine_says_what_the_exact_rule_says(attempts in 1_u32..=6, steps in steps()) {
-        let bucket = bucket(Scope::LoginEmail, attempts, 100);
+        let bucket = bucket(LimitKind::LoginEmail, attempts, 100);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let engine = Engine::start().await;
             let client = engine.client();
-            let (mut window, mut now) = (Window::default(), 0);
+            let (mut window, mut now) = (SlidingWindow::default(), 0);
             for (tag, (step, good)) in steps.into_iter().enumerate() {
                 now += step;
                 let attempt = at(now, u32::try_from(tag).unwrap());
-                let judged = window.judge(bucket.quota, bucket.scope.ceiling(), attempt);
+                let judged = window.check(bucket.quota, bucket.scope.max_consecutive_failures(), attempt);
                 let counted = store(&client).count(&bucket, attempt).await.unwrap();
                 assert_eq!(counted.judged, judged);
-                if judged == LimitDecision::Passes {
+                if judged == LimitDecision::Allow {
                     window = window.shift(bucket.quota, attempt);
                     if good {
-                        window = window.settle(attempt);
-                        store(&client).settle(&bucket, attempt).await.unwrap();
+                        window = window.refund(attempt);
+                        store(&client).refund(&bucket, attempt).await.unwrap();
                     }
                 }
             }
@@ -281,20 +285,20 @@ proptest! {
 
     #[test]
     fn the_engine_says_what_the_tally_says(steps in steps()) {
-        let bucket = bucket(Scope::LoginAddress, 33, 100);
+        let bucket = bucket(LimitKind::LoginAddress, 33, 100);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let engine = Engine::start().await;
             let client = engine.client();
-            let (mut tally, mut now, mut tag) = (Tally::default(), 0, 0);
+            let (mut tally, mut now, mut tag) = (FixedWindow::default(), 0, 0);
             for (step, long) in steps {
                 now += if long { step * 9 } else { step };
                 for _each in 0..5 {
                     tag += 1;
-                    let judged = tally.judge(bucket.quota, at(now, tag));
+                    let judged = tally.check(bucket.quota, at(now, tag));
                     let counted = store(&client).count(&bucket, at(now, tag)).await.unwrap();
                     assert_eq!(counted.judged, judged);
-                    if judged == LimitDecision::Passes {
+                    if judged == LimitDecision::Allow {
                         tally = tally.count(bucket.quota, at(now, tag));
                     }
                 }

@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 
-use portcullis_aws::client::Call;
+use portcullis_aws::client::ApiCall;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::operation::Operation;
 use portcullis_core::policy::Policy;
 use portcullis_core::revocation::{
-    PackIndex, PackName, Revocable, Revocation, RevocationTarget, Standing,
+    PackIndex, PackName, Revocation, RevocationStatus, RevocationTarget, TokenIds,
 };
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
@@ -25,15 +25,15 @@ const POLICY: &str = r#"{"issuers":[{"issuer":"https://id.example","audience":"a
     "algorithms":["EdDSA"],"keys":"document","profile":"at+jwt","leeway":60}],"routes":[]}"#;
 
 fn at(secs: u64) -> UnixTime {
-    NOON.after(Duration::from_secs(secs))
+    NOON.plus(Duration::from_secs(secs))
 }
 
 fn policy() -> Policy {
     Policy::parse(POLICY, None).unwrap()
 }
 
-fn token(token_id: &str) -> Revocable<'_> {
-    Revocable {
+fn token(token_id: &str) -> TokenIds<'_> {
+    TokenIds {
         issuer: "https://id.example",
         subject: "u-ada",
         token_id,
@@ -47,7 +47,7 @@ async fn revoke(engine: &Engine, stamp: UnixTime, targets: impl Iterator<Item = 
     let revocations: Vec<_> = targets
         .map(|target| Revocation {
             target,
-            until: stamp.after(LIFETIME),
+            until: stamp.plus(LIFETIME),
         })
         .collect();
     let client = engine.client();
@@ -72,7 +72,7 @@ async fn round(engine: &Engine, now: UnixTime) -> u64 {
             Outcome::Part { names, .. } => all += names,
             Outcome::Done { names } => return all + names,
             // Then nothing was packed, and no test that asks is content.
-            Outcome::Withdrawn { .. } | Outcome::Overtaken => return 0,
+            Outcome::Withdrawn { .. } | Outcome::Contended => return 0,
         }
     }
 }
@@ -103,22 +103,25 @@ async fn what_was_packed_is_in_doubt_and_what_came_later_is_known() {
 
     let client = engine.client();
     let known = cold(&client, at(145)).await;
-    let standing = |id: &str| known.revocations().standing(token(id));
-    assert_eq!(standing("t299"), Standing::MaybeRevoked);
-    assert_eq!(standing("t900"), Standing::MaybeRevoked);
-    assert_eq!(standing("t901"), Standing::Revoked);
-    assert_eq!(standing("t902"), Standing::Clear);
-    let under_k9 = Revocable {
+    let standing = |id: &str| known.revocations().status(token(id));
+    assert_eq!(standing("t299"), RevocationStatus::MaybeRevoked);
+    assert_eq!(standing("t900"), RevocationStatus::MaybeRevoked);
+    assert_eq!(standing("t901"), RevocationStatus::Revoked);
+    assert_eq!(standing("t902"), RevocationStatus::NotRevoked);
+    let under_k9 = TokenIds {
         key_id: "k9",
         ..token("t902")
     };
-    assert_eq!(known.revocations().standing(under_k9), Standing::Revoked);
+    assert_eq!(
+        known.revocations().status(under_k9),
+        RevocationStatus::Revoked
+    );
     let directory = store(&client).directory().await.unwrap();
     let last = directory.packed().last().unwrap();
     assert_eq!((last.names, last.to), (302, at(120)));
     // A day and 66 seconds, from the start of that minute on.
     let day = Duration::from_secs(86_460);
-    assert_eq!(directory.start(), Some(NOON.before(day)));
+    assert_eq!(directory.start(), Some(NOON.minus(day)));
 }
 
 #[tokio::test]
@@ -148,7 +151,7 @@ async fn a_cold_start_and_an_hour_of_following_cost_what_the_docs_say() {
     cold(&client, at(3_710)).await;
     let with_packs = spent(earlier);
     let earlier = client.consumed();
-    let with_session = Revocable {
+    let with_session = TokenIds {
         session_id: Some("s1"),
         ..token("t1")
     };
@@ -178,7 +181,7 @@ async fn an_hour_of_packing(names: usize) -> (u64, u64) {
         for some in called_back.collect::<Vec<_>>().chunks(50) {
             revoke(&engine, stamp, some.iter().cloned()).await;
         }
-        let now = stamp.after(Duration::from_secs(65));
+        let now = stamp.plus(Duration::from_secs(65));
         let store = DynamoStore::at(&client, now);
         pack(&store, LIFETIME, now, &id("round")).await.unwrap();
     }
@@ -228,8 +231,8 @@ async fn of_two_directories_of_one_version_one_is_kept_and_a_retry_finds_its_own
             .await
             .unwrap()
     };
-    assert_eq!(replace(&first, "r1").await, WriteOutcome::Done);
-    assert_eq!(replace(&first, "r1").await, WriteOutcome::Done);
+    assert_eq!(replace(&first, "r1").await, WriteOutcome::Applied);
+    assert_eq!(replace(&first, "r1").await, WriteOutcome::Applied);
     assert_eq!(replace(&first, "r2").await, WriteOutcome::Conflict);
     let third = PackIndex::new(3, vec![]).unwrap();
     assert_eq!(replace(&third, "r3").await, WriteOutcome::Conflict);
@@ -262,27 +265,27 @@ async fn rows_that_make_no_sense_are_damage_and_no_failure_of_the_store() {
         (format!("PACK#{name}").as_str(), "PACK"),
     ] {
         let row = json!({"PK": {"S": pk}, "SK": {"S": sk}, "names": {"S": "nonsense"}});
-        let call = Call::new(Operation::PutItem)
+        let call = ApiCall::new(Operation::PutItem)
             .with("TableName", "TokenBlacklist")
             .with("Item", wire(&row));
         client.call(&call, NOON).await.unwrap();
     }
     let directory = store(&client).directory().await;
-    assert!(directory.is_err_and(|error| error.is_damage()));
+    assert!(directory.is_err_and(|error| error.is_corrupt()));
     assert_eq!(store(&client).pack(&name).await.unwrap(), None);
     client.transport().order([Fault::Answer(
         400,
         r#"{"__type":"x#AccessDeniedException"}"#,
     )]);
     let directory = store(&client).directory().await;
-    assert!(directory.is_err_and(|error| !error.is_damage()));
+    assert!(directory.is_err_and(|error| !error.is_corrupt()));
 }
 
 #[tokio::test]
 async fn the_fullest_pack_fits_into_a_row_of_the_engine() {
     let engine = Engine::start().await;
     let client = engine.client();
-    let bytes = vec![0xa5; portcullis_core::revocation::LONGEST_PACK];
+    let bytes = vec![0xa5; portcullis_core::revocation::MAX_PACK_BYTES];
     let name = PackName::of(&bytes);
     store(&client)
         .put_pack(&name, &bytes, at(60))

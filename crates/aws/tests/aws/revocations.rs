@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use portcullis_aws::dynamodb::store::{DynamoStore, FeedShards};
 use portcullis_core::audit::AuditKind;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{RevocationStore as _, SessionStore as _};
 
@@ -13,8 +13,8 @@ use crate::wire::Fault;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn token() -> Revocable<'static> {
-    Revocable {
+fn token() -> TokenIds<'static> {
+    TokenIds {
         issuer: "https://id.example",
         subject: "u-ada",
         token_id: "t1",
@@ -35,7 +35,7 @@ fn subject(generation: u64) -> RevocationTarget {
 fn until_later(target: RevocationTarget) -> Revocation {
     Revocation {
         target,
-        until: NOON.after(MINUTE),
+        until: NOON.plus(MINUTE),
     }
 }
 
@@ -87,8 +87,8 @@ async fn what_has_run_out_is_no_longer_found_though_its_row_still_stands() {
         .await
         .unwrap();
     for (now, stands) in [
-        (NOON.after(MINUTE), false),
-        (NOON.after(MINUTE - SECOND), true),
+        (NOON.plus(MINUTE), false),
+        (NOON.plus(MINUTE - SECOND), true),
     ] {
         let later = DynamoStore::at(&client, now);
         let known = later.revocations_of(token()).await.unwrap();
@@ -129,7 +129,7 @@ fn session() -> RevocationTarget {
 async fn the_feed_gives_what_was_stamped_within_the_span_over_all_its_minutes() {
     let engine = Engine::start().await;
     let client = engine.client();
-    let stamps = [0, 59, 60, 61, 119, 180].map(|secs| NOON.after(Duration::from_secs(secs)));
+    let stamps = [0, 59, 60, 61, 119, 180].map(|secs| NOON.plus(Duration::from_secs(secs)));
     for stamp in stamps {
         let target = RevocationTarget::Token(stamp.to_string());
         store(&client)
@@ -138,7 +138,7 @@ async fn the_feed_gives_what_was_stamped_within_the_span_over_all_its_minutes() 
             .unwrap();
     }
     let within = async |from: u64, to: u64| {
-        let at = |secs| NOON.after(Duration::from_secs(secs));
+        let at = |secs| NOON.plus(Duration::from_secs(secs));
         let feed = store(&client).feed(at(from), at(to)).await.unwrap();
         feed.into_iter()
             .filter_map(|revocation| {
@@ -205,7 +205,7 @@ async fn announcing_again_is_a_fresh_row_and_announcing_nothing_is_none() {
     let client = engine.client();
     let revoked = [until_later(session())];
     for secs in [0, 0, 3] {
-        let stamp = NOON.after(Duration::from_secs(secs));
+        let stamp = NOON.plus(Duration::from_secs(secs));
         store(&client)
             .announce(&revoked, stamp, &id("r1"))
             .await
@@ -213,7 +213,7 @@ async fn announcing_again_is_a_fresh_row_and_announcing_nothing_is_none() {
     }
     assert_eq!(
         store(&client)
-            .feed(NOON, NOON.after(MINUTE))
+            .feed(NOON, NOON.plus(MINUTE))
             .await
             .unwrap()
             .len(),
@@ -235,7 +235,7 @@ async fn spread_out(engine: &Engine, shards: FeedShards) {
         let targets = ["a", "b"].map(|name| RevocationTarget::Token(format!("{request}-{name}")));
         let request_id = format!("r{request}");
         store
-            .revoke(
+            .put_revocation(
                 &targets.map(until_later),
                 NOON,
                 &event(AuditKind::AccessTokenRevoked, &request_id),

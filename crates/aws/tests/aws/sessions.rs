@@ -1,7 +1,7 @@
 //! Sessions: opened only on the account as it was read, ended as a whole.
 
 use portcullis_core::audit::AuditKind;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
@@ -38,7 +38,7 @@ async fn a_session_stands_beside_its_account_and_is_found_by_its_id() {
     let opened = store(&client)
         .open_session(&session("s1"), &event(AuditKind::LoggedIn, "r2"))
         .await;
-    assert_eq!(opened.unwrap(), WriteOutcome::Done);
+    assert_eq!(opened.unwrap(), WriteOutcome::Applied);
     assert!(client.consumed().since(before).write_halves <= 12 * 2);
 
     let written = row(&client, "Portcullis", "USER#ada@example.com", ROW).await;
@@ -96,7 +96,7 @@ async fn a_session_of_an_older_generation_is_not_opened() {
         .register(&raised, &welcome(&raised), &registered)
         .await
         .unwrap();
-    for (generation, end) in [(3, WriteOutcome::Conflict), (4, WriteOutcome::Done)] {
+    for (generation, end) in [(3, WriteOutcome::Conflict), (4, WriteOutcome::Applied)] {
         let session = Session {
             generation,
             ..session("s1")
@@ -184,7 +184,7 @@ async fn ending_a_session_that_is_gone_calls_it_back_all_the_same() {
             .await
             .unwrap();
     }
-    let revocable = Revocable {
+    let revocable = TokenIds {
         issuer: "https://id.example",
         subject: "u-ada",
         token_id: "t9",

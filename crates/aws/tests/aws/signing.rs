@@ -12,12 +12,12 @@ use portcullis_aws::credentials::Credentials;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::endpoint::Region;
 use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};
-use portcullis_aws::sign::{Scope, sign};
+use portcullis_aws::sign::{CredentialScope, sign};
 use portcullis_aws::transport::{Transport, TransportError};
 use portcullis_core::audit::{AuditKind, KeyAct};
-use portcullis_core::breaker::Standing;
+use portcullis_core::breaker::BreakerState;
 use portcullis_core::keys::document::KeyDocument;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget};
+use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_service::rotate::ports::KeyChangeStore as _;
@@ -131,7 +131,7 @@ fn authorization(mut request: Request<Bytes>, vector: &Value) -> String {
     if let Some(token) = vector["session_token"].as_str() {
         key = key.with_session_token(Secret::new(token.to_owned()));
     }
-    let scope = Scope {
+    let scope = CredentialScope {
         service: text(vector, "service"),
         region: text(vector, "region"),
     };
@@ -178,7 +178,7 @@ impl Transport for Recorder {
         Duration::ZERO
     }
 
-    fn notice(&self, _way: Dependency, _standing: Standing) {}
+    fn on_breaker_change(&self, _way: Dependency, _standing: BreakerState) {}
 }
 
 /// One request of every kind that the store and the secrets make.
@@ -187,7 +187,7 @@ async fn our_requests() -> Vec<Request<Bytes>> {
     let config = Config::of(Region::parse("eu-central-1").unwrap()).unwrap();
     let client = Client::new(Recorder::default(), key, config, 7);
     let store = DynamoStore::at(&client, NOON);
-    let token = Revocable {
+    let token = TokenIds {
         issuer: "https://id.example",
         subject: "Zoë",
         token_id: "t1",

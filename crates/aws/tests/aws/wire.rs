@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use portcullis_aws::breakers::Dependency;
 use portcullis_aws::transport::{Transport, TransportError};
-use portcullis_core::breaker::{Rules, Standing};
+use portcullis_core::breaker::{BreakerConfig, BreakerState};
 use serde_json::Value;
 
 /// What happens to one request. Whatever none is ordered for passes.
@@ -131,8 +131,8 @@ impl Transport for Wire {
     // Time flies here, so that whatever fails is asked again: what breakers do to callers is not
     // what these tests are about.
     fn elapsed(&self) -> Duration {
-        Rules::USUAL.interval * self.readings.fetch_add(1, Ordering::Relaxed)
+        BreakerConfig::DEFAULT.interval * self.readings.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn notice(&self, _way: Dependency, _standing: Standing) {}
+    fn on_breaker_change(&self, _way: Dependency, _standing: BreakerState) {}
 }

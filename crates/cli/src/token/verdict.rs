@@ -11,7 +11,7 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::jws::Jws;
 use portcullis_core::token::signature::SignatureVerdict;
 use portcullis_core::token::verifier::Verifier;
-use portcullis_jwt::NativeSignatures;
+use portcullis_jwt::NativeVerifier;
 use serde_json::{Value, json};
 
 /// Keys to check a signature with.
@@ -24,7 +24,7 @@ pub(super) enum Keys {
 
 /// What can be said about a token, with what was given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum TokenVerdict {
     /// A gate that reads no revocation lets it in.
     Accepted,
     /// All but its signature is good; there was no key to check that with.
@@ -35,7 +35,7 @@ pub(super) enum Verdict {
     Refused(Denial),
 }
 
-impl Verdict {
+impl TokenVerdict {
     pub(super) fn of(
         token: &str,
         policy: Option<&Policy>,
@@ -85,10 +85,10 @@ impl Verdict {
     }
 }
 
-fn well_formed(token: &str) -> Result<Verdict, Denial> {
+fn well_formed(token: &str) -> Result<TokenVerdict, Denial> {
     let jws = Jws::parse(token)?;
     Claims::parse(&jws.payload)?;
-    Ok(Verdict::WellFormed)
+    Ok(TokenVerdict::WellFormed)
 }
 
 fn judge(
@@ -96,7 +96,7 @@ fn judge(
     policy: &Policy,
     keys: Option<&Keys>,
     now: UnixTime,
-) -> Result<Verdict, Denial> {
+) -> Result<TokenVerdict, Denial> {
     let mut ring = KeyRing::default();
     let mut has_keys = false;
     for trusted in &policy.issuers {
@@ -110,15 +110,15 @@ fn judge(
     let inspected = match Verifier::new(&policy.issuers).inspect(token, &ring, now) {
         Ok(inspected) => inspected,
         // The last question before the signature: everything before it was answered.
-        Err(Denial::UnknownKey) if !has_keys => return Ok(Verdict::Unchecked),
+        Err(Denial::UnknownKey) if !has_keys => return Ok(TokenVerdict::Unchecked),
         Err(denial) => return Err(denial),
     };
     let check = inspected.check()?;
-    let valid = NativeSignatures
+    let valid = NativeVerifier
         .check_now(&check)
         .map_err(|_| Denial::UnusableKey)?;
     match valid {
-        SignatureVerdict::Valid => Ok(Verdict::Accepted),
+        SignatureVerdict::Valid => Ok(TokenVerdict::Accepted),
         SignatureVerdict::Invalid => Err(Denial::BadSignature),
     }
 }

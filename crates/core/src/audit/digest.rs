@@ -7,8 +7,8 @@ use core::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::root_keys::{Purpose, RootKeys};
 use crate::time::UnixTime;
-use crate::vault::{Purpose, Vault};
 
 /// How long after midnight a day is closed: no request takes that long.
 const CLOSES_AFTER: Duration = Duration::from_secs(24 * 60 * 60 + 600);
@@ -39,7 +39,7 @@ impl AuditDigest {
         shard: u32,
         codes: &[Vec<u8>],
         sealed_at: UnixTime,
-        vault: &Vault,
+        vault: &RootKeys,
     ) -> Self {
         let mut digest = Self {
             day,
@@ -50,13 +50,13 @@ impl AuditDigest {
             root: vault.current_id().to_owned(),
             code: Vec::new(),
         };
-        digest.code = digest.with_parts(|parts| vault.code(Purpose::Audit, parts).to_vec());
+        digest.code = digest.with_parts(|parts| vault.mac(Purpose::Audit, parts).to_vec());
         digest
     }
 
     /// Whether it says what was once sealed.
-    pub fn is_genuine(&self, vault: &Vault) -> bool {
-        self.with_parts(|parts| vault.knows(Purpose::Audit, parts, &self.code))
+    pub fn is_genuine(&self, vault: &RootKeys) -> bool {
+        self.with_parts(|parts| vault.verify_mac(Purpose::Audit, parts, &self.code))
     }
 
     /// Whether it was made of `codes`.
@@ -79,7 +79,7 @@ impl AuditDigest {
 
 /// Whether the day that begins at `day` is closed at `now`.
 pub const fn is_closed(day: UnixTime, now: UnixTime) -> bool {
-    day.after(CLOSES_AFTER).as_secs() <= now.as_secs()
+    day.plus(CLOSES_AFTER).as_secs() <= now.as_secs()
 }
 
 fn length(codes: &[Vec<u8>]) -> u64 {
@@ -107,8 +107,8 @@ mod tests {
 
     const DAY: UnixTime = UnixTime::from_secs(1_795_392_000);
 
-    fn vault() -> Vault {
-        Vault::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).expect("keys")
+    fn vault() -> RootKeys {
+        RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).expect("keys")
     }
 
     fn codes(of: &[u8]) -> Vec<Vec<u8>> {
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn a_day_closes_ten_minutes_after_midnight() {
-        let closed = DAY.after(Duration::from_secs(87_000));
+        let closed = DAY.plus(Duration::from_secs(87_000));
         assert!(is_closed(DAY, closed));
-        assert!(!is_closed(DAY, closed.before(Duration::from_secs(1))));
+        assert!(!is_closed(DAY, closed.minus(Duration::from_secs(1))));
     }
 }

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RULES: Rules = Rules {
+const RULES: BreakerConfig = BreakerConfig {
     failures: 3,
     interval: Duration::from_millis(2_000),
     probes: 2,
-    patience: Duration::from_millis(5_000),
+    probe_timeout: Duration::from_millis(5_000),
 };
 
 const fn at(millis: u64) -> Duration {
@@ -19,36 +19,36 @@ const fn at(millis: u64) -> Duration {
 
 fn pass(breaker: &mut Breaker, now: Duration) -> Permit {
     match breaker.admit(now) {
-        Admission::Pass(permit) => permit,
-        other @ (Admission::Wait | Admission::Refuse) => panic!("{other:?}"),
+        BreakerPermit::Pass(permit) => permit,
+        other @ (BreakerPermit::Wait | BreakerPermit::Refuse) => panic!("{other:?}"),
     }
 }
 
 fn fail(breaker: &mut Breaker, now: Duration, chance: u64) {
     let permit = pass(breaker, now);
-    breaker.settle(permit, Outcome::Failed, now, chance);
+    breaker.record(permit, Outcome::Failed, now, chance);
 }
 
 fn opened() -> Breaker {
     let mut breaker = Breaker::new(RULES);
     (0..3).for_each(|_| fail(&mut breaker, at(0), 0));
-    assert_eq!(breaker.standing(), Standing::Open);
+    assert_eq!(breaker.standing(), BreakerState::Open);
     breaker
 }
 
 fn answer(breaker: &mut Breaker, now: Duration) {
     let permit = pass(breaker, now);
-    breaker.settle(permit, Outcome::Answered, now, 0);
+    breaker.record(permit, Outcome::Answered, now, 0);
 }
 
 #[test]
 fn so_many_failures_in_a_row_open_it_and_one_less_does_not() {
     let mut breaker = Breaker::new(RULES);
     (0..2).for_each(|_| fail(&mut breaker, at(0), 0));
-    assert_eq!(breaker.standing(), Standing::Closed);
+    assert_eq!(breaker.standing(), BreakerState::Closed);
     fail(&mut breaker, at(0), 0);
-    assert_eq!(breaker.standing(), Standing::Open);
-    assert_eq!(breaker.admit(at(0)), Admission::Refuse);
+    assert_eq!(breaker.standing(), BreakerState::Open);
+    assert_eq!(breaker.admit(at(0)), BreakerPermit::Refuse);
 }
 
 #[test]
@@ -59,9 +59,9 @@ fn an_answer_takes_half_a_failure_away_and_is_not_kept_in_store() {
     (0..2).for_each(|_| answer(&mut breaker, at(0)));
     // One failure is left.
     fail(&mut breaker, at(0), 0);
-    assert_eq!(breaker.standing(), Standing::Closed);
+    assert_eq!(breaker.standing(), BreakerState::Closed);
     fail(&mut breaker, at(0), 0);
-    assert_eq!(breaker.standing(), Standing::Open);
+    assert_eq!(breaker.standing(), BreakerState::Open);
 }
 
 #[test]
@@ -69,7 +69,11 @@ fn it_is_open_for_its_interval_less_what_chance_takes() {
     for (chance, until) in [(0, 2_000), (1, 1_999), (1_000, 1_000), (1_001, 2_000)] {
         let mut breaker = Breaker::new(RULES);
         (0..3).for_each(|_| fail(&mut breaker, at(0), chance));
-        assert_eq!(breaker.admit(at(until - 1)), Admission::Refuse, "{chance}");
+        assert_eq!(
+            breaker.admit(at(until - 1)),
+            BreakerPermit::Refuse,
+            "{chance}"
+        );
         assert!(pass(&mut breaker, at(until)).is_probe(), "{chance}");
     }
 }
@@ -80,11 +84,11 @@ fn so_many_probes_pass_and_one_answer_closes_it() {
     let first = pass(&mut breaker, at(2_000));
     let second = pass(&mut breaker, at(2_000));
     assert!(first.is_probe() && second.is_probe());
-    assert_eq!(breaker.admit(at(2_001)), Admission::Wait);
-    breaker.settle(second, Outcome::Answered, at(2_002), 0);
-    assert_eq!(breaker.standing(), Standing::Closed);
+    assert_eq!(breaker.admit(at(2_001)), BreakerPermit::Wait);
+    breaker.record(second, Outcome::Answered, at(2_002), 0);
+    assert_eq!(breaker.standing(), BreakerState::Closed);
     // The other probe belongs to a state that is over.
-    breaker.settle(first, Outcome::Failed, at(2_003), 0);
+    breaker.record(first, Outcome::Failed, at(2_003), 0);
     assert!(!pass(&mut breaker, at(2_003)).is_probe());
 }
 
@@ -92,8 +96,8 @@ fn so_many_probes_pass_and_one_answer_closes_it() {
 fn a_probe_that_fails_opens_it_anew() {
     let mut breaker = opened();
     let probe = pass(&mut breaker, at(2_000));
-    breaker.settle(probe, Outcome::Failed, at(4_500), 0);
-    assert_eq!(breaker.admit(at(6_499)), Admission::Refuse);
+    breaker.record(probe, Outcome::Failed, at(4_500), 0);
+    assert_eq!(breaker.admit(at(6_499)), BreakerPermit::Refuse);
     assert!(pass(&mut breaker, at(6_500)).is_probe());
 }
 
@@ -102,19 +106,19 @@ fn a_probe_whose_maker_vanished_is_given_up() {
     let mut breaker = opened();
     let lost = pass(&mut breaker, at(2_000));
     let _ = pass(&mut breaker, at(2_500));
-    assert_eq!(breaker.admit(at(7_499)), Admission::Wait);
+    assert_eq!(breaker.admit(at(7_499)), BreakerPermit::Wait);
     let probe = pass(&mut breaker, at(7_500));
-    breaker.settle(lost, Outcome::Failed, at(7_501), 0);
-    assert_eq!(breaker.standing(), Standing::HalfOpen);
-    breaker.settle(probe, Outcome::Answered, at(7_502), 0);
-    assert_eq!(breaker.standing(), Standing::Closed);
+    breaker.record(lost, Outcome::Failed, at(7_501), 0);
+    assert_eq!(breaker.standing(), BreakerState::HalfOpen);
+    breaker.record(probe, Outcome::Answered, at(7_502), 0);
+    assert_eq!(breaker.standing(), BreakerState::Closed);
 }
 
 #[test]
 fn a_clock_that_went_back_does_not_keep_it_open() {
     let mut breaker = opened();
     let probe = pass(&mut breaker, at(100_000));
-    breaker.settle(probe, Outcome::Failed, at(100_000), 0);
+    breaker.record(probe, Outcome::Failed, at(100_000), 0);
     assert!(pass(&mut breaker, at(50)).is_probe());
 }
 
@@ -150,28 +154,28 @@ proptest! {
             match step {
                 Step::Pass(millis) => now += at(millis),
                 Step::Ask => match breaker.admit(now) {
-                    Admission::Pass(permit) => {
+                    BreakerPermit::Pass(permit) => {
                         under_way.push(permit);
-                        prop_assert_eq!(permit.is_probe(), before != Standing::Closed);
-                        if before == Standing::Open {
+                        prop_assert_eq!(permit.is_probe(), before != BreakerState::Closed);
+                        if before == BreakerState::Open {
                             let since: Duration = opened_at.expect("it was opened");
                             prop_assert!(now >= since + RULES.interval / 2);
                             probes = 0;
                         }
                         if permit.is_probe() {
-                            if now >= latest + RULES.patience && probes >= RULES.probes {
+                            if now >= latest + RULES.probe_timeout && probes >= RULES.probes {
                                 probes = 0;
                             }
                             (probes, latest) = (probes + 1, now);
                             prop_assert!(probes <= RULES.probes);
                         }
                     }
-                    Admission::Wait => {
-                        prop_assert_eq!(before, Standing::HalfOpen);
-                        prop_assert!(probes >= RULES.probes && now < latest + RULES.patience);
+                    BreakerPermit::Wait => {
+                        prop_assert_eq!(before, BreakerState::HalfOpen);
+                        prop_assert!(probes >= RULES.probes && now < latest + RULES.probe_timeout);
                     }
-                    Admission::Refuse => {
-                        prop_assert_eq!(before, Standing::Open);
+                    BreakerPermit::Refuse => {
+                        prop_assert_eq!(before, BreakerState::Open);
                         prop_assert!(now < opened_at.expect("it was opened") + RULES.interval);
                     }
                 },
@@ -179,30 +183,30 @@ proptest! {
                     let permit = under_way.swap_remove(which % under_way.len());
                     let stale = permit.epoch != breaker.epoch;
                     let outcome = if answered { Outcome::Answered } else { Outcome::Failed };
-                    breaker.settle(permit, outcome, now, chance);
+                    breaker.record(permit, outcome, now, chance);
                     let after = breaker.standing();
-                    if !stale && before == Standing::Closed {
+                    if !stale && before == BreakerState::Closed {
                         halves = if answered { halves.saturating_sub(1) } else { halves + 2 };
                     }
                     let expected = match (before, answered) {
                         _ if stale => before,
-                        (Standing::Closed, _) if halves >= 2 * RULES.failures => Standing::Open,
-                        (Standing::HalfOpen, true) => Standing::Closed,
-                        (Standing::HalfOpen, false) => Standing::Open,
+                        (BreakerState::Closed, _) if halves >= 2 * RULES.failures => BreakerState::Open,
+                        (BreakerState::HalfOpen, true) => BreakerState::Closed,
+                        (BreakerState::HalfOpen, false) => BreakerState::Open,
                         (standing, _) => standing,
                     };
                     prop_assert_eq!(after, expected);
                     if before != after {
                         halves = 0;
-                        opened_at = (after == Standing::Open).then_some(now).or(opened_at);
+                        opened_at = (after == BreakerState::Open).then_some(now).or(opened_at);
                     }
                 }
                 Step::Settle(..) => {}
             }
         }
         // It never stays shut: after the longest wait there is, somebody may ask.
-        let later = now + RULES.interval + RULES.patience;
-        prop_assert!(matches!(breaker.admit(later), Admission::Pass(_)));
+        let later = now + RULES.interval + RULES.probe_timeout;
+        prop_assert!(matches!(breaker.admit(later), BreakerPermit::Pass(_)));
     }
 
     /// Where of each two calls that follow each other at least one fails, in whatever order, it opens
@@ -215,9 +219,9 @@ proptest! {
         ),
         history in prop::collection::vec(any::<bool>(), 0..40),
     ) {
-        let mut breaker = Breaker::new(Rules::USUAL);
+        let mut breaker = Breaker::new(BreakerConfig::DEFAULT);
         for answered in history.into_iter().chain(pairs.into_iter().flatten()) {
-            if breaker.standing() == Standing::Closed {
+            if breaker.standing() == BreakerState::Closed {
                 if answered {
                     answer(&mut breaker, at(0));
                 } else {
@@ -225,7 +229,7 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(breaker.standing(), Standing::Open);
+        prop_assert_eq!(breaker.standing(), BreakerState::Open);
     }
 
     /// Where two answers stand between any two failures it never opens, however long that goes on.
@@ -233,11 +237,11 @@ proptest! {
     fn what_fails_now_and_then_is_not_given_up(
         gaps in prop::collection::vec(2_usize..6, 1..200),
     ) {
-        let mut breaker = Breaker::new(Rules::USUAL);
+        let mut breaker = Breaker::new(BreakerConfig::DEFAULT);
         for answers in gaps {
             fail(&mut breaker, at(0), 0);
             (0..answers).for_each(|_| answer(&mut breaker, at(0)));
-            prop_assert_eq!(breaker.standing(), Standing::Closed);
+            prop_assert_eq!(breaker.standing(), BreakerState::Closed);
         }
     }
 }

@@ -40,7 +40,7 @@ fn document(ends_at: Option<u64>) -> KeyDocument {
     let json = json.replace(r#""sign_from":0"#, &format!(r#""sign_from":0{end}"#));
     KeyDocument::parse(json.as_bytes()).expect("our own")
 }
-fn world(revoked: Option<RevocationTarget>) -> Snapshot {
+fn snapshot(revoked: Option<RevocationTarget>) -> Snapshot {
     let revoked = revoked.map(|target| Revocation {
         target,
         until: at(99_999),
@@ -58,21 +58,21 @@ fn token(header: &str, claims: &str) -> String {
     format!("{}.{}.AAAA", encode(&header), encode(claims))
 }
 fn inspect(header: &str, claims: &str, now: UnixTime) -> Result<Verified<Claims>, Denial> {
-    let (gate, world) = (gate(), world(None));
+    let (gate, snapshot) = (gate(), snapshot(None));
     gate.verifier()
-        .inspect(&token(header, claims), world.keys(), now)?
+        .inspect(&token(header, claims), snapshot.keys(), now)?
         .accept(SignatureVerdict::Valid)
 }
-fn decide(path: &str, claims: &str, world: &Snapshot, now: UnixTime) -> Option<Denial> {
+fn decide(path: &str, claims: &str, snapshot: &Snapshot, now: UnixTime) -> Option<Denial> {
     let gate = gate();
     let caller = gate
         .verifier()
-        .inspect(&token(HEADER, claims), world.keys(), NOON)
+        .inspect(&token(HEADER, claims), snapshot.keys(), NOON)
         .and_then(|inspected| inspected.accept(SignatureVerdict::Valid))
         .expect("good at noon");
     let path = CanonicalPath::parse(path).expect("canonical");
-    let need = gate.requirement(&path).expect("covered");
-    match gate.decide(need, Some(&caller), world, now) {
+    let requirement = gate.requirement(&path).expect("covered");
+    match gate.decide(requirement, Some(&caller), snapshot, now) {
         Decision::Allow(_) => None,
         Decision::Deny(denial) => Some(denial),
     }
@@ -85,7 +85,7 @@ fn claims(from: &str, to: &str) -> String {
 
 #[test]
 fn a_token_passes_until_the_second_it_expires() {
-    let fresh = |now| world(None).with_revocations(Revocations::default(), now);
+    let fresh = |now| snapshot(None).with_revocations(Revocations::default(), now);
     assert_eq!(decide("/x", CLAIMS, &fresh(at(10_099)), at(10_099)), None);
     assert_eq!(
         decide("/x", CLAIMS, &fresh(at(10_100)), at(10_100)),
@@ -174,11 +174,11 @@ fn issuer_and_audience_must_match_to_the_letter() {
 
 #[test]
 fn only_a_valid_signature_makes_the_proof() {
-    let (gate, world) = (gate(), world(None));
+    let (gate, snapshot) = (gate(), snapshot(None));
     let token = token(HEADER, CLAIMS);
     let inspected = gate
         .verifier()
-        .inspect(&token, world.keys(), NOON)
+        .inspect(&token, snapshot.keys(), NOON)
         .expect("good");
     assert_eq!(
         inspected.check().expect("allowed").algorithm(),
@@ -203,19 +203,19 @@ fn what_was_called_back_is_refused_though_it_verifies() {
             generation: 1,
         },
     ] {
-        let world = world(Some(target.clone()));
+        let snapshot = snapshot(Some(target.clone()));
         assert_eq!(
-            decide("/x", CLAIMS, &world, NOON),
+            decide("/x", CLAIMS, &snapshot, NOON),
             Some(Denial::Revoked),
             "{target:?}"
         );
-        assert_eq!(decide("/open", CLAIMS, &world, NOON), None);
+        assert_eq!(decide("/open", CLAIMS, &snapshot, NOON), None);
     }
     assert_eq!(
         decide(
             "/x",
             CLAIMS,
-            &world(Some(RevocationTarget::Token("t2".into()))),
+            &snapshot(Some(RevocationTarget::Token("t2".into()))),
             NOON
         ),
         None
@@ -224,48 +224,48 @@ fn what_was_called_back_is_refused_though_it_verifies() {
 
 #[test]
 fn a_route_gets_every_scope_it_asks_for() {
-    let world = world(None);
+    let snapshot = snapshot(None);
     assert_eq!(
-        decide("/admin", CLAIMS, &world, NOON),
+        decide("/admin", CLAIMS, &snapshot, NOON),
         Some(Denial::InsufficientScope)
     );
     let both = claims("\"write\"", "\"admin write\"");
-    assert_eq!(decide("/admin", &both, &world, NOON), None);
+    assert_eq!(decide("/admin", &both, &snapshot, NOON), None);
     let alike = claims("\"write\"", "\"administrator write\"");
     assert_eq!(
-        decide("/admin/x", &alike, &world, NOON),
+        decide("/admin/x", &alike, &snapshot, NOON),
         Some(Denial::InsufficientScope)
     );
 }
 
 #[test]
 fn knowledge_past_its_bound_is_a_refusal_unless_the_route_bears_it() {
-    let world = world(None);
-    assert_eq!(decide("/x", CLAIMS, &world, at(10_030)), None);
+    let snapshot = snapshot(None);
+    assert_eq!(decide("/x", CLAIMS, &snapshot, at(10_030)), None);
     assert_eq!(
-        decide("/x", CLAIMS, &world, at(10_031)),
+        decide("/x", CLAIMS, &snapshot, at(10_031)),
         Some(Denial::StaleSnapshot)
     );
-    assert_eq!(decide("/stale/x", CLAIMS, &world, at(10_031)), None);
+    assert_eq!(decide("/stale/x", CLAIMS, &snapshot, at(10_031)), None);
 }
 
 #[test]
 fn what_was_called_back_stays_so_however_old_the_news_is() {
-    let world = world(Some(RevocationTarget::Token("t1".to_owned())));
+    let snapshot = snapshot(Some(RevocationTarget::Token("t1".to_owned())));
     for path in ["/x", "/stale/x", "/sure/x"] {
-        let denial = decide(path, CLAIMS, &world, at(10_031));
+        let denial = decide(path, CLAIMS, &snapshot, at(10_031));
         assert_eq!(denial, Some(Denial::Revoked), "{path}");
     }
 }
 
 #[test]
 fn a_route_that_looks_up_is_never_decided_by_the_feed() {
-    let world = world(None);
+    let snapshot = snapshot(None);
     assert_eq!(
-        decide("/sure/x", CLAIMS, &world, NOON),
+        decide("/sure/x", CLAIMS, &snapshot, NOON),
         Some(Denial::RevocationUnknown)
     );
-    let looked_up = world.for_one(Revocations::default(), NOON);
+    let looked_up = snapshot.for_one(Revocations::default(), NOON);
     assert_eq!(decide("/sure/x", CLAIMS, &looked_up, NOON), None);
     // What was looked up grows old like everything else.
     assert_eq!(
@@ -283,7 +283,7 @@ fn a_doubt_that_nobody_settled_is_a_refusal() {
     }];
     let mut sifted = Revocations::default();
     sifted.load(Pack::of(&revoked, NOON));
-    let doubtful = world(None).with_revocations(sifted, NOON);
+    let doubtful = snapshot(None).with_revocations(sifted, NOON);
     for path in ["/x", "/sure/x"] {
         let denial = decide(path, CLAIMS, &doubtful, NOON);
         assert_eq!(denial, Some(Denial::RevocationUnknown));
@@ -311,11 +311,11 @@ fn a_key_counts_until_the_second_it_ends() {
 
 #[test]
 fn no_caller_passes_a_guarded_route_and_no_route_is_no_way() {
-    let (gate, world) = (gate(), world(None));
+    let (gate, snapshot) = (gate(), snapshot(None));
     let path = CanonicalPath::parse("/x").expect("canonical");
-    let need = gate.requirement(&path).expect("covered");
+    let requirement = gate.requirement(&path).expect("covered");
     assert_eq!(
-        gate.decide(need, None, &world, NOON),
+        gate.decide(requirement, None, &snapshot, NOON),
         Decision::Deny(Denial::MissingToken)
     );
     let narrow = POLICY.replace(r#"{"path": "/*", "access": "token"},"#, "");

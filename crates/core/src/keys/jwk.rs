@@ -114,7 +114,7 @@ impl VerifyingKey {
         }
         let mut members = self.material.canonical();
         members.push(("use", "sig".to_owned()));
-        members.extend(self.algorithm.map(|alg| ("alg", alg.name().to_owned())));
+        members.extend(self.algorithm.map(|alg| ("alg", alg.as_str().to_owned())));
         members.extend(self.id.clone().map(|id| ("kid", id)));
         Some(write(&members))
     }

@@ -48,7 +48,7 @@ impl Default for RotationBounds {
 
 impl RotationBounds {
     /// From the stamp of a publication until everybody has the key.
-    pub fn lead(&self) -> Duration {
+    pub fn propagation_delay(&self) -> Duration {
         // Who keeps the set for so long may have got it from somebody who kept it by its `max-age`.
         let third_parties = if self.third_parties.is_zero() {
             Duration::ZERO
@@ -63,17 +63,17 @@ impl RotationBounds {
     }
 
     /// How long a token can be shown after it was signed.
-    pub const fn shown(&self) -> Duration {
-        shown(self.token_lifetime)
+    pub const fn max_token_age(&self) -> Duration {
+        max_token_age(self.token_lifetime)
     }
 
     /// From the moment another key signs until no token under this one is alive.
-    pub const fn tail(&self) -> Duration {
-        self.hosts.saturating_add(self.shown())
+    pub const fn retirement_delay(&self) -> Duration {
+        self.hosts.saturating_add(self.max_token_age())
     }
 }
 
-const fn shown(token_lifetime: Duration) -> Duration {
+const fn max_token_age(token_lifetime: Duration) -> Duration {
     token_lifetime
         .saturating_add(MAX_LEEWAY)
         .saturating_add(CLOCK_SKEW)
@@ -103,7 +103,7 @@ pub fn sign_with(
 ) -> SignWith {
     let signs = |id: Option<&str>| {
         id.and_then(|id| document.find(id)).is_some_and(|key| {
-            let outlives = |end| now.after(shown(token_lifetime)) <= end;
+            let outlives = |end| now.plus(max_token_age(token_lifetime)) <= end;
             key.sign_from <= now && key.ends_at.is_none_or(outlives)
         })
     };
@@ -139,7 +139,7 @@ pub fn check_can_start(
     let Some(current) = current.and_then(|id| document.find(id)) else {
         return Ok(());
     };
-    let ends = document.before(current).map(|key| {
+    let ends = document.predecessors_of(current).map(|key| {
         key.ends_at
             .unwrap_or_else(|| end_after(current, bounds, now))
     });
@@ -153,17 +153,17 @@ pub fn check_can_start(
 
 /// When the predecessors of `current` end, if that is settled at `now`.
 fn end_after(current: &PublishedKey, bounds: &RotationBounds, now: UnixTime) -> UnixTime {
-    current.sign_from.max(now).after(bounds.tail())
+    current.sign_from.max(now).plus(bounds.retirement_delay())
 }
 
 /// From when on a key signs that signs at once: by every clock that is within the skew.
 const fn at_once(now: UnixTime) -> UnixTime {
-    now.before(CLOCK_SKEW)
+    now.minus(CLOCK_SKEW)
 }
 
 impl KeyDocument {
     /// The keys that were published before `key`.
-    fn before(&self, key: &PublishedKey) -> impl Iterator<Item = &PublishedKey> {
+    fn predecessors_of(&self, key: &PublishedKey) -> impl Iterator<Item = &PublishedKey> {
         let id = key.key.id();
         self.keys()
             .iter()
@@ -192,7 +192,7 @@ impl KeyDocument {
         now: UnixTime,
     ) -> Option<Self> {
         let sign_from = if bridged {
-            now.after(bounds.lead())
+            now.plus(bounds.propagation_delay())
         } else {
             at_once(now)
         };
@@ -201,7 +201,7 @@ impl KeyDocument {
             return (next.version() != self.version()).then_some(next);
         };
         let is_relied_on = self
-            .before(published)
+            .predecessors_of(published)
             .any(|held| held.ends_at.is_some_and(|end| published.sign_from < end));
         let waits = now < published.sign_from && published.sign_from != sign_from;
         (waits && !is_relied_on).then(|| {
@@ -222,7 +222,7 @@ impl KeyDocument {
         let held = self.find(current).filter(|key| key.ends_at.is_none())?;
         let end = end_after(held, bounds, now);
         let is_current = |key: &PublishedKey| key.key.id() == Some(current);
-        let is_settled = self.before(held).all(|key| key.ends_at.is_some())
+        let is_settled = self.predecessors_of(held).all(|key| key.ends_at.is_some())
             && self.keys().iter().all(|key| key.verifies(now));
         if is_settled {
             return None;

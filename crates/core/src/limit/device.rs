@@ -9,27 +9,32 @@ use core::time::Duration;
 use crate::base64url;
 use crate::email::EmailAddress;
 use crate::id::Id;
+use crate::root_keys::{Purpose, RootKeys};
 use crate::time::UnixTime;
-use crate::vault::{Purpose, Vault};
 
 /// How long a browser stays known after a login.
 pub const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How much of the code stands in the cookie, in bytes.
-const CODE_BYTES: usize = 16;
+const MAC_BYTES: usize = 16;
 
 /// The cookie for a browser that has just logged in to `email`: `second.nonce.code`. It opens
 /// nothing: it only says in which bucket the logins from there are counted.
-pub fn issue(vault: &Vault, email: &EmailAddress, nonce: &Id, now: UnixTime) -> String {
+pub fn issue(vault: &RootKeys, email: &EmailAddress, nonce: &Id, now: UnixTime) -> String {
     let issued_at = now.as_secs().to_string();
-    let code = vault.code(Purpose::DeviceCookie, &parts(email, &issued_at, nonce));
-    let code = code.get(..CODE_BYTES).unwrap_or(&code);
+    let code = vault.mac(Purpose::DeviceCookie, &parts(email, &issued_at, nonce));
+    let code = code.get(..MAC_BYTES).unwrap_or(&code);
     format!("{issued_at}.{nonce}.{}", base64url::encode(code))
 }
 
 /// The nonce in `cookie`, if a host of ours made it for `email` within the last year. Whatever else
 /// it holds, the browser is one that nobody knows.
-pub fn recognise(vault: &Vault, cookie: &str, email: &EmailAddress, now: UnixTime) -> Option<Id> {
+pub fn recognise(
+    vault: &RootKeys,
+    cookie: &str,
+    email: &EmailAddress,
+    now: UnixTime,
+) -> Option<Id> {
     let mut members = cookie.split('.');
     let (issued_at, nonce, code) = (members.next()?, members.next()?, members.next()?);
     if members.next().is_some() {
@@ -37,9 +42,9 @@ pub fn recognise(vault: &Vault, cookie: &str, email: &EmailAddress, now: UnixTim
     }
     let nonce = Id::parse(nonce).ok()?;
     let code = base64url::decode(code)?;
-    let good_until = UnixTime::from_secs(issued_at.parse().ok()?).after(DEVICE_LIFETIME);
-    let ours = code.len() == CODE_BYTES
-        && vault.knows(
+    let good_until = UnixTime::from_secs(issued_at.parse().ok()?).plus(DEVICE_LIFETIME);
+    let ours = code.len() == MAC_BYTES
+        && vault.verify_mac(
             Purpose::DeviceCookie,
             &parts(email, issued_at, &nonce),
             &code,
@@ -61,9 +66,9 @@ mod tests {
 
     const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
 
-    fn vault(key: char) -> Vault {
+    fn vault(key: char) -> RootKeys {
         let key = key.to_string().repeat(32);
-        Vault::parse(format!(r#"{{"id":"1","key":"{key}"}}"#).as_bytes()).expect("a vault")
+        RootKeys::parse(format!(r#"{{"id":"1","key":"{key}"}}"#).as_bytes()).expect("a vault")
     }
 
     fn email(text: &str) -> EmailAddress {
@@ -80,8 +85,8 @@ mod tests {
     fn a_browser_is_known_for_a_year_and_for_its_own_address() {
         let (cookie, nonce) = cookie();
         let known = |address, now| recognise(&vault('k'), &cookie, &email(address), now);
-        let end = NOON.after(DEVICE_LIFETIME);
-        let last = end.before(Duration::from_secs(1));
+        let end = NOON.plus(DEVICE_LIFETIME);
+        let last = end.minus(Duration::from_secs(1));
         assert_eq!(known("ann@example.com", NOON), Some(nonce.clone()));
         assert_eq!(known("ann@example.com", last), Some(nonce));
         assert_eq!(known("ann@example.com", end), None);

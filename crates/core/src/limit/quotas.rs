@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::limit::scope::Scope;
+use crate::limit::kind::LimitKind;
 use crate::limit::{Quota, QuotaError};
 
 /// Every scope's quota.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Quotas {
     /// What differs from the usual; `None` is no limit at all.
-    changed: BTreeMap<Scope, Option<Quota>>,
+    changed: BTreeMap<LimitKind, Option<Quota>>,
 }
 
 /// The list of quotas cannot be used. Never quotes it.
@@ -37,7 +37,7 @@ pub enum QuotasError {
 impl Quotas {
     /// No limits at all: for a host under test.
     pub fn off() -> Self {
-        let changed = Scope::ALL.iter().map(|scope| (*scope, None)).collect();
+        let changed = LimitKind::ALL.iter().map(|scope| (*scope, None)).collect();
         Self { changed }
     }
 
@@ -54,13 +54,13 @@ impl Quotas {
         let mut changed = BTreeMap::new();
         for part in text.split(',') {
             let (name, quota) = part.trim().split_once('=').ok_or(QuotasError::Malformed)?;
-            let scope = Scope::parse(name).ok_or(QuotasError::Unknown)?;
+            let scope = LimitKind::parse(name).ok_or(QuotasError::Unknown)?;
             let quota = match quota {
                 "off" => None,
                 quota => Some(Quota::parse(quota)?),
             };
-            if scope.is_settled() && quota.is_some_and(|quota| !quota.is_exact()) {
-                return Err(QuotasError::TooLarge(scope.name()));
+            if scope.is_refundable() && quota.is_some_and(|quota| !quota.is_exact()) {
+                return Err(QuotasError::TooLarge(scope.as_str()));
             }
             if changed.insert(scope, quota).is_some() {
                 return Err(QuotasError::Twice);
@@ -70,8 +70,8 @@ impl Quotas {
     }
 
     /// The quota of `scope`; `None` where there is no limit.
-    pub fn of(&self, scope: Scope) -> Option<Quota> {
-        let usual = || Some(scope.usual());
+    pub fn of(&self, scope: LimitKind) -> Option<Quota> {
+        let usual = || Some(scope.default_quota());
         self.changed.get(&scope).copied().unwrap_or_else(usual)
     }
 }
@@ -84,11 +84,11 @@ mod tests {
     fn what_is_not_named_stays_as_usual() {
         let quotas = Quotas::parse("login_email=5/600, register_address=off").expect("good");
         let told = |scope| quotas.of(scope).map(|quota| quota.to_string());
-        assert_eq!(told(Scope::LoginEmail).as_deref(), Some("5/600"));
-        assert_eq!(told(Scope::RegisterAddress), None);
-        assert_eq!(told(Scope::LoginAddress).as_deref(), Some("100/3600"));
+        assert_eq!(told(LimitKind::LoginEmail).as_deref(), Some("5/600"));
+        assert_eq!(told(LimitKind::RegisterAddress), None);
+        assert_eq!(told(LimitKind::LoginAddress).as_deref(), Some("100/3600"));
         let off = Quotas::parse("off").expect("good");
-        assert!(Scope::ALL.iter().all(|scope| off.of(*scope).is_none()));
+        assert!(LimitKind::ALL.iter().all(|scope| off.of(*scope).is_none()));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use super::{MIN_CODE_POINTS_BESIDE_FACTOR, MIN_PASSWORD_CODE_POINTS, Password, P
 use crate::email::EmailAddress;
 
 /// How long a word must be to be looked for, in characters: shorter ones are in every sentence.
-const SHORTEST_WORD: usize = 3;
+const MIN_WORD_LENGTH: usize = 3;
 
 /// How much of a password must be left without the words that anybody would try first.
-const LEAST_OWN: usize = 8;
+const MIN_OWN_CHARS: usize = 8;
 
 /// Whose password it is to be.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Password {
     /// # Errors
     ///
     /// The first rule it breaks.
-    pub fn judge(&self, context: &PasswordContext<'_>) -> Result<(), PasswordError> {
+    pub fn check(&self, context: &PasswordContext<'_>) -> Result<(), PasswordError> {
         let length = self.as_text().chars().count();
         if context.second_factor && length < MIN_CODE_POINTS_BESIDE_FACTOR {
             return Err(PasswordError::TooShortBesideFactor);
@@ -61,7 +61,7 @@ impl Password {
         if !context.second_factor && length < MIN_PASSWORD_CODE_POINTS {
             return Err(PasswordError::TooShort);
         }
-        if self.repeated().is_some_and(|unit| unit < LEAST_OWN) {
+        if self.repeated().is_some_and(|unit| unit < MIN_OWN_CHARS) {
             return Err(PasswordError::Repeats);
         }
         let letters: Vec<char> = self
@@ -69,10 +69,10 @@ impl Password {
             .chars()
             .flat_map(char::to_lowercase)
             .collect();
-        if left_without(&letters, &context.address_words()) < LEAST_OWN {
+        if left_without(&letters, &context.address_words()) < MIN_OWN_CHARS {
             return Err(PasswordError::ContainsAddress);
         }
-        if left_without(&letters, &context.service_words()) < LEAST_OWN {
+        if left_without(&letters, &context.service_words()) < MIN_OWN_CHARS {
             return Err(PasswordError::ContainsServiceName);
         }
         Ok(())
@@ -89,7 +89,7 @@ impl Password {
     }
 
     /// What it says over and over, if it does: as good as the whole to somebody with a list.
-    pub fn unit(&self) -> Option<&str> {
+    pub fn repeated_unit(&self) -> Option<&str> {
         let unit = self.repeated()?;
         let end = self.as_text().char_indices().nth(unit);
         end.and_then(|(end, _)| self.as_text().get(..end))
@@ -108,7 +108,7 @@ fn parts(text: &str) -> Vec<String> {
 }
 
 fn known_once(mut words: Vec<String>) -> Vec<String> {
-    words.retain(|word| word.chars().count() >= SHORTEST_WORD);
+    words.retain(|word| word.chars().count() >= MIN_WORD_LENGTH);
     words.sort_unstable();
     words.dedup();
     words
@@ -145,7 +145,7 @@ mod tests {
             second_factor,
         };
         let password = Password::parse(&Secret::new(text.to_owned())).expect("short enough");
-        password.judge(&context)
+        password.check(&context)
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
             ("", None),
         ] {
             let password = Password::parse(&Secret::new(text.to_owned())).expect("short");
-            assert_eq!(password.unit(), unit, "{text}");
+            assert_eq!(password.repeated_unit(), unit, "{text}");
         }
     }
 

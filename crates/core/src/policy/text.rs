@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use super::members::Members;
 use super::{
-    KeySource, LONGEST_LIFETIME, MAX_LEEWAY, MAX_STALENESS, OWN_ISSUER, Policy, PolicyError,
-    Staleness, TrustedIssuer,
+    KeySource, MAX_LEEWAY, MAX_LIFETIME, MAX_STALENESS, OWN_ISSUER, Policy, PolicyError, Staleness,
+    TrustedIssuer,
 };
 use crate::json::Json;
 use crate::keys::jwk::JwkError;
@@ -21,7 +21,7 @@ const REVOCATIONS: Staleness = staleness(5, 10, 30);
 const KEYS: Staleness = staleness(60, 300, 600);
 
 /// The access tokens of our own issuer live 10 minutes.
-const MAX_LIFETIME: Duration = Duration::from_secs(600);
+const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(600);
 
 const fn staleness(poll: u64, soft: u64, hard: u64) -> Staleness {
     Staleness {
@@ -100,8 +100,10 @@ fn issuer(mut members: Members, own_issuer: Option<&str>) -> Result<TrustedIssue
     if leeway > MAX_LEEWAY {
         return Err(PolicyError::Range("leeway"));
     }
-    let max_lifetime = members.seconds("max_lifetime")?.unwrap_or(MAX_LIFETIME);
-    if max_lifetime.is_zero() || max_lifetime > LONGEST_LIFETIME {
+    let max_lifetime = members
+        .seconds("max_lifetime")?
+        .unwrap_or(DEFAULT_MAX_LIFETIME);
+    if max_lifetime.is_zero() || max_lifetime > MAX_LIFETIME {
         return Err(PolicyError::Range("max_lifetime"));
     }
     let max_age = members.seconds("max_age")?;

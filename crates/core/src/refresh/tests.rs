@@ -6,13 +6,13 @@ const NOON: UnixTime = UnixTime::from_secs(1_000_000);
 const WINDOW: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(1_000);
 
-fn vault(id: &str, previous: &str) -> Vault {
+fn vault(id: &str, previous: &str) -> RootKeys {
     let key = |id: &str| format!(r#""id":"{id}","key":"{}""#, id.repeat(32));
     let previous = match previous {
         "" => String::new(),
         previous => format!(r#","previous":[{{{}}}]"#, key(previous)),
     };
-    Vault::parse(format!("{{{}{previous}}}", key(id)).as_bytes()).expect("a document")
+    RootKeys::parse(format!("{{{}{previous}}}", key(id)).as_bytes()).expect("a document")
 }
 
 fn first() -> RefreshToken {
@@ -20,33 +20,33 @@ fn first() -> RefreshToken {
 }
 
 fn after(seconds: u64) -> UnixTime {
-    NOON.after(Duration::from_secs(seconds))
+    NOON.plus(Duration::from_secs(seconds))
 }
 
 /// The family of [`first`] after it was advanced at each of `moments`, with every token of it.
-fn family(moments: &[u64], vault: &Vault) -> (Vec<RefreshToken>, Head) {
+fn family(moments: &[u64], vault: &RootKeys) -> (Vec<RefreshToken>, RefreshHead) {
     let mut tokens = vec![first()];
-    let mut head = first().head(NOON, NOON.after(IDLE));
+    let mut head = first().head(NOON, NOON.plus(IDLE));
     for (number, moment) in (2..).zip(moments) {
         let now = after(*moment);
         let last = tokens.last().expect("a token");
         let secret = Secret::new([number; 32]);
-        let (next, kept) = last.advance(secret, [number; NONCE_BYTES], vault, now, now.after(IDLE));
+        let (next, kept) = last.advance(secret, [number; NONCE_BYTES], vault, now, now.plus(IDLE));
         tokens.push(next);
         head = kept;
     }
     (tokens, head)
 }
 
-fn word(verdict: &Verdict) -> &'static str {
+fn word(verdict: &Redemption) -> &'static str {
     match verdict {
-        Verdict::Advance => "advance",
-        Verdict::Stands => "stands",
-        Verdict::Repeated(_) => "repeated",
-        Verdict::Overtaken => "overtaken",
-        Verdict::Reused => "reused",
-        Verdict::Expired => "expired",
-        Verdict::Unknown => "unknown",
+        Redemption::Rotate => "advance",
+        Redemption::StillCurrent => "stands",
+        Redemption::Replayed(_) => "repeated",
+        Redemption::Conflict => "overtaken",
+        Redemption::Reused => "reused",
+        Redemption::Expired => "expired",
+        Redemption::Unknown => "unknown",
     }
 }
 
@@ -114,7 +114,7 @@ fn the_good_token_stands_for_the_window_and_is_spent_after_it() {
         (1_099, "advance"),
         (1_100, "expired"),
     ] {
-        let verdict = head.judge(&tokens[1], WINDOW, &vault, after(second));
+        let verdict = head.redeem(&tokens[1], WINDOW, &vault, after(second));
         assert_eq!(word(&verdict), expected, "{second}");
     }
 }
@@ -129,9 +129,9 @@ fn a_spent_token_gets_its_successor_for_the_window_and_is_a_theft_after_it() {
         (110, "reused"),
         (1_100, "reused"),
     ] {
-        let verdict = head.judge(&tokens[0], WINDOW, &vault, after(second));
+        let verdict = head.redeem(&tokens[0], WINDOW, &vault, after(second));
         assert_eq!(word(&verdict), expected, "{second}");
-        if let Verdict::Repeated(successor) = verdict {
+        if let Redemption::Replayed(successor) = verdict {
             assert_eq!(successor.hash(), head.hash);
             assert_eq!(
                 successor.to_text(&vault).expose(),
@@ -139,7 +139,7 @@ fn a_spent_token_gets_its_successor_for_the_window_and_is_a_theft_after_it() {
             );
         }
     }
-    let none = head.judge(&tokens[0], Duration::ZERO, &vault, after(100));
+    let none = head.redeem(&tokens[0], Duration::ZERO, &vault, after(100));
     assert_eq!(word(&none), "reused");
 }
 
@@ -148,7 +148,7 @@ fn one_of_an_older_generation_is_a_theft_at_once_but_for_who_came_before_it_was_
     let vault = vault("1", "");
     let (tokens, head) = family(&[100, 110], &vault);
     for (second, expected) in [(109, "overtaken"), (110, "reused"), (115, "reused")] {
-        let verdict = head.judge(&tokens[0], WINDOW, &vault, after(second));
+        let verdict = head.redeem(&tokens[0], WINDOW, &vault, after(second));
         assert_eq!(word(&verdict), expected, "{second}");
     }
 }
@@ -175,19 +175,19 @@ fn what_does_not_go_with_the_head_is_neither_good_nor_a_theft() {
     let vault = vault("1", "");
     let (tokens, head) = family(&[100], &vault);
     let (_, restored) = family(&[], &vault);
-    let ahead = restored.judge(&tokens[1], WINDOW, &vault, after(200));
+    let ahead = restored.redeem(&tokens[1], WINDOW, &vault, after(200));
     assert_eq!(word(&ahead), "unknown");
     let other = RefreshToken {
         secret: Secret::new([9; 32]),
         ..tokens[1].clone()
     };
-    let forked = head.judge(&other, WINDOW, &vault, after(200));
+    let forked = head.redeem(&other, WINDOW, &vault, after(200));
     assert_eq!(word(&forked), "unknown");
-    let unsealed = Head {
+    let unsealed = RefreshHead {
         sealed: None,
         ..head
     };
-    let lost = unsealed.judge(&tokens[0], WINDOW, &vault, after(100));
+    let lost = unsealed.redeem(&tokens[0], WINDOW, &vault, after(100));
     assert_eq!(word(&lost), "unknown");
 }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Revocable, RevocationTarget};
+use super::{RevocationTarget, TokenIds};
 
 /// The first 128 bits of a SHA-256 over kind, issuer and id.
 ///
@@ -65,7 +65,7 @@ impl Fingerprint {
     }
 }
 
-impl Revocable<'_> {
+impl TokenIds<'_> {
     /// A name for all of it together, its generation too: what is found out about one token holds
     /// for those alone that have the same.
     pub fn digest(self) -> u128 {
@@ -85,7 +85,7 @@ impl Revocable<'_> {
 }
 
 impl Names {
-    pub(super) fn of(token: Revocable<'_>) -> Self {
+    pub(super) fn of(token: TokenIds<'_>) -> Self {
         Self {
             token: Fingerprint::new(TOKEN, "", token.token_id),
             session: token.session_id.map(|id| Fingerprint::new(SESSION, "", id)),
@@ -118,36 +118,36 @@ mod tests {
     fn tokens_that_differ_in_anything_have_other_digests() {
         let token = crate::revocation::tests::TOKEN;
         let others = [
-            Revocable {
+            TokenIds {
                 issuer: "them",
                 ..token
             },
-            Revocable {
+            TokenIds {
                 subject: "bob",
                 ..token
             },
-            Revocable {
+            TokenIds {
                 token_id: "t2",
                 ..token
             },
-            Revocable {
+            TokenIds {
                 session_id: None,
                 ..token
             },
-            Revocable {
+            TokenIds {
                 generation: None,
                 ..token
             },
-            Revocable {
+            TokenIds {
                 generation: Some(4),
                 ..token
             },
-            Revocable {
+            TokenIds {
                 key_id: "k2",
                 ..token
             },
         ];
-        let all: std::collections::BTreeSet<_> = others.map(Revocable::digest).into();
+        let all: std::collections::BTreeSet<_> = others.map(TokenIds::digest).into();
         assert_eq!(all.len(), 7);
         assert!(!all.contains(&token.digest()));
     }

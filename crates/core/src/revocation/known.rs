@@ -8,11 +8,11 @@ use crate::time::UnixTime;
 use super::fingerprint::{Fingerprint, Names};
 use super::fingerprint_set::FingerprintSet;
 use super::pack::Pack;
-use super::{Revocable, Revocation, RevocationTarget};
+use super::{Revocation, RevocationTarget, TokenIds};
 
 /// How many names are kept whole before they go into a sieve. 40 bytes each and the tree round
 /// them: half a megabyte, against 4 bytes in a sieve.
-const MOST_EXACT: usize = 8_192;
+const MAX_EXACT: usize = 8_192;
 
 /// Up to how many names sieves of one's own making are merged: a sieve goes as a whole.
 const FULL_SIEVE: usize = 65_536;
@@ -36,9 +36,9 @@ pub struct FingerprintSets(Arc<Vec<Arc<FingerprintSet>>>);
 /// How a token stands by what is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Standing {
+pub enum RevocationStatus {
     /// Nothing of it was called back.
-    Clear,
+    NotRevoked,
     /// It was called back: itself, its session, its key or its subject.
     Revoked,
     /// It may have been: its own rows in the store tell.
@@ -128,7 +128,7 @@ impl Revocations {
 
     /// Sifts the names that are kept whole, once they are many.
     pub fn compact(&mut self) {
-        if self.exact.len() <= MOST_EXACT {
+        if self.exact.len() <= MAX_EXACT {
             return;
         }
         let (mut shorts, mut until) = (Vec::with_capacity(self.exact.len()), UnixTime::default());
@@ -147,44 +147,44 @@ impl Revocations {
     }
 
     /// How `token` stands. One that tells no generation is older than any.
-    pub fn standing(&self, token: Revocable<'_>) -> Standing {
+    pub fn status(&self, token: TokenIds<'_>) -> RevocationStatus {
         // Most of the time nothing is called back anywhere, and nothing need be looked up.
         if self.is_empty() {
-            return Standing::Clear;
+            return RevocationStatus::NotRevoked;
         }
         let names = Names::of(token);
         if self.names_login(&names) || self.names_authority(&names, token.generation) {
-            Standing::Revoked
+            RevocationStatus::Revoked
         } else if self.sieves.may_name(&names) {
-            Standing::MaybeRevoked
+            RevocationStatus::MaybeRevoked
         } else {
-            Standing::Clear
+            RevocationStatus::NotRevoked
         }
     }
 
     /// Whether `token` was called back, or may have been.
-    pub fn contains(&self, token: Revocable<'_>) -> bool {
-        self.standing(token) != Standing::Clear
+    pub fn contains(&self, token: TokenIds<'_>) -> bool {
+        self.status(token) != RevocationStatus::NotRevoked
     }
 
     /// Whether the token itself or its session was called back.
-    pub fn ends_login(&self, token: Revocable<'_>) -> bool {
+    pub fn revokes_token_or_session(&self, token: TokenIds<'_>) -> bool {
         self.names_login(&Names::of(token))
     }
 
     /// Whether the key that signed it or the generation of its subject was called back: then
     /// nothing that it says can be relied on.
-    pub fn ends_authority(&self, token: Revocable<'_>) -> bool {
+    pub fn revokes_subject_or_key(&self, token: TokenIds<'_>) -> bool {
         self.names_authority(&Names::of(token), token.generation)
     }
 
     /// Whether the key that signed it was called back: then it says nothing at all.
-    pub fn ends_key(&self, token: Revocable<'_>) -> bool {
+    pub fn revokes_key(&self, token: TokenIds<'_>) -> bool {
         self.exact.contains_key(&Names::of(token).key)
     }
 
     /// What was sifted.
-    pub const fn sieves(&self) -> &FingerprintSets {
+    pub const fn fingerprint_sets(&self) -> &FingerprintSets {
         &self.sieves
     }
 
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_token_without_generation_is_older_than_any() {
-        let token = Revocable {
+        let token = TokenIds {
             generation: None,
             ..TOKEN
         };
@@ -383,31 +383,31 @@ mod tests {
             target: Key("k9".to_owned()),
             until: NOON,
         });
-        for number in 2..MOST_EXACT {
+        for number in 2..MAX_EXACT {
             known.insert(&token_of(number));
         }
         known.compact();
         assert_eq!(
-            (known.standing(TOKEN), known.exact.len()),
-            (Standing::Revoked, MOST_EXACT)
+            (known.status(TOKEN), known.exact.len()),
+            (RevocationStatus::Revoked, MAX_EXACT)
         );
-        known.insert(&token_of(MOST_EXACT));
+        known.insert(&token_of(MAX_EXACT));
         known.compact();
         assert_eq!(
-            (known.standing(TOKEN), known.exact.len()),
-            (Standing::MaybeRevoked, 1)
+            (known.status(TOKEN), known.exact.len()),
+            (RevocationStatus::MaybeRevoked, 1)
         );
-        let under_it = Revocable {
+        let under_it = TokenIds {
             key_id: "k9",
             ..TOKEN
         };
-        assert_eq!(known.standing(under_it), Standing::Revoked);
+        assert_eq!(known.status(under_it), RevocationStatus::Revoked);
         // What comes in anew is known whole again.
         known.insert(&Revocation {
             target: Session("s1".to_owned()),
             until: NOON,
         });
-        assert_eq!(known.standing(TOKEN), Standing::Revoked);
+        assert_eq!(known.status(TOKEN), RevocationStatus::Revoked);
         known.forget(NOON);
         assert!(known.is_empty());
     }
@@ -423,15 +423,15 @@ mod tests {
             known.load(Pack::of(&[revocation], UnixTime::from_secs(0)));
         };
         load(&mut known, 1, NOON);
-        let before = known.sieves().clone();
+        let before = known.fingerprint_sets().clone();
         known.insert(&token_of(2));
         known.forget(UnixTime::from_secs(999));
-        assert!(known.sieves().are(&before));
+        assert!(known.fingerprint_sets().are(&before));
         load(&mut known, 3, UnixTime::from_secs(2_000));
-        assert!(!known.sieves().are(&before));
-        let before = known.sieves().clone();
+        assert!(!known.fingerprint_sets().are(&before));
+        let before = known.fingerprint_sets().clone();
         known.forget(NOON);
-        assert!(!known.sieves().are(&before));
+        assert!(!known.fingerprint_sets().are(&before));
         assert_eq!(known.len(), 1);
     }
 
@@ -447,9 +447,12 @@ mod tests {
         let packed = [row(Token("t3".to_owned()), later)];
         known.load(Pack::of(&packed, UnixTime::default()));
         known.forget_by(end);
-        let (before, copy) = (known.sieves().clone(), known.clone());
+        let (before, copy) = (known.fingerprint_sets().clone(), known.clone());
         known.forget_by(end);
-        assert!(known.sieves().are(&before), "a second time changes nothing");
+        assert!(
+            known.fingerprint_sets().are(&before),
+            "a second time changes nothing"
+        );
         known.forget(NOON);
         assert_eq!(known.len(), 3);
         known.forget(UnixTime::from_secs(1_999));
@@ -475,7 +478,7 @@ mod tests {
             .iter()
             .map(|sieve| sieve.shorts().len() * 4)
             .sum();
-        assert!(sifted < 1_000_000 && known.exact.len() <= MOST_EXACT);
+        assert!(sifted < 1_000_000 && known.exact.len() <= MAX_EXACT);
         assert!(known.sieves.0.len() <= 5, "{}", known.sieves.0.len());
         // One of seventeen thousand strangers looks like one of them: 2 names, 250,000 in 2^32.
         let strangers = (0..100_000).map(|number| {
@@ -524,12 +527,12 @@ mod tests {
             let called_back = rows.iter().filter(|row| now < row.until).any(|row| {
                 Revocations::from_iter([row.clone()]).contains(token)
             });
-            let standing = known.standing(token);
-            prop_assert!(!called_back || standing != Standing::Clear, "lost");
+            let standing = known.status(token);
+            prop_assert!(!called_back || standing != RevocationStatus::NotRevoked, "lost");
             prop_assert!(!called_back || whole.contains(token), "lost whole");
             // A key of a pack stands as long as the pack does.
             let by_key = rows.iter().any(|row| row.target == Key(token.key_id.to_owned()));
-            prop_assert!(standing != Standing::Revoked || whole.contains(token) || by_key);
+            prop_assert!(standing != RevocationStatus::Revoked || whole.contains(token) || by_key);
         }
     }
 }

@@ -19,13 +19,13 @@ use super::fingerprint_set::FingerprintSet;
 use super::{Revocation, RevocationTarget};
 
 /// The longest pack in bytes. A row of DynamoDB has room for 400 KB.
-pub const LONGEST_PACK: usize = 390_000;
+pub const MAX_PACK_BYTES: usize = 390_000;
 
 /// How many names a pack holds: 120,000 steps, however they lie, are 363 KB at the most.
-const MOST_NAMES: usize = 120_000;
+const MAX_IDENTIFIERS: usize = 120_000;
 
 /// How many keys called back a pack holds: 16 KB of them.
-const MOST_KEYS: usize = 1_024;
+const MAX_KEYS: usize = 1_024;
 
 const MAGIC: &[u8; 8] = b"PTCPACK\x01";
 
@@ -93,8 +93,8 @@ impl Pack {
     /// The same in parts that each fit into a row; none if it is empty.
     pub fn into_parts_that_fit(self) -> Vec<Self> {
         let until = self.until();
-        let names = self.names.shorts().chunks(MOST_NAMES);
-        let mut keys = self.keys.chunks(MOST_KEYS);
+        let names = self.names.shorts().chunks(MAX_IDENTIFIERS);
+        let mut keys = self.keys.chunks(MAX_KEYS);
         let mut parts: Vec<Self> = names
             .map(|names| Self {
                 keys: keys.next().unwrap_or_default().to_vec(),
@@ -147,14 +147,14 @@ impl Pack {
     ///
     /// [`PackError`]: then nothing is known of its span, not even that it is empty.
     pub fn parse(bytes: &[u8]) -> Result<Self, PackError> {
-        if bytes.len() > LONGEST_PACK {
+        if bytes.len() > MAX_PACK_BYTES {
             return Err(PackError::Malformed);
         }
         let mut rest = bytes.strip_prefix(MAGIC).ok_or(PackError::Version)?;
         let until = UnixTime::from_secs(u64::from_be_bytes(take(&mut rest)?));
         let [keys, names] = [count(&mut rest)?, count(&mut rest)?];
         // INVARIANT: nothing is set aside for more names than there are bytes.
-        if keys > MOST_KEYS || names > MOST_NAMES || names > rest.len() {
+        if keys > MAX_KEYS || names > MAX_IDENTIFIERS || names > rest.len() {
             return Err(PackError::Malformed);
         }
         let mut whole = Vec::with_capacity(keys);
@@ -319,13 +319,13 @@ mod tests {
             Pack::parse(&[&good[..], &[1]].concat()),
             Err(PackError::Malformed)
         );
-        let long = [&good[..], &vec![1; LONGEST_PACK]].concat();
+        let long = [&good[..], &vec![1; MAX_PACK_BYTES]].concat();
         assert_eq!(Pack::parse(&long), Err(PackError::Malformed));
     }
 
     #[test]
     fn the_fullest_pack_fits_into_a_row_wherever_its_names_lie() {
-        let many = u32::try_from(MOST_NAMES).unwrap();
+        let many = u32::try_from(MAX_IDENTIFIERS).unwrap();
         let even = u32::MAX / many;
         // Evenly spread, in one heap, and as many long steps as there is room for.
         let long = 1 << 21;
@@ -336,7 +336,7 @@ mod tests {
                 ..pack(shorts)
             };
             let bytes = full.to_bytes();
-            assert!(bytes.len() <= LONGEST_PACK, "{}", bytes.len());
+            assert!(bytes.len() <= MAX_PACK_BYTES, "{}", bytes.len());
             assert_eq!(Pack::parse(&bytes), Ok(full));
         }
         let longest = u32::MAX / long;

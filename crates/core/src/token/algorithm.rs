@@ -65,7 +65,7 @@ impl Algorithm {
     }
 
     /// The `alg` value we write.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",
             Self::Es256 => "ES256",
@@ -88,7 +88,7 @@ impl Algorithm {
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn each_name_reads_back_and_no_other_does() {
         for algorithm in Algorithm::ALL {
-            assert_eq!(Algorithm::parse(algorithm.name()), Some(algorithm));
+            assert_eq!(Algorithm::parse(algorithm.as_str()), Some(algorithm));
         }
         for name in [
             "none", "None", "eddsa", "rs256", "HS384", "ES256K", "ES512", "", "EdDSA ",

@@ -2,7 +2,7 @@
 
 use crate::denial::{Denial, RequiredClaim};
 use crate::json::{Json, Object};
-use crate::revocation::Revocable;
+use crate::revocation::TokenIds;
 use crate::time::UnixTime;
 use crate::token::scope::Scopes;
 
@@ -98,8 +98,8 @@ impl Claims {
     }
 
     /// What of it can be called back, signed by the key `key_id`.
-    pub fn revocable<'a>(&'a self, key_id: &'a str) -> Revocable<'a> {
-        Revocable {
+    pub fn revocable<'a>(&'a self, key_id: &'a str) -> TokenIds<'a> {
+        TokenIds {
             issuer: &self.issuer,
             subject: &self.subject,
             token_id: &self.token_id,

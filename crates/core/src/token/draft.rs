@@ -50,7 +50,7 @@ pub struct SigningInput(String);
 impl AccessTokenDraft {
     /// When the token will expire.
     pub const fn expires_at(&self) -> UnixTime {
-        self.issued_at.after(self.lifetime)
+        self.issued_at.plus(self.lifetime)
     }
 
     /// Header and claims as they are signed ([RFC 7515 §5.1]), under the key `key_id`.

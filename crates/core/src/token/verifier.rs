@@ -154,8 +154,8 @@ impl TrustedIssuer {
     ///
     /// [RFC 7519 §4.1.4]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
     pub fn judge_time(&self, claims: &Claims, now: UnixTime) -> Result<(), Denial> {
-        let soon = now.after(self.leeway).after(CLOCK_SKEW);
-        if claims.expires_at.after(self.leeway) <= now {
+        let soon = now.plus(self.leeway).plus(CLOCK_SKEW);
+        if claims.expires_at.plus(self.leeway) <= now {
             return Err(Denial::Expired);
         }
         if claims.not_before.is_some_and(|start| soon < start) {

@@ -15,7 +15,7 @@ fn transaction(name: &str) -> Request<Bytes> {
 }
 
 /// The first call to which the seed has `wanted` happen.
-fn first(chaos: &Chaos, wanted: Mishap) -> u64 {
+fn first(chaos: &Chaos, wanted: ChaosFault) -> u64 {
     let request = transaction("");
     let mut numbers = 0..10_000;
     let found = numbers.find(|number| chaos.draw(*number, &request) == Some(wanted));
@@ -29,7 +29,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn of(wanted: Mishap) -> Self {
+    fn of(wanted: ChaosFault) -> Self {
         let chaos = Chaos::new(7);
         chaos.calls.store(first(&chaos, wanted), Ordering::Relaxed);
         Self {
@@ -48,7 +48,7 @@ impl Trial {
         self.chaos.pass(transaction(name), send).await
     }
 
-    fn count(&self, mishap: Mishap) -> u64 {
+    fn count(&self, mishap: ChaosFault) -> u64 {
         self.chaos.counts()[mishap.name()]
     }
 }
@@ -91,49 +91,49 @@ async fn everything_happens_and_a_seed_happens_the_same_each_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_is_overtaken_by_one_that_came_later_or_not_at_all() {
-    let alone = Trial::of(Mishap::Overtaken);
+    let alone = Trial::of(ChaosFault::Overtaken);
     alone.pass("held").await;
-    assert_eq!(alone.count(Mishap::Overtaken), 0, "nobody came by");
+    assert_eq!(alone.count(ChaosFault::Overtaken), 0, "nobody came by");
 
-    let met = Trial::of(Mishap::Overtaken);
+    let met = Trial::of(ChaosFault::Overtaken);
     let calm_from_the_second_on = async {
         met.chaos.set_calm(true);
         met.pass("later").await
     };
     let (_, _) = futures_util::future::join(met.pass("held"), calm_from_the_second_on).await;
     assert_eq!(*held(&met.sent), ["later", "held"]);
-    assert_eq!(met.count(Mishap::Overtaken), 1);
+    assert_eq!(met.count(ChaosFault::Overtaken), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_copy_comes_when_others_have_passed_and_not_before() {
-    let trial = Trial::of(Mishap::DoubledLate);
+    let trial = Trial::of(ChaosFault::DoubledLate);
     trial.pass("copied").await;
     // What is drawn for the others is not this test's affair; the copy stays.
     trial.chaos.calm.store(true, Ordering::Relaxed);
     for _ in 0..LATE - 1 {
         trial.pass("other").await;
     }
-    assert_eq!(trial.count(Mishap::DoubledLate), 0);
+    assert_eq!(trial.count(ChaosFault::DoubledLate), 0);
     trial.pass("last").await;
     let names = [
         "copied", "other", "other", "other", "other", "last", "copied",
     ];
     assert_eq!(*held(&trial.sent), names);
-    assert_eq!(trial.count(Mishap::DoubledLate), 1);
+    assert_eq!(trial.count(ChaosFault::DoubledLate), 1);
     trial.pass("other").await;
     assert_eq!(held(&trial.sent).len(), names.len() + 1, "it comes once");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_silent_or_fails_after_it_was_done_was_done() {
-    let silent = Trial::of(Mishap::Silent);
+    let silent = Trial::of(ChaosFault::Silent);
     let begun = time::Instant::now();
     assert!(matches!(silent.pass("silent").await, Answer::Nothing));
     assert_eq!(begun.elapsed(), SILENCE);
     assert_eq!(*held(&silent.sent), ["silent"]);
 
-    let failed = Trial::of(Mishap::FailedAfter);
+    let failed = Trial::of(ChaosFault::FailedAfter);
     match failed.pass("failed").await {
         Answer::Whole(response) => assert_eq!(response.status(), 500),
         other => panic!("{other:?}"),

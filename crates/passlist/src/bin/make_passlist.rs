@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
-use portcullis_passlist::{DESCRIPTOR_BYTES, SHORTEST_LISTED, fingerprint};
+use portcullis_passlist::{DESCRIPTOR_BYTES, MIN_LISTED_LENGTH, fingerprint};
 use sha2::{Digest as _, Sha256};
 use xorf::{BinaryFuse16, DmaSerializable, Filter as _};
 
 /// How many of the most frequent passwords are taken, whatever their length.
-const MOST_FREQUENT: usize = 100_000;
+const MAX_LISTED: usize = 100_000;
 
 /// From this length on all are taken: it is the fewest that a password alone may have, so these
 /// are the listed ones that would pass.
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     let mut fingerprints = BTreeSet::new();
     for (rank, password) in top.lines().enumerate() {
         let length = password.chars().count();
-        if length >= LONG || (length >= SHORTEST_LISTED && rank < MOST_FREQUENT) {
+        if length >= LONG || (length >= MIN_LISTED_LENGTH && rank < MAX_LISTED) {
             fingerprints.insert(fingerprint(password));
         }
     }

@@ -79,28 +79,28 @@ impl Guest {
     }
 
     fn admitted(&self) -> (Denial, u32, usize) {
-        let denial = ready(admit(self, &NEED, "token")).expect_err("nobody signs here");
+        let denial = ready(authorize(self, &NEED, "token")).expect_err("nobody signs here");
         (denial, self.sleeps.get(), self.reads.borrow().len())
     }
 }
 
 impl Clock for Guest {
     fn now(&self) -> UnixTime {
-        Visit::now(self)
+        EdgeRequest::now(self)
     }
 }
 
-impl Visit for Guest {
+impl EdgeRequest for Guest {
     fn gate(&self) -> &Gate {
         &self.gate
     }
-    fn knowledge(&self) -> &SnapshotCache {
+    fn snapshot_cache(&self) -> &SnapshotCache {
         &self.knowledge
     }
     fn now(&self) -> UnixTime {
         at(self.millis.get() / 1_000)
     }
-    fn store_is_away(&self) -> bool {
+    fn store_unavailable(&self) -> bool {
         self.away
     }
     async fn sleep(&self, span: Duration) {
@@ -110,24 +110,25 @@ impl Visit for Guest {
         if let Some((after, keys)) = self.other_ends
             && after == self.sleeps.get()
         {
-            self.refresh(keys, Visit::now(self)).await;
+            self.refresh(keys, EdgeRequest::now(self)).await;
         }
     }
-    async fn read(&self, keys: Keys, began_at: UnixTime) {
+    async fn refresh(&self, keys: Keys, began_at: UnixTime) {
         self.reads.borrow_mut().push(keys);
         self.refresh(keys, began_at).await;
     }
-    fn read_behind(&self, _: UnixTime) {
+    fn refresh_in_background(&self, _: UnixTime) {
         self.reads.borrow_mut().push(Keys::WhenDue);
     }
     async fn judge(
         &self,
-        need: &Requirement,
+        requirement: &Requirement,
         _: &str,
-        world: &Snapshot,
+        snapshot: &Snapshot,
     ) -> Result<Verified<Claims>, Denial> {
-        self.gate.judge_staleness(need, world, Visit::now(self))?;
-        Err(if world.keys_read_at() < at(self.key_since) {
+        self.gate
+            .check_staleness(requirement, snapshot, EdgeRequest::now(self))?;
+        Err(if snapshot.keys_read_at() < at(self.key_since) {
             Denial::UnknownKey
         } else {
             JUDGED
@@ -141,16 +142,16 @@ fn who_finds_a_cold_isolate_being_read_for_is_judged_by_that_reading() {
         other_ends: Some((3, Keys::WhenDue)),
         ..Guest::at(COLD)
     };
-    let first = guest.knowledge.prepare(&guest.gate, &NEED, false, at(COLD));
-    assert_eq!(first, RefreshPlan::ReadFirst);
+    let first = guest.knowledge.plan(&guest.gate, &NEED, false, at(COLD));
+    assert_eq!(first, RefreshPlan::RefreshFirst);
     assert_eq!(guest.admitted(), (JUDGED, 3, 0));
 }
 
 #[test]
 fn who_finds_that_the_reader_vanished_reads_once_its_claim_has_ended() {
     let guest = Guest::at(COLD);
-    let first = guest.knowledge.prepare(&guest.gate, &NEED, false, at(COLD));
-    assert_eq!(first, RefreshPlan::ReadFirst);
+    let first = guest.knowledge.plan(&guest.gate, &NEED, false, at(COLD));
+    assert_eq!(first, RefreshPlan::RefreshFirst);
     let five_seconds = 5_000 / 25;
     assert_eq!(guest.admitted(), (JUDGED, five_seconds, 1));
 }
@@ -159,10 +160,10 @@ fn who_finds_that_the_reader_vanished_reads_once_its_claim_has_ended() {
 fn who_can_do_with_what_there_is_waits_a_little_for_what_is_newer() {
     let guest = Guest::warm(COLD + 12);
     let now = at(COLD + 12);
-    let first = guest.knowledge.prepare(&guest.gate, &NEED, false, now);
-    assert_eq!(first, RefreshPlan::ReadFirst);
-    assert_eq!(guest.admitted(), (JUDGED, FEW_MOMENTS, 0));
-    let held = guest.knowledge.held().expect("warm");
+    let first = guest.knowledge.plan(&guest.gate, &NEED, false, now);
+    assert_eq!(first, RefreshPlan::RefreshFirst);
+    assert_eq!(guest.admitted(), (JUDGED, MAX_POLLS_WITH_SNAPSHOT, 0));
+    let held = guest.knowledge.current().expect("warm");
     assert_eq!(held.revocations_read_at(), at(COLD));
 }
 
@@ -195,8 +196,8 @@ fn a_key_that_is_new_is_read_for_once_and_whoever_comes_meanwhile_is_judged_by_i
         other_ends: Some((2, Keys::Now)),
         ..guest
     });
-    let world = second.knowledge.held().expect("warm");
-    let first = second.knowledge.lacks_key(&world, at(now));
+    let snapshot = second.knowledge.current().expect("warm");
+    let first = second.knowledge.on_unknown_key(&snapshot, at(now));
     assert!(matches!(first, UnknownKey::Read));
     assert_eq!(second.admitted(), (JUDGED, 2, 0));
 }
@@ -225,8 +226,11 @@ fn a_key_that_cannot_be_looked_for_is_no_bad_token_and_one_that_is_not_there_is(
     }
     // Somebody took the claim and is gone.
     let stuck = guest(false);
-    let world = stuck.knowledge.held().expect("warm");
-    let first = stuck.knowledge.lacks_key(&world, at(now));
+    let snapshot = stuck.knowledge.current().expect("warm");
+    let first = stuck.knowledge.on_unknown_key(&snapshot, at(now));
     assert!(matches!(first, UnknownKey::Read));
-    assert_eq!(stuck.admitted(), (Denial::StaleSnapshot, FEW_MOMENTS, 0));
+    assert_eq!(
+        stuck.admitted(),
+        (Denial::StaleSnapshot, MAX_POLLS_WITH_SNAPSHOT, 0)
+    );
 }

@@ -5,10 +5,10 @@ use core::time::Duration;
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
+use portcullis_core::root_keys::Purpose;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::Purpose;
 
 use crate::context::ServiceContext;
 use crate::factor::FactorLoginRequest;
@@ -39,7 +39,7 @@ pub(crate) fn challenge<S>(
         "{}\n{}\n{}\n{}",
         account.user_id,
         account.generation,
-        ctx.call.now.after(CHALLENGE_LIFETIME).as_secs(),
+        ctx.call.now.plus(CHALLENGE_LIFETIME).as_secs(),
         account.email.as_str(),
     );
     let nonce = ctx.chance.nonce()?;

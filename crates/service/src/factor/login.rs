@@ -9,7 +9,7 @@ use super::challenge;
 use super::proof::{self, Proof};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::open::{Grant, open};
+use crate::open_session::{TokenGrant, open};
 use crate::ports::{SecureRandom, Signer};
 use crate::store::{Account, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore};
 
@@ -38,7 +38,7 @@ pub async fn login(
         impl AccountStore + FactorStore + SessionStore + AuditStore,
         impl SecureRandom,
     >,
-) -> Result<Result<Grant, LoginDenial>, UseCaseError> {
+) -> Result<Result<TokenGrant, LoginDenial>, UseCaseError> {
     let challenged = challenge::open(&request.challenge, &request.device, ctx);
     let Some(challenged) = challenged else {
         return refuse(None, LoginDenial::BadChallenge, ctx).await;
@@ -84,7 +84,7 @@ async fn refuse(
     user_id: Option<&Id>,
     denial: LoginDenial,
     ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
-) -> Result<Result<Grant, LoginDenial>, UseCaseError> {
+) -> Result<Result<TokenGrant, LoginDenial>, UseCaseError> {
     let event = ctx.event(AuditKind::LoginRefused(denial), user_id)?;
     ctx.store.record(&event).await?;
     Ok(Err(denial))

@@ -1,8 +1,8 @@
 //! Showing a second factor: each code is taken once, by one host.
 
 use portcullis_core::factor::{RecoveryCode, TOTP_SECRET_BYTES, TotpCode};
+use portcullis_core::root_keys::Purpose;
 use portcullis_core::secret::Secret;
-use portcullis_core::vault::Purpose;
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
@@ -52,14 +52,14 @@ pub(super) async fn spend<C>(
             };
             let request_id = &ctx.call.request_id;
             let spent = ctx.store.spend_step(account, factor, step, request_id);
-            Ok(spent.await? == WriteOutcome::Done)
+            Ok(spent.await? == WriteOutcome::Applied)
         }
         Proof::Recovery(code) => spend_recovery_code(code, account, factors, ctx).await,
     }
 }
 
 /// How often the codes are read again because another one of them was just spent.
-const TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 async fn spend_recovery_code<C>(
     code: &RecoveryCode,
@@ -68,7 +68,7 @@ async fn spend_recovery_code<C>(
     ctx: ServiceContext<'_, impl FactorStore, C>,
 ) -> Result<bool, UseCaseError> {
     let mut all = factors.recovery.clone();
-    for _try in 0..TRIES {
+    for _try in 0..MAX_ATTEMPTS {
         let is_it = |kept: &String| code.is(kept, ctx.vault, &account.user_id);
         let rest: Vec<String> = all.iter().filter(|kept| !is_it(kept)).cloned().collect();
         if rest.len() == all.len() {
@@ -79,7 +79,7 @@ async fn spend_recovery_code<C>(
             .store
             .spend_recovery_code(account, &all, &rest, request_id);
         match spent.await? {
-            WriteOutcome::Done => return Ok(true),
+            WriteOutcome::Applied => return Ok(true),
             WriteOutcome::Conflict => all = ctx.store.factors(account).await?.recovery,
         }
     }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{PackIndex, Revocable, Revocation, RevocationTarget, Standing};
+use portcullis_core::revocation::{
+    PackIndex, Revocation, RevocationStatus, RevocationTarget, TokenIds,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -46,7 +48,7 @@ pub(crate) struct World {
 struct Down;
 
 impl RevocationStore for World {
-    async fn revocations_of(&self, _: Revocable<'_>) -> Result<Revocations, StoreError> {
+    async fn revocations_of(&self, _: TokenIds<'_>) -> Result<Revocations, StoreError> {
         Ok(Revocations::default())
     }
     async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
@@ -58,7 +60,7 @@ impl RevocationStore for World {
         let within = rows.iter().filter(|(stamp, _)| (from..=to).contains(stamp));
         Ok(within.map(|(_, row)| row.clone()).collect())
     }
-    async fn revoke(
+    async fn put_revocation(
         &self,
         revocations: &[Revocation],
         stamp: UnixTime,
@@ -79,7 +81,7 @@ impl PackStore for World {
             return Err(StoreError::new("test", Down));
         }
         if self.directory_is_damaged.get() {
-            return Err(StoreError::damage("test", Down));
+            return Err(StoreError::corrupt("test", Down));
         }
         Ok(self.directory.borrow().clone())
     }
@@ -105,12 +107,12 @@ impl PackStore for World {
             return Ok(WriteOutcome::Conflict);
         }
         *directory = next.clone();
-        Ok(WriteOutcome::Done)
+        Ok(WriteOutcome::Applied)
     }
 }
 
 impl ImmutableCache for World {
-    async fn take(&self, name: &str) -> Option<Vec<u8>> {
+    async fn get(&self, name: &str) -> Option<Vec<u8>> {
         self.shelf_calls.update(|calls| calls.saturating_add(1));
         self.shelf.borrow().get(name).cloned()
     }
@@ -149,10 +151,10 @@ impl World {
         now: u64,
         shelf: &impl ImmutableCache,
     ) -> Result<Revocations, StoreError> {
-        let (now, since) = (at(now), at(now).before(reach));
+        let (now, since) = (at(now), at(now).minus(reach));
         self.spans.borrow_mut().clear();
         self.pack_reads.set(0);
-        ready(gather(
+        ready(read_revocations(
             Revocations::default(),
             since,
             reach,
@@ -174,8 +176,8 @@ impl World {
     }
 }
 
-pub(crate) fn token(id: &str) -> Revocable<'_> {
-    Revocable {
+pub(crate) fn token(id: &str) -> TokenIds<'_> {
+    TokenIds {
         issuer: "us",
         subject: "alice",
         token_id: id,
@@ -206,7 +208,7 @@ fn what_is_closed_is_read_once_where_there_is_a_shelf() {
     world.revoke(9_500, "t1", 10_900);
     for reads in [12, 1, 1] {
         let known = world.cold(10_030, &world).expect("read");
-        assert_eq!(known.standing(token("t1")), Standing::Revoked);
+        assert_eq!(known.status(token("t1")), RevocationStatus::Revoked);
         assert_eq!(world.spans.borrow().len(), reads);
     }
     // What lies there and makes no sense is read again.
@@ -214,7 +216,7 @@ fn what_is_closed_is_read_once_where_there_is_a_shelf() {
         bytes.pop();
     }
     let known = world.cold(10_030, &world).expect("read");
-    assert_eq!(known.standing(token("t1")), Standing::Revoked);
+    assert_eq!(known.status(token("t1")), RevocationStatus::Revoked);
     assert!(world.spans.borrow().len() > 1);
 }
 
@@ -250,7 +252,7 @@ fn what_a_warm_reading_shelves_lasts_for_whoever_starts_cold() {
     let world = World::default();
     // Ten seconds are read, and a minute closes among them.
     let since = at(10_076);
-    let read = gather(
+    let read = read_revocations(
         Revocations::default(),
         since,
         REACH,
@@ -279,7 +281,7 @@ fn what_rows_keep_for_a_day_an_edge_keeps_for_as_long_as_its_policy_takes_tokens
     // From a pack, too.
     world.pack(9_990);
     let mut known = world.knows(9_990);
-    assert_eq!(known.standing(token("t1")), Standing::MaybeRevoked);
+    assert_eq!(known.status(token("t1")), RevocationStatus::MaybeRevoked);
     known.forget(at(9_990 + 660 + 64));
     assert!(known.is_empty());
 }
@@ -348,9 +350,9 @@ proptest! {
         for (stamp, id) in revoked {
             let id = format!("t{id}");
             if stamp.saturating_add(662) > now {
-                prop_assert!(known.standing(token(&id)) != Standing::Clear, "{id}");
+                prop_assert!(known.status(token(&id)) != RevocationStatus::NotRevoked, "{id}");
             }
         }
-        prop_assert_eq!(known.standing(token("t99")), Standing::Clear);
+        prop_assert_eq!(known.status(token("t99")), RevocationStatus::NotRevoked);
     }
 }

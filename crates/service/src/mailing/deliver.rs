@@ -10,12 +10,12 @@ use portcullis_core::audit::AuditKind;
 use portcullis_core::mail::{MailKind, MailPurpose, MailToken, PendingToken};
 use portcullis_core::secret::Secret;
 
-use super::letter;
+use super::templates;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::ports::{Clock, MailError, Mailer, SecureRandom};
 use crate::store::{
-    Account, AccountStatus, AccountStore, MailTokenStore, NewMailToken, OutboxStore, Waiting,
+    Account, AccountStatus, AccountStore, MailTokenStore, NewMailToken, OutboxEntry, OutboxStore,
     WriteOutcome,
 };
 
@@ -29,11 +29,11 @@ pub const MAX_ATTEMPTS: u64 = 10;
 const FIRST_WAIT: Duration = Duration::from_secs(30);
 
 /// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// How many mails one round takes on, so that it ends before the signatures made for its moment
 /// do, and what is due is looked at anew.
-const ROUND: usize = 64;
+const BATCH_SIZE: usize = 64;
 
 /// What one round of delivery came to.
 #[derive(Debug, Default)]
@@ -87,10 +87,10 @@ pub async fn deliver_due(
 ) -> Result<Delivery, UseCaseError> {
     let due = ctx.store.due_mail(ctx.call.now).await?;
     let mut delivery = Delivery {
-        more: due.len() > ROUND,
+        more: due.len() > BATCH_SIZE,
         ..Delivery::default()
     };
-    for waiting in due.iter().take(ROUND) {
+    for waiting in due.iter().take(BATCH_SIZE) {
         match deliver(waiting, mailer, clock, ctx).await {
             Ok(None) => {}
             Ok(Some(Ended::Sent)) => delivery.sent = delivery.sent.saturating_add(1),
@@ -110,16 +110,16 @@ pub async fn deliver_due(
 
 /// Claims one mail, sends it and removes it; `None` if somebody else has it.
 async fn deliver(
-    read: &Waiting,
+    read: &OutboxEntry,
     mailer: &impl Mailer,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl OutboxStore + AccountStore + MailTokenStore, impl SecureRandom>,
 ) -> Result<Option<Ended>, UseCaseError> {
     let (store, request_id) = (ctx.store, &ctx.call.request_id);
-    let claimed = Waiting {
+    let claimed = OutboxEntry {
         mail: read.mail.clone(),
         attempts: read.attempts.saturating_add(1),
-        due_at: clock.now().after(CLAIM),
+        due_at: clock.now().plus(CLAIM),
     };
     if store.reserve(read, &claimed, request_id).await? == WriteOutcome::Conflict {
         return Ok(None);
@@ -135,13 +135,13 @@ async fn deliver(
     let link = match link(&account, &claimed, clock, ctx).await? {
         Link::None => None,
         Link::Some(link) => Some(link),
-        Link::Overtaken => {
+        Link::Contended => {
             store.remove(&claimed).await?;
             return Ok(Some(Ended::Dropped));
         }
     };
     let settings = &ctx.settings.mailing;
-    let mail = letter::write(claimed.mail.kind, &account.email, link, settings);
+    let mail = templates::write(claimed.mail.kind, &account.email, link, settings);
     let is_last = claimed.attempts >= MAX_ATTEMPTS;
     let ended = match mailer.send(&mail).await {
         Ok(()) => {
@@ -150,7 +150,7 @@ async fn deliver(
         }
         // Its tries are for those who answer.
         Err(error @ MailError::NotAsked(_)) => {
-            let as_before = Waiting {
+            let as_before = OutboxEntry {
                 due_at: clock.now(),
                 ..read.clone()
             };
@@ -158,8 +158,8 @@ async fn deliver(
             Ended::PutBack(error.into())
         }
         Err(error @ MailError::Transient(_)) if !is_last => {
-            let later = Waiting {
-                due_at: clock.now().after(wait(claimed.attempts)),
+            let later = OutboxEntry {
+                due_at: clock.now().plus(wait(claimed.attempts)),
                 ..claimed.clone()
             };
             put_off(&claimed, &later, ctx).await?;
@@ -175,7 +175,7 @@ async fn deliver(
 
 /// The account that is written to, if there is one and it is to hear of this.
 async fn addressee(
-    claimed: &Waiting,
+    claimed: &OutboxEntry,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<Option<Account>, UseCaseError> {
     let account = ctx.store.account(&claimed.mail.email).await?;
@@ -185,7 +185,7 @@ async fn addressee(
         let wanted = match claimed.mail.kind {
             MailKind::Verify => active && account.verified_at.is_none(),
             MailKind::Reset | MailKind::Unlock => active,
-            MailKind::Taken | MailKind::PasswordChanged => true,
+            MailKind::AlreadyRegistered | MailKind::PasswordChanged => true,
         };
         wanted && expected.is_none_or(|user_id| *user_id == account.user_id)
     }))
@@ -196,13 +196,13 @@ enum Link {
     None,
     Some(Secret<String>),
     /// A later mail has the link that counts, or this one's was used.
-    Overtaken,
+    Contended,
 }
 
 /// The link of this mail, once the account knows its token.
 async fn link(
     account: &Account,
-    claimed: &Waiting,
+    claimed: &OutboxEntry,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl MailTokenStore, impl SecureRandom>,
 ) -> Result<Link, UseCaseError> {
@@ -223,14 +223,14 @@ async fn link(
             &settings.unlock_page,
             settings.unlock_lifetime,
         ),
-        MailKind::Taken | MailKind::PasswordChanged => return Ok(Link::None),
+        MailKind::AlreadyRegistered | MailKind::PasswordChanged => return Ok(Link::None),
     };
     let token = MailToken::of_mail(ctx.vault, &claimed.mail.id, purpose, &account.user_id);
     let new = NewMailToken {
         purpose,
         pending: PendingToken {
             digest: token.digest(),
-            ends_at: clock.now().after(lifetime),
+            ends_at: clock.now().plus(lifetime),
         },
         asked_at: claimed.mail.asked_at,
     };
@@ -239,27 +239,27 @@ async fn link(
     Ok(match ctx.store.issue_token(account, &new, &event).await? {
         // The token stands behind the `#`: browsers send that part to nobody, so that it is in no
         // server's log, no `Referer`, and nothing that opens links by itself can use it.
-        WriteOutcome::Done => {
+        WriteOutcome::Applied => {
             Link::Some(Secret::new(format!("{page}#{}", token.to_text().expose())))
         }
-        WriteOutcome::Conflict => Link::Overtaken,
+        WriteOutcome::Conflict => Link::Contended,
     })
 }
 
 async fn put_off(
-    claimed: &Waiting,
-    later: &Waiting,
+    claimed: &OutboxEntry,
+    later: &OutboxEntry,
     ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
 ) -> Result<(), UseCaseError> {
     let (store, request_id) = (ctx.store, &ctx.call.request_id);
     match store.reserve(claimed, later, request_id).await? {
         // Where the claim had run out, somebody else has it.
-        WriteOutcome::Done | WriteOutcome::Conflict => Ok(()),
+        WriteOutcome::Applied | WriteOutcome::Conflict => Ok(()),
     }
 }
 
 async fn give_up(
-    claimed: &Waiting,
+    claimed: &OutboxEntry,
     ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
 ) -> Result<(), UseCaseError> {
     let kind = AuditKind::MailGivenUp(claimed.mail.kind);
@@ -271,7 +271,7 @@ async fn give_up(
 fn wait(attempts: u64) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
     let factor = 2_u32.saturating_pow(doublings);
-    FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
+    FIRST_WAIT.saturating_mul(factor).min(MAX_BACKOFF)
 }
 
 #[cfg(test)]

@@ -5,21 +5,21 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::mail::{
     MailKind, MailPurpose, MailToken, MailTokenDenial, MailTokenDigest, MailTokenError,
 };
-use portcullis_core::password::{Password, PasswordContext, PasswordHash, Unfit};
+use portcullis_core::password::{Password, PasswordContext, PasswordHash, PasswordRejection};
 
 use super::mail;
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::ports::{Clock, Hasher, SecureRandom};
-use crate::screen::{self, Screen};
+use crate::ports::{Clock, PasswordHasher, SecureRandom};
+use crate::screen::{self, PasswordScreen};
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, MailTokenStore,
     RevocationStore, SessionsEnd, SpentToken, WriteOutcome,
 };
 
 /// How often a change is tried anew because the account changed meanwhile, for another reason.
-const TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// A token as it was presented: one, or no token at all.
 pub type Presented = Result<MailToken, MailTokenError>;
@@ -44,7 +44,7 @@ pub enum ResetOutcome {
     /// The token is not taken; all reasons are one answer to the caller.
     Refuse(MailTokenDenial),
     /// The password is not one an account may have. The token is still good.
-    BadPassword(Unfit),
+    BadPassword(PasswordRejection),
 }
 
 /// How the unlocking of a browser ends.
@@ -67,7 +67,7 @@ pub async fn verify(
     token: &Presented,
     ctx: ServiceContext<'_, impl AccountStore + MailTokenStore + AuditStore, impl SecureRandom>,
 ) -> Result<VerifyOutcome, UseCaseError> {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let (account, digest) = match owner(token, MailPurpose::Verify, ctx).await? {
             Ok(found) => found,
             Err(denial) => return refuse_verification(token, denial, ctx).await,
@@ -81,11 +81,11 @@ pub async fn verify(
             ..AccountChange::default()
         };
         let event = ctx.event(AuditKind::EmailVerified, Some(&account.user_id))?;
-        if ctx.store.change_account(&account, &change, &event).await? == WriteOutcome::Done {
+        if ctx.store.change_account(&account, &change, &event).await? == WriteOutcome::Applied {
             return Ok(VerifyOutcome::Done);
         }
     }
-    refuse_verification(token, MailTokenDenial::Spent, ctx).await
+    refuse_verification(token, MailTokenDenial::Used, ctx).await
 }
 
 /// Takes the token of a mail that lets an owner in where too many logins have failed. It signs
@@ -98,8 +98,8 @@ pub async fn unlock(
     token: &Presented,
     ctx: ServiceContext<'_, impl AccountStore + MailTokenStore + AuditStore, impl SecureRandom>,
 ) -> Result<UnlockOutcome, UseCaseError> {
-    let mut denial = MailTokenDenial::Spent;
-    for _ in 0..TRIES {
+    let mut denial = MailTokenDenial::Used;
+    for _ in 0..MAX_ATTEMPTS {
         let (account, digest) = match owner(token, MailPurpose::Unlock, ctx).await? {
             Ok(found) => found,
             Err(found) => {
@@ -116,7 +116,7 @@ pub async fn unlock(
         };
         let event = ctx.event(AuditKind::BrowserUnlocked, Some(&account.user_id))?;
         let written = ctx.store.change_account(&account, &change, &event);
-        if written.await? == WriteOutcome::Done {
+        if written.await? == WriteOutcome::Applied {
             return Ok(UnlockOutcome::Done(account.email));
         }
     }
@@ -135,8 +135,8 @@ pub async fn unlock(
 pub async fn reset(
     token: &Presented,
     password: &Password,
-    hasher: &impl Hasher,
-    screen: &impl Screen,
+    hasher: &impl PasswordHasher,
+    screen: &impl PasswordScreen,
     clock: &impl Clock,
     ctx: ServiceContext<
         '_,
@@ -145,7 +145,7 @@ pub async fn reset(
     >,
 ) -> Result<ResetOutcome, UseCaseError> {
     let mut hash = None;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let (account, digest) = match owner(token, MailPurpose::Reset, ctx).await? {
             Ok(found) => found,
             Err(denial) => return refuse_reset(token, denial, ctx).await,
@@ -155,27 +155,27 @@ pub async fn reset(
             // Only for a token that is good: nobody makes the host hash by guessing. Judged before
             // the token is spent, so that a bad password costs no new mail.
             none => {
-                if let Some(unfit) = unfit(password, &account, screen, ctx).await? {
+                if let Some(unfit) = screen_password(password, &account, screen, ctx).await? {
                     return Ok(ResetOutcome::BadPassword(unfit));
                 }
                 none.insert(hasher.hash(password).await?)
             }
         };
         forget_factors(&account, ctx).await?;
-        if set(&account, hash, &digest, clock, ctx).await? == WriteOutcome::Done {
+        if set(&account, hash, &digest, clock, ctx).await? == WriteOutcome::Applied {
             return Ok(ResetOutcome::Done(account.email));
         }
     }
-    refuse_reset(token, MailTokenDenial::Spent, ctx).await
+    refuse_reset(token, MailTokenDenial::Used, ctx).await
 }
 
 /// Why `password` is not one for `account`, if it is not.
-async fn unfit(
+async fn screen_password(
     password: &Password,
     account: &Account,
-    screen: &impl Screen,
+    screen: &impl PasswordScreen,
     ctx: ServiceContext<'_, impl FactorStore, impl SecureRandom>,
-) -> Result<Option<Unfit>, UseCaseError> {
+) -> Result<Option<PasswordRejection>, UseCaseError> {
     let factors = ctx.store.factors(account).await?;
     let rules = &ctx.settings.passwords;
     let context = PasswordContext {
@@ -184,7 +184,7 @@ async fn unfit(
         // One that is about to be forgotten is none to rely on.
         second_factor: account.verified_at.is_some() && factors.active().is_some(),
     };
-    Ok(screen::unfit(password, &context, rules, screen).await?)
+    Ok(screen::screen_password(password, &context, rules, screen).await?)
 }
 
 /// Removes the second factor of an account whose address nobody verified: whoever set it up never
@@ -235,7 +235,7 @@ async fn set(
     };
     let event = ctx.event(AuditKind::PasswordReset, user_id)?;
     let written = ctx.store.change_account(account, &change, &event).await?;
-    if written == WriteOutcome::Done {
+    if written == WriteOutcome::Applied {
         announce::confirm_within_bound(&[revocation], stamp, ctx.store, clock, ctx.call).await?;
     }
     Ok(written)
@@ -255,9 +255,9 @@ async fn owner(
         return Ok(Err(MailTokenDenial::Unknown));
     };
     let Some(pending) = pending else {
-        return Ok(Err(MailTokenDenial::Spent));
+        return Ok(Err(MailTokenDenial::Used));
     };
-    Ok(match (pending.judge(token, ctx.call.now), account.status) {
+    Ok(match (pending.check(token, ctx.call.now), account.status) {
         (Err(denial), _) => Err(denial),
         (Ok(()), AccountStatus::Disabled) => Err(MailTokenDenial::Disabled),
         (Ok(()), AccountStatus::Active) => Ok((account, pending.digest)),
@@ -293,7 +293,7 @@ async fn refuse(
     // The id in a token that no account answers to is only what somebody wrote.
     let user_id = match denial {
         MailTokenDenial::Unknown => None,
-        MailTokenDenial::Spent | MailTokenDenial::Expired | MailTokenDenial::Disabled => {
+        MailTokenDenial::Used | MailTokenDenial::Expired | MailTokenDenial::Disabled => {
             token.as_ref().ok().map(MailToken::user_id)
         }
     };

@@ -2,13 +2,13 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::mail::MailKind;
 
 use super::mail;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::limit::{self, Entry, LimitKey};
+use crate::limit::{self, LimitKey, LimitOutcome};
 use crate::ports::SecureRandom;
 use crate::store::{AuditStore, LimitStore, OutboxStore};
 
@@ -52,11 +52,11 @@ pub async fn offer_unlock(
     email: &EmailAddress,
     ctx: ServiceContext<'_, impl OutboxStore + LimitStore + AuditStore, impl SecureRandom>,
 ) -> Result<(), UseCaseError> {
-    match limit::enter(Scope::UnlockEmail, LimitKey::Email(email), ctx).await? {
-        Entry::Passes(_counted) => {
+    match limit::acquire(LimitKind::UnlockEmail, LimitKey::Email(email), ctx).await? {
+        LimitOutcome::Allowed(_counted) => {
             ask(MailKind::Unlock, AuditKind::UnlockRequested, email, ctx).await
         }
-        Entry::Limited(_) => Ok(()),
+        LimitOutcome::Limited(_) => Ok(()),
     }
 }
 

@@ -27,7 +27,7 @@ fn rounds_until_done(world: &World, now: u64) -> Vec<u64> {
                 rounds.push(names);
                 return rounds;
             }
-            end @ (Outcome::Withdrawn { .. } | Outcome::Overtaken) => panic!("{end:?}"),
+            end @ (Outcome::Withdrawn { .. } | Outcome::Contended) => panic!("{end:?}"),
         }
     }
 }
@@ -157,7 +157,7 @@ proptest! {
             fast(&world, LATE.saturating_add(now), fast_by);
         }
         let now = LATE.saturating_add(last);
-        let closed = closed_before(UnixTime::from_secs(now).after(CLOCK_SKEW)).as_secs();
+        let closed = closed_before(UnixTime::from_secs(now).plus(CLOCK_SKEW)).as_secs();
         let _ = world.pack(now);
         prop_assert!(spans(&world).iter().all(|span| span.1 <= closed));
     }
@@ -238,7 +238,7 @@ fn a_pack_that_cannot_be_read_is_left_to_its_rows_and_a_new_span_begins() {
 fn of_two_hosts_one_is_overtaken_and_a_failing_store_is_an_error() {
     let world = World::default();
     world.overtaken.set(true);
-    assert_eq!(world.pack(10_030), Outcome::Overtaken);
+    assert_eq!(world.pack(10_030), Outcome::Contended);
     world.overtaken.set(false);
     world.directory_fails.set(true);
     let id = Id::parse("r1").expect("an id");

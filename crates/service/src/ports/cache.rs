@@ -10,7 +10,7 @@ use core::time::Duration;
 )]
 pub trait ImmutableCache {
     /// What was put there under `name`, if it is still there.
-    async fn take(&self, name: &str) -> Option<Vec<u8>>;
+    async fn get(&self, name: &str) -> Option<Vec<u8>>;
 
     /// Puts `bytes` there, for at most `lifetime`.
     async fn put(&self, name: &str, bytes: &[u8], lifetime: Duration);
@@ -21,7 +21,7 @@ pub trait ImmutableCache {
 pub struct NoCache;
 
 impl ImmutableCache for NoCache {
-    async fn take(&self, _name: &str) -> Option<Vec<u8>> {
+    async fn get(&self, _name: &str) -> Option<Vec<u8>> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! A rotation by hand: the four steps in their order, without Secrets Manager driving them.
 
-use crate::ports::{Clock, SecureRandom, Signatures};
+use crate::ports::{Clock, SecureRandom, SignatureVerifier};
 use crate::rotate::ports::{KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage};
 use crate::rotate::{RotateError, Rotation, Step};
 
@@ -17,7 +17,7 @@ where
     V: SecretStore,
     D: KeyChangeStore,
     K: KeyFactory,
-    S: Signatures,
+    S: SignatureVerifier,
     C: Clock,
     H: SecureRandom,
 {
@@ -47,7 +47,7 @@ where
     V: SecretStore,
     D: KeyChangeStore,
     K: KeyFactory,
-    S: Signatures,
+    S: SignatureVerifier,
     C: Clock,
     H: SecureRandom,
 {

@@ -3,17 +3,17 @@
 use core::time::Duration;
 
 use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
-use portcullis_core::vault::Purpose;
+use portcullis_core::root_keys::Purpose;
 
 use crate::announce;
 use crate::error::UseCaseError;
-use crate::ports::{Call, Clock, SecureRandom};
+use crate::ports::{Clock, RequestMeta, SecureRandom};
 use crate::rotate::Rotation;
 use crate::rotate::ports::KeyChangeStore;
 use crate::store::{RevocationStore, WriteOutcome};
 
 /// How often the change of the document gives way to another's.
-const CHANGES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// How long the change may be under way: until it has come, an edge may still read the key.
 const UNDER_WAY: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ pub enum KeyRevocation {
 pub async fn revoke_key<V, D, K, S, C, H>(
     key_id: &str,
     rotation: &Rotation<'_, V, D, K, S, C, H>,
-    call: &Call,
+    call: &RequestMeta,
 ) -> Result<KeyRevocation, UseCaseError>
 where
     D: KeyChangeStore + RevocationStore,
@@ -58,10 +58,10 @@ where
         request_id: call.request_id.clone(),
         sealer: rotation.vault.sealer(Purpose::Audit),
     };
-    for _ in 0..CHANGES {
+    for _ in 0..MAX_ATTEMPTS {
         let document = store.key_document().await?;
         let stamp = clock.now();
-        let last_held = stamp.after(UNDER_WAY);
+        let last_held = stamp.plus(UNDER_WAY);
         let revocation = announce::key(key_id, rotation.bounds.token_lifetime, last_held);
         let written = match document.withdrawing(key_id, call.now) {
             Some(next) => {
@@ -71,11 +71,11 @@ where
             None if document.is_withdrawn(key_id) => {
                 let again = core::slice::from_ref(&revocation);
                 store.announce(again, stamp, &call.request_id).await?;
-                WriteOutcome::Done
+                WriteOutcome::Applied
             }
             None => return Ok(KeyRevocation::UnknownKey),
         };
-        if written == WriteOutcome::Done {
+        if written == WriteOutcome::Applied {
             let revocations = [revocation];
             announce::confirm_within_bound(&revocations, stamp, store, clock, call).await?;
             return Ok(KeyRevocation::Done);

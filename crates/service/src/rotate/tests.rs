@@ -18,12 +18,12 @@ use std::collections::BTreeMap;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::keys::material::KeyMaterial;
 use portcullis_core::keys::rotation::TooEarly;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
+use portcullis_core::root_keys::NONCE_BYTES;
 use portcullis_core::secret::Secret;
-use portcullis_core::vault::NONCE_BYTES;
 
 use super::*;
-use crate::ports::{Call, NoEntropy, UnusableKey};
+use crate::ports::{NoEntropy, RequestMeta, UnusableKey};
 use crate::store::{KeyStore, RevocationStore, StoreError};
 
 const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
@@ -35,7 +35,7 @@ const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 /// Everything a rotation touches. It fails at the call that it is told to, before that call has
 /// done anything or after.
 struct World {
-    vault: Vault,
+    vault: RootKeys,
     now: Cell<u64>,
     drawn: Cell<u8>,
     calls: Cell<usize>,
@@ -63,7 +63,7 @@ impl World {
     fn new() -> Self {
         let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
         Self {
-            vault: Vault::parse(root).expect("root keys"),
+            vault: RootKeys::parse(root).expect("root keys"),
             now: Cell::new(NOON.as_secs()),
             drawn: Cell::default(),
             calls: Cell::default(),
@@ -147,7 +147,7 @@ impl World {
     }
 
     fn revoke(&self, key_id: &str) -> Result<KeyRevocation, crate::error::UseCaseError> {
-        let call = Call {
+        let call = RequestMeta {
             now: self.now(),
             request_id: Id::parse("r1").expect("an id"),
             client_address: String::new(),
@@ -214,7 +214,7 @@ impl SecretStore for World {
             stages
                 .entry(Stage::Current)
                 .or_insert_with(|| id.to_owned());
-            WriteOutcome::Done
+            WriteOutcome::Applied
         })
         .await
     }
@@ -257,20 +257,20 @@ impl KeyChangeStore for World {
             let rows = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp.as_secs()));
             self.feed.borrow_mut().extend(rows);
             self.pass(self.slow.get());
-            WriteOutcome::Done
+            WriteOutcome::Applied
         })
         .await
     }
 }
 
 impl RevocationStore for World {
-    async fn revocations_of(&self, _: Revocable<'_>) -> Result<Revocations, StoreError> {
+    async fn revocations_of(&self, _: TokenIds<'_>) -> Result<Revocations, StoreError> {
         Ok(Revocations::default())
     }
     async fn feed(&self, _: UnixTime, _: UnixTime) -> Result<Vec<Revocation>, StoreError> {
         Ok(vec![])
     }
-    async fn revoke(
+    async fn put_revocation(
         &self,
         _: &[Revocation],
         _: UnixTime,
@@ -323,7 +323,7 @@ impl KeyFactory for World {
     }
 }
 
-impl Signatures for World {
+impl SignatureVerifier for World {
     async fn check(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
         Ok(
             if check.signature() == check.key().thumbprint().as_bytes() {

@@ -43,7 +43,7 @@ pub trait SigningKeySource {
     async fn event(&self, kind: AuditKind) -> Result<AuditEvent, Self::Error>;
 
     /// Something to be logged: signing goes on.
-    fn notice(&self, notice: Notice<'_, Self::Error>);
+    fn on_event(&self, notice: SigningEvent<'_, Self::Error>);
 }
 
 /// A version of the secret, whose value may be no key.
@@ -57,7 +57,7 @@ pub struct Version<K, E> {
 
 /// What happened while a key was looked for.
 #[derive(Debug)]
-pub enum Notice<'a, E: Error + 'static> {
+pub enum SigningEvent<'a, E: Error + 'static> {
     /// The host published its own key.
     Published {
         /// Its name.

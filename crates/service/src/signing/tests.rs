@@ -12,8 +12,8 @@ use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::keys::rotation::RotationBounds;
 use portcullis_core::revocation::Revocation;
+use portcullis_core::root_keys::{Purpose, RootKeys};
 use portcullis_core::token::algorithm::Algorithm;
-use portcullis_core::vault::{Purpose, Vault};
 
 use super::*;
 use crate::ports::SignError;
@@ -25,7 +25,7 @@ const LIFETIME: Duration = Duration::from_secs(600);
 const CACHE: Duration = Duration::from_secs(300);
 
 fn after(secs: u64) -> UnixTime {
-    NOON.after(Duration::from_secs(secs))
+    NOON.plus(Duration::from_secs(secs))
 }
 
 /// A key that signs nothing.
@@ -56,7 +56,7 @@ enum Gone {
 
 /// A store, a secret of two versions and a log.
 struct World {
-    vault: Vault,
+    vault: RootKeys,
     document: RefCell<KeyDocument>,
     /// How often somebody else writes the document just before us.
     rivals: Cell<usize>,
@@ -74,7 +74,7 @@ impl World {
     fn new(current: u8) -> Self {
         let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
         Self {
-            vault: Vault::parse(root).expect("root keys"),
+            vault: RootKeys::parse(root).expect("root keys"),
             document: RefCell::default(),
             rivals: Cell::default(),
             current: RefCell::new(Some(Ok(toy(current)))),
@@ -102,7 +102,7 @@ impl World {
     }
 
     fn signs(&self, keys: &SigningKeys<Toy>, now: UnixTime) -> Result<String, SigningError<Gone>> {
-        let published = PublishedKeys::new(CACHE);
+        let published = JwksCache::new(CACHE);
         let key = ready(keys.ready(&published, self, self, now))?;
         Ok(key.0.thumbprint())
     }
@@ -149,7 +149,7 @@ impl SigningKeySource for World {
         })
     }
 
-    fn notice(&self, notice: Notice<'_, Gone>) {
+    fn on_event(&self, notice: SigningEvent<'_, Gone>) {
         self.notices.borrow_mut().push(format!("{notice:?}"));
     }
 }
@@ -180,7 +180,7 @@ impl KeyChangeStore for World {
         }
         self.document.replace(next.clone());
         self.lines.borrow_mut().push(event.kind);
-        Ok(WriteOutcome::Done)
+        Ok(WriteOutcome::Applied)
     }
 }
 
@@ -247,7 +247,7 @@ fn only_the_first_key_and_one_that_nobody_else_has_are_published_without_a_rotat
 #[test]
 fn the_key_in_force_signs_from_its_time_on_and_the_one_before_until_then() {
     let (world, keys) = (World::rotated(1, 2), keys());
-    let lead = RotationBounds::default().lead().as_secs();
+    let lead = RotationBounds::default().propagation_delay().as_secs();
     for (now, number) in [(0, 1), (lead - 1, 1), (lead, 2)] {
         let signs = world.signs(&keys, after(now)).expect("one signs");
         assert_eq!(signs, toy(number).0.thumbprint(), "{now}");
@@ -260,12 +260,12 @@ fn a_host_whose_tokens_would_outlive_the_key_says_why_it_signs_none() {
     let bounds = RotationBounds::default();
     let hour = SigningKeys::new(Duration::from_secs(3_600), CACHE);
     // The key before ends a tail behind the lead: an hour and a minute earlier its tokens do not fit.
-    let last = (bounds.lead() + bounds.tail()).as_secs() - 3_600 - 60 - 2;
+    let last = (bounds.propagation_delay() + bounds.retirement_delay()).as_secs() - 3_600 - 60 - 2;
     world.signs(&hour, after(last)).expect("just fits");
     let end = world.signs(&hour, after(last + 1));
     assert!(matches!(end, Err(SigningError::Outlived)), "{end:?}");
     world
-        .signs(&hour, after(bounds.lead().as_secs()))
+        .signs(&hour, after(bounds.propagation_delay().as_secs()))
         .expect("the next one");
 }
 

@@ -6,7 +6,7 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::revocation::{
-    PackIndex, PackName, Revocable, Revocation, RevocationTarget, Revocations,
+    PackIndex, PackName, Revocation, RevocationTarget, Revocations, TokenIds,
 };
 use portcullis_core::token::algorithm::Algorithm;
 
@@ -47,7 +47,7 @@ impl KeyStore for World {
 }
 
 impl RevocationStore for World {
-    async fn revocations_of(&self, _: Revocable<'_>) -> Result<Revocations, StoreError> {
+    async fn revocations_of(&self, _: TokenIds<'_>) -> Result<Revocations, StoreError> {
         Ok(Revocations::default())
     }
     async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
@@ -63,7 +63,7 @@ impl RevocationStore for World {
             until: at(10_020),
         }])
     }
-    async fn revoke(
+    async fn put_revocation(
         &self,
         _: &[Revocation],
         _: UnixTime,
@@ -87,7 +87,7 @@ impl PackStore for World {
         Ok(())
     }
     async fn replace_directory(&self, _: &PackIndex, _: &Id) -> Result<WriteOutcome, StoreError> {
-        Ok(WriteOutcome::Done)
+        Ok(WriteOutcome::Applied)
     }
 }
 
@@ -119,7 +119,7 @@ fn knows_the_key(snapshot: &Snapshot, now: UnixTime) -> bool {
         .is_some()
 }
 /// What is read at `now` by one who knew `previous`.
-fn follow_from(previous: Snapshot, keys: Keys, world: &World, now: u64) -> Reading {
+fn follow_from(previous: Snapshot, keys: Keys, world: &World, now: u64) -> SnapshotRead {
     ready(follow(&policy(), previous, keys, world, &NoCache, at(now)))
 }
 

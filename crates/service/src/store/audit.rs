@@ -1,7 +1,7 @@
 //! Reading the audit trail, and keeping the digests of its days.
 
 use portcullis_core::audit::digest::AuditDigest;
-use portcullis_core::audit::line::AuditLine;
+use portcullis_core::audit::entry::AuditEntry;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 
@@ -9,9 +9,9 @@ use crate::store::{StoreError, WriteOutcome};
 
 /// What stands in a row of the trail.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Kept {
+pub enum StoredEntry {
     /// A line, genuine or not.
-    Line(AuditLine),
+    Line(AuditEntry),
     /// No line, or not where it belongs; named by its place in its shard.
     Unreadable(String),
 }
@@ -31,7 +31,7 @@ pub trait AuditReader {
     /// # Errors
     ///
     /// [`StoreError`], also if only part of it could be read.
-    async fn audit_lines(&self, day: UnixTime, shard: u32) -> Result<Vec<Kept>, StoreError>;
+    async fn audit_lines(&self, day: UnixTime, shard: u32) -> Result<Vec<StoredEntry>, StoreError>;
 
     /// The digest of one shard of a day, if it was sealed.
     ///

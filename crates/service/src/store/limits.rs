@@ -1,6 +1,6 @@
 //! Rate windows: one write an attempt.
 
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 
 use super::StoreError;
@@ -9,7 +9,7 @@ use super::StoreError;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bucket {
     /// What is limited.
-    pub scope: Scope,
+    pub scope: LimitKind,
     /// How much of it passes.
     pub quota: Quota,
     /// Whose it is: a code that only hosts can make, for the row holds no address.
@@ -47,5 +47,5 @@ pub trait LimitStore {
     /// # Errors
     ///
     /// [`StoreError`]: then it may still count.
-    async fn settle(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError>;
+    async fn refund(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError>;
 }

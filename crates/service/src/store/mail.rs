@@ -27,7 +27,7 @@ pub struct OutboxMail {
 
 /// A mail that waits, as it was read.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Waiting {
+pub struct OutboxEntry {
     /// The mail.
     pub mail: OutboxMail,
     /// How often somebody set out to send it.
@@ -54,7 +54,7 @@ pub trait OutboxStore {
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn due_mail(&self, now: UnixTime) -> Result<Vec<Waiting>, StoreError>;
+    async fn due_mail(&self, now: UnixTime) -> Result<Vec<OutboxEntry>, StoreError>;
 
     /// Puts `next`, the same mail, in the place of `read`. [`WriteOutcome::Conflict`] if that is not
     /// what stands there any more: somebody else has the mail.
@@ -64,8 +64,8 @@ pub trait OutboxStore {
     /// [`StoreError`].
     async fn reserve(
         &self,
-        read: &Waiting,
-        next: &Waiting,
+        read: &OutboxEntry,
+        next: &OutboxEntry,
         request_id: &Id,
     ) -> Result<WriteOutcome, StoreError>;
 
@@ -75,7 +75,7 @@ pub trait OutboxStore {
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn remove(&self, claimed: &Waiting) -> Result<(), StoreError>;
+    async fn remove(&self, claimed: &OutboxEntry) -> Result<(), StoreError>;
 
     /// Removes a mail that is given up, with its audit row, all or none. If somebody else has
     /// claimed it since, it stays theirs.
@@ -83,7 +83,7 @@ pub trait OutboxStore {
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn give_up(&self, claimed: &Waiting, event: &AuditEvent) -> Result<(), StoreError>;
+    async fn give_up(&self, claimed: &OutboxEntry, event: &AuditEvent) -> Result<(), StoreError>;
 }
 
 /// A token that an account is to take from now on.

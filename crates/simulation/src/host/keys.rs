@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
+use portcullis_core::root_keys::Purpose;
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::Purpose;
 use portcullis_service::ports::SecureRandom as _;
 use portcullis_service::rotate::ports::{KeyFactory as _, KeyFactoryError, Stage};
-use portcullis_service::signing::{Notice, SigningKeySource, Version};
+use portcullis_service::signing::{SigningEvent, SigningKeySource, Version};
 use portcullis_service::store::StoreError;
 use thiserror::Error;
 
@@ -66,7 +66,7 @@ impl SigningKeySource for SimSigningKeys<'_> {
         })
     }
 
-    fn notice(&self, notice: Notice<'_, Keyless>) {
+    fn on_event(&self, notice: SigningEvent<'_, Keyless>) {
         let name = &self.host.name;
         self.host.world.tell(|| format!("{name}: {notice:?}"));
     }

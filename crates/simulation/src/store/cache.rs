@@ -11,7 +11,7 @@ use crate::world::World;
 pub(crate) struct SimCache(pub(crate) Rc<World>);
 
 impl ImmutableCache for SimCache {
-    async fn take(&self, name: &str) -> Option<Vec<u8>> {
+    async fn get(&self, name: &str) -> Option<Vec<u8>> {
         let taken = self.0.shelf.borrow().get(name).cloned();
         taken.filter(|_| self.0.random.chance(700))
     }

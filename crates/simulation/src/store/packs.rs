@@ -1,7 +1,7 @@
 //! Packs of the feed, and the rows of one token.
 
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{PackIndex, PackName, Revocable, Revocations};
+use portcullis_core::revocation::{PackIndex, PackName, Revocations, TokenIds};
 use portcullis_core::time::UnixTime;
 use portcullis_service::guard::Lookup;
 use portcullis_service::store::{PackStore, RevocationStore as _, StoreError, WriteOutcome};
@@ -49,14 +49,14 @@ impl PackStore for View {
                 return WriteOutcome::Conflict;
             }
             tables.directory = directory;
-            WriteOutcome::Done
+            WriteOutcome::Applied
         })
         .await
     }
 }
 
 impl Lookup for View {
-    async fn look_up(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
+    async fn look_up(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError> {
         self.world.oracle.borrow_mut().meet(Case::LookUp);
         if self.world.mutation == Some(Mutation::FailLookUps) {
             return Err(StoreError::new("looking a token up", Fault::Refused));

@@ -8,8 +8,8 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::limit::{Attempt, LimitDecision};
-use portcullis_core::refresh::Head;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::refresh::RefreshHead;
+use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Signer as _;
@@ -91,7 +91,7 @@ impl AccountStore for View {
                 return WriteOutcome::Conflict;
             }
             if lost {
-                return WriteOutcome::Done;
+                return WriteOutcome::Applied;
             }
             account.version += 1;
             account.status = status.unwrap_or(account.status);
@@ -104,7 +104,7 @@ impl AccountStore for View {
                 tables.revoke(&[revocation], stamp);
             }
             tables.note(&event);
-            WriteOutcome::Done
+            WriteOutcome::Applied
         })
         .await
     }
@@ -120,7 +120,7 @@ impl AccountStore for View {
                 return WriteOutcome::Conflict;
             }
             tables.note(&event);
-            WriteOutcome::Done
+            WriteOutcome::Applied
         })
         .await
     }
@@ -135,7 +135,7 @@ impl SessionStore for View {
         let (session, event, lost) = (session.clone(), event.clone(), self.loses_write());
         self.call("opening a session", move |tables, _| {
             if lost {
-                return WriteOutcome::Done;
+                return WriteOutcome::Applied;
             }
             tables.open_session(&session, &event)
         })
@@ -153,7 +153,7 @@ impl SessionStore for View {
     async fn advance(
         &self,
         session: &Session,
-        next: &Head,
+        next: &RefreshHead,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         let (session, next, event) = (session.clone(), next.clone(), event.clone());
@@ -209,7 +209,7 @@ impl SessionStore for View {
 }
 
 impl RevocationStore for View {
-    async fn revocations_of(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
+    async fn revocations_of(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError> {
         let mut places = vec![
             RevocationTarget::Token(token.token_id.to_owned()),
             RevocationTarget::Key(token.key_id.to_owned()),
@@ -242,22 +242,22 @@ impl RevocationStore for View {
     // Each minute is a query of its own, and all are under way together.
     async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
         let from = if self.world.mutation == Some(Mutation::DropOverlap) {
-            from.after(portcullis_core::revocation::WRITE_BOUND)
-                .after(portcullis_core::revocation::CLOCK_SKEW)
+            from.plus(portcullis_core::revocation::WRITE_BOUND)
+                .plus(portcullis_core::revocation::CLOCK_SKEW)
         } else {
             from
         };
         let mut minutes = vec![];
         let mut minute = from.start_of_minute();
         while minute <= to {
-            let end = minute.after(std::time::Duration::from_secs(59));
+            let end = minute.plus(std::time::Duration::from_secs(59));
             let (first, last) = (minute.max(from), end.min(to));
             minutes.push(self.call("reading the feed", move |tables, _| {
                 let rows = tables.feed.iter();
                 let within = rows.filter(|(stamp, _)| (first..=last).contains(stamp));
                 within.map(|(_, row)| row.clone()).collect::<Vec<_>>()
             }));
-            minute = end.after(std::time::Duration::from_secs(1));
+            minute = end.plus(std::time::Duration::from_secs(1));
         }
         Ok(try_join_all(minutes).await?.concat())
     }
@@ -276,7 +276,7 @@ impl RevocationStore for View {
         .await
     }
 
-    async fn revoke(
+    async fn put_revocation(
         &self,
         revocations: &[Revocation],
         stamp: UnixTime,
@@ -339,7 +339,7 @@ impl LimitStore for View {
                     tables.judge(&owned, attempt)
                 })
                 .await?;
-            if judged == LimitDecision::Passes {
+            if judged == LimitDecision::Allow {
                 let owned = bucket.clone();
                 self.call("counting an attempt", move |tables, _| {
                     tables.shift(&owned, attempt);
@@ -354,11 +354,11 @@ impl LimitStore for View {
         .await
     }
 
-    async fn settle(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
+    async fn refund(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
         let bucket = bucket.clone();
         self.call("settling an attempt", move |tables, _| {
             let window = tables.windows.entry(bucket.name).or_default();
-            *window = window.clone().settle(attempt);
+            *window = window.clone().refund(attempt);
         })
         .await
     }

@@ -57,7 +57,7 @@ impl SecretStore for View {
                 None => drop(tables.versions.insert(id.clone(), value)),
             }
             tables.stages.0.insert(Stage::Pending, id);
-            WriteOutcome::Done
+            WriteOutcome::Applied
         })
         .await
     }
@@ -93,7 +93,7 @@ impl KeyChangeStore for View {
         let (document, event) = (document.clone(), event.clone());
         let called_back = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp));
         if self.world.mutation == Some(Mutation::DropSilently) && called_back.is_some() {
-            return Ok(WriteOutcome::Done);
+            return Ok(WriteOutcome::Applied);
         }
         let world = Rc::clone(&self.world);
         let operation = if event.kind == AuditKind::KeysChanged(KeyAct::Publish) {
@@ -106,15 +106,15 @@ impl KeyChangeStore for View {
                 && let Some((revocation, stamp)) = called_back
             {
                 tables.revoke(&[revocation], stamp);
-                return WriteOutcome::Done;
+                return WriteOutcome::Applied;
             }
             if world.mutation == Some(Mutation::TellNoEnd) && tells_an_end(tables, &document) {
-                return WriteOutcome::Done;
+                return WriteOutcome::Applied;
             }
             let rows: Vec<_> = called_back.iter().map(|(row, _)| row.clone()).collect();
             let stamp = called_back.as_ref().map(|(_, stamp)| *stamp);
             let written = tables.change_keys(&document, called_back, &event, now);
-            if written == WriteOutcome::Done {
+            if written == WriteOutcome::Applied {
                 tell_document(&world, &document);
                 tell_rows(&world, &rows, stamp.unwrap_or_default());
             }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
-use portcullis_core::limit::window::Window;
+use portcullis_core::limit::sliding_window::SlidingWindow;
 use portcullis_core::limit::{Attempt, LimitDecision};
-use portcullis_core::refresh::Head;
+use portcullis_core::refresh::RefreshHead;
 use portcullis_core::revocation::{PackIndex, Revocation, RevocationTarget};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
@@ -35,7 +35,7 @@ pub(crate) struct Tables {
     pub(crate) versions: BTreeMap<String, Secret<String>>,
     pub(crate) directory: PackIndex,
     pub(crate) packs: BTreeMap<String, Vec<u8>>,
-    pub(crate) windows: BTreeMap<String, Window>,
+    pub(crate) windows: BTreeMap<String, SlidingWindow>,
     /// The requests that left a line, and what it says they did.
     pub(crate) audit: BTreeSet<(Id, &'static str)>,
 }
@@ -73,7 +73,7 @@ impl Tables {
         }
         self.accounts.insert(place, account);
         self.note(event);
-        WriteOutcome::Done
+        WriteOutcome::Applied
     }
 
     pub(crate) fn open_session(&mut self, session: &Session, event: &AuditEvent) -> WriteOutcome {
@@ -83,7 +83,7 @@ impl Tables {
         }
         self.sessions.insert(session.id.clone(), session.clone());
         self.note(event);
-        WriteOutcome::Done
+        WriteOutcome::Applied
     }
 
     pub(crate) fn family(&self, session_id: &Id) -> Option<SessionWithAccount> {
@@ -96,7 +96,7 @@ impl Tables {
     pub(crate) fn advance(
         &mut self,
         read: &Session,
-        next: &Head,
+        next: &RefreshHead,
         event: &AuditEvent,
         any: bool,
     ) -> WriteOutcome {
@@ -108,7 +108,7 @@ impl Tables {
         }
         session.head = next.clone();
         self.note(event);
-        WriteOutcome::Done
+        WriteOutcome::Applied
     }
 
     pub(crate) fn publish(&mut self, document: &KeyDocument) -> WriteOutcome {
@@ -118,7 +118,7 @@ impl Tables {
         self.document = document.clone();
         let names = document.keys().iter().filter_map(|key| key.key.id());
         self.published.extend(names.map(str::to_owned));
-        WriteOutcome::Done
+        WriteOutcome::Applied
     }
 
     pub(crate) fn change_keys(
@@ -151,12 +151,16 @@ impl Tables {
             let names = hurried.filter_map(|key| key.key.id().map(str::to_owned));
             self.hurried.extend(names.map(|name| (name, now)));
         }
-        WriteOutcome::Done
+        WriteOutcome::Applied
     }
 
     pub(crate) fn judge(&self, bucket: &Bucket, attempt: Attempt) -> LimitDecision {
         let window = self.windows.get(&bucket.name).cloned().unwrap_or_default();
-        window.judge(bucket.quota, bucket.scope.ceiling(), attempt)
+        window.check(
+            bucket.quota,
+            bucket.scope.max_consecutive_failures(),
+            attempt,
+        )
     }
 
     pub(crate) fn shift(&mut self, bucket: &Bucket, attempt: Attempt) {
@@ -166,7 +170,7 @@ impl Tables {
 
     pub(crate) fn count(&mut self, bucket: &Bucket, attempt: Attempt) -> Counted {
         let judged = self.judge(bucket, attempt);
-        if judged == LimitDecision::Passes {
+        if judged == LimitDecision::Allow {
             self.shift(bucket, attempt);
         }
         counted(judged)

@@ -4,16 +4,16 @@
 
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, HeaderMap};
-use portcullis_core::limit::scope::Scope;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::secret::Secret;
-use portcullis_service::identify::{self, ClientCredentials, Identity};
+use portcullis_service::client_auth::{self, ClientCredentials, ClientKind};
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::Call;
+use portcullis_service::ports::RequestMeta;
 use zeroize::Zeroizing;
 
 use crate::host::Host;
 use crate::problem::{Problem, TokenProblem};
-use crate::routes::oauth::form::Form;
+use crate::routes::oauth::form::OauthForm;
 
 /// Finds out which client asks.
 ///
@@ -23,30 +23,31 @@ use crate::routes::oauth::form::Form;
 pub(super) async fn identify(
     host: &Host,
     headers: &HeaderMap,
-    form: &mut Form,
-    call: &Call,
-) -> Result<Identity, Problem> {
+    form: &mut OauthForm,
+    call: &RequestMeta,
+) -> Result<ClientKind, Problem> {
     let claim = claim(headers, form);
     let clients = host.clients.known(&host.client, call.now).await;
-    let clients = host.settle(clients)?;
+    let clients = host.track(clients)?;
     let store = host.store(call.now);
     let ctx = host.ctx(&store, call).await?;
     let problem = match claim {
-        Ok(claim) => match identify::identify(&claim, clients, &host.settings.issuing.client_id) {
-            known @ (Identity::FirstParty | Identity::Confidential) => return Ok(known),
-            Identity::Refused => Problem::Token(TokenProblem::BadClient),
+        Ok(claim) => match client_auth::identify(&claim, clients, &host.settings.issuing.client_id)
+        {
+            known @ (ClientKind::FirstParty | ClientKind::Confidential) => return Ok(known),
+            ClientKind::Refused => Problem::Token(TokenProblem::BadClient),
         },
         Err(problem) => problem,
     };
     // Counted only where it fails: a client that is who it says asks as often as it likes. And
     // before the line is written: a flood of failures is no flood of lines.
-    host.enter(&[(Scope::ClientAddress, LimitKey::Network)], ctx)
+    host.acquire(&[(LimitKind::ClientAddress, LimitKey::Network)], ctx)
         .await?;
-    host.settle(identify::record_refusal(ctx).await)?;
+    host.track(client_auth::record_refusal(ctx).await)?;
     Err(problem)
 }
 
-fn claim(headers: &HeaderMap, form: &mut Form) -> Result<ClientCredentials, Problem> {
+fn claim(headers: &HeaderMap, form: &mut OauthForm) -> Result<ClientCredentials, Problem> {
     let id = form.take("client_id").map(|id| id.expose().clone());
     let secret = form.take("client_secret");
     match (basic(headers)?, id, secret) {

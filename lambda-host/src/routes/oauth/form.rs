@@ -11,9 +11,9 @@ use crate::routes::body;
 
 /// Parameters by their names; what nobody takes means nothing here and is ignored, as the standard
 /// wants.
-pub(super) struct Form(Vec<(String, Secret<String>)>);
+pub(super) struct OauthForm(Vec<(String, Secret<String>)>);
 
-impl Form {
+impl OauthForm {
     /// Reads the body of `request`.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn each_parameter_is_taken_once_and_an_empty_one_is_none() {
-        let mut form = Form::parse(b"a=1&b=%20+x&c=&d").expect("a form");
+        let mut form = OauthForm::parse(b"a=1&b=%20+x&c=&d").expect("a form");
         let mut take = |name| form.take(name).map(|value| value.expose().clone());
         assert_eq!(take("a").as_deref(), Some("1"));
         assert_eq!(take("a"), None);
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_parameter_that_comes_twice_spoils_all() {
         for bad in [&b"a=1&a=1"[..], b"a=1&b=2&%61=3", b"a&a="] {
-            let read = Form::parse(bad).map(|_| ());
+            let read = OauthForm::parse(bad).map(|_| ());
             assert_eq!(read, Err(Problem::Token(TokenProblem::MalformedForm)));
         }
     }
@@ -69,7 +69,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let _ = Form::parse(&bytes);
+            let _ = OauthForm::parse(&bytes);
         }
     }
 }

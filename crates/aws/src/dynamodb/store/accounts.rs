@@ -76,7 +76,7 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "registering an account in vain";
         let request_id = &event.request_id;
-        let gone_at = self.now.after(VAIN_LIFETIME);
+        let gone_at = self.now.plus(VAIN_LIFETIME);
         let [user, user_by_id, domain] = rows_of(account, request_id)
             .map(|row| row.blanked().with_number(TTL, gone_at.as_secs()));
         let name = &account.user_id;
@@ -137,7 +137,7 @@ impl<T: Transport> DynamoStore<'_, T> {
         // SECURITY: a request id may be borrowed, a user id is drawn by us.
         self.commit(OPERATION, transaction)
             .await?
-            .judge(OPERATION, |row| {
+            .write_outcome(OPERATION, |row| {
                 is_written_for(row, request_id) && row.text(USER_ID) == Ok(account.user_id.as_str())
             })
     }

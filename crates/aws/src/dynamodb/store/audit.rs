@@ -5,19 +5,19 @@ use core::time::Duration;
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::audit::digest::AuditDigest;
-use portcullis_core::audit::line::AuditLine;
+use portcullis_core::audit::entry::AuditEntry;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{AuditReader, AuditStore, Kept, StoreError, WriteOutcome};
+use portcullis_service::store::{AuditReader, AuditStore, StoreError, StoredEntry, WriteOutcome};
 
 use super::accounts::USER_ID;
 use super::{DynamoStore, REQUEST_ID, RowError, id, time};
-use crate::code::Class;
 use crate::dynamodb::item::{Attribute, Item, ItemError};
 use crate::dynamodb::read::Range;
 use crate::dynamodb::table::{AUDIT_SHARDS, Key, SORT_KEY, TTL, Table};
 use crate::dynamodb::write::{NEW, put_if};
 use crate::error::CallError;
+use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
 /// How long a line is kept.
@@ -34,7 +34,7 @@ impl<T: Transport> AuditStore for DynamoStore<'_, T> {
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(()),
             // The line has a name of its own, so what stands there is this line.
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => Ok(()),
+            Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => Ok(()),
             Err(error) => Err(StoreError::new("recording an audit event", error)),
         }
     }
@@ -45,7 +45,7 @@ impl<T: Transport> AuditReader for DynamoStore<'_, T> {
         AUDIT_SHARDS
     }
 
-    async fn audit_lines(&self, day: UnixTime, shard: u32) -> Result<Vec<Kept>, StoreError> {
+    async fn audit_lines(&self, day: UnixTime, shard: u32) -> Result<Vec<StoredEntry>, StoreError> {
         let range = Range {
             table: Table::Main,
             partition: Key::audit_partition(day, shard),
@@ -81,8 +81,8 @@ impl<T: Transport> AuditReader for DynamoStore<'_, T> {
         let row = digest_row(digest).with_text(REQUEST_ID, request_id.as_str());
         let call = put_if(self.client.tables(), &key, row, &NEW);
         match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(WriteOutcome::Done),
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
+            Ok(_answer) => Ok(WriteOutcome::Applied),
+            Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => {
                 // Whoever was first has sealed the same day.
                 Ok(WriteOutcome::Conflict)
             }
@@ -104,22 +104,22 @@ const HASH: &str = "hash";
 const SEALED_AT: &str = "sealed_at";
 
 /// What a row of the trail says, if it says anything and lies where its line belongs.
-fn kept(row: &Item, partition: &str) -> Kept {
+fn kept(row: &Item, partition: &str) -> StoredEntry {
     let sort = row.text(SORT_KEY).unwrap_or_default();
     match read_line(row, sort) {
         Ok(line) => {
             let key = Key::audit_line(&line.id, line.at);
             if key.partition() == partition && key.sort() == sort {
-                Kept::Line(line)
+                StoredEntry::Line(line)
             } else {
-                Kept::Unreadable(sort.to_owned())
+                StoredEntry::Unreadable(sort.to_owned())
             }
         }
-        Err(_) => Kept::Unreadable(sort.to_owned()),
+        Err(_) => StoredEntry::Unreadable(sort.to_owned()),
     }
 }
 
-fn read_line(row: &Item, sort: &str) -> Result<AuditLine, RowError> {
+fn read_line(row: &Item, sort: &str) -> Result<AuditEntry, RowError> {
     let misplaced = RowError::Value(SORT_KEY);
     let (_, name) = sort.split_once('#').ok_or(misplaced)?;
     let optional = |name| match id(row, name) {
@@ -127,7 +127,7 @@ fn read_line(row: &Item, sort: &str) -> Result<AuditLine, RowError> {
         Err(RowError::Attribute(ItemError::Missing(_))) => Ok(None),
         Err(error) => Err(error),
     };
-    Ok(AuditLine {
+    Ok(AuditEntry {
         id: Id::parse(name).map_err(|_| misplaced)?,
         at: time(row, AT)?,
         action: row.text(ACTION)?.to_owned(),
@@ -148,7 +148,7 @@ fn digest_row(digest: &AuditDigest) -> Item {
         .with_number(SEALED_AT, digest.sealed_at.as_secs())
         .with_text(ROOT, digest.root.as_str())
         .with(CODE, Attribute::bytes(&digest.code))
-        .with_number(TTL, digest.day.after(AUDIT_LIFETIME).as_secs())
+        .with_number(TTL, digest.day.plus(AUDIT_LIFETIME).as_secs())
 }
 
 fn read_digest(row: &Item, day: UnixTime, shard: u32) -> Result<AuditDigest, RowError> {
@@ -190,8 +190,8 @@ pub(super) fn audit_row(event: &AuditEvent) -> Item {
         .with_text(CLIENT_ADDRESS, event.client_address.as_str())
         .with_text(REQUEST_ID, event.request_id.as_str())
         .with_text(ROOT, event.sealer.root())
-        .with(CODE, Attribute::bytes(&event.code()))
-        .with_number(TTL, event.at.after(AUDIT_LIFETIME).as_secs());
+        .with(CODE, Attribute::bytes(&event.mac()))
+        .with_number(TTL, event.at.plus(AUDIT_LIFETIME).as_secs());
     if let Some(user_id) = &event.user_id {
         row = row.with_text(USER_ID, user_id.as_str());
     }
@@ -205,12 +205,12 @@ pub(super) fn audit_row(event: &AuditEvent) -> Item {
 mod tests {
     use super::*;
     use portcullis_core::audit::{AuditKind, LoginDenial};
-    use portcullis_core::vault::{Purpose, Vault};
+    use portcullis_core::root_keys::{Purpose, RootKeys};
 
     #[test]
     fn a_line_says_what_who_where_from_and_when_it_may_go() {
         let vault =
-            Vault::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap();
+            RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap();
         let event = AuditEvent {
             id: Id::parse("line1").unwrap(),
             at: UnixTime::from_secs(1_000),
@@ -224,7 +224,7 @@ mod tests {
         let expected = Item::new()
             .with_number("at", 1_000)
             .with_text("root", "1")
-            .with("code", Attribute::bytes(&event.code()))
+            .with("code", Attribute::bytes(&event.mac()))
             .with_text("action", "login")
             .with_text("outcome", "wrong_password")
             .with_text("client_address", "192.0.2.1")
@@ -234,13 +234,13 @@ mod tests {
         assert!(audit_row(&event) == expected);
         let key = Key::audit(&event);
         let row = audit_row(&event).under(&key);
-        let Kept::Line(line) = kept(&row, key.partition()) else {
+        let StoredEntry::Line(line) = kept(&row, key.partition()) else {
             panic!("it reads back");
         };
         assert!(line.is_genuine(&vault));
         let elsewhere = kept(&row, "AUDIT#1970-01-02#0");
         assert!(
-            matches!(elsewhere, Kept::Unreadable(_)),
+            matches!(elsewhere, StoredEntry::Unreadable(_)),
             "not where it belongs"
         );
     }

@@ -50,12 +50,12 @@ pub(super) async fn change_account<T: Transport>(
             revoke(&mut transaction, end.revocation, &event.request_id);
         }
         let refusal = match store.commit(OPERATION, transaction).await? {
-            Committed::Done => return Ok(WriteOutcome::Done),
+            Committed::Done => return Ok(WriteOutcome::Applied),
             Committed::Refused(refusal) => refusal,
         };
         let is_own = |row: &Item| is_written_for(row, &event.request_id) && holds(row, &changed);
         match refusal.reasons() {
-            [row, ..] if is_own_write(row, is_own) => return Ok(WriteOutcome::Done),
+            [row, ..] if is_own_write(row, is_own) => return Ok(WriteOutcome::Applied),
             [row, ..] if row.is_condition() => return Ok(WriteOutcome::Conflict),
             // The session that was to stay is not what it was.
             [_, kept, ..] if kept.is_condition() && keeps_one(change) => {

@@ -1,23 +1,23 @@
 //! Accounts by the domain of their address: one partition for a domain, a scan for all of them.
 
 use portcullis_core::json::Json;
-use portcullis_service::store::{Directory, DomainPage, PageCursor, StoreError};
+use portcullis_service::store::{DomainPage, DomainStore, PageCursor, StoreError};
 
 use super::DynamoStore;
-use crate::client::Call;
+use crate::client::ApiCall;
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{DOMAINS, Key, PARTITION_KEY, Table};
-use crate::error::{AnswerError, CallError};
+use crate::error::{CallError, ResponseError};
 use crate::operation::Operation;
 use crate::transport::Transport;
 
 const COUNTING: &str = "counting the accounts of a domain";
 const SCANNING: &str = "reading the table for domains";
 
-impl<T: Transport> Directory for DynamoStore<'_, T> {
+impl<T: Transport> DomainStore for DynamoStore<'_, T> {
     async fn accounts_of_domain(&self, domain: &str) -> Result<u64, StoreError> {
         let values = Item::new().with(":p", Attribute::text(Key::domain_partition(domain)));
-        let first = Call::new(Operation::Query)
+        let first = ApiCall::new(Operation::Query)
             .with("TableName", self.client.tables().name(Table::Main))
             .with("KeyConditionExpression", "PK = :p")
             .with("ExpressionAttributeValues", values.into_wire())
@@ -39,7 +39,7 @@ impl<T: Transport> Directory for DynamoStore<'_, T> {
 
     async fn domain_page(&self, after: Option<PageCursor>) -> Result<DomainPage, StoreError> {
         let values = Item::new().with(":p", Attribute::text(DOMAINS));
-        let mut call = Call::new(Operation::Scan)
+        let mut call = ApiCall::new(Operation::Scan)
             .with("TableName", self.client.tables().name(Table::Main))
             .with("FilterExpression", "begins_with(PK, :p)")
             .with("ExpressionAttributeValues", values.into_wire())
@@ -60,12 +60,12 @@ impl<T: Transport> Directory for DynamoStore<'_, T> {
                 ..DomainPage::default()
             };
             let items = answer.remove("Items").and_then(Json::into_array);
-            for item in items.ok_or(AnswerError::Lacks("Items"))? {
-                let item = item.into_object().ok_or(AnswerError::Lacks("Items"))?;
+            for item in items.ok_or(ResponseError::Lacks("Items"))? {
+                let item = item.into_object().ok_or(ResponseError::Lacks("Items"))?;
                 let item = Item::from_wire(item);
                 let domain = item.text(PARTITION_KEY).ok();
                 let domain = domain.and_then(|key| key.strip_prefix(DOMAINS));
-                let domain = domain.ok_or(AnswerError::Lacks(PARTITION_KEY))?;
+                let domain = domain.ok_or(ResponseError::Lacks(PARTITION_KEY))?;
                 let count = page.accounts.entry(domain.to_owned()).or_default();
                 *count = count.saturating_add(1);
             }
@@ -77,5 +77,5 @@ impl<T: Transport> Directory for DynamoStore<'_, T> {
 
 fn whole(member: Option<Json>, name: &'static str) -> Result<u64, CallError> {
     let number = member.as_ref().and_then(Json::as_whole);
-    Ok(number.ok_or(AnswerError::Lacks(name))?)
+    Ok(number.ok_or(ResponseError::Lacks(name))?)
 }

@@ -9,13 +9,13 @@ use super::{DynamoStore, RowError};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::read::Range;
 use crate::dynamodb::table::{Key, SORT_KEY, Table};
-use crate::dynamodb::write::{Expression, LONGEST_TRANSACTION};
+use crate::dynamodb::write::{Expression, MAX_TRANSACTION_ITEMS};
 use crate::transport::Transport;
 
 const OPERATION: &str = "removing an account";
 
 /// How many rows go in one step: each may have a locator besides.
-const AT_ONCE: usize = LONGEST_TRANSACTION / 2;
+const AT_ONCE: usize = MAX_TRANSACTION_ITEMS / 2;
 
 pub(super) async fn erase<T: Transport>(
     store: &DynamoStore<'_, T>,
@@ -30,7 +30,7 @@ pub(super) async fn erase<T: Transport>(
         }
         // Nothing here hangs on a condition.
         let end = store.commit(OPERATION, transaction).await?;
-        let _ = end.judge(OPERATION, |_row| false)?;
+        let _ = end.write_outcome(OPERATION, |_row| false)?;
     }
     let mut transaction = store.transaction();
     let unchanged =
@@ -42,7 +42,7 @@ pub(super) async fn erase<T: Transport>(
     store
         .commit(OPERATION, transaction)
         .await?
-        .judge(OPERATION, |_row| false)
+        .write_outcome(OPERATION, |_row| false)
 }
 
 /// The keys of all rows beside the account, each with what leads to it.

@@ -10,12 +10,12 @@ use portcullis_service::store::{
 use super::accounts::{CREATED_AT, USER_ID};
 use super::audit::audit_row;
 use super::{DynamoStore, REQUEST_ID, RowError, id, is_own_write, is_written_for, time};
-use crate::code::Class;
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::read::Range;
 use crate::dynamodb::table::{Key, SORT_KEY, Table};
 use crate::dynamodb::write::{Expression, update_if};
 use crate::error::CallError;
+use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
 const FACTOR_ID: &str = "factor_id";
@@ -54,7 +54,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         transaction.put(&Key::audit(event), audit_row(event));
         self.commit(OPERATION, transaction)
             .await?
-            .judge(OPERATION, |row| is_written_for(row, &event.request_id))
+            .write_outcome(OPERATION, |row| is_written_for(row, &event.request_id))
     }
 
     async fn confirm_factor(
@@ -85,7 +85,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         transaction.put(&Key::audit(event), audit_row(event));
         self.commit(OPERATION, transaction)
             .await?
-            .judge(OPERATION, |row| {
+            .write_outcome(OPERATION, |row| {
                 is_written_for(row, &event.request_id)
                     && row.text(FACTOR_ID) == Ok(factor.id.as_str())
                     && row.number(LAST_STEP) == Ok(step)
@@ -177,11 +177,11 @@ impl<T: Transport> DynamoStore<'_, T> {
     ) -> Result<WriteOutcome, StoreError> {
         let call = update_if(self.client.tables(), key, change, condition);
         match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(WriteOutcome::Done),
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
+            Ok(_answer) => Ok(WriteOutcome::Applied),
+            Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => {
                 match refusal.reasons().first() {
                     // The answer to an earlier try was lost.
-                    Some(reason) if is_own_write(reason, is_own) => Ok(WriteOutcome::Done),
+                    Some(reason) if is_own_write(reason, is_own) => Ok(WriteOutcome::Applied),
                     _ => Ok(WriteOutcome::Conflict),
                 }
             }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use portcullis_core::time::UnixTime;
-use portcullis_service::together::together;
+use portcullis_service::join_all::join_all;
 use thiserror::Error;
 
 use crate::client::Client;
@@ -15,10 +15,10 @@ use crate::transport::Transport;
 
 /// The longest span that is read at once: a policy lets tokens live for a day at the most, and
 /// overlap and leeway come on top. Each minute of it is a query for every shard.
-const LONGEST_SPAN: Duration = Duration::from_secs(25 * 60 * 60);
+const MAX_SPAN: Duration = Duration::from_secs(25 * 60 * 60);
 
 /// How many queries are under way together. A Worker may have six connections open.
-const TOGETHER: usize = 6;
+const MAX_CONCURRENT_READS: usize = 6;
 
 /// The feed was not read.
 #[derive(Debug, Error)]
@@ -39,13 +39,13 @@ pub(super) async fn rows<T: Transport>(
     shards: u32,
     now: UnixTime,
 ) -> Result<Vec<Item>, FeedError> {
-    if to.since(from) > LONGEST_SPAN {
+    if to.since(from) > MAX_SPAN {
         return Err(FeedError::Span);
     }
     let mut rows = Vec::new();
-    for some in ranges(from, to, shards).chunks(TOGETHER) {
+    for some in ranges(from, to, shards).chunks(MAX_CONCURRENT_READS) {
         let pages = some.iter().map(|range| client.range(range, now));
-        for page in together(pages).await {
+        for page in join_all(pages).await {
             rows.append(&mut page?);
         }
     }
@@ -66,7 +66,7 @@ fn ranges(from: UnixTime, to: UnixTime, shards: u32) -> Vec<Range> {
                 to: format!("{to}~"),
             });
         }
-        minute = minute.after(Duration::from_secs(60));
+        minute = minute.plus(Duration::from_secs(60));
     }
     ranges
 }
@@ -92,16 +92,16 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(partitions(NOON, NOON, 1), ["FEED#2026-11-23T12:00#0"]);
         assert_eq!(
-            partitions(NOON.before(second), NOON.after(Duration::from_secs(60)), 1),
+            partitions(NOON.minus(second), NOON.plus(Duration::from_secs(60)), 1),
             [
                 "FEED#2026-11-23T11:59#0",
                 "FEED#2026-11-23T12:00#0",
                 "FEED#2026-11-23T12:01#0",
             ]
         );
-        assert_eq!(partitions(NOON, NOON.before(second), 1), [""; 0]);
+        assert_eq!(partitions(NOON, NOON.minus(second), 1), [""; 0]);
         assert_eq!(
-            partitions(NOON, NOON.after(second), 3),
+            partitions(NOON, NOON.plus(second), 3),
             [
                 "FEED#2026-11-23T12:00#0",
                 "FEED#2026-11-23T12:00#1",
@@ -118,7 +118,7 @@ mod tests {
         let margin = WRITE_BOUND
             .saturating_add(CLOCK_SKEW)
             .saturating_add(CLOCK_SKEW);
-        assert!(policy.revocation_reach().saturating_add(margin) <= LONGEST_SPAN);
+        assert!(policy.revocation_reach().saturating_add(margin) <= MAX_SPAN);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
         }
         transaction.put(&Key::audit(event), audit_row(event));
         let committed = self.commit(OPERATION, transaction).await?;
-        committed.judge(OPERATION, |row| holds(row, document, request_id))
+        committed.write_outcome(OPERATION, |row| holds(row, document, request_id))
     }
 }
 

@@ -14,12 +14,12 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::store::{Bucket, Counted, LimitStore, StoreError};
 
 use super::{DynamoStore, RowError};
-use crate::client::Call;
-use crate::code::Class;
+use crate::client::ApiCall;
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
 use crate::dynamodb::write::{Expression, update_if};
 use crate::error::{CallError, Reason};
+use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
 const COUNTING: &str = "counting an attempt";
@@ -32,7 +32,7 @@ const TOLD: &str = "told";
 const FAILURES_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// How often an attempt that others have overtaken is looked for anew.
-const SEARCHES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 impl<T: Transport> LimitStore for DynamoStore<'_, T> {
     async fn count(&self, bucket: &Bucket, attempt: Attempt) -> Result<Counted, StoreError> {
@@ -51,30 +51,34 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
         };
         let judged = if bucket.quota.is_exact() {
             let window = window::read(&row).map_err(failed)?;
-            window.judge(bucket.quota, bucket.scope.ceiling(), attempt)
+            window.check(
+                bucket.quota,
+                bucket.scope.max_consecutive_failures(),
+                attempt,
+            )
         } else {
             let tally = tally::read(&row).map_err(failed)?;
-            tally.judge(bucket.quota, attempt)
+            tally.check(bucket.quota, attempt)
         };
         match judged {
             // The answer to an earlier try was lost.
-            LimitDecision::Passes if is_counted(&row, attempt) => Ok(passed()),
+            LimitDecision::Allow if is_counted(&row, attempt) => Ok(passed()),
             // The condition and the rule are one: such a row is none of ours.
-            LimitDecision::Passes => Err(failed(RowError::Value("t1"))),
-            LimitDecision::Wait(_) | LimitDecision::Spent => Ok(Counted {
+            LimitDecision::Allow => Err(failed(RowError::Value("t1"))),
+            LimitDecision::RetryAfter(_) | LimitDecision::LockedOut => Ok(Counted {
                 judged,
                 is_first_refusal: self.tell(bucket, &row, attempt).await?,
             }),
         }
     }
 
-    async fn settle(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
+    async fn refund(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
         let mut place = 0;
         if !bucket.quota.is_exact() {
             return Ok(());
         }
-        for _search in 0..SEARCHES {
-            let (change, condition) = window::settle(bucket.quota, place, attempt);
+        for _search in 0..MAX_ATTEMPTS {
+            let (change, condition) = window::refund(bucket.quota, place, attempt);
             let Some(row) = self.limit(bucket, &change, &condition, SETTLING).await? else {
                 return Ok(());
             };
@@ -103,7 +107,7 @@ impl<T: Transport> DynamoStore<'_, T> {
         let call = self.limit_call(bucket, change, condition);
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(None),
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
+            Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => {
                 let reasons = refusal.reasons().iter();
                 let row = reasons.filter_map(Reason::existing).next().cloned();
                 Ok(Some(row.unwrap_or_default()))
@@ -112,8 +116,8 @@ impl<T: Transport> DynamoStore<'_, T> {
         }
     }
 
-    fn limit_call(&self, bucket: &Bucket, change: &Expression, condition: &Expression) -> Call {
-        let key = Key::limit(bucket.scope.name(), &bucket.name);
+    fn limit_call(&self, bucket: &Bucket, change: &Expression, condition: &Expression) -> ApiCall {
+        let key = Key::limit(bucket.scope.as_str(), &bucket.name);
         update_if(self.client.tables(), &key, change, condition)
     }
 
@@ -124,7 +128,7 @@ impl<T: Transport> DynamoStore<'_, T> {
         row: &Item,
         attempt: Attempt,
     ) -> Result<bool, StoreError> {
-        let since = Attempt::first_of(attempt.at().before(bucket.quota.per()).after(SECOND));
+        let since = Attempt::first_of(attempt.at().minus(bucket.quota.per()).plus(SECOND));
         let told = row.optional_number(TOLD);
         let told = told.map_err(|error| StoreError::new(COUNTING, error))?;
         if told.is_some_and(|told| told >= since.stamp()) {
@@ -144,7 +148,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const fn passed() -> Counted {
     Counted {
-        judged: LimitDecision::Passes,
+        judged: LimitDecision::Allow,
         is_first_refusal: false,
     }
 }
@@ -163,9 +167,9 @@ fn is_counted(row: &Item, attempt: Attempt) -> bool {
 /// over, and so is the memory of failures.
 fn ends_at(bucket: &Bucket, attempt: Attempt) -> UnixTime {
     let spans = bucket.quota.per().saturating_mul(2);
-    let kept = match bucket.scope.ceiling() {
+    let kept = match bucket.scope.max_consecutive_failures() {
         Some(_failures) => FAILURES_LIFETIME,
         None => spans,
     };
-    attempt.at().after(kept.max(spans))
+    attempt.at().plus(kept.max(spans))
 }

@@ -8,17 +8,17 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{OutboxMail, OutboxStore, StoreError, Waiting, WriteOutcome};
+use portcullis_service::store::{OutboxEntry, OutboxMail, OutboxStore, StoreError, WriteOutcome};
 
 use super::accounts::USER_ID;
 use super::audit::audit_row;
 use super::{Committed, DynamoStore, REQUEST_ID, RowError, id, is_written_for, time};
-use crate::code::Class;
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::read::Range;
 use crate::dynamodb::table::{Key, OUTBOX_SHARDS, TTL, Table};
 use crate::dynamodb::write::{Expression, Transaction, delete_if, update_if};
 use crate::error::CallError;
+use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
 /// How long a mail waits at the most, should nobody ever come for it.
@@ -36,7 +36,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
         }
     }
 
-    async fn due_mail(&self, now: UnixTime) -> Result<Vec<Waiting>, StoreError> {
+    async fn due_mail(&self, now: UnixTime) -> Result<Vec<OutboxEntry>, StoreError> {
         const OPERATION: &str = "reading the outbox";
         let ranges: Vec<_> = (0..OUTBOX_SHARDS)
             .map(|shard| Range {
@@ -61,8 +61,8 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
 
     async fn reserve(
         &self,
-        read: &Waiting,
-        next: &Waiting,
+        read: &OutboxEntry,
+        next: &OutboxEntry,
         request_id: &Id,
     ) -> Result<WriteOutcome, StoreError> {
         let change = Expression::set([
@@ -72,7 +72,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
         ]);
         let call = update_if(self.client.tables(), &key(read), &change, &as_read(read));
         let error = match self.client.call(&call, self.now).await {
-            Ok(_answer) => return Ok(WriteOutcome::Done),
+            Ok(_answer) => return Ok(WriteOutcome::Applied),
             Err(error) => error,
         };
         let Some(refusal) = error.refusal().filter(|_| is_condition(&error)) else {
@@ -89,13 +89,13 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
                 && row.number(DUE_AT) == Ok(next.due_at.as_secs())
         });
         Ok(if is_own {
-            WriteOutcome::Done
+            WriteOutcome::Applied
         } else {
             WriteOutcome::Conflict
         })
     }
 
-    async fn remove(&self, claimed: &Waiting) -> Result<(), StoreError> {
+    async fn remove(&self, claimed: &OutboxEntry) -> Result<(), StoreError> {
         let call = delete_if(self.client.tables(), &key(claimed), &as_read(claimed));
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(()),
@@ -104,7 +104,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
         }
     }
 
-    async fn give_up(&self, claimed: &Waiting, event: &AuditEvent) -> Result<(), StoreError> {
+    async fn give_up(&self, claimed: &OutboxEntry, event: &AuditEvent) -> Result<(), StoreError> {
         const OPERATION: &str = "giving up a mail";
         let mut transaction = self.transaction();
         transaction.delete_if(&key(claimed), &as_read(claimed));
@@ -135,27 +135,27 @@ pub(super) fn enqueue(transaction: &mut Transaction<'_>, mail: &OutboxMail, requ
 fn mail_row(mail: &OutboxMail, request_id: &Id) -> Item {
     let row = Item::new()
         .with_text(MAIL_ID, mail.id.as_str())
-        .with_text(KIND, mail.kind.word())
+        .with_text(KIND, mail.kind.as_str())
         .with_text(EMAIL, mail.email.as_str())
         .with_number(ASKED_AT, mail.asked_at.as_secs())
         .with_number(ATTEMPTS, 0)
         .with_number(DUE_AT, mail.asked_at.as_secs())
         .with_text(REQUEST_ID, request_id.as_str())
-        .with_number(TTL, mail.asked_at.after(OUTBOX_LIFETIME).as_secs());
+        .with_number(TTL, mail.asked_at.plus(OUTBOX_LIFETIME).as_secs());
     match &mail.user_id {
         Some(user_id) => row.with_text(USER_ID, user_id.as_str()),
         None => row,
     }
 }
 
-fn read_waiting(row: &Item) -> Result<Waiting, RowError> {
+fn read_waiting(row: &Item) -> Result<OutboxEntry, RowError> {
     let kind = MailKind::parse(row.text(KIND)?).ok_or(RowError::Value(KIND))?;
     let email = EmailAddress::parse(row.text(EMAIL)?).map_err(|_| RowError::Value(EMAIL))?;
     let user_id = match row.optional_text(USER_ID)? {
         None => None,
         Some(_) => Some(id(row, USER_ID)?),
     };
-    Ok(Waiting {
+    Ok(OutboxEntry {
         mail: OutboxMail {
             id: id(row, MAIL_ID)?,
             kind,
@@ -168,12 +168,12 @@ fn read_waiting(row: &Item) -> Result<Waiting, RowError> {
     })
 }
 
-fn key(waiting: &Waiting) -> Key {
+fn key(waiting: &OutboxEntry) -> Key {
     Key::outbox(&waiting.mail.id, waiting.mail.asked_at)
 }
 
 /// Holds as long as nobody else has touched it.
-fn as_read(waiting: &Waiting) -> Expression {
+fn as_read(waiting: &OutboxEntry) -> Expression {
     Expression::of("#attempts = :read_attempts AND #due_at = :read_due_at")
         .with(":read_attempts", Attribute::number(waiting.attempts))
         .with(":read_due_at", Attribute::number(waiting.due_at.as_secs()))
@@ -182,7 +182,7 @@ fn as_read(waiting: &Waiting) -> Expression {
 fn is_condition(error: &CallError) -> bool {
     error
         .refusal()
-        .is_some_and(|refusal| refusal.class() == Class::Condition)
+        .is_some_and(|refusal| refusal.class() == ErrorClass::Condition)
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::store::{PackStore, StoreError, WriteOutcome};
 
 use super::{DynamoStore, REQUEST_ID, RowError, is_own_write, is_written_for, time};
-use crate::code::Class;
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, TTL};
 use crate::dynamodb::write::{Expression, NEW, put_if};
 use crate::error::CallError;
+use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
 impl<T: Transport> PackStore for DynamoStore<'_, T> {
@@ -23,7 +23,9 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
             .map_err(|error| StoreError::new(OPERATION, error))?;
         match row {
             None => Ok(PackIndex::default()),
-            Some(row) => read_directory(&row).map_err(|error| StoreError::damage(OPERATION, error)),
+            Some(row) => {
+                read_directory(&row).map_err(|error| StoreError::corrupt(OPERATION, error))
+            }
         }
     }
 
@@ -51,7 +53,7 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(()),
             // Whoever wrote it, it holds the same: its name says so.
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => Ok(()),
+            Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => Ok(()),
             Err(error) => Err(StoreError::new(OPERATION, error)),
         }
     }
@@ -79,11 +81,11 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
                 && read_directory(row).is_ok_and(|written| written == *directory)
         };
         match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(WriteOutcome::Done),
-            Err(CallError::Service(refusal)) if refusal.class() == Class::Condition => {
+            Ok(_answer) => Ok(WriteOutcome::Applied),
+            Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => {
                 let own = |reason| is_own_write(reason, is_this);
                 Ok(if refusal.reasons().iter().any(own) {
-                    WriteOutcome::Done
+                    WriteOutcome::Applied
                 } else {
                     WriteOutcome::Conflict
                 })
@@ -148,7 +150,7 @@ mod tests {
     fn directory() -> PackIndex {
         let span = |from: u64, parts: &[&[u8]]| PackedSpan {
             from: UnixTime::from_secs(from),
-            to: UnixTime::from_secs(from).after(Duration::from_secs(60)),
+            to: UnixTime::from_secs(from).plus(Duration::from_secs(60)),
             until: UnixTime::from_secs(9_000),
             names: 3,
             parts: parts.iter().map(|bytes| PackName::of(bytes)).collect(),

@@ -2,7 +2,7 @@
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
-use portcullis_core::revocation::{Revocable, Revocation, RevocationTarget, Revocations};
+use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{RevocationStore, StoreError};
 
@@ -12,12 +12,12 @@ use super::feed;
 use super::{Committed, DynamoStore, REQUEST_ID, RowError, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, TTL, Table};
-use crate::dynamodb::write::{Expression, LONGEST_TRANSACTION, Transaction};
+use crate::dynamodb::write::{Expression, MAX_TRANSACTION_ITEMS, Transaction};
 use crate::error::Reason;
 use crate::transport::Transport;
 
 impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
-    async fn revocations_of(&self, token: Revocable<'_>) -> Result<Revocations, StoreError> {
+    async fn revocations_of(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError> {
         const OPERATION: &str = "looking up what was called back";
         let rows = self
             .client
@@ -42,14 +42,14 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
             .map_err(|error| StoreError::new(OPERATION, error))
     }
 
-    async fn revoke(
+    async fn put_revocation(
         &self,
         revocations: &[Revocation],
         stamp: UnixTime,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "calling back";
-        self.call_back(OPERATION, revocations, stamp, event, |_nothing_more| {})
+        self.commit_revocations(OPERATION, revocations, stamp, event, |_nothing_more| {})
             .await
     }
 
@@ -60,7 +60,7 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
         request_id: &Id,
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "announcing what was called back";
-        for some in revocations.chunks(LONGEST_TRANSACTION) {
+        for some in revocations.chunks(MAX_TRANSACTION_ITEMS) {
             let mut transaction = self.transaction();
             self.announce_by(&mut transaction, some, stamp, request_id);
             if let Committed::Refused(refusal) = self.commit(OPERATION, transaction).await? {
@@ -88,7 +88,7 @@ impl<T: Transport> DynamoStore<'_, T> {
 
     /// Writes revocations, their feed rows and the audit row in one transaction with what `more`
     /// adds to it, which has no conditions.
-    pub(super) async fn call_back(
+    pub(super) async fn commit_revocations(
         &self,
         operation: &'static str,
         revocations: &[Revocation],
@@ -140,7 +140,7 @@ pub(super) fn revoke(transaction: &mut Transaction<'_>, revocation: &Revocation,
 }
 
 /// Every row that could speak against `token`.
-fn keys_of(token: Revocable<'_>) -> Vec<Key> {
+fn keys_of(token: TokenIds<'_>) -> Vec<Key> {
     let subject = RevocationTarget::Subject {
         issuer: token.issuer.to_owned(),
         subject: token.subject.to_owned(),
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_token_is_looked_up_under_all_its_names() {
-        let mut token = Revocable {
+        let mut token = TokenIds {
             issuer: "https://id.example",
             subject: "u1",
             token_id: "t1",

@@ -2,7 +2,7 @@
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::refresh::Head;
+use portcullis_core::refresh::RefreshHead;
 use portcullis_core::session::{Device, Methods, Session};
 
 use super::accounts::{GENERATION, USER_ID};
@@ -45,7 +45,7 @@ pub(super) fn session_row(session: &Session, request_id: &Id) -> Item {
 }
 
 /// Which refresh token is the good one.
-pub(super) fn head_attributes(head: &Head) -> Vec<(&'static str, Attribute)> {
+pub(super) fn head_attributes(head: &RefreshHead) -> Vec<(&'static str, Attribute)> {
     let mut attributes = vec![
         (REFRESH_GENERATION, Attribute::number(head.generation)),
         (REFRESH_HASH, Attribute::bytes(&head.hash)),
@@ -72,7 +72,7 @@ pub(super) fn read_session(row: &Item, email: &EmailAddress) -> Result<Session, 
         generation: row.number(GENERATION)?,
         device: Device::new(row.text(DEVICE)?),
         client_address: row.text(CLIENT_ADDRESS)?.to_owned(),
-        head: Head {
+        head: RefreshHead {
             generation: row.number(REFRESH_GENERATION)?,
             hash,
             advanced_at: time(row, ADVANCED_AT)?,
@@ -123,7 +123,7 @@ mod tests {
             generation: 3,
             device: Device::new("curl/8"),
             client_address: "192.0.2.1".to_owned(),
-            head: Head {
+            head: RefreshHead {
                 generation: 7,
                 hash: [8; 32],
                 advanced_at: UnixTime::from_secs(1_500),
@@ -137,7 +137,7 @@ mod tests {
     fn a_session_survives_its_row() {
         let first = Session {
             methods: Methods::Password,
-            head: Head {
+            head: RefreshHead {
                 sealed: None,
                 ..session().head
             },

@@ -3,12 +3,12 @@
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::refresh::Head;
+use portcullis_core::refresh::RefreshHead;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    MOST_SESSIONS, SessionStore, SessionWithAccount, StoreError, WriteOutcome,
+    MAX_SESSIONS, SessionStore, SessionWithAccount, StoreError, WriteOutcome,
 };
 
 use super::accounts::{ACTIVE, read_user};
@@ -49,10 +49,10 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         );
         transaction.put(&Key::audit(event), audit_row(event));
         match self.commit(OPERATION, transaction).await? {
-            Committed::Done => Ok(WriteOutcome::Done),
+            Committed::Done => Ok(WriteOutcome::Applied),
             Committed::Refused(refusal) => match refusal.reasons() {
                 [row, ..] if is_own_write(row, |row| is_written_for(row, request_id)) => {
-                    Ok(WriteOutcome::Done)
+                    Ok(WriteOutcome::Applied)
                 }
                 [_, account, ..] if account.is_condition() => Ok(WriteOutcome::Conflict),
                 // The session's id is taken. Ids are random: something else is wrong.
@@ -87,7 +87,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
     async fn advance(
         &self,
         session: &Session,
-        next: &Head,
+        next: &RefreshHead,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "advancing a session";
@@ -111,7 +111,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         // SECURITY: a request id may be borrowed, the secret behind a hash is drawn by us.
         self.commit(OPERATION, transaction)
             .await?
-            .judge(OPERATION, |row| {
+            .write_outcome(OPERATION, |row| {
                 is_written_for(row, &event.request_id)
                     && row.bytes(REFRESH_HASH).as_deref() == Ok(next.hash.as_slice())
             })
@@ -125,7 +125,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
             from: "SESSION#".to_owned(),
             to: "SESSION#~".to_owned(),
         };
-        let rows = self.client.newest(&range, MOST_SESSIONS, self.now).await;
+        let rows = self.client.newest(&range, MAX_SESSIONS, self.now).await;
         let rows = rows.map_err(|error| StoreError::new(OPERATION, error))?;
         rows.iter()
             .map(|row| read_session(row, email))
@@ -143,7 +143,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         const OPERATION: &str = "ending a session";
         let session = self.locate(OPERATION, session_id).await?;
         let locator = Key::session_locator(session_id);
-        self.call_back(OPERATION, revocations, stamp, event, |transaction| {
+        self.commit_revocations(OPERATION, revocations, stamp, event, |transaction| {
             transaction.delete(&locator);
             if let Some(session) = &session {
                 transaction.delete(session);

@@ -73,7 +73,7 @@ impl<T: Transport> MailTokenStore for DynamoStore<'_, T> {
         transaction.put(&Key::audit(event), audit_row(event));
         self.commit(OPERATION, transaction)
             .await?
-            .judge(OPERATION, |row| row.text(names.digest) == Ok(digest))
+            .write_outcome(OPERATION, |row| row.text(names.digest) == Ok(digest))
     }
 }
 

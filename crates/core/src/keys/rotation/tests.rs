@@ -13,7 +13,7 @@ fn secs(secs: u64) -> Duration {
 }
 
 fn after(secs: u64) -> UnixTime {
-    NOON.after(Duration::from_secs(secs))
+    NOON.plus(Duration::from_secs(secs))
 }
 
 fn key(number: u8) -> VerifyingKey {
@@ -62,14 +62,17 @@ fn signs(document: &KeyDocument, now: UnixTime) -> SignWith {
 #[test]
 fn the_numbers_of_the_design() {
     let usual = RotationBounds::default();
-    assert_eq!(usual.lead(), secs(24 * 3_600 + 300 + 6));
-    assert_eq!(usual.tail(), secs(300 + 600 + 60 + 2));
+    assert_eq!(usual.propagation_delay(), secs(24 * 3_600 + 300 + 6));
+    assert_eq!(usual.retirement_delay(), secs(300 + 600 + 60 + 2));
     let nobody_else = RotationBounds {
         third_parties: Duration::ZERO,
         ..usual
     };
-    assert_eq!(nobody_else.lead(), secs(3_600 + 6));
-    assert_eq!((BOUNDS.lead(), BOUNDS.tail()), (secs(LEAD), secs(TAIL)));
+    assert_eq!(nobody_else.propagation_delay(), secs(3_600 + 6));
+    assert_eq!(
+        (BOUNDS.propagation_delay(), BOUNDS.retirement_delay()),
+        (secs(LEAD), secs(TAIL))
+    );
 }
 
 #[test]
@@ -91,10 +94,10 @@ fn the_old_key_leaves_and_the_next_rotation_begins_in_the_same_second() {
     let over = after(LEAD + TAIL);
     let begin = |now| check_can_start(&document, Some(&id(2)), &BOUNDS, now);
     assert_eq!(begin(NOON), Err(TooEarly { until: over }));
-    assert_eq!(begin(over.before(secs(1))), Err(TooEarly { until: over }));
+    assert_eq!(begin(over.minus(secs(1))), Err(TooEarly { until: over }));
     assert_eq!(begin(over), Ok(()));
     let old = document.find(&id(1)).expect("kept");
-    assert!(old.verifies(over.before(secs(1))) && !old.verifies(over));
+    assert!(old.verifies(over.minus(secs(1))) && !old.verifies(over));
     let settled = document.settling(&id(2), &BOUNDS, over).expect("one goes");
     assert_eq!(settled.keys().len(), 1);
     assert!(settled.settling(&id(2), &BOUNDS, over).is_none());
@@ -106,7 +109,7 @@ fn a_first_key_signs_at_once_and_may_be_followed_at_once() {
     let document = document.expect("a new key");
     // By a clock that is behind, too.
     let sign_from = document.find(&id(1)).expect("there").sign_from;
-    assert_eq!(sign_from, NOON.before(CLOCK_SKEW));
+    assert_eq!(sign_from, NOON.minus(CLOCK_SKEW));
     assert_eq!(
         check_can_start(&document, Some(&id(1)), &BOUNDS, NOON),
         Ok(())
@@ -147,7 +150,7 @@ fn a_late_end_of_the_rotation_gives_the_old_key_its_whole_time() {
         .expect("one leaves")
         .find(&id(1))
         .and_then(|old| old.ends_at);
-    assert_eq!(end, Some(late.after(secs(TAIL))));
+    assert_eq!(end, Some(late.plus(secs(TAIL))));
 }
 
 #[test]
@@ -244,20 +247,22 @@ fn history(cycles: &[Cycle], bounds: &RotationBounds, skew: u64) -> (History, Un
             assert!(check_can_start(&document, Some(&current), bounds, early.until).is_ok());
             now = early.until;
         }
-        now = now.after(secs(cycle.pause));
+        now = now.plus(secs(cycle.pause));
         // The rotation's clock is `skew` ahead of the true one that the history is told by.
-        let by_its_clock = now.after(secs(skew));
+        let by_its_clock = now.plus(secs(skew));
         let published = document.publishing(&key(number), true, bounds, by_its_clock);
         document = published.expect("a new key");
-        now = now.after(secs(cycle.commit));
+        now = now.plus(secs(cycle.commit));
         history.documents.push((now, document.clone()));
-        now = now.after(secs(cycle.finish));
+        now = now.plus(secs(cycle.finish));
         history.versions.push((now, number));
-        let settled = document.settling(&id(number), bounds, now.after(secs(skew)));
+        let settled = document.settling(&id(number), bounds, now.plus(secs(skew)));
         document = settled.expect("one leaves");
         history.documents.push((now, document.clone()));
     }
-    let end = now.after(bounds.lead()).after(bounds.tail());
+    let end = now
+        .plus(bounds.propagation_delay())
+        .plus(bounds.retirement_delay());
     (history, end)
 }
 
@@ -281,10 +286,10 @@ proptest! {
         let (rotation, host, reader) = skews;
         let (history, end) = history(&cycles, &bounds, rotation);
         // The host knows what was true a while ago, and signs by its own clock.
-        let signed = NOON.after(secs(part(NOON.until(end).as_secs(), place)));
-        let known = signed.before(secs(part(hosts, ignorance))).max(NOON);
+        let signed = NOON.plus(secs(part(NOON.until(end).as_secs(), place)));
+        let known = signed.minus(secs(part(hosts, ignorance))).max(NOON);
         let (current, previous) = history.versions(known);
-        let by_host = signed.after(secs(host));
+        let by_host = signed.plus(secs(host));
         let choice = sign_with(
             history.document(known), Some(&id(current)), previous.map(id).as_deref(),
             bounds.token_lifetime, by_host,
@@ -295,16 +300,16 @@ proptest! {
             SignWith::Neither => return Err(TestCaseError::fail("there is always a key to sign with")),
         };
         // An edge judges it some time in its life, by its own clock and keys of some age.
-        let expires = by_host.after(bounds.token_lifetime).after(MAX_LEEWAY);
-        let by_edge = signed.after(secs(reader));
+        let expires = by_host.plus(bounds.token_lifetime).plus(MAX_LEEWAY);
+        let by_edge = signed.plus(secs(reader));
         let looks = [0, look, 1000].map(|share| {
-            by_edge.after(secs(part(by_edge.until(expires).as_secs().saturating_sub(1), share)))
+            by_edge.plus(secs(part(by_edge.until(expires).as_secs().saturating_sub(1), share)))
         });
         for now in looks {
-            let truly = now.before(secs(reader));
+            let truly = now.minus(secs(reader));
             // Less than a second more is told as `edge`. What others keep was kept on its way.
             let others = if third == 0 { max_age } else { third.saturating_add(max_age) };
-            let read = truly.before(secs(part(edge.saturating_add(1).max(others), age))).max(NOON);
+            let read = truly.minus(secs(part(edge.saturating_add(1).max(others), age))).max(NOON);
             let found = history.document(read).find(&id(number));
             prop_assert!(
                 found.is_some_and(|key| key.verifies(now)),

@@ -9,9 +9,9 @@ fn packs_stand_for_their_minutes_and_what_came_later_is_read_from_its_rows() {
     assert_eq!(world.pack(9_830), Outcome::Done { names: 1 });
     world.revoke(9_840, "t2", 10_900);
     let known = world.knows(10_030);
-    assert_eq!(known.standing(token("t1")), Standing::MaybeRevoked);
-    assert_eq!(known.standing(token("t2")), Standing::Revoked);
-    assert_eq!(known.standing(token("t3")), Standing::Clear);
+    assert_eq!(known.status(token("t1")), RevocationStatus::MaybeRevoked);
+    assert_eq!(known.status(token("t2")), RevocationStatus::Revoked);
+    assert_eq!(known.status(token("t3")), RevocationStatus::NotRevoked);
     let spans = world.spans.borrow();
     assert!(spans.contains(&(10_020, 10_032)));
     assert_eq!(spans.len(), 5, "{spans:?}");
@@ -25,16 +25,16 @@ fn packs_that_cannot_be_read_are_no_packs() {
     assert_eq!(world.pack(10_030), Outcome::Done { names: 2 });
     let revoked = |world: &World, standing| {
         let known = world.knows(10_030);
-        assert_eq!(known.standing(token("t1")), standing);
-        assert_eq!(known.standing(token("t2")), standing);
+        assert_eq!(known.status(token("t1")), standing);
+        assert_eq!(known.status(token("t2")), standing);
     };
-    revoked(&world, Standing::MaybeRevoked);
+    revoked(&world, RevocationStatus::MaybeRevoked);
     let good = world.packs.borrow().clone();
     let spoil = |spoil: &dyn Fn(&mut Vec<u8>)| {
         let mut packs = good.clone();
         packs.values_mut().for_each(spoil);
         world.packs.replace(packs);
-        revoked(&world, Standing::Revoked);
+        revoked(&world, RevocationStatus::Revoked);
     };
     spoil(&|bytes| bytes.truncate(20));
     spoil(&|bytes| bytes.push(0));
@@ -42,10 +42,10 @@ fn packs_that_cannot_be_read_are_no_packs() {
     // A good pack, but of something else.
     spoil(&|bytes| *bytes = Pack::of(&[], at(0)).to_bytes());
     world.packs.borrow_mut().clear();
-    revoked(&world, Standing::Revoked);
+    revoked(&world, RevocationStatus::Revoked);
     world.packs.replace(good);
     world.directory_is_damaged.set(true);
-    revoked(&world, Standing::Revoked);
+    revoked(&world, RevocationStatus::Revoked);
 }
 
 #[test]
@@ -55,13 +55,13 @@ fn packs_that_fail_are_no_packs_where_the_rows_are_few() {
     assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
     world.packs_fail.set(true);
     let known = world.knows(10_030);
-    assert_eq!(known.standing(token("t1")), Standing::Revoked);
+    assert_eq!(known.status(token("t1")), RevocationStatus::Revoked);
 }
 
 #[test]
 fn packs_of_many_names_that_fail_are_not_made_up_for_by_their_rows() {
-    let many = FEW_NAMES.saturating_add(1);
-    for (names, reads) in [(FEW_NAMES, true), (many, false)] {
+    let many = MAX_ROW_FALLBACK.saturating_add(1);
+    for (names, reads) in [(MAX_ROW_FALLBACK, true), (many, false)] {
         let world = World::default();
         for name in 0..names {
             world.revoke(9_500, &format!("t{name}"), 10_900);
@@ -92,7 +92,7 @@ fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
     assert_eq!(rows, 0, "not one closed minute was read");
     // Who has been away for two minutes asks no directory.
     let since = at(9_920);
-    let read = gather(
+    let read = read_revocations(
         Revocations::default(),
         since,
         REACH,

@@ -9,11 +9,11 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
+use portcullis_core::root_keys::{NONCE_BYTES, RootKeys};
 use portcullis_core::time::UnixTime;
-use portcullis_core::vault::{NONCE_BYTES, Vault};
 
 use super::*;
-use crate::ports::{Call, Mail, NoEntropy};
+use crate::ports::{Mail, NoEntropy, RequestMeta};
 use crate::store::{AccountChange, OutboxMail, StoreError};
 use crate::test_support::settings;
 
@@ -21,32 +21,35 @@ const NOON: UnixTime = UnixTime::from_secs(1_000);
 
 /// An outbox for one account.
 #[derive(Default)]
-struct Outbox(RefCell<Vec<Waiting>>);
+struct Outbox(RefCell<Vec<OutboxEntry>>);
 
 impl Outbox {
     fn with(attempts: &[u64]) -> Self {
-        let waiting = attempts.iter().zip(1..).map(|(attempts, number)| Waiting {
-            mail: OutboxMail {
-                id: Id::from_random([number; 16]),
-                kind: MailKind::Taken,
-                email: email(),
-                user_id: None,
-                asked_at: NOON,
-            },
-            attempts: *attempts,
-            due_at: NOON,
-        });
+        let waiting = attempts
+            .iter()
+            .zip(1..)
+            .map(|(attempts, number)| OutboxEntry {
+                mail: OutboxMail {
+                    id: Id::from_random([number; 16]),
+                    kind: MailKind::AlreadyRegistered,
+                    email: email(),
+                    user_id: None,
+                    asked_at: NOON,
+                },
+                attempts: *attempts,
+                due_at: NOON,
+            });
         Self(RefCell::new(waiting.collect()))
     }
 
     /// How often each mail that still waits was tried, and when it is due.
     fn state(&self) -> Vec<(u64, u64)> {
         let waiting = self.0.borrow();
-        let state = |it: &Waiting| (it.attempts, it.due_at.as_secs());
+        let state = |it: &OutboxEntry| (it.attempts, it.due_at.as_secs());
         waiting.iter().map(state).collect()
     }
 
-    fn place(&self, waiting: &Waiting) -> Option<usize> {
+    fn place(&self, waiting: &OutboxEntry) -> Option<usize> {
         self.0.borrow().iter().position(|it| it == waiting)
     }
 }
@@ -55,30 +58,30 @@ impl OutboxStore for Outbox {
     async fn enqueue(&self, _: &OutboxMail, _: &AuditEvent) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn due_mail(&self, now: UnixTime) -> Result<Vec<Waiting>, StoreError> {
+    async fn due_mail(&self, now: UnixTime) -> Result<Vec<OutboxEntry>, StoreError> {
         let mut due = self.0.borrow().clone();
         due.retain(|waiting| waiting.due_at <= now);
         Ok(due)
     }
     async fn reserve(
         &self,
-        read: &Waiting,
-        next: &Waiting,
+        read: &OutboxEntry,
+        next: &OutboxEntry,
         _: &Id,
     ) -> Result<WriteOutcome, StoreError> {
         let Some(place) = self.place(read) else {
             return Ok(WriteOutcome::Conflict);
         };
         self.0.borrow_mut()[place] = next.clone();
-        Ok(WriteOutcome::Done)
+        Ok(WriteOutcome::Applied)
     }
-    async fn remove(&self, claimed: &Waiting) -> Result<(), StoreError> {
+    async fn remove(&self, claimed: &OutboxEntry) -> Result<(), StoreError> {
         if let Some(place) = self.place(claimed) {
             self.0.borrow_mut().remove(place);
         }
         Ok(())
     }
-    async fn give_up(&self, claimed: &Waiting, _: &AuditEvent) -> Result<(), StoreError> {
+    async fn give_up(&self, claimed: &OutboxEntry, _: &AuditEvent) -> Result<(), StoreError> {
         self.remove(claimed).await
     }
 }
@@ -145,7 +148,7 @@ impl MailTokenStore for Outbox {
         _: &NewMailToken,
         _: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
-        Ok(WriteOutcome::Done)
+        Ok(WriteOutcome::Applied)
     }
 }
 
@@ -200,17 +203,17 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 
 /// One round, in which the mailer fails `failures` mails before it is asked no more.
 fn round(outbox: &Outbox, failures: usize) -> Delivery {
-    let call = Call {
+    let call = RequestMeta {
         now: NOON,
         request_id: Id::from_random([1; 16]),
         client_address: String::new(),
     };
-    let vault = Vault::document(&Secret::new([4; 32]));
+    let vault = RootKeys::document(&Secret::new([4; 32]));
     let settings = settings();
     let ctx = ServiceContext {
         store: outbox,
         chance: &Ids,
-        vault: &Vault::parse(vault.expose().as_bytes()).expect("a document"),
+        vault: &RootKeys::parse(vault.expose().as_bytes()).expect("a document"),
         settings: &settings,
         call: &call,
     };
@@ -227,7 +230,7 @@ fn each_wait_is_twice_the_one_before_up_to_an_hour() {
         .collect();
     let expected = [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600];
     assert_eq!(waits, expected);
-    assert_eq!(wait(u64::MAX), LONGEST_WAIT);
+    assert_eq!(wait(u64::MAX), MAX_BACKOFF);
 }
 
 #[test]
@@ -247,9 +250,9 @@ fn a_mail_that_nobody_was_asked_to_take_has_lost_no_try_and_ends_the_round() {
 
 #[test]
 fn no_other_round_is_asked_for_while_nobody_takes_mail() {
-    let outbox = Outbox::with(&[0; ROUND + 2]);
-    assert!(round(&outbox, ROUND).more);
-    let outbox = Outbox::with(&[0; ROUND + 2]);
+    let outbox = Outbox::with(&[0; BATCH_SIZE + 2]);
+    assert!(round(&outbox, BATCH_SIZE).more);
+    let outbox = Outbox::with(&[0; BATCH_SIZE + 2]);
     assert!(!round(&outbox, 2).more);
 }
 

@@ -18,7 +18,7 @@ fn a_key_that_is_called_back_is_gone_announced_and_never_published_again() {
         panic!("one row: {feed:?}");
     };
     assert_eq!(row.target, RevocationTarget::Key(kid.clone()));
-    assert_eq!(row.until, world.now().after(Duration::from_secs(3_662)));
+    assert_eq!(row.until, world.now().plus(Duration::from_secs(3_662)));
     assert_eq!(*stamp, world.now.get());
     assert_eq!(world.document.borrow().version(), version + 1);
     // A repetition announces it anew and writes no document.
@@ -41,7 +41,7 @@ fn after_an_emergency_the_next_rotation_begins_at_once_and_signs_when_it_must() 
     assert_eq!(world.signs(), SignWith::Previous, "it kept its stage");
     let (stages, ..) = world.outcome();
     assert_eq!(stages.version(Stage::Previous), Some(FIRST));
-    world.pass(RotationBounds::default().lead().as_secs());
+    world.pass(RotationBounds::default().propagation_delay().as_secs());
     assert_eq!(world.signs(), SignWith::Current);
 
     // Nobody is left to sign: the next key does not wait for its readers.
@@ -103,7 +103,7 @@ fn a_key_called_back_beside_one_that_was_given_up_leaves_the_signer_its_stage() 
     assert_eq!(world.signs(), SignWith::Previous);
     ready(rotate_now(&world.rotation())).expect("at once");
     assert_eq!(world.signs(), SignWith::Previous, "it kept its stage");
-    world.pass(RotationBounds::default().lead().as_secs());
+    world.pass(RotationBounds::default().propagation_delay().as_secs());
     assert_eq!(world.signs(), SignWith::Current);
 }
 

@@ -10,8 +10,8 @@ fn a_rotation_publishes_puts_in_force_and_tells_the_old_key_its_end() {
     assert_eq!(stages.version(Stage::Current), Some(SECOND));
     assert_eq!(stages.version(Stage::Previous), Some(FIRST));
     assert_eq!((values, signs), (2, SignWith::Previous));
-    let sign_from = now.after(bounds.lead());
-    let end = sign_from.after(bounds.tail());
+    let sign_from = now.plus(bounds.propagation_delay());
+    let end = sign_from.plus(bounds.retirement_delay());
     assert_eq!(
         times,
         [
@@ -101,7 +101,10 @@ fn a_write_that_took_too_long_is_stamped_anew() {
         .find(&world.key_id(SECOND))
         .expect("published")
         .sign_from;
-    assert_eq!(key, stamp.after(RotationBounds::default().lead()));
+    assert_eq!(
+        key,
+        stamp.plus(RotationBounds::default().propagation_delay())
+    );
 }
 
 #[test]

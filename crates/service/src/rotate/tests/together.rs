@@ -45,8 +45,10 @@ fn a_rotation_that_another_overtook_waits_and_takes_nobody_off_the_stages() {
     ready(late).expect("made");
     assert!(world.outcome().0.has(THIRD, Stage::Pending));
     let set = world.step(Step::Set, THIRD);
-    let sign_from = world.now().after(RotationBounds::default().lead());
-    let over = sign_from.after(RotationBounds::default().tail());
+    let sign_from = world
+        .now()
+        .plus(RotationBounds::default().propagation_delay());
+    let over = sign_from.plus(RotationBounds::default().retirement_delay());
     assert!(matches!(set, Err(RotateError::TooEarly(TooEarly { until })) if until == over));
     assert_eq!(world.signs(), SignWith::Previous);
     world.now.set(over.as_secs());
@@ -60,7 +62,7 @@ fn a_rotation_that_another_overtook_waits_and_takes_nobody_off_the_stages() {
 fn a_version_whose_key_was_told_its_end_is_not_put_in_force() {
     let world = World::rotated();
     let bounds = RotationBounds::default();
-    world.pass((bounds.lead() + bounds.tail()).as_secs());
+    world.pass((bounds.propagation_delay() + bounds.retirement_delay()).as_secs());
     world.stage(FIRST);
     let end = world.step(Step::Finish, FIRST);
     assert!(matches!(end, Err(RotateError::NotPublished)), "{end:?}");
@@ -70,7 +72,7 @@ fn a_version_whose_key_was_told_its_end_is_not_put_in_force() {
 fn a_stage_moved_back_by_hand_brings_no_old_key_back() {
     let world = World::rotated();
     let bounds = RotationBounds::default();
-    let first_ends = bounds.lead() + bounds.tail();
+    let first_ends = bounds.propagation_delay() + bounds.retirement_delay();
     world.pass(first_ends.as_secs() + 7 * 86_400);
     let stages = [(Stage::Current, FIRST), (Stage::Previous, SECOND)];
     let stages = stages.map(|(stage, version)| (stage, version.to_owned()));
@@ -81,7 +83,7 @@ fn a_stage_moved_back_by_hand_brings_no_old_key_back() {
     assert_eq!(stages.version(Stage::Previous), Some(SECOND));
     assert_eq!(world.signs(), SignWith::Previous);
     assert!(world.document.borrow().find(&world.key_id(FIRST)).is_none());
-    world.pass(bounds.lead().as_secs());
+    world.pass(bounds.propagation_delay().as_secs());
     assert_eq!(world.signs(), SignWith::Current);
 }
 
@@ -89,7 +91,7 @@ fn a_stage_moved_back_by_hand_brings_no_old_key_back() {
 fn an_end_said_again_late_tells_no_successor_its_end() {
     let world = World::rotated();
     let bounds = RotationBounds::default();
-    world.pass((bounds.lead() + bounds.tail()).as_secs());
+    world.pass((bounds.propagation_delay() + bounds.retirement_delay()).as_secs());
     world.stage(THIRD);
     for step in [Step::Create, Step::Set] {
         world.step(step, THIRD).expect("done");
@@ -136,7 +138,7 @@ proptest! {
             prop_assert_ne!(world.signs(), SignWith::Neither);
         }
         for _ in 0..2 {
-            world.pass((bounds.lead() + bounds.tail()).as_secs() + 4);
+            world.pass((bounds.propagation_delay() + bounds.retirement_delay()).as_secs() + 4);
             prop_assert_ne!(world.signs(), SignWith::Neither);
             ready(rotate_now(&world.rotation())).expect("goes to its end");
             prop_assert_ne!(world.signs(), SignWith::Neither);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_core::limit::tally::Tally;
+use portcullis_core::limit::fixed_window::FixedWindow;
 use portcullis_core::limit::{Attempt, Quota};
 
 use super::{RowError, stamp};
@@ -22,7 +22,7 @@ const FORGETS: u64 = 24;
 
 /// The change and the condition that count `attempt`.
 pub(super) fn count(quota: Quota, attempt: Attempt) -> (Expression, Expression) {
-    let span = Tally::span(quota, attempt.at());
+    let span = FixedWindow::span(quota, attempt.at());
     let before = span.saturating_sub(1);
     let over: Vec<_> = (2..FORGETS)
         .map(|spans| format!("#f{}", span.saturating_sub(spans)))
@@ -49,7 +49,7 @@ pub(super) fn count(quota: Quota, attempt: Attempt) -> (Expression, Expression) 
 }
 
 /// The tally that `row` holds.
-pub(super) fn read(row: &Item) -> Result<Tally, RowError> {
+pub(super) fn read(row: &Item) -> Result<FixedWindow, RowError> {
     let mut full_at = BTreeMap::new();
     for name in row.names() {
         if let Some(span) = name.strip_prefix('f').and_then(|span| span.parse().ok()) {
@@ -58,5 +58,5 @@ pub(super) fn read(row: &Item) -> Result<Tally, RowError> {
         }
     }
     let last = row.optional_number(LAST)?.map(Attempt::from_stamp);
-    Ok(Tally::new(row.number(USED)?, full_at, last))
+    Ok(FixedWindow::new(row.number(USED)?, full_at, last))
 }

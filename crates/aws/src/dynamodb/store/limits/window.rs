@@ -3,8 +3,8 @@
 //! The right-hand sides of an update are read from the row as it stood, so `t2 = t1, t1 = :own`
 //! shifts. Names count from the latest, so that a quota that is changed finds what it needs.
 
-use portcullis_core::limit::window::Window;
-use portcullis_core::limit::{Attempt, MOST_EXACT, Quota};
+use portcullis_core::limit::sliding_window::SlidingWindow;
+use portcullis_core::limit::{Attempt, MAX_EXACT_ATTEMPTS, Quota};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::Bucket;
 
@@ -37,19 +37,19 @@ pub(super) fn count(bucket: &Bucket, attempt: Attempt) -> (Expression, Expressio
         "(attribute_not_exists(#t{quota}) OR #t{quota} < :from) AND NOT (:own IN ({}))",
         slots.join(", ")
     );
-    if bucket.scope.ceiling().is_some() {
+    if bucket.scope.max_consecutive_failures().is_some() {
         condition.push_str(" AND (attribute_not_exists(#failures) OR #failures < :ceiling)");
     }
     let mut condition =
         Expression::built(condition).with(":from", stamp(from(bucket.quota, attempt.at())));
-    if let Some(ceiling) = bucket.scope.ceiling() {
+    if let Some(ceiling) = bucket.scope.max_consecutive_failures() {
         condition = condition.with(":ceiling", Attribute::number(ceiling.into()));
     }
     (change, condition)
 }
 
 /// The change and the condition that take back `attempt`, to which `place` others came after.
-pub(super) fn settle(quota: Quota, place: usize, attempt: Attempt) -> (Expression, Expression) {
+pub(super) fn refund(quota: Quota, place: usize, attempt: Attempt) -> (Expression, Expression) {
     let last = quota.attempts();
     let first = u32::try_from(place).unwrap_or(last).saturating_add(1);
     let mut change = String::from("SET ");
@@ -64,9 +64,9 @@ pub(super) fn settle(quota: Quota, place: usize, attempt: Attempt) -> (Expressio
 }
 
 /// The window that `row` holds.
-pub(super) fn read(row: &Item) -> Result<Window, RowError> {
+pub(super) fn read(row: &Item) -> Result<SlidingWindow, RowError> {
     let mut latest_first = Vec::new();
-    for place in 1..=MOST_EXACT {
+    for place in 1..=MAX_EXACT_ATTEMPTS {
         let Some(kept) = row.attribute(&format!("t{place}")) else {
             break;
         };
@@ -78,10 +78,10 @@ pub(super) fn read(row: &Item) -> Result<Window, RowError> {
     }
     let failures = row.optional_number(FAILURES)?.unwrap_or(0);
     let failures = u32::try_from(failures).unwrap_or(u32::MAX);
-    Ok(Window::new(latest_first, failures))
+    Ok(SlidingWindow::new(latest_first, failures))
 }
 
 /// The first attempt that is still within the window at `now`: those before it are out.
 const fn from(quota: Quota, now: UnixTime) -> Attempt {
-    Attempt::first_of(now.before(quota.per()).after(SECOND))
+    Attempt::first_of(now.minus(quota.per()).plus(SECOND))
 }

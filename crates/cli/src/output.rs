@@ -1,0 +1,76 @@
+//! What a command says in the end: text for people, JSON for scripts, a code for both.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+/// A command came to its end.
+#[derive(Debug)]
+pub(crate) struct CommandOutput {
+    text: String,
+    json: Value,
+    found: bool,
+}
+
+/// A command came to no end.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line, the environment or a file is wrong.
+    Setting(String),
+    /// The store or a key is not to be had.
+    Unavailable(String),
+}
+
+impl CommandOutput {
+    /// It is done, or found: exit code 0.
+    pub(crate) const fn good(text: String, json: Value) -> Self {
+        Self {
+            text,
+            json,
+            found: true,
+        }
+    }
+
+    /// It was looked for in vain, or found bad: exit code 1.
+    pub(crate) const fn bad(text: String, json: Value) -> Self {
+        Self {
+            text,
+            json,
+            found: false,
+        }
+    }
+
+    /// Text that is the same with and without `--json`.
+    pub(crate) const fn text(text: String) -> Self {
+        Self::good(text, Value::Null)
+    }
+
+    pub(crate) fn print(&self, as_json: bool) -> ExitCode {
+        if as_json && !self.json.is_null() {
+            println!("{}", self.json);
+        } else {
+            print!("{}", self.text);
+        }
+        ExitCode::from(u8::from(!self.found))
+    }
+}
+
+impl Failure {
+    /// Something that is needed is not to be had; the error is told with its causes.
+    pub(crate) fn unavailable(error: impl core::error::Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable(format!("{:#}", anyhow::Error::new(error)))
+    }
+
+    pub(crate) fn print(&self, as_json: bool) -> ExitCode {
+        let (code, word, text) = match self {
+            Self::Setting(text) => (2, "setting", text),
+            Self::Unavailable(text) => (3, "unavailable", text),
+        };
+        if as_json {
+            println!("{}", json!({"error": word, "detail": text}));
+        } else {
+            eprintln!("error: {text}");
+        }
+        ExitCode::from(code)
+    }
+}

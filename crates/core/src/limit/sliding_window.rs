@@ -1,0 +1,220 @@
+//! The exact window: the last attempts of a bucket, one by one.
+
+use crate::limit::{Attempt, LimitDecision, Quota};
+
+/// The last attempts that passed, the latest first, and how many in a row have failed.
+///
+/// INVARIANT: each attempt that passes stands at least `per` after the one `attempts` places
+/// before it. So of any `attempts + 1` two share their place modulo `attempts`, and lie `per` apart
+/// or more: no span of `per` ever holds more than the quota, in whatever order hosts whose clocks
+/// differ have written them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SlidingWindow {
+    latest_first: Vec<Attempt>,
+    failures: u32,
+}
+
+impl SlidingWindow {
+    /// A window as it was kept: attempts with the latest first.
+    pub const fn new(latest_first: Vec<Attempt>, failures: u32) -> Self {
+        Self {
+            latest_first,
+            failures,
+        }
+    }
+
+    /// How many attempts in a row have passed and were not settled as good.
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// How many attempts came after `attempt`; `None` if it is not kept here.
+    pub fn place_of(&self, attempt: Attempt) -> Option<usize> {
+        self.latest_first.iter().position(|kept| *kept == attempt)
+    }
+
+    /// Whether `attempt` passes. One that is kept already has passed: it is a repetition.
+    /// `ceiling` is the number of failures in a row from which on none passes.
+    pub fn check(&self, quota: Quota, ceiling: Option<u32>, attempt: Attempt) -> LimitDecision {
+        if self.place_of(attempt).is_some() {
+            return LimitDecision::Allow;
+        }
+        if ceiling.is_some_and(|ceiling| self.failures >= ceiling) {
+            return LimitDecision::LockedOut;
+        }
+        let place = usize::try_from(quota.attempts().saturating_sub(1)).unwrap_or(usize::MAX);
+        let Some(oldest) = self.latest_first.get(place) else {
+            return LimitDecision::Allow;
+        };
+        let (now, free_at) = (attempt.at(), oldest.at().plus(quota.per()));
+        if now >= free_at {
+            LimitDecision::Allow
+        } else {
+            LimitDecision::RetryAfter(now.until(free_at))
+        }
+    }
+
+    /// The window once `attempt` has passed: it counts as failed until it is settled.
+    #[must_use]
+    pub fn shift(mut self, quota: Quota, attempt: Attempt) -> Self {
+        if self.place_of(attempt).is_none() {
+            self.latest_first.insert(0, attempt);
+            let most = usize::try_from(quota.attempts()).unwrap_or(usize::MAX);
+            self.latest_first.truncate(most);
+            self.failures = self.failures.saturating_add(1);
+        }
+        self
+    }
+
+    /// The window once `attempt` has turned out good: its place is free again, and nothing has
+    /// failed since.
+    #[must_use]
+    pub fn refund(mut self, attempt: Attempt) -> Self {
+        self.latest_first.retain(|kept| *kept != attempt);
+        self.failures = 0;
+        self
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the numbers and texts of a test are its own"
+)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::time::UnixTime;
+    use proptest::prelude::*;
+
+    const NOON: u64 = 1_795_435_200;
+
+    fn at(second: u64) -> Attempt {
+        Attempt::new(UnixTime::from_secs(NOON + second), 7)
+    }
+
+    fn quota(attempts: u32, seconds: u64) -> Quota {
+        Quota::of(attempts, Duration::from_secs(seconds))
+    }
+
+    fn wait(seconds: u64) -> LimitDecision {
+        LimitDecision::RetryAfter(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn the_place_of_the_oldest_is_free_to_the_second() {
+        let quota = quota(2, 60);
+        let window = SlidingWindow::default()
+            .shift(quota, at(0))
+            .shift(quota, at(10));
+        assert_eq!(window.check(quota, None, at(10 + 1)), wait(49));
+        assert_eq!(window.check(quota, None, at(59)), wait(1));
+        assert_eq!(window.check(quota, None, at(60)), LimitDecision::Allow);
+        let window = window.shift(quota, at(60));
+        assert_eq!(window.check(quota, None, at(69)), wait(1));
+        assert_eq!(window.check(quota, None, at(70)), LimitDecision::Allow);
+    }
+
+    #[test]
+    fn a_repeated_write_has_passed_and_counts_once() {
+        let quota = quota(1, 60);
+        let window = SlidingWindow::default().shift(quota, at(0));
+        assert_eq!(window.check(quota, None, at(0)), LimitDecision::Allow);
+        assert_eq!(window.clone().shift(quota, at(0)), window);
+        let other = Attempt::new(UnixTime::from_secs(NOON), 8);
+        assert_eq!(window.check(quota, None, other), wait(60));
+    }
+
+    #[test]
+    fn a_hundred_failures_in_a_row_end_it_and_a_good_login_begins_anew() {
+        let quota = quota(1, 1);
+        let window = (0..100).fold(SlidingWindow::default(), |window, second| {
+            assert_eq!(
+                window.check(quota, Some(100), at(second)),
+                LimitDecision::Allow
+            );
+            window.shift(quota, at(second))
+        });
+        assert_eq!(
+            window.check(quota, Some(100), at(5_000)),
+            LimitDecision::LockedOut
+        );
+        assert_eq!(window.check(quota, None, at(5_000)), LimitDecision::Allow);
+        let settled = window.refund(at(99));
+        assert_eq!((settled.failures(), settled.place_of(at(99))), (0, None));
+        assert_eq!(
+            settled.check(quota, Some(100), at(5_000)),
+            LimitDecision::Allow
+        );
+    }
+
+    proptest! {
+        /// Clocks of hosts differ: seconds come in any order.
+        #[test]
+        fn no_span_ever_holds_more_than_the_quota(
+            attempts in 1_u32..=32, per in 1_u64..500,
+            seconds in prop::collection::vec(0_u64..1_000, 0..200),
+        ) {
+            let quota = quota(attempts, per);
+            let (mut window, mut passed) = (SlidingWindow::default(), Vec::new());
+            for (tag, second) in seconds.into_iter().enumerate() {
+                let tag = u32::try_from(tag).unwrap();
+                let attempt = Attempt::new(UnixTime::from_secs(NOON + second), tag);
+                if window.check(quota, None, attempt) == LimitDecision::Allow {
+                    window = window.shift(quota, attempt);
+                    passed.push(second);
+                }
+            }
+            for start in &passed {
+                let within = passed.iter().filter(|second| (*start..start + per).contains(second));
+                prop_assert!(within.count() <= usize::try_from(attempts).unwrap());
+            }
+        }
+
+        #[test]
+        fn who_waits_as_long_as_told_passes_and_a_second_less_does_not(
+            attempts in 1_u32..=32, per in 1_u64..500,
+            steps in prop::collection::vec(0_u64..60, 0..100),
+        ) {
+            let quota = quota(attempts, per);
+            let (mut window, mut now) = (SlidingWindow::default(), 0);
+            for step in steps {
+                now += step;
+                match window.check(quota, None, at(now)) {
+                    LimitDecision::Allow => window = window.shift(quota, at(now)),
+                    LimitDecision::RetryAfter(span) => {
+                        let then = now + span.as_secs();
+                        let early = window.check(quota, None, at(then - 1));
+                        prop_assert_eq!(early, wait(1));
+                        prop_assert_eq!(window.check(quota, None, at(then)), LimitDecision::Allow);
+                    }
+                    LimitDecision::LockedOut => prop_assert!(false, "no ceiling was set"),
+                }
+            }
+        }
+
+        /// What is settled leaves its place as if it had never been, for clocks in order.
+        #[test]
+        fn settled_attempts_take_nobody_elses_place(
+            attempts in 1_u32..=8,
+            steps in prop::collection::vec((0_u64..30, any::<bool>()), 0..100),
+        ) {
+            let quota = quota(attempts, 100);
+            let (mut window, mut now, mut failed) = (SlidingWindow::default(), 1_000, Vec::new());
+            for (tag, (step, good)) in steps.into_iter().enumerate() {
+                now += step;
+                let tag = u32::try_from(tag).unwrap();
+                let attempt = Attempt::new(UnixTime::from_secs(NOON + now), tag);
+                failed.retain(|second| *second + 100 > now);
+                let room = failed.len() < usize::try_from(attempts).unwrap();
+                let passes = window.check(quota, None, attempt) == LimitDecision::Allow;
+                prop_assert_eq!(passes, room);
+                if passes {
+                    window = window.shift(quota, attempt);
+                    if good { window = window.refund(attempt) } else { failed.push(now) }
+                }
+            }
+        }
+    }
+}

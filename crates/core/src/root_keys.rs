@@ -1,0 +1,499 @@
+//! The host's own secrets: what it authenticates, seals and hides under keys that only hosts hold.
+//!
+//! There is one root key, and room for those it replaced. Each purpose has its own key, derived by
+//! HKDF ([RFC 5869]) under the purpose's name, so that nothing made for one is good for another.
+//! What needs chance gets it as an argument.
+//!
+//! [RFC 5869]: https://www.rfc-editor.org/rfc/rfc5869
+
+use chacha20poly1305::aead::AeadInOut as _;
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::base64url;
+use crate::json::{Json, Object};
+use crate::secret::Secret;
+
+/// The shortest root key, in characters: 128 bits and more, however it is spelled.
+const MIN_KEY_CHARACTERS: usize = 32;
+
+/// The longest root key, in characters.
+const MAX_KEY_CHARACTERS: usize = 512;
+
+/// How many replaced root keys are still good for reading.
+const MAX_PREVIOUS: usize = 8;
+
+/// The longest name of a root key, in characters.
+const MAX_ID_CHARACTERS: usize = 16;
+
+/// The length of an authentication code, in bytes.
+pub const MAC_BYTES: usize = 32;
+
+/// The length of the nonce that each sealing needs, in bytes: long enough to be drawn at random
+/// ([draft-irtf-cfrg-xchacha §2]).
+///
+/// [draft-irtf-cfrg-xchacha §2]: https://datatracker.ietf.org/doc/html/draft-irtf-cfrg-xchacha#section-2
+pub const NONCE_BYTES: usize = 24;
+
+/// What a derived key is for; nothing made for one purpose is good for another.
+///
+/// Exhaustive on purpose: each purpose has its label, and a label never changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// The code at the end of a refresh token.
+    RefreshToken,
+    /// The successor of a refresh token, kept for the grace window.
+    RefreshSuccessor,
+    /// The names of rate windows: rows that need only recognise an address hold no address.
+    LimitKey,
+    /// The code of an audit row and of a day's digest.
+    Audit,
+    /// The secret in a mailed link.
+    MailToken,
+    /// The code of a device cookie.
+    DeviceCookie,
+    /// What a login is told to bring back with its second factor.
+    LoginChallenge,
+    /// The secret of a second factor at rest.
+    FactorSecret,
+    /// Recovery codes at rest.
+    RecoveryCode,
+    /// The pepper of password hashes.
+    Pepper,
+    /// The value that a browser must echo beside its cookie.
+    CsrfToken,
+}
+
+impl Purpose {
+    const fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::RefreshToken => b"portcullis/1/refresh-token",
+            Self::RefreshSuccessor => b"portcullis/1/refresh-successor",
+            Self::LimitKey => b"portcullis/1/limit-key",
+            Self::Audit => b"portcullis/1/audit",
+            Self::MailToken => b"portcullis/1/mail-token",
+            Self::DeviceCookie => b"portcullis/1/device-cookie",
+            Self::LoginChallenge => b"portcullis/1/login-challenge",
+            Self::FactorSecret => b"portcullis/1/factor-secret",
+            Self::RecoveryCode => b"portcullis/1/recovery-code",
+            Self::Pepper => b"portcullis/1/pepper",
+            Self::CsrfToken => b"portcullis/1/csrf-token",
+        }
+    }
+}
+
+/// The root keys of a deployment: one that everything is made with, and those it replaced, which
+/// still read what they made.
+#[derive(Clone, Debug)]
+pub struct RootKeys {
+    current: RootKey,
+    previous: Vec<RootKey>,
+}
+
+#[derive(Clone, Debug)]
+struct RootKey {
+    id: String,
+    /// What HKDF extracted from the text, so that each use is one expansion.
+    pseudorandom: Secret<[u8; 32]>,
+}
+
+/// The document holds no root keys. Never quotes it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum VaultError {
+    /// It is not a JSON object of `id`, `key` and, at most, `previous`.
+    #[error(
+        r#"the host's secret is a JSON object: {{"id": "..", "key": "..", "previous": [{{"id", "key"}}]}}"#
+    )]
+    Malformed,
+    /// An id is empty, too long, not of letters and digits, or used twice.
+    #[error("each root key has an id of its own: 1 to 16 letters and digits")]
+    BadId,
+    /// A key is too short, too long or not printable.
+    #[error("a root key is 32 to 512 printable ASCII characters")]
+    BadKey,
+    /// More replaced keys than are kept.
+    #[error("a host's secret has at most 8 previous root keys")]
+    TooMany,
+}
+
+/// What was to be opened was not sealed here for this purpose and context, or was altered.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("this was not sealed here, for this, or was altered")]
+pub struct OpenError;
+
+impl RootKeys {
+    /// Reads `{"id": "1", "key": "...", "previous": [{"id": "0", "key": "..."}]}`; `previous` may
+    /// be left out. A key is any 32 to 512 printable characters drawn at random: what Secrets
+    /// Manager generates is one.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError`].
+    pub fn parse(document: &[u8]) -> Result<Self, VaultError> {
+        let mut members = Json::parse_object(document).map_err(|_| VaultError::Malformed)?;
+        let previous = match members.remove("previous") {
+            None => Vec::new(),
+            Some(Json::Array(keys)) if keys.len() <= MAX_PREVIOUS => keys,
+            Some(Json::Array(_)) => return Err(VaultError::TooMany),
+            Some(_) => return Err(VaultError::Malformed),
+        };
+        let current = RootKey::read(members)?;
+        let previous = previous
+            .into_iter()
+            .map(|key| RootKey::read(key.into_object().ok_or(VaultError::Malformed)?))
+            .collect::<Result<Vec<_>, _>>()?;
+        let vault = Self { current, previous };
+        let mut ids: Vec<_> = vault.keys().map(|key| key.id.as_str()).collect();
+        ids.sort_unstable();
+        if ids.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(VaultError::BadId);
+        }
+        Ok(vault)
+    }
+
+    /// A new document with one root key of `random` bits, for a host that is alone on its machine.
+    pub fn document(random: &Secret<[u8; 32]>) -> Secret<String> {
+        let key = Zeroizing::new(base64url::encode(random.expose()));
+        Secret::new(format!(r#"{{"id":"1","key":"{}"}}"#, *key))
+    }
+
+    /// The id of the root key that things are made with now.
+    pub fn current_id(&self) -> &str {
+        &self.current.id
+    }
+
+    /// The authentication code of `parts` for `purpose`, under the current root key. The parts are
+    /// framed: no two lists of them are one message.
+    pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+        self.current.mac(purpose, parts)
+    }
+
+    /// What makes codes for `purpose` under the current root key, and nothing else: for those who
+    /// have no business with the vault.
+    pub fn sealer(&self, purpose: Purpose) -> AuditMac {
+        AuditMac {
+            root: self.current.id.clone(),
+            key: Secret::new(*self.current.key(purpose.as_bytes())),
+        }
+    }
+
+    /// The code under the root key called `id`; `None` if it is not kept any more.
+    pub fn code_under(
+        &self,
+        id: &str,
+        purpose: Purpose,
+        parts: &[&[u8]],
+    ) -> Option<[u8; MAC_BYTES]> {
+        let key = self.keys().find(|key| key.id == id)?;
+        Some(key.mac(purpose, parts))
+    }
+
+    /// Whether `code` is the code of `parts` under any root key still kept. A code cut short is
+    /// compared as far as it goes, and is none below 16 bytes.
+    // SECURITY: compared in constant time, every root key in turn.
+    pub fn verify_mac(&self, purpose: Purpose, parts: &[&[u8]], code: &[u8]) -> bool {
+        if !(16..=MAC_BYTES).contains(&code.len()) {
+            return false;
+        }
+        self.keys().fold(false, |known, key| {
+            let ours = key.mac(purpose, parts);
+            let same = ours
+                .get(..code.len())
+                .is_some_and(|ours| bool::from(ours.ct_eq(code)));
+            known | same
+        })
+    }
+
+    /// Seals `plain` for `purpose`, so that it opens only with the same `context`, by
+    /// XChaCha20-Poly1305. `nonce` is drawn at random for each sealing.
+    ///
+    /// The key is derived from the context, which may hold a secret itself: then nobody without
+    /// that secret opens it, not even with the root key.
+    ///
+    /// The shape: the id of the root key and its length before it, the nonce, the ciphertext; in
+    /// base64url.
+    pub fn seal(
+        &self,
+        purpose: Purpose,
+        context: &[&[u8]],
+        nonce: [u8; NONCE_BYTES],
+        plain: &[u8],
+    ) -> String {
+        let id = self.current.id.as_bytes();
+        let mut sealed = vec![u8::try_from(id.len()).unwrap_or_default()];
+        sealed.extend_from_slice(id);
+        sealed.extend_from_slice(&nonce);
+        let mut text = Vec::with_capacity(plain.len().saturating_add(16));
+        text.extend_from_slice(plain);
+        let cipher = self.current.cipher(purpose, context);
+        // Fails only for texts of many gigabytes; then nothing is sealed, and nothing opens.
+        if cipher
+            .encrypt_in_place(&XNonce::from(nonce), b"", &mut text)
+            .is_ok()
+        {
+            sealed.extend_from_slice(&text);
+        }
+        base64url::encode(&sealed)
+    }
+
+    /// Opens what [`Vault::seal`] sealed for the same purpose and context, also under a root key
+    /// that was replaced since.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open(
+        &self,
+        purpose: Purpose,
+        context: &[&[u8]],
+        sealed: &str,
+    ) -> Result<Secret<Vec<u8>>, OpenError> {
+        let sealed = base64url::decode(sealed).ok_or(OpenError)?;
+        let (length, rest) = sealed.split_first().ok_or(OpenError)?;
+        let (id, rest) = rest
+            .split_at_checked(usize::from(*length))
+            .ok_or(OpenError)?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
+        let key = self.keys().find(|key| key.id.as_bytes() == id);
+        let cipher = key.ok_or(OpenError)?.cipher(purpose, context);
+        let mut plain = Zeroizing::new(text.to_vec());
+        cipher
+            .decrypt_in_place(&XNonce::from(*nonce), b"", &mut *plain)
+            .map_err(|_| OpenError)?;
+        Ok(Secret::new(core::mem::take(&mut *plain)))
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &RootKey> {
+        core::iter::once(&self.current).chain(&self.previous)
+    }
+}
+
+/// Makes the codes of one purpose under one root key.
+#[derive(Clone, Debug)]
+pub struct AuditMac {
+    root: String,
+    key: Secret<[u8; 32]>,
+}
+
+impl AuditMac {
+    /// The id of the root key.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// What [`Vault::code`] gives for the purpose.
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+        authenticate(self.key.expose(), parts)
+    }
+}
+
+impl Eq for AuditMac {}
+
+impl PartialEq for AuditMac {
+    fn eq(&self, other: &Self) -> bool {
+        self.root == other.root && bool::from(self.key.expose().ct_eq(other.key.expose()))
+    }
+}
+
+impl RootKey {
+    fn read(mut members: Object) -> Result<Self, VaultError> {
+        let mut text = |name| match members.remove(name) {
+            Some(Json::Text(text)) => Ok(Zeroizing::new(text)),
+            _ => Err(VaultError::Malformed),
+        };
+        let (id, key) = (text("id")?, text("key")?);
+        if !members.is_empty() {
+            return Err(VaultError::Malformed);
+        }
+        let fits = (1..=MAX_ID_CHARACTERS).contains(&id.len());
+        if !fits || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(VaultError::BadId);
+        }
+        let fits = (MIN_KEY_CHARACTERS..=MAX_KEY_CHARACTERS).contains(&key.len());
+        if !fits || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(VaultError::BadKey);
+        }
+        let (pseudorandom, _) = Hkdf::<Sha256>::extract(Some(b"portcullis/1"), key.as_bytes());
+        Ok(Self {
+            id: id.to_string(),
+            pseudorandom: Secret::new(pseudorandom.into()),
+        })
+    }
+
+    fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+        authenticate(&self.key(purpose.as_bytes()), parts)
+    }
+
+    fn cipher(&self, purpose: Purpose, context: &[&[u8]]) -> XChaCha20Poly1305 {
+        let key = Zeroizing::new(self.mac(purpose, context));
+        XChaCha20Poly1305::new((&*key).into())
+    }
+
+    fn key(&self, label: &[u8]) -> Zeroizing<[u8; 32]> {
+        // Neither step can fail: the key has the hash's length, and so has the output. If one did,
+        // the key would still be a secret one.
+        let mut key = Zeroizing::new(*self.pseudorandom.expose());
+        if let Ok(expander) = Hkdf::<Sha256>::from_prk(self.pseudorandom.expose()) {
+            let _ = expander.expand(label, &mut *key);
+        }
+        key
+    }
+}
+
+/// HMAC-SHA-256 ([RFC 2104]) of the parts, each behind its length.
+///
+/// [RFC 2104]: https://www.rfc-editor.org/rfc/rfc2104
+fn authenticate(key: &[u8; 32], parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+    // HMAC fills a key up to its block with zeros.
+    let mut block = Zeroizing::new([0; 64]);
+    for (place, byte) in block.iter_mut().zip(key) {
+        *place = *byte;
+    }
+    let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new((&*block).into());
+    for part in parts {
+        mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::string_slice,
+    reason = "the numbers and texts of a test are its own"
+)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "fedcba9876543210fedcba9876543210";
+
+    fn vault(document: &str) -> RootKeys {
+        RootKeys::parse(document.as_bytes()).expect("a document")
+    }
+
+    fn first() -> RootKeys {
+        vault(&format!(r#"{{"id":"1","key":"{KEY}"}}"#))
+    }
+
+    fn rotated() -> RootKeys {
+        vault(&format!(
+            r#"{{"id":"2","key":"{OTHER}","previous":[{{"id":"1","key":"{KEY}"}}]}}"#
+        ))
+    }
+
+    /// Reckoned with Python's `hmac` by RFC 5869 and RFC 2104, step by step.
+    #[test]
+    fn codes_are_hmac_under_a_key_by_hkdf() {
+        let code = first().mac(Purpose::LimitKey, &[b"login", b"ann@example.com"]);
+        assert_eq!(
+            base64url::encode(&code),
+            "2thCUY5jiJa8iP5o_7Kc2hWtusNl1cuuwLGO1zcBk6c"
+        );
+    }
+
+    #[test]
+    fn what_a_replaced_key_made_is_still_known_and_opened() {
+        let code = first().mac(Purpose::Audit, &[b"a"]);
+        assert!(rotated().verify_mac(Purpose::Audit, &[b"a"], &code));
+        assert!(!first().verify_mac(
+            Purpose::Audit,
+            &[b"a"],
+            &rotated().mac(Purpose::Audit, &[b"a"])
+        ));
+        let sealed = first().seal(Purpose::FactorSecret, &[b"u1"], [7; NONCE_BYTES], b"plain");
+        let opened = rotated().open(Purpose::FactorSecret, &[b"u1"], &sealed);
+        assert_eq!(opened.expect("opened").expose(), b"plain");
+    }
+
+    #[test]
+    fn nothing_made_for_one_purpose_or_context_is_good_for_another() {
+        let vault = first();
+        let code = vault.mac(Purpose::Audit, &[b"ab", b"c"]);
+        assert!(vault.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code));
+        assert!(vault.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code[..16]));
+        assert!(!vault.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code[..15]));
+        assert!(!vault.verify_mac(Purpose::Audit, &[b"a", b"bc"], &code));
+        assert!(!vault.verify_mac(Purpose::MailToken, &[b"ab", b"c"], &code));
+        let sealed = vault.seal(Purpose::FactorSecret, &[b"u1"], [7; NONCE_BYTES], b"plain");
+        for (purpose, context) in [
+            (Purpose::FactorSecret, b"u2"),
+            (Purpose::LoginChallenge, b"u1"),
+        ] {
+            let opened = vault.open(purpose, &[context], &sealed).map(|_| ());
+            assert_eq!(opened, Err(OpenError));
+        }
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused_by_its_reason_and_never_printed() {
+        let short = &KEY[1..];
+        let nine = vec![format!(r#"{{"id":"9","key":"{KEY}"}}"#); 9].join(",");
+        for (document, error) in [
+            (String::new(), VaultError::Malformed),
+            (r#"{"id":"1"}"#.to_owned(), VaultError::Malformed),
+            (
+                format!(r#"{{"id":"1","key":"{KEY}","x":1}}"#),
+                VaultError::Malformed,
+            ),
+            (format!(r#"{{"id":"","key":"{KEY}"}}"#), VaultError::BadId),
+            (
+                format!(r#"{{"id":"a-b","key":"{KEY}"}}"#),
+                VaultError::BadId,
+            ),
+            (
+                format!(r#"{{"id":"1","key":"{short}"}}"#),
+                VaultError::BadKey,
+            ),
+            (
+                format!(r#"{{"id":"1","key":"{KEY}","previous":[{{"id":"1","key":"{OTHER}"}}]}}"#),
+                VaultError::BadId,
+            ),
+            (
+                format!(r#"{{"id":"1","key":"{KEY}","previous":[{nine}]}}"#),
+                VaultError::TooMany,
+            ),
+        ] {
+            let read = RootKeys::parse(document.as_bytes()).map(|_| ());
+            assert_eq!(read, Err(error), "{document}");
+        }
+        let printed = format!("{:?}", first());
+        assert!(!printed.contains(KEY) && printed.contains("Secret(..)"));
+    }
+
+    #[test]
+    fn a_drawn_document_reads_back() {
+        let document = RootKeys::document(&Secret::new([9; 32]));
+        assert_eq!(vault(document.expose()).current_id(), "1");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens_and_what_was_altered_does_not(
+            plain: Vec<u8>, place: prop::sample::Index, bit in 0_u8..8,
+        ) {
+            let vault = first();
+            let sealed = vault.seal(Purpose::RefreshSuccessor, &[b"c"], [3; NONCE_BYTES], &plain);
+            let opened = vault.open(Purpose::RefreshSuccessor, &[b"c"], &sealed).expect("ours");
+            prop_assert_eq!(opened.expose(), &plain);
+            let mut bytes = base64url::decode(&sealed).expect("ours");
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+            let altered = base64url::encode(&bytes);
+            prop_assert!(vault.open(Purpose::RefreshSuccessor, &[b"c"], &altered).is_err());
+        }
+
+        #[test]
+        fn any_text_is_opened_or_refused(text: String, bytes: Vec<u8>) {
+            let _ = first().open(Purpose::LoginChallenge, &[], &text);
+            let _ = first().open(Purpose::LoginChallenge, &[], &base64url::encode(&bytes));
+            let _ = RootKeys::parse(&bytes);
+        }
+    }
+}

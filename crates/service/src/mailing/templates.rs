@@ -1,0 +1,232 @@
+//! What our mails say: plain words, as text and as HTML.
+
+use portcullis_core::email::EmailAddress;
+use portcullis_core::mail::MailKind;
+use portcullis_core::secret::Secret;
+
+use crate::ports::{Mail, Subject};
+use crate::settings::Mailing;
+
+/// What one mail says: paragraphs, with a link behind the first where there is one.
+struct MessageTemplate {
+    subject: String,
+    before: String,
+    link: Option<Secret<String>>,
+    after: Vec<String>,
+}
+
+/// The mail of `kind` to `to`, with the link it needs.
+pub(super) fn write(
+    kind: MailKind,
+    to: &EmailAddress,
+    link: Option<Secret<String>>,
+    settings: &Mailing,
+) -> Mail {
+    let name = settings.service_name.as_str();
+    let letter = match kind {
+        MailKind::Verify => MessageTemplate {
+            subject: format!("Verify your address for {name}"),
+            before: format!(
+                "This address was used to make an account at {name}. If that was you, open this \
+                 link to verify it:"
+            ),
+            link,
+            after: vec![
+                format!(
+                    "The link is good for {}, and once.",
+                    minutes(settings.verify_lifetime)
+                ),
+                "If it was not you, do not open it: somebody else knows the password of that \
+                 account."
+                    .to_owned(),
+            ],
+        },
+        MailKind::Reset => MessageTemplate {
+            subject: format!("Set a new password for {name}"),
+            before: format!(
+                "Somebody asked to set a new password for your account at {name}. If that was \
+                 you, open this link:"
+            ),
+            link,
+            after: vec![
+                format!(
+                    "The link is good for {}, and once.",
+                    minutes(settings.reset_lifetime)
+                ),
+                "If it was not you, you need do nothing: your password stays as it is.".to_owned(),
+            ],
+        },
+        MailKind::Unlock => MessageTemplate {
+            subject: format!("Log in to {name} again"),
+            before: format!(
+                "So many logins to your account at {name} have failed that only browsers are let \
+                 in which have logged in before. To log in from another one, open this link there:"
+            ),
+            link,
+            after: vec![
+                format!(
+                    "The link is good for {}, and once. You still need your password.",
+                    minutes(settings.unlock_lifetime)
+                ),
+                "If you did not try to log in, somebody else is guessing your password. You need \
+                 do nothing: they are not let in."
+                    .to_owned(),
+            ],
+        },
+        MailKind::AlreadyRegistered => MessageTemplate {
+            subject: format!("You have an account at {name} already"),
+            before: format!(
+                "Somebody tried to make an account at {name} with this address, which has one. \
+                 Nothing was changed."
+            ),
+            link: None,
+            after: vec![
+                "If that was you, log in with the password you have, or ask for a new one where \
+                 you log in."
+                    .to_owned(),
+                "If it was not you, you need do nothing.".to_owned(),
+            ],
+        },
+        MailKind::PasswordChanged => MessageTemplate {
+            subject: format!("Your password for {name} was changed"),
+            before: format!(
+                "The password of your account at {name} was changed, and all other sessions were \
+                 ended."
+            ),
+            link: None,
+            after: vec![
+                "If that was not you, ask for a new password where you log in, at once: the link \
+                 comes to this address."
+                    .to_owned(),
+            ],
+        },
+    };
+    letter.into_mail(to)
+}
+
+impl MessageTemplate {
+    fn into_mail(self, to: &EmailAddress) -> Mail {
+        let (text, html) = (self.text(), self.html());
+        Mail {
+            to: to.clone(),
+            subject: Subject::new(&self.subject),
+            text: Secret::new(text),
+            html: Secret::new(html),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}\n", self.before);
+        if let Some(link) = &self.link {
+            text.push_str(&format!("\n{}\n", link.expose()));
+        }
+        for paragraph in &self.after {
+            text.push_str(&format!("\n{paragraph}\n"));
+        }
+        text
+    }
+
+    fn html(&self) -> String {
+        let mut html = format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{}</title>\
+             <body><p>{}</p>",
+            escape(&self.subject),
+            escape(&self.before)
+        );
+        if let Some(link) = &self.link {
+            let link = escape(link.expose());
+            html.push_str(&format!("<p><a href=\"{link}\">{link}</a></p>"));
+        }
+        for paragraph in &self.after {
+            html.push_str(&format!("<p>{}</p>", escape(paragraph)));
+        }
+        html.push_str("</body></html>\n");
+        html
+    }
+}
+
+fn minutes(span: core::time::Duration) -> String {
+    match span.as_secs().div_ceil(60) {
+        1 => "one minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    }
+}
+
+/// Text as HTML shows it, between tags and in quoted attributes.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn settings(name: &str) -> Mailing {
+        Mailing {
+            service_name: name.to_owned(),
+            verify_page: "https://login.example/v".to_owned(),
+            reset_page: "https://login.example/r".to_owned(),
+            unlock_page: "https://login.example/u".to_owned(),
+            verify_lifetime: Duration::from_secs(3_600),
+            reset_lifetime: Duration::from_secs(1_800),
+            unlock_lifetime: Duration::from_secs(1_800),
+            require_verified: true,
+        }
+    }
+
+    fn letter(kind: MailKind, name: &str) -> Mail {
+        let to = EmailAddress::parse("Ann@Example.com").expect("an address");
+        let link = Secret::new("https://login.example/r#u1.abc".to_owned());
+        write(kind, &to, Some(link), &settings(name))
+    }
+
+    #[test]
+    fn a_link_is_where_it_does_something_and_nowhere_else() {
+        for kind in MailKind::ALL {
+            let mail = letter(kind, "Acme");
+            let has_link = matches!(kind, MailKind::Verify | MailKind::Reset | MailKind::Unlock);
+            for part in [&mail.text, &mail.html] {
+                assert_eq!(part.expose().contains("#u1.abc"), has_link, "{kind:?}");
+                assert!(part.expose().contains("Acme"));
+            }
+            assert!(mail.subject.as_str().contains("Acme"));
+            assert!(!format!("{mail:?}").contains("u1.abc"));
+        }
+        assert!(
+            letter(MailKind::Reset, "Acme")
+                .text
+                .expose()
+                .contains("30 minutes")
+        );
+        assert!(
+            letter(MailKind::Verify, "Acme")
+                .text
+                .expose()
+                .contains("60 minutes")
+        );
+    }
+
+    #[test]
+    fn a_name_cannot_become_markup() {
+        let mail = letter(MailKind::Verify, "A&B <script>\"'");
+        assert!(!mail.html.expose().contains("<script>"));
+        assert!(
+            mail.html
+                .expose()
+                .contains("A&amp;B &lt;script&gt;&quot;&#39;")
+        );
+    }
+}

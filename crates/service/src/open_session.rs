@@ -1,0 +1,87 @@
+//! Opening: somebody who has proved who they are gets a session and its first tokens.
+
+use core::time::Duration;
+
+use portcullis_core::audit::AuditKind;
+use portcullis_core::id::Id;
+use portcullis_core::refresh::RefreshToken;
+use portcullis_core::secret::Secret;
+use portcullis_core::session::{Device, Methods, Session};
+use portcullis_core::time::UnixTime;
+
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::issue_token::{self, AccessToken};
+use crate::ports::{SecureRandom, Signer};
+use crate::store::{Account, SessionStore, WriteOutcome};
+
+/// What the bearer of a session receives, at its opening and at each refresh.
+#[derive(Debug)]
+pub struct TokenGrant {
+    /// The access token.
+    pub access: AccessToken,
+    /// The refresh token.
+    pub refresh: Secret<String>,
+    /// How long the session lasts unless it is used.
+    pub idle: Duration,
+    /// The session.
+    pub session_id: Id,
+}
+
+/// Opens a session of `account` on `device`, whose bearer has shown `methods`. `None` if the account was closed, or its sessions
+/// were ended, since it was read: then there is no session.
+///
+/// # Errors
+///
+/// [`UseCaseError`]; the caller gets no session then.
+pub(crate) async fn open(
+    account: &Account,
+    device: &Device,
+    methods: Methods,
+    signer: &impl Signer,
+    ctx: ServiceContext<'_, impl SessionStore, impl SecureRandom>,
+) -> Result<Option<TokenGrant>, UseCaseError> {
+    let (now, chance) = (ctx.call.now, ctx.chance);
+    let refresh = RefreshToken::first(chance.id()?, chance.secret()?);
+    let ends_at = now.plus(ctx.settings.sessions.absolute);
+    let session = Session {
+        id: refresh.session_id().clone(),
+        user_id: account.user_id.clone(),
+        email: account.email.clone(),
+        opened_at: now,
+        ends_at,
+        methods,
+        generation: account.generation,
+        device: device.clone(),
+        client_address: ctx.call.client_address.clone(),
+        head: refresh.head(now, idle_end(now, ends_at, ctx.settings.sessions.idle)),
+    };
+    // Signed before the session is opened: a session nobody holds a token of would be an orphan.
+    let grant = grant(&session, &refresh, session.head.idle_ends_at, signer, ctx)?;
+    let event = ctx.session_event(AuditKind::LoggedIn, &account.user_id, &session.id)?;
+    match ctx.store.open_session(&session, &event).await? {
+        WriteOutcome::Applied => Ok(Some(grant)),
+        WriteOutcome::Conflict => Ok(None),
+    }
+}
+
+/// What the bearer of `session` gets with `refresh`, which is good until `idle_ends_at`.
+pub(crate) fn grant<S>(
+    session: &Session,
+    refresh: &RefreshToken,
+    idle_ends_at: UnixTime,
+    signer: &impl Signer,
+    ctx: ServiceContext<'_, S, impl SecureRandom>,
+) -> Result<TokenGrant, UseCaseError> {
+    Ok(TokenGrant {
+        access: issue_token::access_token(session, signer, ctx)?,
+        refresh: refresh.to_text(ctx.vault),
+        idle: ctx.call.now.until(idle_ends_at),
+        session_id: session.id.clone(),
+    })
+}
+
+/// When a session that ends at `ends_at` is over unless it is used after `now`.
+pub(crate) fn idle_end(now: UnixTime, ends_at: UnixTime, idle: Duration) -> UnixTime {
+    now.plus(idle).min(ends_at)
+}

@@ -1,0 +1,198 @@
+//! A revocation whose first answer was `late_feed` is asked for again: it stands, and it is announced
+//! afresh before anybody is told that it is done.
+
+use std::future::ready;
+
+use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
+use portcullis_core::time::UnixTime;
+use portcullis_lambda_host::clock::RequestClock;
+use portcullis_service::administer::{self, AccountRef, AdminOutcome};
+use portcullis_service::error::UseCaseError;
+use portcullis_service::ports::{RequestMeta, SecureRandom as _};
+use portcullis_tests::proxy::Fault;
+use portcullis_tests::system::System;
+
+use crate::refresh::{form, refresh_token};
+use crate::sessions::call;
+use crate::{EMAIL, PASSWORD, claims, token, with_account};
+
+/// More writes than any use case tries before it gives up.
+const MANY: usize = 16;
+
+/// From here on every write takes three seconds: more than the feed's write bound.
+fn slow_down(system: &System) {
+    let clock = system.clock.clone();
+    let fault = Fault::after(move || {
+        clock.pass(3);
+        ready(())
+    });
+    system
+        .proxy
+        .inject_often("TransactWriteItems", &fault, MANY);
+}
+
+/// The writes are as fast as ever, and whatever was announced so late is out of reach of any edge.
+fn recover(system: &System) {
+    assert!(system.proxy.heal() > 0, "it gave up in time");
+    system.clock.pass(60);
+}
+
+/// How many rows the feed has that are stamped with this second.
+async fn stamped_now(system: &System) -> usize {
+    let now = format!("{}#", UnixTime::from_secs(system.clock.now()));
+    let rows = system.rows("TokenBlacklist", "FEED#").await.expect("rows");
+    rows.iter()
+        .filter(|row| row["SK"].as_str().is_some_and(|key| key.starts_with(&now)))
+        .count()
+}
+
+async fn revoke(system: &System, token: &str) -> (u16, String) {
+    let body = format!("client_id=portcullis&token={token}");
+    let reply = form(&system.peer(), "/oauth2/revoke", &body, &[]).await;
+    let code = reply.json["code"].as_str().unwrap_or_default().to_owned();
+    (reply.status, code)
+}
+
+fn late() -> (u16, String) {
+    (503, "late_feed".to_owned())
+}
+
+fn done() -> (u16, String) {
+    (200, String::new())
+}
+
+#[tokio::test]
+async fn a_refresh_token_whose_family_is_gone_has_its_session_announced_again() {
+    let system = with_account().await;
+    let login = system.peer().login(EMAIL, PASSWORD).await;
+    let refresh_text = refresh_token(&login);
+    slow_down(&system);
+    assert_eq!(revoke(&system, &refresh_text).await, late());
+    recover(&system);
+    let left = system.rows("Portcullis", "SID#").await.expect("rows");
+    assert!(left.is_empty(), "the first attempt ended it: {left:?}");
+    assert_eq!(revoke(&system, &refresh_text).await, done());
+    assert_eq!(stamped_now(&system).await, 1);
+
+    // Late again, it is not acknowledged either.
+    system.clock.pass(60);
+    slow_down(&system);
+    assert_eq!(revoke(&system, &refresh_text).await, late());
+    recover(&system);
+    // Once every token of the session has expired there is nothing left to say.
+    system.clock.pass(90_000);
+    assert_eq!(revoke(&system, &refresh_text).await, done());
+    assert_eq!(stamped_now(&system).await, 0);
+}
+
+#[tokio::test]
+async fn an_access_token_of_a_superseded_generation_has_that_announced_again() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let one = token(&peer.login(EMAIL, PASSWORD).await);
+    let two = token(&peer.login(EMAIL, PASSWORD).await);
+    slow_down(&system);
+    let all = call(&peer, "POST", "/v1/logout-all", &one).await;
+    assert_eq!((all.status, all.code()), (503, "late_feed"));
+    recover(&system);
+    assert_eq!(revoke(&system, &two).await, done());
+    assert_eq!(stamped_now(&system).await, 1);
+
+    system.clock.pass(60);
+    slow_down(&system);
+    assert_eq!(revoke(&system, &two).await, late());
+    recover(&system);
+}
+
+/// What an operator does.
+#[derive(Clone, Copy)]
+enum Act<'a> {
+    Disable,
+    Delete,
+    End(&'a Id),
+}
+
+/// Does it as the terminal does, by this system's clock.
+async fn operate(system: &System, act: Act<'_>) -> Result<AdminOutcome, UseCaseError> {
+    let host = &system.host;
+    let asked = RequestMeta {
+        now: UnixTime::from_secs(system.clock.now()),
+        request_id: host.chance.id().expect("entropy"),
+        client_address: "operator:grace".to_owned(),
+    };
+    let store = host.store(asked.now);
+    let Ok(ctx) = host.ctx(&store, &asked).await else {
+        panic!("the host's secrets are there");
+    };
+    let clock = RequestClock::new(host.clock.as_ref(), asked.now);
+    let subject = AccountRef::Email(EmailAddress::parse(EMAIL).expect("an address"));
+    match act {
+        Act::Disable => administer::disable(&subject, &clock, ctx).await,
+        Act::Delete => administer::delete(&subject, &clock, ctx).await,
+        Act::End(id) => administer::end_session(id, &clock, ctx).await,
+    }
+}
+
+fn is_late(end: &Result<AdminOutcome, UseCaseError>) -> bool {
+    matches!(end, Err(UseCaseError::NotConfirmed))
+}
+
+#[tokio::test]
+async fn an_account_that_is_closed_has_the_end_of_its_sessions_announced_again() {
+    let system = with_account().await;
+    token(&system.peer().login(EMAIL, PASSWORD).await);
+    for _time in 0..2 {
+        slow_down(&system);
+        assert!(is_late(&operate(&system, Act::Disable).await));
+        recover(&system);
+    }
+    let again = operate(&system, Act::Disable).await;
+    assert_eq!(again.expect("announced"), AdminOutcome::Unchanged);
+    assert_eq!(stamped_now(&system).await, 1);
+    let rows = system.rows("TokenBlacklist", "FEED#").await.expect("rows");
+    assert!(
+        rows.iter().all(|row| row["generation"] == 1),
+        "no step further: {rows:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_account_is_removed_once_the_end_of_its_sessions_was_announced_in_time() {
+    let system = with_account().await;
+    token(&system.peer().login(EMAIL, PASSWORD).await);
+    for _time in 0..2 {
+        slow_down(&system);
+        assert!(is_late(&operate(&system, Act::Delete).await));
+        recover(&system);
+        let account = system.rows("Portcullis", "USER#").await.expect("rows");
+        assert!(!account.is_empty(), "it is closed, and still there");
+    }
+    let again = operate(&system, Act::Delete).await;
+    assert_eq!(again.expect("removed"), AdminOutcome::Done);
+    assert_eq!(stamped_now(&system).await, 1);
+    let left = system.rows("Portcullis", "USER#").await.expect("rows");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_an_operator_ended_is_announced_again_and_an_unknown_one_is_unknown() {
+    let system = with_account().await;
+    let access = token(&system.peer().login(EMAIL, PASSWORD).await);
+    let sid = claims(&access)["sid"].as_str().expect("sid").to_owned();
+    let sid = Id::parse(&sid).expect("an id");
+    for _time in 0..2 {
+        slow_down(&system);
+        assert!(is_late(&operate(&system, Act::End(&sid)).await));
+        recover(&system);
+    }
+    let again = operate(&system, Act::End(&sid)).await;
+    assert_eq!(again.expect("announced"), AdminOutcome::Unchanged);
+    assert_eq!(stamped_now(&system).await, 1);
+
+    system.clock.pass(60);
+    let nobody = Id::parse("nobody").expect("an id");
+    let unknown = operate(&system, Act::End(&nobody)).await;
+    assert_eq!(unknown.expect("answered"), AdminOutcome::NoAccount);
+    assert_eq!(stamped_now(&system).await, 0);
+}
