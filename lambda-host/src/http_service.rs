@@ -18,9 +18,10 @@ use tokio::time::Instant;
 use tower_service::Service as _;
 use tracing::{Instrument as _, info, info_span};
 
-use crate::host::Host;
+use crate::api_error::{ApiError, Failure};
 use crate::problem::Problem;
 use crate::routes::{InOAuth, router};
+use portcullis_host::host::Host;
 
 /// What a door knows of a request besides what the request says itself.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +84,7 @@ impl HttpService {
                 Some(request.uri().path().to_owned()),
                 self.route(request).await,
             ),
-            Err(problem) => (None, problem.into_response()),
+            Err(error) => (None, error.into_response()),
         };
         let (problem, response) = told(response, request_id);
         if let Ok(now) = self.host.clock.read() {
@@ -106,7 +107,7 @@ impl HttpService {
         arrival: RequestOrigin,
         mut request: Request<Body>,
         request_id: &Id,
-    ) -> Result<Request<Body>, Problem> {
+    ) -> Result<Request<Body>, ApiError> {
         let path = arrival
             .path
             .as_deref()
@@ -150,6 +151,9 @@ fn told(mut response: Response, request_id: &Id) -> (Option<Problem>, Response) 
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return (None, response);
     };
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        failure.log(problem);
+    }
     let mut written = match response.extensions_mut().remove::<InOAuth>() {
         Some(InOAuth) => problem.oauth_answer(request_id),
         None => problem.answer(request_id),

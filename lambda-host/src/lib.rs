@@ -1,33 +1,15 @@
-//! The native door: registers people, logs them in and out, and publishes the keys.
+//! The HTTP entry point: registers users, logs them in and out, and publishes the keys.
 //!
-//! One axum router answers on a socket or under the Lambda Runtime API. Here time, chance, the
-//! environment and the network enter; what they mean is decided on the floors below.
+//! One axum router answers on a socket or under the Lambda Runtime API, over the runtime of `portcullis-host`.
+//! The three programs of this package share [`program::main`].
 
-pub mod client_address;
-pub mod clients;
-pub mod clock;
-pub mod config;
+mod api_error;
 mod cookies;
-pub mod disposable;
-mod error_mapping;
-pub mod hasher;
-pub mod host;
 pub mod http_service;
-pub mod keys;
 pub mod lambda;
-mod limits;
-pub mod log;
-pub mod mailer;
-pub mod metrics;
 mod openapi;
-pub mod owned_file;
 pub mod problem;
-pub mod random;
-pub mod root_keys;
-pub mod rotation;
+pub mod program;
 mod routes;
-pub mod screen;
 pub mod socket;
 pub mod start;
-pub mod tasks;
-pub mod transport;

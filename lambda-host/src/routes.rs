@@ -10,6 +10,7 @@
 //! 3. `#[utoipa::path(post, path = "/v1/..", tag = "sessions", request_body = .., security(("bearer" =
 //!    [])), responses((status = 200, body = ..), SoundProblems))]` and the line in [`endpoints`].
 
+mod api_call;
 mod body;
 mod caller;
 mod credentials;
@@ -44,10 +45,10 @@ use portcullis_core::denial::Denial;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::host::Host;
 use crate::openapi::head;
 use crate::problem::Problem;
 pub(crate) use crate::routes::oauth::InOAuth;
+use portcullis_host::host::Host;
 
 /// Every endpoint, for paths in canonical form. Requests come with a
 /// [`portcullis_service::ports::Call`] among their extensions.

@@ -12,12 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::{select, time};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, ListenMode, MailDelivery};
-use crate::error_mapping::ErrorChain;
-use crate::host::{Host, HostError, HostOptions};
 use crate::http_service::HttpService;
-use crate::keys::setting;
-use crate::{lambda, socket, tasks};
+use crate::{lambda, socket};
+use portcullis_host::config::{Config, ListenMode, MailDelivery};
+use portcullis_host::failure::ErrorChain;
+use portcullis_host::host::{Host, HostError, HostOptions};
+use portcullis_host::keys::setting;
+use portcullis_host::tasks;
 
 /// The longest wait between two tries to publish the signing key.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
@@ -37,6 +38,12 @@ pub enum StartError {
     /// The Lambda Runtime API broke off.
     #[error("the Lambda Runtime API failed: {0}")]
     Lambda(#[source] lambda_http::Error),
+    /// The program serves Lambda events only.
+    #[error("{instead}")]
+    OnlyOnLambda {
+        /// The advice for an operator.
+        instead: &'static str,
+    },
 }
 
 /// Serves as `config` says, until asked to stop by SIGTERM or SIGINT.

@@ -103,7 +103,7 @@ test("it rotates every 30 days, and every default is the program's own", () => {
   const { Parameters, Resources } = template;
   assert.deepEqual(Resources.RotationSchedule.Properties.RotationRules, { AutomaticallyAfterDays: { Ref: "RotationDays" } });
   assert.equal(Parameters.RotationDays.Default, 30);
-  const settings = readFileSync(path.join(ROOT, "lambda-host/src/config.rs"), "utf8");
+  const settings = readFileSync(path.join(ROOT, "crates/host/src/config.rs"), "utf8");
   const rows = [...settings.matchAll(/^\/\/! \| (`[A-Z_`, ]+) \| (.*) \| (.*) \|$/gm)];
   const defaults = new Map(rows.flatMap(([, names, , fallback]) => names.split(", ").map((name) => [name.slice(1, -1), fallback])));
   for (const [name, value] of Object.entries(Resources.RotationFunction.Properties.Environment.Variables)) {

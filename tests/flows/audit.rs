@@ -2,7 +2,7 @@
 
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::tasks;
+use portcullis_host::tasks;
 use portcullis_service::audit_trail::{self, AuditFilter, Finding, SealOutcome, VerifyReport};
 use portcullis_service::ports::RequestMeta;
 use portcullis_tests::system::{NOON, System};

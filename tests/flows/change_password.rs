@@ -6,7 +6,7 @@ use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
-use portcullis_lambda_host::hasher::HashParameters;
+use portcullis_host::hasher::HashParameters;
 use portcullis_service::import::{ImportOutcome, ImportRequest, import};
 use portcullis_service::ports::RequestMeta;
 use portcullis_tests::system::{CHEAP, LIMITS, Peer, Reply, System};

@@ -1,6 +1,6 @@
 //! The program that ships, under a Lambda Runtime API, with an event of each kind it will meet.
 
-use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
+use portcullis_host::clock::{SystemClock, WallClock as _};
 use portcullis_tests::lambda_runtime::{LambdaRuntime, Posted};
 use portcullis_tests::program::{Program, host_program};
 use portcullis_tests::system::{System, environment};

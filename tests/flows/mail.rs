@@ -8,7 +8,7 @@ mod unlock;
 
 use std::path::PathBuf;
 
-use portcullis_lambda_host::tasks::{self, Report};
+use portcullis_host::tasks::{self, Report};
 use portcullis_tests::mailbox::{ReceivedMail, letters};
 use portcullis_tests::system::{CHEAP, Peer, Reply, System};
 use serde_json::json;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
+use portcullis_host::clock::{SystemClock, WallClock as _};
 use portcullis_tests::program::operator_program;
 use portcullis_tests::system::{AUDIENCE, ISSUER, System, environment};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Hashes are renewed at login once the parameters rise.
 
-use portcullis_lambda_host::hasher::HashParameters;
+use portcullis_host::hasher::HashParameters;
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, System};
 

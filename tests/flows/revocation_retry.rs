@@ -6,7 +6,7 @@ use std::future::ready;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::clock::RequestClock;
+use portcullis_host::clock::RequestClock;
 use portcullis_service::administer::{self, AccountRef, AdminOutcome};
 use portcullis_service::error::UseCaseError;
 use portcullis_service::ports::{RequestMeta, SecureRandom as _};

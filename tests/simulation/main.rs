@@ -7,8 +7,8 @@
 mod population;
 mod store;
 
-use portcullis_lambda_host::config::Config;
-use portcullis_lambda_host::host::{Host, HostOptions};
+use portcullis_host::config::Config;
+use portcullis_host::host::{Host, HostOptions};
 use portcullis_service::settings::Settings;
 
 use crate::population::{Attack, Report, run};

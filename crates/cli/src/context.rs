@@ -8,11 +8,11 @@ use std::path::Path;
 
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::clock::RequestClock;
-use portcullis_lambda_host::config::Config;
-use portcullis_lambda_host::host::{Host, HostOptions};
-use portcullis_lambda_host::random::SystemRandom;
-use portcullis_lambda_host::transport::HyperTransport;
+use portcullis_host::clock::RequestClock;
+use portcullis_host::config::Config;
+use portcullis_host::host::{Host, HostOptions};
+use portcullis_host::random::SystemRandom;
+use portcullis_host::transport::HyperTransport;
 use portcullis_service::context::ServiceContext;
 use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 

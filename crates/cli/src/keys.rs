@@ -2,7 +2,7 @@
 
 use portcullis_core::keys::document::PublishedKey;
 use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::rotation::RotationContext;
+use portcullis_host::rotation::RotationContext;
 use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_now};
 use portcullis_service::store::KeyStore as _;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn rotate(office: &CliContext) -> Result<CommandOutput, Failure> {
     let rotation = desk.rotation();
     let rotation = rotation.map_err(|fault| Failure::Setting(fault.to_string()))?;
     let end = rotate_now(&rotation).await;
-    desk.judge_clock().map_err(Failure::unavailable)?;
+    desk.ensure_clock().map_err(Failure::unavailable)?;
     let version = match end {
         Ok(version) => version,
         Err(RotateError::TooEarly(early)) => {
@@ -68,7 +68,7 @@ async fn revoke(key: &str, office: &CliContext) -> Result<CommandOutput, Failure
     let end = revoke_key(key, &desk.document(), &office.call).await;
     let outcome = end.map_err(Failure::unavailable)?;
     // A clock that failed meanwhile did not tell how long the writing took.
-    desk.judge_clock().map_err(Failure::unavailable)?;
+    desk.ensure_clock().map_err(Failure::unavailable)?;
     let request_id = office.call.request_id.as_str();
     match outcome {
         KeyRevocation::Done => Ok(CommandOutput::good(

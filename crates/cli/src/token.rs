@@ -14,7 +14,7 @@ use portcullis_core::policy::Policy;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::jws::MAX_TOKEN_BYTES;
-use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
+use portcullis_host::clock::{SystemClock, WallClock as _};
 use serde_json::json;
 
 use crate::arguments::{Inspect, Token};

@@ -4,54 +4,37 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use portcullis_lambda_host::config::{Config, ListenMode};
-use portcullis_lambda_host::host::{Host, HostOptions};
-use portcullis_lambda_host::rotation::{self, RotationEvent};
-use portcullis_lambda_host::{log, start};
-use tracing::error;
-use tracing::level_filters::LevelFilter;
+use portcullis_host::config::Config;
+use portcullis_host::failure::ErrorChain;
+use portcullis_host::host::{Host, HostOptions};
+use portcullis_host::rotation::{self, RotationEvent, RotationFunctionError};
+use portcullis_lambda_host::program::{self, require_lambda};
+use portcullis_lambda_host::start::{self, StartError};
 
 fn main() -> ExitCode {
-    let config = Config::from_env();
-    let level = config
-        .as_ref()
-        .map_or(LevelFilter::INFO, |config| config.log);
-    if log::init(level).is_err() {
-        return ExitCode::FAILURE;
-    }
-    let config = match config {
-        Ok(config) => config,
-        Err(errors) => {
-            for wrong in errors.iter() {
-                error!(variable = wrong.variable, "{wrong}");
-            }
-            return ExitCode::from(2);
-        }
-    };
-    match config.entrance {
-        ListenMode::Lambda => {}
-        ListenMode::Socket(_) => {
-            error!("portcullis-rotation runs on Lambda; by hand it is `portcullis keys rotate`");
-            return ExitCode::from(2);
-        }
-    }
-    match serve(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main(serve)
 }
 
-fn serve(config: Config) -> Result<(), start::StartError> {
+fn serve(config: Config) -> Result<(), StartError> {
+    require_lambda(
+        &config,
+        "portcullis-rotation runs on Lambda; to rotate manually, run `portcullis keys rotate`",
+    )?;
     let host = Arc::new(Host::new(config, HostOptions::default())?);
     let handler = service_fn(async |event: LambdaEvent<RotationEvent>| {
         rotation::rotate(&host, &event.payload)
             .await
-            .map_err(Diagnostic::from)
+            .map_err(diagnostic)
     });
     start::on_one_thread()?
         .block_on(lambda_runtime::run(handler))
-        .map_err(start::StartError::Lambda)
+        .map_err(StartError::Lambda)
+}
+
+/// The function's error for Secrets Manager: the reason, never a value.
+fn diagnostic(error: RotationFunctionError) -> Diagnostic {
+    Diagnostic {
+        error_type: error.code().to_owned(),
+        error_message: ErrorChain(&error).to_string(),
+    }
 }

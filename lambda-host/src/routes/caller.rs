@@ -1,61 +1,13 @@
 //! Who calls, by the access token they bring.
 
 use http::header::{AUTHORIZATION, HeaderMap};
-use portcullis_aws::dynamodb::store::DynamoStore;
-use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::session::Methods;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
-use portcullis_jwt::NativeVerifier;
-use portcullis_service::authenticate::{Authentication, authenticate};
-use portcullis_service::ports::RequestMeta;
 use portcullis_service::store::RetainedSession;
 
-use crate::host::Host;
 use crate::problem::Problem;
-use crate::transport::HyperTransport;
-
-/// Judges the bearer of `headers` against the store as it is now.
-///
-/// # Errors
-///
-/// The [`Problem`] that the store does not answer.
-pub(super) async fn caller(
-    host: &Host,
-    headers: &HeaderMap,
-    store: &DynamoStore<'_, HyperTransport>,
-    call: &RequestMeta,
-) -> Result<Authentication, Problem> {
-    let authorization = authorization(headers);
-    let caller = authenticate(
-        &host.gate,
-        authorization.as_deref(),
-        store,
-        &NativeVerifier,
-        call.now,
-    );
-    host.track(caller.await)
-}
-
-/// The bearer of a token that is good for anything.
-///
-/// # Errors
-///
-/// The [`Problem`] that the token has.
-pub(super) async fn known(
-    host: &Host,
-    call: &RequestMeta,
-    headers: &HeaderMap,
-) -> Result<Box<Verified<Claims>>, Problem> {
-    match caller(host, headers, &host.store(call.now), call).await? {
-        Authentication::Known(caller) => Ok(caller),
-        Authentication::Revoked(_) | Authentication::SubjectRevoked(_) => {
-            Err(Problem::Denied(Denial::Revoked))
-        }
-        Authentication::Refused(denial) => Err(Problem::Denied(denial)),
-    }
-}
 
 /// Whose token it is.
 pub(super) fn user_id(caller: &Verified<Claims>) -> Result<Id, Problem> {
@@ -81,7 +33,7 @@ pub(super) fn methods(caller: &Verified<Claims>) -> Methods {
 /// Every `Authorization` value, joined as [RFC 9110 §5.3] says: more than one is no bearer token.
 ///
 /// [RFC 9110 §5.3]: https://www.rfc-editor.org/rfc/rfc9110#section-5.3
-fn authorization(headers: &HeaderMap) -> Option<String> {
+pub(super) fn authorization(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(AUTHORIZATION).iter();
     let values: Vec<_> = values
         .map(|value| value.to_str().unwrap_or_default())

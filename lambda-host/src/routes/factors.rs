@@ -2,11 +2,7 @@
 
 mod bodies;
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use data_encoding::BASE32_NOPAD;
 use http::{Request, StatusCode};
@@ -14,18 +10,15 @@ use portcullis_core::audit::FactorDenial;
 use portcullis_core::factor::{RecoveryCode, TOTP_DIGITS, TOTP_STEP, TotpCode};
 use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::kind::LimitKind;
-use portcullis_service::context::ServiceContext;
 use portcullis_service::factor::{self, FactorChange, NewTotp, Proof};
 use portcullis_service::limit::{LimitKey, Reservation};
-use portcullis_service::ports::{RequestMeta, SecureRandom};
-use portcullis_service::store::{AuditStore, LimitStore};
 use zeroize::Zeroizing;
 
 use self::bodies::{ConfirmBody, FactorsBody, NewTotpBody, PasswordBody, ProofBody, RecoveryBody};
-use crate::host::Host;
-use crate::limits;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
+use crate::routes::api_call::{ApiCall, OpenCall};
 use crate::routes::json_body::JsonBody;
 use crate::routes::{caller, empty, json};
 
@@ -48,18 +41,14 @@ problems!(ProofProblems: ANY, BODY, PASSWORD, STORE, LIMITED, TOKEN, [
     security(("bearer" = [])),
     responses((status = 200, description = "The active factors", body = FactorsBody), ListProblems)
 )]
-pub(super) async fn list(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let caller = caller::known(&host, &call, request.headers()).await?;
+pub(super) async fn list(call: ApiCall, _request: Request<Body>) -> Result<Response, ApiError> {
+    let caller = call.bearer().await?;
     let user_id = caller::user_id(&caller)?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
         .await?;
-    let factors = host.track(factor::list(&user_id, ctx).await)?;
+    let factors = open.run(factor::list(&user_id, ctx)).await?;
     let active = factors.active().and_then(|totp| totp.confirmed_at);
     let members = active.map(|moment| {
         Json::Object(Object::from_iter([
@@ -88,12 +77,8 @@ pub(super) async fn list(
     request_body = PasswordBody,
     responses((status = 200, description = "Begun", body = NewTotpBody), BeginProblems)
 )]
-pub(super) async fn begin(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let caller = caller::known(&host, &call, request.headers()).await?;
+pub(super) async fn begin(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
+    let caller = call.bearer().await?;
     let mut members = JsonBody::read(request).await?;
     let password = members.password("current_password");
     members.finish()?;
@@ -101,16 +86,16 @@ pub(super) async fn begin(
         user_id: caller::user_id(&caller)?,
         password: password?,
     };
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    let hasher = host.hasher.with(ctx.vault);
-    let place = password_place(&host, &change, ctx).await?;
-    let begun = host.track(factor::begin(&change, &hasher, ctx).await)?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    let hasher = open.hasher();
+    let place = password_attempt(&open, &change).await?;
+    let begun = open.run(factor::begin(&change, &hasher, ctx)).await?;
     let totp = begun.map_err(problem)?;
-    limits::refund(&place, ctx).await;
+    open.refund(&place).await;
     Ok(json(
         StatusCode::OK,
-        new_totp(&totp, &host.settings.issuing.issuer),
+        new_totp(&totp, &call.host().settings.issuing.issuer),
     ))
 }
 
@@ -124,23 +109,19 @@ pub(super) async fn begin(
     request_body = ConfirmBody,
     responses((status = 200, description = "Active", body = RecoveryBody), ConfirmProblems)
 )]
-pub(super) async fn confirm(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let caller = caller::known(&host, &call, request.headers()).await?;
+pub(super) async fn confirm(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
+    let caller = call.bearer().await?;
     let mut members = JsonBody::read(request).await?;
     let code = members.secret("code");
     members.finish()?;
     let code = TotpCode::parse(code?.expose()).map_err(|_| Problem::BadCode)?;
     let user_id = caller::user_id(&caller)?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
     // Its own secret was just shown to the caller: a guess here wins nothing.
-    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
+    open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
         .await?;
-    let confirmed = host.track(factor::confirm(&user_id, &code, ctx).await)?;
+    let confirmed = open.run(factor::confirm(&user_id, &code, ctx)).await?;
     Ok(recovery_codes(&confirmed.map_err(problem)?))
 }
 
@@ -153,19 +134,16 @@ pub(super) async fn confirm(
     request_body = ProofBody,
     responses((status = 204, description = "Removed"), ProofProblems)
 )]
-pub(super) async fn remove(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let (change, proof) = proved(&host, &call, request).await?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    let hasher = host.hasher.with(ctx.vault);
-    let place = password_place(&host, &change, ctx).await?;
-    let end = factor::remove(&change, &proof, &hasher, ctx).await;
-    host.track(end)?.map_err(problem)?;
-    limits::refund(&place, ctx).await;
+pub(super) async fn remove(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
+    let (change, proof) = proved(&call, request).await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    let hasher = open.hasher();
+    let place = password_attempt(&open, &change).await?;
+    open.run(factor::remove(&change, &proof, &hasher, ctx))
+        .await?
+        .map_err(problem)?;
+    open.refund(&place).await;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -180,39 +158,33 @@ pub(super) async fn remove(
     responses((status = 200, description = "Made anew", body = RecoveryBody), ProofProblems)
 )]
 pub(super) async fn renew_recovery_codes(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
+    call: ApiCall,
     request: Request<Body>,
-) -> Result<Response, Problem> {
-    let (change, proof) = proved(&host, &call, request).await?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    let hasher = host.hasher.with(ctx.vault);
-    let place = password_place(&host, &change, ctx).await?;
-    let end = factor::renew_recovery_codes(&change, &proof, &hasher, ctx).await;
-    let codes = host.track(end)?.map_err(problem)?;
-    limits::refund(&place, ctx).await;
+) -> Result<Response, ApiError> {
+    let (change, proof) = proved(&call, request).await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    let hasher = open.hasher();
+    let place = password_attempt(&open, &change).await?;
+    let end = factor::renew_recovery_codes(&change, &proof, &hasher, ctx);
+    let codes = open.run(end).await?.map_err(problem)?;
+    open.refund(&place).await;
     Ok(recovery_codes(&codes))
 }
 
 /// What asking a bearer for the password, and a code beside it, counts in.
-async fn password_place(
-    host: &Host,
+async fn password_attempt(
+    open: &OpenCall<'_>,
     change: &FactorChange,
-    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
-) -> Result<Reservation, Problem> {
-    let whose = LimitKey::Account(&change.user_id, 0);
-    host.acquire_refundable(LimitKind::PasswordAccount, whose, ctx)
+) -> Result<Reservation, ApiError> {
+    let key = LimitKey::Account(&change.user_id, 0);
+    open.acquire_refundable(LimitKind::PasswordAccount, key)
         .await
 }
 
 /// `{"current_password", "code" or "recovery_code"}` of a caller with a token.
-async fn proved(
-    host: &Host,
-    call: &RequestMeta,
-    request: Request<Body>,
-) -> Result<(FactorChange, Proof), Problem> {
-    let caller = caller::known(host, call, request.headers()).await?;
+async fn proved(call: &ApiCall, request: Request<Body>) -> Result<(FactorChange, Proof), ApiError> {
+    let caller = call.bearer().await?;
     let mut members = JsonBody::read(request).await?;
     // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
     let password = members.password("current_password");

@@ -7,9 +7,9 @@ use axum::response::Response;
 use http::StatusCode;
 use utoipa::ToSchema;
 
-use crate::host::Host;
 use crate::openapi::problems::{ANY, problems};
 use crate::routes::json;
+use portcullis_host::host::Host;
 
 problems!(HealthProblems: ANY);
 

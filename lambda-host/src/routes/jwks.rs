@@ -2,20 +2,16 @@
 //!
 //! [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use portcullis_service::ports::RequestMeta;
 use portcullis_service::signing::jwks_cache::Known;
 use utoipa::ToSchema;
 
-use crate::host::Host;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, STORE, problems};
 use crate::problem::Problem;
+use crate::routes::api_call::ApiCall;
 
 problems!(JwksProblems: ANY, STORE);
 
@@ -41,15 +37,13 @@ struct JwkSetBody {
         JwksProblems
     )
 )]
-pub(super) async fn jwks(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-) -> Result<Response, Problem> {
-    let known = match host.published_keys.fresh(call.now) {
+pub(super) async fn jwks(call: ApiCall) -> Result<Response, ApiError> {
+    let (keys, now) = (&call.host().published_keys, call.meta().now);
+    let known = match keys.fresh(now) {
         Some(known) => known,
-        None => read(&host, &call).await?,
+        None => read(&call).await?,
     };
-    let set = host.published_keys.set(&known, call.now);
+    let set = keys.set(&known, now);
     let mut response = Response::new(Body::from(set.json));
     let headers = response.headers_mut();
     headers.insert(
@@ -62,12 +56,13 @@ pub(super) async fn jwks(
     Ok(response)
 }
 
-async fn read(host: &Host, call: &RequestMeta) -> Result<Known, Problem> {
-    // Whoever reads the set before the first login shall find the key in it. A host that cannot
-    // sign still tells what others signed with: the failure is logged, the document decides.
-    let ready = host.signer(call.now, &call.request_id).await;
-    let _ = host.track(ready);
-    let store = host.store(call.now);
-    let known = host.published_keys.known(&store, call.now).await;
-    host.track(known)
+async fn read(call: &ApiCall) -> Result<Known, ApiError> {
+    // The set contains the host's key even before the first login. A host that cannot sign still publishes the
+    // keys of other hosts: the failure is logged, the document decides.
+    if let Err(error) = call.signer().await {
+        error.log();
+    }
+    let (host, now) = (call.host(), call.meta().now);
+    let known = host.published_keys.known(&host.store(now), now).await;
+    Ok(host.track(known)?)
 }

@@ -1,10 +1,6 @@
 //! `POST /v1/login`: a session, with its tokens, for an address and its password.
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use http::header::{HeaderMap, USER_AGENT};
 use http::{Request, StatusCode};
@@ -16,18 +12,17 @@ use portcullis_service::factor::CHALLENGE_LIFETIME;
 use portcullis_service::issue_token::AccessToken;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
 use portcullis_service::mailing::request::offer_unlock;
-use portcullis_service::ports::RequestMeta;
 use tracing::warn;
 use utoipa::ToSchema;
 
-use crate::error_mapping::ErrorChain;
-use crate::host::Host;
-use crate::limits;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, problems};
 use crate::problem::Problem;
+use crate::routes::api_call::ApiCall;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 use crate::routes::refresh_cookie::{GrantBody, token_response};
+use portcullis_host::failure::ErrorChain;
 
 problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy]);
 
@@ -101,13 +96,8 @@ enum LoginBody {
     request_body = LoginRequestBody,
     responses((status = 200, description = "Logged in", body = LoginBody), LoginProblems)
 )]
-pub(super) async fn login(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
+pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let device = device(request.headers());
-    let headers = request.headers().clone();
     let (credentials, transport) = Credentials::read_login(request).await?;
     let Credentials { email, password } = credentials;
     let request = LoginRequest {
@@ -115,35 +105,34 @@ pub(super) async fn login(
         password,
         device,
     };
-    let ready = host.signer(call.now, &call.request_id).await;
-    let signer = host.track(ready)?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    let hasher = host.hasher.with(ctx.vault);
-    let entered = host.acquire_login(&request.email, &headers, ctx).await;
-    if matches!(entered, Err(Problem::LoginLocked)) {
+    let signer = call.signer().await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    let hasher = open.hasher();
+    let entered = open.acquire_login(&request.email).await;
+    if matches!(&entered, Err(error) if error.problem == Problem::LoginLocked) {
         // SECURITY: whether there is an account is for whoever reads its mail to see.
-        host.track(offer_unlock(&request.email, ctx).await)?;
-        host.mail_waits.notify_one();
+        open.run(offer_unlock(&request.email, ctx)).await?;
+        call.host().mail_waits.notify_one();
     }
     let place = entered?;
     let end = login::login(&request, &hasher, &*signer, ctx);
-    match host.track(end.await)? {
+    match open.run(end).await? {
         LoginOutcome::Admit(admission) => {
             note(admission.not_rehashed.as_ref());
-            limits::refund(&place, ctx).await;
+            open.refund(&place).await;
             let mut response = token_response(&admission.grant, transport, ctx.vault);
-            limits::remember_browser(response.headers_mut(), &request.email, ctx)?;
+            open.remember_browser(response.headers_mut(), &request.email)?;
             Ok(response)
         }
         LoginOutcome::Challenge(challenge) => {
             note(challenge.not_rehashed.as_ref());
             // The password was right: from here on codes are counted.
-            limits::refund(&place, ctx).await;
+            open.refund(&place).await;
             Ok(json(StatusCode::OK, second_step(&challenge.challenge)))
         }
         // SECURITY: an unknown address, a wrong password and a closed account are one answer.
-        LoginOutcome::Refuse(_) => Err(Problem::BadCredentials),
+        LoginOutcome::Refuse(_) => Err(Problem::BadCredentials.into()),
     }
 }
 

@@ -1,23 +1,18 @@
 //! `POST /v1/login/factor`: the second step of a login.
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use http::Request;
 use portcullis_core::audit::LoginDenial;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::factor::{self, FactorLoginRequest};
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::RequestMeta;
 use utoipa::ToSchema;
 
-use crate::host::Host;
-use crate::limits;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, STORE, problems};
 use crate::problem::Problem;
+use crate::routes::api_call::ApiCall;
 use crate::routes::json_body::JsonBody;
 use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
 use crate::routes::{factors, login};
@@ -54,10 +49,9 @@ struct FactorLoginBody {
     responses((status = 200, description = "Logged in", body = GrantBody), FactorLoginProblems)
 )]
 pub(super) async fn login_factor(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
+    call: ApiCall,
     request: Request<Body>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     let device = login::device(request.headers());
     let mut members = JsonBody::read(request).await?;
     // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
@@ -71,10 +65,9 @@ pub(super) async fn login_factor(
         proof: proof?,
         device,
     };
-    let ready = host.signer(call.now, &call.request_id).await;
-    let signer = host.track(ready)?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
+    let signer = call.signer().await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
     // What is no challenge of ours names no account: it counts by where it comes from, and its
     // code is never looked at.
     let challenged = factor::challenged(&request, ctx);
@@ -82,29 +75,28 @@ pub(super) async fn login_factor(
         Some(account) => {
             let whose = LimitKey::Account(&account.user_id, account.generation);
             Some(
-                host.acquire_refundable(LimitKind::FactorAccount, whose, ctx)
+                open.acquire_refundable(LimitKind::FactorAccount, whose)
                     .await?,
             )
         }
         None => {
-            host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
+            open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
                 .await?;
             None
         }
     };
-    let end = factor::login(&request, &*signer, ctx).await;
-    match host.track(end)? {
+    match open.run(factor::login(&request, &*signer, ctx)).await? {
         Ok(grant) => {
             let mut response = token_response(&grant, transport, ctx.vault);
             if let (Some(account), Some(place)) = (&challenged, &counted) {
-                limits::refund(place, ctx).await;
-                limits::remember_browser(response.headers_mut(), &account.email, ctx)?;
+                open.refund(&place).await;
+                open.remember_browser(response.headers_mut(), &account.email)?;
             }
             Ok(response)
         }
-        Err(LoginDenial::WrongCode) => Err(Problem::WrongCode),
-        Err(LoginDenial::BadChallenge) => Err(Problem::BadChallenge),
+        Err(LoginDenial::WrongCode) => Err(Problem::WrongCode.into()),
+        Err(LoginDenial::BadChallenge) => Err(Problem::BadChallenge.into()),
         // Closed while the code was asked for.
-        Err(_) => Err(Problem::BadCredentials),
+        Err(_) => Err(Problem::BadCredentials.into()),
     }
 }

@@ -1,26 +1,19 @@
 //! `POST /v1/logout` and `/v1/logout-all`: the session of the bearer ends, or all of them, and
 //! every edge hears of it. Asking twice is no mistake.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use portcullis_core::denial::Denial;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::authenticate::Authentication;
 use portcullis_service::limit::LimitKey;
 use portcullis_service::logout::{self, LogoutOutcome};
 use portcullis_service::logout_all;
-use portcullis_service::ports::RequestMeta;
 
-use crate::clock::RequestClock;
-use crate::host::Host;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
 use crate::problem::{Problem, TokenProblem};
-use crate::routes::caller::caller;
+use crate::routes::api_call::ApiCall;
 use crate::routes::empty;
 use crate::routes::refresh_cookie;
 
@@ -39,25 +32,19 @@ problems!(
     security(("bearer" = [])),
     responses((status = 204, description = "The session is over, and every edge knows"), LogoutProblems)
 )]
-pub(super) async fn logout(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let store = host.store(call.now);
-    let caller = match caller(&host, request.headers(), &store, &call).await? {
+pub(super) async fn logout(call: ApiCall) -> Result<Response, ApiError> {
+    let caller = match call.authenticate().await? {
         // Somebody whose first answer was lost, or said that the feed was late, asks again: what is
         // called back is announced again, and the answer is the one that was lost.
         Authentication::Known(caller) | Authentication::Revoked(caller) => caller,
-        Authentication::SubjectRevoked(_) => return Err(Problem::Denied(Denial::Revoked)),
-        Authentication::Refused(denial) => return Err(Problem::Denied(denial)),
+        Authentication::SubjectRevoked(_) => return Err(Problem::Denied(Denial::Revoked).into()),
+        Authentication::Refused(denial) => return Err(Problem::Denied(denial).into()),
     };
-    let clock = RequestClock::new(host.clock.as_ref(), call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
         .await?;
-    let end = logout::logout(&caller, &clock, ctx).await;
-    tell(host.track(end)?, &clock)
+    logout_response(open.run(logout::logout(&caller, open.clock(), ctx)).await?)
 }
 
 /// Ends all sessions of the account, whatever their number. Asking twice is no mistake.
@@ -71,38 +58,35 @@ pub(super) async fn logout(
         LogoutAllProblems
     )
 )]
-pub(super) async fn logout_all(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let store = host.store(call.now);
-    let caller = caller(&host, request.headers(), &store, &call).await?;
-    let clock = RequestClock::new(host.clock.as_ref(), call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
+pub(super) async fn logout_all(call: ApiCall) -> Result<Response, ApiError> {
+    let caller = call.authenticate().await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
         .await?;
-    let end = match caller {
-        Authentication::Known(caller) => logout_all::logout_all(&caller, &clock, ctx).await,
-        // As above: it was done, and whoever asks did not hear of it.
-        Authentication::SubjectRevoked(caller) => {
-            logout_all::announce_again(&caller, &clock, ctx).await
+    let outcome = match caller {
+        Authentication::Known(caller) => {
+            let use_case = logout_all::logout_all(&caller, open.clock(), ctx);
+            open.run(use_case).await?
         }
-        Authentication::Revoked(_) => return Err(Problem::Denied(Denial::Revoked)),
-        Authentication::Refused(denial) => return Err(Problem::Denied(denial)),
+        // As above: the sessions are revoked, but the client did not receive the response.
+        Authentication::SubjectRevoked(caller) => {
+            let use_case = logout_all::announce_again(&caller, open.clock(), ctx);
+            open.run(use_case).await?
+        }
+        Authentication::Revoked(_) => return Err(Problem::Denied(Denial::Revoked).into()),
+        Authentication::Refused(denial) => return Err(Problem::Denied(denial).into()),
     };
-    tell(host.track(end)?, &clock)
+    logout_response(outcome)
 }
 
-fn tell(outcome: LogoutOutcome, clock: &RequestClock<'_>) -> Result<Response, Problem> {
-    // A clock that failed meanwhile did not tell how long the writing took.
-    clock.ensure_readable()?;
+fn logout_response(outcome: LogoutOutcome) -> Result<Response, ApiError> {
     match outcome {
         LogoutOutcome::Done => {
             let mut response = empty(StatusCode::NO_CONTENT);
             refresh_cookie::clear(response.headers_mut());
             Ok(response)
         }
-        LogoutOutcome::NoSession => Err(Problem::NoSession),
+        LogoutOutcome::NoSession => Err(Problem::NoSession.into()),
     }
 }

@@ -4,11 +4,7 @@
 
 mod page;
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::email::EmailAddress;
@@ -20,14 +16,12 @@ use portcullis_service::mailing::redeem::{
     self, Presented, ResetOutcome, UnlockOutcome, VerifyOutcome,
 };
 use portcullis_service::mailing::request;
-use portcullis_service::ports::RequestMeta;
 use utoipa::ToSchema;
 
-use crate::clock::RequestClock;
-use crate::host::Host;
-use crate::limits::remember_browser;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::problem::Problem;
+use crate::routes::api_call::ApiCall;
 use crate::routes::empty;
 use crate::routes::json_body::JsonBody;
 use crate::routes::mail::page::Page;
@@ -82,19 +76,15 @@ struct ResetBody {
     request_body = AddressBody,
     responses((status = 202, description = "Accepted"), AskProblems)
 )]
-pub(super) async fn resend(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
+pub(super) async fn resend(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let mut members = JsonBody::read(request).await?;
     let email = members.email("email")?;
     members.finish()?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&asks(&email), ctx).await?;
-    host.track(request::ask_to_verify(&email, ctx).await)?;
-    host.mail_waits.notify_one();
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&asks(&email)).await?;
+    open.run(request::ask_to_verify(&email, ctx)).await?;
+    call.host().mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
 }
 
@@ -106,19 +96,15 @@ pub(super) async fn resend(
     request_body = AddressBody,
     responses((status = 202, description = "Accepted"), AskProblems)
 )]
-pub(super) async fn forgot(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
+pub(super) async fn forgot(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let mut members = JsonBody::read(request).await?;
     let email = members.email("email")?;
     members.finish()?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&asks(&email), ctx).await?;
-    host.track(request::ask_to_reset(&email, ctx).await)?;
-    host.mail_waits.notify_one();
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&asks(&email)).await?;
+    open.run(request::ask_to_reset(&email, ctx)).await?;
+    call.host().mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
 }
 
@@ -130,21 +116,17 @@ pub(super) async fn forgot(
     request_body = TokenBody,
     responses((status = 204, description = "Verified"), VerifyProblems)
 )]
-pub(super) async fn verify(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
+pub(super) async fn verify(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let mut members = JsonBody::read(request).await?;
     let token = token(&mut members)?;
     members.finish()?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&LINK, ctx).await?;
-    match host.track(redeem::verify(&token, ctx).await)? {
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&LINK).await?;
+    match open.run(redeem::verify(&token, ctx)).await? {
         VerifyOutcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
         // SECURITY: all reasons are one answer.
-        VerifyOutcome::Refuse(_) => Err(Problem::BadMailToken),
+        VerifyOutcome::Refuse(_) => Err(Problem::BadMailToken.into()),
     }
 }
 
@@ -157,25 +139,21 @@ pub(super) async fn verify(
     request_body = TokenBody,
     responses((status = 204, description = "The browser is known, by a cookie"), UnlockProblems)
 )]
-pub(super) async fn unlock(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
+pub(super) async fn unlock(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let mut members = JsonBody::read(request).await?;
     let token = token(&mut members)?;
     members.finish()?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&LINK, ctx).await?;
-    match host.track(redeem::unlock(&token, ctx).await)? {
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&LINK).await?;
+    match open.run(redeem::unlock(&token, ctx)).await? {
         UnlockOutcome::Done(email) => {
             let mut response = empty(StatusCode::NO_CONTENT);
-            remember_browser(response.headers_mut(), &email, ctx)?;
+            open.remember_browser(response.headers_mut(), &email)?;
             Ok(response)
         }
         // SECURITY: all reasons are one answer.
-        UnlockOutcome::Refuse(_) => Err(Problem::BadMailToken),
+        UnlockOutcome::Refuse(_) => Err(Problem::BadMailToken.into()),
     }
 }
 
@@ -188,35 +166,36 @@ pub(super) async fn unlock(
     request_body = ResetBody,
     responses((status = 204, description = "The password is set"), ResetProblems)
 )]
-pub(super) async fn reset(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
+pub(super) async fn reset(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let mut members = JsonBody::read(request).await?;
     let password = members.secret("new_password");
     let token = token(&mut members)?;
     members.finish()?;
     let password = Password::parse(&password?).map_err(Problem::BadPassword)?;
-    let store = host.store(call.now);
-    let clock = RequestClock::new(&*host.clock, call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&LINK, ctx).await?;
-    let hasher = host.hasher.with(ctx.vault);
-    let end = redeem::reset(&token, &password, &hasher, &host.screen, &clock, ctx).await;
-    let outcome = host.track(end)?;
-    // A clock that failed meanwhile did not tell how long the writing took.
-    clock.ensure_readable()?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&LINK).await?;
+    let hasher = open.hasher();
+    let outcome = open
+        .run(redeem::reset(
+            &token,
+            &password,
+            &hasher,
+            &call.host().screen,
+            open.clock(),
+            ctx,
+        ))
+        .await?;
     match outcome {
         ResetOutcome::Done(email) => {
-            host.mail_waits.notify_one();
+            call.host().mail_waits.notify_one();
             let mut response = empty(StatusCode::NO_CONTENT);
-            remember_browser(response.headers_mut(), &email, ctx)?;
+            open.remember_browser(response.headers_mut(), &email)?;
             Ok(response)
         }
         // SECURITY: all reasons are one answer.
-        ResetOutcome::Refuse(_) => Err(Problem::BadMailToken),
-        ResetOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit)),
+        ResetOutcome::Refuse(_) => Err(Problem::BadMailToken.into()),
+        ResetOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit).into()),
     }
 }
 

@@ -18,9 +18,9 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use portcullis_core::json::Json;
 use utoipa::ToSchema;
 
-use crate::host::Host;
 use crate::openapi::problems::{ANY, problems};
 use crate::routes::json;
+use portcullis_host::host::Host;
 
 problems!(MetadataProblems: ANY);
 

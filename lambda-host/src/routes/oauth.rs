@@ -8,11 +8,7 @@
 mod client;
 mod form;
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Request, StatusCode};
 use portcullis_core::csrf::TokenSource;
@@ -20,18 +16,17 @@ use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::token::claims::Claims;
 use portcullis_jwt::NativeVerifier;
-use portcullis_service::authenticate::{Authentication, authenticate_token};
+use portcullis_service::authenticate::Authentication;
 use portcullis_service::client_auth::ClientKind;
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::RequestMeta;
 use portcullis_service::refresh::RefreshRequest;
 use portcullis_service::revoke as by_token;
 use utoipa::ToSchema;
 
-use crate::clock::RequestClock;
-use crate::host::Host;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, oauth_problems};
 use crate::problem::{Problem, TokenProblem};
+use crate::routes::api_call::ApiCall;
 use crate::routes::oauth::client::identify;
 use crate::routes::oauth::form::OauthForm;
 use crate::routes::refresh::{Renewed, renew};
@@ -43,15 +38,15 @@ use crate::routes::{empty, json};
 pub(crate) struct InOAuth;
 
 /// A problem that is told so.
-pub(super) struct OAuthProblem(Problem);
+pub(super) struct OAuthError(ApiError);
 
-impl<P: Into<Problem>> From<P> for OAuthProblem {
+impl<P: Into<ApiError>> From<P> for OAuthError {
     fn from(problem: P) -> Self {
         Self(problem.into())
     }
 }
 
-impl IntoResponse for OAuthProblem {
+impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let mut response = self.0.into_response();
         response.extensions_mut().insert(InOAuth);
@@ -166,16 +161,11 @@ struct IntrospectionBody {
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "New tokens", body = GrantBody), TokenProblems)
 )]
-pub(super) async fn token(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, OAuthProblem> {
-    let headers = request.headers().clone();
+pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Response, OAuthError> {
     let mut form = OauthForm::read(request).await?;
     let (grant_type, token) = (form.take("grant_type"), form.take("refresh_token"));
     let scope = form.take("scope");
-    let client = identify(&host, &headers, &mut form, &call).await?;
+    let client = identify(&call, &mut form).await?;
     let grant_type = grant_type.ok_or(Problem::MissingMember("grant_type"))?;
     if grant_type.expose() != "refresh_token" {
         return Err(Problem::Token(TokenProblem::UnsupportedGrantType).into());
@@ -191,7 +181,7 @@ pub(super) async fn token(
         token: token.ok_or(Problem::MissingMember("refresh_token"))?,
         carrier: TokenSource::Explicit,
     };
-    match renew(&host, &call, &request).await? {
+    match renew(&call, &request).await? {
         Renewed::Granted(grant, vault) => Ok(token_response(&grant, TokenDelivery::Body, vault)),
         Renewed::Refused(problem) => Err(Problem::Token(problem).into()),
     }
@@ -205,26 +195,25 @@ pub(super) async fn token(
     request_body(content = RevokeForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "It is good for nothing any more"), RevokeProblems)
 )]
-pub(super) async fn revoke(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, OAuthProblem> {
-    let headers = request.headers().clone();
+pub(super) async fn revoke(call: ApiCall, request: Request<Body>) -> Result<Response, OAuthError> {
     let mut form = OauthForm::read(request).await?;
     let token = form.take("token");
-    if identify(&host, &headers, &mut form, &call).await? != ClientKind::FirstParty {
+    if identify(&call, &mut form).await? != ClientKind::FirstParty {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
     let token = token.ok_or(Problem::MissingMember("token"))?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
         .await?;
-    let clock = RequestClock::new(host.clock.as_ref(), call.now);
-    let end = by_token::revoke(&token, &host.gate, &NativeVerifier, &clock, ctx).await;
-    host.track(end)?;
-    clock.ensure_readable()?;
+    open.run(by_token::revoke(
+        &token,
+        &call.host().gate,
+        &NativeVerifier,
+        open.clock(),
+        ctx,
+    ))
+    .await?;
     Ok(empty(StatusCode::OK))
 }
 
@@ -243,27 +232,16 @@ pub(super) async fn revoke(
     )
 )]
 pub(super) async fn introspect(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
+    call: ApiCall,
     request: Request<Body>,
-) -> Result<Response, OAuthProblem> {
-    let headers = request.headers().clone();
+) -> Result<Response, OAuthError> {
     let mut form = OauthForm::read(request).await?;
     let token = form.take("token");
-    if identify(&host, &headers, &mut form, &call).await? != ClientKind::Confidential {
+    if identify(&call, &mut form).await? != ClientKind::Confidential {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
     let token = token.ok_or(Problem::MissingMember("token"))?;
-    let store = host.store(call.now);
-    let judged = authenticate_token(
-        &host.gate,
-        token.expose(),
-        &store,
-        &NativeVerifier,
-        call.now,
-    )
-    .await;
-    let body = match host.track(judged)? {
+    let body = match call.authenticate_token(&token).await? {
         Authentication::Known(caller) => active(caller.get()),
         Authentication::Revoked(_)
         | Authentication::SubjectRevoked(_)

@@ -1,10 +1,6 @@
 //! `POST /v1/password/change`: a new password, and every other session of the account ends.
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::limit::kind::LimitKind;
@@ -12,14 +8,12 @@ use portcullis_service::change_password::{
     self, ChangePasswordOutcome, ChangePasswordRequest, Tools,
 };
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::RequestMeta;
 use utoipa::ToSchema;
 
-use crate::clock::RequestClock;
-use crate::host::Host;
-use crate::limits;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, NEW_PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
+use crate::routes::api_call::ApiCall;
 use crate::routes::json_body::JsonBody;
 use crate::routes::{caller, json, login};
 
@@ -55,12 +49,8 @@ struct ChangeBody {
     request_body = ChangeBody,
     responses((status = 200, description = "Changed", body = login::AccessTokenBody), ChangeProblems)
 )]
-pub(super) async fn change(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let caller = caller::known(&host, &call, request.headers()).await?;
+pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
+    let caller = call.bearer().await?;
     let mut members = JsonBody::read(request).await?;
     // SECURITY: both secrets first, so that whatever else is wrong, they are wiped.
     let current = members.password("current_password");
@@ -73,32 +63,29 @@ pub(super) async fn change(
         current: current?,
         new: new?,
     };
-    let ready = host.signer(call.now, &call.request_id).await;
-    let signer = host.track(ready)?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
+    let signer = call.signer().await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
     let whose = LimitKey::Account(&request.user_id, 0);
-    let place = host
-        .acquire_refundable(LimitKind::PasswordAccount, whose, ctx)
+    let place = open
+        .acquire_refundable(LimitKind::PasswordAccount, whose)
         .await?;
-    let clock = RequestClock::new(host.clock.as_ref(), call.now);
     let tools = Tools {
-        hasher: &host.hasher.with(ctx.vault),
-        screen: &host.screen,
+        hasher: &open.hasher(),
+        screen: &call.host().screen,
         signer: &*signer,
-        clock: &clock,
+        clock: open.clock(),
     };
-    let end = change_password::change_password(&request, &tools, ctx).await;
-    let outcome = host.track(end)?;
-    // A clock that failed meanwhile did not tell how long the writing took.
-    clock.ensure_readable()?;
+    let outcome = open
+        .run(change_password::change_password(&request, &tools, ctx))
+        .await?;
     match outcome {
         ChangePasswordOutcome::Changed(access) => {
-            limits::refund(&place, ctx).await;
+            open.refund(&place).await;
             Ok(json(StatusCode::OK, login::access_token(&access)))
         }
-        ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword),
-        ChangePasswordOutcome::PasswordRejected(unfit) => Err(Problem::UnfitPassword(unfit)),
-        ChangePasswordOutcome::Conflict => Err(Problem::AccountChanged),
+        ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword.into()),
+        ChangePasswordOutcome::PasswordRejected(unfit) => Err(Problem::UnfitPassword(unfit).into()),
+        ChangePasswordOutcome::Conflict => Err(Problem::AccountChanged.into()),
     }
 }

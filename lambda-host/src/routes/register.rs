@@ -1,23 +1,19 @@
 //! `POST /v1/register`: always the same answer, so that nobody learns who has an account.
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use portcullis_core::json::Json;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::RequestMeta;
 use portcullis_service::register::{self, RegisterOutcome, RegisterRequest};
 use utoipa::ToSchema;
 
-use crate::host::Host;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
+use crate::routes::api_call::ApiCall;
 use crate::routes::credentials::Credentials;
 use crate::routes::json;
 
@@ -41,32 +37,34 @@ struct RegisteredBody {
     request_body = CredentialsBody,
     responses((status = 201, description = "Accepted", body = RegisteredBody), RegisterProblems)
 )]
-pub(super) async fn register(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
+pub(super) async fn register(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let Credentials { email, password } = Credentials::read(request).await?;
-    if host.disposable.refuses(&email) {
-        return Err(Problem::DisposableEmail);
+    if call.host().disposable.refuses(&email) {
+        return Err(Problem::DisposableEmail.into());
     }
     let request = RegisterRequest { email, password };
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    let hasher = host.hasher.with(ctx.vault);
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    let hasher = open.hasher();
     let buckets = [
         (LimitKind::RegisterAddress, LimitKey::Network),
         (LimitKind::RegisterEmail, LimitKey::Email(&request.email)),
     ];
-    host.acquire(&buckets, ctx).await?;
-    let end = register::register(&request, &hasher, &host.screen, ctx).await;
-    let outcome = host.track(end)?;
-    host.mail_waits.notify_one();
+    open.acquire(&buckets).await?;
+    let outcome = open
+        .run(register::register(
+            &request,
+            &hasher,
+            &call.host().screen,
+            ctx,
+        ))
+        .await?;
+    call.host().mail_waits.notify_one();
     match outcome {
         RegisterOutcome::Accepted(user_id) => {
             let body = format!(r#"{{"user_id":{}}}"#, Json::quote(user_id.as_str()));
             Ok(json(StatusCode::CREATED, body))
         }
-        RegisterOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit)),
+        RegisterOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit).into()),
     }
 }

@@ -1,12 +1,8 @@
 //! `GET /v1/sessions` and `DELETE /v1/sessions/{id}`: people see and end their own sessions.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::json::{Json, Object};
@@ -14,15 +10,13 @@ use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::session::Session;
 use portcullis_service::authenticate::Authentication;
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::RequestMeta;
 use portcullis_service::sessions::{self as own, EndOutcome};
 use utoipa::ToSchema;
 
-use crate::clock::RequestClock;
-use crate::host::Host;
+use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
 use crate::problem::{Problem, TokenProblem};
-use crate::routes::caller::{caller, known};
+use crate::routes::api_call::ApiCall;
 use crate::routes::{empty, json, refresh_cookie};
 
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
@@ -73,19 +67,14 @@ struct SessionBody {
     security(("bearer" = [])),
     responses((status = 200, description = "The sessions", body = SessionsBody), ListProblems)
 )]
-pub(super) async fn sessions(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let store = host.store(call.now);
-    let caller = known(&host, &call, request.headers()).await?;
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
+pub(super) async fn sessions(call: ApiCall) -> Result<Response, ApiError> {
+    let caller = call.bearer().await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
         .await?;
-    let end = own::sessions(&caller, ctx).await;
+    let sessions = open.run(own::sessions(&caller, ctx)).await?;
     let current = caller.get().session_id.as_deref();
-    let sessions = host.track(end)?;
     let listed = sessions.iter().map(|session| listed(session, current));
     let body = Object::from_iter([("sessions", Json::Array(listed.collect()))]);
     Ok(json(StatusCode::OK, Json::Object(body).to_string()))
@@ -116,31 +105,28 @@ fn listed(session: &Session, current: Option<&str>) -> Json {
     responses((status = 204, description = "The session is over, and every edge knows"), EndProblems)
 )]
 pub(super) async fn end_session(
-    State(host): State<Arc<Host>>,
-    Extension(call): Extension<RequestMeta>,
+    call: ApiCall,
     Path(session_id): Path<String>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let store = host.store(call.now);
+) -> Result<Response, ApiError> {
     let of_caller = |own: Option<&str>| own == Some(session_id.as_str());
-    let caller = match caller(&host, request.headers(), &store, &call).await? {
+    let caller = match call.authenticate().await? {
         Authentication::Known(caller) => caller,
         // Somebody whose first answer was lost ends their own session once more.
         Authentication::Revoked(caller) if of_caller(caller.get().session_id.as_deref()) => caller,
         Authentication::Revoked(_) | Authentication::SubjectRevoked(_) => {
-            return Err(Problem::Denied(Denial::Revoked));
+            return Err(Problem::Denied(Denial::Revoked).into());
         }
-        Authentication::Refused(denial) => return Err(Problem::Denied(denial)),
+        Authentication::Refused(denial) => return Err(Problem::Denied(denial).into()),
     };
     let unknown = Problem::Token(TokenProblem::UnknownSession);
     let id = Id::parse(&session_id).map_err(|_| unknown)?;
-    let clock = RequestClock::new(host.clock.as_ref(), call.now);
-    let ctx = host.ctx(&store, &call).await?;
-    host.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)], ctx)
+    let open = call.open().await?;
+    let ctx = open.ctx();
+    open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
         .await?;
-    let end = own::end_session(&caller, &id, &clock, ctx).await;
-    let outcome = host.track(end)?;
-    clock.ensure_readable()?;
+    let outcome = open
+        .run(own::end_session(&caller, &id, open.clock(), ctx))
+        .await?;
     match outcome {
         EndOutcome::Done => {
             let mut response = empty(StatusCode::NO_CONTENT);
@@ -149,6 +135,6 @@ pub(super) async fn end_session(
             }
             Ok(response)
         }
-        EndOutcome::Unknown => Err(unknown),
+        EndOutcome::Unknown => Err(unknown.into()),
     }
 }

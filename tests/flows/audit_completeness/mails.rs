@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use portcullis_lambda_host::tasks;
+use portcullis_host::tasks;
 use portcullis_tests::mailbox::ReceivedMail;
 use portcullis_tests::ses::Ses;
 use portcullis_tests::system::{CHEAP, access_key};

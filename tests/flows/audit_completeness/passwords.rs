@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::Method;
-use portcullis_lambda_host::hasher::HashParameters;
+use portcullis_host::hasher::HashParameters;
 use portcullis_tests::system::System;
 use serde_json::json;
 

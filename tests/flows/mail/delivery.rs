@@ -1,7 +1,7 @@
 //! Delivery that is cut off anywhere, tried by several at once, or refused.
 
-use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
-use portcullis_lambda_host::tasks;
+use portcullis_host::clock::{SystemClock, WallClock as _};
+use portcullis_host::tasks;
 use portcullis_tests::lambda_runtime::{LambdaRuntime, Posted};
 use portcullis_tests::mailbox::letters;
 use portcullis_tests::program::{Program, tasks_program};

@@ -3,8 +3,8 @@
 use std::process::Stdio;
 
 use portcullis_core::id::Id;
-use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
-use portcullis_lambda_host::rotation::RotationContext;
+use portcullis_host::clock::{SystemClock, WallClock as _};
+use portcullis_host::rotation::RotationContext;
 use portcullis_service::ports::RequestMeta;
 use portcullis_service::rotate::{KeyRevocation, revoke_key};
 use portcullis_tests::program::operator_program;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use portcullis_lambda_host::clock::{SystemClock, WallClock as _};
+use portcullis_host::clock::{SystemClock, WallClock as _};
 use portcullis_local::RotationFunction;
 use portcullis_tests::lambda_runtime::{LambdaRuntime, Posted};
 use portcullis_tests::program::{Program, rotation_program};

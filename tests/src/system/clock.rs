@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_core::time::UnixTime;
-use portcullis_lambda_host::clock::{ClockError, WallClock};
+use portcullis_host::clock::{ClockError, WallClock};
 use portcullis_local::ManualClock;
 
 /// One clock for the host, the proxy and the engine. It moves only by hand.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use portcullis_lambda_host::host::Host;
+use portcullis_host::host::Host;
 use serde_json::{Value, json};
 
 use crate::wire::Client;

@@ -8,11 +8,11 @@ use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::secret::Secret;
 use portcullis_service::client_auth::{self, ClientCredentials, ClientKind};
 use portcullis_service::limit::LimitKey;
-use portcullis_service::ports::RequestMeta;
 use zeroize::Zeroizing;
 
-use crate::host::Host;
+use crate::api_error::ApiError;
 use crate::problem::{Problem, TokenProblem};
+use crate::routes::api_call::ApiCall;
 use crate::routes::oauth::form::OauthForm;
 
 /// Finds out which client asks.
@@ -20,17 +20,13 @@ use crate::routes::oauth::form::OauthForm;
 /// # Errors
 ///
 /// The [`Problem`] that it is none, says so in two ways, or cannot be looked up.
-pub(super) async fn identify(
-    host: &Host,
-    headers: &HeaderMap,
-    form: &mut OauthForm,
-    call: &RequestMeta,
-) -> Result<ClientKind, Problem> {
-    let claim = claim(headers, form);
-    let clients = host.clients.known(&host.client, call.now).await;
+pub(super) async fn identify(call: &ApiCall, form: &mut OauthForm) -> Result<ClientKind, ApiError> {
+    let claim = claim(call.headers(), form);
+    let host = call.host();
+    let clients = host.clients.known(&host.client, call.meta().now).await;
     let clients = host.track(clients)?;
-    let store = host.store(call.now);
-    let ctx = host.ctx(&store, call).await?;
+    let open = call.open().await?;
+    let ctx = open.ctx();
     let problem = match claim {
         Ok(claim) => match client_auth::identify(&claim, clients, &host.settings.issuing.client_id)
         {
@@ -41,10 +37,10 @@ pub(super) async fn identify(
     };
     // Counted only where it fails: a client that is who it says asks as often as it likes. And
     // before the line is written: a flood of failures is no flood of lines.
-    host.acquire(&[(LimitKind::ClientAddress, LimitKey::Network)], ctx)
+    open.acquire(&[(LimitKind::ClientAddress, LimitKey::Network)])
         .await?;
-    host.track(client_auth::record_refusal(ctx).await)?;
-    Err(problem)
+    open.run(client_auth::record_refusal(ctx)).await?;
+    Err(problem.into())
 }
 
 fn claim(headers: &HeaderMap, form: &mut OauthForm) -> Result<ClientCredentials, Problem> {

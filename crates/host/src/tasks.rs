@@ -19,10 +19,9 @@ use tokio::{select, time};
 use tracing::{error, info, warn};
 
 use crate::clock::RequestClock;
-use crate::error_mapping::ErrorChain;
+use crate::failure::{ErrorChain, HostFailure};
 use crate::host::Host;
 use crate::metrics;
-use crate::problem::Problem;
 
 /// How often a host on a socket looks for what is due, besides being told.
 const POLL: Duration = Duration::from_secs(15);
@@ -54,8 +53,8 @@ pub struct Report {
 ///
 /// # Errors
 ///
-/// The last [`Problem`] that kept a task from being done; it is logged.
-pub async fn run_due(host: &Host) -> Result<Report, Problem> {
+/// The first [`HostFailure`] that kept a task from being done; each is logged.
+pub async fn run_due(host: &Host) -> Result<Report, HostFailure> {
     let mut report = Report::default();
     // Each task that there is, in its turn.
     let ends = [
@@ -63,6 +62,13 @@ pub async fn run_due(host: &Host) -> Result<Report, Problem> {
         seal_audit(host, &mut report).await,
         pack_feed(host, &mut report).await,
     ];
+    for failure in ends.iter().filter_map(|end| end.as_ref().err()) {
+        error!(
+            error = %ErrorChain(failure),
+            setting = failure.setting(),
+            "a task failed; the next run retries it"
+        );
+    }
     ends.into_iter().collect::<Result<(), _>>()?;
     Ok(report)
 }
@@ -73,9 +79,9 @@ pub async fn run_due(host: &Host) -> Result<Report, Problem> {
 /// # Errors
 ///
 /// As [`run_due`].
-pub async fn run_and_flush(host: &Host) -> Result<Report, Problem> {
+pub async fn run_and_flush(host: &Host) -> Result<Report, HostFailure> {
     let end = run_due(host).await;
-    host.report.tell_now(host, host.clock.read()?);
+    host.report.flush_now(host, host.clock.read()?);
     end
 }
 
@@ -95,7 +101,7 @@ pub async fn keep_running(host: Arc<Host>) {
     }
 }
 
-async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), Problem> {
+async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), HostFailure> {
     for _ in 0..ROUNDS {
         let call = call(host)?;
         let Some(mailer) = host.mailer.at(&host.client, call.now) else {
@@ -119,7 +125,7 @@ async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), Problem> {
 
 /// Seals the audit trail of the days that have closed. Each host does so once a day; the first one
 /// to come has sealed it.
-async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), Problem> {
+async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), HostFailure> {
     let call = call(host)?;
     let yesterday = call.now.minus(DAY);
     let mut sealed = UnixTime::from_secs(host.sealed_until.load(Ordering::Relaxed));
@@ -142,7 +148,7 @@ async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), Problem> {
 }
 
 /// Packs what has closed of the revocation feed, once a minute. Of several hosts one is first.
-async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), Problem> {
+async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), HostFailure> {
     let call = call(host)?;
     let closed = closed_before(call.now).as_secs();
     if host.packed_until.load(Ordering::Relaxed) >= closed {
@@ -170,10 +176,7 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), Problem> {
         }
         // Whoever is at it tells how far that came.
         Ok(Outcome::Contended) => return Ok(()),
-        Err(error) => {
-            error!(error = %ErrorChain(&error), "the feed was not packed; edges start slower");
-            Err(Problem::StoreUnavailable)
-        }
+        Err(error) => Err(HostFailure::from(error)),
     };
     let packed_until = host.packed_until.load(Ordering::Relaxed);
     metrics::pack_lag(UnixTime::from_secs(packed_until), call.now);
@@ -197,7 +200,7 @@ fn note(delivery: &Delivery, report: &mut Report) {
 }
 
 /// A call that nobody made.
-fn call(host: &Host) -> Result<RequestMeta, Problem> {
+fn call(host: &Host) -> Result<RequestMeta, HostFailure> {
     let now: UnixTime = host.clock.read()?;
     Ok(RequestMeta {
         now,

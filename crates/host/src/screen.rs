@@ -13,7 +13,7 @@ use tracing::warn;
 
 pub use self::breach::{BreachRange, Unreachable};
 use crate::config::BREACH_RANGE;
-use crate::error_mapping::ErrorChain;
+use crate::failure::ErrorChain;
 
 /// Screens new passwords.
 #[derive(Debug)]

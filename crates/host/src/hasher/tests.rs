@@ -14,7 +14,7 @@ const ONE: HashLimits = HashLimits {
     memory_mib: 256,
 };
 
-const HASHES: &str = include_str!("../../../tests/vectors/passwords/hashes.jsonl");
+const HASHES: &str = include_str!("../../../../tests/vectors/passwords/hashes.jsonl");
 
 fn password(text: &str) -> Password {
     Password::parse(&Secret::new(text.to_owned())).expect("short enough")

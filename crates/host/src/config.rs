@@ -85,6 +85,7 @@ pub use crate::config::variable::{ConfigError, Fault};
 use crate::config::variable::{Environment, claim_text, plain_or_loopback, positive, token_text};
 use crate::hasher::HashRules;
 use crate::screen::BreachRange;
+use crate::secret_source::SecretSource;
 
 /// The variable that names where DynamoDB is reached; log lines about it name it too.
 pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
@@ -107,15 +108,15 @@ pub struct Config {
     /// Who signs calls to AWS.
     pub credentials: Credentials,
     /// Where the signing key is.
-    pub signing_key: KeySource,
+    pub signing_key: SecretSource,
     /// How the signing key is rotated.
     pub rotation: RotationConfig,
     /// Where the host's root keys are.
-    pub host_secret: KeySource,
+    pub host_secret: SecretSource,
     /// How long sessions live.
     pub sessions: Sessions,
     /// Where the clients that may introspect are, if there are any.
-    pub clients: Option<KeySource>,
+    pub clients: Option<SecretSource>,
     /// What a new password must be.
     pub passwords: PasswordRules,
     /// How passwords are hashed beyond today's parameters.
@@ -132,15 +133,6 @@ pub struct Config {
     pub edge: Edge,
     /// The least level that is logged.
     pub log: LevelFilter,
-}
-
-/// Where a secret of the host is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum KeySource {
-    /// In Secrets Manager, by this name or ARN.
-    Secret(String),
-    /// In this file, which is made if it is missing: for one host and its own machine.
-    File(PathBuf),
 }
 
 /// Everything that is wrong with the environment, so that it can be mended in one go.
@@ -248,7 +240,7 @@ fn key_source(
     env: &mut Environment<'_>,
     secret_variable: &'static str,
     file_variable: &'static str,
-) -> Option<KeySource> {
+) -> Option<SecretSource> {
     if !env.has(secret_variable) && !env.has(file_variable) {
         return env.fault(secret_variable, Fault::MissingOr(file_variable));
     }
@@ -260,12 +252,12 @@ fn optional_source(
     env: &mut Environment<'_>,
     secret_variable: &'static str,
     file_variable: &'static str,
-) -> Option<KeySource> {
+) -> Option<SecretSource> {
     let secret = env.optional(secret_variable, token_text);
     let file = env.optional(file_variable, |text| Ok(PathBuf::from(text)));
     match (secret, file) {
-        (Some(secret), None) => Some(KeySource::Secret(secret)),
-        (None, Some(file)) => Some(KeySource::File(file)),
+        (Some(secret), None) => Some(SecretSource::Secret(secret)),
+        (None, Some(file)) => Some(SecretSource::File(file)),
         (Some(_), Some(_)) => env.fault(
             secret_variable,
             Fault::Invalid("left out where the variable of the file is set, or the other way"),

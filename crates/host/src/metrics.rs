@@ -39,7 +39,7 @@ pub(crate) fn breaker_changed(name: &str, standing: BreakerState, now: UnixTime)
             "the circuit breaker is open: calls are refused at once"
         ),
         BreakerState::HalfOpen => {
-            info!(service = name, "the circuit breaker is half open: probing")
+            info!(service = name, "the circuit breaker is half open: probing");
         }
         BreakerState::Closed => info!(service = name, "the circuit breaker is closed: all is well"),
     }
@@ -64,16 +64,16 @@ pub struct Report(Mutex<(UnixTime, BTreeMap<&'static str, CallStats>)>);
 
 impl Report {
     /// Tells what went over the ways of `host` since it was told last, if that is a minute ago.
-    pub(crate) fn flush(&self, host: &Host, now: UnixTime) {
-        self.tell_every(EVERY, host, now);
+    pub fn flush(&self, host: &Host, now: UnixTime) {
+        self.flush_every(EVERY, host, now);
     }
 
     /// Tells it now.
-    pub(crate) fn tell_now(&self, host: &Host, now: UnixTime) {
-        self.tell_every(Duration::ZERO, host, now);
+    pub fn flush_now(&self, host: &Host, now: UnixTime) {
+        self.flush_every(Duration::ZERO, host, now);
     }
 
-    fn tell_every(&self, span: Duration, host: &Host, now: UnixTime) {
+    fn flush_every(&self, span: Duration, host: &Host, now: UnixTime) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, tallies) = &mut *told;
         if now.since(*at) < span {

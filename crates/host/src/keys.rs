@@ -15,14 +15,14 @@ use portcullis_service::ports::{NoEntropy, SecureRandom as _, Signer as _};
 use portcullis_service::rotate::ports::Stage;
 use portcullis_service::signing::{SigningError, SigningEvent, SigningKeySource, Version};
 use thiserror::Error;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use crate::config::{DYNAMODB_ENDPOINT, KeySource};
-use crate::error_mapping::ErrorChain;
+use crate::config::DYNAMODB_ENDPOINT;
+use crate::failure::ErrorChain;
 use crate::host::Host;
 pub use crate::keys::file::KeyFileError;
-use crate::problem::Problem;
-use crate::root_keys::HostVaultError;
+use crate::root_keys::HostRootKeysError;
+use crate::secret_source::SecretSource;
 
 /// What the audit trail knows a host by that publishes its key.
 const ACTOR: &str = "host";
@@ -41,7 +41,7 @@ pub enum SigningKeySourceError {
     Key(#[source] SigningKeyError),
     /// The host's own secrets, which seal the audit trail, are not to be had.
     #[error("the host's own secrets are not to be had")]
-    Vault(#[source] HostVaultError),
+    Vault(#[source] HostRootKeysError),
     /// The platform gave no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
@@ -50,24 +50,8 @@ pub enum SigningKeySourceError {
 /// There is no key to sign with.
 pub type KeyError = SigningError<SigningKeySourceError>;
 
-impl From<KeyError> for Problem {
-    fn from(error: KeyError) -> Self {
-        error!(error = %ErrorChain(&error), setting = setting(&error), "there is no key to sign with");
-        match error {
-            KeyError::Document(_) | KeyError::Publication(_) => Self::StoreUnavailable,
-            KeyError::SigningKeySource(_)
-            | KeyError::NoCurrent
-            | KeyError::Unpublishable
-            | KeyError::Retired
-            | KeyError::NoneSigns
-            | KeyError::Outlived
-            | KeyError::Contended => Self::KeyUnavailable,
-        }
-    }
-}
-
 /// The variable to look at first.
-pub(crate) const fn setting(error: &KeyError) -> &'static str {
+pub const fn setting(error: &KeyError) -> &'static str {
     match error {
         KeyError::Document(_) | KeyError::Publication(_) => DYNAMODB_ENDPOINT,
         KeyError::Outlived => "PORTCULLIS_ACCESS_LIFETIME",
@@ -106,8 +90,8 @@ impl SigningKeySource for HostSigningKeys<'_> {
         stage: Stage,
     ) -> Result<Option<Version<SigningKey, SigningKeySourceError>>, SigningKeySourceError> {
         let name = match (&self.host.signing_key, stage) {
-            (KeySource::Secret(name), _) => name,
-            (KeySource::File(path), Stage::Current) => {
+            (SecretSource::Secret(name), _) => name,
+            (SecretSource::File(path), Stage::Current) => {
                 let key = file::load_or_make(path).map_err(SigningKeySourceError::File)?;
                 return Ok(Some(Version {
                     // Another key may come to be in the file.
@@ -115,7 +99,7 @@ impl SigningKeySource for HostSigningKeys<'_> {
                     key: Ok(Arc::new(key)),
                 }));
             }
-            (KeySource::File(_), Stage::Previous | Stage::Pending) => return Ok(None),
+            (SecretSource::File(_), Stage::Previous | Stage::Pending) => return Ok(None),
         };
         let label = match stage {
             Stage::Current => Label::Current,
@@ -138,8 +122,8 @@ impl SigningKeySource for HostSigningKeys<'_> {
 
     fn is_sole_holder(&self) -> bool {
         match self.host.signing_key {
-            KeySource::File(_) => true,
-            KeySource::Secret(_) => false,
+            SecretSource::File(_) => true,
+            SecretSource::Secret(_) => false,
         }
     }
 

@@ -4,7 +4,6 @@
 
 use core::fmt;
 
-use lambda_runtime::Diagnostic;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::secrets_manager::{SecretsManager, SigningSecret};
 use portcullis_core::root_keys::RootKeys;
@@ -16,11 +15,11 @@ use thiserror::Error;
 use tracing::{error, info};
 
 use crate::clock::{ClockError, RequestClock};
-use crate::config::KeySource;
-use crate::error_mapping::ErrorChain;
+use crate::failure::ErrorChain;
 use crate::host::Host;
 use crate::random::SystemRandom;
-use crate::root_keys::HostVaultError;
+use crate::root_keys::HostRootKeysError;
+use crate::secret_source::SecretSource;
 use crate::transport::HyperTransport;
 
 /// What the audit trail knows this function by.
@@ -75,7 +74,7 @@ pub enum RotationFunctionError {
     Clock(#[from] ClockError),
     /// The host's own secrets are not to be had.
     #[error("the host's own secrets are not to be had")]
-    Vault(#[source] HostVaultError),
+    Vault(#[source] HostRootKeysError),
     /// The step itself failed.
     #[error(transparent)]
     Rotate(#[from] RotateError),
@@ -91,16 +90,6 @@ impl RotationFunctionError {
             Self::Clock(_) => "no_clock",
             Self::Vault(_) => "key_unavailable",
             Self::Rotate(error) => error.code(),
-        }
-    }
-}
-
-/// What the function's log and Secrets Manager are told: the reason, never a value.
-impl From<RotationFunctionError> for Diagnostic {
-    fn from(fault: RotationFunctionError) -> Self {
-        Self {
-            error_type: fault.code().to_owned(),
-            error_message: ErrorChain(&fault).to_string(),
         }
     }
 }
@@ -122,8 +111,8 @@ impl<'a> RotationContext<'a> {
             host,
             actor,
             secret: match &host.signing_key {
-                KeySource::Secret(name) => Some(SigningSecret::new(manager, name)),
-                KeySource::File(_) => None,
+                SecretSource::Secret(name) => Some(SigningSecret::new(manager, name)),
+                SecretSource::File(_) => None,
             },
             store: host.store(now),
             clock: RequestClock::new(&*host.clock, now),
@@ -168,7 +157,7 @@ impl<'a> RotationContext<'a> {
     /// # Errors
     ///
     /// [`RotationFault::Clock`] if the clock failed meanwhile: nothing may be concluded then.
-    pub fn judge_clock(&self) -> Result<(), RotationFunctionError> {
+    pub fn ensure_clock(&self) -> Result<(), RotationFunctionError> {
         Ok(self.clock.ensure_readable()?)
     }
 }
@@ -214,7 +203,7 @@ impl RotationEvent {
 pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFunctionError> {
     let end = step(host, event).await;
     if let Ok(now) = host.clock.read() {
-        host.report.tell_now(host, now);
+        host.report.flush_now(host, now);
     }
     match &end {
         Ok(()) => info!(step = %Named(&event.step), "a step of the rotation is done"),
@@ -229,7 +218,7 @@ async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFunction
     let step = event.step()?;
     let now = host.clock.read()?;
     let desk = RotationContext::open(host, FUNCTION, now).await?;
-    if let KeySource::Secret(name) = &host.signing_key
+    if let SecretSource::Secret(name) = &host.signing_key
         && !event.is_for(name)
     {
         return Err(RotationFunctionError::Secret);
@@ -238,7 +227,7 @@ async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFunction
         .rotation()?
         .step(step, &event.client_request_token)
         .await;
-    desk.judge_clock()?;
+    desk.ensure_clock()?;
     Ok(end?)
 }
 

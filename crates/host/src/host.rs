@@ -25,16 +25,17 @@ use tokio::sync::Notify;
 use crate::client_address::Edge;
 use crate::clients::HostClients;
 use crate::clock::{SystemClock, WallClock};
-use crate::config::{Config, KeySource, RotationConfig};
+use crate::config::{Config, RotationConfig};
 use crate::disposable::{Disposable, DisposableError};
+use crate::failure::HostFailure;
 use crate::hasher::{HashLimits, HashParameters, HashPool};
 use crate::keys::{HostSigningKeys, KeyError};
 use crate::mailer::HostMailer;
 use crate::metrics::Report;
-use crate::problem::Problem;
 use crate::random::SystemRandom;
 use crate::root_keys::RootKeyCache;
 use crate::screen::HostScreen;
+use crate::secret_source::SecretSource;
 use crate::transport::{HyperTransport, Timeouts};
 
 /// The memory that all hashes may fill together where the operator says nothing.
@@ -61,7 +62,7 @@ pub struct Host {
     /// What screens new passwords.
     pub screen: HostScreen,
     /// Where the private keys are that tokens are signed with.
-    pub signing_key: KeySource,
+    pub signing_key: SecretSource,
     /// Those keys.
     pub signing_keys: SigningKeys<SigningKey>,
     /// How the signing key is rotated.
@@ -183,16 +184,16 @@ impl Host {
         })
     }
 
-    /// What became of a use case; whether the store answered is kept for `/health`.
+    /// Returns the outcome of a use case; `/health` reports whether the store answered.
     ///
     /// # Errors
     ///
-    /// The [`Problem`] that a failure is told as, once it is logged.
-    pub fn track<T>(&self, end: Result<T, impl Into<Problem>>) -> Result<T, Problem> {
+    /// The failure, as it came.
+    pub fn track<T>(&self, end: Result<T, impl Into<HostFailure>>) -> Result<T, HostFailure> {
         let end = end.map_err(Into::into);
         match &end {
-            Ok(_) => self.health.note(true),
-            Err(Problem::StoreUnavailable) => self.health.note(false),
+            Ok(_) => self.health.record(true),
+            Err(failure) if failure.is_store_unavailable() => self.health.record(false),
             Err(_) => {}
         }
         end
@@ -223,12 +224,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// The [`Problem`] that the host's own secrets cannot be had.
+    /// [`HostFailure::RootKeys`].
     pub async fn ctx<'a>(
         &'a self,
         store: &'a DynamoStore<'a, HyperTransport>,
         call: &'a RequestMeta,
-    ) -> Result<ServiceContext<'a, DynamoStore<'a, HyperTransport>, SystemRandom>, Problem> {
+    ) -> Result<ServiceContext<'a, DynamoStore<'a, HyperTransport>, SystemRandom>, HostFailure>
+    {
         Ok(ServiceContext {
             store,
             chance: &self.chance,
@@ -246,7 +248,7 @@ impl Host {
 
 impl StoreHealth {
     /// Takes note of whether the store answered.
-    pub fn note(&self, reachable: bool) {
+    pub fn record(&self, reachable: bool) {
         self.0
             .store(if reachable { 1 } else { 2 }, Ordering::Relaxed);
     }
@@ -310,9 +312,9 @@ mod tests {
     fn the_last_news_of_the_store_counts() {
         let health = StoreHealth::default();
         assert_eq!(health.as_str(), "unknown");
-        health.note(false);
+        health.record(false);
         assert_eq!(health.as_str(), "unreachable");
-        health.note(true);
+        health.record(true);
         assert_eq!(health.as_str(), "reachable");
     }
 }

@@ -1,0 +1,26 @@
+//! The runtime of the native programs: settings, keys, hashing, mail, tasks and rotation.
+//!
+//! Time, randomness, the environment and the network enter here; the layers below decide what they mean.
+//! The HTTP entry point (`lambda-host`) and the operator's terminal (`portcullis-cli`) share it. It holds no
+//! web stack: requests and responses are the entry point's.
+
+pub mod client_address;
+pub mod clients;
+pub mod clock;
+pub mod config;
+pub mod disposable;
+pub mod failure;
+pub mod hasher;
+pub mod host;
+pub mod keys;
+pub mod log;
+pub mod mailer;
+pub mod metrics;
+pub mod owned_file;
+pub mod random;
+pub mod root_keys;
+pub mod rotation;
+pub mod screen;
+pub mod secret_source;
+pub mod tasks;
+pub mod transport;
