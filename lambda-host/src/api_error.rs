@@ -40,12 +40,12 @@ impl Failure {
     /// Logs the failure with its sources; `problem` is the client's view of it.
     pub(crate) fn log(&self, problem: Problem) {
         let (error, setting) = (ErrorChain(&*self.0), self.0.setting());
-        match problem {
-            // Expected under load, and nothing to repair.
-            Problem::Busy | Problem::Token(TokenProblem::Conflict) => {
-                warn!(%error, setting, code = problem.code(), "a request failed");
-            }
-            _ => error!(%error, setting, code = problem.code(), "a request failed"),
+        // Expected under load, and nothing to repair.
+        let is_load = [Problem::Busy, Problem::Token(TokenProblem::Conflict)].contains(&problem);
+        if is_load {
+            warn!(%error, setting, code = problem.code(), "a request failed");
+        } else {
+            error!(%error, setting, code = problem.code(), "a request failed");
         }
     }
 }

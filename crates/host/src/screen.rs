@@ -4,9 +4,9 @@ mod advice;
 mod breach;
 
 use portcullis_aws::breakers::CallStats;
+use portcullis_common_passwords::is_listed;
 use portcullis_core::breaker::BreakerState;
 use portcullis_core::password::{Password, StrengthFeedback};
-use portcullis_passlist::is_listed;
 use portcullis_service::screen::{PasswordScreen, ScreeningUnavailable};
 use tokio::task::spawn_blocking;
 use tracing::warn;

@@ -1,7 +1,7 @@
 //! `cargo xtask build`: the Worker, as `target/worker/index.js` and `index.wasm`.
 //!
 //! Four tools in a row, each pinned by this repository: `rustc`, `wasm-bindgen` (as a library, in
-//! `crates/bindgen`), `wasm-opt` and `esbuild`. The last three are left out when what goes into them is what
+//! `crates/conformance/bindgen`), `wasm-opt` and `esbuild`. The last three are left out when what goes into them is what
 //! went in before.
 
 use std::{
@@ -117,7 +117,7 @@ impl Module {
     fn inputs(&self, workspace: &Workspace) -> Vec<PathBuf> {
         let ours = [
             "crates/worker/js/worker.js",
-            "crates/bindgen/src/main.rs",
+            "crates/conformance/bindgen/src/main.rs",
             "crates/xtask/src/build.rs",
         ];
         let theirs = ["package-lock.json"];

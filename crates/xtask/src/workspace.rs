@@ -87,22 +87,31 @@ impl Workspace {
 
     /// The packages of the workspace that stand in `crates`, `lambda-host` and `tests`, in order.
     pub(crate) fn packages(&self) -> Result<Vec<String>> {
-        let crates = fs::read_dir(self.path("crates")).context("cannot list crates/")?;
-        let mut folders = vec![self.path("lambda-host"), self.path("tests")];
-        for entry in crates {
-            folders.push(entry?.path());
-        }
         let mut names = Vec::new();
-        for manifest in folders.iter().map(|folder| folder.join("Cargo.toml")) {
-            if manifest.exists() {
-                let text = read(&manifest)?;
-                let name = text.lines().find_map(|line| line.strip_prefix("name = "));
-                let name = name.with_context(|| format!("{} has no name", manifest.display()))?;
-                names.push(name.trim_matches('"').to_owned());
-            }
+        for folder in self.members()? {
+            let manifest = self.path(&folder).join("Cargo.toml");
+            let text = read(&manifest)?;
+            let name = text.lines().find_map(|line| line.strip_prefix("name = "));
+            let name = name.with_context(|| format!("{} has no name", manifest.display()))?;
+            names.push(name.trim_matches('"').to_owned());
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// The folders of the packages, relative to the root, in order.
+    pub(crate) fn members(&self) -> Result<Vec<String>> {
+        let mut folders = vec!["lambda-host".to_owned(), "tests".to_owned()];
+        for parent in ["crates", "crates/conformance"] {
+            let entries = fs::read_dir(self.path(parent));
+            for entry in entries.with_context(|| format!("cannot list {parent}"))? {
+                let name = entry?.file_name();
+                folders.push(format!("{parent}/{}", name.to_string_lossy()));
+            }
+        }
+        folders.retain(|folder| self.path(folder).join("Cargo.toml").exists());
+        folders.sort_unstable();
+        Ok(folders)
     }
 
     /// Waits until no other `cargo xtask` writes to the shared folders; held until dropped.

@@ -89,7 +89,7 @@ pub(super) async fn login_factor(
         Ok(grant) => {
             let mut response = token_response(&grant, transport, ctx.vault);
             if let (Some(account), Some(place)) = (&challenged, &counted) {
-                open.refund(&place).await;
+                open.refund(place).await;
                 open.remember_browser(response.headers_mut(), &account.email)?;
             }
             Ok(response)

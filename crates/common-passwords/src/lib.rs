@@ -20,7 +20,7 @@ pub const DESCRIPTOR_BYTES: usize = 20;
 #[repr(align(8))]
 struct Aligned<T: ?Sized>(T);
 
-static FILTER: &Aligned<[u8]> = &Aligned(*include_bytes!("../data/passlist.bin"));
+static FILTER: &Aligned<[u8]> = &Aligned(*include_bytes!("../data/common-passwords.bin"));
 
 static LISTED: LazyLock<BinaryFuse16Ref<'static>> = LazyLock::new(|| {
     // The fingerprints are read in place, so they stand first: that is where they are aligned.

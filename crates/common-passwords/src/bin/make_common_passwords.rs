@@ -1,6 +1,6 @@
 //! Writes the filter of common passwords anew from the lists it is made of.
 //!
-//! `make-passlist TOP FOLDER FILTER`: the passwords of the file TOP, most frequent first, and
+//! `make-common-passwords TOP FOLDER FILTER`: the passwords of the file TOP, most frequent first, and
 //! those of every text file under FOLDER. The same lists give the same filter, byte for byte.
 
 #![expect(clippy::print_stdout, reason = "a command for a terminal")]
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
-use portcullis_passlist::{DESCRIPTOR_BYTES, MIN_LISTED_LENGTH, fingerprint};
+use portcullis_common_passwords::{DESCRIPTOR_BYTES, MIN_LISTED_LENGTH, fingerprint};
 use sha2::{Digest as _, Sha256};
 use xorf::{BinaryFuse16, DmaSerializable, Filter as _};
 
@@ -30,7 +30,7 @@ const FOLDER_SHA256: &str = "ecf0da931dc7e92eb51fa8e605969e2c62cbf6197468caefbcc
 fn main() -> Result<()> {
     let arguments: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
     let [top, folder, filter] = arguments.as_slice() else {
-        anyhow::bail!("usage: make-passlist TOP FOLDER FILTER");
+        anyhow::bail!("usage: make-common-passwords TOP FOLDER FILTER");
     };
     let top = read_all(std::slice::from_ref(top), TOP_SHA256)?;
     let rest = read_all(&text_files(folder)?, FOLDER_SHA256)?;
