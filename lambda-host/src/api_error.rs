@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use portcullis_host::clients::HostClientsError;
 use portcullis_host::clock::ClockError;
-use portcullis_host::failure::{ErrorChain, HostFailure};
+use portcullis_host::error_chain::ErrorChain;
+use portcullis_host::failure::HostFailure;
 use portcullis_host::keys::KeyError;
 use portcullis_host::root_keys::HostRootKeysError;
 use portcullis_service::error::UseCaseError;
@@ -22,6 +23,10 @@ pub(crate) struct ApiError {
     pub(crate) problem: Problem,
     failure: Option<Failure>,
 }
+
+/// Marks a response whose problem is written in OAuth terms (RFC 6749 §5.2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InOAuth;
 
 /// The failure behind a response, among the extensions of the response.
 #[derive(Clone, Debug)]

@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use tower_service::Service as _;
 use tracing::{Instrument as _, info, info_span};
 
-use crate::api_error::{ApiError, Failure};
+use crate::api_error::{ApiError, Failure, InOAuth};
 use crate::problem::Problem;
-use crate::routes::{InOAuth, router};
+use crate::routes::router;
 use portcullis_host::host::Host;
 
 /// What a door knows of a request besides what the request says itself.
@@ -88,7 +88,7 @@ impl HttpService {
         };
         let (problem, response) = told(response, request_id);
         if let Ok(now) = self.host.clock.read() {
-            self.host.report.flush(&self.host, now);
+            self.host.flush_metrics(now);
         }
         info!(
             %method,

@@ -29,6 +29,7 @@ mod password;
 mod refresh;
 mod refresh_cookie;
 mod register;
+mod response;
 mod sessions;
 
 #[cfg(test)]
@@ -36,18 +37,14 @@ pub(crate) use self::openapi::tests::codes as documented_codes;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
-use axum::response::Response;
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use axum::{Extension, Router};
 use portcullis_core::denial::Denial;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::openapi::head;
 use crate::problem::Problem;
-pub(crate) use crate::routes::oauth::InOAuth;
+use crate::routes::openapi::Document;
 use portcullis_host::host::Host;
 
 /// Every endpoint, for paths in canonical form. Requests come with a
@@ -57,6 +54,9 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
     router
         .fallback(async || Problem::Denied(Denial::UnknownRoute))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(Extension(Arc::new(Document::new(|| {
+            endpoints().into_openapi()
+        }))))
         .with_state(host)
 }
 
@@ -89,19 +89,4 @@ fn endpoints() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(metadata::openid_provider))
         .routes(routes!(openapi::openapi))
         .routes(routes!(health::health))
-}
-
-/// An answer in JSON, for its recipient alone.
-fn json(status: StatusCode, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-fn empty(status: StatusCode) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
 }

@@ -7,7 +7,7 @@ use portcullis_core::time::UnixTime;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
-use crate::host::AwsClient;
+use crate::transport::AwsClient;
 use crate::secret_source::{SecretError, SecretSource, current_version};
 
 const VARIABLE: &str = "PORTCULLIS_CLIENTS_SECRET";

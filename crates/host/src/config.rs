@@ -78,17 +78,13 @@ use tracing::level_filters::LevelFilter;
 
 use crate::client_address::Edge;
 pub use crate::config::listen_mode::ListenMode;
-pub use crate::config::mail::{DisposableConfig, MailConfig, MailDelivery};
-pub use crate::config::passwords::BREACH_RANGE;
+pub use crate::config::mail::MailConfig;
 pub use crate::config::rotation::RotationConfig;
 pub use crate::config::variable::{ConfigError, Fault};
 use crate::config::variable::{Environment, claim_text, plain_or_loopback, positive, token_text};
 use crate::hasher::HashRules;
 use crate::screen::BreachRange;
 use crate::secret_source::SecretSource;
-
-/// The variable that names where DynamoDB is reached; log lines about it name it too.
-pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
 
 /// Every setting of the host.
 #[derive(Debug)]

@@ -8,10 +8,17 @@ use std::{fs, io};
 use portcullis_core::email::EmailAddress;
 use thiserror::Error;
 
-use crate::config::DisposableConfig;
-
 /// One a line, sorted by bytes.
 const KNOWN: &str = include_str!("disposable/domains.txt");
+
+/// Whether addresses of disposable domains may register.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct DisposableConfig {
+    /// Whether they are refused.
+    pub refuse: bool,
+    /// A file with more such domains, one a line.
+    pub more: Option<PathBuf>,
+}
 
 /// Whose addresses may not register.
 #[derive(Debug, Default)]

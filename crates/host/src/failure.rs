@@ -1,8 +1,5 @@
 //! Failures on the host's side, each with its source. The entry point maps one to a response and logs it once.
 
-use core::error::Error;
-use core::fmt;
-
 use portcullis_service::error::UseCaseError;
 use portcullis_service::pack::PackingError;
 use portcullis_service::ports::NoEntropy;
@@ -12,7 +9,7 @@ use thiserror::Error;
 
 use crate::clients::HostClientsError;
 use crate::clock::ClockError;
-use crate::config::{BREACH_RANGE, DYNAMODB_ENDPOINT};
+use crate::settings::{BREACH_RANGE, DYNAMODB_ENDPOINT};
 use crate::keys::{self, KeyError};
 use crate::root_keys::HostRootKeysError;
 
@@ -78,33 +75,13 @@ impl From<NoEntropy> for HostFailure {
     }
 }
 
-/// An error with all its causes, on one line.
-#[derive(Clone, Copy, Debug)]
-pub struct ErrorChain<'a>(pub &'a dyn Error);
-
-impl fmt::Display for ErrorChain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_printed_with_its_causes_on_one_line() {
+    fn a_store_failure_names_the_endpoint_setting() {
         let error = StoreError::new("reading an account", std::io::Error::other("refused"));
-        assert_eq!(
-            ErrorChain(&error).to_string(),
-            "reading an account failed in the store: refused"
-        );
         let failure = HostFailure::from(error);
         assert!(failure.is_store_unavailable());
         assert_eq!(failure.setting(), Some(DYNAMODB_ENDPOINT));

@@ -22,7 +22,8 @@ use tracing::error;
 pub use crate::hasher::hash_config::HashParameters;
 use crate::hasher::hash_config::{HashConfig, Pepper};
 use crate::hasher::memory_pool::MemoryPool;
-use crate::hasher::stored::{Argon2Hash, Stored};
+use crate::hasher::hash_config::Argon2Hash;
+use crate::hasher::stored::Stored;
 use crate::random::SystemRandom;
 
 /// How many passwords may be hashed, and wait to be.

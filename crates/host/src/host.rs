@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::thread;
 
+use portcullis_aws::breakers::Dependency;
 use portcullis_aws::client::Client;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::gate::Gate;
@@ -31,18 +32,15 @@ use crate::failure::HostFailure;
 use crate::hasher::{HashLimits, HashParameters, HashPool};
 use crate::keys::{HostSigningKeys, KeyError};
 use crate::mailer::HostMailer;
-use crate::metrics::Report;
+use crate::metrics::{DependencyState, Report};
 use crate::random::SystemRandom;
 use crate::root_keys::RootKeyCache;
 use crate::screen::HostScreen;
 use crate::secret_source::SecretSource;
-use crate::transport::{HyperTransport, Timeouts};
+use crate::transport::{AwsClient, HyperTransport, Timeouts};
 
 /// The memory that all hashes may fill together where the operator says nothing.
 const DEFAULT_HASH_MEMORY_MIB: u32 = 512;
-
-/// The client of this door.
-pub type AwsClient = Client<HyperTransport>;
 
 /// The most recent news of the store.
 #[derive(Debug, Default)]
@@ -210,7 +208,9 @@ impl Host {
         request_id: &Id,
     ) -> Result<Arc<SigningKey>, KeyError> {
         let custody = HostSigningKeys {
-            host: self,
+            source: &self.signing_key,
+            client: &self.client,
+            root_keys: &self.vault,
             now,
             request_id,
         };
@@ -238,6 +238,21 @@ impl Host {
             settings: &self.settings,
             call,
         })
+    }
+
+    /// Logs the metrics of the dependencies, if the last ones are a minute old.
+    pub fn flush_metrics(&self, now: UnixTime) {
+        self.report.flush(self.dependencies(), now);
+    }
+
+    /// Logs the metrics of the dependencies now: the process may be frozen from here on.
+    pub fn flush_metrics_now(&self, now: UnixTime) {
+        self.report.flush_now(self.dependencies(), now);
+    }
+
+    fn dependencies(&self) -> impl Iterator<Item = DependencyState> {
+        let aws = Dependency::ALL.map(|it| (it.as_str(), self.client.state(it)));
+        aws.into_iter().chain(self.screen.state())
     }
 
     /// The store as it is reached at `now`.

@@ -17,12 +17,13 @@ use portcullis_service::signing::{SigningError, SigningEvent, SigningKeySource, 
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::config::DYNAMODB_ENDPOINT;
-use crate::failure::ErrorChain;
-use crate::host::Host;
+use crate::settings::DYNAMODB_ENDPOINT;
+use crate::error_chain::ErrorChain;
 pub use crate::keys::file::KeyFileError;
-use crate::root_keys::HostRootKeysError;
+use crate::random::SystemRandom;
+use crate::root_keys::{HostRootKeysError, RootKeyCache};
 use crate::secret_source::SecretSource;
+use crate::transport::AwsClient;
 
 /// What the audit trail knows a host by that publishes its key.
 const ACTOR: &str = "host";
@@ -73,8 +74,12 @@ pub const fn setting(error: &KeyError) -> &'static str {
 /// The keys as one request reaches them.
 #[derive(Debug)]
 pub struct HostSigningKeys<'a> {
-    /// The host whose they are.
-    pub host: &'a Host,
+    /// The source of the private keys.
+    pub source: &'a SecretSource,
+    /// The client that reads the secret.
+    pub client: &'a AwsClient,
+    /// The root keys, which authenticate audit entries.
+    pub root_keys: &'a RootKeyCache,
     /// When the request came.
     pub now: UnixTime,
     /// Its name.
@@ -89,7 +94,7 @@ impl SigningKeySource for HostSigningKeys<'_> {
         &self,
         stage: Stage,
     ) -> Result<Option<Version<SigningKey, SigningKeySourceError>>, SigningKeySourceError> {
-        let name = match (&self.host.signing_key, stage) {
+        let name = match (self.source, stage) {
             (SecretSource::Secret(name), _) => name,
             (SecretSource::File(path), Stage::Current) => {
                 let key = file::load_or_make(path).map_err(SigningKeySourceError::File)?;
@@ -106,7 +111,7 @@ impl SigningKeySource for HostSigningKeys<'_> {
             Stage::Previous => Label::Previous,
             Stage::Pending => Label::Pending,
         };
-        let manager = SecretsManager::at(&self.host.client, self.now);
+        let manager = SecretsManager::at(self.client, self.now);
         let found = manager
             .value(name, secrets_manager::Version::Stage(label))
             .await;
@@ -121,17 +126,17 @@ impl SigningKeySource for HostSigningKeys<'_> {
     }
 
     fn is_sole_holder(&self) -> bool {
-        match self.host.signing_key {
+        match self.source {
             SecretSource::File(_) => true,
             SecretSource::Secret(_) => false,
         }
     }
 
     async fn event(&self, kind: AuditKind) -> Result<AuditEvent, SigningKeySourceError> {
-        let vault = self.host.vault.open(&self.host.client, self.now).await;
+        let vault = self.root_keys.open(self.client, self.now).await;
         let vault = vault.map_err(SigningKeySourceError::Vault)?;
         Ok(AuditEvent {
-            id: self.host.chance.id()?,
+            id: SystemRandom.id()?,
             at: self.now,
             kind,
             user_id: None,

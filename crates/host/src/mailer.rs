@@ -2,14 +2,26 @@
 
 mod folder;
 
+use std::path::PathBuf;
+
 use portcullis_aws::endpoint::Endpoint;
 use portcullis_aws::ses::{Sender, Ses};
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::{Mail, MailError, Mailer};
 
-use crate::config::MailDelivery;
-use crate::host::AwsClient;
+use crate::transport::AwsClient;
 pub use crate::mailer::folder::FolderMailer;
+
+/// Where mail goes.
+#[derive(Clone, Debug)]
+pub enum MailDelivery {
+    /// Nowhere: it waits in the outbox until somebody is told to send it.
+    None,
+    /// Into this folder, a file each: for development.
+    Folder(PathBuf, Sender),
+    /// To Amazon SES.
+    Ses(Endpoint, Sender),
+}
 
 /// Who takes the mail.
 #[derive(Debug)]

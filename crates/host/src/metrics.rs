@@ -12,15 +12,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
-use portcullis_aws::breakers::{CallStats, Dependency};
+use portcullis_aws::breakers::CallStats;
 use portcullis_core::breaker::BreakerState;
 use portcullis_core::time::UnixTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, info, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-
-use crate::host::Host;
 
 /// What marks an event as a line of metrics.
 pub(crate) const TARGET: &str = "portcullis_metrics";
@@ -58,30 +56,37 @@ pub(crate) fn pack_lag(packed_until: UnixTime, now: UnixTime) {
     }
 }
 
+/// The name of a dependency, the state of its breaker and its calls.
+pub type DependencyState = (&'static str, (BreakerState, CallStats));
+
 /// What was told last of each dependency, and when.
 #[derive(Debug, Default)]
 pub struct Report(Mutex<(UnixTime, BTreeMap<&'static str, CallStats>)>);
 
 impl Report {
-    /// Tells what went over the ways of `host` since it was told last, if that is a minute ago.
-    pub fn flush(&self, host: &Host, now: UnixTime) {
-        self.flush_every(EVERY, host, now);
+    /// Tells what went over the ways of the dependencies since it was told last, if that is a minute ago.
+    pub fn flush(&self, dependencies: impl Iterator<Item = DependencyState>, now: UnixTime) {
+        self.flush_every(EVERY, dependencies, now);
     }
 
     /// Tells it now.
-    pub fn flush_now(&self, host: &Host, now: UnixTime) {
-        self.flush_every(Duration::ZERO, host, now);
+    pub fn flush_now(&self, dependencies: impl Iterator<Item = DependencyState>, now: UnixTime) {
+        self.flush_every(Duration::ZERO, dependencies, now);
     }
 
-    fn flush_every(&self, span: Duration, host: &Host, now: UnixTime) {
+    fn flush_every(
+        &self,
+        span: Duration,
+        dependencies: impl Iterator<Item = DependencyState>,
+        now: UnixTime,
+    ) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, tallies) = &mut *told;
         if now.since(*at) < span {
             return;
         }
         *at = now;
-        let ways = Dependency::ALL.map(|way| (way.as_str(), host.client.state(way)));
-        for (name, (standing, tally)) in ways.into_iter().chain(host.screen.state()) {
+        for (name, (standing, tally)) in dependencies {
             let told = tallies.insert(name, tally).unwrap_or_default();
             if tally != told {
                 emit(&line(name, now, &news(standing, tally, told)));

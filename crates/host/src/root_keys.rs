@@ -6,7 +6,7 @@ use portcullis_service::ports::{NoEntropy, SecureRandom as _};
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
-use crate::host::AwsClient;
+use crate::transport::AwsClient;
 use crate::owned_file::{self, OwnedFileError};
 use crate::random::SystemRandom;
 use crate::secret_source::{SecretError, SecretSource, current_version};

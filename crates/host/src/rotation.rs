@@ -15,7 +15,7 @@ use thiserror::Error;
 use tracing::{error, info};
 
 use crate::clock::{ClockError, RequestClock};
-use crate::failure::ErrorChain;
+use crate::error_chain::ErrorChain;
 use crate::host::Host;
 use crate::random::SystemRandom;
 use crate::root_keys::HostRootKeysError;
@@ -203,7 +203,7 @@ impl RotationEvent {
 pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFunctionError> {
     let end = step(host, event).await;
     if let Ok(now) = host.clock.read() {
-        host.report.flush_now(host, now);
+        host.flush_metrics_now(now);
     }
     match &end {
         Ok(()) => info!(step = %Named(&event.step), "a step of the rotation is done"),

@@ -12,8 +12,8 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 pub use self::breach::{BreachRange, Unreachable};
-use crate::config::BREACH_RANGE;
-use crate::failure::ErrorChain;
+use crate::settings::BREACH_RANGE;
+use crate::error_chain::ErrorChain;
 
 /// Screens new passwords.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
 
-use crate::host::AwsClient;
+use crate::transport::AwsClient;
 
 /// Where a secret of the host is.
 #[derive(Clone, Debug, Eq, PartialEq)]

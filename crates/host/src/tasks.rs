@@ -19,7 +19,8 @@ use tokio::{select, time};
 use tracing::{error, info, warn};
 
 use crate::clock::RequestClock;
-use crate::failure::{ErrorChain, HostFailure};
+use crate::error_chain::ErrorChain;
+use crate::failure::HostFailure;
 use crate::host::Host;
 use crate::metrics;
 
@@ -81,7 +82,7 @@ pub async fn run_due(host: &Host) -> Result<Report, HostFailure> {
 /// As [`run_due`].
 pub async fn run_and_flush(host: &Host) -> Result<Report, HostFailure> {
     let end = run_due(host).await;
-    host.report.flush_now(host, host.clock.read()?);
+    host.flush_metrics_now(host.clock.read()?);
     end
 }
 
@@ -92,7 +93,7 @@ pub async fn keep_running(host: Arc<Host>) {
         let _ = run_due(&host).await;
         // Nobody may come for hours, and the mail that left shall be known all the same.
         if let Ok(now) = host.clock.read() {
-            host.report.flush(&host, now);
+            host.flush_metrics(now);
         }
         select! {
             () = host.mail_waits.notified() => {}

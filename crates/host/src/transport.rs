@@ -9,6 +9,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+
 use portcullis_aws::breakers::Dependency;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
 use portcullis_core::breaker::BreakerState;
@@ -16,6 +17,9 @@ use tokio::time;
 
 use crate::clock::WallClock;
 use crate::metrics;
+
+/// The AWS client of the native programs.
+pub type AwsClient = portcullis_aws::client::Client<HyperTransport>;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]

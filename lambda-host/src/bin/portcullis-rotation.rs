@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use portcullis_host::config::Config;
-use portcullis_host::failure::ErrorChain;
+use portcullis_host::error_chain::ErrorChain;
 use portcullis_host::host::{Host, HostOptions};
 use portcullis_host::rotation::{self, RotationEvent, RotationFunctionError};
 use portcullis_lambda_host::program::{self, require_lambda};

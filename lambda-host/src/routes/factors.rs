@@ -20,7 +20,8 @@ use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, probl
 use crate::problem::Problem;
 use crate::routes::api_call::{ApiCall, OpenCall};
 use crate::routes::json_body::JsonBody;
-use crate::routes::{caller, empty, json};
+use crate::routes::caller;
+use crate::routes::response::{empty, json};
 
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
 problems!(BeginProblems: ANY, BODY, PASSWORD, STORE, LIMITED, TOKEN, [

@@ -8,7 +8,7 @@ use http::StatusCode;
 use utoipa::ToSchema;
 
 use crate::openapi::problems::{ANY, problems};
-use crate::routes::json;
+use crate::routes::response::json;
 use portcullis_host::host::Host;
 
 problems!(HealthProblems: ANY);

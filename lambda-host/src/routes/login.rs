@@ -20,9 +20,9 @@ use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, probl
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
 use crate::routes::credentials::Credentials;
-use crate::routes::json;
+use crate::routes::response::json;
 use crate::routes::refresh_cookie::{GrantBody, token_response};
-use portcullis_host::failure::ErrorChain;
+use portcullis_host::error_chain::ErrorChain;
 
 problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy]);
 

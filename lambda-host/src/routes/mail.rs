@@ -22,7 +22,7 @@ use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
-use crate::routes::empty;
+use crate::routes::response::empty;
 use crate::routes::json_body::JsonBody;
 use crate::routes::mail::page::Page;
 

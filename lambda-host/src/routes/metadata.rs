@@ -19,7 +19,7 @@ use portcullis_core::json::Json;
 use utoipa::ToSchema;
 
 use crate::openapi::problems::{ANY, problems};
-use crate::routes::json;
+use crate::routes::response::json;
 use portcullis_host::host::Host;
 
 problems!(MetadataProblems: ANY);

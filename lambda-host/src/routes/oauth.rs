@@ -23,7 +23,7 @@ use portcullis_service::refresh::RefreshRequest;
 use portcullis_service::revoke as by_token;
 use utoipa::ToSchema;
 
-use crate::api_error::ApiError;
+use crate::api_error::{ApiError, InOAuth};
 use crate::openapi::problems::{ANY, LIMITED, STORE, oauth_problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
@@ -31,11 +31,7 @@ use crate::routes::oauth::client::identify;
 use crate::routes::oauth::form::OauthForm;
 use crate::routes::refresh::{Renewed, renew};
 use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
-use crate::routes::{empty, json};
-
-/// Marks an answer whose problem is told in the words of OAuth.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InOAuth;
+use crate::routes::response::{empty, json};
 
 /// A problem that is told so.
 pub(super) struct OAuthError(ApiError);

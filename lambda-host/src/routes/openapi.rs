@@ -1,23 +1,41 @@
 //! `GET /openapi.json`: the description of this API.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, OnceLock};
 
+use axum::Extension;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use utoipa::openapi::OpenApi;
 
 use crate::openapi::problems::{ANY, problems};
 use crate::problem::Problem;
-use crate::routes::endpoints;
 
-/// Put together on the first request for it.
-static DOCUMENT: LazyLock<Result<Bytes, Problem>> = LazyLock::new(|| {
-    let document = endpoints().into_openapi();
-    let json = serde_json::to_vec(&document);
-    json.map(Bytes::from).map_err(|_| Problem::Internal)
-});
+/// The document of the router that it is built from, at the first request for it.
+pub(super) struct Document {
+    build: fn() -> OpenApi,
+    json: OnceLock<Result<Bytes, Problem>>,
+}
+
+impl Document {
+    /// The document that `build` returns.
+    pub(super) const fn new(build: fn() -> OpenApi) -> Self {
+        Self {
+            build,
+            json: OnceLock::new(),
+        }
+    }
+
+    fn json(&self) -> Result<Bytes, Problem> {
+        let written = || {
+            let json = serde_json::to_vec(&(self.build)());
+            json.map(Bytes::from).map_err(|_| Problem::Internal)
+        };
+        self.json.get_or_init(written).clone()
+    }
+}
 
 problems!(OpenApiProblems: ANY);
 
@@ -28,9 +46,10 @@ problems!(OpenApiProblems: ANY);
     tag = "service",
     responses((status = 200, description = "This document", body = Object), OpenApiProblems)
 )]
-pub(super) async fn openapi() -> Result<Response, Problem> {
-    let document = DOCUMENT.clone()?;
-    let mut response = Response::new(Body::from(document));
+pub(super) async fn openapi(
+    Extension(document): Extension<Arc<Document>>,
+) -> Result<Response, Problem> {
+    let mut response = Response::new(Body::from(document.json()?));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -50,8 +69,8 @@ pub(super) mod tests {
     use super::*;
 
     fn document() -> Value {
-        let json = DOCUMENT.as_ref().expect("a document");
-        serde_json::from_slice(json).expect("JSON")
+        let document = Document::new(|| crate::routes::endpoints().into_openapi());
+        serde_json::from_slice(&document.json().expect("a document")).expect("JSON")
     }
 
     /// Every operation with its path and method.

@@ -15,7 +15,8 @@ use crate::openapi::problems::{ANY, BODY, LIMITED, NEW_PASSWORD, STORE, TOKEN, p
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
 use crate::routes::json_body::JsonBody;
-use crate::routes::{caller, json, login};
+use crate::routes::response::json;
+use crate::routes::{caller, login};
 
 problems!(ChangeProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::NoSession, Problem::WrongPassword, Problem::AccountChanged, Problem::Busy,

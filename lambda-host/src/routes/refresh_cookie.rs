@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::cookies;
 use crate::problem::Problem;
-use crate::routes::json;
+use crate::routes::response::json;
 use crate::routes::json_body::JsonBody;
 
 /// The cookie that holds the refresh token.

@@ -15,7 +15,7 @@ use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
 use crate::routes::credentials::Credentials;
-use crate::routes::json;
+use crate::routes::response::json;
 
 problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, LIMITED, [Problem::DisposableEmail, Problem::Busy, Problem::BreachCheckUnavailable]);
 

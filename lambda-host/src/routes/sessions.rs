@@ -17,7 +17,8 @@ use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
-use crate::routes::{empty, json, refresh_cookie};
+use crate::routes::refresh_cookie;
+use crate::routes::response::{empty, json};
 
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
 problems!(

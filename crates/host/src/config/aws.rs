@@ -6,8 +6,8 @@ use portcullis_aws::dynamodb::table::Tables;
 use portcullis_aws::endpoint::{Endpoint, Region};
 use portcullis_aws::operation::Service;
 
-use crate::config::DYNAMODB_ENDPOINT;
 use crate::config::variable::{Environment, Fault, plain_or_loopback, table_name, token_text};
+use crate::settings::DYNAMODB_ENDPOINT;
 
 pub(super) fn services(env: &mut Environment<'_>) -> Option<Config> {
     let region = env.required("AWS_REGION", |text| {

@@ -9,6 +9,8 @@ use portcullis_aws::ses::Sender;
 use portcullis_core::email::EmailAddress;
 use portcullis_service::settings::{Mailing, PasswordRules};
 
+use crate::disposable::DisposableConfig;
+use crate::mailer::MailDelivery;
 use crate::config::variable::{Environment, Fault, on_or_off, plain_or_loopback};
 
 /// The sender of mail that only lies in a folder.
@@ -26,26 +28,6 @@ pub struct MailConfig {
     pub delivery: MailDelivery,
     /// What becomes of addresses that are thrown away.
     pub disposable: DisposableConfig,
-}
-
-/// Where mail goes.
-#[derive(Clone, Debug)]
-pub enum MailDelivery {
-    /// Nowhere: it waits in the outbox until somebody is told to send it.
-    None,
-    /// Into this folder, a file each: for development.
-    Folder(PathBuf, Sender),
-    /// To Amazon SES.
-    Ses(Endpoint, Sender),
-}
-
-/// Whether addresses of disposable domains may register.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct DisposableConfig {
-    /// Whether they are refused.
-    pub refuse: bool,
-    /// A file with more such domains, one a line.
-    pub more: Option<PathBuf>,
 }
 
 /// Reads it all. The service is called in mail as it is first called among `passwords.services`.

@@ -8,8 +8,6 @@ use portcullis_core::root_keys::{MAC_BYTES, Purpose, RootKeys};
 use portcullis_service::ports::HashError;
 use zeroize::Zeroizing;
 
-use crate::hasher::stored::Argon2Hash;
-
 /// The cost of a hash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct HashParameters {
@@ -72,6 +70,17 @@ pub(super) struct HashConfig {
     algorithm: Algorithm,
     params: Params,
     version: Version,
+}
+
+/// An Argon2 hash, read.
+#[derive(Clone)]
+pub(super) struct Argon2Hash {
+    pub(super) recipe: HashConfig,
+    pub(super) salt: Salt,
+    /// `None` for a decoy, which matches nothing.
+    pub(super) expected: Option<Output>,
+    /// The root key whose pepper is in it.
+    pub(super) key_id: Option<String>,
 }
 
 impl HashConfig {

@@ -1,10 +1,9 @@
 //! A stored hash, whoever made it.
 
-use argon2::password_hash::phc::{Output, Salt};
 use portcullis_core::password::{Password, PasswordHash};
 use portcullis_service::ports::HashError;
 
-use crate::hasher::hash_config::{HashConfig, HashParameters, Pepper};
+use crate::hasher::hash_config::{Argon2Hash, HashConfig, HashParameters, Pepper};
 use crate::hasher::imported::Imported;
 use crate::hasher::memory_pool::MemoryPool;
 
@@ -15,17 +14,6 @@ pub(super) enum Stored {
     Argon2(Argon2Hash),
     /// Made elsewhere.
     Imported(Imported),
-}
-
-/// An Argon2 hash, read.
-#[derive(Clone)]
-pub(super) struct Argon2Hash {
-    pub(super) recipe: HashConfig,
-    pub(super) salt: Salt,
-    /// `None` for a decoy, which matches nothing.
-    pub(super) expected: Option<Output>,
-    /// The root key whose pepper is in it.
-    pub(super) key_id: Option<String>,
 }
 
 impl Stored {
