@@ -14,7 +14,8 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use portcullis_core::denial::Denial;
 use portcullis_core::email::EmailError;
 use portcullis_core::id::Id;
-use portcullis_core::password::{PasswordError, PasswordRejection};
+use portcullis_core::password::PasswordError;
+use portcullis_core::password::advice::PasswordRejection;
 use portcullis_core::refusal::{DenialResponse, problem_json};
 
 pub use token::TokenProblem;
@@ -292,7 +293,7 @@ fn insert_shared(headers: &mut HeaderMap, denial: Denial, request_id: &Id) {
 mod tests {
     use http_body_util::BodyExt as _;
     use portcullis_core::json::Json;
-    use portcullis_core::password::{MAX_SUGGESTIONS, StrengthFeedback};
+    use portcullis_core::password::advice::{MAX_SUGGESTIONS, StrengthFeedback};
 
     use super::*;
 

@@ -15,10 +15,10 @@ use tracing::{error, info, warn};
 use crate::http_service::HttpService;
 use crate::{lambda, socket};
 use portcullis_host::config::{Config, ListenMode};
-use portcullis_host::mailer::MailDelivery;
 use portcullis_host::error_chain::ErrorChain;
 use portcullis_host::host::{Host, HostError, HostOptions};
 use portcullis_host::keys::setting;
+use portcullis_host::mailer::MailDelivery;
 use portcullis_host::tasks;
 
 /// The longest wait between two tries to publish the signing key.

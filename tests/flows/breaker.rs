@@ -1,7 +1,7 @@
 //! A store that is away: after a few failures nobody waits for it any more, and once it is back it
 //! is used again within one interval.
 
-use portcullis_aws::breakers::Dependency;
+use portcullis_aws::dependency::Dependency;
 use portcullis_core::breaker::BreakerState;
 use portcullis_tests::proxy::Fault;
 

@@ -10,7 +10,8 @@ use http::Request;
 use portcullis_core::time::UnixTime;
 use portcullis_host::host::Host;
 use portcullis_host::rotation::{RotationContext, RotationFunctionError};
-use portcullis_service::rotate::{Step, rotate_now};
+use portcullis_service::rotate::Step;
+use portcullis_service::rotate::manual::rotate_now;
 use portcullis_tests::system::{CHEAP, Peer, SIGNING_SECRET, System};
 use serde_json::{Value, json};
 

@@ -13,7 +13,7 @@ use portcullis_local::chaos::Chaos;
 use serde_json::{Value, json};
 
 use crate::sigv4::{self, AccessKey, SigningScope};
-use crate::system::TestClock;
+use crate::system::clock::TestClock;
 use crate::wire::{self, Answer, Client};
 
 /// The region that signatures must be for.

@@ -1,7 +1,7 @@
 //! The host with everything around it: an engine in memory, the proxy before it, a clock that
 //! stands still, and the host's own router on a real socket.
 
-mod clock;
+pub mod clock;
 mod peer;
 mod settings;
 

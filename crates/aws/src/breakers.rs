@@ -7,9 +7,9 @@ use portcullis_core::breaker::{
     Breaker, BreakerConfig, BreakerPermit, BreakerState, Outcome, Permit,
 };
 
+use crate::dependency::Dependency;
 use crate::error::{CallError, ResponseError};
 use crate::error_code::ErrorClass;
-use crate::operation::Service;
 use crate::transport::TransportError;
 
 /// How long a call that meets a probe under way waits at a time to learn how that ended.
@@ -17,40 +17,6 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// How often it does so: what is well answers a probe by then, and for what is not nobody waits.
 pub(crate) const MAX_POLLS: u32 = 8;
-
-/// One service as it is reached from here.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Dependency {
-    /// To DynamoDB.
-    DynamoDb,
-    /// To Secrets Manager.
-    SecretsManager,
-    /// To the mail service.
-    Ses,
-}
-
-impl Dependency {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::DynamoDb, Self::SecretsManager, Self::Ses];
-
-    /// Its name in logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DynamoDb => "dynamodb",
-            Self::SecretsManager => "secretsmanager",
-            Self::Ses => "ses",
-        }
-    }
-}
-
-impl From<Service> for Dependency {
-    fn from(service: Service) -> Self {
-        match service {
-            Service::DynamoDb => Self::DynamoDb,
-            Service::SecretsManager => Self::SecretsManager,
-        }
-    }
-}
 
 /// How many calls of a service went out and what became of them, since the client was made.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

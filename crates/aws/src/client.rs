@@ -9,9 +9,10 @@ use portcullis_core::breaker::{BreakerPermit, BreakerState, Outcome, Permit};
 use portcullis_core::json::Json;
 use portcullis_core::time::UnixTime;
 
-use crate::breakers::{Breakers, CallStats, Dependency, MAX_POLLS, POLL_INTERVAL, outcome};
+use crate::breakers::{Breakers, CallStats, MAX_POLLS, POLL_INTERVAL, outcome};
 use crate::capacity::{Consumed, Meter};
 use crate::credentials::{CredentialSource, Credentials};
+use crate::dependency::Dependency;
 use crate::dynamodb::table::Tables;
 use crate::endpoint::{Endpoint, EndpointError, Region};
 use crate::error::CallError;

@@ -10,6 +10,7 @@ pub mod breakers;
 pub mod capacity;
 pub mod client;
 pub mod credentials;
+pub mod dependency;
 pub mod dynamodb;
 pub mod endpoint;
 pub mod error;

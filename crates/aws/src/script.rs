@@ -10,9 +10,9 @@ use portcullis_core::breaker::BreakerState;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 
-use crate::breakers::Dependency;
 use crate::client::{Client, Config};
 use crate::credentials::Credentials;
+use crate::dependency::Dependency;
 use crate::endpoint::Region;
 use crate::transport::{Transport, TransportError};
 

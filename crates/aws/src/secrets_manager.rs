@@ -2,7 +2,7 @@
 //!
 //! The rotation itself is a use case; here are only the calls it is made of.
 
-mod signing_secret;
+pub mod signing_secret;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,6 @@ use crate::error::{CallError, ResponseError};
 use crate::error_code::ErrorCode;
 use crate::operation::Operation;
 use crate::response_body::ResponseBody;
-pub use crate::secrets_manager::signing_secret::SigningSecret;
 use crate::transport::Transport;
 
 /// A stage that Secrets Manager itself knows. At most one version of a secret has it.

@@ -15,8 +15,8 @@ use portcullis_core::json::{Json, Object};
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::{Mail, MailError, Mailer};
 
-use crate::breakers::Dependency;
 use crate::client::Client;
+use crate::dependency::Dependency;
 use crate::endpoint::Endpoint;
 use crate::error::CallError;
 use crate::response_body;

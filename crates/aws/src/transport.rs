@@ -9,7 +9,7 @@ use bytes::Bytes;
 use portcullis_core::breaker::BreakerState;
 use thiserror::Error;
 
-use crate::breakers::Dependency;
+use crate::dependency::Dependency;
 
 /// The longest answer a transport should read, in bytes.
 ///

@@ -3,7 +3,9 @@
 use portcullis_core::keys::document::PublishedKey;
 use portcullis_core::time::UnixTime;
 use portcullis_host::rotation::RotationContext;
-use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_now};
+use portcullis_service::rotate::RotateError;
+use portcullis_service::rotate::manual::rotate_now;
+use portcullis_service::rotate::revoke::{KeyRevocation, revoke_key};
 use portcullis_service::store::KeyStore as _;
 use serde_json::{Value, json};
 

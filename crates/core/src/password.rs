@@ -1,16 +1,14 @@
 //! Passwords and their hashes, before and after the hashing itself.
 
-mod advice;
+pub mod advice;
 mod hash;
-mod judge;
+pub mod judge;
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
-pub use self::advice::{MAX_SUGGESTIONS, PasswordRejection, StrengthFeedback};
 pub use self::hash::{PasswordHash, PasswordHashError};
-pub use self::judge::PasswordContext;
 use crate::secret::Secret;
 
 /// The fewest code points of a password that stands alone (NIST SP 800-63B-4 §3.1.1.2).

@@ -7,8 +7,8 @@ use portcullis_core::time::UnixTime;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
-use crate::transport::AwsClient;
 use crate::secret_source::{SecretError, SecretSource, current_version};
+use crate::transport::AwsClient;
 
 const VARIABLE: &str = "PORTCULLIS_CLIENTS_SECRET";
 

@@ -72,7 +72,7 @@ use std::path::PathBuf;
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
 use portcullis_core::policy::MAX_LIFETIME;
-use portcullis_service::limit::Limits;
+use portcullis_service::settings::Limits;
 use portcullis_service::settings::{PasswordRules, Sessions};
 use tracing::level_filters::LevelFilter;
 

@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use crate::clients::HostClientsError;
 use crate::clock::ClockError;
-use crate::settings::{BREACH_RANGE, DYNAMODB_ENDPOINT};
 use crate::keys::{self, KeyError};
 use crate::root_keys::HostRootKeysError;
+use crate::settings::{BREACH_RANGE, DYNAMODB_ENDPOINT};
 
 /// A request or task that failed for a reason on the host's side. Never quotes a secret.
 #[derive(Debug, Error)]

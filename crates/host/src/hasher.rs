@@ -19,10 +19,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tracing::error;
 
+use crate::hasher::hash_config::Argon2Hash;
 pub use crate::hasher::hash_config::HashParameters;
 use crate::hasher::hash_config::{HashConfig, Pepper};
 use crate::hasher::memory_pool::MemoryPool;
-use crate::hasher::hash_config::Argon2Hash;
 use crate::hasher::stored::Stored;
 use crate::random::SystemRandom;
 

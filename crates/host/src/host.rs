@@ -5,8 +5,8 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::thread;
 
-use portcullis_aws::breakers::Dependency;
 use portcullis_aws::client::Client;
+use portcullis_aws::dependency::Dependency;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::gate::Gate;
 use portcullis_core::id::Id;

@@ -17,12 +17,12 @@ use portcullis_service::signing::{SigningError, SigningEvent, SigningKeySource, 
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::settings::DYNAMODB_ENDPOINT;
 use crate::error_chain::ErrorChain;
 pub use crate::keys::file::KeyFileError;
 use crate::random::SystemRandom;
 use crate::root_keys::{HostRootKeysError, RootKeyCache};
 use crate::secret_source::SecretSource;
+use crate::settings::DYNAMODB_ENDPOINT;
 use crate::transport::AwsClient;
 
 /// What the audit trail knows a host by that publishes its key.

@@ -9,8 +9,8 @@ use portcullis_aws::ses::{Sender, Ses};
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::{Mail, MailError, Mailer};
 
-use crate::transport::AwsClient;
 pub use crate::mailer::folder::FolderMailer;
+use crate::transport::AwsClient;
 
 /// Where mail goes.
 #[derive(Clone, Debug)]

@@ -6,10 +6,10 @@ use portcullis_service::ports::{NoEntropy, SecureRandom as _};
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
-use crate::transport::AwsClient;
 use crate::owned_file::{self, OwnedFileError};
 use crate::random::SystemRandom;
 use crate::secret_source::{SecretError, SecretSource, current_version};
+use crate::transport::AwsClient;
 
 const VARIABLE: &str = "PORTCULLIS_HOST_SECRET";
 

@@ -5,7 +5,8 @@
 use core::fmt;
 
 use portcullis_aws::dynamodb::store::DynamoStore;
-use portcullis_aws::secrets_manager::{SecretsManager, SigningSecret};
+use portcullis_aws::secrets_manager::SecretsManager;
+use portcullis_aws::secrets_manager::signing_secret::SigningSecret;
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::time::UnixTime;
 use portcullis_jwt::{JwkKeyFactory, NativeVerifier};

@@ -6,14 +6,16 @@ mod breach;
 use portcullis_aws::breakers::CallStats;
 use portcullis_common_passwords::is_listed;
 use portcullis_core::breaker::BreakerState;
-use portcullis_core::password::{Password, StrengthFeedback};
-use portcullis_service::screen::{PasswordScreen, ScreeningUnavailable};
+use portcullis_core::password::Password;
+use portcullis_core::password::advice::StrengthFeedback;
+use portcullis_service::ports::ScreeningUnavailable;
+use portcullis_service::screen::PasswordScreen;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
 pub use self::breach::{BreachRange, Unreachable};
-use crate::settings::BREACH_RANGE;
 use crate::error_chain::ErrorChain;
+use crate::settings::BREACH_RANGE;
 
 /// Screens new passwords.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use portcullis_aws::breakers::Dependency;
+use portcullis_aws::dependency::Dependency;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
 use portcullis_core::breaker::BreakerState;
 use tokio::time;

@@ -18,10 +18,14 @@ mod private_jwk;
 pub mod signatures;
 #[cfg(feature = "native")]
 pub mod signing_key;
+#[cfg(feature = "native")]
+mod signing_key_error;
 
 #[cfg(feature = "native")]
 pub use key_factory::JwkKeyFactory;
 #[cfg(feature = "native")]
 pub use signatures::NativeVerifier;
 #[cfg(feature = "native")]
-pub use signing_key::{SigningKey, SigningKeyError};
+pub use signing_key::SigningKey;
+#[cfg(feature = "native")]
+pub use signing_key_error::SigningKeyError;

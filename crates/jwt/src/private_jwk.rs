@@ -6,7 +6,7 @@ use portcullis_core::secret::Secret;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::signing_key::SigningKeyError;
+use crate::signing_key_error::SigningKeyError;
 
 /// The type of a private JWK; `jwt-simple` reads the numbers of all but the last.
 pub(crate) enum PrivateJwk {

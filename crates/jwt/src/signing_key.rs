@@ -16,12 +16,12 @@ use portcullis_core::secret::Secret;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_service::ports::{SignError, Signer};
 use superboring::pkey::PKey;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::hmac;
 use crate::private_jwk::PrivateJwk;
 use crate::signatures::rsa_scheme;
+use crate::signing_key_error::SigningKeyError;
 
 /// The size of the RSA keys made here, in bits.
 const RSA_BITS: usize = 2_048;
@@ -50,26 +50,6 @@ enum Pair {
     Rs256(RS256KeyPair),
     Ps256(PS256KeyPair),
     Hmac(Secret<Vec<u8>>),
-}
-
-/// There is no signing key. Never quotes the one that was offered.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum SigningKeyError {
-    /// The text is no JWK object with each member once, `kty` and, for RSA, `alg`.
-    #[error("the signing key is not a JSON Web Key")]
-    Malformed,
-    /// The type, curve or algorithm is none that tokens are issued with.
-    #[error("no tokens are issued with this type of key or algorithm")]
-    Unsupported,
-    /// The private members are missing, do not belong to the public ones, or are too weak.
-    #[error("the signing key's numbers are missing, inconsistent or too weak")]
-    Rejected,
-    /// The public half is not acceptable.
-    #[error("the public half of the signing key is not acceptable: {0}")]
-    Public(#[from] JwkError),
-    /// The platform gave no random bytes.
-    #[error("the platform gave no random bytes for a signing key")]
-    NoEntropy,
 }
 
 impl SigningKey {

@@ -7,7 +7,7 @@
 //! counted.
 
 mod refusal;
-mod serve;
+pub mod serve;
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,6 @@ use http::{Request, Response};
 use tokio::{sync::watch, time};
 
 use self::refusal::{conflict, failure, is_transaction, throttling};
-pub use self::serve::{Upstreams, serve};
 use crate::wire::Answer;
 
 /// How long a call that is to be overtaken waits for another one at the most.

@@ -23,6 +23,7 @@ pub use self::{
     mailbox::serve as serve_mailbox,
     origin::serve as serve_origin,
     runtime::LambdaRuntime,
-    secrets::{LocalSecrets, Refusal, RotationFunction, serve as serve_secrets},
+    secrets::serve::serve as serve_secrets,
+    secrets::{LocalSecrets, Refusal, RotationFunction},
     tables::TableNames,
 };

@@ -12,7 +12,10 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use portcullis_local::{
     Engine, LambdaRuntime, LocalSecrets, TableNames,
-    chaos::{self, Chaos, Upstreams},
+    chaos::{
+        Chaos,
+        serve::{self, Upstreams},
+    },
     serve_mailbox, serve_origin, serve_secrets,
 };
 use tokio::{
@@ -130,7 +133,7 @@ async fn main() -> Result<()> {
             };
             let chaos =
                 Chaos::new(options.seed).with_silence(Duration::from_millis(options.silence));
-            Ok(chaos::serve(listener, upstreams, Arc::new(chaos), ended()?).await?)
+            Ok(serve::serve(listener, upstreams, Arc::new(chaos), ended()?).await?)
         }
         Command::Mailbox { listen, folder } => {
             let listener = bind("mailbox", listen).await?;

@@ -8,9 +8,10 @@
 //! [PutSecretValue]: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
 //! [UpdateSecretVersionStage]: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
 
+mod function;
 mod keep;
 mod rotate;
-mod serve;
+pub(crate) mod serve;
 
 use std::{
     collections::BTreeMap,
@@ -21,8 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use self::rotate::RotationFunction;
-pub use self::serve::serve;
+pub use self::function::RotationFunction;
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";

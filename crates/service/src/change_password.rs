@@ -2,7 +2,9 @@
 
 use portcullis_core::audit::{AuditKind, PasswordChangeDenial};
 use portcullis_core::id::Id;
-use portcullis_core::password::{Password, PasswordContext, PasswordRejection};
+use portcullis_core::password::Password;
+use portcullis_core::password::advice::PasswordRejection;
+use portcullis_core::password::judge::PasswordContext;
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 

@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
+use crate::ports::ScreeningUnavailable;
 use crate::ports::{HashError, NoEntropy, SignError};
-use crate::screen::ScreeningUnavailable;
 use crate::store::StoreError;
 
 /// A use case came to no end. Whatever it was to change is unchanged or will be found done by a

@@ -16,8 +16,8 @@ use portcullis_core::root_keys::Purpose;
 use portcullis_core::secret::Secret;
 
 pub(crate) use self::challenge::challenge;
-pub use self::challenge::{CHALLENGE_LIFETIME, Challenged, challenged};
-pub use self::login::{FactorLoginRequest, login};
+pub use self::challenge::{CHALLENGE_LIFETIME, Challenged};
+pub use self::login::{FactorLoginRequest, challenged, login};
 pub use self::proof::Proof;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;

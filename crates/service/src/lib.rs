@@ -47,7 +47,7 @@ mod test_support {
     use core::task::{Context, Poll, Waker};
     use core::time::Duration;
 
-    use crate::limit::Limits;
+    use crate::settings::Limits;
     use crate::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 
     /// What an operator might have chosen.

@@ -8,37 +8,17 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::limit::client::ClientNetwork;
 use portcullis_core::limit::kind::LimitKind;
-use portcullis_core::limit::quotas::Quotas;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota, device};
 use portcullis_core::root_keys::{Purpose, RootKeys};
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::ports::{NoEntropy, SecureRandom};
+use crate::settings::LimitFailMode;
 use crate::store::{AuditStore, Bucket, LimitStore, StoreError};
 
 /// How much of a bucket's code is its name, in bytes: nobody can make two share one.
 const NAME_BYTES: usize = 16;
-
-/// The limits of a host.
-#[derive(Clone, Debug, Default)]
-pub struct Limits {
-    /// How much passes.
-    pub quotas: Quotas,
-    /// What becomes of an attempt that cannot be counted.
-    pub fail_mode: LimitFailMode,
-}
-
-/// What becomes of an attempt while the store does not count.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum LimitFailMode {
-    /// It fails as everything else does.
-    #[default]
-    Closed,
-    /// It passes uncounted: for those to whom an hour without logins is worse than an hour in
-    /// which passwords can be tried.
-    Open,
-}
 
 /// Whose attempts are counted together.
 #[derive(Clone, Copy, Debug)]

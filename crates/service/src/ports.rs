@@ -100,6 +100,11 @@ pub trait Signer {
 #[error("the signing key did not sign")]
 pub struct SignError;
 
+/// Whoever knows of breaches did not answer, and the operator wants no password without it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("breached passwords could not be asked about")]
+pub struct ScreeningUnavailable;
+
 /// Hashes passwords: slowly, within bounds, off the async threads.
 #[expect(
     async_fn_in_trait,

@@ -4,7 +4,9 @@ use portcullis_core::audit::{AuditKind, RegistrationDenial};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
-use portcullis_core::password::{Password, PasswordContext, PasswordRejection};
+use portcullis_core::password::Password;
+use portcullis_core::password::advice::PasswordRejection;
+use portcullis_core::password::judge::PasswordContext;
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;

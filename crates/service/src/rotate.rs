@@ -5,9 +5,9 @@
 //! document tell hosts and edges what to do when.
 
 mod error;
-mod manual;
+pub mod manual;
 pub mod ports;
-mod revoke;
+pub mod revoke;
 
 use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
 use portcullis_core::id::Id;
@@ -27,11 +27,9 @@ use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 
 use crate::ports::{Clock, SecureRandom, SignError, SignatureVerifier, Signer};
 pub use crate::rotate::error::RotateError;
-pub use crate::rotate::manual::rotate_now;
 use crate::rotate::ports::{
     KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage, Stages,
 };
-pub use crate::rotate::revoke::{KeyRevocation, revoke_key};
 use crate::store::WriteOutcome;
 
 /// How often a change of the document gives way to another's, or is stamped anew.

@@ -1,10 +1,10 @@
 //! Screening a new password: by its own rules, by the lists, and by how easily it is guessed.
 
-use portcullis_core::password::{
-    Password, PasswordContext, PasswordError, PasswordRejection, StrengthFeedback,
-};
-use thiserror::Error;
+use portcullis_core::password::advice::{PasswordRejection, StrengthFeedback};
+use portcullis_core::password::judge::PasswordContext;
+use portcullis_core::password::{Password, PasswordError};
 
+use crate::ports::ScreeningUnavailable;
 use crate::settings::PasswordRules;
 
 /// Knows what attackers try.
@@ -27,11 +27,6 @@ pub trait PasswordScreen {
     /// to choose a better one.
     async fn advise(&self, password: &Password, known: Vec<String>) -> StrengthFeedback;
 }
-
-/// Whoever knows of breaches did not answer, and the operator wants no password without it.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("breached passwords could not be asked about")]
-pub struct ScreeningUnavailable;
 
 /// Why `password` is not one that the account of `context` may have from now on, with advice;
 /// nothing if it may. For registration, change and reset alike: before hashing.

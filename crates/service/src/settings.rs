@@ -2,7 +2,27 @@
 
 use core::time::Duration;
 
-use crate::limit::Limits;
+use portcullis_core::limit::quotas::Quotas;
+
+/// The limits of a host.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// How much passes.
+    pub quotas: Quotas,
+    /// What becomes of an attempt that cannot be counted.
+    pub fail_mode: LimitFailMode,
+}
+
+/// What becomes of an attempt while the store does not count.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LimitFailMode {
+    /// It fails as everything else does.
+    #[default]
+    Closed,
+    /// It passes uncounted: for those to whom an hour without logins is worse than an hour in
+    /// which passwords can be tried.
+    Open,
+}
 
 /// Everything that is the operator's to choose.
 #[derive(Clone, Debug)]

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use portcullis_service::ports::{Clock as _, RequestMeta, SecureRandom as _};
-use portcullis_service::rotate::{KeyRevocation, RotateError, revoke_key, rotate_now};
+use portcullis_service::rotate::RotateError;
+use portcullis_service::rotate::manual::rotate_now;
+use portcullis_service::rotate::revoke::{KeyRevocation, revoke_key};
 
 use crate::mutation::Mutation;
 use crate::oracle::{Case, Failures};

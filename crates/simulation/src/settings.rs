@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use portcullis_core::limit::quotas::Quotas;
-use portcullis_service::limit::{LimitFailMode, Limits};
 use portcullis_service::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
+use portcullis_service::settings::{LimitFailMode, Limits};
 
 use crate::host::{ATTEMPTS, PER};
 use crate::mutation::Mutation;

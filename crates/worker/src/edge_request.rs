@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use js_sys::futures::{JsFuture, future_to_promise};
-use portcullis_aws::breakers::Dependency;
+use portcullis_aws::dependency::Dependency;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::breaker::BreakerState;
 use portcullis_core::denial::Denial;

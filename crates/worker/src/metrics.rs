@@ -7,9 +7,10 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use js_sys::{Array, Function, Object, Reflect};
-use portcullis_aws::breakers::{CallStats, Dependency};
+use portcullis_aws::breakers::CallStats;
 use portcullis_aws::capacity::Consumed;
 use portcullis_aws::client::Client;
+use portcullis_aws::dependency::Dependency;
 use portcullis_core::gate::Gate;
 use portcullis_core::route::{Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;

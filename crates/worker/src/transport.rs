@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use js_sys::futures::JsFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
-use portcullis_aws::breakers::Dependency;
+use portcullis_aws::dependency::Dependency;
 use portcullis_aws::headers::READ;
 use portcullis_aws::transport::{MAX_ANSWER_BYTES, Transport, TransportError};
 use portcullis_core::breaker::BreakerState;

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod bundle;
 mod check;
+mod circles;
 mod dev;
 mod invariants;
 mod passwords;

@@ -3,7 +3,7 @@
 //! [RFC 9457 §3.2]: https://www.rfc-editor.org/rfc/rfc9457#section-3.2
 
 use portcullis_core::json::{Json, Object};
-use portcullis_core::password::StrengthFeedback;
+use portcullis_core::password::advice::StrengthFeedback;
 
 /// Adds `feedback` to a problem: `{"score", "warning", "suggestions"}`; `warning` may be null.
 pub(super) fn add(problem: &mut String, advice: &StrengthFeedback) {

@@ -19,8 +19,8 @@ use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::{ApiCall, OpenCall};
-use crate::routes::json_body::JsonBody;
 use crate::routes::caller;
+use crate::routes::json_body::JsonBody;
 use crate::routes::response::{empty, json};
 
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);

@@ -20,8 +20,8 @@ use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, probl
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
 use crate::routes::credentials::Credentials;
-use crate::routes::response::json;
 use crate::routes::refresh_cookie::{GrantBody, token_response};
+use crate::routes::response::json;
 use portcullis_host::error_chain::ErrorChain;
 
 problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy]);

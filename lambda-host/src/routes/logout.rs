@@ -14,8 +14,8 @@ use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
-use crate::routes::response::empty;
 use crate::routes::refresh_cookie;
+use crate::routes::response::empty;
 
 problems!(LogoutProblems: ANY, STORE, LIMITED, TOKEN, [Problem::NoSession, Problem::RevocationPending]);
 

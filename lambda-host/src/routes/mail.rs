@@ -22,9 +22,9 @@ use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
-use crate::routes::response::empty;
 use crate::routes::json_body::JsonBody;
 use crate::routes::mail::page::Page;
+use crate::routes::response::empty;
 
 problems!(AskProblems: ANY, BODY, EMAIL, STORE, LIMITED);
 problems!(VerifyProblems: ANY, BODY, STORE, LIMITED, [Problem::BadMailToken]);

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use crate::cookies;
 use crate::problem::Problem;
-use crate::routes::response::json;
 use crate::routes::json_body::JsonBody;
+use crate::routes::response::json;
 
 /// The cookie that holds the refresh token.
 const NAME: &str = "__Host-portcullis-refresh";

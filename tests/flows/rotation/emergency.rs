@@ -6,7 +6,7 @@ use portcullis_core::id::Id;
 use portcullis_host::clock::{SystemClock, WallClock as _};
 use portcullis_host::rotation::RotationContext;
 use portcullis_service::ports::RequestMeta;
-use portcullis_service::rotate::{KeyRevocation, revoke_key};
+use portcullis_service::rotate::revoke::{KeyRevocation, revoke_key};
 use portcullis_tests::program::operator_program;
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, System, environment};

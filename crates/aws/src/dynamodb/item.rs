@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use portcullis_core::json::{Json, Object};
 use thiserror::Error;
 
-use crate::dynamodb::table::Key;
+use crate::dynamodb::table::{Key, PARTITION_KEY, SORT_KEY};
 
 /// One attribute's value, of the types that our rows use.
 #[derive(Clone, Eq, PartialEq)]
@@ -109,6 +109,15 @@ impl Attribute {
 
     fn tagged(tag: &str, value: Json) -> Self {
         Self(Json::Object(Object::from_iter([(tag, value)])))
+    }
+}
+
+impl Key {
+    /// The key as a row without any other attribute.
+    pub fn to_item(&self) -> Item {
+        Item::new()
+            .with_text(PARTITION_KEY, self.partition())
+            .with_text(SORT_KEY, self.sort())
     }
 }
 

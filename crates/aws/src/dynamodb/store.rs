@@ -1,8 +1,10 @@
 //! The store ports on DynamoDB. Each file below holds one port beside the rows it writes.
 
+mod account_row;
 mod accounts;
 mod audit;
 mod change;
+mod columns;
 mod directory;
 mod erase;
 mod factors;
@@ -22,15 +24,13 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::store::{StoreError, WriteOutcome};
 use thiserror::Error;
 
+use self::columns::REQUEST_ID;
 use crate::client::Client;
 use crate::dynamodb::item::{Item, ItemError};
 use crate::dynamodb::write::Transaction;
 use crate::error::{AwsServiceError, CallError, Reason};
 use crate::error_code::ErrorClass;
 use crate::transport::Transport;
-
-/// The attribute that names the request a row was last written for.
-const REQUEST_ID: &str = "request_id";
 
 /// The store as it is reached at one moment, which signs every request.
 #[derive(Debug)]

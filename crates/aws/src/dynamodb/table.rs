@@ -10,7 +10,6 @@ use portcullis_core::revocation::{PackName, RevocationTarget};
 use portcullis_core::time::UnixTime;
 use sha2::{Digest as _, Sha256};
 
-use crate::dynamodb::item::Item;
 use crate::hash::sha256_hex;
 
 /// The partition key's name in both tables.
@@ -244,13 +243,6 @@ impl Key {
     /// The sort key's value.
     pub fn sort(&self) -> &str {
         &self.sort
-    }
-
-    /// The key as a row with nothing else in it.
-    pub fn to_item(&self) -> Item {
-        Item::new()
-            .with_text(PARTITION_KEY, self.partition.as_str())
-            .with_text(SORT_KEY, self.sort.as_str())
     }
 
     fn main(partition: String, sort: impl Into<String>) -> Self {

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
-use portcullis_aws::breakers::Dependency;
 use portcullis_aws::client::{Client, Config};
 use portcullis_aws::credentials::Credentials;
+use portcullis_aws::dependency::Dependency;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::endpoint::Region;
 use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use portcullis_aws::breakers::Dependency;
+use portcullis_aws::dependency::Dependency;
 use portcullis_aws::transport::{Transport, TransportError};
 use portcullis_core::breaker::{BreakerConfig, BreakerState};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use portcullis_core::limit::quotas::{Quotas, QuotasError};
 use portcullis_core::secret::Secret;
-use portcullis_service::limit::{LimitFailMode, Limits};
+use portcullis_service::settings::{LimitFailMode, Limits};
 
 use crate::client_address::{AddressSource, Edge};
 use crate::config::variable::{Environment, Fault};

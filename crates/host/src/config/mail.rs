@@ -9,9 +9,9 @@ use portcullis_aws::ses::Sender;
 use portcullis_core::email::EmailAddress;
 use portcullis_service::settings::{Mailing, PasswordRules};
 
+use crate::config::variable::{Environment, Fault, on_or_off, plain_or_loopback};
 use crate::disposable::DisposableConfig;
 use crate::mailer::MailDelivery;
-use crate::config::variable::{Environment, Fault, on_or_off, plain_or_loopback};
 
 /// The sender of mail that only lies in a folder.
 const NOBODY: &str = "portcullis@portcullis.invalid";

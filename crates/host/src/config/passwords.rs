@@ -4,9 +4,9 @@ use portcullis_core::password::PasswordHash;
 use portcullis_service::settings::PasswordRules;
 
 use crate::config::variable::{Environment, Fault, plain_or_loopback};
-use crate::settings::BREACH_RANGE;
 use crate::hasher::{HashRules, is_readable};
 use crate::screen::{BreachRange, Unreachable};
+use crate::settings::BREACH_RANGE;
 
 /// The longest name of a service, and the most there are.
 const MAX_NAMES: usize = 16;

@@ -2,7 +2,8 @@
 //!
 //! [zxcvbn]: https://www.usenix.org/conference/usenixsecurity16/technical-sessions/presentation/wheeler
 
-use portcullis_core::password::{MAX_SUGGESTIONS, Password, StrengthFeedback};
+use portcullis_core::password::Password;
+use portcullis_core::password::advice::{MAX_SUGGESTIONS, StrengthFeedback};
 use zeroize::Zeroizing;
 use zxcvbn::feedback::{Suggestion, Warning};
 use zxcvbn::zxcvbn;

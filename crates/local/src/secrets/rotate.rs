@@ -1,37 +1,10 @@
 //! RotateSecret: a new version is staged, and a function called for each of the four steps.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::PoisonError, time::Duration};
 
 use serde_json::{Value, json};
 
 use super::{Answer, CURRENT, LocalSecrets, PENDING, Refusal, arn, fresh_id, name, token};
-
-type Called = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
-
-/// Calls the rotation function with one event; an error is what the function answered.
-#[derive(Clone)]
-pub struct RotationFunction(Arc<dyn Fn(Value) -> Called + Send + Sync>);
-
-impl RotationFunction {
-    /// The function that `call` calls.
-    pub fn new<F>(call: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Result<(), String>> + Send + 'static,
-    {
-        Self(Arc::new(move |event| Box::pin(call(event))))
-    }
-}
-
-impl std::fmt::Debug for RotationFunction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RotationFunction").finish_non_exhaustive()
-    }
-}
 
 impl LocalSecrets {
     /// Rotates the secret called `name` until it has a version in force, as a deployment does that
@@ -88,7 +61,7 @@ pub(super) async fn rotate(secrets: &LocalSecrets, body: &Value) -> Answer {
         let event = json!({"Step": step, "SecretId": arn(&name), "ClientRequestToken": token});
         let mut end = Ok(());
         for _ in 0..TRIES {
-            end = function.0(event.clone()).await;
+            end = function.call(event.clone()).await;
             if end.is_ok() {
                 break;
             }

@@ -11,7 +11,6 @@ use portcullis_core::session::Device;
 use portcullis_core::time::UnixTime;
 
 use crate::context::ServiceContext;
-use crate::factor::FactorLoginRequest;
 use crate::ports::{NoEntropy, SecureRandom};
 use crate::store::Account;
 
@@ -50,15 +49,6 @@ pub(crate) fn challenge<S>(
         plain.as_bytes(),
     );
     Ok(Secret::new(sealed))
-}
-
-/// Whose login `request` goes on with, before its code is looked at; `None` if it is no good
-/// challenge.
-pub fn challenged<S, C>(
-    request: &FactorLoginRequest,
-    ctx: ServiceContext<'_, S, C>,
-) -> Option<Challenged> {
-    open(&request.challenge, &request.device, ctx)
 }
 
 /// Opens what [`challenge`] sealed, unless its time is over.

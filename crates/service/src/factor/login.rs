@@ -5,7 +5,7 @@ use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Methods};
 
-use super::challenge;
+use super::challenge::{self, Challenged};
 use super::proof::{self, Proof};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
@@ -22,6 +22,15 @@ pub struct FactorLoginRequest {
     pub proof: Proof,
     /// What the caller says it is: the same as at the first step.
     pub device: Device,
+}
+
+/// Whose login `request` goes on with, before its code is looked at; `None` if it is no good
+/// challenge.
+pub fn challenged<S, C>(
+    request: &FactorLoginRequest,
+    ctx: ServiceContext<'_, S, C>,
+) -> Option<Challenged> {
+    challenge::open(&request.challenge, &request.device, ctx)
 }
 
 /// Signs the caller in by the second factor, or says why not, and leaves a line in the audit trail

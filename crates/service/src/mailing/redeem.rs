@@ -5,7 +5,9 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::mail::{
     MailKind, MailPurpose, MailToken, MailTokenDenial, MailTokenDigest, MailTokenError,
 };
-use portcullis_core::password::{Password, PasswordContext, PasswordHash, PasswordRejection};
+use portcullis_core::password::advice::PasswordRejection;
+use portcullis_core::password::judge::PasswordContext;
+use portcullis_core::password::{Password, PasswordHash};
 
 use super::mail;
 use crate::announce;

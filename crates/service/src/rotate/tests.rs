@@ -22,6 +22,8 @@ use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, Tok
 use portcullis_core::root_keys::NONCE_BYTES;
 use portcullis_core::secret::Secret;
 
+use super::manual::rotate_now;
+use super::revoke::{KeyRevocation, revoke_key};
 use super::*;
 use crate::ports::{NoEntropy, RequestMeta, UnusableKey};
 use crate::store::{KeyStore, RevocationStore, StoreError};

@@ -7,7 +7,7 @@ use portcullis_core::audit::{AuditEvent, AuditKind};
 
 use crate::ports::Signer;
 use crate::rotate::ports::Stage;
-use crate::signing::SigningError;
+use crate::signing::error::SigningError;
 use crate::store::StoreError;
 
 /// Keeps the private keys of a host.

@@ -15,9 +15,12 @@ use portcullis_core::revocation::Revocation;
 use portcullis_core::root_keys::{Purpose, RootKeys};
 use portcullis_core::token::algorithm::Algorithm;
 
+use thiserror::Error;
+
 use super::*;
 use crate::ports::SignError;
 use crate::store::KeyStore;
+use crate::store::StoreError;
 use crate::test_support::ready;
 
 const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);

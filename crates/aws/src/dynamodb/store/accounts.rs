@@ -5,17 +5,15 @@ use core::time::Duration;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::password::PasswordHash;
-use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStatus, AccountStore, OutboxMail, StoreError, WriteOutcome,
+    Account, AccountChange, AccountStore, OutboxMail, StoreError, WriteOutcome,
 };
 
+use super::account_row::{EMAIL, read_user, user_row};
 use super::audit::audit_row;
+use super::columns::{CREATED_AT, REQUEST_ID, USER_ID};
 use super::outbox::enqueue;
-use super::{
-    Committed, DynamoStore, REQUEST_ID, RowError, change, erase, id, is_written_for, time,
-};
+use super::{Committed, DynamoStore, RowError, change, erase, is_written_for};
 use crate::dynamodb::item::Item;
 use crate::dynamodb::table::{Key, TTL};
 use crate::dynamodb::write::NEW;
@@ -143,17 +141,6 @@ impl<T: Transport> DynamoStore<'_, T> {
     }
 }
 
-pub(super) const USER_ID: &str = "user_id";
-pub(super) const CREATED_AT: &str = "created_at";
-pub(super) const ACTIVE: &str = "active";
-const DISABLED: &str = "disabled";
-const EMAIL: &str = "email";
-pub(super) const PASSWORD: &str = "password";
-pub(super) const STATUS: &str = "status";
-pub(super) const VERIFIED_AT: &str = "verified_at";
-pub(super) const GENERATION: &str = "generation";
-pub(super) const VERSION: &str = "version";
-
 /// How long rows are kept that stand for ones that are not to be.
 const VAIN_LIFETIME: Duration = Duration::from_secs(60);
 
@@ -164,55 +151,6 @@ fn rows_of(account: &Account, request_id: &Id) -> [Item; 3] {
         user_by_id_row(account, request_id),
         domain_row(account, request_id),
     ]
-}
-
-/// The user: the address as it was typed (the key holds its normal form), the hash as a PHC
-/// string, times in seconds.
-fn user_row(account: &Account, request_id: &Id) -> Item {
-    let row = Item::new()
-        .with_text(USER_ID, account.user_id.as_str())
-        .with_text(EMAIL, account.email.as_typed())
-        .with_text(PASSWORD, account.password.as_phc())
-        .with_text(STATUS, status_word(account.status))
-        .with_number(CREATED_AT, account.created_at.as_secs())
-        .with_number(GENERATION, account.generation)
-        .with_number(VERSION, account.version)
-        .with_text(REQUEST_ID, request_id.as_str());
-    match account.verified_at {
-        Some(moment) => row.with_number(VERIFIED_AT, moment.as_secs()),
-        None => row,
-    }
-}
-
-pub(super) const fn status_word(status: AccountStatus) -> &'static str {
-    match status {
-        AccountStatus::Active => ACTIVE,
-        AccountStatus::Disabled => DISABLED,
-    }
-}
-
-pub(super) fn read_user(row: &Item, asked: &EmailAddress) -> Result<Account, RowError> {
-    let email = EmailAddress::parse(row.text(EMAIL)?)
-        .ok()
-        .filter(|email| email.as_str() == asked.as_str())
-        .ok_or(RowError::Value(EMAIL))?;
-    let password =
-        PasswordHash::parse(row.text(PASSWORD)?).map_err(|_phc| RowError::Value(PASSWORD))?;
-    let status = match row.text(STATUS)? {
-        ACTIVE => AccountStatus::Active,
-        DISABLED => AccountStatus::Disabled,
-        _ => return Err(RowError::Value(STATUS)),
-    };
-    Ok(Account {
-        user_id: id(row, USER_ID)?,
-        email,
-        password,
-        status,
-        created_at: time(row, CREATED_AT)?,
-        verified_at: row.optional_number(VERIFIED_AT)?.map(UnixTime::from_secs),
-        generation: row.number(GENERATION)?,
-        version: row.number(VERSION)?,
-    })
 }
 
 fn user_by_id_row(account: &Account, request_id: &Id) -> Item {
@@ -226,79 +164,4 @@ fn domain_row(account: &Account, request_id: &Id) -> Item {
     Item::new()
         .with_number(CREATED_AT, account.created_at.as_secs())
         .with_text(REQUEST_ID, request_id.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dynamodb::item::{Attribute, ItemError};
-
-    fn account() -> Account {
-        Account {
-            user_id: Id::parse("u1").unwrap(),
-            email: EmailAddress::parse("Ada@Example.com").unwrap(),
-            password: PasswordHash::parse("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA").unwrap(),
-            status: AccountStatus::Disabled,
-            created_at: UnixTime::from_secs(1),
-            verified_at: Some(UnixTime::from_secs(2)),
-            generation: 3,
-            version: 4,
-        }
-    }
-
-    fn row() -> Item {
-        user_row(&account(), &Id::parse("r1").unwrap())
-    }
-
-    #[test]
-    fn an_account_survives_its_row() {
-        let read = read_user(&row(), &account().email).unwrap();
-        assert_eq!(format!("{read:?}"), format!("{:?}", account()));
-        assert_eq!(read.email.as_typed(), "Ada@Example.com");
-        assert_eq!(read.password.as_phc(), account().password.as_phc());
-    }
-
-    #[test]
-    fn an_unverified_account_has_no_such_moment() {
-        let unverified = Account {
-            verified_at: None,
-            ..account()
-        };
-        let row = user_row(&unverified, &Id::parse("r1").unwrap());
-        assert!(!row.contains(VERIFIED_AT));
-        assert_eq!(read_user(&row, &account().email).unwrap().verified_at, None);
-    }
-
-    #[test]
-    fn a_row_that_we_did_not_write_is_an_error_that_names_the_attribute() {
-        for (name, value, error) in [
-            (STATUS, Attribute::text("odd"), RowError::Value(STATUS)),
-            (
-                EMAIL,
-                Attribute::text("eve@example.com"),
-                RowError::Value(EMAIL),
-            ),
-            (
-                PASSWORD,
-                Attribute::text("plain"),
-                RowError::Value(PASSWORD),
-            ),
-            (USER_ID, Attribute::text(""), RowError::Value(USER_ID)),
-            (
-                VERSION,
-                Attribute::text("4"),
-                ItemError::Type(VERSION).into(),
-            ),
-            (
-                VERIFIED_AT,
-                Attribute::flag(true),
-                ItemError::Type(VERIFIED_AT).into(),
-            ),
-        ] {
-            let read = read_user(&row().with(name, value), &account().email);
-            assert_eq!(read.unwrap_err(), error);
-        }
-        let read = read_user(&Item::new(), &account().email);
-        assert_eq!(read.unwrap_err(), ItemError::Missing(EMAIL).into());
-    }
 }

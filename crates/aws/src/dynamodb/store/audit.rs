@@ -10,8 +10,8 @@ use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{AuditReader, AuditStore, StoreError, StoredEntry, WriteOutcome};
 
-use super::accounts::USER_ID;
-use super::{DynamoStore, REQUEST_ID, RowError, id, time};
+use super::columns::{REQUEST_ID, SESSION_ID, USER_ID};
+use super::{DynamoStore, RowError, id, time};
 use crate::dynamodb::item::{Attribute, Item, ItemError};
 use crate::dynamodb::read::Range;
 use crate::dynamodb::table::{AUDIT_SHARDS, Key, SORT_KEY, TTL, Table};
@@ -178,8 +178,6 @@ const fn unreadable(day: UnixTime, shard: u32) -> AuditDigest {
 
 /// When a line happened, in seconds.
 const AT: &str = "at";
-
-pub(super) const SESSION_ID: &str = "session_id";
 
 /// The row of `event`; names that it does not have are left out.
 pub(super) fn audit_row(event: &AuditEvent) -> Item {

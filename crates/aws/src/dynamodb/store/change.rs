@@ -6,11 +6,12 @@ use portcullis_service::store::{
     Account, AccountChange, RetainedSession, StoreError, WriteOutcome,
 };
 
-use super::accounts::{GENERATION, PASSWORD, STATUS, VERIFIED_AT, VERSION, status_word};
+use super::account_row::status_word;
 use super::audit::audit_row;
+use super::columns::{GENERATION, PASSWORD, REQUEST_ID, STATUS, VERIFIED_AT, VERSION};
 use super::outbox::enqueue;
 use super::revocations::revoke;
-use super::{Committed, DynamoStore, REQUEST_ID, is_own_write, is_written_for, tokens};
+use super::{Committed, DynamoStore, is_own_write, is_written_for, tokens};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
 use crate::dynamodb::write::{Expression, Transaction};

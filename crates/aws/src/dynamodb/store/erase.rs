@@ -4,7 +4,8 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_service::store::{Account, StoreError, WriteOutcome};
 
-use super::audit::{SESSION_ID, audit_row};
+use super::audit::audit_row;
+use super::columns::SESSION_ID;
 use super::{DynamoStore, RowError};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::read::Range;

@@ -7,9 +7,9 @@ use portcullis_service::store::{
     Account, FactorStore, Factors, StoreError, TotpFactor, WriteOutcome,
 };
 
-use super::accounts::{CREATED_AT, USER_ID};
 use super::audit::audit_row;
-use super::{DynamoStore, REQUEST_ID, RowError, id, is_own_write, is_written_for, time};
+use super::columns::{CREATED_AT, REQUEST_ID, USER_ID};
+use super::{DynamoStore, RowError, id, is_own_write, is_written_for, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::read::Range;
 use crate::dynamodb::table::{Key, SORT_KEY, Table};

@@ -9,8 +9,9 @@ use portcullis_service::rotate::ports::KeyChangeStore;
 use portcullis_service::store::{KeyStore, StoreError, WriteOutcome};
 
 use super::audit::audit_row;
+use super::columns::REQUEST_ID;
 use super::revocations::revoke;
-use super::{DynamoStore, REQUEST_ID, RowError, is_written_for};
+use super::{DynamoStore, RowError, is_written_for};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
 use crate::dynamodb::write::{Expression, NEW};

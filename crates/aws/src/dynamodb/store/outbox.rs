@@ -10,9 +10,9 @@ use portcullis_core::mail::MailKind;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{OutboxEntry, OutboxMail, OutboxStore, StoreError, WriteOutcome};
 
-use super::accounts::USER_ID;
 use super::audit::audit_row;
-use super::{Committed, DynamoStore, REQUEST_ID, RowError, id, is_written_for, time};
+use super::columns::{REQUEST_ID, USER_ID};
+use super::{Committed, DynamoStore, RowError, id, is_written_for, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::read::Range;
 use crate::dynamodb::table::{Key, OUTBOX_SHARDS, TTL, Table};

@@ -5,7 +5,8 @@ use portcullis_core::revocation::{PackIndex, PackName, PackedSpan};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{PackStore, StoreError, WriteOutcome};
 
-use super::{DynamoStore, REQUEST_ID, RowError, is_own_write, is_written_for, time};
+use super::columns::REQUEST_ID;
+use super::{DynamoStore, RowError, is_own_write, is_written_for, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, TTL};
 use crate::dynamodb::write::{Expression, NEW, put_if};

@@ -6,10 +6,10 @@ use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, Tok
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{RevocationStore, StoreError};
 
-use super::accounts::GENERATION;
 use super::audit::audit_row;
+use super::columns::{GENERATION, REQUEST_ID};
 use super::feed;
-use super::{Committed, DynamoStore, REQUEST_ID, RowError, time};
+use super::{Committed, DynamoStore, RowError, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, TTL, Table};
 use crate::dynamodb::write::{Expression, MAX_TRANSACTION_ITEMS, Transaction};

@@ -5,9 +5,8 @@ use portcullis_core::id::Id;
 use portcullis_core::refresh::RefreshHead;
 use portcullis_core::session::{Device, Methods, Session};
 
-use super::accounts::{GENERATION, USER_ID};
-use super::audit::SESSION_ID;
-use super::{REQUEST_ID, RowError, id, time};
+use super::columns::{GENERATION, REQUEST_ID, SESSION_ID, USER_ID};
+use super::{RowError, id, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, TTL};
 

@@ -11,12 +11,13 @@ use portcullis_service::store::{
     MAX_SESSIONS, SessionStore, SessionWithAccount, StoreError, WriteOutcome,
 };
 
-use super::accounts::{ACTIVE, read_user};
-use super::audit::{SESSION_ID, audit_row};
+use super::account_row::read_user;
+use super::audit::audit_row;
+use super::columns::{ACTIVE, REQUEST_ID, SESSION_ID};
 use super::session_row::{
     REFRESH_HASH, email_of, head_attributes, located, locator_row, read_session, session_row,
 };
-use super::{Committed, DynamoStore, REQUEST_ID, is_own_write, is_written_for};
+use super::{Committed, DynamoStore, is_own_write, is_written_for};
 use crate::dynamodb::item::Attribute;
 use crate::dynamodb::read::Range;
 use crate::dynamodb::table::{Key, Table};

@@ -8,7 +8,7 @@ use portcullis_service::store::{
     Account, AccountChange, MailTokenStore, NewMailToken, SpentToken, StoreError, WriteOutcome,
 };
 
-use super::accounts::read_user;
+use super::account_row::read_user;
 use super::audit::audit_row;
 use super::{DynamoStore, RowError, time};
 use crate::dynamodb::item::{Attribute, Item};
