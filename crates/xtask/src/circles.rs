@@ -26,7 +26,7 @@ pub(crate) fn of_crate(src: &Path) -> Result<Vec<String>> {
     Ok(circles(&imports)
         .into_iter()
         .map(|circle| {
-            let names: Vec<String> = circle.iter().map(|module| name(module)).collect();
+            let names: Vec<String> = circle.iter().map(name).collect();
             names.join(" <-> ")
         })
         .collect())
