@@ -1,6 +1,5 @@
 //! The edge's whole question: may this request pass?
 
-use crate::decision::Decision;
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
 use crate::policy::Policy;
@@ -42,44 +41,62 @@ impl Gate {
         self.policy.routes.find(path).ok_or(Denial::UnknownRoute)
     }
 
-    /// Decides whether `caller` satisfies `requirement`, as things stand at `now`.
+    /// Decides whether `caller` satisfies `requirement` at `now`.
     ///
-    /// Everything that can change after a signature was checked is judged here, every time: how
-    /// old `snapshot` is, the token's times, its key's end, what was called back, its scopes. A
-    /// caller whose issuer the policy no longer trusts is nobody.
-    pub fn decide<'c>(
+    /// The decision covers everything that can change after the signature check: the age of `snapshot`, the times of
+    /// the token, the end of its key, revocations and scopes. A caller of an issuer that the policy no longer trusts
+    /// is denied.
+    ///
+    /// # Errors
+    ///
+    /// The first [`Denial`] met; [`Denial::RevocationUnknown`] if only the token's own rows in the store can tell
+    /// whether it is revoked.
+    pub fn decide(
         &self,
         requirement: &Requirement,
-        caller: Option<&'c Verified<Claims>>,
+        caller: Option<&Verified<Claims>>,
         snapshot: &Snapshot,
         now: UnixTime,
-    ) -> Decision<'c> {
+    ) -> Result<(), Denial> {
         let caller = match (requirement.access, caller) {
-            (Access::Open, _) => return Decision::Allow(None),
-            (Access::Token, None) => return Denial::MissingToken.into(),
+            (Access::Open, _) => return Ok(()),
+            (Access::Token, None) => return Err(Denial::MissingToken),
             (Access::Token, Some(caller)) => caller,
         };
-        match self.check(requirement, caller, snapshot, now) {
-            Ok(()) => Decision::Allow(Some(caller)),
-            Err(denial) => denial.into(),
+        let status = status_of(caller, snapshot);
+        // A revoked token stays revoked, however old the snapshot is.
+        if status != RevocationStatus::Revoked {
+            self.check_ages(requirement, snapshot, now, Ages::All)?;
         }
+        self.decide_by(status, requirement, caller, snapshot, now)
     }
 
-    fn check(
+    /// As [`Gate::decide`] for the bearer of a token, by a snapshot that [`Gate::check_staleness`] has accepted at
+    /// `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gate::decide`].
+    pub fn decide_by_usable(
         &self,
         requirement: &Requirement,
         caller: &Verified<Claims>,
         snapshot: &Snapshot,
         now: UnixTime,
     ) -> Result<(), Denial> {
+        let status = status_of(caller, snapshot);
+        self.decide_by(status, requirement, caller, snapshot, now)
+    }
+
+    fn decide_by(
+        &self,
+        status: RevocationStatus,
+        requirement: &Requirement,
+        caller: &Verified<Claims>,
+        snapshot: &Snapshot,
+        now: UnixTime,
+    ) -> Result<(), Denial> {
         let claims = caller.get();
-        let standing = snapshot
-            .revocations()
-            .status(claims.revocable(caller.key_id()));
-        // However old it is, what is known to be called back stays so.
-        if standing != RevocationStatus::Revoked {
-            self.check_ages(requirement, snapshot, now, Ages::All)?;
-        }
         let trusted = self
             .policy
             .issuer(&claims.issuer)
@@ -88,7 +105,7 @@ impl Gate {
         if caller.key_ends_at().is_some_and(|end| end <= now) {
             return Err(Denial::UnknownKey);
         }
-        match standing {
+        match status {
             RevocationStatus::Revoked => return Err(Denial::Revoked),
             RevocationStatus::MaybeRevoked => return Err(Denial::RevocationUnknown),
             RevocationStatus::NotRevoked => {}
@@ -108,13 +125,11 @@ impl Gate {
         }
     }
 
-    /// Whether what is known may be relied on to check a token of this route at all. What will be
-    /// looked up may be old here.
+    /// Whether a token of this route may be checked by `snapshot` at all. Revocations that a route looks up may be old.
     ///
     /// # Errors
     ///
-    /// [`Denial::StaleSnapshot`] once `snapshot` is older than the policy, or the route by its
-    /// `serve_stale`, lets anyone rely on.
+    /// [`Denial::StaleSnapshot`] if `snapshot` is older than the policy allows, or the route by its `serve_stale`.
     pub fn check_staleness(
         &self,
         requirement: &Requirement,
@@ -126,22 +141,6 @@ impl Gate {
             RevocationMode::Lookup => Ages::Keys,
         };
         self.check_ages(requirement, snapshot, now, ages)
-    }
-
-    /// Whether the store's own rows must tell how `caller` stands: the route wants it so, or what
-    /// is known leaves it in doubt. One who is known to be called back need not be looked up.
-    pub fn needs_lookup(
-        &self,
-        requirement: &Requirement,
-        caller: &Verified<Claims>,
-        snapshot: &Snapshot,
-    ) -> bool {
-        let revocable = caller.get().revocable(caller.key_id());
-        match snapshot.revocations().status(revocable) {
-            RevocationStatus::Revoked => false,
-            RevocationStatus::MaybeRevoked => true,
-            RevocationStatus::NotRevoked => requirement.revocation == RevocationMode::Lookup,
-        }
     }
 
     fn check_ages(
@@ -171,7 +170,12 @@ impl Gate {
     }
 }
 
-/// Whose age is judged.
+fn status_of(caller: &Verified<Claims>, snapshot: &Snapshot) -> RevocationStatus {
+    let token = caller.get().revocable(caller.key_id());
+    snapshot.revocations().status(token)
+}
+
+/// The parts of a snapshot whose age counts.
 #[derive(Clone, Copy)]
 enum Ages {
     Keys,

@@ -10,7 +10,6 @@ pub mod bearer;
 pub mod breaker;
 pub mod client;
 pub mod csrf;
-pub mod decision;
 pub mod denial;
 pub mod email;
 pub mod factor;

@@ -1,7 +1,6 @@
 //! Who calls the host itself: judged like at the edge, but against the store as it is now.
 
 use portcullis_core::bearer::bearer_token;
-use portcullis_core::decision::Decision;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::revocation::{Revocations, TokenIds};
@@ -11,9 +10,9 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
-use crate::guard;
 use crate::ports::SignatureVerifier;
 use crate::store::{KeyStore, RevocationStore, StoreError};
+use crate::verify::verify;
 
 /// Who calls.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -65,7 +64,7 @@ pub async fn authenticate_token(
 ) -> Result<Authentication, StoreError> {
     let document = store.key_document().await?;
     let snapshot = Snapshot::new(gate.policy(), &document, Revocations::default(), now);
-    let caller = match guard::verify(gate, token, &snapshot, signatures, now).await {
+    let caller = match verify(gate, token, &snapshot, signatures, now).await {
         Ok(caller) => caller,
         Err(denial) => return Ok(Authentication::Refused(denial)),
     };
@@ -81,11 +80,9 @@ pub async fn authenticate_token(
     };
     Ok(
         match gate.decide(&requirement, Some(&caller), &snapshot, now) {
-            Decision::Allow(_) => Authentication::Known(Box::new(caller)),
+            Ok(()) => Authentication::Known(Box::new(caller)),
             // SECURITY: under a key that was called back anybody may have signed anything.
-            Decision::Deny(Denial::Revoked)
-                if !snapshot.revocations().revokes_key(token_of(&caller)) =>
-            {
+            Err(Denial::Revoked) if !snapshot.revocations().revokes_key(token_of(&caller)) => {
                 if snapshot
                     .revocations()
                     .revokes_subject_or_key(token_of(&caller))
@@ -95,7 +92,7 @@ pub async fn authenticate_token(
                     Authentication::Revoked(Box::new(caller))
                 }
             }
-            Decision::Deny(denial) => Authentication::Refused(denial),
+            Err(denial) => Authentication::Refused(denial),
         },
     )
 }

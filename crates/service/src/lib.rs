@@ -15,7 +15,6 @@ mod end_session;
 pub mod error;
 pub mod factor;
 mod feed;
-pub mod guard;
 pub mod import;
 pub mod issue_token;
 pub mod join_all;
@@ -37,8 +36,8 @@ pub mod sessions;
 pub mod settings;
 pub mod signing;
 pub mod snapshot;
-pub mod snapshot_cache;
 pub mod store;
+mod verify;
 
 #[cfg(test)]
 mod test_support {

@@ -9,16 +9,15 @@ use futures_util::future::{Either, select};
 use portcullis_core::breaker::BreakerState;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
+use portcullis_core::revocation::{Revocations, TokenIds};
 use portcullis_core::route::{Access, Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
-use portcullis_core::token::claims::Claims;
-use portcullis_core::token::verifier::Verified;
-use portcullis_service::edge;
-use portcullis_service::guard;
-use portcullis_service::ports::Clock as _;
+use portcullis_service::edge::authorize::{EdgeRequest, Lookup, authorize};
+use portcullis_service::edge::snapshot_cache::SnapshotCache;
+use portcullis_service::ports::{Clock, SignatureVerifier};
 use portcullis_service::snapshot::Keys;
-use portcullis_service::snapshot_cache::SnapshotCache;
+use portcullis_service::store::StoreError;
 
 use crate::clock::SimClock;
 use crate::crypto::SimSignatures;
@@ -126,7 +125,7 @@ impl Edge {
             isolate: Rc::clone(isolate),
             is_kept,
         };
-        edge::authorize(&visit, &requirement, token).await.map(drop)
+        authorize(&visit, &requirement, token).await.map(drop)
     }
 
     /// Whether somebody else's reading keeps everybody from theirs.
@@ -182,7 +181,7 @@ impl Visit {
     }
 }
 
-impl edge::EdgeRequest for Visit {
+impl EdgeRequest for Visit {
     fn gate(&self) -> &Gate {
         &self.edge.gate
     }
@@ -191,8 +190,8 @@ impl edge::EdgeRequest for Visit {
         &self.isolate.knowledge
     }
 
-    fn now(&self) -> UnixTime {
-        self.edge.clock.now()
+    fn signatures(&self) -> &impl SignatureVerifier {
+        &SimSignatures
     }
 
     fn store_unavailable(&self) -> bool {
@@ -219,24 +218,23 @@ impl edge::EdgeRequest for Visit {
         self.edge.world.executor.spawn(reading);
     }
 
-    async fn judge(
+    fn on_authorized(&self, _: &Requirement, _: &Snapshot) {}
+}
+
+impl Clock for Visit {
+    fn now(&self) -> UnixTime {
+        self.edge.clock.now()
+    }
+}
+
+impl Lookup for Visit {
+    async fn look_up(
         &self,
-        requirement: &Requirement,
-        token: &str,
-        snapshot: &Snapshot,
-    ) -> Result<Verified<Claims>, Denial> {
-        let (gate, clock) = (&self.edge.gate, &self.edge.clock);
-        let store = &self.isolate.store;
-        guard::verify_and_decide(
-            gate,
-            requirement,
-            token,
-            snapshot,
-            &SimSignatures,
-            store,
-            clock,
-        )
-        .await
+        _: &Requirement,
+        _: &Snapshot,
+        token: TokenIds<'_>,
+    ) -> Result<Revocations, StoreError> {
+        self.isolate.store.look_up(token).await
     }
 }
 

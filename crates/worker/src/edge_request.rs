@@ -7,23 +7,20 @@ use js_sys::futures::{JsFuture, future_to_promise};
 use portcullis_aws::dependency::Dependency;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::breaker::BreakerState;
-use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
-use portcullis_core::revocation::{FingerprintSets, Revocations, TokenIds};
+use portcullis_core::revocation::{Revocations, TokenIds};
 use portcullis_core::route::{Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
-use portcullis_core::token::claims::Claims;
-use portcullis_core::token::verifier::Verified;
-use portcullis_service::edge;
-use portcullis_service::guard::{self, Lookup};
+use portcullis_service::edge::authorize::{self, Lookup};
+use portcullis_service::edge::snapshot_cache::SnapshotCache;
+use portcullis_service::ports::{Clock, SignatureVerifier};
 use portcullis_service::snapshot::Keys;
-use portcullis_service::snapshot_cache::SnapshotCache;
 use portcullis_service::store::{RevocationStore as _, StoreError};
 use wasm_bindgen::JsValue;
 use worker::{Context, Delay};
 
-use crate::clock::{PlatformClock, now};
+use crate::clock::now;
 use crate::isolate::{Isolate, log_error};
 
 /// One request at an isolate.
@@ -35,7 +32,7 @@ pub struct EdgeRequest<'r> {
     pub context: &'r Context,
 }
 
-impl edge::EdgeRequest for EdgeRequest<'_> {
+impl authorize::EdgeRequest for EdgeRequest<'_> {
     fn gate(&self) -> &Gate {
         self.isolate.gate()
     }
@@ -44,8 +41,8 @@ impl edge::EdgeRequest for EdgeRequest<'_> {
         self.isolate.snapshot_cache()
     }
 
-    fn now(&self) -> UnixTime {
-        now()
+    fn signatures(&self) -> &impl SignatureVerifier {
+        self.isolate.signatures()
     }
 
     fn store_unavailable(&self) -> bool {
@@ -76,60 +73,44 @@ impl edge::EdgeRequest for EdgeRequest<'_> {
             .wait_until(async move { isolate.refresh(Keys::WhenDue, began_at).await });
     }
 
-    /// The clock is read again here: a reading before may have taken its time.
-    async fn judge(
-        &self,
-        requirement: &Requirement,
-        token: &str,
-        snapshot: &Snapshot,
-    ) -> Result<Verified<Claims>, Denial> {
+    fn on_authorized(&self, requirement: &Requirement, snapshot: &Snapshot) {
         let isolate = &self.isolate;
-        let rows = StoreLookup {
-            isolate,
-            now: now(),
-            sieves: match requirement.revocation {
-                RevocationMode::Feed => Some(snapshot.revocations().fingerprint_sets()),
-                RevocationMode::Lookup => None,
-            },
-        };
-        let (gate, signatures) = (isolate.gate(), isolate.signatures());
-        let clock = &PlatformClock;
-        let admitted =
-            guard::verify_and_decide(gate, requirement, token, snapshot, signatures, &rows, clock)
-                .await?;
-        isolate
-            .metrics()
-            .admitted(gate, requirement, snapshot, now());
-        Ok(admitted)
+        let (gate, metrics) = (isolate.gate(), isolate.metrics());
+        metrics.admitted(gate, requirement, snapshot, now());
     }
 }
 
-/// Reads a token's own rows for one request.
-#[derive(Debug)]
-struct StoreLookup<'r> {
-    /// What reaches the store, and what it has said before.
-    isolate: &'r Isolate,
-    /// When the request came.
-    now: UnixTime,
-    /// The sieves that leave doubts, which may have been settled before; none where the route wants a
-    /// look-up for each request.
-    sieves: Option<&'r FingerprintSets>,
+impl Clock for EdgeRequest<'_> {
+    fn now(&self) -> UnixTime {
+        now()
+    }
 }
 
-impl Lookup for StoreLookup<'_> {
-    async fn look_up(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError> {
-        let settled = self.isolate.lookup_cache();
-        let known = self.sieves.and_then(|sieves| settled.find(sieves, token));
-        if let Some(found) = known {
+impl Lookup for EdgeRequest<'_> {
+    async fn look_up(
+        &self,
+        requirement: &Requirement,
+        snapshot: &Snapshot,
+        token: TokenIds<'_>,
+    ) -> Result<Revocations, StoreError> {
+        let isolate = &self.isolate;
+        // A result is cached for the fingerprint sets that left the token undecided. A route that wants a lookup
+        // for every request gets none from the cache.
+        let undecided_by = match requirement.revocation {
+            RevocationMode::Feed => Some(snapshot.revocations().fingerprint_sets()),
+            RevocationMode::Lookup => None,
+        };
+        let cache = isolate.lookup_cache();
+        if let Some(found) = undecided_by.and_then(|sets| cache.find(sets, token)) {
             return Ok(found);
         }
-        self.isolate.metrics().looked_up();
-        let store = DynamoStore::at(self.isolate.client(), self.now);
+        isolate.metrics().looked_up();
+        let store = DynamoStore::at(isolate.client(), now());
         let found = store.revocations_of(token).await;
         match &found {
             Ok(found) => {
-                if let Some(sieves) = self.sieves {
-                    settled.keep(sieves, token, found);
+                if let Some(sets) = undecided_by {
+                    cache.keep(sets, token, found);
                 }
             }
             Err(error) => log_error("a token could not be looked up", error),

@@ -12,8 +12,8 @@ use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::denial::RatePeriod;
 use portcullis_core::gate::Gate;
 use portcullis_core::time::UnixTime;
+use portcullis_service::edge::snapshot_cache::SnapshotCache;
 use portcullis_service::snapshot::Keys;
-use portcullis_service::snapshot_cache::SnapshotCache;
 use portcullis_service::store::StoreError;
 use worker::Env;
 

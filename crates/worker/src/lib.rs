@@ -25,7 +25,8 @@ use std::rc::Rc;
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
-use portcullis_service::{edge, guard};
+use portcullis_service::edge::authorize::authorize;
+use portcullis_service::edge::route::route_request;
 use worker::{Context, Env};
 
 use crate::edge_request::EdgeRequest;
@@ -72,19 +73,19 @@ async fn pass(
     let url = request.url();
     let (path, query) = split(&url);
     let authorization = headers.get("authorization").unwrap_or_default();
-    let approach = guard::route_request(gate, path, authorization.as_deref())
+    let routed = route_request(gate, path, authorization.as_deref())
         .map_err(|(denial, requirement)| (denial, requirement.cloned()))?;
-    let caller = match approach.token {
+    let caller = match routed.token {
         None => None,
         Some(token) => {
             let isolate = Rc::clone(&isolate);
-            let visit = EdgeRequest { isolate, context };
-            let admitted = edge::authorize(&visit, approach.requirement, token).await;
-            visit.isolate.emit_metrics(env);
-            Some(admitted.map_err(|denial| (denial, Some(approach.requirement.clone())))?)
+            let edge_request = EdgeRequest { isolate, context };
+            let admitted = authorize(&edge_request, routed.requirement, token).await;
+            edge_request.isolate.emit_metrics(env);
+            Some(admitted.map_err(|denial| (denial, Some(routed.requirement.clone())))?)
         }
     };
-    let target = isolate.origin().target(&approach.path, query);
+    let target = isolate.origin().target(&routed.path, query);
     forward(
         request,
         &target,

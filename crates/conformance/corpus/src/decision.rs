@@ -17,7 +17,8 @@ use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
-use portcullis_service::guard::{self, Lookup};
+use portcullis_service::edge::authorize::{Lookup, verify_and_decide};
+use portcullis_service::edge::route::route_request;
 use portcullis_service::ports::{Clock, SignatureVerifier};
 use portcullis_service::store::StoreError;
 use serde::Deserialize;
@@ -64,7 +65,12 @@ enum RevocationText {
 
 /// The rows of the token, where they can be read.
 impl Lookup for Question<'_> {
-    async fn look_up(&self, _: TokenIds<'_>) -> Result<Revocations, StoreError> {
+    async fn look_up(
+        &self,
+        _: &Requirement,
+        _: &Snapshot,
+        _: TokenIds<'_>,
+    ) -> Result<Revocations, StoreError> {
         let rows = self.rows.as_ref();
         let rows = rows.ok_or_else(|| StoreError::new("looking up", core::fmt::Error))?;
         Ok(rows.iter().map(RevocationText::to_revocation).collect())
@@ -122,22 +128,14 @@ async fn pass<'g>(
     snapshot: &Snapshot,
     signatures: &impl SignatureVerifier,
 ) -> Result<Admitted, (Denial, Option<&'g Requirement>)> {
-    let approach = guard::route_request(gate, &question.path, question.authorization.as_deref())?;
+    let approach = route_request(gate, &question.path, question.authorization.as_deref())?;
     let Some(token) = approach.token else {
         return Ok((approach.path, None));
     };
     let requirement = approach.requirement;
-    let caller = guard::verify_and_decide(
-        gate,
-        requirement,
-        token,
-        snapshot,
-        signatures,
-        question,
-        question,
-    )
-    .await
-    .map_err(|denial| (denial, Some(requirement)))?;
+    let caller = verify_and_decide(gate, requirement, token, snapshot, signatures, question)
+        .await
+        .map_err(|denial| (denial, Some(requirement)))?;
     Ok((approach.path, Some(caller)))
 }
 

@@ -72,10 +72,7 @@ fn decide(path: &str, claims: &str, snapshot: &Snapshot, now: UnixTime) -> Optio
         .expect("good at noon");
     let path = CanonicalPath::parse(path).expect("canonical");
     let requirement = gate.requirement(&path).expect("covered");
-    match gate.decide(requirement, Some(&caller), snapshot, now) {
-        Decision::Allow(_) => None,
-        Decision::Deny(denial) => Some(denial),
-    }
+    gate.decide(requirement, Some(&caller), snapshot, now).err()
 }
 fn claims(from: &str, to: &str) -> String {
     let bent = CLAIMS.replace(from, to);
@@ -316,7 +313,7 @@ fn no_caller_passes_a_guarded_route_and_no_route_is_no_way() {
     let requirement = gate.requirement(&path).expect("covered");
     assert_eq!(
         gate.decide(requirement, None, &snapshot, NOON),
-        Decision::Deny(Denial::MissingToken)
+        Err(Denial::MissingToken)
     );
     let narrow = POLICY.replace(r#"{"path": "/*", "access": "token"},"#, "");
     let narrow = Gate::new(Policy::parse(&narrow, None).expect("good"));

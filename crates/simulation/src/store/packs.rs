@@ -3,7 +3,6 @@
 use portcullis_core::id::Id;
 use portcullis_core::revocation::{PackIndex, PackName, Revocations, TokenIds};
 use portcullis_core::time::UnixTime;
-use portcullis_service::guard::Lookup;
 use portcullis_service::store::{PackStore, RevocationStore as _, StoreError, WriteOutcome};
 
 use super::{Fault, View};
@@ -55,8 +54,9 @@ impl PackStore for View {
     }
 }
 
-impl Lookup for View {
-    async fn look_up(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError> {
+impl View {
+    /// The revocations of one token, from its own rows.
+    pub(crate) async fn look_up(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError> {
         self.world.oracle.borrow_mut().meet(Case::LookUp);
         if self.world.mutation == Some(Mutation::FailLookUps) {
             return Err(StoreError::new("looking a token up", Fault::Refused));

@@ -7,11 +7,21 @@
 use core::cell::{Cell, RefCell};
 
 use portcullis_core::route::{Access, RevocationMode};
+use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 
 use super::*;
-use crate::ports::{Clock, NoCache};
+use crate::ports::{NoCache, UnusableKey};
 use crate::snapshot::tests::{World, at, policy};
 use crate::test_support::ready;
+
+/// Verifies nothing: the tests decide by [`Guest::decide`].
+struct NoSignature;
+
+impl SignatureVerifier for NoSignature {
+    async fn check(&self, _: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
+        Ok(SignatureVerdict::Invalid)
+    }
+}
 
 const COLD: u64 = 10_000;
 
@@ -78,15 +88,39 @@ impl Guest {
         let _ = read.await;
     }
 
+    /// The decision on a token whose key is known from [`Guest::key_since`] on.
+    fn decide(&self, snapshot: &Snapshot) -> Result<Verified<Claims>, Denial> {
+        self.gate.check_staleness(&NEED, snapshot, self.now())?;
+        Err(if snapshot.keys_read_at() < at(self.key_since) {
+            Denial::UnknownKey
+        } else {
+            JUDGED
+        })
+    }
+
     fn admitted(&self) -> (Denial, u32, usize) {
-        let denial = ready(authorize(self, &NEED, "token")).expect_err("nobody signs here");
+        let requirement = NEED;
+        let decided =
+            by_usable_snapshot(self, &requirement, async |snapshot| self.decide(snapshot));
+        let denial = ready(decided).expect_err("no token is signed here");
         (denial, self.sleeps.get(), self.reads.borrow().len())
     }
 }
 
 impl Clock for Guest {
     fn now(&self) -> UnixTime {
-        EdgeRequest::now(self)
+        at(self.millis.get() / 1_000)
+    }
+}
+
+impl Lookup for Guest {
+    async fn look_up(
+        &self,
+        _: &Requirement,
+        _: &Snapshot,
+        _: TokenIds<'_>,
+    ) -> Result<Revocations, StoreError> {
+        Ok(Revocations::default())
     }
 }
 
@@ -97,8 +131,8 @@ impl EdgeRequest for Guest {
     fn snapshot_cache(&self) -> &SnapshotCache {
         &self.knowledge
     }
-    fn now(&self) -> UnixTime {
-        at(self.millis.get() / 1_000)
+    fn signatures(&self) -> &impl SignatureVerifier {
+        &NoSignature
     }
     fn store_unavailable(&self) -> bool {
         self.away
@@ -110,7 +144,7 @@ impl EdgeRequest for Guest {
         if let Some((after, keys)) = self.other_ends
             && after == self.sleeps.get()
         {
-            self.refresh(keys, EdgeRequest::now(self)).await;
+            self.refresh(keys, self.now()).await;
         }
     }
     async fn refresh(&self, keys: Keys, began_at: UnixTime) {
@@ -120,20 +154,7 @@ impl EdgeRequest for Guest {
     fn refresh_in_background(&self, _: UnixTime) {
         self.reads.borrow_mut().push(Keys::WhenDue);
     }
-    async fn judge(
-        &self,
-        requirement: &Requirement,
-        _: &str,
-        snapshot: &Snapshot,
-    ) -> Result<Verified<Claims>, Denial> {
-        self.gate
-            .check_staleness(requirement, snapshot, EdgeRequest::now(self))?;
-        Err(if snapshot.keys_read_at() < at(self.key_since) {
-            Denial::UnknownKey
-        } else {
-            JUDGED
-        })
-    }
+    fn on_authorized(&self, _: &Requirement, _: &Snapshot) {}
 }
 
 #[test]

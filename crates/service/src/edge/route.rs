@@ -1,0 +1,50 @@
+//! The first step of a request: its route and its token. Only the policy is needed.
+
+use portcullis_core::bearer::bearer_token;
+use portcullis_core::denial::Denial;
+use portcullis_core::gate::Gate;
+use portcullis_core::path::CanonicalPath;
+use portcullis_core::route::{Access, Requirement};
+
+/// A request with its route, before anything is read or verified.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RoutedRequest<'g, 't> {
+    /// The path that was matched and is forwarded.
+    pub path: CanonicalPath,
+    /// The requirement of its route.
+    pub requirement: &'g Requirement,
+    /// The token to verify; `None` on an open route.
+    pub token: Option<&'t str>,
+}
+
+/// A request denied before anything was read, with the requirement of its route if it has one.
+pub type Refused<'g> = (Denial, Option<&'g Requirement>);
+
+/// Finds the route of a request and the token it presents. A token on an open route is ignored, because no identity
+/// is forwarded there.
+///
+/// # Errors
+///
+/// The [`Denial`], with the requirement once the route is known.
+pub fn route_request<'g, 't>(
+    gate: &'g Gate,
+    raw_path: &str,
+    authorization: Option<&'t str>,
+) -> Result<RoutedRequest<'g, 't>, Refused<'g>> {
+    let path = CanonicalPath::parse(raw_path).map_err(|denial| (denial, None))?;
+    let requirement = gate.requirement(&path).map_err(|denial| (denial, None))?;
+    let token = match requirement.access {
+        Access::Open => None,
+        Access::Token => {
+            let token =
+                bearer_token(authorization).map_err(|denial| (denial, Some(requirement)))?;
+            Some(token.ok_or((Denial::MissingToken, Some(requirement)))?)
+        }
+    };
+    Ok(RoutedRequest {
+        path,
+        requirement,
+        token,
+    })
+}

@@ -1,0 +1,26 @@
+//! The signature step between the two pure steps of a token's verification.
+
+use portcullis_core::denial::Denial;
+use portcullis_core::gate::Gate;
+use portcullis_core::snapshot::Snapshot;
+use portcullis_core::time::UnixTime;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+
+use crate::ports::SignatureVerifier;
+
+/// Inspects `token`, has its signature checked, and accepts it.
+pub(crate) async fn verify(
+    gate: &Gate,
+    token: &str,
+    snapshot: &Snapshot,
+    signatures: &impl SignatureVerifier,
+    now: UnixTime,
+) -> Result<Verified<Claims>, Denial> {
+    let inspected = gate.verifier().inspect(token, snapshot.keys(), now)?;
+    let verdict = signatures
+        .check(&inspected.check()?)
+        .await
+        .map_err(|_| Denial::UnusableKey)?;
+    inspected.accept(verdict)
+}
