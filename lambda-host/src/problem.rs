@@ -165,10 +165,10 @@ impl Problem {
             Self::FactorLocked => "factor_locked",
             Self::NoSession => "no_session",
             Self::Token(problem) => problem.code(),
-            Self::BreachCheckUnavailable => "screen_unavailable",
+            Self::BreachCheckUnavailable => "breach_check_unavailable",
             Self::StoreUnavailable => "store_unavailable",
             Self::KeyUnavailable => "key_unavailable",
-            Self::RevocationPending => "late_feed",
+            Self::RevocationPending => "revocation_pending",
             Self::Busy => "busy",
             Self::Internal => "internal",
         }

@@ -217,7 +217,7 @@ async fn a_feed_that_stays_slow_is_never_acknowledged() {
             .inject_often(operation, &slow(&system.clock), 16);
     }
     let reply = system.peer().logout(&token).await;
-    assert_eq!((reply.status, reply.code()), (503, "late_feed"));
+    assert_eq!((reply.status, reply.code()), (503, "revocation_pending"));
     system.proxy.heal();
     let announced = count(&system, "TokenBlacklist", "FEED#").await;
     assert_eq!(system.peer().logout(&token).await.status, 204);

@@ -19,7 +19,7 @@ const WRONG: &str = "wrong horse battery";
 
 /// Behind an edge that names the caller, so that callers can come from anywhere.
 const EDGE: [(&str, &str); 2] = [
-    ("PORTCULLIS_CLIENT_ADDRESS", "cloudflare"),
+    ("PORTCULLIS_CLIENT_IP_SOURCE", "cloudflare"),
     ("PORTCULLIS_EDGE_SECRET", SECRET),
 ];
 
@@ -240,7 +240,7 @@ async fn only_an_edge_with_the_secret_names_the_caller() {
 #[tokio::test]
 async fn a_store_that_does_not_count_lets_nobody_in_unless_the_operator_says_so() {
     let system = with_account().await;
-    let kind = [("PORTCULLIS_LIMITS_WHEN_DOWN", "allow")];
+    let kind = [("PORTCULLIS_RATE_LIMIT_FAIL_MODE", "open")];
     let lenient = system.another(CHEAP, &kind).await.expect("a host");
     // Each count is tried three times; one login counts twice and settles once.
     let down = Fault::Refused(400, "ProvisionedThroughputExceededException");

@@ -97,7 +97,7 @@ async fn the_breach_range_learns_five_digits_and_a_known_password_is_refused() {
     let (address, asked) = range(LINES).await;
     let address = format!("http://{address}/range/");
     let peer = system
-        .another(CHEAP, &[("PORTCULLIS_BREACH_RANGE", &address)])
+        .another(CHEAP, &[("PORTCULLIS_PWNED_PASSWORDS_URL", &address)])
         .await;
     let peer = peer.expect("a host");
     is_problem(
@@ -134,14 +134,14 @@ async fn while_nobody_answers_the_operator_decides() {
     drop(listener);
     let (garbled, _) = range("<html>out of order</html>").await;
     for address in [closed, format!("http://{garbled}/")] {
-        let refuse = ("PORTCULLIS_BREACH_UNREACHABLE", "refuse");
-        let range = ("PORTCULLIS_BREACH_RANGE", address.as_str());
+        let refuse = ("PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE", "closed");
+        let range = ("PORTCULLIS_PWNED_PASSWORDS_URL", address.as_str());
         let strict = system
             .another(CHEAP, &[range, refuse])
             .await
             .expect("a host");
         let reply = strict.register(EMAIL, PASSWORD).await;
-        is_problem(&reply, 503, "screen_unavailable");
+        is_problem(&reply, 503, "breach_check_unavailable");
         assert_eq!(reply.header("retry-after"), "1");
         let lenient = system.another(CHEAP, &[range]).await.expect("a host");
         assert_eq!(lenient.register(EMAIL, PASSWORD).await.status, 201);

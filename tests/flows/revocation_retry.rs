@@ -1,4 +1,4 @@
-//! A revocation whose first answer was `late_feed` is asked for again: it stands, and it is announced
+//! A revocation whose first answer was `revocation_pending` is asked for again: it stands, and it is announced
 //! afresh before anybody is told that it is done.
 
 use std::future::ready;
@@ -55,7 +55,7 @@ async fn revoke(system: &System, token: &str) -> (u16, String) {
 }
 
 fn late() -> (u16, String) {
-    (503, "late_feed".to_owned())
+    (503, "revocation_pending".to_owned())
 }
 
 fn done() -> (u16, String) {
@@ -94,7 +94,7 @@ async fn an_access_token_of_a_superseded_generation_has_that_announced_again() {
     let two = token(&peer.login(EMAIL, PASSWORD).await);
     slow_down(&system);
     let all = call(&peer, "POST", "/v1/logout-all", &one).await;
-    assert_eq!((all.status, all.code()), (503, "late_feed"));
+    assert_eq!((all.status, all.code()), (503, "revocation_pending"));
     recover(&system);
     assert_eq!(revoke(&system, &two).await, done());
     assert_eq!(stamped_now(&system).await, 1);

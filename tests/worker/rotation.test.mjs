@@ -34,7 +34,7 @@ before(async () => {
     PORTCULLIS_SECRETS_ENDPOINT: secretsUrl,
     PORTCULLIS_SECRET_CACHE: "1",
     PORTCULLIS_JWKS_MAX_AGE: "2",
-    PORTCULLIS_EDGE_KEY_AGE: String(KEYS.hard),
+    PORTCULLIS_EDGE_JWKS_MAX_AGE: String(KEYS.hard),
     PORTCULLIS_THIRD_PARTY_CACHE: "0",
     PORTCULLIS_LIMITS: "login_address=off",
   };

@@ -189,7 +189,7 @@ impl Denial {
             Self::MissingClaim(RequiredClaim::Subject) => "missing_sub",
             Self::MissingClaim(RequiredClaim::TokenId) => "missing_jti",
             Self::UnforwardableClaim => "unforwardable_claim",
-            Self::BoundToken => "bound_token",
+            Self::BoundToken => "token_binding_unsupported",
             Self::UnknownIssuer => "unknown_issuer",
             Self::WrongAudience => "wrong_audience",
             Self::Expired => "expired",

@@ -17,12 +17,12 @@
 //! | `PORTCULLIS_SIGNING_KEY_FILE` | the file with it, made on the first start | the secret, or an error |
 //! | `PORTCULLIS_HOST_SECRET` | the secret with the host's root keys | the file, or an error |
 //! | `PORTCULLIS_HOST_SECRET_FILE` | the file with them, made on the first start | the secret, or an error |
-//! | `PORTCULLIS_SERVICE_NAMES` | what the service is called, parted by commas: the first stands in mail, none may be part of a password | the labels of the issuer's host |
+//! | `PORTCULLIS_BRAND_NAMES` | what the service is called, parted by commas: the first stands in mail, none may be part of a password | the labels of the issuer's host |
 //! | `PORTCULLIS_PASSWORD_SCORE` | the least zxcvbn score of a new password, 0 to 4 | 0: any |
-//! | `PORTCULLIS_BREACH_RANGE` | where breached passwords are asked about, with a slash at the end | nowhere |
-//! | `PORTCULLIS_BREACH_UNREACHABLE` | `allow` or `refuse` new passwords while it does not answer | `allow` |
+//! | `PORTCULLIS_PWNED_PASSWORDS_URL` | where breached passwords are asked about, with a slash at the end | nowhere |
+//! | `PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE` | `allow` or `refuse` new passwords while it does not answer | `allow` |
 //! | `PORTCULLIS_PEPPER` | `on`: a key of the host's secret goes into new password hashes | `off` |
-//! | `PORTCULLIS_FORMER_HASH` | any hash of the kind that was imported, while such hashes are left | none |
+//! | `PORTCULLIS_LEGACY_HASH_SAMPLE` | any hash of the kind that was imported, while such hashes are left | none |
 //! | `PORTCULLIS_HASH_MEMORY` | the memory that all hashes together may fill, in MiB | half of a Lambda's, or 512 |
 //! | `PORTCULLIS_MAIL_FROM` | the address that mail comes from, by SES | mail waits in the outbox |
 //! | `PORTCULLIS_MAILBOX` | a folder that mail goes to instead, for development | SES |
@@ -39,7 +39,7 @@
 //! | `PORTCULLIS_SES_ENDPOINT` | where SES is | the region's own |
 //! | `PORTCULLIS_SECRET_CACHE` | seconds a host relies on the signing secret before it reads it again | 300 |
 //! | `PORTCULLIS_JWKS_MAX_AGE` | seconds the JWK Set may be kept | 300 |
-//! | `PORTCULLIS_EDGE_KEY_AGE` | `keys.hard` of the edges' policies, in seconds | 3600, the most there is |
+//! | `PORTCULLIS_EDGE_JWKS_MAX_AGE` | `keys.hard` of the edges' policies, in seconds | 3600, the most there is |
 //! | `PORTCULLIS_THIRD_PARTY_CACHE` | seconds others are known to keep the set, 0 where there are none | 86400 |
 //! | `PORTCULLIS_SIGNING_ALGORITHM` | what new keys sign by: `EdDSA`, `ES256` or `RS256` | `EdDSA` |
 //! | `PORTCULLIS_DYNAMODB_ENDPOINT` | where DynamoDB is; `http` on loopback only | the region's own |
@@ -50,8 +50,8 @@
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` | who signs calls; Lambda sets them | an error |
 //! | `AWS_SESSION_TOKEN` | goes with a temporary key; Lambda sets it | none |
 //! | `PORTCULLIS_LIMITS` | limits other than the usual: `name=attempts/seconds`, `name=off`, or `off` | docs/limits.md |
-//! | `PORTCULLIS_LIMITS_WHEN_DOWN` | what cannot be counted: `refuse` or `allow` it | `refuse` |
-//! | `PORTCULLIS_CLIENT_ADDRESS` | `connection`, `cloudfront`, `cloudflare` or `header:<name>` | `connection` |
+//! | `PORTCULLIS_RATE_LIMIT_FAIL_MODE` | what cannot be counted: `refuse` or `allow` it | `refuse` |
+//! | `PORTCULLIS_CLIENT_IP_SOURCE` | `connection`, `cloudfront`, `cloudflare` or `header:<name>` | `connection` |
 //! | `PORTCULLIS_EDGE_SECRET` | what an edge proves itself with that names the caller | none |
 //! | `PORTCULLIS_LOG` | `off`, `error`, `warn`, `info`, `debug` or `trace` | `info` |
 
@@ -348,21 +348,21 @@ mod tests {
             ("PORTCULLIS_CLIENT_ID", "a\u{e9}"),
             ("PORTCULLIS_LIMITS", "login_email=33/60"),
             ("PORTCULLIS_LIMITS", "logins=1/60"),
-            ("PORTCULLIS_LIMITS_WHEN_DOWN", "maybe"),
-            ("PORTCULLIS_CLIENT_ADDRESS", "header:x-forwarded-for"),
+            ("PORTCULLIS_RATE_LIMIT_FAIL_MODE", "maybe"),
+            ("PORTCULLIS_CLIENT_IP_SOURCE", "header:x-forwarded-for"),
             ("PORTCULLIS_EDGE_SECRET", "too short"),
             ("PORTCULLIS_SESSION_IDLE", "59"),
             ("PORTCULLIS_SESSION_LIFETIME", "34560001"),
             ("PORTCULLIS_REFRESH_GRACE", "61"),
             ("PORTCULLIS_LOG", "loud"),
             ("PORTCULLIS_PEPPER", "yes"),
-            ("PORTCULLIS_FORMER_HASH", "$1$md5"),
+            ("PORTCULLIS_LEGACY_HASH_SAMPLE", "$1$md5"),
             ("PORTCULLIS_HASH_MEMORY", "31"),
-            ("PORTCULLIS_SERVICE_NAMES", "Acme,,Cloud"),
+            ("PORTCULLIS_BRAND_NAMES", "Acme,,Cloud"),
             ("PORTCULLIS_PASSWORD_SCORE", "5"),
-            ("PORTCULLIS_BREACH_RANGE", "https://range.example/range"),
-            ("PORTCULLIS_BREACH_RANGE", "http://range.example/range/"),
-            ("PORTCULLIS_BREACH_UNREACHABLE", "shrug"),
+            ("PORTCULLIS_PWNED_PASSWORDS_URL", "https://range.example/range"),
+            ("PORTCULLIS_PWNED_PASSWORDS_URL", "http://range.example/range/"),
+            ("PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE", "shrug"),
             ("PORTCULLIS_MAIL_FROM", "nobody"),
             ("PORTCULLIS_PUBLIC_URL", "http://login.example"),
             ("PORTCULLIS_VERIFY_PAGE", "/verify"),
@@ -374,7 +374,7 @@ mod tests {
             ("PORTCULLIS_SES_ENDPOINT", "ftp://127.0.0.1"),
             ("PORTCULLIS_SIGNING_SECRET", "both"),
             ("PORTCULLIS_SECRET_CACHE", "0"),
-            ("PORTCULLIS_EDGE_KEY_AGE", "1h"),
+            ("PORTCULLIS_EDGE_JWKS_MAX_AGE", "1h"),
             ("PORTCULLIS_THIRD_PARTY_CACHE", "999999"),
             ("PORTCULLIS_SIGNING_ALGORITHM", "HS256"),
             ("PORTCULLIS_HOST_SECRET", "both"),
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn an_edge_that_names_callers_needs_a_secret() {
-        let named = ("PORTCULLIS_CLIENT_ADDRESS", "cloudfront");
+        let named = ("PORTCULLIS_CLIENT_IP_SOURCE", "cloudfront");
         assert!(told(&[named]).starts_with("PORTCULLIS_EDGE_SECRET"));
         let secret = ("PORTCULLIS_EDGE_SECRET", "0123456789abcdef0123456789abcdef");
         let edge = read(&[named, secret]).expect("whole").edge;

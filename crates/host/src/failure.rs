@@ -11,7 +11,7 @@ use crate::clients::HostClientsError;
 use crate::clock::ClockError;
 use crate::keys::{self, KeyError};
 use crate::root_keys::HostRootKeysError;
-use crate::settings::{BREACH_RANGE, DYNAMODB_ENDPOINT};
+use crate::settings::{PWNED_PASSWORDS_URL, DYNAMODB_ENDPOINT};
 
 /// A request or task that failed for a reason on the host's side. Never quotes a secret.
 #[derive(Debug, Error)]
@@ -52,7 +52,7 @@ impl HostFailure {
             Self::UseCase(UseCaseError::Store(_)) | Self::Packing(PackingError::Store(_)) => {
                 Some(DYNAMODB_ENDPOINT)
             }
-            Self::UseCase(UseCaseError::Screen(_)) => Some(BREACH_RANGE),
+            Self::UseCase(UseCaseError::Screen(_)) => Some(PWNED_PASSWORDS_URL),
             Self::SigningKey(error) => Some(keys::setting(error)),
             Self::UseCase(_)
             | Self::Packing(_)

@@ -13,9 +13,9 @@ use portcullis_service::screen::PasswordScreen;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-pub use self::breach::{BreachRange, Unreachable};
+pub use self::breach::{BreachRange, BreachFailMode};
 use crate::error_chain::ErrorChain;
-use crate::settings::BREACH_RANGE;
+use crate::settings::PWNED_PASSWORDS_URL;
 
 /// Screens new passwords.
 #[derive(Debug)]
@@ -48,16 +48,16 @@ impl PasswordScreen for HostScreen {
         };
         match (range.knows(password).await, range.unreachable()) {
             (Ok(known), _) => Ok(known),
-            (Err(error), Unreachable::Allow) => {
+            (Err(error), BreachFailMode::Open) => {
                 warn!(
                     error = %ErrorChain(&error),
-                    setting = BREACH_RANGE,
+                    setting = PWNED_PASSWORDS_URL,
                     "a new password was taken without asking about breaches"
                 );
                 Ok(false)
             }
-            (Err(error), Unreachable::Refuse) => {
-                warn!(error = %ErrorChain(&error), setting = BREACH_RANGE, "breaches cannot be asked about");
+            (Err(error), BreachFailMode::Closed) => {
+                warn!(error = %ErrorChain(&error), setting = PWNED_PASSWORDS_URL, "breaches cannot be asked about");
                 Err(ScreeningUnavailable)
             }
         }

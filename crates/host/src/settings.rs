@@ -4,4 +4,4 @@
 pub const DYNAMODB_ENDPOINT: &str = "PORTCULLIS_DYNAMODB_ENDPOINT";
 
 /// The variable with the address of the breached-password service; log entries about it name it.
-pub const BREACH_RANGE: &str = "PORTCULLIS_BREACH_RANGE";
+pub const PWNED_PASSWORDS_URL: &str = "PORTCULLIS_PWNED_PASSWORDS_URL";

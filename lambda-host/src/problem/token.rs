@@ -66,7 +66,7 @@ impl TokenProblem {
             Self::BadRefreshToken => "bad_refresh_token",
             Self::SessionOver => "session_over",
             Self::Reused => "refresh_reused",
-            Self::Conflict => "overtaken",
+            Self::Conflict => "conflict",
             Self::UnknownSession => "unknown_session",
             Self::MalformedForm => "malformed_form",
             Self::BadClient => "bad_client",

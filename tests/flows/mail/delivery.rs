@@ -120,7 +120,7 @@ async fn ses_gets_signed_mail_and_what_it_refuses_is_tried_again_or_given_up() {
         .expect("a SES");
     let changes = [
         ("PORTCULLIS_MAIL_FROM", "login@acme.example"),
-        ("PORTCULLIS_SERVICE_NAMES", "Acme"),
+        ("PORTCULLIS_BRAND_NAMES", "Acme"),
         ("PORTCULLIS_SES_ENDPOINT", &ses.endpoint()),
         ("PORTCULLIS_PUBLIC_URL", "https://acme.example/"),
     ];

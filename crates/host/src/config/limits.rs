@@ -28,10 +28,10 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
             })
         })
     });
-    let when_down = env.optional("PORTCULLIS_LIMITS_WHEN_DOWN", |text| match text {
-        "refuse" => Ok(LimitFailMode::Closed),
-        "allow" => Ok(LimitFailMode::Open),
-        _ => Err(Fault::Invalid("refuse or allow")),
+    let when_down = env.optional("PORTCULLIS_RATE_LIMIT_FAIL_MODE", |text| match text {
+        "closed" => Ok(LimitFailMode::Closed),
+        "open" => Ok(LimitFailMode::Open),
+        _ => Err(Fault::Invalid("closed or open")),
     });
     Limits {
         quotas: quotas.unwrap_or_default(),
@@ -47,7 +47,7 @@ pub(super) fn edge(env: &mut Environment<'_>) -> Option<Edge> {
         let fault = Fault::Invalid("32 or more printable characters without blanks");
         fits.then(|| Secret::new(text.to_owned())).ok_or(fault)
     });
-    let source = env.optional("PORTCULLIS_CLIENT_ADDRESS", |text| {
+    let source = env.optional("PORTCULLIS_CLIENT_IP_SOURCE", |text| {
         let fault = Fault::Invalid("connection, cloudfront, cloudflare or header:<name>");
         AddressSource::parse(text).ok_or(fault)
     });
@@ -57,7 +57,7 @@ pub(super) fn edge(env: &mut Environment<'_>) -> Option<Edge> {
         (AddressSource::Header(_), None) if env.has(EDGE_SECRET) => None,
         (AddressSource::Header(_), None) => env.fault(
             EDGE_SECRET,
-            Fault::MissingOr("PORTCULLIS_CLIENT_ADDRESS=connection"),
+            Fault::MissingOr("PORTCULLIS_CLIENT_IP_SOURCE=connection"),
         ),
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn mail(
     let reset_lifetime = env.optional("PORTCULLIS_RESET_LIFETIME", link_lifetime);
     let unlock_lifetime = env.optional("PORTCULLIS_UNLOCK_LIFETIME", link_lifetime);
     let require_verified = env.optional("PORTCULLIS_REQUIRE_VERIFIED", on_or_off);
-    let name = if env.has("PORTCULLIS_SERVICE_NAMES") {
+    let name = if env.has("PORTCULLIS_BRAND_NAMES") {
         passwords.services.first().cloned()
     } else {
         issuer.and_then(host)

@@ -5,8 +5,8 @@ use portcullis_service::settings::PasswordRules;
 
 use crate::config::variable::{Environment, Fault, plain_or_loopback};
 use crate::hasher::{HashRules, is_readable};
-use crate::screen::{BreachRange, Unreachable};
-use crate::settings::BREACH_RANGE;
+use crate::screen::{BreachRange, BreachFailMode};
+use crate::settings::PWNED_PASSWORDS_URL;
 
 /// The longest name of a service, and the most there are.
 const MAX_NAMES: usize = 16;
@@ -15,7 +15,7 @@ const MAX_NAME_CHARACTERS: usize = 64;
 /// The rules for new passwords. Where no names are given, the service is called as its issuer's
 /// host is.
 pub(super) fn rules(env: &mut Environment<'_>, issuer: Option<&str>) -> PasswordRules {
-    let services = env.optional("PORTCULLIS_SERVICE_NAMES", |text| {
+    let services = env.optional("PORTCULLIS_BRAND_NAMES", |text| {
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         let fits = names.len() <= MAX_NAMES
             && names
@@ -41,7 +41,7 @@ pub(super) fn hashing(env: &mut Environment<'_>) -> HashRules {
         "off" => Ok(false),
         _ => Err(Fault::Invalid("on or off")),
     });
-    let former = env.optional("PORTCULLIS_FORMER_HASH", |text| {
+    let former = env.optional("PORTCULLIS_LEGACY_HASH_SAMPLE", |text| {
         let hash = PasswordHash::parse(text).ok().filter(is_readable);
         hash.ok_or(Fault::Invalid(
             "a password hash of a kind that can be imported",
@@ -70,15 +70,15 @@ pub(super) fn hash_memory(env: &mut Environment<'_>) -> Option<u32> {
 
 /// Where breached passwords are asked about, if anywhere.
 pub(super) fn breaches(env: &mut Environment<'_>) -> Option<BreachRange> {
-    let address = env.optional(BREACH_RANGE, |text| {
+    let address = env.optional(PWNED_PASSWORDS_URL, |text| {
         let text = plain_or_loopback(text)?;
         let fault = Fault::Invalid("an address that ends in a slash");
         text.ends_with('/').then_some(text).ok_or(fault)
     });
-    let unreachable = env.optional("PORTCULLIS_BREACH_UNREACHABLE", |text| match text {
-        "allow" => Ok(Unreachable::Allow),
-        "refuse" => Ok(Unreachable::Refuse),
-        _ => Err(Fault::Invalid("allow or refuse")),
+    let unreachable = env.optional("PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE", |text| match text {
+        "open" => Ok(BreachFailMode::Open),
+        "closed" => Ok(BreachFailMode::Closed),
+        _ => Err(Fault::Invalid("open or closed")),
     });
     Some(BreachRange::new(address?, unreachable.unwrap_or_default()))
 }

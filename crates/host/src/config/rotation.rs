@@ -33,7 +33,7 @@ pub(super) fn rotation(
     let mut seconds = |variable, least| env.optional(variable, |text| span(text, least));
     let jwks_max_age = seconds("PORTCULLIS_JWKS_MAX_AGE", 1);
     let secret_cache = seconds("PORTCULLIS_SECRET_CACHE", 1);
-    let edge = seconds("PORTCULLIS_EDGE_KEY_AGE", 1);
+    let edge = seconds("PORTCULLIS_EDGE_JWKS_MAX_AGE", 1);
     let third_parties = seconds("PORTCULLIS_THIRD_PARTY_CACHE", 0);
     let algorithm = env.optional("PORTCULLIS_SIGNING_ALGORITHM", |text| match text {
         "EdDSA" => Ok(Algorithm::EdDsa),

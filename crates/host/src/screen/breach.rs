@@ -30,19 +30,19 @@ const TOLD: usize = 5;
 
 /// What happens to a new password while nobody answers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Unreachable {
+pub enum BreachFailMode {
     /// It is taken, and the log says so.
     #[default]
-    Allow,
+    Open,
     /// It is refused for the time being.
-    Refuse,
+    Closed,
 }
 
 /// Where breached passwords are asked about.
 #[derive(Debug)]
 pub struct BreachRange {
     address: String,
-    unreachable: Unreachable,
+    unreachable: BreachFailMode,
     transport: HyperTransport,
     breaker: CountedBreaker,
 }
@@ -69,7 +69,7 @@ pub(super) enum BreachError {
 
 impl BreachRange {
     /// Asks `address`, to which the five digits are added: `https://api.pwnedpasswords.com/range/`.
-    pub fn new(address: String, unreachable: Unreachable) -> Self {
+    pub fn new(address: String, unreachable: BreachFailMode) -> Self {
         let timeouts = Timeouts {
             connect: Duration::from_secs(1),
             answer: Duration::from_secs(2),
@@ -88,7 +88,7 @@ impl BreachRange {
         self.breaker.state()
     }
 
-    pub(super) const fn unreachable(&self) -> Unreachable {
+    pub(super) const fn unreachable(&self) -> BreachFailMode {
         self.unreachable
     }
 

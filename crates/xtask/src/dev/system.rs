@@ -189,7 +189,7 @@ impl<'a> System<'a> {
             ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
             ("PORTCULLIS_SECRETS_ENDPOINT", url(self.secrets_port)),
             // The Worker here is the only reader there is, and has the usual bounds.
-            ("PORTCULLIS_EDGE_KEY_AGE", "600".to_owned()),
+            ("PORTCULLIS_EDGE_JWKS_MAX_AGE", "600".to_owned()),
             ("PORTCULLIS_THIRD_PARTY_CACHE", "0".to_owned()),
             ("PORTCULLIS_HOST_SECRET_FILE", file("data/host-secret.json")),
             ("PORTCULLIS_MAILBOX", file("data/mailbox")),
