@@ -297,7 +297,8 @@ async fn a_breach_range_that_does_not_answer_is_given_up_where_the_operator_sees
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let range = format!("http://{}/", closed.local_addr().expect("bound"));
     drop(closed);
-    let mut function = Function::start_with(&system, &[("PORTCULLIS_PWNED_PASSWORDS_URL", &range)]).await;
+    let mut function =
+        Function::start_with(&system, &[("PORTCULLIS_PWNED_PASSWORDS_URL", &range)]).await;
     let json = [("content-type", "application/json")];
     let mut register = async |number: u32| {
         let email = format!("{number}@example.com");

@@ -51,6 +51,14 @@ pub(crate) enum Command {
     /// Policies
     #[command(subcommand)]
     Policy(Policy),
+    /// List every setting, or explain one
+    Settings {
+        /// The name of one variable
+        name: Option<String>,
+        /// Print the tables of docs/reference/configuration.md
+        #[arg(long, conflicts_with = "name")]
+        markdown: bool,
+    },
     /// The completion script of a shell
     Completions {
         /// Which shell

@@ -20,6 +20,7 @@ mod keys;
 mod output;
 mod policy;
 mod sessions;
+mod settings;
 mod token;
 mod users;
 
@@ -49,6 +50,7 @@ fn run(arguments: &Arguments) -> Result<CommandOutput, Failure> {
                 String::from_utf8_lossy(&script).into_owned(),
             ))
         }
+        Command::Settings { name, markdown } => settings::run(name.as_deref(), *markdown),
         Command::Policy(command) => policy::run(command),
         Command::Token(command) => token::run(command),
         Command::Users(command) => {

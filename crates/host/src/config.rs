@@ -1,59 +1,6 @@
 //! Where the environment enters: every setting of the host, read once at the start.
 //!
-//! | variable | what it says | if it is not set |
-//! | --- | --- | --- |
-//! | `PORTCULLIS_LISTEN` | address and port of the socket | an error, but under Lambda |
-//! | `AWS_LAMBDA_RUNTIME_API` | set by Lambda: serve its events | serve the socket |
-//! | `PORTCULLIS_ISSUER` | `iss` of our tokens; `https`, or `http` on loopback | an error |
-//! | `PORTCULLIS_AUDIENCE` | `aud` of our tokens | an error |
-//! | `PORTCULLIS_CLIENT_ID` | `client_id` of our tokens | `portcullis` |
-//! | `PORTCULLIS_ACCESS_LIFETIME` | how long they live, in seconds, up to a day | 600 |
-//! | `PORTCULLIS_SESSION_IDLE` | how long a session may be left unused, in seconds | 1209600, 14 days |
-//! | `PORTCULLIS_SESSION_LIFETIME` | how long it lives at the most, in seconds | 2592000, 30 days |
-//! | `PORTCULLIS_REFRESH_GRACE` | for how long a spent refresh token may come again, in seconds, up to 60 | 10 |
-//! | `PORTCULLIS_CLIENTS_SECRET` | the secret with the clients that may introspect | the file, or none |
-//! | `PORTCULLIS_CLIENTS_FILE` | the file with them | the secret, or none |
-//! | `PORTCULLIS_SIGNING_SECRET` | the secret with the private JWK | the file, or an error |
-//! | `PORTCULLIS_SIGNING_KEY_FILE` | the file with it, made on the first start | the secret, or an error |
-//! | `PORTCULLIS_HOST_SECRET` | the secret with the host's root keys | the file, or an error |
-//! | `PORTCULLIS_HOST_SECRET_FILE` | the file with them, made on the first start | the secret, or an error |
-//! | `PORTCULLIS_BRAND_NAMES` | what the service is called, parted by commas: the first stands in mail, none may be part of a password | the labels of the issuer's host |
-//! | `PORTCULLIS_PASSWORD_SCORE` | the least zxcvbn score of a new password, 0 to 4 | 0: any |
-//! | `PORTCULLIS_PWNED_PASSWORDS_URL` | where breached passwords are asked about, with a slash at the end | nowhere |
-//! | `PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE` | `allow` or `refuse` new passwords while it does not answer | `allow` |
-//! | `PORTCULLIS_PEPPER` | `on`: a key of the host's secret goes into new password hashes | `off` |
-//! | `PORTCULLIS_LEGACY_HASH_SAMPLE` | any hash of the kind that was imported, while such hashes are left | none |
-//! | `PORTCULLIS_HASH_MEMORY` | the memory that all hashes together may fill, in MiB | half of a Lambda's, or 512 |
-//! | `PORTCULLIS_MAIL_FROM` | the address that mail comes from, by SES | mail waits in the outbox |
-//! | `PORTCULLIS_MAILBOX` | a folder that mail goes to instead, for development | SES |
-//! | `PORTCULLIS_PUBLIC_URL` | where mail links to: `https`, or `http` on loopback | the issuer |
-//! | `PORTCULLIS_VERIFY_PAGE` | your own page to verify an address | the host's, at the public URL |
-//! | `PORTCULLIS_RESET_PAGE` | your own page to set a password | the host's, at the public URL |
-//! | `PORTCULLIS_UNLOCK_PAGE` | your own page to let a browser in | the host's, at the public URL |
-//! | `PORTCULLIS_VERIFY_LIFETIME` | seconds a link to verify is good for, 600 to 3600 | 3600 |
-//! | `PORTCULLIS_RESET_LIFETIME` | seconds a link to a new password is good for, 600 to 3600 | 1800 |
-//! | `PORTCULLIS_UNLOCK_LIFETIME` | seconds a link to let a browser in is good for, 600 to 3600 | 3600 |
-//! | `PORTCULLIS_REQUIRE_VERIFIED` | `on`: nobody logs in before their address is verified; or `off` | `on` |
-//! | `PORTCULLIS_DISPOSABLE` | `refuse` or `allow` addresses that are made to be thrown away | `allow` |
-//! | `PORTCULLIS_DISPOSABLE_FILE` | a file of more such domains, one a line | none |
-//! | `PORTCULLIS_SES_ENDPOINT` | where SES is | the region's own |
-//! | `PORTCULLIS_SECRET_CACHE` | seconds a host relies on the signing secret before it reads it again | 300 |
-//! | `PORTCULLIS_JWKS_MAX_AGE` | seconds the JWK Set may be kept | 300 |
-//! | `PORTCULLIS_EDGE_JWKS_MAX_AGE` | `keys.hard` of the edges' policies, in seconds | 3600, the most there is |
-//! | `PORTCULLIS_THIRD_PARTY_CACHE` | seconds others are known to keep the set, 0 where there are none | 86400 |
-//! | `PORTCULLIS_SIGNING_ALGORITHM` | what new keys sign by: `EdDSA`, `ES256` or `RS256` | `EdDSA` |
-//! | `PORTCULLIS_DYNAMODB_ENDPOINT` | where DynamoDB is; `http` on loopback only | the region's own |
-//! | `PORTCULLIS_SECRETS_ENDPOINT` | where Secrets Manager is | the region's own |
-//! | `PORTCULLIS_TABLE` | the table of accounts, sessions and audit | `Portcullis` |
-//! | `PORTCULLIS_BLACKLIST_TABLE` | the table of revocations and keys | `TokenBlacklist` |
-//! | `AWS_REGION` | the region; Lambda sets it | an error |
-//! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` | who signs calls; Lambda sets them | an error |
-//! | `AWS_SESSION_TOKEN` | goes with a temporary key; Lambda sets it | none |
-//! | `PORTCULLIS_LIMITS` | limits other than the usual: `name=attempts/seconds`, `name=off`, or `off` | docs/limits.md |
-//! | `PORTCULLIS_RATE_LIMIT_FAIL_MODE` | what cannot be counted: `refuse` or `allow` it | `refuse` |
-//! | `PORTCULLIS_CLIENT_IP_SOURCE` | `connection`, `cloudfront`, `cloudflare` or `header:<name>` | `connection` |
-//! | `PORTCULLIS_EDGE_SECRET` | what an edge proves itself with that names the caller | none |
-//! | `PORTCULLIS_LOG` | `off`, `error`, `warn`, `info`, `debug` or `trace` | `info` |
+//! [`crate::settings`] lists the variables.
 
 mod aws;
 mod limits;
@@ -203,7 +150,7 @@ impl Config {
         let mail = mail::mail(env, issuer.as_deref(), &passwords);
         let (limits, edge) = (limits::limits(env), limits::edge(env));
         let log = env.optional("PORTCULLIS_LOG", |text| {
-            let fault = Fault::Invalid("one of off, error, warn, info, debug, trace");
+            let fault = Fault::Invalid;
             text.parse().map_err(|_| fault)
         });
         Some(Self {
@@ -254,10 +201,7 @@ fn optional_source(
     match (secret, file) {
         (Some(secret), None) => Some(SecretSource::Secret(secret)),
         (None, Some(file)) => Some(SecretSource::File(file)),
-        (Some(_), Some(_)) => env.fault(
-            secret_variable,
-            Fault::Invalid("left out where the variable of the file is set, or the other way"),
-        ),
+        (Some(_), Some(_)) => env.fault(secret_variable, Fault::Exclusive(file_variable)),
         (None, None) => None,
     }
 }
@@ -360,8 +304,14 @@ mod tests {
             ("PORTCULLIS_HASH_MEMORY", "31"),
             ("PORTCULLIS_BRAND_NAMES", "Acme,,Cloud"),
             ("PORTCULLIS_PASSWORD_SCORE", "5"),
-            ("PORTCULLIS_PWNED_PASSWORDS_URL", "https://range.example/range"),
-            ("PORTCULLIS_PWNED_PASSWORDS_URL", "http://range.example/range/"),
+            (
+                "PORTCULLIS_PWNED_PASSWORDS_URL",
+                "https://range.example/range",
+            ),
+            (
+                "PORTCULLIS_PWNED_PASSWORDS_URL",
+                "http://range.example/range/",
+            ),
             ("PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE", "shrug"),
             ("PORTCULLIS_MAIL_FROM", "nobody"),
             ("PORTCULLIS_PUBLIC_URL", "http://login.example"),

@@ -11,7 +11,7 @@ use crate::clients::HostClientsError;
 use crate::clock::ClockError;
 use crate::keys::{self, KeyError};
 use crate::root_keys::HostRootKeysError;
-use crate::settings::{PWNED_PASSWORDS_URL, DYNAMODB_ENDPOINT};
+use crate::settings::{PORTCULLIS_DYNAMODB_ENDPOINT, PORTCULLIS_PWNED_PASSWORDS_URL};
 
 /// A request or task that failed for a reason on the host's side. Never quotes a secret.
 #[derive(Debug, Error)]
@@ -50,9 +50,9 @@ impl HostFailure {
     pub const fn setting(&self) -> Option<&'static str> {
         match self {
             Self::UseCase(UseCaseError::Store(_)) | Self::Packing(PackingError::Store(_)) => {
-                Some(DYNAMODB_ENDPOINT)
+                Some(PORTCULLIS_DYNAMODB_ENDPOINT)
             }
-            Self::UseCase(UseCaseError::Screen(_)) => Some(PWNED_PASSWORDS_URL),
+            Self::UseCase(UseCaseError::Screen(_)) => Some(PORTCULLIS_PWNED_PASSWORDS_URL),
             Self::SigningKey(error) => Some(keys::setting(error)),
             Self::UseCase(_)
             | Self::Packing(_)
@@ -84,7 +84,7 @@ mod tests {
         let error = StoreError::new("reading an account", std::io::Error::other("refused"));
         let failure = HostFailure::from(error);
         assert!(failure.is_store_unavailable());
-        assert_eq!(failure.setting(), Some(DYNAMODB_ENDPOINT));
+        assert_eq!(failure.setting(), Some(PORTCULLIS_DYNAMODB_ENDPOINT));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use crate::keys::file::KeyFileError;
 use crate::random::SystemRandom;
 use crate::root_keys::{HostRootKeysError, RootKeyCache};
 use crate::secret_source::SecretSource;
-use crate::settings::DYNAMODB_ENDPOINT;
+use crate::settings::PORTCULLIS_DYNAMODB_ENDPOINT;
 use crate::transport::AwsClient;
 
 /// What the audit trail knows a host by that publishes its key.
@@ -54,7 +54,7 @@ pub type KeyError = SigningError<SigningKeySourceError>;
 /// The variable to look at first.
 pub const fn setting(error: &KeyError) -> &'static str {
     match error {
-        KeyError::Document(_) | KeyError::Publication(_) => DYNAMODB_ENDPOINT,
+        KeyError::Document(_) | KeyError::Publication(_) => PORTCULLIS_DYNAMODB_ENDPOINT,
         KeyError::Outlived => "PORTCULLIS_ACCESS_LIFETIME",
         KeyError::SigningKeySource(SigningKeySourceError::File(_)) => "PORTCULLIS_SIGNING_KEY_FILE",
         KeyError::SigningKeySource(

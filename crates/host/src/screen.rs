@@ -13,9 +13,9 @@ use portcullis_service::screen::PasswordScreen;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-pub use self::breach::{BreachRange, BreachFailMode};
+pub use self::breach::{BreachFailMode, BreachRange};
 use crate::error_chain::ErrorChain;
-use crate::settings::PWNED_PASSWORDS_URL;
+use crate::settings::PORTCULLIS_PWNED_PASSWORDS_URL;
 
 /// Screens new passwords.
 #[derive(Debug)]
@@ -51,13 +51,13 @@ impl PasswordScreen for HostScreen {
             (Err(error), BreachFailMode::Open) => {
                 warn!(
                     error = %ErrorChain(&error),
-                    setting = PWNED_PASSWORDS_URL,
+                    setting = PORTCULLIS_PWNED_PASSWORDS_URL,
                     "a new password was taken without asking about breaches"
                 );
                 Ok(false)
             }
             (Err(error), BreachFailMode::Closed) => {
-                warn!(error = %ErrorChain(&error), setting = PWNED_PASSWORDS_URL, "breaches cannot be asked about");
+                warn!(error = %ErrorChain(&error), setting = PORTCULLIS_PWNED_PASSWORDS_URL, "breaches cannot be asked about");
                 Err(ScreeningUnavailable)
             }
         }

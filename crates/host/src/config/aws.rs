@@ -7,20 +7,19 @@ use portcullis_aws::endpoint::{Endpoint, Region};
 use portcullis_aws::operation::Service;
 
 use crate::config::variable::{Environment, Fault, plain_or_loopback, table_name, token_text};
-use crate::settings::DYNAMODB_ENDPOINT;
+use crate::settings::PORTCULLIS_DYNAMODB_ENDPOINT;
 
 pub(super) fn services(env: &mut Environment<'_>) -> Option<Config> {
     let region = env.required("AWS_REGION", |text| {
-        let fault = Fault::Invalid("a region such as eu-central-1");
+        let fault = Fault::Invalid;
         Region::parse(text).map_err(|_| fault)
     });
     let endpoint = |text: &str| {
-        let fault =
-            Fault::Invalid("an address such as https://dynamodb.eu-central-1.amazonaws.com");
+        let fault = Fault::Invalid;
         let text = plain_or_loopback(text)?;
         Endpoint::parse(&text).map_err(|_| fault)
     };
-    let dynamodb = env.optional(DYNAMODB_ENDPOINT, endpoint);
+    let dynamodb = env.optional(PORTCULLIS_DYNAMODB_ENDPOINT, endpoint);
     let secrets_manager = env.optional("PORTCULLIS_SECRETS_ENDPOINT", endpoint);
     let main = env.optional("PORTCULLIS_TABLE", table_name);
     let blacklist = env.optional("PORTCULLIS_BLACKLIST_TABLE", table_name);

@@ -15,7 +15,7 @@ const EDGE_SECRET: &str = "PORTCULLIS_EDGE_SECRET";
 pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
     let quotas = env.optional("PORTCULLIS_LIMITS", |text| {
         Quotas::parse(text).map_err(|error| {
-            Fault::Invalid(match error {
+            Fault::Rule(match error {
                 QuotasError::Malformed => "name=attempts/seconds or name=off, with commas between",
                 QuotasError::Quota(_) => {
                     "of quotas of 1 to 1000000 attempts in 1 to 86400 seconds, such as 10/3600"
@@ -31,7 +31,7 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
     let when_down = env.optional("PORTCULLIS_RATE_LIMIT_FAIL_MODE", |text| match text {
         "closed" => Ok(LimitFailMode::Closed),
         "open" => Ok(LimitFailMode::Open),
-        _ => Err(Fault::Invalid("closed or open")),
+        _ => Err(Fault::Invalid),
     });
     Limits {
         quotas: quotas.unwrap_or_default(),
@@ -44,11 +44,11 @@ pub(super) fn edge(env: &mut Environment<'_>) -> Option<Edge> {
     let secret = env.optional(EDGE_SECRET, |text| {
         let fits =
             text.len() >= MIN_EDGE_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let fault = Fault::Invalid("32 or more printable characters without blanks");
+        let fault = Fault::Invalid;
         fits.then(|| Secret::new(text.to_owned())).ok_or(fault)
     });
     let source = env.optional("PORTCULLIS_CLIENT_IP_SOURCE", |text| {
-        let fault = Fault::Invalid("connection, cloudfront, cloudflare or header:<name>");
+        let fault = Fault::Invalid;
         AddressSource::parse(text).ok_or(fault)
     });
     match (source.unwrap_or_default(), secret) {

@@ -19,14 +19,13 @@ pub(super) fn entrance(env: &mut Environment<'_>) -> Option<ListenMode> {
     if env.has("AWS_LAMBDA_RUNTIME_API") {
         // Lambda sets all of these. Its runtime library would panic over what is wrong with one.
         let api = env.required("AWS_LAMBDA_RUNTIME_API", |text| {
-            let fault = Fault::Invalid("a host and a port");
+            let fault = Fault::Invalid;
             text.parse::<Authority>().map_err(|_| fault)
         });
         let name = env.required("AWS_LAMBDA_FUNCTION_NAME", |text| Ok(text.to_owned()));
         let version = env.required("AWS_LAMBDA_FUNCTION_VERSION", |text| Ok(text.to_owned()));
         let memory = env.required("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", |text| {
-            text.parse::<i32>()
-                .map_err(|_| Fault::Invalid("a number of megabytes"))
+            text.parse::<i32>().map_err(|_| Fault::Invalid)
         });
         return api
             .and(name)
@@ -35,7 +34,7 @@ pub(super) fn entrance(env: &mut Environment<'_>) -> Option<ListenMode> {
             .map(|_| ListenMode::Lambda);
     }
     env.required("PORTCULLIS_LISTEN", |text| {
-        let fault = Fault::Invalid("an address and a port such as 127.0.0.1:8788");
+        let fault = Fault::Invalid;
         text.parse().map_err(|_| fault)
     })
     .map(ListenMode::Socket)

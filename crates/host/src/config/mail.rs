@@ -79,10 +79,10 @@ fn delivery(env: &mut Environment<'_>, name: &str) -> Option<MailDelivery> {
     let folder = env.optional("PORTCULLIS_MAILBOX", |text| Ok(PathBuf::from(text)));
     let has_sender = env.has("PORTCULLIS_MAIL_FROM");
     let address = env.optional("PORTCULLIS_MAIL_FROM", |text| {
-        EmailAddress::parse(text).map_err(|_| Fault::Invalid("an e-mail address"))
+        EmailAddress::parse(text).map_err(|_| Fault::Invalid)
     });
     let endpoint = env.optional("PORTCULLIS_SES_ENDPOINT", |text| {
-        let fault = Fault::Invalid("an address such as https://email.eu-central-1.amazonaws.com");
+        let fault = Fault::Invalid;
         Endpoint::parse(&plain_or_loopback(text)?).map_err(|_| fault)
     });
     let sender = |address| Sender {
@@ -115,7 +115,7 @@ fn host(url: &str) -> Option<String> {
 
 fn link_lifetime(text: &str) -> Result<Duration, Fault> {
     let seconds = text.parse().unwrap_or(0);
-    let fault = Fault::Invalid("a number of seconds from 600 to 3600");
+    let fault = Fault::Invalid;
     let fits = LINK_LIFETIMES.contains(&seconds);
     fits.then(|| Duration::from_secs(seconds)).ok_or(fault)
 }
@@ -124,6 +124,6 @@ fn refuse_or_allow(text: &str) -> Result<bool, Fault> {
     match text {
         "refuse" => Ok(true),
         "allow" => Ok(false),
-        _ => Err(Fault::Invalid("refuse or allow")),
+        _ => Err(Fault::Invalid),
     }
 }

@@ -5,8 +5,8 @@ use portcullis_service::settings::PasswordRules;
 
 use crate::config::variable::{Environment, Fault, plain_or_loopback};
 use crate::hasher::{HashRules, is_readable};
-use crate::screen::{BreachRange, BreachFailMode};
-use crate::settings::PWNED_PASSWORDS_URL;
+use crate::screen::{BreachFailMode, BreachRange};
+use crate::settings::PORTCULLIS_PWNED_PASSWORDS_URL;
 
 /// The longest name of a service, and the most there are.
 const MAX_NAMES: usize = 16;
@@ -21,12 +21,12 @@ pub(super) fn rules(env: &mut Environment<'_>, issuer: Option<&str>) -> Password
             && names
                 .iter()
                 .all(|name| (1..=MAX_NAME_CHARACTERS).contains(&name.chars().count()));
-        let fault = Fault::Invalid("up to 16 names of up to 64 characters, parted by commas");
+        let fault = Fault::Invalid;
         fits.then_some(names).ok_or(fault)
     });
     let least_score = env.optional("PORTCULLIS_PASSWORD_SCORE", |text| {
         let score = text.parse().ok().filter(|score| *score <= 4);
-        score.ok_or(Fault::Invalid("a score from 0 to 4"))
+        score.ok_or(Fault::Invalid)
     });
     PasswordRules {
         services: services.unwrap_or_else(|| issuer.map(host_labels).unwrap_or_default()),
@@ -39,13 +39,11 @@ pub(super) fn hashing(env: &mut Environment<'_>) -> HashRules {
     let pepper = env.optional("PORTCULLIS_PEPPER", |text| match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err(Fault::Invalid("on or off")),
+        _ => Err(Fault::Invalid),
     });
     let former = env.optional("PORTCULLIS_LEGACY_HASH_SAMPLE", |text| {
         let hash = PasswordHash::parse(text).ok().filter(is_readable);
-        hash.ok_or(Fault::Invalid(
-            "a password hash of a kind that can be imported",
-        ))
+        hash.ok_or(Fault::Invalid)
     });
     HashRules {
         pepper: pepper.unwrap_or(false),
@@ -57,7 +55,7 @@ pub(super) fn hashing(env: &mut Environment<'_>) -> HashRules {
 pub(super) fn hash_memory(env: &mut Environment<'_>) -> Option<u32> {
     let said = env.optional("PORTCULLIS_HASH_MEMORY", |text| {
         let mib = text.parse().ok().filter(|mib| (32..=65_536).contains(mib));
-        mib.ok_or(Fault::Invalid("a number of MiB from 32 to 65536"))
+        mib.ok_or(Fault::Invalid)
     });
     // What is wrong about a Lambda's size is told where the entrance is read.
     said.or_else(|| {
@@ -70,15 +68,15 @@ pub(super) fn hash_memory(env: &mut Environment<'_>) -> Option<u32> {
 
 /// Where breached passwords are asked about, if anywhere.
 pub(super) fn breaches(env: &mut Environment<'_>) -> Option<BreachRange> {
-    let address = env.optional(PWNED_PASSWORDS_URL, |text| {
+    let address = env.optional(PORTCULLIS_PWNED_PASSWORDS_URL, |text| {
         let text = plain_or_loopback(text)?;
-        let fault = Fault::Invalid("an address that ends in a slash");
+        let fault = Fault::Invalid;
         text.ends_with('/').then_some(text).ok_or(fault)
     });
     let unreachable = env.optional("PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE", |text| match text {
         "open" => Ok(BreachFailMode::Open),
         "closed" => Ok(BreachFailMode::Closed),
-        _ => Err(Fault::Invalid("open or closed")),
+        _ => Err(Fault::Invalid),
     });
     Some(BreachRange::new(address?, unreachable.unwrap_or_default()))
 }

@@ -39,7 +39,7 @@ pub(super) fn rotation(
         "EdDSA" => Ok(Algorithm::EdDsa),
         "ES256" => Ok(Algorithm::Es256),
         "RS256" => Ok(Algorithm::Rs256),
-        _ => Err(Fault::Invalid("EdDSA, ES256 or RS256")),
+        _ => Err(Fault::Invalid),
     });
     let jwks_max_age = jwks_max_age.unwrap_or(usual.jwks_max_age);
     let secret_cache = secret_cache.unwrap_or(usual.hosts);
@@ -60,6 +60,6 @@ pub(super) fn rotation(
 fn span(text: &str, least: u64) -> Result<Duration, Fault> {
     let seconds = text.parse().ok();
     let seconds = seconds.filter(|seconds| (least..=MAX_SECONDS).contains(seconds));
-    let fault = Fault::Invalid("a number of seconds up to a week");
+    let fault = Fault::Invalid;
     seconds.map(Duration::from_secs).ok_or(fault)
 }

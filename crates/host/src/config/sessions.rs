@@ -15,8 +15,8 @@ const GRACE: core::ops::RangeInclusive<u64> = 0..=60;
 /// How long sessions live.
 pub(super) fn sessions(env: &mut Environment<'_>) -> Sessions {
     let usual = Sessions::default();
-    let life = Fault::Invalid("a number of seconds from 60 to 34560000, 400 days");
-    let grace = Fault::Invalid("a number of seconds from 0 to 60");
+    let life = Fault::Invalid;
+    let grace = Fault::Invalid;
     let mut seconds = |variable, range: core::ops::RangeInclusive<u64>, fault| {
         env.optional(variable, |text| {
             let seconds = text.parse().ok().filter(|seconds| range.contains(seconds));

@@ -1,16 +1,17 @@
 //! One variable at a time: there or not, good or not, and named when it is not.
 
+use core::fmt;
 use core::time::Duration;
 use std::ffi::OsString;
 
 use http::Uri;
 use portcullis_core::secret::Secret;
 use portcullis_core::token::claims::MAX_NAME_BYTES;
-use thiserror::Error;
+
+use crate::settings;
 
 /// A variable of the environment that cannot be used. Never quotes its value.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("{variable} {fault}")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ConfigError {
     /// The variable.
     pub variable: &'static str,
@@ -18,18 +19,34 @@ pub struct ConfigError {
     pub fault: Fault,
 }
 
-/// What is wrong about a variable.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+impl core::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (variable, expected) = (self.variable, settings::expected(self.variable));
+        match self.fault {
+            Fault::Missing => write!(f, "{variable} is not set; expected: {expected}"),
+            Fault::MissingOr(other) => write!(f, "{variable} or {other} must be set"),
+            Fault::Exclusive(other) => write!(f, "set {variable} or {other}, not both"),
+            Fault::Invalid => write!(f, "{variable} is invalid; expected: {expected}"),
+            Fault::Rule(rule) => write!(f, "{variable} must be {rule}"),
+        }
+    }
+}
+
+/// The fault of a variable. The table of settings has the values that the variable accepts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
     /// It is not set, or empty.
-    #[error("is not set")]
     Missing,
     /// Neither it nor the other one is set.
-    #[error("or {0} must be set")]
     MissingOr(&'static str),
-    /// It is not what it should be.
-    #[error("must be {0}")]
-    Invalid(&'static str),
+    /// Both it and the other one are set.
+    Exclusive(&'static str),
+    /// Its value is not accepted.
+    Invalid,
+    /// Its value breaks a rule that the table cannot state.
+    Rule(&'static str),
 }
 
 /// The environment while it is read, with what was found wrong so far.
@@ -60,7 +77,7 @@ impl<'a> Environment<'a> {
         let value = (self.lookup)(variable).filter(|value| !value.is_empty())?;
         let parsed = match value.to_str() {
             Some(text) => parse(text),
-            None => Err(Fault::Invalid("UTF-8")),
+            None => Err(Fault::Invalid),
         };
         parsed.map_or_else(|fault| self.fault(variable, fault), Some)
     }
@@ -97,7 +114,7 @@ impl<'a> Environment<'a> {
 
 /// An `https` address, or an `http` one on this machine.
 pub(super) fn plain_or_loopback(text: &str) -> Result<String, Fault> {
-    let fault = Fault::Invalid("an https address, or an http one on loopback, without a query");
+    let fault = Fault::Invalid;
     let uri: Uri = text.parse().map_err(|_| fault)?;
     let host = uri.host().ok_or(fault)?;
     let secure = match uri.scheme_str() {
@@ -119,14 +136,14 @@ pub(super) fn plain_or_loopback(text: &str) -> Result<String, Fault> {
 /// One word of printable ASCII, as claims and header values can hold it.
 pub(super) fn token_text(text: &str) -> Result<String, Fault> {
     let fits = text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= 1_024;
-    let fault = Fault::Invalid("one word of printable ASCII, at most 1024 characters");
+    let fault = Fault::Invalid;
     fits.then(|| text.to_owned()).ok_or(fault)
 }
 
 /// One word of printable ASCII that a claim may be ([`MAX_NAME_BYTES`]).
 pub(super) fn claim_text(text: &str) -> Result<String, Fault> {
     let fits = text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= MAX_NAME_BYTES;
-    let fault = Fault::Invalid("one word of printable ASCII, at most 512 characters");
+    let fault = Fault::Invalid;
     fits.then(|| text.to_owned()).ok_or(fault)
 }
 
@@ -135,7 +152,7 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, Fault> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err(Fault::Invalid("on or off")),
+        _ => Err(Fault::Invalid),
     }
 }
 
@@ -145,7 +162,7 @@ pub(super) fn table_name(text: &str) -> Result<String, Fault> {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
-    let fault = Fault::Invalid("3 to 255 letters, digits, underscores, hyphens or dots");
+    let fault = Fault::Invalid;
     fits.then(|| text.to_owned()).ok_or(fault)
 }
 
@@ -155,7 +172,7 @@ pub(super) fn positive(text: &str, most: Duration) -> Result<Duration, Fault> {
     if (1..=most.as_secs()).contains(&seconds) {
         Ok(Duration::from_secs(seconds))
     } else {
-        Err(Fault::Invalid("a number of seconds from 1 to a day"))
+        Err(Fault::Invalid)
     }
 }
 
