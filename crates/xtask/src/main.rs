@@ -9,6 +9,7 @@ mod check;
 mod circles;
 mod dev;
 mod invariants;
+mod node;
 mod passwords;
 mod prerequisites;
 mod processes;

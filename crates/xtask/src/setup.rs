@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    prerequisites, processes,
+    node, prerequisites, processes,
     step::{quietly, step},
     workspace::Workspace,
 };
@@ -28,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     step("install the wasm target and the lint tools", || {
         toolchain(workspace, true)
     })?;
+    node::install(workspace)?;
     step("install the npm packages", || npm(workspace))
 }
 
@@ -35,6 +36,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 pub(crate) fn for_worker(workspace: &Workspace) -> Result<()> {
     let _lock = workspace.lock()?;
     toolchain(workspace, false)?;
+    node::install(workspace)?;
     if !npm_is_fresh(workspace)? {
         step("install the npm packages", || npm(workspace))?;
     }

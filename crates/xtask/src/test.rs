@@ -1,46 +1,68 @@
 //! `cargo xtask test`: every test there is.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 
 use crate::{
-    build, prerequisites, python, setup,
+    build, node, prerequisites, processes, python, setup,
     step::{quietly, run as run_step, show},
     workspace::Workspace,
 };
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only the crates' own tests
+    /// Run only the tests of the crates
     #[arg(long, conflicts_with = "worker")]
     crates: bool,
-    /// Only the tests of the built Worker
+    /// Run only the tests in Node: the built Worker, pages, templates and the host's API description
     #[arg(long)]
     worker: bool,
+    /// Run only tests whose name contains this text; of the tests in Node, whose name or file does
+    filter: Option<String>,
 }
 
-/// Sets up, builds and tests.
+/// Sets up, builds and runs the tests. The tests in Node mostly wait, so they run beside those of the crates.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !options.crates {
         prerequisites::check_python()?;
     }
     setup::run(workspace)?;
-    if !options.worker {
-        crates(workspace)?;
+    let filter = options.filter.as_deref();
+    if options.crates {
+        return crates(workspace, filter);
     }
-    if !options.crates {
-        build::worker(workspace)?;
-        build::corpus(workspace)?;
-        local_programs(workspace)?;
-        run_step(
-            "compile the corpus for this machine",
-            &mut corpus(workspace),
-        )?;
-        worker(workspace)?;
+    build::worker(workspace)?;
+    build::corpus(workspace)?;
+    local_programs(workspace)?;
+    run_step(
+        "compile the corpus for this machine",
+        &mut corpus(workspace),
+    )?;
+    let mut node = in_node(workspace, filter)?;
+    if options.worker {
+        return show(IN_NODE, &mut node);
     }
-    Ok(())
+    // Compiled first: a test in Node must not wait for a compiler on every core.
+    compile_crates(workspace)?;
+    thread::scope(|scope| {
+        println!("{IN_NODE}: running beside the tests of the crates; the output follows those");
+        let beside = scope.spawn(|| processes::output(&mut node));
+        let crates = crates(workspace, filter);
+        let output = beside
+            .join()
+            .map_err(|_| anyhow!("{IN_NODE}: panicked"))??;
+        println!("{IN_NODE}");
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{IN_NODE}: ended with {}",
+            output.status
+        );
+        crates
+    })
 }
 
 /// The programs that `dev` and the Worker's tests start.
@@ -72,34 +94,68 @@ fn corpus(workspace: &Workspace) -> Command {
     ])
 }
 
-fn crates(workspace: &Workspace) -> Result<()> {
-    let nextest = quietly(&mut workspace.cargo(["nextest", "--version"])).is_ok();
-    let runner: &[&str] = if nextest {
-        &["nextest", "run"]
+fn has_nextest(workspace: &Workspace) -> bool {
+    quietly(&mut workspace.cargo(["nextest", "--version"])).is_ok()
+}
+
+fn compile_crates(workspace: &Workspace) -> Result<()> {
+    let mut compile = workspace.cargo(if has_nextest(workspace) {
+        ["nextest", "run", "--no-run"]
+    } else {
+        ["test", "--all-targets", "--no-run"]
+    });
+    run_step(
+        "compile the tests of the crates",
+        compile.args(["--workspace", "--quiet"]),
+    )
+}
+
+fn crates(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
+    let runner: &[&str] = if has_nextest(workspace) {
+        &["nextest", "run", "--no-tests=pass"]
     } else {
         &["test", "--all-targets"]
     };
     let mut tests = workspace.cargo(runner);
-    show("test the crates", tests.args(["--workspace"]))?;
+    show("test the crates", tests.args(["--workspace"]).args(filter))?;
+    if filter.is_some() {
+        return Ok(());
+    }
     let mut examples = workspace.cargo(["test", "--doc", "--workspace", "--quiet"]);
     show("test the examples in the documentation", &mut examples)
 }
 
-fn worker(workspace: &Workspace) -> Result<()> {
-    let mut node = workspace.program("node");
-    node.args(["--test", "--test-reporter=spec"])
-        .args(files(workspace)?);
+const IN_NODE: &str = "test the Worker in its runtime, and the host by its own description";
+
+/// So many test files run at once: they wait for timers most of the time.
+const FILES_AT_ONCE: &str = "3";
+
+fn in_node(workspace: &Workspace, filter: Option<&str>) -> Result<Command> {
+    let mut files = files(workspace)?;
+    let mut node = workspace.program(node::program(workspace));
+    node.args(["--test", "--test-reporter=spec"]);
+    node.arg(format!("--test-concurrency={FILES_AT_ONCE}"));
+    if let Some(filter) = filter {
+        let named: Vec<PathBuf> = files
+            .iter()
+            .filter(|file| file.to_string_lossy().contains(filter))
+            .cloned()
+            .collect();
+        if named.is_empty() {
+            node.arg(format!("--test-name-pattern={filter}"));
+        } else {
+            files = named;
+        }
+    }
+    node.args(files);
     node.env("PORTCULLIS_BINARIES", workspace.cargo_target.join("debug"));
     let install = |packages| python::install(workspace, packages);
     node.env("PORTCULLIS_PYTHON", install(&python::FUZZ)?);
     node.env("PORTCULLIS_MOTO", install(&python::MOTO)?);
     node.env("PORTCULLIS_LINT", install(&python::LINT)?);
-    // The Worker's tests run `cargo xtask` themselves, and must meet the same builds.
+    // The tests run `cargo xtask` themselves, and must find the same builds.
     node.env("CARGO_TARGET_DIR", &workspace.cargo_target);
-    show(
-        "test the Worker in its runtime, and the host by its own description",
-        &mut node,
-    )
+    Ok(node)
 }
 
 /// Every test that Node runs.
