@@ -1,8 +1,8 @@
-//! Where a caller comes from: the address of the connection, or what an edge before it says.
+//! The client's address: that of the connection, or the one that an edge in front reports.
 //!
-//! Behind CloudFront or Cloudflare every connection comes from the edge, and a header tells whose
-//! request it passes on. Anybody can send such a header, so it counts only beside a secret that the
-//! edge adds to each request and nobody else knows.
+//! Behind CloudFront or Cloudflare every connection comes from the edge, and a header names the
+//! client. Any client can send that header. It counts only beside a secret that the edge adds to
+//! each request.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -11,16 +11,16 @@ use http::header::HeaderMap;
 use portcullis_core::secret::Secret;
 use subtle::ConstantTimeEq as _;
 
-/// CloudFront's own, in which a port always follows the address.
+/// CloudFront's own header, in which a port always follows the address.
 const CLOUDFRONT: &str = "cloudfront-viewer-address";
 
 /// The header with the secret.
 const EDGE_SECRET_HEADER: &str = "x-portcullis-edge-secret";
 
-/// What the operator named as the source of a caller's address.
+/// The operator's choice of the source of the client's address.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum AddressSource {
-    /// The connection, or what the Lambda event says of it.
+    /// The connection, or the source address in the Lambda event.
     #[default]
     Connection,
     /// A header of the edge.
@@ -37,7 +37,7 @@ impl AddressSource {
             other => {
                 let name = other.strip_prefix("header:")?.to_ascii_lowercase();
                 let name = HeaderName::try_from(name).ok()?;
-                // A list that every hop adds to names nobody.
+                // INVARIANT: a list that every hop extends identifies no client.
                 (name != "x-forwarded-for" && name != EDGE_SECRET_HEADER)
                     .then_some(Self::Header(name))
             }
@@ -45,29 +45,29 @@ impl AddressSource {
     }
 }
 
-/// What stands before the host.
+/// The edge in front of the host.
 #[derive(Clone, Debug, Default)]
 pub enum Edge {
-    /// Nothing whose word would count.
+    /// No trusted edge.
     #[default]
     Connection,
-    /// An edge that names the caller in `header` and shows `secret`.
+    /// An edge that names the client in `header` and authenticates by `secret`.
     Named {
-        /// Where the caller's address stands.
+        /// The header with the client's address.
         header: HeaderName,
-        /// What only the edge knows.
+        /// The secret that only the edge holds.
         secret: Secret<String>,
     },
 }
 
 impl Edge {
-    /// The caller's address: what the edge says if this request comes from it, else that of the
-    /// connection.
+    /// The client's address: the edge's report if the request comes from the edge, else the address
+    /// of the connection.
     pub fn client_address(&self, connection: String, headers: &HeaderMap) -> String {
         let Self::Named { header, secret } = self else {
             return connection;
         };
-        // SECURITY: without the secret, whoever sent the header is who it is about.
+        // SECURITY: without the secret, any client could choose its own address.
         let shown = only(headers, EDGE_SECRET_HEADER).unwrap_or_default();
         if !bool::from(shown.as_bytes().ct_eq(secret.expose().as_bytes())) {
             return connection;
@@ -78,15 +78,15 @@ impl Edge {
     }
 }
 
-/// The one value of a header; a second one may be anybody's.
+/// The only value of a header; a second one may come from the client.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     values.next().is_none().then(|| value.to_str().ok())?
 }
 
-/// An address, with a port behind it if it has one. CloudFront writes an IPv6 address without
-/// brackets before its port, so that `2001:db8::7:443` can only be read by who knows that.
+/// Parses an address with an optional port. CloudFront writes an IPv6 address without brackets
+/// before its port, so `2001:db8::7:443` is ambiguous without that knowledge.
 fn read(text: &str, has_port: bool) -> Option<IpAddr> {
     let text = text.trim();
     let address = if has_port {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_knows_the_secret_names_the_caller() {
+    fn only_an_edge_with_the_secret_may_report_the_client_address() {
         const KNOWN: (&str, &str) = (EDGE_SECRET_HEADER, SECRET);
         const HEADER: &str = "cf-connecting-ip";
         let named = (HEADER, "203.0.113.7");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_read_as_each_edge_writes_it() {
+    fn the_client_address_is_parsed_in_the_form_of_each_edge() {
         for (text, has_port, address) in [
             ("203.0.113.7", false, Some("203.0.113.7")),
             ("203.0.113.7:46532", false, Some("203.0.113.7")),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_anybody_can_begin_is_no_source() {
+    fn x_forwarded_for_is_no_address_source() {
         for text in ["header:X-Real-IP", "header:true-client-ip"] {
             assert!(AddressSource::parse(text).is_some(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The confidential clients of this host: loaded on first need, from Secrets Manager or a file.
+//! The confidential clients of this host, loaded on first use from Secrets Manager or a file.
 
 use std::path::PathBuf;
 
@@ -12,15 +12,15 @@ use crate::transport::AwsClient;
 
 const VARIABLE: &str = "PORTCULLIS_CLIENTS_SECRET";
 
-/// The clients that the operator knows.
+/// The clients that the operator configured.
 #[derive(Debug)]
 pub struct HostClients {
     source: Option<SecretSource>,
-    // For as long as loading fails, the next need begins anew.
+    // A failed load is retried at the next use.
     known: OnceCell<Clients>,
 }
 
-/// The clients are not to be had. Never quotes their document.
+/// The clients cannot be loaded. Never quotes their document.
 #[derive(Debug, Error)]
 pub enum HostClientsError {
     /// The file cannot be read.
@@ -29,13 +29,13 @@ pub enum HostClientsError {
     /// Secrets Manager returned no current version.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// It holds no clients.
+    /// The document is no valid list of clients.
     #[error("the clients cannot be used")]
     Clients(#[from] ClientsError),
 }
 
 impl HostClients {
-    /// The clients that `source` holds, or none; nothing is read yet.
+    /// The clients in `source`, or none. Nothing is read yet.
     pub const fn new(source: Option<SecretSource>) -> Self {
         Self {
             source,
@@ -43,11 +43,11 @@ impl HostClients {
         }
     }
 
-    /// The clients, loaded now if they were not before.
+    /// The clients, loaded at the first call.
     ///
     /// # Errors
     ///
-    /// [`HostClientsError`]; the next call tries again.
+    /// [`HostClientsError`]; the next call retries.
     pub async fn known(
         &self,
         client: &AwsClient,

@@ -1,4 +1,5 @@
-//! Where time enters: once for each request, and again after I/O whose length matters.
+//! The only source of the time: read once for each request, and again after I/O whose duration
+//! matters.
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,47 +10,47 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Clock;
 use thiserror::Error;
 
-/// Tells the time to a door. Tests bring one that stands still.
+/// A wall clock. Tests use one that stands still.
 pub trait WallClock: fmt::Debug + Send + Sync {
-    /// The present second.
+    /// The current second.
     ///
     /// # Errors
     ///
-    /// [`ClockError`] if there is no such second to be told.
+    /// [`ClockError`] if the clock is unreadable.
     fn read(&self) -> Result<UnixTime, ClockError>;
 
-    /// How long it has been since 1970, finer than in seconds where the clock is. It goes on while
-    /// Lambda has frozen the process, which a clock that nobody can set need not do.
+    /// The time since 1970, with the clock's own precision. It advances while Lambda has frozen the
+    /// process, which a monotonic clock need not do.
     fn elapsed(&self) -> Duration {
         let secs = self.read().map(UnixTime::as_secs);
         Duration::from_secs(secs.unwrap_or_default())
     }
 }
 
-/// The machine's clock stands before 1970: nothing can be judged by it.
+/// The machine's clock is before 1970, so no decision can rely on it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("the clock of this machine stands before 1970")]
+#[error("the clock of this machine is before 1970")]
 pub struct ClockError;
 
-/// The machine's own clock.
+/// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl WallClock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the door is where time enters")]
+    #[expect(clippy::disallowed_methods, reason = "time enters here")]
     fn read(&self) -> Result<UnixTime, ClockError> {
         seconds(SystemTime::now())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the door is where time enters")]
+    #[expect(clippy::disallowed_methods, reason = "time enters here")]
     fn elapsed(&self) -> Duration {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         since_epoch.unwrap_or_default()
     }
 }
 
-/// The wall clock over one request. A reading that fails repeats the one before, and
-/// [`RequestClock::judge`] tells that nothing may be concluded from it.
+/// The wall clock over one request. A failed reading repeats the previous one, and
+/// [`RequestClock::ensure_readable`] reports the failure.
 #[derive(Debug)]
 pub struct RequestClock<'a> {
     wall: &'a dyn WallClock,
@@ -58,7 +59,7 @@ pub struct RequestClock<'a> {
 }
 
 impl<'a> RequestClock<'a> {
-    /// Starts at `now`.
+    /// A clock whose first reading is `now`.
     pub const fn new(wall: &'a dyn WallClock, now: UnixTime) -> Self {
         Self {
             wall,
@@ -106,7 +107,7 @@ mod tests {
     #[derive(Debug)]
     struct Script(AtomicU64);
 
-    /// Runs backwards out of time: 1, 0, and then no time any more.
+    /// Counts down: 1, 0, then unreadable.
     impl WallClock for Script {
         fn read(&self) -> Result<UnixTime, ClockError> {
             let left = self
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_remembers_that_the_clock_failed() {
+    fn a_request_clock_reports_an_earlier_failed_reading() {
         let wall = Script(AtomicU64::new(2));
         let watch = RequestClock::new(&wall, UnixTime::from_secs(9));
         assert_eq!(watch.now().as_secs(), 1);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breakers_measure_by_is_the_clock_on_the_wall() {
+    fn breakers_measure_time_by_the_wall_clock() {
         let clock = SystemClock;
         let before = clock.read().expect("after 1970").as_secs();
         let elapsed = clock.elapsed();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn time_begins_in_1970() {
+    fn a_clock_before_1970_is_unreadable() {
         let epoch = SystemTime::UNIX_EPOCH;
         assert_eq!(seconds(epoch), Ok(UnixTime::from_secs(0)));
         assert_eq!(seconds(epoch - Duration::from_secs(1)), Err(ClockError));

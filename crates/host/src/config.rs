@@ -1,4 +1,4 @@
-//! Where the environment enters: every setting of the host, read once at the start.
+//! Reads every setting of the host from the environment, once at start-up.
 //!
 //! [`crate::settings`] lists the variables.
 
@@ -36,54 +36,54 @@ use crate::secret_source::SecretSource;
 /// Every setting of the host.
 #[derive(Debug)]
 pub struct Config {
-    /// How requests come in.
+    /// The source of requests.
     pub entrance: ListenMode,
-    /// Our name as an issuer (`iss`), as it stands: policies compare it so.
+    /// The host's issuer name (`iss`), byte for byte as policies compare it.
     pub issuer: String,
-    /// Whom our tokens are for (`aud`).
+    /// The audience of the host's tokens (`aud`).
     pub audience: String,
-    /// The client that logs people in (`client_id`).
+    /// The `client_id` of the host's tokens.
     pub client_id: String,
-    /// How long an access token lives.
+    /// The lifetime of an access token.
     pub access_lifetime: Duration,
-    /// Where AWS is reached, and the tables.
+    /// The endpoints of AWS, and the table names.
     pub aws: client::Config,
-    /// Who signs calls to AWS.
+    /// The credentials that sign calls to AWS.
     pub credentials: Credentials,
-    /// Where the signing key is.
+    /// The source of the signing key.
     pub signing_key: SecretSource,
-    /// How the signing key is rotated.
+    /// The settings of the key rotation.
     pub rotation: RotationConfig,
-    /// Where the host's root keys are.
+    /// The source of the host's root keys.
     pub host_secret: SecretSource,
-    /// How long sessions live.
+    /// The lifetimes of sessions.
     pub sessions: Sessions,
-    /// Where the clients that may introspect are, if there are any.
+    /// The source of the clients that may introspect, if there are any.
     pub clients: Option<SecretSource>,
-    /// What a new password must be.
+    /// The rules for a new password.
     pub passwords: PasswordRules,
-    /// How passwords are hashed beyond today's parameters.
+    /// Password hashing beyond the current parameters.
     pub hashing: HashRules,
-    /// The memory that all hashes may fill together, in MiB, where it is said.
+    /// The memory limit of all concurrent hashes, in MiB, if it is set.
     pub hash_memory_mib: Option<u32>,
-    /// Where breached passwords are asked about, if anywhere.
+    /// The breached-password service, if one is set.
     pub breaches: Option<BreachRange>,
-    /// Everything about mail.
+    /// The mail settings.
     pub mail: MailConfig,
-    /// How much of what passes.
+    /// The rate limits.
     pub limits: Limits,
-    /// Whose word about a caller's address counts.
+    /// The trusted source of the client's address.
     pub edge: Edge,
-    /// The least level that is logged.
+    /// The minimum log level.
     pub log: LevelFilter,
 }
 
-/// Everything that is wrong with the environment, so that it can be mended in one go.
+/// Every fault of the environment, so that an operator can fix all at once.
 #[derive(Debug, Eq, PartialEq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// Each variable with what is wrong about it.
+    /// Each faulty variable with its fault.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }
@@ -106,12 +106,12 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigErrors`] naming every variable that is missing or not usable.
+    /// [`ConfigErrors`] with every missing or invalid variable.
     pub fn from_env() -> Result<Self, ConfigErrors> {
         Self::read(|name| std::env::var_os(name))
     }
 
-    /// Reads the variables that `lookup` knows. An empty one counts as missing.
+    /// Reads the variables through `lookup`. An empty variable counts as missing.
     ///
     /// # Errors
     ///
@@ -125,7 +125,8 @@ impl Config {
     }
 
     fn assemble(env: &mut Environment<'_>) -> Option<Self> {
-        // Each is read before any is missed, so that one look tells all that is wrong.
+        // Every variable is read before the first missing one ends the reading, so that one run
+        // reports all faults.
         let entrance = listen_mode::entrance(env);
         let issuer = env.required("PORTCULLIS_ISSUER", plain_or_loopback);
         let audience = env.required("PORTCULLIS_AUDIENCE", claim_text);
@@ -178,7 +179,7 @@ impl Config {
     }
 }
 
-/// A secret that is either in Secrets Manager or in a file.
+/// A required secret, in Secrets Manager or in a file.
 fn key_source(
     env: &mut Environment<'_>,
     secret_variable: &'static str,
@@ -190,7 +191,7 @@ fn key_source(
     optional_source(env, secret_variable, file_variable)
 }
 
-/// As [`key_source`], for one that there need not be.
+/// As [`key_source`], for an optional secret.
 fn optional_source(
     env: &mut Environment<'_>,
     secret_variable: &'static str,
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_environment_has_the_documented_defaults() {
+    fn unset_variables_have_the_documented_defaults() {
         let config = read(&[]).expect("whole");
         assert_eq!(
             config.entrance,
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn each_missing_variable_is_named_and_all_at_once() {
+    fn all_missing_variables_are_reported_at_once() {
         for (name, _) in WHOLE {
             assert!(told(&[(name, "")]).contains(name), "{name}");
         }
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn each_invalid_variable_is_named_and_never_quoted() {
+    fn an_invalid_variable_is_named_and_its_value_never_quoted() {
         for (name, value) in [
             ("PORTCULLIS_LISTEN", "localhost"),
             ("PORTCULLIS_ISSUER", "http://login.example"),
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_that_names_callers_needs_a_secret() {
+    fn an_edge_as_client_ip_source_requires_the_edge_secret() {
         let named = ("PORTCULLIS_CLIENT_IP_SOURCE", "cloudfront");
         assert!(told(&[named]).starts_with("PORTCULLIS_EDGE_SECRET"));
         let secret = ("PORTCULLIS_EDGE_SECRET", "0123456789abcdef0123456789abcdef");
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambdas_runtime_would_panic_over_is_told() {
+    fn an_invalid_lambda_variable_is_an_error_and_no_panic() {
         for (name, value) in [
             ("AWS_LAMBDA_RUNTIME_API", "not a host"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a lot"),
@@ -373,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn lambda_is_known_by_its_runtime_api() {
+    fn lambda_mode_is_detected_by_the_runtime_api_variable() {
         let config = read(&[
             ("PORTCULLIS_LISTEN", ""),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),

@@ -1,5 +1,5 @@
-//! Domains whose addresses are made to be thrown away, for those who refuse them. The list and how
-//! it is made anew: `disposable/collect.py`.
+//! Domains of disposable addresses, for operators who refuse them. `disposable/collect.py`
+//! regenerates the list.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::{fs, io};
 use portcullis_core::email::EmailAddress;
 use thiserror::Error;
 
-/// One a line, sorted by bytes.
+/// One domain per line, sorted by bytes.
 const KNOWN: &str = include_str!("disposable/domains.txt");
 
 /// Whether addresses of disposable domains may register.
@@ -16,25 +16,25 @@ const KNOWN: &str = include_str!("disposable/domains.txt");
 pub struct DisposableConfig {
     /// Whether they are refused.
     pub refuse: bool,
-    /// A file with more such domains, one a line.
+    /// A file with more such domains, one per line.
     pub more: Option<PathBuf>,
 }
 
-/// Whose addresses may not register.
+/// The domains whose addresses may not register.
 #[derive(Debug, Default)]
 pub struct Disposable {
-    /// The known ones, in order; empty where they are allowed.
+    /// The built-in domains, sorted; empty where they are allowed.
     known: Vec<&'static str>,
     more: BTreeSet<String>,
 }
 
-/// The file of further domains cannot be read.
+/// The file with further domains cannot be read.
 #[derive(Debug, Error)]
 #[error("PORTCULLIS_DISPOSABLE_FILE: {} cannot be read", .0.display())]
 pub struct DisposableError(PathBuf, #[source] io::Error);
 
 impl Disposable {
-    /// What `config` says is refused.
+    /// The domains that `config` refuses.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Disposable {
         })
     }
 
-    /// Whether the domain of `email`, or one it lies under, is among them.
+    /// Whether the list contains the domain of `email` or a parent of it.
     pub fn refuses(&self, email: &EmailAddress) -> bool {
         let mut domain = email.domain();
         loop {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_in_order_and_in_normal_form() {
+    fn the_built_in_list_is_sorted_and_normalised() {
         let domains: Vec<_> = KNOWN.lines().collect();
         assert!(domains.len() > 10_000 && domains.is_sorted());
         for domain in domains {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_refused_with_all_below_it_and_only_where_that_is_wanted() {
+    fn a_disposable_domain_and_its_subdomains_are_refused_only_if_configured() {
         let refusing = Disposable::new(DisposableConfig {
             refuse: true,
             more: None,
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_adds_to_the_list_and_must_be_there() {
+    fn a_file_extends_the_list_and_a_missing_file_is_an_error() {
         let path =
             std::env::temp_dir().join(format!("portcullis-disposable-{}", std::process::id()));
         let config = || DisposableConfig {

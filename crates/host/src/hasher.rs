@@ -1,5 +1,5 @@
-//! Argon2id ([RFC 9106]) off the async threads: bounded in number, in memory that is used again.
-//! What other systems hashed is checked too, and never made.
+//! Argon2id ([RFC 9106]) off the async threads, with a bounded number of runs in pooled memory.
+//! Hashes of other systems are verified but never created.
 //!
 //! [RFC 9106]: https://www.rfc-editor.org/rfc/rfc9106
 
@@ -26,29 +26,29 @@ use crate::hasher::memory_pool::MemoryPool;
 use crate::hasher::stored::Stored;
 use crate::random::SystemRandom;
 
-/// How many passwords may be hashed, and wait to be.
+/// The limits of concurrent and queued password hashes.
 #[derive(Clone, Copy, Debug)]
 pub struct HashLimits {
-    /// How many at once; each takes a core, and the memory of [`HashParameters`].
+    /// Concurrent hashes; each takes one core and the memory of [`HashParameters`].
     pub at_once: usize,
-    /// How many more may wait for their turn before one is turned away.
+    /// Queued hashes; more are rejected as busy.
     pub waiting: usize,
-    /// The memory that all of them may fill together, in MiB. A stored hash that needs more is not
-    /// checked.
+    /// The memory of all concurrent hashes together, in MiB. A stored hash that needs more is not
+    /// verified.
     pub memory_mib: u32,
 }
 
-/// What the operator says of hashes.
+/// The operator's rules for hashes.
 #[derive(Clone, Debug, Default)]
 pub struct HashRules {
-    /// Whether a pepper of the vault goes into new hashes.
+    /// Whether new hashes contain a pepper of the root keys.
     pub pepper: bool,
-    /// A hash of the kind that accounts were imported with, or had before the parameters rose.
-    /// While it is set, every check costs one of today's runs and one of its kind.
+    /// A sample of the imported or outdated kind of hash. While it is set, every verification costs
+    /// one current run and one run of that kind.
     pub former: Option<PasswordHash>,
 }
 
-/// Runs hashes with bounded memory and cores.
+/// Runs hashes within bounds of memory and cores.
 #[derive(Debug)]
 pub struct HashPool {
     today: HashParameters,
@@ -61,20 +61,20 @@ pub struct HashPool {
     runs: AtomicU64,
 }
 
-/// Hashes passwords in a [`HashPool`], with the peppers of a vault.
+/// Hashes passwords in a [`HashPool`], with the peppers of the root keys.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolHasher<'a> {
     pool: &'a HashPool,
     vault: &'a RootKeys,
 }
 
-/// Whether a hash of former times can be checked here, for whoever reads the configuration.
+/// Whether a sample of a legacy hash can be verified; the reader of the configuration checks this.
 pub fn is_readable(hash: &PasswordHash) -> bool {
     Stored::read(hash).is_ok_and(|stored| stored.key_id().is_none())
 }
 
 impl HashPool {
-    /// Hashes new passwords with the parameters `today`.
+    /// A pool whose new hashes have the parameters `today`.
     pub fn new(today: HashParameters, limits: HashLimits, rules: HashRules) -> Self {
         let at_once = limits.at_once.clamp(1, Semaphore::MAX_PERMITS / 2);
         let waiting = limits.waiting.min(Semaphore::MAX_PERMITS / 2);
@@ -94,18 +94,17 @@ impl HashPool {
         }
     }
 
-    /// What hashes with the peppers of `vault`.
+    /// A hasher with the peppers of `vault`.
     pub const fn with<'a>(&'a self, vault: &'a RootKeys) -> PoolHasher<'a> {
         PoolHasher { pool: self, vault }
     }
 
-    /// How many hashes ran since the start.
+    /// The number of hashes since the start.
     pub fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
 
-    /// Does `work`, which runs `runs` hashes of at most `memory_kib` one after the other, when its
-    /// turn comes.
+    /// Runs `work` when its turn comes: `runs` hashes of at most `memory_kib`, one after the other.
     async fn run<T: Send + 'static>(
         &self,
         (runs, memory_kib): (u64, u32),
@@ -114,7 +113,8 @@ impl HashPool {
         let turn = self.turn(memory_kib).await?;
         self.runs.fetch_add(runs, Ordering::Relaxed);
         let workspaces = Arc::clone(&self.workspaces);
-        // The turn goes along: a caller that goes away does not free the core that is still busy.
+        // The permit moves into the work: a client that disconnects does not free a core that is
+        // still busy.
         let work = spawn_blocking(move || {
             let _turn = turn;
             work(&workspaces)
@@ -141,7 +141,7 @@ impl HashPool {
 }
 
 impl PoolHasher<'_> {
-    /// What new hashes are made with; nothing where no pepper is wanted.
+    /// The pepper of new hashes; `None` without peppers.
     fn pepper(&self) -> Option<Pepper> {
         let wanted = self.pool.rules.pepper;
         wanted
@@ -149,11 +149,11 @@ impl PoolHasher<'_> {
             .flatten()
     }
 
-    /// What is run so that a caller cannot tell how an account was hashed, or that there is none.
+    /// The runs that hide the kind of an account's hash and the existence of the account.
     ///
-    /// SECURITY: one of today's runs is always among what is run, and one of the former kind where
-    /// there is such a kind: an unknown address, a wrong password and a hash that was imported
-    /// cost the same. A hash of neither kind costs more than that, never less.
+    /// SECURITY: every verification contains one current run, and one of the legacy kind if a
+    /// sample is set. An unknown address, a wrong password and an imported hash cost the same. A
+    /// hash of neither kind costs more, never less.
     fn beside(&self, stored: Option<&Stored>) -> Result<Option<Stored>, HashError> {
         let former = self.pool.rules.former.as_ref();
         match stored {
@@ -162,7 +162,7 @@ impl PoolHasher<'_> {
         }
     }
 
-    /// A hash of today's cost under a salt that is no account's, which nothing matches.
+    /// A decoy hash of current cost under a random salt, which matches no password.
     fn decoy(&self) -> Result<Stored, HashError> {
         Ok(Stored::Argon2(Argon2Hash {
             recipe: HashConfig::of(self.pool.today)?,
@@ -196,7 +196,7 @@ impl PasswordHasher for PoolHasher<'_> {
         let known = read.is_some();
         let stored = read.map_or_else(|| self.decoy(), Ok)?;
         let pepper = stored.key_id().map(|key_id| Pepper::of(self.vault, key_id));
-        // INVARIANT: a replaced root key stays in the host's secret as long as hashes name it.
+        // INVARIANT: a replaced root key stays in the host's secret while hashes name it.
         let lost = matches!(pepper, Some(None));
         if lost {
             error!("a password hash names a root key that the host's secret lacks");

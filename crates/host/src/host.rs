@@ -1,4 +1,4 @@
-//! What every request finds: the settings, the clients and the keys of this host.
+//! The state that every request shares: settings, clients and keys of this host.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
@@ -39,70 +39,71 @@ use crate::screen::HostScreen;
 use crate::secret_source::SecretSource;
 use crate::transport::{AwsClient, HyperTransport, Timeouts};
 
-/// The memory that all hashes may fill together where the operator says nothing.
+/// The default memory limit of all concurrent hashes.
 const DEFAULT_HASH_MEMORY_MIB: u32 = 512;
 
-/// The most recent news of the store.
+/// The latest known state of the store.
 #[derive(Debug, Default)]
 pub struct StoreHealth(AtomicU8);
 
-/// Everything that lives as long as the host. Making one reads nothing and connects nowhere.
+/// The state that lives as long as the host. Creating it reads nothing and opens no connection.
 #[derive(Debug)]
 pub struct Host {
-    /// Where AWS is reached, and how.
+    /// The AWS client.
     pub client: AwsClient,
-    /// What tells the time.
+    /// The clock.
     pub clock: Arc<dyn WallClock>,
-    /// What draws names.
+    /// The random source.
     pub chance: SystemRandom,
-    /// What hashes passwords.
+    /// The password hasher.
     pub hasher: HashPool,
-    /// What screens new passwords.
+    /// The screening of new passwords.
     pub screen: HostScreen,
-    /// Where the private keys are that tokens are signed with.
+    /// The source of the private signing keys.
     pub signing_key: SecretSource,
-    /// Those keys.
+    /// The signing keys, cached.
     pub signing_keys: SigningKeys<SigningKey>,
-    /// How the signing key is rotated.
+    /// The settings of the key rotation.
     pub rotation: RotationConfig,
-    /// What tokens are verified with, as others read it.
+    /// The published JWK Set, cached.
     pub published_keys: JwksCache,
-    /// The host's own secrets.
+    /// The root keys, cached.
     pub vault: RootKeyCache,
     /// The clients that may introspect.
     pub clients: HostClients,
-    /// What the operator chose.
+    /// The operator's settings.
     pub settings: Settings,
-    /// Who takes mail.
+    /// The mail transport.
     pub mailer: HostMailer,
-    /// Whose addresses may not register.
+    /// The domains whose addresses may not register.
     pub disposable: Disposable,
-    /// Told when there is mail to send.
+    /// Notified when there is mail to send.
     pub mail_waits: Notify,
-    /// Whose word about a caller's address counts.
+    /// The trusted source of the client's address.
     pub edge: Edge,
-    /// Judges the tokens that callers of the host itself bring.
+    /// The gate for tokens that clients present to the host itself.
     pub gate: Gate,
-    /// Whether the store answered when it was last asked.
+    /// Whether the store answered the last call.
     pub health: StoreHealth,
-    /// The beginning of the last day whose audit trail this host knows to be sealed, in seconds.
+    /// The start of the last day whose audit trail is known to be sealed, in seconds since 1970.
     pub sealed_until: AtomicU64,
-    /// Up to where this host knows the revocation feed to be packed, in seconds since 1970.
+    /// The end of the packed part of the revocation feed as far as this host knows, in seconds
+    /// since 1970.
     pub packed_until: AtomicU64,
-    /// What was told of the ways to what this host depends on.
+    /// The metrics of the dependencies as last logged.
     pub report: Report,
 }
 
-/// What a test brings of its own, and a deployment leaves as it is.
+/// The options that a test sets; a deployment uses the defaults.
 #[derive(Clone, Debug)]
 pub struct HostOptions {
-    /// What tells the time.
+    /// The clock.
     pub clock: Arc<dyn WallClock>,
-    /// What new passwords are hashed with.
+    /// The parameters of new password hashes.
     pub hashing: HashParameters,
-    /// How many passwords may be hashed, and wait to be.
+    /// The limits of concurrent and queued password hashes.
     pub limits: HashLimits,
-    /// How long the store may take.
+    /// The timeouts of the store.
     pub timeouts: Timeouts,
 }
 
@@ -117,19 +118,19 @@ impl Default for HostOptions {
     }
 }
 
-/// There is no host to be had.
+/// The host cannot be created.
 #[derive(Debug, Error)]
 pub enum HostError {
     /// The platform has no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
-    /// A file of domains cannot be read.
+    /// The file of domains cannot be read.
     #[error(transparent)]
     Disposable(#[from] DisposableError),
 }
 
 impl Host {
-    /// A host as `config` describes it.
+    /// A host with the settings `config`.
     ///
     /// # Errors
     ///
@@ -186,7 +187,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// The failure, as it came.
+    /// The failure, unchanged.
     pub fn track<T>(&self, end: Result<T, impl Into<HostFailure>>) -> Result<T, HostFailure> {
         let end = end.map_err(Into::into);
         match &end {
@@ -220,7 +221,7 @@ impl Host {
             .await
     }
 
-    /// What the use cases work with in `call`, whose store is `store`.
+    /// The context of the use cases for `call`, on `store`.
     ///
     /// # Errors
     ///
@@ -255,20 +256,20 @@ impl Host {
         aws.into_iter().chain(self.screen.state())
     }
 
-    /// The store as it is reached at `now`.
+    /// The store, at `now`.
     pub const fn store(&self, now: UnixTime) -> DynamoStore<'_, HyperTransport> {
         DynamoStore::at(&self.client, now)
     }
 }
 
 impl StoreHealth {
-    /// Takes note of whether the store answered.
+    /// Records whether the store answered.
     pub fn record(&self, reachable: bool) {
         self.0
             .store(if reachable { 1 } else { 2 }, Ordering::Relaxed);
     }
 
-    /// The news in one word: `unknown` before the first time it was asked.
+    /// The state in one word: `unknown` before the first call.
     pub fn as_str(&self) -> &'static str {
         match self.0.load(Ordering::Relaxed) {
             1 => "reachable",
@@ -278,7 +279,7 @@ impl StoreHealth {
     }
 }
 
-/// One hash a core; as many again as fit into about a second may wait.
+/// One hash per core; the queue holds about one second of work.
 fn hash_limits() -> HashLimits {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     HashLimits {
@@ -288,9 +289,9 @@ fn hash_limits() -> HashLimits {
     }
 }
 
-/// The policy for calls to the host itself: its own tokens, of any lifetime it may have had.
+/// The policy for calls to the host itself: its own tokens, of any lifetime that a host may issue.
 fn own_policy(issuer: &str, audience: &str) -> Policy {
-    // Keys and revocations are read for each call, so they are as young as the call.
+    // Keys and revocations are read for each call, so they are as fresh as the call.
     let now = Duration::from_secs(30);
     let fresh = Staleness {
         poll: now,
@@ -324,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_news_of_the_store_counts() {
+    fn health_reports_the_latest_state_of_the_store() {
         let health = StoreHealth::default();
         assert_eq!(health.as_str(), "unknown");
         health.record(false);

@@ -1,4 +1,4 @@
-//! The private keys of this host: two versions of a secret, or one key in a file.
+//! The private keys of this host: the versions of a secret, or one key in a file.
 
 mod file;
 
@@ -25,33 +25,33 @@ use crate::secret_source::SecretSource;
 use crate::settings::PORTCULLIS_DYNAMODB_ENDPOINT;
 use crate::transport::AwsClient;
 
-/// What the audit trail knows a host by that publishes its key.
+/// The actor in the audit trail when a host publishes its key.
 const ACTOR: &str = "host";
 
-/// A version gives no key. Never quotes one.
+/// A version yields no key. Never quotes one.
 #[derive(Debug, Error)]
 pub enum SigningKeySourceError {
-    /// The file cannot be read, made, or understood.
+    /// The file cannot be read, created or parsed.
     #[error("PORTCULLIS_SIGNING_KEY_FILE")]
     File(#[source] KeyFileError),
-    /// Secrets Manager does not give the secret.
+    /// Secrets Manager returns no secret.
     #[error("PORTCULLIS_SIGNING_SECRET cannot be read")]
     Secret(#[source] CallError),
-    /// The secret holds no signing key.
+    /// The secret contains no signing key.
     #[error("PORTCULLIS_SIGNING_SECRET")]
     Key(#[source] SigningKeyError),
-    /// The host's own secrets, which seal the audit trail, are not to be had.
-    #[error("the host's own secrets are not to be had")]
+    /// The root keys, which authenticate audit entries, are unavailable.
+    #[error("the host's root keys are unavailable")]
     Vault(#[source] HostRootKeysError),
     /// The platform gave no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
 }
 
-/// There is no key to sign with.
+/// No key to sign with is available.
 pub type KeyError = SigningError<SigningKeySourceError>;
 
-/// The variable to look at first.
+/// The variable that an operator checks first.
 pub const fn setting(error: &KeyError) -> &'static str {
     match error {
         KeyError::Document(_) | KeyError::Publication(_) => PORTCULLIS_DYNAMODB_ENDPOINT,
@@ -71,7 +71,7 @@ pub const fn setting(error: &KeyError) -> &'static str {
     }
 }
 
-/// The keys as one request reaches them.
+/// The keys as one request accesses them.
 #[derive(Debug)]
 pub struct HostSigningKeys<'a> {
     /// The source of the private keys.
@@ -80,9 +80,9 @@ pub struct HostSigningKeys<'a> {
     pub client: &'a AwsClient,
     /// The root keys, which authenticate audit entries.
     pub root_keys: &'a RootKeyCache,
-    /// When the request came.
+    /// The time of the request.
     pub now: UnixTime,
-    /// Its name.
+    /// The identifier of the request.
     pub request_id: &'a Id,
 }
 
@@ -99,7 +99,7 @@ impl SigningKeySource for HostSigningKeys<'_> {
             (SecretSource::File(path), Stage::Current) => {
                 let key = file::load_or_make(path).map_err(SigningKeySourceError::File)?;
                 return Ok(Some(Version {
-                    // Another key may come to be in the file.
+                    // The file may later contain another key.
                     id: key.key().id().unwrap_or_default().to_owned(),
                     key: Ok(Arc::new(key)),
                 }));
@@ -153,13 +153,13 @@ impl SigningKeySource for HostSigningKeys<'_> {
                 info!(key_id, version, "published the signing key");
             }
             SigningEvent::NoKey(stage, error) => {
-                warn!(error = %ErrorChain(error), ?stage, "a version of the signing secret is not used");
+                warn!(error = %ErrorChain(error), ?stage, "a version of the signing secret is unusable");
             }
             SigningEvent::LastVersions(error) => {
-                warn!(error = %ErrorChain(error), "the signing secret as last read has to do");
+                warn!(error = %ErrorChain(error), "the signing secret is unavailable; the host uses the last version it read");
             }
             SigningEvent::LastDocument(error) => {
-                warn!(error = %ErrorChain(error), "the last key document has to do");
+                warn!(error = %ErrorChain(error), "the key document is unavailable; the host uses the last one it read");
             }
         }
     }

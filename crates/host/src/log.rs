@@ -1,5 +1,4 @@
-//! One JSON line an event, on standard output. Nothing secret can be in one: what holds a secret
-//! does not print.
+//! One JSON line per event, on standard output. Types that hold a secret do not print it.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -9,12 +8,12 @@ use tracing_subscriber::{Layer as _, fmt};
 
 use crate::metrics::{self, MetricLines};
 
-/// Logs from `level` up, for the life of the process. Libraries are heard from warnings up: at
-/// finer levels some of them print what they send.
+/// Logs from `level` up, for the life of the process. Libraries log from warnings up: at finer
+/// levels some print the data they send.
 ///
 /// # Errors
 ///
-/// [`TryInitError`] if something else in this process logs already.
+/// [`TryInitError`] if this process already has a logger.
 pub fn init(level: LevelFilter) -> Result<(), TryInitError> {
     let ours = Targets::new()
         .with_target(metrics::TARGET, LevelFilter::OFF)

@@ -1,4 +1,4 @@
-//! Who takes the mail of this host.
+//! The mail transport of this host.
 
 mod folder;
 
@@ -12,30 +12,30 @@ use portcullis_service::ports::{Mail, MailError, Mailer};
 pub use crate::mailer::folder::FolderMailer;
 use crate::transport::AwsClient;
 
-/// Where mail goes.
+/// The destination of mail.
 #[derive(Clone, Debug)]
 pub enum MailDelivery {
-    /// Nowhere: it waits in the outbox until somebody is told to send it.
+    /// None: mail stays in the outbox until a transport is configured.
     None,
-    /// Into this folder, a file each: for development.
+    /// This folder, one file per mail: for development.
     Folder(PathBuf, Sender),
-    /// To Amazon SES.
+    /// Amazon SES.
     Ses(Endpoint, Sender),
 }
 
-/// Who takes the mail.
+/// The mail transport.
 #[derive(Debug)]
 pub enum HostMailer {
-    /// Nobody: it waits.
+    /// None: mail stays in the outbox.
     None,
     /// A folder.
     Folder(FolderMailer),
-    /// Amazon SES, at this address and from this sender.
+    /// Amazon SES at this endpoint, from this sender.
     Ses(Endpoint, Sender),
 }
 
 impl HostMailer {
-    /// The one that `delivery` names. Nothing is reached yet.
+    /// The transport for `delivery`. Opens no connection.
     pub fn new(delivery: MailDelivery) -> Self {
         match delivery {
             MailDelivery::None => Self::None,
@@ -44,7 +44,7 @@ impl HostMailer {
         }
     }
 
-    /// The mailer as it is reached at `now`; `None` where nobody takes mail.
+    /// The mailer at `now`; `None` without a transport.
     pub const fn at<'a>(&'a self, client: &'a AwsClient, now: UnixTime) -> Option<MailerAt<'a>> {
         match self {
             Self::None => None,
@@ -57,7 +57,7 @@ impl HostMailer {
     }
 }
 
-/// A mailer at one moment, which signs what is signed.
+/// A mailer at one moment, because signing needs the time.
 #[derive(Debug)]
 pub struct MailerAt<'a> {
     mailer: &'a HostMailer,
@@ -68,7 +68,9 @@ pub struct MailerAt<'a> {
 impl Mailer for MailerAt<'_> {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         match self.mailer {
-            HostMailer::None => Err(MailError::Transient("nobody takes mail".into())),
+            HostMailer::None => Err(MailError::Transient(
+                "no mail transport is configured".into(),
+            )),
             HostMailer::Folder(folder) => folder.at(self.now).send(mail).await,
             HostMailer::Ses(endpoint, sender) => {
                 let ses = Ses::at(self.client, endpoint, sender, self.now);

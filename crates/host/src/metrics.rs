@@ -1,8 +1,8 @@
-//! Metrics, as lines that CloudWatch reads out of the log: the [embedded metric format].
+//! Metrics as log lines in CloudWatch's [embedded metric format].
 //!
-//! A change of a circuit breaker is one line at once; what went over each way is one line a minute,
-//! as long as there is anything to tell. What may be frozen as soon as it has answered, and not be
-//! asked again for hours, tells it at the end of each run instead.
+//! A change of a circuit breaker is logged at once. Call statistics are logged once a minute if
+//! they changed. A Lambda may be frozen after its response for hours, so it logs them at the end of
+//! each run.
 //!
 //! [embedded metric format]: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
@@ -20,16 +20,16 @@ use tracing::{Event, Subscriber, info, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// What marks an event as a line of metrics.
+/// The target of events that are metrics.
 pub(crate) const TARGET: &str = "portcullis_metrics";
 
-/// How often what went over each way is told.
+/// The interval between two lines of call statistics.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// What packing the revocation feed is called.
+/// The dimension of the feed's packing lag.
 const FEED: &str = "revocation_feed";
 
-/// Tells that the breaker of `name` stands differently: one line for people, one for CloudWatch.
+/// Logs a state change of the breaker `name`: one line for people, one for CloudWatch.
 pub(crate) fn breaker_changed(name: &str, standing: BreakerState, now: UnixTime) {
     match standing {
         BreakerState::Open => warn!(
@@ -39,7 +39,7 @@ pub(crate) fn breaker_changed(name: &str, standing: BreakerState, now: UnixTime)
         BreakerState::HalfOpen => {
             info!(service = name, "the circuit breaker is half open: probing");
         }
-        BreakerState::Closed => info!(service = name, "the circuit breaker is closed: all is well"),
+        BreakerState::Closed => info!(service = name, "the circuit breaker is closed: calls pass"),
     }
     emit(&line(
         name,
@@ -48,7 +48,7 @@ pub(crate) fn breaker_changed(name: &str, standing: BreakerState, now: UnixTime)
     ));
 }
 
-/// Tells how far packing the revocation feed lags behind, if it is known up to where it is packed.
+/// Logs the packing lag of the revocation feed, if the packed end is known.
 pub(crate) fn pack_lag(packed_until: UnixTime, now: UnixTime) {
     if packed_until > UnixTime::default() {
         let lag = now.since(packed_until).as_secs();
@@ -59,17 +59,17 @@ pub(crate) fn pack_lag(packed_until: UnixTime, now: UnixTime) {
 /// The name of a dependency, the state of its breaker and its calls.
 pub type DependencyState = (&'static str, (BreakerState, CallStats));
 
-/// What was told last of each dependency, and when.
+/// The statistics last logged for each dependency, and the time.
 #[derive(Debug, Default)]
 pub struct Report(Mutex<(UnixTime, BTreeMap<&'static str, CallStats>)>);
 
 impl Report {
-    /// Tells what went over the ways of the dependencies since it was told last, if that is a minute ago.
+    /// Logs the call statistics since the last line, if that is a minute old.
     pub fn flush(&self, dependencies: impl Iterator<Item = DependencyState>, now: UnixTime) {
         self.flush_every(EVERY, dependencies, now);
     }
 
-    /// Tells it now.
+    /// Logs the call statistics now.
     pub fn flush_now(&self, dependencies: impl Iterator<Item = DependencyState>, now: UnixTime) {
         self.flush_every(Duration::ZERO, dependencies, now);
     }
@@ -95,7 +95,7 @@ impl Report {
     }
 }
 
-/// What has come to `tally` since `told`.
+/// The difference between `tally` and `told`.
 fn news(
     standing: BreakerState,
     tally: CallStats,
@@ -110,7 +110,7 @@ fn news(
     ]
 }
 
-/// One line of the format. All names are ours, so nothing in them needs an escape.
+/// One line of the format. All names are constants, so none needs an escape.
 fn line(service: &str, now: UnixTime, metrics: &[(&str, &str, u64)]) -> String {
     let defined: Vec<String> = metrics
         .iter()
@@ -131,7 +131,7 @@ fn emit(line: &str) {
     info!(target: TARGET, line);
 }
 
-/// Writes lines of metrics to standard output as they are: beside the log's, in no frame of its.
+/// Writes metric lines to standard output without the frame of the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MetricLines;
 
@@ -147,7 +147,7 @@ struct Print;
 
 impl Visit for Print {
     fn record_str(&mut self, _: &Field, line: &str) {
-        // Whoever closed standard output wants no metrics.
+        // A closed standard output is ignored.
         let _ = writeln!(io::stdout().lock(), "{line}");
     }
 
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_the_form_that_cloudwatch_reads() {
+    fn a_metric_line_has_the_embedded_metric_format() {
         let now = UnixTime::from_secs(1_795_435_200);
         let line = line(
             "dynamodb",

@@ -1,4 +1,4 @@
-//! Secrets in a file, for a host that is alone on its machine: made on the first start, readable
+//! Secrets in a file, for a host that is alone on its machine: created at the first start, readable
 //! by its owner only.
 
 use std::fs::{self, File, OpenOptions};
@@ -13,24 +13,24 @@ use tracing::{info, warn};
 
 use crate::random::SystemRandom;
 
-/// The longest file that is read: four times an RSA key of 4096 bits.
+/// The maximum file size: four times an RSA key of 4096 bits.
 const MAX_BYTES: u64 = 16 * 1024;
 
-/// The file is not to be had. Never quotes its content.
+/// The file is unavailable. Never quotes its content.
 #[derive(Debug, Error)]
 pub enum OwnedFileError {
-    /// It is there and cannot be read.
+    /// It exists and cannot be read.
     #[error("the file {} cannot be read", .0.display())]
     Read(PathBuf, #[source] io::Error),
-    /// It is not there and cannot be made.
-    #[error("the file {} cannot be made", .0.display())]
+    /// It is missing and cannot be created.
+    #[error("the file {} cannot be created", .0.display())]
     Make(PathBuf, #[source] io::Error),
-    /// Nothing could be drawn to put into it.
+    /// No content could be generated for it.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
 }
 
-/// Reads the file at `path`; where there is none, makes it with what `draw` gives first.
+/// Reads the file at `path`; if it is missing, creates it with the content of `draw`.
 pub(crate) fn load_or_make<E: From<OwnedFileError>>(
     path: &Path,
     draw: impl FnOnce() -> Result<Secret<String>, E>,
@@ -39,29 +39,29 @@ pub(crate) fn load_or_make<E: From<OwnedFileError>>(
         Err(error) if error.kind() == ErrorKind::NotFound => make(path, &draw()?)?,
         _ => {}
     }
-    // Also after making one: if two hosts made one, the file that came first counts for both.
+    // Read again after creating it: if two hosts created one, the first file counts for both.
     read(path).map_err(|error| OwnedFileError::Read(path.to_owned(), error).into())
 }
 
 fn read(path: &Path) -> io::Result<Secret<String>> {
     let file = File::open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        warn!(path = %path.display(), "others on this machine may read this secret");
+        warn!(path = %path.display(), "other users of this machine may read this secret");
     }
-    // Room for all of it at once: no growing buffer leaves copies behind.
+    // The full size at once, because a growing buffer leaves copies.
     let mut text = String::with_capacity(usize::try_from(MAX_BYTES).unwrap_or_default());
     let read = file.take(MAX_BYTES).read_to_string(&mut text);
     let text = Secret::new(text);
     read.map(|_| text)
 }
 
-/// Writes the secret beside its place and links it there: nobody ever sees half a file, and a file
-/// that another host put there meanwhile stays.
+/// Writes a temporary file and links it into place: no reader sees half a file, and a file of
+/// another host is kept.
 fn make(path: &Path, secret: &Secret<String>) -> Result<(), OwnedFileError> {
     let failed = |error| OwnedFileError::Make(path.to_owned(), error);
     let draft = path.with_added_extension(format!("{}.draft", SystemRandom.id()?));
     let linked = write(&draft, secret).and_then(|()| fs::hard_link(&draft, path));
-    // Whatever happened, no second copy of a secret stays behind.
+    // No second copy of a secret remains in any case.
     let removed = fs::remove_file(&draft);
     match linked {
         Ok(()) => info!(path = %path.display(), "made a secret"),

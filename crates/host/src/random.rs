@@ -1,4 +1,4 @@
-//! Where chance enters: the operating system's random source.
+//! The only source of randomness: the operating system.
 
 use portcullis_core::id::Id;
 use portcullis_core::root_keys::NONCE_BYTES;
@@ -6,21 +6,21 @@ use portcullis_core::secret::Secret;
 use portcullis_service::ports::{NoEntropy, SecureRandom};
 use zeroize::Zeroizing;
 
-/// Draws from the operating system.
+/// The operating system's random source.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemRandom;
 
 impl SystemRandom {
-    /// Fills `bytes` at random.
+    /// Fills `bytes` with random bytes.
     ///
     /// # Errors
     ///
-    /// [`NoEntropy`] if the system has none to give.
+    /// [`NoEntropy`] if the system has none.
     pub fn fill(self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
         getrandom::fill(bytes).map_err(|_| NoEntropy)
     }
 
-    /// A number that spreads the waits between tries over many hosts.
+    /// A seed for the jitter of retries.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_draws_are_alike() {
+    fn two_random_draws_differ() {
         let (one, other) = (SystemRandom.id(), SystemRandom.id());
         assert_ne!(one.expect("entropy"), other.expect("entropy"));
         assert_ne!(SystemRandom.seed(), SystemRandom.seed());

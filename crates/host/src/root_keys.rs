@@ -1,4 +1,4 @@
-//! The host's own secrets: loaded on first need, from Secrets Manager or a file.
+//! The host's root keys, loaded on first use from Secrets Manager or a file.
 
 use portcullis_core::root_keys::{RootKeys, VaultError};
 use portcullis_core::time::UnixTime;
@@ -13,33 +13,33 @@ use crate::transport::AwsClient;
 
 const VARIABLE: &str = "PORTCULLIS_HOST_SECRET";
 
-/// The vault of this host.
+/// The root keys of this host.
 #[derive(Debug)]
 pub struct RootKeyCache {
     source: SecretSource,
-    // For as long as loading fails, the next need begins anew.
+    // A failed load is retried at the next use.
     open: OnceCell<RootKeys>,
 }
 
-/// The host's own secrets are not to be had. Never quotes them.
+/// The host's root keys are unavailable. Never quotes them.
 #[derive(Debug, Error)]
 pub enum HostRootKeysError {
-    /// The file cannot be read or made.
+    /// The file cannot be read or created.
     #[error("PORTCULLIS_HOST_SECRET_FILE")]
     File(#[from] OwnedFileError),
     /// Secrets Manager returned no current version.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// It holds no root keys.
-    #[error("the host's secret holds no root keys")]
+    /// The document contains no root keys.
+    #[error("the host's secret contains no root keys")]
     Vault(#[from] VaultError),
-    /// No root key could be drawn.
+    /// No root key could be generated.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
 }
 
 impl RootKeyCache {
-    /// The root keys that `source` holds; nothing is read yet.
+    /// The root keys in `source`. Nothing is read yet.
     pub const fn new(source: SecretSource) -> Self {
         Self {
             source,
@@ -47,11 +47,11 @@ impl RootKeyCache {
         }
     }
 
-    /// The vault, loaded now if it was not before.
+    /// The root keys, loaded at the first call.
     ///
     /// # Errors
     ///
-    /// [`HostRootKeysError`]; the next call tries again.
+    /// [`HostRootKeysError`]; the next call retries.
     pub async fn open(
         &self,
         client: &AwsClient,

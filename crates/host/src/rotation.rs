@@ -1,6 +1,7 @@
-//! The door of the rotation function: Secrets Manager's event becomes a step of the rotation.
+//! The adapter of the rotation function: an event of Secrets Manager becomes a step of the
+//! rotation.
 //!
-//! The function and the operator's terminal work with the host's own settings and clients.
+//! The function and the CLI work with the host's own settings and clients.
 
 use core::fmt;
 
@@ -23,10 +24,10 @@ use crate::root_keys::HostRootKeysError;
 use crate::secret_source::SecretSource;
 use crate::transport::HyperTransport;
 
-/// What the audit trail knows this function by.
+/// The actor of this function in the audit trail.
 const FUNCTION: &str = "function:rotation";
 
-/// The secret and the store of one rotation, reached at one moment.
+/// The secret and the store of one rotation, at one moment.
 #[derive(Debug)]
 pub struct RotationContext<'a> {
     host: &'a Host,
@@ -37,7 +38,7 @@ pub struct RotationContext<'a> {
     actor: &'a str,
 }
 
-/// The rotation that a desk offers, on the secret `V`.
+/// The rotation of the host on the secret `V`.
 pub type HostRotation<'a, V> = Rotation<
     'a,
     V,
@@ -48,8 +49,8 @@ pub type HostRotation<'a, V> = Rotation<
     SystemRandom,
 >;
 
-/// What Secrets Manager sends for each step. A rotation token, which a function that assumes
-/// another account's role would pass on, may come with it; this one assumes none.
+/// The event of Secrets Manager for each step. It may contain a rotation token for cross-account
+/// roles; this function assumes no role.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RotationEvent {
@@ -58,7 +59,7 @@ pub struct RotationEvent {
     client_request_token: String,
 }
 
-/// A step was not done; Secrets Manager tries again.
+/// A step failed; Secrets Manager retries it.
 #[derive(Debug, Error)]
 pub enum RotationFunctionError {
     /// The event names no step.
@@ -67,14 +68,14 @@ pub enum RotationFunctionError {
     /// The event is for another secret than `PORTCULLIS_SIGNING_SECRET`.
     #[error("the event is for another secret than PORTCULLIS_SIGNING_SECRET")]
     Secret,
-    /// The signing key is in a file, which nobody rotates.
+    /// The signing key is in a file, which no rotation changes.
     #[error("the signing key is in a file: only a secret can be rotated")]
     File,
-    /// There is no time.
+    /// The clock is unreadable.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// The host's own secrets are not to be had.
-    #[error("the host's own secrets are not to be had")]
+    /// The root keys are unavailable.
+    #[error("the host's root keys are unavailable")]
     Vault(#[source] HostRootKeysError),
     /// The step itself failed.
     #[error(transparent)]
@@ -82,7 +83,7 @@ pub enum RotationFunctionError {
 }
 
 impl RotationFunctionError {
-    /// A stable name.
+    /// A stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Step => "unknown_step",
@@ -96,11 +97,11 @@ impl RotationFunctionError {
 }
 
 impl<'a> RotationContext<'a> {
-    /// Everything a rotation of the host's signing secret works with, at `now`.
+    /// Opens a rotation of the host's signing secret at `now`.
     ///
     /// # Errors
     ///
-    /// [`RotationFault::Vault`].
+    /// [`RotationFunctionError::Vault`].
     pub async fn open(
         host: &'a Host,
         actor: &'a str,
@@ -121,11 +122,11 @@ impl<'a> RotationContext<'a> {
         })
     }
 
-    /// The rotation itself.
+    /// The rotation.
     ///
     /// # Errors
     ///
-    /// [`RotationFault::File`] where the key is in no secret.
+    /// [`RotationFunctionError::File`] if the key is in a file.
     pub fn rotation(
         &self,
     ) -> Result<HostRotation<'_, SigningSecret<'a, HyperTransport>>, RotationFunctionError> {
@@ -135,7 +136,7 @@ impl<'a> RotationContext<'a> {
             .ok_or(RotationFunctionError::File)
     }
 
-    /// What changes the key document alone: a key can be called back wherever it is kept.
+    /// A rotation that changes the key document only: a key can be revoked wherever it is stored.
     pub const fn document(&self) -> HostRotation<'_, ()> {
         self.on(&())
     }
@@ -157,7 +158,8 @@ impl<'a> RotationContext<'a> {
 
     /// # Errors
     ///
-    /// [`RotationFault::Clock`] if the clock failed meanwhile: nothing may be concluded then.
+    /// [`RotationFunctionError::Clock`] if the clock became unreadable: the outcome is unknown
+    /// then.
     pub fn ensure_clock(&self) -> Result<(), RotationFunctionError> {
         Ok(self.clock.ensure_readable()?)
     }
@@ -174,8 +176,8 @@ impl RotationEvent {
         }
     }
 
-    /// Whether it is about the secret called `name`: by its name, its ARN, or the ARN without the
-    /// six characters that AWS adds.
+    /// Whether the event is for the secret `name`: by its name, its ARN, or the ARN without the six
+    /// characters that AWS appends.
     fn is_for(&self, name: &str) -> bool {
         let secret = self.secret_id.as_str();
         let in_arn = secret
@@ -189,18 +191,18 @@ impl RotationEvent {
         secret == name
             || in_arn.is_some_and(is_named)
             || secret.starts_with(name) && {
-                // A partial ARN is configured, the whole one comes.
+                // The setting has a partial ARN, and the event the complete one.
                 name.starts_with("arn:") && secret.len() == name.len().saturating_add(7)
             }
     }
 }
 
-/// Does the step that `event` asks for, and leaves nothing to be told: the process may be frozen
-/// from here on for a month.
+/// Runs the step of `event` and flushes the metrics: Lambda may freeze the process for a month
+/// afterwards.
 ///
 /// # Errors
 ///
-/// [`RotationFault`], which is logged.
+/// [`RotationFunctionError`], which is logged.
 pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFunctionError> {
     let end = step(host, event).await;
     if let Ok(now) = host.clock.read() {
@@ -232,7 +234,7 @@ async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFunction
     Ok(end?)
 }
 
-/// A step's name as far as it can be printed.
+/// A step's name, cut for the log.
 struct Named<'a>(&'a str);
 
 impl fmt::Display for Named<'_> {
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_for_the_secret_by_its_name_or_arn() {
+    fn a_rotation_event_matches_the_secret_by_name_or_arn() {
         let arn = "arn:aws:secretsmanager:eu-central-1:1:secret:portcullis/key-AbCdEf";
         for name in ["portcullis/key", arn, arn.trim_end_matches("-AbCdEf")] {
             assert!(event(arn).is_for(name), "{name}");
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_four_steps_are_steps() {
+    fn an_unknown_rotation_step_is_rejected() {
         for (name, step) in [
             ("createSecret", Some(Step::Create)),
             ("finishSecret", Some(Step::Finish)),

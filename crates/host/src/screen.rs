@@ -1,4 +1,4 @@
-//! What attackers try: the list of common passwords, the range of breached ones, and zxcvbn.
+//! Password screening: the list of common passwords, the breached-password service and zxcvbn.
 
 mod advice;
 mod breach;
@@ -24,13 +24,13 @@ pub struct HostScreen {
 }
 
 impl HostScreen {
-    /// With the breach range that the operator named, if any.
+    /// Screens with the breached-password service `breaches`, if one is set.
     pub const fn new(breaches: Option<BreachRange>) -> Self {
         Self { breaches }
     }
 
-    /// The name of the breach range in metrics, how the way to it stands, and what went over it,
-    /// if there is one.
+    /// The state of the breached-password service for metrics: its name, its breaker and its call
+    /// statistics.
     pub(crate) fn state(&self) -> Option<(&'static str, (BreakerState, CallStats))> {
         let range = self.breaches.as_ref()?;
         Some((breach::NAME, range.state()))
@@ -52,12 +52,12 @@ impl PasswordScreen for HostScreen {
                 warn!(
                     error = %ErrorChain(&error),
                     setting = PORTCULLIS_PWNED_PASSWORDS_URL,
-                    "a new password was taken without asking about breaches"
+                    "a new password was accepted without a breach check (fail open)"
                 );
                 Ok(false)
             }
             (Err(error), BreachFailMode::Closed) => {
-                warn!(error = %ErrorChain(&error), setting = PORTCULLIS_PWNED_PASSWORDS_URL, "breaches cannot be asked about");
+                warn!(error = %ErrorChain(&error), setting = PORTCULLIS_PWNED_PASSWORDS_URL, "the breached-password service is unavailable (fail closed)");
                 Err(ScreeningUnavailable)
             }
         }
@@ -65,7 +65,7 @@ impl PasswordScreen for HostScreen {
 
     async fn advise(&self, password: &Password, known: Vec<String>) -> StrengthFeedback {
         let password = password.clone();
-        // Milliseconds of computing: not on the threads that answer others.
+        // zxcvbn computes for milliseconds, so it runs off the async threads.
         let advice = spawn_blocking(move || advice::of(&password, &known)).await;
         advice.unwrap_or_default()
     }

@@ -1,9 +1,8 @@
-//! What is done besides answering requests: at intervals and when there is cause, by a host on a
-//! socket itself, and on Lambda by a function of its own (`portcullis-tasks`) on a schedule or on
-//! the table's stream.
+//! The tasks beside requests: at intervals and on demand, by a host on a socket, and on Lambda by
+//! the function `portcullis-tasks` on a schedule or on the table's stream.
 //!
-//! Every task may run anywhere, at any time, any number of times at once: what is due is settled
-//! in the store.
+//! INVARIANT: every task may run anywhere, at any time, and any number of times at once. The store
+//! decides which work is due.
 
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -24,40 +23,39 @@ use crate::failure::HostFailure;
 use crate::host::Host;
 use crate::metrics;
 
-/// How often a host on a socket looks for what is due, besides being told.
+/// The interval at which a host on a socket checks for due work; it is also woken on demand.
 const POLL: Duration = Duration::from_secs(15);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How far back days are sealed that nobody was there to seal.
+/// The number of past days that are sealed if no host ran then.
 const SEALED_LATE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How many rounds of mail one run takes on: what is left waits for the next.
+/// The maximum number of mail batches in one run; the next run continues.
 const ROUNDS: usize = 16;
 
-/// What one run did.
+/// The result of one run.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
 pub struct Report {
-    /// Mails handed over.
+    /// Mails handed to the transport.
     pub mails_sent: usize,
-    /// Mails that failed and will be tried again.
+    /// Mails that failed and are retried later.
     pub mails_postponed: usize,
     /// Mails that are given up.
     pub mails_given_up: usize,
     /// Shards of the audit trail's past days that were sealed.
     pub shards_sealed: u32,
-    /// Names of the revocation feed's closed minutes that were packed.
+    /// Identifiers of closed minutes of the revocation feed that were packed.
     pub names_packed: u64,
 }
 
-/// Does everything that is due, each task for itself: one that fails keeps no other from its turn.
+/// Runs all due work. A failed task does not keep the others from running.
 ///
 /// # Errors
 ///
-/// The first [`HostFailure`] that kept a task from being done; each is logged.
+/// The first [`HostFailure`] of a task; each failure is logged.
 pub async fn run_due(host: &Host) -> Result<Report, HostFailure> {
     let mut report = Report::default();
-    // Each task that there is, in its turn.
     let ends = [
         deliver_mail(host, &mut report).await,
         seal_audit(host, &mut report).await,
@@ -74,8 +72,8 @@ pub async fn run_due(host: &Host) -> Result<Report, HostFailure> {
     Ok(report)
 }
 
-/// Does everything that is due, and leaves nothing to be told: the process may be frozen from here
-/// on, and never be woken.
+/// Runs all due work and flushes the metrics: Lambda may freeze the process afterwards and never
+/// resume it.
 ///
 /// # Errors
 ///
@@ -86,12 +84,12 @@ pub async fn run_and_flush(host: &Host) -> Result<Report, HostFailure> {
     end
 }
 
-/// Runs what is due now, then whenever the host is told that there is something, and at intervals.
+/// Runs the due work now, whenever the host is notified, and at intervals.
 pub async fn keep_running(host: Arc<Host>) {
     loop {
-        // What went wrong is logged, and the next round is the answer to it.
+        // The failure is logged; the next run retries.
         let _ = run_due(&host).await;
-        // Nobody may come for hours, and the mail that left shall be known all the same.
+        // Metrics are flushed even if no request arrives for hours.
         if let Ok(now) = host.clock.read() {
             host.flush_metrics(now);
         }
@@ -124,8 +122,7 @@ async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), HostFailur
     Ok(())
 }
 
-/// Seals the audit trail of the days that have closed. Each host does so once a day; the first one
-/// to come has sealed it.
+/// Seals the audit trail of closed days. Each host checks once a day; the first one seals.
 async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), HostFailure> {
     let call = call(host)?;
     let yesterday = call.now.minus(DAY);
@@ -148,7 +145,7 @@ async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), HostFailure>
     Ok(())
 }
 
-/// Packs what has closed of the revocation feed, once a minute. Of several hosts one is first.
+/// Packs closed minutes of the revocation feed, once a minute. One of several hosts wins.
 async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), HostFailure> {
     let call = call(host)?;
     let closed = closed_before(call.now).as_secs();
@@ -175,7 +172,7 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), HostFailure> 
             );
             Ok(())
         }
-        // Whoever is at it tells how far that came.
+        // The host that packs reports its own progress.
         Ok(Outcome::Contended) => return Ok(()),
         Err(error) => Err(HostFailure::from(error)),
     };
@@ -186,7 +183,7 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), HostFailure> 
 
 fn note(delivery: &Delivery, report: &mut Report) {
     for error in &delivery.postponed {
-        warn!(error = %ErrorChain(error), "a mail was not sent; it is tried again");
+        warn!(error = %ErrorChain(error), "a mail was not sent; it is retried");
     }
     for error in &delivery.given_up {
         error!(error = %ErrorChain(error), "a mail is given up");
@@ -200,7 +197,7 @@ fn note(delivery: &Delivery, report: &mut Report) {
     add(&mut report.mails_given_up, delivery.given_up.len());
 }
 
-/// A call that nobody made.
+/// The request data of a task, which has no client.
 fn call(host: &Host) -> Result<RequestMeta, HostFailure> {
     let now: UnixTime = host.clock.read()?;
     Ok(RequestMeta {

@@ -1,4 +1,4 @@
-//! Carries signed requests with hyper: pooled connections, rustls, time-outs.
+//! Sends signed requests with hyper: pooled connections, rustls, timeouts.
 
 use core::time::Duration;
 use std::sync::{Arc, OnceLock};
@@ -21,19 +21,19 @@ use crate::metrics;
 /// The AWS client of the native programs.
 pub type AwsClient = portcullis_aws::client::Client<HyperTransport>;
 
-/// How long things may take.
+/// The timeouts of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// To open a connection.
+    /// For opening a connection.
     pub connect: Duration,
-    /// From the request to the last byte of its answer, connecting included.
+    /// For the whole call, from the request to the last byte of the response, with the connection.
     pub answer: Duration,
-    /// How long an idle connection is kept.
+    /// For an idle pooled connection.
     pub idle: Duration,
 }
 
 impl Default for Timeouts {
-    /// DynamoDB answers in milliseconds; one that does not in 3 s is asked again.
+    /// DynamoDB responds in milliseconds; a call without a response in 3 s is retried.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
@@ -43,17 +43,17 @@ impl Default for Timeouts {
     }
 }
 
-/// Speaks HTTP/1.1, over TLS wherever the address says `https`.
+/// Speaks HTTP/1.1, over TLS if the URL says `https`.
 #[derive(Debug)]
 pub struct HyperTransport {
     timeouts: Timeouts,
     clock: Arc<dyn WallClock>,
-    // Made on first use: a cold start pays for no TLS roots before it needs them.
+    // Created on first use: a cold start loads no TLS roots before it needs them.
     client: OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
 }
 
 impl HyperTransport {
-    /// A transport without any connection yet.
+    /// A transport without connections.
     pub fn new(timeouts: Timeouts, clock: Arc<dyn WallClock>) -> Self {
         Self {
             timeouts,
@@ -73,8 +73,8 @@ impl HyperTransport {
                 .https_or_http()
                 .enable_http1()
                 .wrap_connector(connector);
-            // A pooled connection that the server closed before a byte of the request left is
-            // replaced by hyper; nothing that may have arrived is ever sent again here.
+            // hyper replaces a pooled connection that the server closed before a byte of the
+            // request left. Nothing that may have arrived is resent here.
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(self.timeouts.idle)
@@ -139,7 +139,8 @@ mod tests {
 
     use super::*;
 
-    /// Answers each connection's first request with `answer`, then hangs up; with nothing, never.
+    /// Responds to the first request of each connection with `answer`, then closes it; without an
+    /// answer, never responds.
     async fn peer(answer: impl Into<Bytes>) -> http::Request<Bytes> {
         let answer = answer.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_comes_back_as_it_was_given_redirects_too() {
+    async fn a_response_is_returned_unchanged_and_redirects_are_not_followed() {
         let redirect =
             b"HTTP/1.1 307 T\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 2\r\n\r\nhi";
         let response = send(peer(&redirect[..]).await).await.expect("an answer");
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_failure_says_whether_the_request_may_have_arrived() {
+    async fn each_transport_error_tells_whether_the_request_may_have_arrived() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let closed = format!("http://{}/", listener.local_addr().expect("bound"));
         drop(listener);

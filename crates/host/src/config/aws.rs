@@ -1,4 +1,4 @@
-//! Where AWS is reached, and who signs calls to it.
+//! The endpoints of AWS and the credentials for it.
 
 use portcullis_aws::client::Config;
 use portcullis_aws::credentials::Credentials;

@@ -1,4 +1,4 @@
-//! How much passes, and what a caller's address is taken from.
+//! The rate limits and the source of the client's address.
 
 use portcullis_core::limit::quotas::{Quotas, QuotasError};
 use portcullis_core::secret::Secret;
@@ -7,7 +7,7 @@ use portcullis_service::settings::{LimitFailMode, Limits};
 use crate::client_address::{AddressSource, Edge};
 use crate::config::variable::{Environment, Fault};
 
-/// The shortest secret between edge and host, in characters.
+/// The minimum length of the secret between edge and host, in characters.
 const MIN_EDGE_SECRET: usize = 32;
 
 const EDGE_SECRET: &str = "PORTCULLIS_EDGE_SECRET";
@@ -16,12 +16,12 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
     let quotas = env.optional("PORTCULLIS_LIMITS", |text| {
         Quotas::parse(text).map_err(|error| {
             Fault::Rule(match error {
-                QuotasError::Malformed => "name=attempts/seconds or name=off, with commas between",
+                QuotasError::Malformed => "name=attempts/seconds or name=off, separated by commas",
                 QuotasError::Quota(_) => {
                     "of quotas of 1 to 1000000 attempts in 1 to 86400 seconds, such as 10/3600"
                 }
-                QuotasError::Unknown => "of names that docs/limits.md lists",
-                QuotasError::Twice => "a list in which each limit is named once",
+                QuotasError::Unknown => "a list of names from docs/limits.md",
+                QuotasError::Twice => "a list without duplicates",
                 QuotasError::TooLarge(_) => {
                     "at most 32 attempts for logins, second factors and passwords"
                 }
@@ -39,7 +39,7 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
     }
 }
 
-/// Whose word about the caller's address counts; `None` if it cannot be trusted as it is set.
+/// The trusted source of the client's address; `None` if the settings contradict each other.
 pub(super) fn edge(env: &mut Environment<'_>) -> Option<Edge> {
     let secret = env.optional(EDGE_SECRET, |text| {
         let fits =

@@ -1,4 +1,4 @@
-//! How requests come in: told by what Lambda sets, or by an address.
+//! The source of requests: Lambda, by the variables that it sets, or a socket.
 
 use core::net::SocketAddr;
 
@@ -6,18 +6,18 @@ use http::uri::Authority;
 
 use crate::config::variable::{Environment, Fault};
 
-/// How requests come in.
+/// The source of requests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ListenMode {
-    /// From the Lambda Runtime API.
+    /// The Lambda Runtime API.
     Lambda,
-    /// On a socket.
+    /// A socket.
     Socket(SocketAddr),
 }
 
 pub(super) fn entrance(env: &mut Environment<'_>) -> Option<ListenMode> {
     if env.has("AWS_LAMBDA_RUNTIME_API") {
-        // Lambda sets all of these. Its runtime library would panic over what is wrong with one.
+        // Lambda sets all of these. Its runtime library panics if one is invalid.
         let api = env.required("AWS_LAMBDA_RUNTIME_API", |text| {
             let fault = Fault::Invalid;
             text.parse::<Authority>().map_err(|_| fault)

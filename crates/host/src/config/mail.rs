@@ -1,4 +1,4 @@
-//! Mail: who sends it and how, what it links to, and which addresses may have an account.
+//! Mail: the sender and the transport, the pages that it links to, and disposable addresses.
 
 use core::time::Duration;
 use std::path::PathBuf;
@@ -13,24 +13,24 @@ use crate::config::variable::{Environment, Fault, on_or_off, plain_or_loopback};
 use crate::disposable::DisposableConfig;
 use crate::mailer::MailDelivery;
 
-/// The sender of mail that only lies in a folder.
+/// The sender of mail that stays in a folder.
 const NOBODY: &str = "portcullis@portcullis.invalid";
 
-/// The shortest time that a link may be good for, and the longest.
+/// The allowed lifetimes of a link, in seconds.
 const LINK_LIFETIMES: core::ops::RangeInclusive<u64> = 600..=3_600;
 
-/// Everything about mail.
+/// The mail settings.
 #[derive(Clone, Debug)]
 pub struct MailConfig {
-    /// What mail says.
+    /// The content of mail.
     pub mailing: Mailing,
-    /// Where it goes.
+    /// The destination of mail.
     pub delivery: MailDelivery,
-    /// What becomes of addresses that are thrown away.
+    /// The handling of disposable addresses.
     pub disposable: DisposableConfig,
 }
 
-/// Reads it all. The service is called in mail as it is first called among `passwords.services`.
+/// Reads the mail settings. The first of `passwords.services` is the service's name in mail.
 pub(super) fn mail(
     env: &mut Environment<'_>,
     issuer: Option<&str>,
@@ -95,7 +95,7 @@ fn delivery(env: &mut Environment<'_>, name: &str) -> Option<MailDelivery> {
             Some(MailDelivery::Folder(folder, sender(address)))
         }
         (None, true) => {
-            // What is wrong with the region, its own reading tells.
+            // The reader of the region reports a faulty region.
             let region = env.optional("AWS_REGION", |text| Ok(Region::parse(text).ok()))?;
             let endpoint = match endpoint {
                 Some(endpoint) => endpoint,
@@ -107,7 +107,7 @@ fn delivery(env: &mut Environment<'_>, name: &str) -> Option<MailDelivery> {
     }
 }
 
-/// The host of an address.
+/// The host of a URL.
 fn host(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
     uri.host().map(str::to_owned)

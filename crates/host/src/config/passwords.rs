@@ -1,4 +1,4 @@
-//! What the operator says of passwords.
+//! The settings of passwords.
 
 use portcullis_core::password::PasswordHash;
 use portcullis_service::settings::PasswordRules;
@@ -8,12 +8,12 @@ use crate::hasher::{HashRules, is_readable};
 use crate::screen::{BreachFailMode, BreachRange};
 use crate::settings::PORTCULLIS_PWNED_PASSWORDS_URL;
 
-/// The longest name of a service, and the most there are.
+/// The maximum number of names of a service, and the maximum length of one in characters.
 const MAX_NAMES: usize = 16;
 const MAX_NAME_CHARACTERS: usize = 64;
 
-/// The rules for new passwords. Where no names are given, the service is called as its issuer's
-/// host is.
+/// The rules for new passwords. Without configured names, the labels of the issuer's host are the
+/// names.
 pub(super) fn rules(env: &mut Environment<'_>, issuer: Option<&str>) -> PasswordRules {
     let services = env.optional("PORTCULLIS_BRAND_NAMES", |text| {
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
@@ -34,7 +34,7 @@ pub(super) fn rules(env: &mut Environment<'_>, issuer: Option<&str>) -> Password
     }
 }
 
-/// How passwords are hashed, beyond today's parameters.
+/// Password hashing beyond the current parameters.
 pub(super) fn hashing(env: &mut Environment<'_>) -> HashRules {
     let pepper = env.optional("PORTCULLIS_PEPPER", |text| match text {
         "on" => Ok(true),
@@ -51,13 +51,13 @@ pub(super) fn hashing(env: &mut Environment<'_>) -> HashRules {
     }
 }
 
-/// The memory that all hashes may fill together, in MiB: what is said, or half of a Lambda's.
+/// The memory limit of all concurrent hashes, in MiB: the setting, or half of the Lambda's memory.
 pub(super) fn hash_memory(env: &mut Environment<'_>) -> Option<u32> {
     let said = env.optional("PORTCULLIS_HASH_MEMORY", |text| {
         let mib = text.parse().ok().filter(|mib| (32..=65_536).contains(mib));
         mib.ok_or(Fault::Invalid)
     });
-    // What is wrong about a Lambda's size is told where the entrance is read.
+    // The reader of the listen mode reports an invalid Lambda size.
     said.or_else(|| {
         let size = env.optional("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", |text| {
             Ok(text.parse::<u32>().ok())
@@ -66,7 +66,7 @@ pub(super) fn hash_memory(env: &mut Environment<'_>) -> Option<u32> {
     })
 }
 
-/// Where breached passwords are asked about, if anywhere.
+/// The breached-password service, if one is set.
 pub(super) fn breaches(env: &mut Environment<'_>) -> Option<BreachRange> {
     let address = env.optional(PORTCULLIS_PWNED_PASSWORDS_URL, |text| {
         let text = plain_or_loopback(text)?;
@@ -81,7 +81,8 @@ pub(super) fn breaches(env: &mut Environment<'_>) -> Option<BreachRange> {
     Some(BreachRange::new(address?, unreachable.unwrap_or_default()))
 }
 
-/// `login` and `acme` of `https://login.acme.example/tenant`: the top is everybody's.
+/// `login` and `acme` of `https://login.acme.example/tenant`; the top-level domain belongs to no
+/// service.
 fn host_labels(issuer: &str) -> Vec<String> {
     let uri: Option<http::Uri> = issuer.parse().ok();
     let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_called_as_its_issuer() {
+    fn the_default_brand_names_are_the_labels_of_the_issuers_host() {
         assert_eq!(
             host_labels("https://login.acme.example/t"),
             ["login", "acme"]

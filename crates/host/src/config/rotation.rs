@@ -1,7 +1,7 @@
-//! How long others keep what a rotation of the signing key changes, and what new keys sign by.
+//! The caches that a rotation of the signing key waits for, and the algorithm of new keys.
 //!
-//! The host, the rotation function and the operator's terminal read the same variables: what one
-//! of them reckons with, the others keep to.
+//! The host, the rotation function and the operator's CLI read the same variables, so that all use
+//! the same bounds.
 
 use core::time::Duration;
 
@@ -11,17 +11,17 @@ use portcullis_core::token::algorithm::Algorithm;
 
 use crate::config::variable::{Environment, Fault};
 
-/// The longest any of these may be: a week.
+/// The maximum of each: one week.
 const MAX_SECONDS: u64 = 7 * 24 * 60 * 60;
 
-/// What the operator chose about rotations.
+/// The settings of rotations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RotationConfig {
-    /// How long others keep what changes.
+    /// The lifetimes of the caches.
     pub bounds: RotationBounds,
-    /// How long a host relies on the signing secret before it reads it again.
+    /// The time for which a host uses the signing secret before it reads it again.
     pub secret_cache: Duration,
-    /// What new keys sign by.
+    /// The algorithm of new keys.
     pub algorithm: Algorithm,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn rotation(
             edge: edge.unwrap_or(MAX_STALENESS),
             jwks_max_age,
             third_parties: third_parties.unwrap_or(usual.third_parties),
-            // A host whose store is away goes on with a document of that age.
+            // While the store is unavailable, a host uses a key document of up to that age.
             hosts: secret_cache.max(jwks_max_age),
             token_lifetime: access_lifetime.unwrap_or(usual.token_lifetime),
         },

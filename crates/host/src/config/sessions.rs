@@ -1,4 +1,4 @@
-//! What the operator says of sessions.
+//! The settings of sessions.
 
 use core::time::Duration;
 
@@ -6,13 +6,13 @@ use portcullis_service::settings::Sessions;
 
 use crate::config::variable::{Environment, Fault};
 
-/// The shortest and the longest a session may be told to live: a minute and 400 days.
+/// The minimum and maximum lifetime of a session: one minute and 400 days.
 const LIFE: core::ops::RangeInclusive<u64> = 60..=400 * 24 * 60 * 60;
 
-/// For how long a spent refresh token may come again, at the most.
+/// The maximum grace window of a used refresh token.
 const GRACE: core::ops::RangeInclusive<u64> = 0..=60;
 
-/// How long sessions live.
+/// The lifetimes of sessions.
 pub(super) fn sessions(env: &mut Environment<'_>) -> Sessions {
     let usual = Sessions::default();
     let life = Fault::Invalid;

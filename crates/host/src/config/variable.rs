@@ -1,4 +1,4 @@
-//! One variable at a time: there or not, good or not, and named when it is not.
+//! One variable at a time: its presence, its value and its fault.
 
 use core::fmt;
 use core::time::Duration;
@@ -10,7 +10,7 @@ use portcullis_core::token::claims::MAX_NAME_BYTES;
 
 use crate::settings;
 
-/// A variable of the environment that cannot be used. Never quotes its value.
+/// An unusable variable of the environment. Never quotes its value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ConfigError {
     /// The variable.
@@ -49,7 +49,7 @@ pub enum Fault {
     Rule(&'static str),
 }
 
-/// The environment while it is read, with what was found wrong so far.
+/// The environment while it is read, with the faults so far.
 pub(super) struct Environment<'a> {
     lookup: &'a dyn Fn(&str) -> Option<OsString>,
     pub(super) errors: Vec<ConfigError>,
@@ -63,12 +63,12 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Whether `variable` is set to anything.
+    /// Whether `variable` is set and not empty.
     pub(super) fn has(&self, variable: &str) -> bool {
         (self.lookup)(variable).is_some_and(|value| !value.is_empty())
     }
 
-    /// The value of `variable` as `parse` reads it; `None` if it is missing or was found wrong.
+    /// The value of `variable`, parsed by `parse`; `None` if it is missing or invalid.
     pub(super) fn optional<T>(
         &mut self,
         variable: &'static str,
@@ -82,7 +82,7 @@ impl<'a> Environment<'a> {
         parsed.map_or_else(|fault| self.fault(variable, fault), Some)
     }
 
-    /// As [`Environment::optional`], and wrong if it is missing.
+    /// As [`Environment::optional`]; a missing variable is a fault.
     pub(super) fn required<T>(
         &mut self,
         variable: &'static str,
@@ -95,24 +95,24 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// The value of `variable`, kept secret.
+    /// The value of `variable` as a secret.
     pub(super) fn secret(&mut self, variable: &'static str) -> Option<Secret<String>> {
         self.required(variable, |text| Ok(Secret::new(text.to_owned())))
     }
 
-    /// The value of `variable`, kept secret, if it is set.
+    /// The value of `variable` as a secret, if it is set.
     pub(super) fn optional_secret(&mut self, variable: &'static str) -> Option<Secret<String>> {
         self.optional(variable, |text| Ok(Secret::new(text.to_owned())))
     }
 
-    /// Notes what is wrong; always `None`.
+    /// Records a fault; always returns `None`.
     pub(super) fn fault<T>(&mut self, variable: &'static str, fault: Fault) -> Option<T> {
         self.errors.push(ConfigError { variable, fault });
         None
     }
 }
 
-/// An `https` address, or an `http` one on this machine.
+/// Parses an `https` URL, or an `http` URL on loopback.
 pub(super) fn plain_or_loopback(text: &str) -> Result<String, Fault> {
     let fault = Fault::Invalid;
     let uri: Uri = text.parse().map_err(|_| fault)?;
@@ -133,21 +133,21 @@ pub(super) fn plain_or_loopback(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// One word of printable ASCII, as claims and header values can hold it.
+/// Parses printable ASCII without blanks, as a claim or a header value holds it.
 pub(super) fn token_text(text: &str) -> Result<String, Fault> {
     let fits = text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= 1_024;
     let fault = Fault::Invalid;
     fits.then(|| text.to_owned()).ok_or(fault)
 }
 
-/// One word of printable ASCII that a claim may be ([`MAX_NAME_BYTES`]).
+/// Parses printable ASCII without blanks, of a claim's length ([`MAX_NAME_BYTES`]).
 pub(super) fn claim_text(text: &str) -> Result<String, Fault> {
     let fits = text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= MAX_NAME_BYTES;
     let fault = Fault::Invalid;
     fits.then(|| text.to_owned()).ok_or(fault)
 }
 
-/// `on` or `off`.
+/// Parses `on` or `off`.
 pub(super) fn on_or_off(text: &str) -> Result<bool, Fault> {
     match text {
         "on" => Ok(true),
@@ -156,7 +156,7 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, Fault> {
     }
 }
 
-/// A table's name as DynamoDB allows it.
+/// Parses a table name by DynamoDB's rules.
 pub(super) fn table_name(text: &str) -> Result<String, Fault> {
     let fits = (3..=255).contains(&text.len())
         && text
@@ -166,7 +166,7 @@ pub(super) fn table_name(text: &str) -> Result<String, Fault> {
     fits.then(|| text.to_owned()).ok_or(fault)
 }
 
-/// A length of time in whole seconds, from one to `most`.
+/// Parses a duration in whole seconds, from 1 to `most`.
 pub(super) fn positive(text: &str, most: Duration) -> Result<Duration, Fault> {
     let seconds = text.parse().unwrap_or(0);
     if (1..=most.as_secs()).contains(&seconds) {
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_http_stays_on_this_machine() {
+    fn plain_http_is_accepted_on_loopback_only() {
         for good in [
             "https://login.example",
             "https://login.example/tenant",

@@ -1,4 +1,4 @@
-//! What one hash is made with, read from and written as a PHC string.
+//! The parameters of one hash, read from and written as a PHC string.
 
 use argon2::password_hash::phc::{self, Ident, Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -11,11 +11,11 @@ use zeroize::Zeroizing;
 /// The cost of a hash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct HashParameters {
-    /// The memory it fills, in KiB (`m`).
+    /// The memory in KiB (`m`).
     pub memory_kib: u32,
-    /// How often it goes over that memory (`t`).
+    /// The number of passes over the memory (`t`).
     pub passes: u32,
-    /// Into how many lanes the memory is parted (`p`).
+    /// The number of lanes (`p`).
     pub lanes: u32,
 }
 
@@ -27,7 +27,7 @@ impl HashParameters {
         lanes: 1,
     };
 
-    /// The costliest hash that is still checked: a stored one may not exhaust the host.
+    /// The maximum cost of a stored hash, so that none can exhaust the host.
     pub const MAX_ACCEPTED: Self = Self {
         memory_kib: 262_144,
         passes: 16,
@@ -41,10 +41,10 @@ impl Default for HashParameters {
     }
 }
 
-/// How far one hash may go over its memory, in KiB times passes.
+/// The maximum work of one hash, in KiB times passes.
 const MAX_FILLED_KIB: u64 = 1_048_576;
 
-/// A secret that goes into every hash and is kept where no hash is ([RFC 9106 §3.1] calls it `K`).
+/// A secret input of every hash, stored apart from the hashes ([RFC 9106 §3.1] calls it `K`).
 ///
 /// [RFC 9106 §3.1]: https://www.rfc-editor.org/rfc/rfc9106#section-3.1
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub(super) struct Pepper {
 }
 
 impl Pepper {
-    /// The pepper of the root key called `key_id`; `None` if it is not kept any more.
+    /// The pepper of the root key `key_id`; `None` if that key is no longer kept.
     pub(super) fn of(vault: &RootKeys, key_id: &str) -> Option<Self> {
         let key = vault.code_under(key_id, Purpose::Pepper, &[b"argon2"])?;
         Some(Self {
@@ -64,7 +64,7 @@ impl Pepper {
     }
 }
 
-/// The parameters of one hash, today's or those a stored one was made with.
+/// The parameters of one hash: the current ones, or those of a stored hash.
 #[derive(Clone, Debug)]
 pub(super) struct HashConfig {
     algorithm: Algorithm,
@@ -72,19 +72,19 @@ pub(super) struct HashConfig {
     version: Version,
 }
 
-/// An Argon2 hash, read.
+/// A parsed Argon2 hash.
 #[derive(Clone)]
 pub(super) struct Argon2Hash {
     pub(super) recipe: HashConfig,
     pub(super) salt: Salt,
     /// `None` for a decoy, which matches nothing.
     pub(super) expected: Option<Output>,
-    /// The root key whose pepper is in it.
+    /// The root key of its pepper.
     pub(super) key_id: Option<String>,
 }
 
 impl HashConfig {
-    /// For a new hash of 32 bytes.
+    /// The parameters of a new hash of 32 bytes.
     pub(super) fn of(parameters: HashParameters) -> Result<Self, HashError> {
         let HashParameters {
             memory_kib,
@@ -99,12 +99,12 @@ impl HashConfig {
         })
     }
 
-    /// Reads a stored hash: how it was made, its salt, and what came out.
+    /// Parses a stored hash: parameters, salt and output.
     pub(super) fn read(stored: &PasswordHash) -> Result<Argon2Hash, HashError> {
         let hash = phc::PasswordHash::new(stored.as_phc()).map_err(|_| HashError::Failed)?;
         let algorithm =
             Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| HashError::Failed)?;
-        // A string that leaves the version out was made with 16 (PHC string format).
+        // A PHC string without a version means version 16.
         let version = hash.version.map_or(Ok(Version::V0x10), Version::try_from);
         let version = version.map_err(|_| HashError::Failed)?;
         let (Some(salt), Some(output)) = (hash.salt, hash.hash) else {
@@ -113,7 +113,7 @@ impl HashConfig {
         let number = |name: &str| hash.params.get_decimal(name).ok_or(HashError::Failed);
         let (memory_kib, passes, lanes) = (number("m")?, number("t")?, number("p")?);
         let key_id = hash.params.get_str("keyid").map(read_key_id).transpose()?;
-        // Anything else (`data`, say) went into the hash, and is not known here.
+        // Any other parameter (such as `data`) is an unknown input of the hash.
         let known = if key_id.is_some() { 4 } else { 3 };
         let (most, filled) = (
             HashParameters::MAX_ACCEPTED,
@@ -140,14 +140,14 @@ impl HashConfig {
         })
     }
 
-    /// Whether a run takes as long as one of `today`.
+    /// Whether a run takes as long as one with `today`.
     pub(super) fn costs(&self, today: HashParameters) -> bool {
         self.params.m_cost() == today.memory_kib
             && self.params.t_cost() == today.passes
             && self.params.p_cost() == today.lanes
     }
 
-    /// Whether a hash made with it is worth renewing.
+    /// Whether a hash with these parameters is outdated.
     pub(super) fn is_lesser_than(&self, today: HashParameters) -> bool {
         self.algorithm != Algorithm::Argon2id
             || self.params.m_cost() < today.memory_kib
@@ -156,7 +156,7 @@ impl HashConfig {
             || self.output_length() < Params::DEFAULT_OUTPUT_LEN
     }
 
-    /// How many blocks of 1 KiB it fills.
+    /// The number of blocks of 1 KiB.
     pub(super) const fn blocks(&self) -> usize {
         self.params.block_count()
     }
@@ -182,7 +182,7 @@ impl HashConfig {
         Output::new(bytes).map_err(|_| HashError::Failed)
     }
 
-    /// The PHC string of a hash made with it.
+    /// The PHC string of a hash with these parameters.
     pub(super) fn write(
         &self,
         salt: Salt,
@@ -212,7 +212,7 @@ impl HashConfig {
     }
 }
 
-/// The name of a root key, as the parameter has it: base64 of letters and digits.
+/// The identifier of a root key, as the parameter encodes it: base64 of letters and digits.
 fn read_key_id(text: &str) -> Result<String, HashError> {
     let bytes = BASE64_NOPAD.decode(text.as_bytes()).ok();
     let key_id = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
@@ -233,9 +233,9 @@ mod tests {
         Ok(Some(output) == hash.expected)
     }
 
-    /// Made by the reference implementation (the vectors of phc-winner-argon2's test.c).
+    /// From the reference implementation (the vectors of phc-winner-argon2's test.c).
     #[test]
-    fn hashes_of_the_reference_implementation_are_read() {
+    fn hashes_of_the_argon2_reference_implementation_verify() {
         for phc in [
             "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
             "$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8",
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_affordable_argon2_hash_is_not_run() {
+    fn an_argon2_hash_over_the_cost_limit_is_rejected() {
         for phc in [
             "$argon2id$v=19$m=256,t=2,p=1,data=c29tZXNhbHQ$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
             "$argon2id$v=19$m=262144,t=5,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn lesser_is_any_cost_below_todays() {
+    fn a_hash_is_outdated_if_any_cost_is_below_the_current_one() {
         let today = HashParameters {
             memory_kib: 256,
             passes: 2,

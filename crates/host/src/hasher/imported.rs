@@ -1,8 +1,8 @@
-//! Hashes that other systems made, so that a team can bring its users: bcrypt, scrypt and PBKDF2.
-//! Checked until their owner logs in, and never made.
+//! Hashes of other systems, so that a team can import its users: bcrypt, scrypt and PBKDF2. They
+//! are verified until the next login of their owner, and never created.
 //!
-//! Each has its most, so that no stored row can hold a core for longer than some seconds or fill the
-//! memory.
+//! Each kind has a maximum cost, so that no stored row can block a core for more than seconds or
+//! fill the memory.
 
 use data_encoding::BASE64_NOPAD;
 use pbkdf2::pbkdf2_hmac;
@@ -14,25 +14,25 @@ use zeroize::Zeroizing;
 
 use crate::hasher::hash_config::HashParameters;
 
-/// The cost of the slowest bcrypt that is checked: about a second.
+/// The maximum bcrypt cost: about one second.
 const MAX_BCRYPT_COST: u32 = 14;
 
-/// The most rounds of PBKDF2; OWASP asks for 600 000.
+/// The maximum number of PBKDF2 rounds; OWASP recommends 600 000.
 const MAX_ROUNDS: u32 = 2_000_000;
 
-/// How much scrypt goes over in one hash, in KiB: twice the memory it may fill.
+/// The maximum work of one scrypt hash, in KiB: twice its maximum memory.
 const MAX_MIXED_KIB: u64 = 524_288;
 
-/// The lengths that a derived key may have, in bytes.
+/// The accepted lengths of a derived key, in bytes.
 const KEY_BYTES: core::ops::RangeInclusive<usize> = 16..=64;
 
-/// The longest salt, in bytes.
+/// The maximum length of a salt, in bytes.
 const MAX_SALT_BYTES: usize = 64;
 
 /// A hash of another system.
 #[derive(Clone)]
 pub(super) enum Imported {
-    /// `$2b$12$..`, also `2a` and `2y`. It reads 72 bytes of a password and no more.
+    /// `$2b$12$..`, also `2a` and `2y`. bcrypt reads the first 72 bytes of a password only.
     Bcrypt(PasswordHash),
     /// `$scrypt$ln=16,r=8,p=1$salt$key`.
     Scrypt(scrypt::Params, Derived),
@@ -40,14 +40,14 @@ pub(super) enum Imported {
     Pbkdf2(Digest, u32, Derived),
 }
 
-/// The hash that PBKDF2 runs on.
+/// The hash function of PBKDF2.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Digest {
     Sha256,
     Sha512,
 }
 
-/// What a key was derived with, and the key.
+/// The inputs of a derived key, and the key.
 #[derive(Clone)]
 pub(super) struct Derived {
     salt: Vec<u8>,
@@ -55,7 +55,7 @@ pub(super) struct Derived {
 }
 
 impl Imported {
-    /// Reads a hash that is not Argon2's.
+    /// Parses a hash of another kind than Argon2.
     pub(super) fn read(stored: &PasswordHash) -> Result<Self, HashError> {
         let phc = stored.as_phc();
         let mut parts = phc.split('$').skip(1);
@@ -63,7 +63,7 @@ impl Imported {
         if matches!(kind, "2a" | "2b" | "2y") {
             let cost = parts.next().and_then(|cost| cost.parse().ok());
             let fits = cost.is_some_and(|cost| (4..=MAX_BCRYPT_COST).contains(&cost));
-            // Its own parser has the last word; a password that cannot be wrong tells nothing.
+            // The kind's own parser decides; a run with any password reveals nothing.
             return match fits && phc.len() == 60 && is_bcrypt_text(phc) {
                 true => Ok(Self::Bcrypt(stored.clone())),
                 false => Err(HashError::Failed),
@@ -86,7 +86,7 @@ impl Imported {
         read.ok_or(HashError::Failed)
     }
 
-    /// The memory that checking it fills, in KiB.
+    /// The memory of a verification, in KiB.
     pub(super) fn memory_kib(&self) -> u32 {
         match self {
             Self::Bcrypt(_) | Self::Pbkdf2(..) => 8,
@@ -125,7 +125,7 @@ impl Imported {
 
 impl Derived {
     fn read(salt: &str, key: &str) -> Option<Self> {
-        // passlib writes `.` for `+`, and nobody writes both.
+        // passlib writes `.` for `+`, and no hash contains both.
         let bytes = |text: &str| BASE64_NOPAD.decode(text.replace('.', "+").as_bytes()).ok();
         let (salt, key) = (bytes(salt)?, Zeroizing::new(bytes(key)?));
         let fits = salt.len() <= MAX_SALT_BYTES && KEY_BYTES.contains(&key.len());
@@ -142,7 +142,7 @@ impl Derived {
     }
 }
 
-/// 53 characters of bcrypt's own base64 behind the cost.
+/// 53 characters of bcrypt's own base64 after the cost.
 fn is_bcrypt_text(phc: &str) -> bool {
     let text = phc.bytes().skip(7);
     phc.as_bytes().get(6) == Some(&b'$')
@@ -167,7 +167,7 @@ fn scrypt_parameters(text: &str) -> Option<scrypt::Params> {
     filled?
         .checked_mul(u64::from(p))
         .filter(|kib| *kib <= MAX_MIXED_KIB)?;
-    // Each of the `p` lanes has a block of its own besides.
+    // Each of the `p` lanes has one block in addition.
     let lanes = u64::from(p).checked_mul(u64::from(r))?;
     if members.next().is_some() || lanes > 1_024 {
         return None;
@@ -209,7 +209,7 @@ mod tests {
     const SALT_AND_KEY: &str = "AAECAwQFBgcICQoLDA0ODw$KNnI6qMWHAqAnT0mrq8B0juulbkyG7uC+HoDGNtkZlg";
 
     #[test]
-    fn what_would_hold_a_core_or_fill_the_memory_is_not_read() {
+    fn an_imported_hash_over_the_cost_limit_is_rejected() {
         for (parameters, reads) in [
             ("scrypt$ln=17,r=8,p=1", true),
             ("scrypt$ln=18,r=8,p=1", true),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_not_read() {
+    fn a_malformed_imported_hash_is_rejected() {
         for phc in [
             "$2b$12$abcdefghijklmnopqrstuv",
             "$2x$04$AOt4lV8x5xcMyNnsIbi.ZuGejoCl0NclWuF25DSWHiJrvKXFRSGpm",

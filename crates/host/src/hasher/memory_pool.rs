@@ -1,4 +1,4 @@
-//! The memory Argon2 works in: fetched once, used again, wiped in between.
+//! The memory of Argon2: allocated once, reused, wiped in between.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,15 +7,15 @@ use argon2::Block;
 use portcullis_service::ports::HashError;
 use zeroize::Zeroize as _;
 
-/// Workspaces nobody uses at the moment. There are never more than ran at once, and none larger
-/// than today's hashes need: what a costlier one needed goes back to the system.
+/// Idle workspaces. There are never more than concurrent runs, and none is larger than current
+/// hashes need. A larger one is returned to the system.
 pub(super) struct MemoryPool {
     free: Mutex<Vec<Vec<Block>>>,
     largest: usize,
 }
 
 impl MemoryPool {
-    /// Keeps workspaces of at most `largest` blocks.
+    /// A pool of workspaces of at most `largest` blocks.
     pub(super) const fn new(largest: usize) -> Self {
         Self {
             free: Mutex::new(Vec::new()),
@@ -23,7 +23,7 @@ impl MemoryPool {
         }
     }
 
-    /// A workspace of `blocks` blocks; it comes back by itself.
+    /// A workspace of `blocks` blocks; dropping it returns it to the pool.
     pub(super) fn take(self: &Arc<Self>, blocks: usize) -> Result<Workspace, HashError> {
         let free = self
             .free
@@ -31,7 +31,7 @@ impl MemoryPool {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         let mut memory = free.unwrap_or_default();
-        // An allocation that failed would end the process; this asks first.
+        // A failed allocation would end the process; this call reports it instead.
         let missing = blocks.saturating_sub(memory.len());
         memory
             .try_reserve_exact(missing)
@@ -51,7 +51,7 @@ impl core::fmt::Debug for MemoryPool {
     }
 }
 
-/// Memory for one run.
+/// The memory of one run.
 pub(super) struct Workspace {
     memory: Vec<Block>,
     used: usize,
@@ -59,7 +59,7 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    /// The blocks to work in.
+    /// The blocks of the run.
     pub(super) fn blocks(&mut self) -> &mut [Block] {
         self.memory.get_mut(..self.used).unwrap_or_default()
     }
@@ -67,7 +67,7 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        // SECURITY: the last blocks would let a guess be checked without the work.
+        // SECURITY: the last blocks would let an attacker verify a guess without the work.
         for block in self.blocks() {
             block.zeroize();
         }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_comes_back_wiped_and_is_used_again() {
+    fn argon2_memory_is_wiped_and_reused() {
         let home = Arc::new(MemoryPool::new(8));
         let mut first = home.take(8).expect("memory");
         first.blocks()[7].as_mut()[0] = 7;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_needed_once_is_not_kept() {
+    fn an_oversized_workspace_is_not_kept() {
         let home = Arc::new(MemoryPool::new(8));
         drop(home.take(9).expect("memory"));
         assert!(home.free.lock().expect("whole").is_empty());

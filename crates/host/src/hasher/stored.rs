@@ -1,4 +1,4 @@
-//! A stored hash, whoever made it.
+//! A stored hash of any origin.
 
 use portcullis_core::password::{Password, PasswordHash};
 use portcullis_service::ports::HashError;
@@ -7,17 +7,17 @@ use crate::hasher::hash_config::{Argon2Hash, HashConfig, HashParameters, Pepper}
 use crate::hasher::imported::Imported;
 use crate::hasher::memory_pool::MemoryPool;
 
-/// A stored hash that can be checked.
+/// A stored hash that can be verified.
 #[derive(Clone)]
 pub(super) enum Stored {
-    /// Made here, or by another Argon2.
+    /// An Argon2 hash, of this host or another system.
     Argon2(Argon2Hash),
-    /// Made elsewhere.
+    /// A hash of another system.
     Imported(Imported),
 }
 
 impl Stored {
-    /// Reads a stored hash.
+    /// Parses a stored hash.
     pub(super) fn read(stored: &PasswordHash) -> Result<Self, HashError> {
         if stored.as_phc().starts_with("$argon2") {
             HashConfig::read(stored).map(Self::Argon2)
@@ -26,7 +26,7 @@ impl Stored {
         }
     }
 
-    /// The name of the root key that its pepper comes from, if it has one.
+    /// The identifier of the root key of its pepper, if it has one.
     pub(super) fn key_id(&self) -> Option<&str> {
         match self {
             Self::Argon2(hash) => hash.key_id.as_deref(),
@@ -34,7 +34,7 @@ impl Stored {
         }
     }
 
-    /// Whether checking it takes as long as one of `today`.
+    /// Whether a verification takes as long as one with `today`.
     pub(super) fn costs(&self, today: HashParameters) -> bool {
         match self {
             Self::Argon2(hash) => hash.recipe.costs(today),
@@ -42,7 +42,7 @@ impl Stored {
         }
     }
 
-    /// Whether it is worth making anew with `today` and the pepper of the root key `key_id`.
+    /// Whether it is outdated against `today` and the pepper of the root key `key_id`.
     pub(super) fn is_lesser_than(&self, today: HashParameters, key_id: Option<&str>) -> bool {
         match self {
             Self::Argon2(hash) => {
@@ -52,7 +52,7 @@ impl Stored {
         }
     }
 
-    /// The memory that checking it fills, in KiB.
+    /// The memory of a verification, in KiB.
     pub(super) fn memory_kib(&self) -> u32 {
         match self {
             Self::Argon2(hash) => u32::try_from(hash.recipe.blocks()).unwrap_or(u32::MAX),

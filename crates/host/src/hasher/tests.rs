@@ -32,7 +32,7 @@ fn peppered() -> HashPool {
     HashPool::new(SMALL, ONE, rules)
 }
 
-/// The root key called `id`, and those it replaced.
+/// The root key `id` and its predecessors.
 fn vault(id: &str, previous: &[&str]) -> RootKeys {
     let key = |id: &str| format!(r#""id":"{id}","key":"{:x<40}""#, id);
     let previous: Vec<_> = previous
@@ -59,7 +59,7 @@ async fn hash(pool: &HashPool, vault: &RootKeys) -> PasswordHash {
 }
 
 #[tokio::test]
-async fn a_password_matches_its_own_hash_alone() {
+async fn a_password_matches_only_its_own_hash() {
     let (pool, vault) = (pool(SMALL), vault("1", &[]));
     let made = hash(&pool, &vault).await;
     assert!(made.as_phc().starts_with("$argon2id$v=19$m=64,t=2,p=1$"));
@@ -70,11 +70,11 @@ async fn a_password_matches_its_own_hash_alone() {
         assert_eq!(verdict(&pool, text, &made).await, expected);
     }
     let again = hash(&pool, &vault).await;
-    assert_ne!(made.as_phc(), again.as_phc(), "each has a salt of its own");
+    assert_ne!(made.as_phc(), again.as_phc(), "each hash has its own salt");
 }
 
 #[tokio::test]
-async fn a_hash_with_lesser_parameters_is_outdated() {
+async fn a_hash_with_lower_parameters_is_outdated() {
     let lesser = HashParameters { passes: 1, ..SMALL };
     let old = hash(&pool(lesser), &vault("1", &[])).await;
     let text = "correct horse battery";
@@ -86,9 +86,9 @@ async fn a_hash_with_lesser_parameters_is_outdated() {
     );
 }
 
-/// Made by other people's tools: tests/vectors/passwords/make_hashes.py.
+/// Created by other tools: tests/vectors/passwords/make_hashes.py.
 #[tokio::test]
-async fn a_hash_that_another_tool_made_is_checked_and_outdated() {
+async fn a_hash_of_another_tool_verifies_and_is_outdated() {
     let pool = pool(SMALL);
     let mut kinds = 0;
     for line in HASHES.lines() {
@@ -110,7 +110,7 @@ async fn a_hash_that_another_tool_made_is_checked_and_outdated() {
 }
 
 #[tokio::test]
-async fn bcrypt_reads_72_bytes_and_no_more() {
+async fn bcrypt_reads_only_the_first_72_bytes() {
     let line = HASHES.lines().find(|line| line.contains("bcrypt-72"));
     let line: Value = serde_json::from_str(line.expect("a line")).expect("JSON");
     let stored = PasswordHash::parse(line["hash"].as_str().expect("a text")).expect("printable");
@@ -125,7 +125,7 @@ async fn bcrypt_reads_72_bytes_and_no_more() {
 }
 
 #[tokio::test]
-async fn no_account_costs_what_a_wrong_password_costs_whatever_its_hash() {
+async fn login_timing_is_equal_for_an_unknown_account_and_a_wrong_password() {
     let vault = vault("1", &[]);
     let lesser = HashParameters { passes: 1, ..SMALL };
     let today = hash(&pool(SMALL), &vault).await;
@@ -151,7 +151,7 @@ async fn no_account_costs_what_a_wrong_password_costs_whatever_its_hash() {
 }
 
 #[tokio::test]
-async fn a_pepper_is_that_of_the_root_key_that_the_hash_names() {
+async fn the_pepper_is_that_of_the_root_key_the_hash_names() {
     let (pool, first) = (peppered(), vault("1", &[]));
     let old = hash(&pool, &first).await;
     assert!(old.as_phc().contains(",keyid=MQ$"), "{}", old.as_phc());
@@ -161,15 +161,15 @@ async fn a_pepper_is_that_of_the_root_key_that_the_hash_names() {
         verdict.expect("checked")
     };
     assert_eq!(verdict(&first, &old).await, HashVerdict::Matches);
-    // The root key is replaced: what it made still opens, and is made anew.
+    // After a replacement of the root key, its hashes still verify and are outdated.
     let second = vault("abcdefghij123456", &["1"]);
     assert_eq!(verdict(&second, &old).await, HashVerdict::MatchesOutdated);
     let renewed = hash(&pool, &second).await;
     assert_eq!(verdict(&second, &renewed).await, HashVerdict::Matches);
-    // It is dropped: what was not made anew opens no more.
+    // After its removal, hashes that were not renewed no longer verify.
     let third = vault("3", &[]);
     assert_eq!(verdict(&third, &old).await, HashVerdict::Differs);
-    // Somebody else's root key of the same name is another pepper.
+    // A different root key of the same identifier yields another pepper.
     let stranger =
         RootKeys::parse(br#"{"id":"1","key":"another-key-of-the-same-name,-also-long"}"#);
     let stranger = stranger.expect("a document");
@@ -177,7 +177,7 @@ async fn a_pepper_is_that_of_the_root_key_that_the_hash_names() {
 }
 
 #[tokio::test]
-async fn a_pepper_comes_and_goes_with_the_next_login() {
+async fn a_pepper_is_added_or_removed_at_the_next_login() {
     let vault = vault("1", &[]);
     let right = password("correct horse battery");
     for (made_by, checked_by) in [(pool(SMALL), peppered()), (peppered(), pool(SMALL))] {
@@ -188,7 +188,7 @@ async fn a_pepper_comes_and_goes_with_the_next_login() {
 }
 
 #[tokio::test]
-async fn a_hash_that_needs_more_memory_than_there_is_is_not_checked() {
+async fn a_hash_over_the_memory_limit_is_not_verified() {
     let vault = vault("1", &[]);
     let small = HashLimits {
         memory_mib: 1,
@@ -207,7 +207,7 @@ async fn a_hash_that_needs_more_memory_than_there_is_is_not_checked() {
 }
 
 #[tokio::test]
-async fn one_too_many_is_turned_away_and_the_next_is_not() {
+async fn a_full_hash_queue_rejects_one_more_and_recovers() {
     let limits = HashLimits { waiting: 1, ..ONE };
     let pool = HashPool::new(SMALL, limits, HashRules::default());
     let vault = vault("1", &[]);

@@ -8,18 +8,19 @@ use thiserror::Error;
 
 use crate::owned_file::{self, OwnedFileError};
 
-/// The file gives no key. Never quotes its content.
+/// The file yields no key. Never quotes its content.
 #[derive(Debug, Error)]
 pub enum KeyFileError {
-    /// It is not to be had.
+    /// The file is unavailable.
     #[error(transparent)]
     File(#[from] OwnedFileError),
-    /// What it holds is no signing key, or none could be made.
+    /// The file contains no signing key, or no key could be generated.
     #[error("the key file {} holds no signing key", .0.display())]
     Key(PathBuf, #[source] SigningKeyError),
 }
 
-/// Reads the key in the file at `path`; where there is no file, makes a key and the file.
+/// Reads the key in the file at `path`; if the file is missing, generates a key and creates the
+/// file.
 pub(super) fn load_or_make(path: &Path) -> Result<SigningKey, KeyFileError> {
     let failed = |error| KeyFileError::Key(path.to_owned(), error);
     let text = owned_file::load_or_make(path, || {
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
     use crate::random::SystemRandom;
 
-    /// A folder of its own for each test, gone at its end.
+    /// A folder for one test, removed at its end.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_once_and_readable_by_its_owner_alone() {
+    fn a_signing_key_file_is_created_once_with_mode_0600() {
         let folder = Folder::new();
         let made = load_or_make(&folder.key()).expect("made");
         let mode = fs::metadata(folder.key())
@@ -80,12 +81,12 @@ mod tests {
         assert_eq!(
             fs::read_dir(&folder.0).expect("there").count(),
             1,
-            "no draft is left"
+            "no temporary file remains"
         );
     }
 
     #[test]
-    fn hosts_that_start_together_end_with_one_key() {
+    fn hosts_that_start_together_agree_on_one_signing_key() {
         let folder = Folder::new();
         let path = &folder.key();
         let ids: Vec<String> = thread::scope(|scope| {
@@ -100,12 +101,12 @@ mod tests {
         assert_eq!(
             fs::read_dir(&folder.0).expect("there").count(),
             1,
-            "no draft is left"
+            "no temporary file remains"
         );
     }
 
     #[test]
-    fn a_file_that_holds_no_key_stays_as_it_is_and_is_never_quoted() {
+    fn a_file_without_a_key_is_left_unchanged_and_never_quoted() {
         let folder = Folder::new();
         fs::write(folder.key(), "hunter2").expect("written");
         let error = load_or_make(&folder.key()).map(|_| ()).expect_err("no key");
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_is_named() {
+    fn an_unwritable_key_path_is_named_in_the_error() {
         let folder = Folder::new();
         let nowhere = folder.0.join("missing").join("signing-key.json");
         let error = load_or_make(&nowhere)

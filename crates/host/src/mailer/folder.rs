@@ -1,4 +1,4 @@
-//! Mail as files in a folder, for a developer to read: one `.eml` each ([RFC 5322]).
+//! Mail as files in a folder, for a developer to read: one `.eml` per mail ([RFC 5322]).
 //!
 //! [RFC 5322]: https://www.rfc-editor.org/rfc/rfc5322
 
@@ -16,17 +16,17 @@ use portcullis_service::ports::{Mail, MailError, Mailer, SecureRandom as _};
 
 use crate::random::SystemRandom;
 
-/// A folder that mail is put into.
+/// A folder that receives mail.
 #[derive(Debug)]
 pub struct FolderMailer {
     folder: PathBuf,
     sender: Sender,
-    /// How many were written, so that those of one second lie in order.
+    /// The number of mails written, which orders those of one second.
     written: AtomicU64,
 }
 
 impl FolderMailer {
-    /// Mail from `sender` goes to `folder`, which is made when the first one comes.
+    /// Writes mail from `sender` to `folder`, which is created for the first mail.
     pub const fn new(folder: PathBuf, sender: Sender) -> Self {
         Self {
             folder,
@@ -35,7 +35,7 @@ impl FolderMailer {
         }
     }
 
-    /// The folder as it is written to at `now`.
+    /// The folder at `now`.
     pub(super) const fn at(&self, now: UnixTime) -> FolderAt<'_> {
         FolderAt { mailer: self, now }
     }
@@ -58,7 +58,7 @@ impl Mailer for FolderAt<'_> {
         let place = self.mailer.written.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{place:08}-{id}.eml", self.now.as_secs());
         let message = self.message(mail, id.as_str()).map_err(failed)?;
-        // Files of a developer's own machine: too small to be worth a thread.
+        // Small files on a developer's machine need no extra thread.
         write(&self.mailer.folder, &name, &message).map_err(failed)
     }
 }
@@ -79,7 +79,7 @@ impl FolderAt<'_> {
     }
 }
 
-/// Writes a file beside its place and moves it there: nobody reads half a mail.
+/// Writes a temporary file and moves it into place, so that no reader sees half a mail.
 fn write(folder: &Path, name: &str, message: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let place = folder.join(name);
@@ -93,7 +93,7 @@ fn write(folder: &Path, name: &str, message: &[u8]) -> io::Result<()> {
     written
         .and_then(|()| fs::rename(&draft, &place))
         .inspect_err(|_| {
-            // What is left of it is no mail.
+            // The temporary file is no mail.
             let _ = fs::remove_file(&draft);
         })
 }

@@ -1,4 +1,4 @@
-//! Advice by [zxcvbn], which guesses as people guess: by words, dates, keyboard rows, repeats.
+//! Feedback by [zxcvbn], which models how attackers guess: words, dates, keyboard rows, repeats.
 //!
 //! [zxcvbn]: https://www.usenix.org/conference/usenixsecurity16/technical-sessions/presentation/wheeler
 
@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 use zxcvbn::feedback::{Suggestion, Warning};
 use zxcvbn::zxcvbn;
 
-/// How much of a password is looked at, in characters: the cost grows faster than the length, and
-/// what is strong so far stays so.
+/// The number of characters that zxcvbn examines: its cost grows faster than the length, and a
+/// strong prefix stays strong.
 const LOOKED_AT: usize = 100;
 
-/// What to tell the owner of `password`, if somebody who guesses knows the words `known`.
+/// The feedback for the owner of `password`, if an attacker knows the words `known`.
 pub(super) fn of(password: &Password, known: &[String]) -> StrengthFeedback {
     let looked_at: Zeroizing<String> =
         Zeroizing::new(password.as_text().chars().take(LOOKED_AT).collect());
@@ -26,7 +26,7 @@ pub(super) fn of(password: &Password, known: &[String]) -> StrengthFeedback {
         *place = Some(suggested(*suggestion));
     }
     if given.is_empty() {
-        // zxcvbn has nothing against it; whoever asked has.
+        // zxcvbn accepts the password; another rule rejected it.
         suggestions = [
             Some(suggested(Suggestion::AddAnotherWordOrTwo)),
             None,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_password_is_told_why_and_a_strong_one_scores() {
+    fn a_weak_password_gets_feedback_and_a_strong_one_a_high_score() {
         let weak = advice("password", &[]);
         assert_eq!(weak.score, 0);
         assert_eq!(
@@ -122,16 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_password_is_looked_at_in_part() {
+    fn zxcvbn_examines_only_the_start_of_the_longest_password() {
         let long = "x1".repeat(128);
         assert!(advice(&long, &[]).score <= 4);
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        // A panic in there would end the process.
+        // A panic in zxcvbn would end the process.
         #[test]
-        fn any_password_gets_advice(text in "\\PC{0,60}", digits in "[0-9/. -]{0,40}") {
+        fn any_password_gets_feedback_without_a_panic(text in "\\PC{0,60}", digits in "[0-9/. -]{0,40}") {
             prop_assert!(advice(&text, &[]).score <= 4);
             prop_assert!(advice(&digits, &[&digits]).score <= 4);
         }

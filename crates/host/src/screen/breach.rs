@@ -1,5 +1,5 @@
-//! Whether a password was in a breach, asked of a [range] that learns five digits of its SHA-1
-//! and no more.
+//! The breached-password check by a [range] service, which learns five hex digits of the SHA-1 and
+//! nothing else.
 //!
 //! [range]: https://haveibeenpwned.com/API/v3#PwnedPasswords
 
@@ -22,23 +22,24 @@ use crate::metrics;
 use crate::random::SystemRandom;
 use crate::transport::{HyperTransport, Timeouts};
 
-/// The range's name in logs and metrics.
+/// The service's name in logs and metrics.
 pub(crate) const NAME: &str = "breach_range";
 
-/// How many digits of the hash are told: some 800 passwords of a thousand million share them.
+/// The number of hex digits that leave the host: about 800 of a thousand million passwords share
+/// them.
 const TOLD: usize = 5;
 
-/// What happens to a new password while nobody answers.
+/// The decision on a new password while the service is unavailable.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum BreachFailMode {
-    /// It is taken, and the log says so.
+    /// Accept it, and log the fact (fail open).
     #[default]
     Open,
-    /// It is refused for the time being.
+    /// Reject it for now (fail closed).
     Closed,
 }
 
-/// Where breached passwords are asked about.
+/// The breached-password service.
 #[derive(Debug)]
 pub struct BreachRange {
     address: String,
@@ -47,28 +48,29 @@ pub struct BreachRange {
     breaker: CountedBreaker,
 }
 
-/// No answer, or none that can be read.
+/// No readable response.
 #[derive(Debug, Error)]
 pub(super) enum BreachError {
-    /// The address makes no request.
-    #[error("the address cannot be asked")]
+    /// The URL yields no valid request.
+    #[error("the URL of the breached-password service yields no valid request")]
     Address,
-    /// No whole answer came in time.
+    /// No complete response arrived in time.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The answer says that something is wrong.
-    #[error("the range answered {0}")]
+    /// The response has an error status.
+    #[error("the breached-password service returned status {0}")]
     Status(StatusCode),
-    /// The answer holds no lines of hash and count.
-    #[error("the range answered in another form")]
+    /// The response is no list of hashes and counts.
+    #[error("the breached-password service returned a malformed response")]
     Malformed,
-    /// It has failed too often, and is given a moment.
-    #[error("the range is given a moment: it has failed too often")]
+    /// The circuit breaker is open.
+    #[error("the circuit breaker of the breached-password service is open")]
     Open,
 }
 
 impl BreachRange {
-    /// Asks `address`, to which the five digits are added: `https://api.pwnedpasswords.com/range/`.
+    /// A client of `address`, to which it appends the five digits:
+    /// `https://api.pwnedpasswords.com/range/`.
     pub fn new(address: String, unreachable: BreachFailMode) -> Self {
         let timeouts = Timeouts {
             connect: Duration::from_secs(1),
@@ -83,7 +85,7 @@ impl BreachRange {
         }
     }
 
-    /// How the way to it stands, and what went over it so far.
+    /// The state of the breaker and the call statistics so far.
     pub(super) fn state(&self) -> (BreakerState, CallStats) {
         self.breaker.state()
     }
@@ -92,7 +94,7 @@ impl BreachRange {
         self.unreachable
     }
 
-    /// Whether the range knows the password.
+    /// Whether the service lists the password.
     ///
     /// # Errors
     ///
@@ -102,7 +104,7 @@ impl BreachRange {
         let (told, kept) = hash.split_at_checked(TOLD).ok_or(BreachError::Malformed)?;
         let request = Request::get(format!("{}{told}", self.address))
             .header("user-agent", "portcullis")
-            // Answers of one size, so that nobody on the way counts their lines.
+            // Padded responses have one size, so that a network observer cannot count their lines.
             .header("add-padding", "true")
             .body(Bytes::new());
         let request = request.map_err(|_| BreachError::Address)?;
@@ -116,7 +118,7 @@ impl BreachRange {
 }
 
 impl BreachRange {
-    /// Nobody who chooses a password waits for a range that is known not to answer.
+    /// No request waits for a service that is known to be unavailable.
     async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, BreachError> {
         let (admission, changed) = self.breaker.admit(self.transport.elapsed());
         notice(changed);
@@ -133,7 +135,7 @@ impl BreachRange {
         } else {
             Outcome::Failed
         };
-        // Without entropy hosts that opened together probe together, and that is all.
+        // Without randomness, hosts that opened together also probe together; nothing else suffers.
         let chance = SystemRandom.seed().unwrap_or_default();
         let now = self.transport.elapsed();
         notice(self.breaker.record(permit, outcome, now, chance));
@@ -147,7 +149,7 @@ fn notice(changed: Option<BreakerState>) {
     }
 }
 
-/// Whether `kept` is the hash of a line `HASH:COUNT` whose count is not the zero of padding.
+/// Whether `kept` is the hash in a line `HASH:COUNT` whose count is not the zero of padding.
 fn is_among(lines: &str, kept: &str) -> Result<bool, BreachError> {
     let mut known = false;
     for line in lines.lines().filter(|line| !line.is_empty()) {
@@ -163,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_counts_if_it_is_no_padding() {
+    fn a_padding_line_of_the_breach_service_is_ignored() {
         let lines =
             "0018A45C4D1DEF81644B54AB7F969B88D65:10\r\n00D4F6E8FA6EECAD2A3AA415EEC418D38EC:0\r\n";
         for (kept, known) in [
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_counts_is_no_answer() {
+    fn a_malformed_breach_response_is_an_error() {
         for lines in ["<html>", "00D4", "00D4:many", "00D4:-1"] {
             assert!(is_among(lines, "00D4").is_err(), "{lines}");
         }
