@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_carries_the_failure_to_the_one_place_that_logs_it() {
+    fn a_response_carries_the_failure_to_the_http_service_that_logs_it() {
         let mut response = ApiError::from(ClockError).into_response();
         let extensions = response.extensions_mut();
         assert_eq!(extensions.remove::<Problem>(), Some(Problem::Internal));

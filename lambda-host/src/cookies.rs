@@ -8,7 +8,7 @@ use core::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
-/// The value of the cookie called `name`; `None` if the request brings none, or more than one.
+/// The value of the cookie `name`; `None` if the request has none, or more than one.
 pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(COOKIE).iter();
     let pairs = lines
@@ -19,11 +19,11 @@ pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .filter(|(found, _)| *found == name)
         .map(|(_, value)| value);
     let value = values.next();
-    // Two of a name cannot come from a browser that honours the prefix.
+    // A browser that honours the prefix never sends two cookies of one name.
     value.filter(|_| values.next().is_none())
 }
 
-/// Sets a cookie that only this host reads and no script does; `None` for a `lifetime` deletes it.
+/// Sets a cookie for this host only, invisible to scripts; `None` as `lifetime` deletes it.
 pub(crate) fn set(
     headers: &mut HeaderMap,
     name: &'static str,
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_is_read_by_its_whole_name_and_only_once() {
+    fn a_cookie_is_matched_by_its_whole_name_and_a_duplicate_is_ignored() {
         let mut headers = HeaderMap::new();
         assert_eq!(value(&headers, "__Host-a"), None);
         headers.append(COOKIE, HeaderValue::from_static("x=1; __Host-a=b.c=d; a=2"));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_for_this_host_alone_and_not_for_scripts() {
+    fn a_cookie_is_host_only_http_only_secure_and_same_site() {
         let mut headers = HeaderMap::new();
         set(&mut headers, "__Host-a", "b", Some(Duration::from_secs(60)));
         set(&mut headers, "__Host-c", "", None);

@@ -1,5 +1,5 @@
-//! Where a request comes in, whatever door it came by: it is named, timed and put in canonical
-//! form, answered, and noted in the log.
+//! The path of every request: request ID, time and canonical path, then the endpoint, then the log
+//! line.
 
 use std::sync::Arc;
 
@@ -23,18 +23,18 @@ use crate::problem::Problem;
 use crate::routes::router;
 use portcullis_host::host::Host;
 
-/// What a door knows of a request besides what the request says itself.
+/// The facts about a request that only the platform knows.
 #[derive(Clone, Debug, Default)]
 pub struct RequestOrigin {
-    /// The caller's address as the platform reports it, or nothing where it reports none.
+    /// The client's address as the platform reports it; empty without one.
     pub client_address: String,
-    /// The platform's own name for the request.
+    /// The platform's request ID.
     pub request_id: Option<Id>,
-    /// The path, where it is not the one in the request's target.
+    /// The path, if it differs from the one in the request's target.
     pub path: Option<String>,
 }
 
-/// Answers requests.
+/// Serves requests.
 #[derive(Clone, Debug)]
 pub struct HttpService {
     host: Arc<Host>,
@@ -42,7 +42,7 @@ pub struct HttpService {
 }
 
 impl HttpService {
-    /// Answers with what `host` has.
+    /// A service over `host`.
     pub fn new(host: Arc<Host>) -> Self {
         Self {
             router: router(Arc::clone(&host)),
@@ -50,12 +50,12 @@ impl HttpService {
         }
     }
 
-    /// The host behind it.
+    /// The host.
     pub const fn host(&self) -> &Arc<Host> {
         &self.host
     }
 
-    /// Answers `request`. There is always an answer.
+    /// Answers `request`; every request gets a response.
     pub async fn answer(&self, arrival: RequestOrigin, request: Request<Body>) -> Response {
         let request_id = self.name(&arrival, request.headers());
         let span = info_span!("request", request_id = request_id.as_str());
@@ -65,7 +65,7 @@ impl HttpService {
         if let Ok(name) = HeaderValue::from_str(request_id.as_str()) {
             headers.insert(HeaderName::from_static(REQUEST_ID_HEADER), name);
         }
-        // Whatever an endpoint did not mark as public is for one pair of eyes.
+        // Unless an endpoint marks its response as public, no cache may store it.
         headers
             .entry(CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));
@@ -92,7 +92,7 @@ impl HttpService {
         }
         info!(
             %method,
-            // Of a path that is no route of ours, nothing is known but that it may hold anything.
+            // The path of an unknown route is not logged: it may contain anything.
             route = route.filter(|_| response.status() != StatusCode::NOT_FOUND),
             status = response.status().as_u16(),
             code = problem.map(Problem::code),
@@ -132,21 +132,20 @@ impl HttpService {
         }
     }
 
-    /// The platform's name for the request, else the one it brings if that is an id, else a new
-    /// one.
+    /// The platform's request ID, else the one in the header if it is a valid ID, else a new one.
     fn name(&self, arrival: &RequestOrigin, headers: &HeaderMap) -> Id {
         let brought = || {
             let value = headers.get(REQUEST_ID_HEADER)?.to_str().ok()?;
             Id::parse(value).ok()
         };
         let name = arrival.request_id.clone().or_else(brought);
-        // Without entropy every use case fails anyway, and answers so.
+        // Without randomness every use case fails anyway and reports it.
         name.or_else(|| self.host.chance.id().ok())
             .unwrap_or_else(nameless)
     }
 }
 
-/// Writes out the problem that an endpoint left in its response, if it left one.
+/// Writes the problem that an endpoint left in its response, if there is one.
 fn told(mut response: Response, request_id: &Id) -> (Option<Problem>, Response) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return (None, response);
@@ -158,7 +157,7 @@ fn told(mut response: Response, request_id: &Id) -> (Option<Problem>, Response) 
         Some(InOAuth) => problem.oauth_answer(request_id),
         None => problem.answer(request_id),
     };
-    // `Allow`, which the router knows, and a cookie that goes with a session that is over.
+    // The router knows `Allow`; a revoked session clears its cookie.
     for name in [ALLOW, SET_COOKIE] {
         if let Some(value) = response.headers_mut().remove(&name) {
             written.headers_mut().insert(name, value);
@@ -167,7 +166,7 @@ fn told(mut response: Response, request_id: &Id) -> (Option<Problem>, Response) 
     (Some(problem), written)
 }
 
-/// The name of a request for which there is none.
+/// The request ID if none can be generated.
 pub(crate) fn nameless() -> Id {
     Id::from_random([0; 16])
 }

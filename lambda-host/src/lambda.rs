@@ -1,4 +1,4 @@
-//! The door under the Lambda Runtime API: HTTP APIs, REST APIs, load balancers, function URLs.
+//! The Lambda entry point: HTTP APIs, REST APIs, load balancers, function URLs.
 
 mod event;
 
@@ -18,7 +18,7 @@ use crate::http_service::{HttpService, RequestOrigin};
 ///
 /// # Errors
 ///
-/// If the Runtime API breaks off.
+/// If the Runtime API fails.
 pub async fn serve(reception: HttpService) -> Result<(), lambda_http::Error> {
     let reception = &reception;
     let handler =
@@ -32,7 +32,7 @@ async fn answer(reception: &HttpService, request: lambda_http::Request) -> Respo
         .map(|context| context.request_id.clone());
     let arrival = RequestOrigin {
         client_address: event::client_address(&request),
-        // Names of HTTP APIs end in `=`, which no id does; the invocation's is one.
+        // The ID of an HTTP API ends in `=`, which no ID may; the invocation's ID is valid.
         request_id: [event::gateway_name(&request), invocation]
             .into_iter()
             .flatten()
@@ -51,7 +51,7 @@ async fn answer(reception: &HttpService, request: lambda_http::Request) -> Respo
         .await
 }
 
-/// Makes each event sound before `lambda_http` reads it.
+/// Sanitises each event before `lambda_http` reads it.
 struct Sound<S>(S);
 
 impl<S: Service<LambdaEvent<LambdaRequest>>> Service<LambdaEvent<LambdaRequest>> for Sound<S> {

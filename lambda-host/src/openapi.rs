@@ -1,8 +1,8 @@
-//! The description of the HTTP API ([OpenAPI 3.1]): who may call what how, and every code that may
-//! come back.
+//! The description of the HTTP API ([OpenAPI 3.1]): every endpoint with its requests, responses and
+//! error codes.
 //!
-//! The router is made of the same declarations, so neither has an endpoint that the other lacks. The
-//! document is put together when it is first asked for: it is no business of a cold start.
+//! The router comes from the same declarations, so neither has an endpoint that the other lacks.
+//! The document is built at the first request for it, not at a cold start.
 //!
 //! [OpenAPI 3.1]: https://spec.openapis.org/oas/v3.1.0
 
@@ -15,7 +15,7 @@ use utoipa::openapi::{Components, OpenApi};
 
 use crate::openapi::problems::{OAuthErrorDocument, ProblemDocument};
 
-/// What stands above the endpoints.
+/// The introduction above the endpoints.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
@@ -25,10 +25,10 @@ use crate::openapi::problems::{OAuthErrorDocument, ProblemDocument};
     ),
     components(schemas(ProblemDocument, OAuthErrorDocument)),
     tags(
-        (name = "accounts", description = "Making an account and what belongs to it"),
-        (name = "sessions", description = "Logging in, staying logged in, logging out"),
-        (name = "oauth", description = "What OAuth clients and resource servers ask for"),
-        (name = "service", description = "What the service says of itself"),
+        (name = "accounts", description = "Accounts: registration, addresses and password resets"),
+        (name = "sessions", description = "Logins, refreshes and logouts"),
+        (name = "oauth", description = "Endpoints for OAuth clients and resource servers"),
+        (name = "service", description = "Keys, metadata, health and this description"),
     )
 )]
 struct Head;
@@ -55,11 +55,11 @@ fn schemes() -> [(&'static str, SecurityScheme); 3] {
     );
     let basic = http(
         HttpAuthScheme::Basic,
-        "A client's id and secret (RFC 6749 §2.3.1)",
+        "The client's ID and secret (RFC 6749 §2.3.1)",
     );
     let cookie = ApiKeyValue::with_description(
         "__Host-portcullis-refresh",
-        "The refresh token of a browser, where login set it as a cookie",
+        "The refresh token of a browser, set as a cookie at login",
     );
     [
         (

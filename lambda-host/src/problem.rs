@@ -1,4 +1,4 @@
-//! What a request that fails is told: problem JSON with a stable code ([RFC 9457]).
+//! The problem of a failed request: problem JSON with a stable code ([RFC 9457]).
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
@@ -20,79 +20,79 @@ use portcullis_core::refusal::{DenialResponse, problem_json};
 
 pub use token::TokenProblem;
 
-/// Why a request failed.
+/// The reason why a request failed.
 ///
-/// Exhaustive on purpose: a new reason must fail to compile until it has an answer.
+/// Exhaustive on purpose: a new reason must not compile until every `match` handles it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Problem {
-    /// Refused for a reason that every door shares.
+    /// Denied for a reason that every entry point shares.
     Denied(Denial),
-    /// The path is there, the method is not.
+    /// The path exists, but not with this method.
     MethodNotAllowed,
-    /// The body is not sent as JSON.
+    /// The body's content type is not the required one.
     UnsupportedMediaType,
-    /// The body is longer than any request needs.
+    /// The body is over the size limit.
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTimeout,
-    /// The body is not one JSON object with each member once, or broke off.
+    /// The body is not one JSON object with unique members, or it broke off.
     MalformedBody,
-    /// The body has a member that means nothing here.
+    /// The body has an unknown member.
     UnknownMember,
     /// The body lacks a member.
     MissingMember(&'static str),
-    /// A member is not a string.
+    /// A member has the wrong type or value.
     BadMember(&'static str),
-    /// The address is none.
+    /// The e-mail address is invalid.
     BadEmail(EmailError),
-    /// The address is of a domain for throwing away, which this service refuses.
+    /// The address belongs to a disposable domain, and this service refuses those.
     DisposableEmail,
-    /// The password is not one an account may have.
+    /// The password breaks a rule.
     BadPassword(PasswordError),
-    /// The new password is not one an account may have; how to choose a better one.
+    /// The new password breaks a rule; with feedback.
     UnfitPassword(PasswordRejection),
-    /// The address and the password do not go together.
+    /// The address and the password do not match an account.
     BadCredentials,
-    /// The token of a mailed link is none, was used or replaced, or is too old.
+    /// The token of a mailed link is invalid, used, replaced or expired.
     BadMailToken,
-    /// What was given for the current password is not it.
+    /// The current password is wrong.
     WrongPassword,
-    /// What was given for a code is none.
+    /// The second-factor code is malformed.
     BadCode,
-    /// The code is not right, or was used before.
+    /// The code is wrong, or was used before.
     WrongCode,
-    /// What the first step of a login gave is not what was brought, or too old.
+    /// The login challenge is invalid or expired, or belongs to another device.
     BadChallenge,
-    /// There is an active second factor.
+    /// The account already has an active second factor.
     FactorActive,
-    /// There is no second factor for this.
+    /// The account has no second factor for this request.
     NoFactor,
-    /// The account changed while it was to be changed.
+    /// The account changed concurrently.
     AccountChanged,
-    /// There were too many attempts of this kind.
+    /// Too many attempts of this kind.
     RateLimited {
-        /// When the next one passes, in seconds from now.
+        /// Seconds until the next attempt passes.
         seconds: u64,
     },
-    /// So many logins in a row have failed that browsers nobody knows are not let in.
+    /// After too many failed logins in a row, only known browsers may log in.
     LoginLocked,
-    /// So many codes in a row were wrong that no more are taken.
+    /// After too many wrong codes in a row, no code is accepted.
     FactorLocked,
-    /// The token stems from no session of ours.
+    /// The token belongs to no session of this host.
     NoSession,
-    /// A token, or whoever brings it, is not taken.
+    /// A token or its bearer is rejected.
     Token(TokenProblem),
-    /// Whoever knows of breached passwords does not answer.
+    /// The breached-password service is unavailable.
     BreachCheckUnavailable,
-    /// The store does not answer.
+    /// The store is unavailable.
     StoreUnavailable,
-    /// A key of the host could not be had or published.
+    /// A key of the host is unavailable or could not be published.
     KeyUnavailable,
-    /// A revocation was written, but too slowly to be announced to every edge.
+    /// A revocation was written, but not confirmed within the bound.
     RevocationPending,
-    /// As many passwords are being hashed as this host can hash.
+    /// The hash queue is full.
     Busy,
-    /// The host itself is out of order.
+    /// The host itself failed.
     Internal,
 }
 
@@ -134,7 +134,7 @@ impl Problem {
         }
     }
 
-    /// A stable name; never holds anything the caller sent.
+    /// A stable code; never contains client input.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Denied(denial) => denial.code(),
@@ -178,20 +178,20 @@ impl Problem {
     pub fn detail(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Denied(denial) => denial.detail(),
-            Self::MethodNotAllowed => "this path takes another method",
+            Self::MethodNotAllowed => "this path requires another method",
             Self::UnsupportedMediaType => {
-                "the body is not of the type that is taken here, or is encoded"
+                "the content type or encoding of the body is not accepted"
             }
             Self::BodyTooLarge => "the body is longer than 8 KiB",
             Self::BodyTimeout => "the body did not arrive in time",
             Self::MalformedBody => {
                 "the body must be one JSON object in UTF-8 with each member at most once"
             }
-            Self::UnknownMember => "the body has a member that means nothing here",
+            Self::UnknownMember => "the body has an unknown member",
             Self::MissingMember(name) => return format!("the body lacks {name}").into(),
             Self::BadMember(name) => return format!("{name} is not what it must be").into(),
             Self::BadEmail(error) => return error.to_string().into(),
-            Self::DisposableEmail => "addresses of this domain are not taken here",
+            Self::DisposableEmail => "addresses of this domain are not accepted",
             Self::BadPassword(error) | Self::UnfitPassword(PasswordRejection { error, .. }) => {
                 return error.to_string().into();
             }
@@ -202,32 +202,34 @@ impl Problem {
                 "too many failed logins: only a browser that has logged in before is let in; if the \
                  address has an account, a link is mailed to it that makes this one known"
             }
-            Self::FactorLocked => "too many wrong codes; a new password begins anew",
-            Self::BadCredentials => "no account has this address and this password",
-            Self::BadMailToken => "this link is not good, or not any more; ask for a new one",
-            Self::WrongPassword => "the current password is another",
+            Self::FactorLocked => "too many wrong codes; reset the password to try again",
+            Self::BadCredentials => "the address or the password is wrong",
+            Self::BadMailToken => "this link is invalid or expired; request a new one",
+            Self::WrongPassword => "the current password is wrong",
             Self::BadCode => "a code is six digits, a recovery code sixteen letters and digits",
-            Self::WrongCode => "the code is not right, or was used before",
-            Self::BadChallenge => "this login began too long ago, or elsewhere; begin again",
+            Self::WrongCode => "the code is wrong, or was used before",
+            Self::BadChallenge => {
+                "this login has expired or was started on another device; log in again"
+            }
             Self::FactorActive => "the account has an active second factor; remove it first",
             Self::NoFactor => "the account has no second factor for this",
-            Self::AccountChanged => "the account changed meanwhile; log in and try again",
+            Self::AccountChanged => "the account changed concurrently; log in and retry",
             Self::Token(problem) => problem.detail(),
-            Self::NoSession => "the token stems from no session that could be ended",
+            Self::NoSession => "the token belongs to no session that could be revoked",
             Self::BreachCheckUnavailable => {
-                "whether this password was in a breach cannot be told now; try again"
+                "the check against breached passwords is unavailable; retry"
             }
-            Self::StoreUnavailable => "the store does not answer; try again",
-            Self::KeyUnavailable => "a key of the host is not at hand; try again",
+            Self::StoreUnavailable => "the store is unavailable; retry",
+            Self::KeyUnavailable => "a key of the host is unavailable; retry",
             Self::RevocationPending => {
-                "the session is over, but not every edge may know; try again"
+                "the session is revoked, but some edges may not know yet; retry"
             }
-            Self::Busy => "too many passwords are being checked; try again",
-            Self::Internal => "the host is out of order",
+            Self::Busy => "too many passwords are being hashed; retry",
+            Self::Internal => "the host failed",
         })
     }
 
-    /// After how many seconds it pays to ask again, where that is known.
+    /// Seconds until a retry makes sense, if known.
     pub fn retry_after(self) -> Option<u64> {
         if let Self::RateLimited { seconds } = self {
             return Some(seconds);
@@ -235,7 +237,7 @@ impl Problem {
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
 
-    /// The whole answer to the request called `request_id`.
+    /// The complete response to the request `request_id`.
     pub fn answer(self, request_id: &Id) -> Response {
         let status = self.status();
         let mut body = problem_json(status.as_u16(), &self.detail(), self.code(), request_id);
@@ -258,7 +260,7 @@ impl Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // RFC 9110 §15.5.2: a 401 always says how one would authenticate.
+        // RFC 9110 §15.5.2: a 401 contains a challenge.
         if status == StatusCode::UNAUTHORIZED && !headers.contains_key(WWW_AUTHENTICATE) {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -269,8 +271,7 @@ impl Problem {
     }
 }
 
-/// Leaves the problem to whoever knows the request's name: [`Problem::answer`] is written over
-/// this response before it is sent.
+/// The HTTP service, which knows the request ID, writes [`Problem::answer`] over this response.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
@@ -280,7 +281,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The headers that every door sends with a refusal, the challenge above all.
+/// The headers that every entry point sends with a denial, above all the challenge.
 fn insert_shared(headers: &mut HeaderMap, denial: Denial, request_id: &Id) {
     for (name, value) in DenialResponse::new(denial, None, request_id).headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_is_problem_json_that_says_what_the_status_says() {
+    async fn every_problem_is_rfc_9457_json_with_its_status() {
         let id = Id::from_random([7; 16]);
         for problem in ALL {
             let response = problem.answer(&id);
@@ -403,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn each_code_is_explained_with_its_status() {
+    fn every_error_code_is_documented_with_its_status() {
         let page = include_str!("../../docs/errors.md");
         for problem in ALL {
             let (code, status) = (format!("`{}`", problem.code()), problem.status().as_u16());
@@ -414,13 +415,16 @@ mod tests {
                     .is_some_and(|codes| codes.split(", ").any(|told| told == code))
                     && cells.next() == Some(&status.to_string())
             });
-            assert!(told, "docs/errors.md does not explain {code} with {status}");
+            assert!(
+                told,
+                "docs/errors.md does not document {code} with {status}"
+            );
         }
     }
 
     #[test]
-    fn each_code_is_in_the_description_of_an_endpoint() {
-        // A path and a method that do not exist are no endpoint's.
+    fn every_error_code_is_in_the_openapi_description() {
+        // An unknown path and an unknown method belong to no endpoint.
         let of_none = [
             Problem::Denied(Denial::UnknownRoute),
             Problem::MethodNotAllowed,
@@ -429,14 +433,14 @@ mod tests {
         for problem in ALL.into_iter().filter(|problem| !of_none.contains(problem)) {
             assert!(
                 told.contains(problem.code()),
-                "no endpoint tells {}",
+                "no endpoint documents {}",
                 problem.code()
             );
         }
     }
 
     #[test]
-    fn no_token_is_challenged_as_rfc_6750_says() {
+    fn a_missing_token_is_challenged_by_rfc_6750() {
         let response = Problem::Denied(Denial::MissingToken).answer(&Id::from_random([7; 16]));
         assert_eq!(response.headers()["www-authenticate"], "Bearer");
     }

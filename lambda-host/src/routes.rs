@@ -1,14 +1,14 @@
 //! The HTTP API, one file for each family of endpoints.
 //!
 //! An endpoint is declared once, by `#[utoipa::path(..)]` on its function: method and path for the
-//! router; request, answers and every problem code for the document. To add one:
+//! router; request, responses and every error code for the document. To add one:
 //!
 //! 1. `problems!(SoundProblems: ANY, BODY, STORE, [Problem::BadCredentials]);` in its file: the
 //!    groups it shares (`openapi/problems.rs`) and its own codes.
-//! 2. A struct with `#[derive(ToSchema)]` for each body it takes or gives, with examples. It only
-//!    describes: bodies are read by [`members::Members`] and written by hand.
-//! 3. `#[utoipa::path(post, path = "/v1/..", tag = "sessions", request_body = .., security(("bearer" =
-//!    [])), responses((status = 200, body = ..), SoundProblems))]` and the line in [`endpoints`].
+//! 2. A struct with `#[derive(ToSchema)]` for each body, with examples. It only describes:
+//!    [`json_body::JsonBody`] parses bodies, and handlers write them.
+//! 3. `#[utoipa::path(post, path = "/v1/..", tag = "sessions", request_body = .., security(("bearer" = [])), responses((status = 200, body = ..), SoundProblems))]`
+//!    and an entry in [`endpoints`].
 
 mod api_call;
 mod body;
@@ -47,8 +47,8 @@ use crate::problem::Problem;
 use crate::routes::openapi::Document;
 use portcullis_host::host::Host;
 
-/// Every endpoint, for paths in canonical form. Requests come with a
-/// [`portcullis_service::ports::Call`] among their extensions.
+/// Every endpoint, for paths in canonical form. A request has a
+/// [`portcullis_service::ports::RequestMeta`] among its extensions.
 pub(crate) fn router(host: Arc<Host>) -> Router {
     let (router, _document) = endpoints().split_for_parts();
     router

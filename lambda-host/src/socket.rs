@@ -1,4 +1,4 @@
-//! The door on a socket: HTTP/1.1, time-outs, a bounded number of connections, an orderly end.
+//! The socket entry point: HTTP/1.1, timeouts, a bounded number of connections, a graceful stop.
 
 use core::future::Future;
 use core::net::SocketAddr;
@@ -23,19 +23,19 @@ use tracing::{debug, info, warn};
 use crate::http_service::{HttpService, RequestOrigin, nameless};
 use crate::problem::Problem;
 
-/// How many connections are served at once; more wait to be accepted.
+/// The maximum number of open connections; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 1_024;
 
-/// How long a connection may take to send a request's head, and may stay silent between two.
+/// The maximum time for a request's head, and for a silent connection between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long requests under way may take once the host is asked to stop.
+/// The maximum time for open requests after the host is asked to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// How long to rest when the system has no room for another connection.
+/// The pause when the system has no room for another connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Serves `listener` until `stop`, and then finishes what is under way.
+/// Serves `listener` until `stop`, then finishes the open requests.
 pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Future<Output = ()>) {
     let (graceful, places) = (
         GracefulShutdown::new(),
@@ -55,7 +55,7 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
                 continue;
             }
         };
-        // Answers are small: waiting to fill a packet would only delay them.
+        // Responses are small: waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
         let reception = reception.clone();
         let service = service_fn(move |request| {
@@ -98,8 +98,8 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-/// Answers `request` in a task of its own: a caller that hangs up stops no work half-way, so that
-/// nobody can try passwords and be gone before the audit trail is written.
+/// Answers `request` in its own task: a client that disconnects interrupts no work. Otherwise an
+/// attacker could try passwords and leave before the audit entry is written.
 async fn see_through(
     reception: HttpService,
     peer: SocketAddr,

@@ -1,4 +1,4 @@
-//! From settings to a serving host.
+//! Starts the host with its settings.
 
 use core::time::Duration;
 use std::io;
@@ -21,22 +21,22 @@ use portcullis_host::keys::setting;
 use portcullis_host::mailer::MailDelivery;
 use portcullis_host::tasks;
 
-/// The longest wait between two tries to publish the signing key.
+/// The maximum wait between two attempts to publish the signing key.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// The host did not come to serve, or stopped serving.
+/// The host did not start, or stopped.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The system gives no threads, signals or the like.
-    #[error("the system does not let the host run: {0}")]
+    /// The system provides no threads or signals.
+    #[error("the system does not run the host: {0}")]
     System(#[source] io::Error),
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     #[error("PORTCULLIS_LISTEN: {0} cannot be listened on: {1}")]
     Listen(core::net::SocketAddr, #[source] io::Error),
-    /// The host cannot be made.
+    /// The host cannot be created.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The Lambda Runtime API broke off.
+    /// The Lambda Runtime API failed.
     #[error("the Lambda Runtime API failed: {0}")]
     Lambda(#[source] lambda_http::Error),
     /// The program serves Lambda events only.
@@ -47,7 +47,7 @@ pub enum StartError {
     },
 }
 
-/// Serves as `config` says, until asked to stop by SIGTERM or SIGINT.
+/// Serves with the settings `config` until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
@@ -57,7 +57,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     warn_of_mail(&config);
     let reception = HttpService::new(Arc::new(Host::new(config, HostOptions::default())?));
     match entrance {
-        // One request at a time: more threads would only cost their start.
+        // One request at a time: more threads would only cost start-up time.
         ListenMode::Lambda => on_one_thread()?
             .block_on(lambda::serve(reception))
             .map_err(StartError::Lambda),
@@ -71,14 +71,14 @@ pub fn run(config: Config) -> Result<(), StartError> {
             let tasks = tokio::spawn(tasks::keep_running(Arc::clone(reception.host())));
             socket::serve(listener, reception, stop).await;
             publishing.abort();
-            // Whatever a task was about, somebody else does once its claim has run out.
+            // Another host continues an interrupted task once its lease has expired.
             tasks.abort();
             Ok(())
         }),
     }
 }
 
-/// A runtime for work that comes one at a time.
+/// A single-threaded runtime.
 ///
 /// # Errors
 ///
@@ -87,7 +87,7 @@ pub fn on_one_thread() -> Result<Runtime, StartError> {
     runtime(&mut Builder::new_current_thread())
 }
 
-/// Says so if nobody takes the mail of this host.
+/// Warns if no mail transport is configured.
 pub fn warn_of_mail(config: &Config) {
     match config.mail.delivery {
         MailDelivery::None => warn!(
@@ -101,7 +101,7 @@ fn runtime(builder: &mut Builder) -> Result<Runtime, StartError> {
     builder.enable_all().build().map_err(StartError::System)
 }
 
-/// Waits for the word to stop.
+/// Waits for a stop signal.
 fn stopped() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -113,8 +113,8 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Opens the vault and publishes the signing key before anyone needs them, so that a store that cannot be reached is
-/// known from the start and not from the first login.
+/// Loads the root keys and publishes the signing key at the start, so that an unreachable store is
+/// noticed before the first login.
 async fn publish(host: Arc<Host>) {
     let mut wait = Duration::from_secs(1);
     loop {
@@ -134,7 +134,7 @@ async fn publish(host: Arc<Host>) {
             error!(
                 error = %ErrorChain(error),
                 retry_in = wait.as_secs(),
-                "the host's own secrets are not at hand; /v1 answers 503 until they are"
+                "the host's root keys are unavailable; /v1 answers 503 until they are"
             );
         }
         if ready.is_ok() && open.is_ok() {

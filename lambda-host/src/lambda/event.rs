@@ -1,4 +1,4 @@
-//! Events as Lambda hands them over, and what `lambda_http` leaves to us about them.
+//! Events of Lambda, and the parts of them that `lambda_http` does not cover.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -9,12 +9,12 @@ use lambda_http::RequestExt as _;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use portcullis_core::path::MAX_PATH_BYTES;
 
-/// A path that is refused as having no canonical form.
+/// A path without a canonical form, which is rejected.
 const NO_PATH: &str = "//";
 
-/// Takes out of an event what `lambda_http` would panic over, and this API has no use for: the
-/// `Host`, from which it builds an address, the query, and a body that is not the base64 it is
-/// said to be. All of these a caller can send, at least by way of a load balancer.
+/// Removes the parts of an event that make `lambda_http` panic and that this API does not use: the
+/// `Host`, from which it builds a URL, the query, and a body that is invalid base64. A client can
+/// send all of these, at least through a load balancer.
 pub(super) fn make_sound(request: &mut LambdaRequest) {
     match request {
         LambdaRequest::ApiGatewayV1(event) => {
@@ -54,8 +54,8 @@ pub(super) fn make_sound(request: &mut LambdaRequest) {
     }
 }
 
-/// The caller's address as the gateway saw it; of `X-Forwarded-For` only what the load balancer
-/// itself has put at its end.
+/// The client's address as the gateway saw it; of `X-Forwarded-For` only the last entry, which the
+/// load balancer appended.
 pub(super) fn client_address(request: &lambda_http::Request) -> String {
     let address = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.as_deref(),
@@ -69,7 +69,7 @@ pub(super) fn client_address(request: &lambda_http::Request) -> String {
         .unwrap_or_default()
 }
 
-/// The gateway's own name for the request.
+/// The gateway's request ID.
 pub(super) fn gateway_name(request: &lambda_http::Request) -> Option<String> {
     match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => context.request_id.clone(),
@@ -97,7 +97,7 @@ fn sound_body(body: &mut Option<String>, is_base64: bool) {
     }
 }
 
-/// HTTP APIs leave the stage in the path; it is part of the address, not of the API.
+/// HTTP APIs leave the stage in the path; it is part of the URL, not of the API.
 fn leave_stage(path: &mut String, stage: &str) {
     let rest = path
         .strip_prefix('/')
@@ -107,7 +107,7 @@ fn leave_stage(path: &mut String, stage: &str) {
     }
 }
 
-/// Whether a domain is the gateway's own, where paths begin with the stage.
+/// Whether a domain is the gateway's default, where paths begin with the stage.
 fn is_gateway(domain: &str) -> bool {
     domain.contains(".execute-api.")
 }
@@ -117,7 +117,7 @@ fn last_forwarded_for(headers: &HeaderMap) -> Option<&str> {
     values.next_back()?.to_str().ok()?.rsplit(',').next()
 }
 
-/// An address, with the port that load balancers can be told to add.
+/// Parses an address with the port that load balancers can be configured to append.
 fn read_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_of_a_load_balancer_can_send_stops_nothing() {
+    fn a_hostile_load_balancer_event_causes_no_panic() {
         for host in ["a b", "[", "x:99999999", "", "\\u00e9", "%", "http://x"] {
             let headers = format!(r#"{{"host":"{host}","x-forwarded-proto":"%%"}}"#);
             let request = alb(r#""/v1/login""#, &headers, "\"{}\"", false);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_balancers_own_word_about_the_caller_counts() {
+    fn only_the_last_x_forwarded_for_entry_is_the_client_address() {
         for (forwarded, address) in [
             ("203.0.113.7", "203.0.113.7"),
             ("10.0.0.1, 203.0.113.7", "203.0.113.7"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stage_is_left_where_it_is_part_of_the_address() {
+    fn the_stage_is_stripped_only_on_the_gateways_default_domain() {
         for (domain, path, left) in [
             (
                 "a1.execute-api.eu-central-1.amazonaws.com",

@@ -1,6 +1,6 @@
-//! The problems that an endpoint may answer, as its description lists them.
+//! The problems of an endpoint, as its description lists them.
 //!
-//! [`problems!`] names a list; the groups below are what several endpoints share.
+//! [`problems!`] declares a list; the groups below are shared by endpoints.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use crate::problem::Problem;
 /// `problems!(LoginProblems: ANY, BODY, [Problem::BadCredentials]);`
 macro_rules! problems {
     ($name:ident: $($group:expr),+ $(,)?) => {
-        /// What may be wrong, for the description of the endpoint.
+        /// The possible problems, for the description of the endpoint.
         struct $name;
 
         impl utoipa::IntoResponses for $name {
@@ -39,10 +39,10 @@ macro_rules! problems {
 }
 pub(crate) use problems;
 
-/// As [`problems!`], for an endpoint that tells them in the words of OAuth.
+/// As [`problems!`], for an endpoint that reports them in OAuth terms.
 macro_rules! oauth_problems {
     ($name:ident: $($group:expr),+ $(,)?) => {
-        /// What may be wrong, for the description of the endpoint.
+        /// The possible problems, for the description of the endpoint.
         struct $name;
 
         impl utoipa::IntoResponses for $name {
@@ -57,10 +57,10 @@ macro_rules! oauth_problems {
 }
 pub(crate) use oauth_problems;
 
-/// What any request may meet.
+/// Problems of any request.
 pub(crate) const ANY: [Problem; 2] = [Problem::Denied(Denial::BadPath), Problem::Internal];
 
-/// What a JSON body may be wrong about.
+/// Problems of a JSON body.
 pub(crate) const BODY: [Problem; 7] = [
     Problem::UnsupportedMediaType,
     Problem::BodyTooLarge,
@@ -71,13 +71,13 @@ pub(crate) const BODY: [Problem; 7] = [
     Problem::BadMember("email"),
 ];
 
-/// What an address may be wrong about.
+/// Problems of an e-mail address.
 pub(crate) const EMAIL: [Problem; 1] = [Problem::BadEmail(EmailError::NoAtSign)];
 
-/// What a password may be wrong about before it is looked at closely.
+/// Problems of a password before it is verified.
 pub(crate) const PASSWORD: [Problem; 1] = [Problem::BadPassword(PasswordError::TooLong)];
 
-/// What a new password may be wrong about.
+/// Problems of a new password.
 pub(crate) const NEW_PASSWORD: [Problem; 8] = [
     Problem::BadPassword(PasswordError::TooShort),
     Problem::BadPassword(PasswordError::TooLong),
@@ -89,13 +89,13 @@ pub(crate) const NEW_PASSWORD: [Problem; 8] = [
     Problem::BadPassword(PasswordError::TooWeak),
 ];
 
-/// What befalls whoever needs the store and the host's own secrets.
+/// Problems of requests that need the store and the root keys.
 pub(crate) const STORE: [Problem; 2] = [Problem::StoreUnavailable, Problem::KeyUnavailable];
 
-/// What befalls whoever asks too often.
+/// Problems of requests over a limit.
 pub(crate) const LIMITED: [Problem; 1] = [Problem::RateLimited { seconds: 60 }];
 
-/// What the bearer of a token may be told.
+/// Problems of a bearer token.
 pub(crate) const TOKEN: [Problem; 40] = {
     use Denial as D;
     [
@@ -142,55 +142,55 @@ pub(crate) const TOKEN: [Problem; 40] = {
     ]
 };
 
-/// An error as it is sent (RFC 9457).
+/// An error (RFC 9457).
 #[derive(ToSchema)]
 #[schema(as = Problem)]
-#[expect(dead_code, reason = "describes what `problem_json` writes")]
+#[expect(dead_code, reason = "describes the output of `problem_json`")]
 pub(crate) struct ProblemDocument {
-    /// The code says more than a page could.
+    /// Always `about:blank`: the code identifies the problem.
     #[schema(value_type = String, example = "about:blank")]
     r#type: (),
-    /// The status in words.
+    /// The status as text.
     #[schema(example = "Unauthorized")]
     title: String,
-    /// The status again.
+    /// The status code.
     #[schema(minimum = 400, maximum = 599, example = 401)]
     status: u16,
     /// The reason in one sentence.
     detail: String,
-    /// The reason as a stable name.
+    /// The stable code of the reason.
     #[schema(pattern = "^[a-z0-9_]+$", example = "bad_credentials")]
     code: String,
-    /// The request's name, which the log and the audit trail bear too.
+    /// The request ID, which the log and the audit trail contain too.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     request_id: String,
-    /// How to choose a better password, where one was refused as too easy to guess.
+    /// Feedback on a password that is too easy to guess.
     #[schema(inline)]
     feedback: Option<FeedbackDocument>,
-    /// In how many seconds the next attempt passes, where there were too many.
+    /// Seconds until the next attempt passes, after too many attempts.
     #[schema(minimum = 1, example = 60)]
     retry_after: Option<u64>,
 }
 
-/// Advice on a password.
+/// Feedback on a password.
 #[derive(ToSchema)]
 #[schema(as = PasswordFeedback)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct FeedbackDocument {
-    /// From 0, guessed at once, to 4, hard to guess.
+    /// From 0 (guessed at once) to 4 (hard to guess).
     #[schema(maximum = 4)]
     score: u8,
-    /// What is wrong with it; may be null.
+    /// The weakness; may be null.
     #[schema(required)]
     warning: Option<String>,
-    /// What would make it better.
+    /// Suggestions for a better password.
     suggestions: Vec<String>,
 }
 
-/// How many examples a status gets: a token alone can be wrong in forty ways.
+/// The maximum number of examples per status: a token alone has forty error codes.
 const EXAMPLES: usize = 8;
 
-/// The problems of `groups`, each status with its codes and an example of each.
+/// The problems of `groups`: each status with its codes and an example of each.
 pub(crate) fn responses(groups: &[&[Problem]]) -> BTreeMap<String, RefOr<Response>> {
     let mut statuses: BTreeMap<u16, BTreeMap<&'static str, Problem>> = BTreeMap::new();
     for problem in groups.iter().copied().flatten() {
@@ -201,7 +201,7 @@ pub(crate) fn responses(groups: &[&[Problem]]) -> BTreeMap<String, RefOr<Respons
     statuses.into_iter().map(response).collect()
 }
 
-/// As [`responses`], in the words of OAuth.
+/// As [`responses`], in OAuth terms.
 pub(crate) fn oauth_responses(groups: &[&[Problem]]) -> BTreeMap<String, RefOr<Response>> {
     let mut statuses: BTreeMap<u16, BTreeMap<&'static str, Problem>> = BTreeMap::new();
     for problem in groups.iter().copied().flatten() {
@@ -225,20 +225,20 @@ pub(crate) fn oauth_responses(groups: &[&[Problem]]) -> BTreeMap<String, RefOr<R
     statuses.into_iter().map(response).collect()
 }
 
-/// An error as OAuth has it (RFC 6749 §5.2), with our code beside.
+/// An error in OAuth's format (RFC 6749 §5.2), with our code.
 #[derive(ToSchema)]
 #[schema(as = OAuthError)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 pub(crate) struct OAuthErrorDocument {
-    /// The error as the standard calls it.
+    /// The standard's error code.
     #[schema(pattern = "^[a-z_]+$", example = "invalid_grant")]
     error: String,
     /// The reason in one sentence.
     error_description: String,
-    /// The reason as a stable name.
+    /// The stable code of the reason.
     #[schema(pattern = "^[a-z0-9_]+$", example = "session_over")]
     code: String,
-    /// The request's name, which the log and the audit trail bear too.
+    /// The request ID, which the log and the audit trail contain too.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     request_id: String,
 }
@@ -249,11 +249,8 @@ fn response(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Response {
         .description(told.join(", "))
         .content("application/problem+json", content(status, codes));
     let headers: &[(&str, &str)] = match status {
-        401 => &[("WWW-Authenticate", "How one would authenticate")],
-        429 | 503 => &[(
-            "Retry-After",
-            "In how many seconds asking again makes sense",
-        )],
+        401 => &[("WWW-Authenticate", "The authentication scheme")],
+        429 | 503 => &[("Retry-After", "Seconds until a retry makes sense")],
         _ => &[],
     };
     for (name, description) in headers {

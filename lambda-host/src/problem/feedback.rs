@@ -1,4 +1,4 @@
-//! How to choose a better password, as a member of the problem's own ([RFC 9457 §3.2]).
+//! Password feedback, as an extension member of the problem ([RFC 9457 §3.2]).
 //!
 //! [RFC 9457 §3.2]: https://www.rfc-editor.org/rfc/rfc9457#section-3.2
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_problem_is_still_one_object() {
+    fn feedback_keeps_the_problem_one_json_object() {
         let mut problem = r#"{"code":"password_common"}"#.to_owned();
         let advice = StrengthFeedback {
             score: 1,

@@ -1,5 +1,4 @@
-//! What can be wrong about tokens and about those who bring them, told as problem JSON and in the
-//! words of OAuth ([RFC 6749 §5.2]).
+//! The problems of tokens and their bearers, as problem JSON and in OAuth terms ([RFC 6749 §5.2]).
 //!
 //! [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 
@@ -12,20 +11,20 @@ use portcullis_core::json::{Json, Object};
 
 use super::Problem;
 
-/// Why a token, or whoever brings it, is not taken.
+/// The reason why a token or its bearer is rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TokenProblem {
-    /// There is no cookie with a refresh token.
+    /// The request has no cookie with a refresh token.
     NoCookie,
-    /// The cookie may have been sent by another site's page.
+    /// Another site's page may have sent the cookie (CSRF).
     CrossSite,
-    /// It is no refresh token of ours.
+    /// The text is no refresh token of this host.
     BadRefreshToken,
-    /// The session is over.
+    /// The session has ended.
     SessionOver,
-    /// The refresh token was used before: its session is over now.
+    /// The refresh token was used before: the session is revoked.
     Reused,
-    /// Another refresh of the session was faster.
+    /// A concurrent refresh of the session won.
     Conflict,
     /// The caller has no such session.
     UnknownSession,
@@ -33,11 +32,11 @@ pub enum TokenProblem {
     MalformedForm,
     /// Nobody is this client, or it does not prove it.
     BadClient,
-    /// The client may not do this.
+    /// The client is not allowed to use this endpoint.
     ClientNotAllowed,
-    /// The grant is not one that is given here.
+    /// The grant type is not supported.
     UnsupportedGrantType,
-    /// Scopes cannot be asked for.
+    /// A session's refresh accepts no scope parameter.
     BadScope,
 }
 
@@ -78,22 +77,20 @@ impl TokenProblem {
 
     pub(super) const fn detail(self) -> &'static str {
         match self {
-            Self::NoCookie => "there is no cookie with a refresh token",
-            Self::CrossSite => {
-                "nothing shows that a page of this origin asks: its code or origin is missing"
-            }
+            Self::NoCookie => "the request has no cookie with a refresh token",
+            Self::CrossSite => "the CSRF token or the origin is missing or wrong",
             Self::BadRefreshToken => "this is no refresh token of this host",
-            Self::SessionOver => "the session is over; log in again",
-            Self::Reused => "the refresh token was used before; its session was ended",
-            Self::Conflict => "others changed this at the same moment; try again",
-            Self::UnknownSession => "there is no such session of this account",
+            Self::SessionOver => "the session has ended; log in again",
+            Self::Reused => "the refresh token was used before; its session is revoked",
+            Self::Conflict => "a concurrent request changed the same data; retry",
+            Self::UnknownSession => "the account has no such session",
             Self::MalformedForm => {
-                "the body must be application/x-www-form-urlencoded with each parameter once"
+                "the body must be application/x-www-form-urlencoded with each parameter at most once"
             }
-            Self::BadClient => "no client has this id and this secret",
-            Self::ClientNotAllowed => "this client may not do this",
-            Self::UnsupportedGrantType => "only grant_type refresh_token is given here",
-            Self::BadScope => "a session has no scopes that could be asked for",
+            Self::BadClient => "the client ID or the secret is wrong",
+            Self::ClientNotAllowed => "this client is not allowed to use this endpoint",
+            Self::UnsupportedGrantType => "the only supported grant_type is refresh_token",
+            Self::BadScope => "a session has no scopes to request",
         }
     }
 
@@ -113,7 +110,7 @@ impl TokenProblem {
 }
 
 impl Problem {
-    /// The whole answer in the words of OAuth: `error` as the standard has it, and our `code`.
+    /// The complete response in OAuth terms: the standard's `error`, and our `code`.
     pub(crate) fn oauth_answer(self, request_id: &Id) -> Response {
         let (status, _error) = self.in_oauth();
         let mut response = Response::new(Body::from(self.oauth_body(request_id)));
@@ -142,8 +139,8 @@ impl Problem {
         body.to_string()
     }
 
-    /// Its status and its name there: what is wrong with a grant is 400, and only a client is
-    /// ever asked to authenticate.
+    /// The status and the error code of the standard: a bad grant is 400, and only a client is
+    /// asked to authenticate.
     pub(crate) fn in_oauth(self) -> (StatusCode, &'static str) {
         let status = self.status();
         let Self::Token(problem) = self else {
@@ -172,7 +169,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_is_told_in_the_words_of_oauth() {
+    async fn each_problem_has_its_oauth_error_code_and_status() {
         let id = Id::from_random([7; 16]);
         for (problem, status, error) in [
             (Problem::Token(TokenProblem::Reused), 400, "invalid_grant"),

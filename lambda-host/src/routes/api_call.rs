@@ -1,8 +1,8 @@
-//! A call to the API, with everything that its handler works with.
+//! A call to the API, with the state that its handler needs.
 //!
-//! A handler takes an [`ApiCall`], reads and checks the body, opens the call, and runs use cases through
-//! [`OpenCall::run`], which no use case can avoid: it records whether the store answered and rejects the outcome
-//! if the clock became unreadable meanwhile.
+//! A handler takes an [`ApiCall`], parses the body, opens the call, and runs use cases through
+//! [`OpenCall::run`]. That wrapper records whether the store answered, and rejects the outcome if
+//! the clock became unreadable meanwhile.
 
 use core::future::Future;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ use crate::routes::caller;
 /// The cookie that identifies a browser that has logged in before.
 const DEVICE_COOKIE: &str = "__Host-portcullis-device";
 
-/// The store as the handlers of this host reach it.
+/// The store as handlers access it.
 pub(super) type Store<'a> = DynamoStore<'a, HyperTransport>;
 
 /// One request, before anything is read for it.
@@ -66,7 +66,7 @@ impl FromRequestParts<Arc<Host>> for ApiCall {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, ApiError> {
-        // The HTTP service puts it there before it routes a request.
+        // The HTTP service sets it before it routes a request.
         let meta = parts.extensions.get::<RequestMeta>();
         Ok(Self {
             host: Arc::clone(host),
@@ -119,7 +119,7 @@ impl ApiCall {
         Ok(host.track(signer)?)
     }
 
-    /// Authenticates the bearer token against the store as it is now.
+    /// Authenticates the bearer token against the current store.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The body of a request: JSON or a form, small, in time, and wiped.
+//! The body of a request: JSON or a form, of bounded size and time, wiped after use.
 
 use core::time::Duration;
 
@@ -11,17 +11,17 @@ use zeroize::Zeroizing;
 
 use crate::problem::Problem;
 
-/// The longest body, in bytes: an address and a password many times over.
+/// The maximum size of a body in bytes: many times an address and a password.
 const MAX_BODY_BYTES: usize = 8 * 1024;
 
-/// How long a body may take to arrive.
+/// The maximum time for a body to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the body of `request`, which must be JSON by its own account.
+/// Reads the body of `request`, whose content type must be JSON.
 ///
 /// # Errors
 ///
-/// [`Problem`] if it says to be something else, is too long, too slow, or breaks off.
+/// The [`Problem`] of a wrong content type, or of a body that is too long, too slow or incomplete.
 pub(super) async fn read(request: Request<Body>) -> Result<Zeroizing<Vec<u8>>, Problem> {
     read_as(request, "application/json").await
 }
@@ -46,7 +46,8 @@ async fn read_as(request: Request<Body>, media_type: &str) -> Result<Zeroizing<V
 
 async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let mut body = Limited::new(body, MAX_BODY_BYTES);
-    // SECURITY: holds a password. Room for all of it at once: no growing buffer leaves copies.
+    // SECURITY: the body holds a password. The buffer has its full size at once, because a growing
+    // one leaves copies.
     let mut whole = Zeroizing::new(Vec::with_capacity(MAX_BODY_BYTES));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
@@ -63,8 +64,8 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
     Ok(whole)
 }
 
-/// Whether the content type is `wanted`, in UTF-8 as far as it tells ([RFC 8259 §11]
-/// knows no parameters; many clients add that one), and the content as it is.
+/// Whether the content type is `wanted`, in UTF-8 if it has a charset ([RFC 8259 §11] defines no
+/// parameters, but many clients add that one), without a content encoding.
 ///
 /// [RFC 8259 §11]: https://www.rfc-editor.org/rfc/rfc8259#section-11
 fn is_of(request: &Request<Body>, wanted: &str) -> bool {
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn json_in_utf_8_is_read_and_nothing_else() {
+    async fn only_utf_8_json_without_content_encoding_is_read() {
         for good in [
             "application/json",
             "Application/JSON",
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn eight_kibibytes_fit_and_not_a_byte_more() {
+    async fn a_body_over_8_kib_is_rejected() {
         for (length, fits) in [(8_192, Ok(8_192)), (8_193, Err(Problem::BodyTooLarge))] {
             assert_eq!(
                 code("application/json", Body::from(vec![b' '; length])).await,
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_ends_is_given_up() {
+    async fn a_body_that_never_ends_times_out() {
         struct Endless;
         impl http_body::Body for Endless {
             type Data = bytes::Bytes;

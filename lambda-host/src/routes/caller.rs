@@ -1,4 +1,4 @@
-//! Who calls, by the access token they bring.
+//! The caller, by its access token.
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use portcullis_core::id::Id;
@@ -9,12 +9,12 @@ use portcullis_service::store::RetainedSession;
 
 use crate::problem::Problem;
 
-/// Whose token it is.
+/// The user ID of the token.
 pub(super) fn user_id(caller: &Verified<Claims>) -> Result<Id, Problem> {
     Id::parse(&caller.get().subject).map_err(|_| Problem::NoSession)
 }
 
-/// The session that the token stems from.
+/// The session of the token.
 pub(super) fn session(caller: &Verified<Claims>) -> Result<RetainedSession, Problem> {
     let claims = caller.get();
     let id = claims.session_id.as_deref().map(Id::parse);
@@ -24,13 +24,12 @@ pub(super) fn session(caller: &Verified<Claims>) -> Result<RetainedSession, Prob
     }
 }
 
-/// What was shown when that session was opened. Tokens from before they said so are taken to have
-/// shown the least.
+/// The authentication methods of that session. A token without `amr` counts as the weakest method.
 pub(super) fn methods(caller: &Verified<Claims>) -> Methods {
     Methods::of_amr(&caller.get().methods).unwrap_or_default()
 }
 
-/// Every `Authorization` value, joined as [RFC 9110 §5.3] says: more than one is no bearer token.
+/// Every `Authorization` value, joined by [RFC 9110 §5.3]: several values are no bearer token.
 ///
 /// [RFC 9110 §5.3]: https://www.rfc-editor.org/rfc/rfc9110#section-5.3
 pub(super) fn authorization(headers: &HeaderMap) -> Option<String> {
@@ -50,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_tokens_are_none_and_no_header_is_no_token() {
+    fn two_bearer_tokens_are_malformed_and_no_header_is_no_token() {
         let mut headers = HeaderMap::new();
         assert_eq!(bearer_token(authorization(&headers).as_deref()), Ok(None));
         headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer a.b.c"));

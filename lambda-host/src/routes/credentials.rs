@@ -1,4 +1,4 @@
-//! `{"email", "password"}`, as register and login take it.
+//! `{"email", "password"}`, the body of register and login.
 
 use axum::body::Body;
 use http::Request;
@@ -11,7 +11,7 @@ use crate::routes::body;
 use crate::routes::json_body::JsonBody;
 use crate::routes::refresh_cookie::TokenDelivery;
 
-/// An address and a password, well-formed.
+/// A well-formed address and password.
 #[derive(Debug)]
 pub(super) struct Credentials {
     pub(super) email: EmailAddress,
@@ -28,7 +28,7 @@ impl Credentials {
         Self::parse(&body::read(request).await?)
     }
 
-    /// Reads them with what a login may say besides: where its refresh token is to go.
+    /// Reads them with the optional member of a login: the place of its refresh token.
     ///
     /// # Errors
     ///
@@ -45,8 +45,8 @@ impl Credentials {
 
     fn parse(json: &[u8]) -> Result<Self, Problem> {
         let mut members = JsonBody::parse(json)?;
-        // SECURITY: the password first, so that whatever else is wrong, it is wiped. Their form is
-        // judged once it is clear that both are there and nothing else is.
+        // SECURITY: the password is taken first, so that it is wiped even if the body is malformed.
+        // Both values are parsed after the members are known to be complete.
         let password = members.secret("password");
         Self::take(password, members)
     }
@@ -73,7 +73,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_address_and_a_password_are_all_there_is() {
+    fn a_credentials_body_has_exactly_an_address_and_a_password() {
         let read = Credentials::parse(br#"{"password":"secret","email":"Ann@Example.com"}"#);
         let read = read.expect("good");
         assert_eq!(read.email.as_str(), "ann@example.com");
@@ -82,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, text: String) {
+        fn any_body_bytes_are_parsed_or_rejected_without_a_panic(bytes: Vec<u8>, text: String) {
             let _ = Credentials::parse(&bytes);
             let quoted = Json::quote(&text);
             let _ = Credentials::parse(format!(r#"{{"email":{quoted},"password":{quoted}}}"#).as_bytes());
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_be_wrong_has_its_problem() {
+    fn each_malformed_credentials_body_has_its_error_code() {
         let long = format!(
             r#"{{"email":"a@b.example","password":"{}"}}"#,
             "x".repeat(257)

@@ -34,7 +34,7 @@ problems!(ProofProblems: ANY, BODY, PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::WrongPassword, Problem::BadCode, Problem::WrongCode, Problem::NoFactor, Problem::Busy,
 ]);
 
-/// The second factors of the account.
+/// Lists the second factors of the account.
 #[utoipa::path(
     get,
     path = "/v1/factors",
@@ -68,8 +68,8 @@ pub(super) async fn list(call: ApiCall, _request: Request<Body>) -> Result<Respo
     Ok(json(StatusCode::OK, Json::Object(body).to_string()))
 }
 
-/// Begins a factor that shows codes by time (RFC 6238): the secret is told this once. It asks for
-/// nothing until it is confirmed with a first code, within 15 minutes.
+/// Starts a TOTP factor (RFC 6238). The secret is returned this once. Logins ask for no code until
+/// the factor is confirmed with a first code, within 15 minutes.
 #[utoipa::path(
     post,
     path = "/v1/factors/totp",
@@ -100,8 +100,8 @@ pub(super) async fn begin(call: ApiCall, request: Request<Body>) -> Result<Respo
     ))
 }
 
-/// Makes the factor that was begun active: from now on each login asks for a code. Answers ten
-/// recovery codes, which are told this once.
+/// Activates the pending factor: from now on each login requires a code. Returns ten recovery
+/// codes, this once.
 #[utoipa::path(
     post,
     path = "/v1/factors/totp/confirm",
@@ -119,7 +119,7 @@ pub(super) async fn confirm(call: ApiCall, request: Request<Body>) -> Result<Res
     let user_id = caller::user_id(&caller)?;
     let open = call.open().await?;
     let ctx = open.ctx();
-    // Its own secret was just shown to the caller: a guess here wins nothing.
+    // The caller just received the secret, so a guess here gains nothing.
     open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
         .await?;
     let confirmed = open.run(factor::confirm(&user_id, &code, ctx)).await?;
@@ -148,8 +148,8 @@ pub(super) async fn remove(call: ApiCall, request: Request<Body>) -> Result<Resp
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// Makes recovery codes anew, with the password and a code or recovery code; the old ones are good
-/// for nothing more.
+/// Replaces the recovery codes, with the password and a code or recovery code; the old ones become
+/// invalid.
 #[utoipa::path(
     post,
     path = "/v1/factors/recovery-codes",
@@ -173,7 +173,7 @@ pub(super) async fn renew_recovery_codes(
     Ok(recovery_codes(&codes))
 }
 
-/// What asking a bearer for the password, and a code beside it, counts in.
+/// Counts a request that presents the account's password.
 async fn password_attempt(
     open: &OpenCall<'_>,
     change: &FactorChange,
@@ -183,11 +183,11 @@ async fn password_attempt(
         .await
 }
 
-/// `{"current_password", "code" or "recovery_code"}` of a caller with a token.
+/// Reads `{"current_password", "code" or "recovery_code"}` of an authenticated caller.
 async fn proved(call: &ApiCall, request: Request<Body>) -> Result<(FactorChange, Proof), ApiError> {
     let caller = call.bearer().await?;
     let mut members = JsonBody::read(request).await?;
-    // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
+    // SECURITY: the secrets are taken first, so that they are wiped even if the body is malformed.
     let password = members.password("current_password");
     let proof = proof(&mut members);
     members.finish()?;
@@ -198,7 +198,7 @@ async fn proved(call: &ApiCall, request: Request<Body>) -> Result<(FactorChange,
     Ok((change, proof?))
 }
 
-/// `code` or `recovery_code`: one of them.
+/// Takes `code` or `recovery_code`, exactly one.
 pub(super) fn proof(members: &mut JsonBody) -> Result<Proof, Problem> {
     let code = members
         .optional_text("code")
@@ -224,7 +224,7 @@ fn recovery_codes(codes: &[RecoveryCode]) -> Response {
     )
 }
 
-/// The secret, alone and as the [key URI] that authenticator apps read.
+/// The secret, and its [key URI] for authenticator apps.
 ///
 /// [key URI]: https://github.com/google/google-authenticator/wiki/Key-Uri-Format
 fn new_totp(totp: &NewTotp, issuer: &str) -> String {
@@ -245,7 +245,7 @@ fn new_totp(totp: &NewTotp, issuer: &str) -> String {
     )
 }
 
-/// Percent-encoded, but for what [RFC 3986 §2.3] leaves alone.
+/// Percent-encodes all but the unreserved characters ([RFC 3986 §2.3]).
 ///
 /// [RFC 3986 §2.3]: https://www.rfc-editor.org/rfc/rfc3986#section-2.3
 fn escaped(text: &str) -> String {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn one_code_shows_the_factor() {
+    fn a_proof_is_exactly_one_totp_or_recovery_code() {
         assert!(matches!(
             parsed(br#"{"code":"123 456"}"#),
             Ok(Proof::Totp(_))
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_break_a_uri_is_escaped() {
+    fn reserved_characters_of_a_key_uri_are_percent_encoded() {
         assert_eq!(escaped("a+b&c@x.example"), "a%2Bb%26c%40x.example");
         assert_eq!(escaped("\u{fc}"), "%C3%BC");
     }

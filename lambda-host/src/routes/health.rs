@@ -1,4 +1,4 @@
-//! `GET /health`: whether this process answers, and what it last knew of the store.
+//! `GET /health`: whether this process responds, and the last known state of the store.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use portcullis_host::host::Host;
 
 problems!(HealthProblems: ANY);
 
-/// How the service is.
+/// The state of the service.
 #[derive(ToSchema)]
 #[schema(as = Health)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct HealthBody {
-    /// Always `ok`: this process answers.
+    /// Always `ok`: this process responds.
     #[schema(pattern = "^ok$", example = "ok")]
     status: String,
-    /// What was last known of the store.
+    /// The last known state of the store.
     #[schema(pattern = "^(unknown|reachable|unreachable)$", example = "reachable")]
     store: String,
 }
 
-/// Whether this process answers. Asks nobody: a store that is down must not make a healthy host
-/// look dead.
+/// Whether this process responds. Calls no dependency: an unavailable store must not make a healthy
+/// host look dead.
 #[utoipa::path(
     get,
     path = "/health",

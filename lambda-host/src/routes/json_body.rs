@@ -1,4 +1,4 @@
-//! The members of a JSON body: each taken once by its name, and none left over.
+//! The members of a JSON body: each is taken once by its name, and none may be left.
 
 use axum::body::Body;
 use http::Request;
@@ -10,9 +10,9 @@ use portcullis_core::secret::Secret;
 use crate::problem::Problem;
 use crate::routes::body;
 
-/// A JSON object on its way to becoming a request.
+/// A JSON object while it is parsed into a request.
 ///
-/// SECURITY: take the secrets first, so that whatever else is wrong, they are wiped.
+/// SECURITY: take the secrets first, so that they are wiped even if the body is malformed.
 pub(super) struct JsonBody(Object);
 
 impl JsonBody {
@@ -30,13 +30,13 @@ impl JsonBody {
         Ok(Self(members))
     }
 
-    /// The text called `name`.
+    /// The string member `name`.
     pub(super) fn text(&mut self, name: &'static str) -> Result<String, Problem> {
         self.optional_text(name)?
             .ok_or(Problem::MissingMember(name))
     }
 
-    /// The text called `name`, if there is such a member.
+    /// The string member `name`, if present.
     pub(super) fn optional_text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         match self.0.remove(name) {
             None => Ok(None),
@@ -45,22 +45,22 @@ impl JsonBody {
         }
     }
 
-    /// The text called `name`, which is not to be seen.
+    /// The string member `name`, as a secret.
     pub(super) fn secret(&mut self, name: &'static str) -> Result<Secret<String>, Problem> {
         self.text(name).map(Secret::new)
     }
 
-    /// The password called `name`.
+    /// The password in the member `name`.
     pub(super) fn password(&mut self, name: &'static str) -> Result<Password, Problem> {
         Password::parse(&self.secret(name)?).map_err(Problem::BadPassword)
     }
 
-    /// The address called `name`.
+    /// The address in the member `name`.
     pub(super) fn email(&mut self, name: &'static str) -> Result<EmailAddress, Problem> {
         EmailAddress::parse(&self.text(name)?).map_err(Problem::BadEmail)
     }
 
-    /// Makes sure that nothing is left that means nothing here.
+    /// Rejects the body if an unknown member is left.
     pub(super) fn finish(self) -> Result<(), Problem> {
         if self.0.is_empty() {
             Ok(())

@@ -1,4 +1,4 @@
-//! `GET /.well-known/jwks.json`: the keys that verify our tokens ([RFC 7517 §5]).
+//! `GET /.well-known/jwks.json`: the keys that verify this host's tokens ([RFC 7517 §5]).
 //!
 //! [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
 
@@ -20,7 +20,7 @@ problems!(JwksProblems: ANY, STORE);
 /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
 #[derive(ToSchema)]
 #[schema(as = JwkSet)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct JwkSetBody {
     /// Each key as a JWK.
     #[schema(value_type = Vec<Object>)]

@@ -1,4 +1,4 @@
-//! `POST /v1/login`: a session, with its tokens, for an address and its password.
+//! `POST /v1/login`: opens a session for an address and its password.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -31,7 +31,7 @@ problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::B
 /// [RFC 6749 §5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
 #[derive(ToSchema)]
 #[schema(as = AccessToken)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 pub(super) struct AccessTokenBody {
     /// The token, for `Authorization: Bearer`.
     #[schema(example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
@@ -39,15 +39,15 @@ pub(super) struct AccessTokenBody {
     /// Always `Bearer`.
     #[schema(pattern = "^Bearer$", example = "Bearer")]
     token_type: String,
-    /// How long it is good for, in seconds.
+    /// Its lifetime, in seconds.
     #[schema(minimum = 1, example = 600)]
     expires_in: u64,
 }
 
-/// Who logs in, and where the refresh token is to go.
+/// The credentials, and the place of the refresh token.
 #[derive(ToSchema)]
 #[schema(as = LoginRequest)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct LoginRequestBody {
     /// The account's address.
     #[schema(max_length = 254, example = "ann@example.com")]
@@ -55,40 +55,41 @@ struct LoginRequestBody {
     /// Its password.
     #[schema(max_length = 256, example = "gates fall at nightfall")]
     password: String,
-    /// `cookie` sets the refresh token as a cookie that no script reads; else it is in the body.
+    /// `cookie` sets the refresh token as a cookie that no script reads; `body`, the default,
+    /// returns it in the body.
     #[schema(pattern = "^(body|cookie)$", example = "body")]
     transport: Option<String>,
 }
 
-/// What is wanted besides the password, where the account has a second factor.
+/// The second step of a login, if the account has a second factor.
 #[derive(ToSchema)]
 #[schema(as = SecondStep)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct SecondStepBody {
     /// Always true.
     #[schema(example = true)]
     second_factor_required: bool,
-    /// What may be brought: `totp`, `recovery_code`.
+    /// The accepted methods: `totp`, `recovery_code`.
     #[schema(example = json!(["totp", "recovery_code"]))]
     methods: Vec<String>,
-    /// What to bring with it.
+    /// The challenge to send with the code.
     challenge: String,
-    /// How long that is good for, in seconds.
+    /// The lifetime of the challenge, in seconds.
     #[schema(minimum = 1, example = 300)]
     expires_in: u64,
 }
 
-/// A token, or what is wanted for one.
+/// Tokens, or the second step.
 #[derive(ToSchema)]
 #[schema(as = Login)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 enum LoginBody {
     Token(GrantBody),
     SecondStep(SecondStepBody),
 }
 
-/// Logs in. An unknown address, a wrong password and a closed account are one answer.
+/// Logs in. An unknown address, a wrong password and a disabled account give the same response.
 #[utoipa::path(
     post,
     path = "/v1/login",
@@ -111,7 +112,7 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
     let hasher = open.hasher();
     let entered = open.acquire_login(&request.email).await;
     if matches!(&entered, Err(error) if error.problem == Problem::LoginLocked) {
-        // SECURITY: whether there is an account is for whoever reads its mail to see.
+        // SECURITY: only the owner of the mailbox learns whether the account exists.
         open.run(offer_unlock(&request.email, ctx)).await?;
         call.host().mail_waits.notify_one();
     }
@@ -127,16 +128,17 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
         }
         LoginOutcome::Challenge(challenge) => {
             note(challenge.not_rehashed.as_ref());
-            // The password was right: from here on codes are counted.
+            // The password was right: from here on, codes are counted.
             open.refund(&place).await;
             Ok(json(StatusCode::OK, second_step(&challenge.challenge)))
         }
-        // SECURITY: an unknown address, a wrong password and a closed account are one answer.
+        // SECURITY: an unknown address, a wrong password and a disabled account give the same
+        // response.
         LoginOutcome::Refuse(_) => Err(Problem::BadCredentials.into()),
     }
 }
 
-/// What the caller says it is.
+/// The client's own description of its device.
 pub(super) fn device(headers: &HeaderMap) -> Device {
     let value = headers.get(USER_AGENT);
     Device::new(
@@ -146,7 +148,7 @@ pub(super) fn device(headers: &HeaderMap) -> Device {
     )
 }
 
-/// An access token as it is answered.
+/// The response with an access token.
 pub(super) fn access_token(access: &AccessToken) -> String {
     format!(
         r#"{{"access_token":{},"token_type":"Bearer","expires_in":{}}}"#,
@@ -155,7 +157,7 @@ pub(super) fn access_token(access: &AccessToken) -> String {
     )
 }
 
-/// What is wanted besides the password.
+/// The response with the second step.
 fn second_step(challenge: &Secret<String>) -> String {
     format!(
         r#"{{"second_factor_required":true,"methods":["totp","recovery_code"],"challenge":{},"expires_in":{}}}"#,
@@ -166,6 +168,6 @@ fn second_step(challenge: &Secret<String>) -> String {
 
 fn note(not_rehashed: Option<&UseCaseError>) {
     if let Some(error) = not_rehashed {
-        warn!(error = %ErrorChain(error), "a password hash was not renewed");
+        warn!(error = %ErrorChain(error), "an outdated password hash was not replaced");
     }
 }

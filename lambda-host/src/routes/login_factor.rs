@@ -24,18 +24,18 @@ problems!(FactorLoginProblems: ANY, BODY, STORE, LIMITED, [
 /// The challenge, and one of the codes.
 #[derive(ToSchema)]
 #[schema(as = FactorLogin)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct FactorLoginBody {
-    /// What the login answered.
+    /// The challenge of the login.
     #[schema(max_length = 1024)]
     challenge: String,
-    /// What the device shows; not beside a recovery code.
+    /// The code that the device shows; not together with a recovery code.
     #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
     code: Option<String>,
-    /// A code on paper.
+    /// A recovery code.
     #[schema(max_length = 32)]
     recovery_code: Option<String>,
-    /// Where the refresh token is to go, as at the login.
+    /// The place of the refresh token, as at the login.
     #[schema(pattern = "^(body|cookie)$", example = "body")]
     transport: Option<String>,
 }
@@ -54,7 +54,7 @@ pub(super) async fn login_factor(
 ) -> Result<Response, ApiError> {
     let device = login::device(request.headers());
     let mut members = JsonBody::read(request).await?;
-    // SECURITY: the secrets first, so that whatever else is wrong, they are wiped.
+    // SECURITY: the secrets are taken first, so that they are wiped even if the body is malformed.
     let challenge = members.secret("challenge");
     let proof = factors::proof(&mut members);
     let transport = TokenDelivery::take(&mut members);
@@ -68,8 +68,8 @@ pub(super) async fn login_factor(
     let signer = call.signer().await?;
     let open = call.open().await?;
     let ctx = open.ctx();
-    // What is no challenge of ours names no account: it counts by where it comes from, and its
-    // code is never looked at.
+    // An invalid challenge names no account: the request counts by its network, and its code is not
+    // verified.
     let challenged = factor::challenged(&request, ctx);
     let counted = match &challenged {
         Some(account) => {
@@ -96,7 +96,7 @@ pub(super) async fn login_factor(
         }
         Err(LoginDenial::WrongCode) => Err(Problem::WrongCode.into()),
         Err(LoginDenial::BadChallenge) => Err(Problem::BadChallenge.into()),
-        // Closed while the code was asked for.
+        // The account was disabled meanwhile.
         Err(_) => Err(Problem::BadCredentials.into()),
     }
 }

@@ -1,5 +1,5 @@
-//! `POST /v1/logout` and `/v1/logout-all`: the session of the bearer ends, or all of them, and
-//! every edge hears of it. Asking twice is no mistake.
+//! `POST /v1/logout` and `/v1/logout-all`: revoke the bearer's session, or all sessions, at every
+//! edge. A repeated request is harmless.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -24,18 +24,18 @@ problems!(
     [Problem::NoSession, Problem::RevocationPending, Problem::Token(TokenProblem::Conflict)]
 );
 
-/// Ends the session of the token. Asking twice is no mistake.
+/// Revokes the session of the token. A repeated request is harmless.
 #[utoipa::path(
     post,
     path = "/v1/logout",
     tag = "sessions",
     security(("bearer" = [])),
-    responses((status = 204, description = "The session is over, and every edge knows"), LogoutProblems)
+    responses((status = 204, description = "The session is revoked at every edge"), LogoutProblems)
 )]
 pub(super) async fn logout(call: ApiCall) -> Result<Response, ApiError> {
     let caller = match call.authenticate().await? {
-        // Somebody whose first answer was lost, or said that the feed was late, asks again: what is
-        // called back is announced again, and the answer is the one that was lost.
+        // A client that lost the first response, or got `revocation_pending`, sends the request
+        // again. The revocation is published again, and the response is the lost one.
         Authentication::Known(caller) | Authentication::Revoked(caller) => caller,
         Authentication::SubjectRevoked(_) => return Err(Problem::Denied(Denial::Revoked).into()),
         Authentication::Refused(denial) => return Err(Problem::Denied(denial).into()),
@@ -47,14 +47,14 @@ pub(super) async fn logout(call: ApiCall) -> Result<Response, ApiError> {
     logout_response(open.run(logout::logout(&caller, open.clock(), ctx)).await?)
 }
 
-/// Ends all sessions of the account, whatever their number. Asking twice is no mistake.
+/// Ends all sessions of the account. A repeated request is harmless.
 #[utoipa::path(
     post,
     path = "/v1/logout-all",
     tag = "sessions",
     security(("bearer" = [])),
     responses(
-        (status = 204, description = "The sessions are over, and every edge knows"),
+        (status = 204, description = "The sessions are revoked at every edge"),
         LogoutAllProblems
     )
 )]

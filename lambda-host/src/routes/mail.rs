@@ -1,6 +1,5 @@
-//! Endpoints around mail: asking for one is answered before anybody looks whether the address has
-//! an account, and the token in one is taken by a POST alone, since programs that look at mail
-//! follow its links.
+//! The endpoints around mail. A mail request is answered before the account is looked up. The token
+//! of a link is redeemed by a POST only, because mail scanners follow links.
 
 mod page;
 
@@ -35,10 +34,10 @@ problems!(
 problems!(UnlockProblems: ANY, BODY, STORE, LIMITED, [Problem::BadMailToken]);
 problems!(PageProblems: ANY);
 
-/// Whom to write to.
+/// The recipient.
 #[derive(ToSchema)]
 #[schema(as = MailRequest)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct AddressBody {
     /// The address.
     #[schema(max_length = 254, example = "ann@example.com")]
@@ -48,9 +47,9 @@ struct AddressBody {
 /// The token of a mailed link.
 #[derive(ToSchema)]
 #[schema(as = Verification)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct TokenBody {
-    /// What stands behind the `#` of the link.
+    /// The text after `#` in the link.
     #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
     token: String,
 }
@@ -58,17 +57,17 @@ struct TokenBody {
 /// The token of a mailed link, and a new password.
 #[derive(ToSchema)]
 #[schema(as = PasswordReset)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct ResetBody {
-    /// What stands behind the `#` of the link.
+    /// The text after `#` in the link.
     #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
     token: String,
-    /// The password from now on.
+    /// The new password.
     #[schema(min_length = 15, max_length = 256, example = "gates fall at nightfall")]
     new_password: String,
 }
 
-/// Asks for a mail that verifies an address. The answer does not tell whether there is cause for one.
+/// Requests a mail that verifies an address. The response does not reveal whether one is sent.
 #[utoipa::path(
     post,
     path = "/v1/email/resend",
@@ -88,7 +87,8 @@ pub(super) async fn resend(call: ApiCall, request: Request<Body>) -> Result<Resp
     Ok(empty(StatusCode::ACCEPTED))
 }
 
-/// Asks for a mail to set a new password. The answer does not tell whether the address has an account.
+/// Requests a mail that resets a password. The response does not reveal whether the address has an
+/// account.
 #[utoipa::path(
     post,
     path = "/v1/password/forgot",
@@ -125,13 +125,13 @@ pub(super) async fn verify(call: ApiCall, request: Request<Body>) -> Result<Resp
     open.acquire(&LINK).await?;
     match open.run(redeem::verify(&token, ctx)).await? {
         VerifyOutcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
-        // SECURITY: all reasons are one answer.
+        // SECURITY: every reason gives the same response.
         VerifyOutcome::Refuse(_) => Err(Problem::BadMailToken.into()),
     }
 }
 
-/// Makes a browser known by the token in a mail, where too many logins have failed: its logins are
-/// counted by themselves from then on. Nobody is signed in by it.
+/// Marks a browser as known by the token in a mail, after too many failed logins. Its logins then
+/// have a limit of their own. It does not log the user in.
 #[utoipa::path(
     post,
     path = "/v1/login/unlock",
@@ -152,13 +152,13 @@ pub(super) async fn unlock(call: ApiCall, request: Request<Body>) -> Result<Resp
             open.remember_browser(response.headers_mut(), &email)?;
             Ok(response)
         }
-        // SECURITY: all reasons are one answer.
+        // SECURITY: every reason gives the same response.
         UnlockOutcome::Refuse(_) => Err(Problem::BadMailToken.into()),
     }
 }
 
-/// Sets a new password by the token in a mail. Every session ends, and nobody is signed in; the
-/// browser is known from then on, so that those who guess do not keep its owner out.
+/// Sets a new password by the token in a mail. Every session ends, and the user is not logged in.
+/// The browser becomes known, so that an attacker's guesses do not lock the owner out.
 #[utoipa::path(
     post,
     path = "/v1/password/reset",
@@ -193,13 +193,14 @@ pub(super) async fn reset(call: ApiCall, request: Request<Body>) -> Result<Respo
             open.remember_browser(response.headers_mut(), &email)?;
             Ok(response)
         }
-        // SECURITY: all reasons are one answer.
+        // SECURITY: every reason gives the same response.
         ResetOutcome::Refuse(_) => Err(Problem::BadMailToken.into()),
         ResetOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit).into()),
     }
 }
 
-/// The page that a mail to verify links to. It sends the token only when somebody presses its button.
+/// The page that a verification mail links to. It sends the token only when the user presses its
+/// button.
 #[utoipa::path(
     get,
     path = "/v1/email/verify",
@@ -210,7 +211,7 @@ pub(super) async fn verify_page() -> Response {
     Page::Verify.answer()
 }
 
-/// The page that a mail to set a new password links to.
+/// The page that a password reset mail links to.
 #[utoipa::path(
     get,
     path = "/v1/password/reset",
@@ -221,7 +222,7 @@ pub(super) async fn reset_page() -> Response {
     Page::Reset.answer()
 }
 
-/// The page that a mail to unlock links to.
+/// The page that an unlock mail links to.
 #[utoipa::path(
     get,
     path = "/v1/login/unlock",
@@ -232,7 +233,7 @@ pub(super) async fn unlock_page() -> Response {
     Page::Unlock.answer()
 }
 
-/// What asking for a mail counts in: all kinds of mail to one address together.
+/// The limits of a mail request: one for all kinds of mail to one address.
 const fn asks(email: &EmailAddress) -> [(LimitKind, LimitKey<'_>); 2] {
     [
         (LimitKind::MailAddress, LimitKey::Network),
@@ -240,7 +241,7 @@ const fn asks(email: &EmailAddress) -> [(LimitKind, LimitKey<'_>); 2] {
     ]
 }
 
-/// What bringing a link back counts in.
+/// The limit of a redeemed link.
 const LINK: [(LimitKind, LimitKey<'static>); 1] = [(LimitKind::LinkAddress, LimitKey::Network)];
 
 fn token(members: &mut JsonBody) -> Result<Presented, Problem> {

@@ -1,10 +1,9 @@
-//! What this issuer says of itself: [RFC 8414] and [OpenID Connect Discovery 1.0].
+//! The metadata of the issuer: [RFC 8414] and [OpenID Connect Discovery 1.0].
 //!
-//! There is no authorization endpoint: people log in at `/v1/login`, which is a first-party JSON
-//! endpoint and no OAuth grant. What is left of OAuth is told: refreshing at the token endpoint,
-//! revocation and introspection, each with how clients authenticate there. Response types and
-//! algorithms of ID tokens are listed as none instead of being left out, which would mean their
-//! defaults.
+//! There is no authorization endpoint: users log in at `/v1/login`, a first-party JSON endpoint
+//! without an OAuth grant. The metadata lists the token endpoint, revocation and introspection,
+//! with their client authentication. Response types and algorithms of ID tokens are empty lists,
+//! because a missing member would mean its default.
 //!
 //! [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414#section-2
 //! [OpenID Connect Discovery 1.0]: https://openid.net/specs/openid-connect-discovery-1_0.html
@@ -24,38 +23,38 @@ use portcullis_host::host::Host;
 
 problems!(MetadataProblems: ANY);
 
-/// What the issuer says of itself.
+/// The metadata of the issuer.
 #[derive(ToSchema)]
 #[schema(as = IssuerMetadata)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct MetadataBody {
     /// The `iss` of its tokens.
     #[schema(format = "uri", example = "https://login.example")]
     issuer: String,
-    /// Where its keys are.
+    /// The URL of its keys.
     #[schema(
         format = "uri",
         example = "https://login.example/.well-known/jwks.json"
     )]
     jwks_uri: String,
-    /// Where tokens are renewed.
+    /// The URL of the token endpoint.
     #[schema(format = "uri", example = "https://login.example/oauth2/token")]
     token_endpoint: String,
-    /// How clients authenticate there.
+    /// The client authentication there.
     token_endpoint_auth_methods_supported: Vec<String>,
-    /// Where tokens are called back.
+    /// The URL of the revocation endpoint.
     #[schema(format = "uri", example = "https://login.example/oauth2/revoke")]
     revocation_endpoint: String,
-    /// How clients authenticate there.
+    /// The client authentication there.
     revocation_endpoint_auth_methods_supported: Vec<String>,
-    /// Where resource servers ask about tokens.
+    /// The URL of the introspection endpoint.
     #[schema(format = "uri", example = "https://login.example/oauth2/introspect")]
     introspection_endpoint: String,
-    /// How clients authenticate there.
+    /// The client authentication there.
     introspection_endpoint_auth_methods_supported: Vec<String>,
-    /// What the token endpoint takes.
+    /// The grants of the token endpoint.
     grant_types_supported: Vec<String>,
-    /// What an authorization endpoint would answer with; there is none.
+    /// The response types of an authorization endpoint; there is none.
     response_types_supported: Vec<String>,
 }
 
@@ -70,7 +69,7 @@ pub(super) async fn authorization_server(State(host): State<Arc<Host>>) -> Respo
     document(&host, "")
 }
 
-/// The issuer's metadata, for libraries that look nowhere else (OpenID Connect Discovery 1.0).
+/// The issuer's metadata for libraries that read only this URL (OpenID Connect Discovery 1.0).
 #[utoipa::path(
     get,
     path = "/.well-known/openid-configuration",

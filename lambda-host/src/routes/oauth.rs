@@ -33,7 +33,7 @@ use crate::routes::refresh::{Renewed, renew};
 use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
 use crate::routes::response::{empty, json};
 
-/// A problem that is told so.
+/// An error in OAuth terms.
 pub(super) struct OAuthError(ApiError);
 
 impl<P: Into<ApiError>> From<P> for OAuthError {
@@ -50,7 +50,7 @@ impl IntoResponse for OAuthError {
     }
 }
 
-/// Problems of the form, and of the client that sends it.
+/// Problems of the form and of the client.
 const FORM: [Problem; 6] = [
     Problem::UnsupportedMediaType,
     Problem::BodyTooLarge,
@@ -82,55 +82,55 @@ oauth_problems!(
     [Problem::Token(TokenProblem::ClientNotAllowed)]
 );
 
-/// A refresh.
+/// A refresh request.
 #[derive(ToSchema)]
 #[schema(as = TokenRequest)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct TokenForm {
-    /// The one grant there is.
+    /// The only supported grant.
     #[schema(pattern = "^refresh_token$", example = "refresh_token")]
     grant_type: String,
     /// The refresh token.
     #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
     refresh_token: String,
-    /// Our own client.
+    /// The first-party client.
     #[schema(example = "portcullis")]
     client_id: String,
 }
 
-/// A token to be called back.
+/// A token to revoke.
 #[derive(ToSchema)]
 #[schema(as = RevocationRequest)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct RevokeForm {
     /// An access token or a refresh token.
     token: String,
-    /// Our own client.
+    /// The first-party client.
     #[schema(example = "portcullis")]
     client_id: String,
 }
 
-/// A token that a resource server asks about.
+/// A token to introspect.
 #[derive(ToSchema)]
 #[schema(as = IntrospectionRequest)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct IntrospectForm {
     /// An access token.
     token: String,
-    /// The resource server, unless it says so by HTTP Basic.
+    /// The resource server, unless it uses HTTP Basic.
     client_id: Option<String>,
-    /// Its secret, unless it says so by HTTP Basic.
+    /// Its secret, unless it uses HTTP Basic.
     client_secret: Option<String>,
 }
 
-/// What is known of a token ([RFC 7662 §2.2]).
+/// The state of a token ([RFC 7662 §2.2]).
 ///
 /// [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
 #[derive(ToSchema)]
 #[schema(as = Introspection)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct IntrospectionBody {
-    /// Whether it is good now; if not, nothing else is said.
+    /// Whether the token is valid now; if not, there is no other member.
     active: bool,
     token_type: Option<String>,
     iss: Option<String>,
@@ -141,9 +141,9 @@ struct IntrospectionBody {
     sid: Option<String>,
     iat: Option<u64>,
     exp: Option<u64>,
-    /// When the bearer logged in.
+    /// The time of the login.
     auth_time: Option<u64>,
-    /// What they showed then (RFC 8176).
+    /// The authentication methods of the login (RFC 8176).
     #[schema(example = json!(["pwd", "otp"]))]
     amr: Option<Vec<String>>,
     scope: Option<String>,
@@ -166,7 +166,8 @@ pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Respo
     if grant_type.expose() != "refresh_token" {
         return Err(Problem::Token(TokenProblem::UnsupportedGrantType).into());
     }
-    // The tokens of a session are our own client's (RFC 6749 §6: bound to whom they were issued).
+    // The tokens of a session belong to the first-party client (RFC 6749 §6: bound to the client
+    // they were issued to).
     if client != ClientKind::FirstParty {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
@@ -183,13 +184,13 @@ pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Respo
     }
 }
 
-/// Calls a token back (RFC 7009). Which kind it is of shows by itself: hints are not needed.
+/// Revokes a token (RFC 7009). The token's form shows its kind, so hints are ignored.
 #[utoipa::path(
     post,
     path = "/oauth2/revoke",
     tag = "oauth",
     request_body(content = RevokeForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "It is good for nothing any more"), RevokeProblems)
+    responses((status = 200, description = "The token is revoked"), RevokeProblems)
 )]
 pub(super) async fn revoke(call: ApiCall, request: Request<Body>) -> Result<Response, OAuthError> {
     let mut form = OauthForm::read(request).await?;
@@ -213,9 +214,9 @@ pub(super) async fn revoke(call: ApiCall, request: Request<Body>) -> Result<Resp
     Ok(empty(StatusCode::OK))
 }
 
-/// Tells a resource server whether an access token is good (RFC 7662).
-// SECURITY: of refresh tokens it says nothing: a resource server that asked about one would take
-// it for an access token.
+/// Tells a resource server whether an access token is valid (RFC 7662).
+// SECURITY: a refresh token is reported as inactive: a resource server that asks about one would
+// take it for an access token.
 #[utoipa::path(
     post,
     path = "/oauth2/introspect",
@@ -223,7 +224,7 @@ pub(super) async fn revoke(call: ApiCall, request: Request<Body>) -> Result<Resp
     security(("basic" = [])),
     request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "What is known of it", body = IntrospectionBody),
+        (status = 200, description = "The state of the token", body = IntrospectionBody),
         IntrospectProblems
     )
 )]

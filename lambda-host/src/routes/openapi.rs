@@ -83,7 +83,7 @@ pub(super) mod tests {
         operations.collect()
     }
 
-    /// Every code that an operation says it may answer.
+    /// Every error code that an operation documents.
     pub(crate) fn codes() -> BTreeSet<String> {
         let document = document();
         let mut codes = BTreeSet::new();
@@ -105,7 +105,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_document_is_openapi_3_1_and_each_operation_tells_its_ends() {
+    fn the_document_is_openapi_3_1_and_each_operation_lists_its_responses() {
         let document = document();
         assert_eq!(document["openapi"], "3.1.0");
         let operations = operations(&document);
@@ -141,7 +141,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_schema_reference_resolves() {
         fn references(value: &Value, found: &mut Vec<String>) {
             match value {
                 Value::Object(members) => {
@@ -167,8 +167,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_endpoint_is_declared_where_the_document_sees_it() {
-        // What the router has besides `endpoints` would be in no document.
+    fn every_endpoint_is_declared_in_the_documented_router() {
+        // A route outside `endpoints` would be missing in the document.
         let source = include_str!("../routes.rs");
         assert!(!source.contains(concat!(".rou", "te(\"")), "use routes!()");
         assert!(

@@ -23,15 +23,15 @@ problems!(ChangeProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::BreachCheckUnavailable, Problem::RevocationPending,
 ]);
 
-/// The password as it is and as it is to be.
+/// The current and the new password.
 #[derive(ToSchema)]
 #[schema(as = PasswordChange)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 struct ChangeBody {
-    /// The account's password.
+    /// The current password.
     #[schema(max_length = 256, example = "correct horse battery")]
     current_password: String,
-    /// What it is to be: 15 characters at least, 8 beside a second factor.
+    /// The new password: at least 15 characters, or 8 with a second factor.
     #[schema(
         min_length = 8,
         max_length = 256,
@@ -40,8 +40,8 @@ struct ChangeBody {
     new_password: String,
 }
 
-/// Changes the password. Every other session is over once this answers; the session of the caller
-/// stays, with the access token of the answer and the refresh token that it has.
+/// Changes the password. Every other session ends before the response. The current session keeps
+/// its refresh token and gets the access token of the response.
 #[utoipa::path(
     post,
     path = "/v1/password/change",
@@ -53,7 +53,7 @@ struct ChangeBody {
 pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = call.bearer().await?;
     let mut members = JsonBody::read(request).await?;
-    // SECURITY: both secrets first, so that whatever else is wrong, they are wiped.
+    // SECURITY: both secrets are taken first, so that they are wiped even if the body is malformed.
     let current = members.password("current_password");
     let new = members.password("new_password");
     members.finish()?;

@@ -1,4 +1,4 @@
-//! `POST /v1/refresh`: a browser renews its tokens by its cookie.
+//! `POST /v1/refresh`: a browser refreshes its tokens by its cookie.
 
 use axum::response::{IntoResponse as _, Response};
 use portcullis_core::audit::RefreshDenial;
@@ -28,7 +28,7 @@ problems!(
     ]
 );
 
-/// Renews the tokens of a browser by its cookie. The page repeats the code that it was told.
+/// Refreshes the tokens of a browser by its cookie. The page sends the CSRF token of its session.
 #[utoipa::path(
     post,
     path = "/v1/refresh",
@@ -52,8 +52,8 @@ pub(super) async fn refresh(call: ApiCall) -> Result<Response, ApiError> {
             TokenDelivery::Cookie,
             vault,
         )),
-        // INVARIANT: only a session that is over loses its cookie. What may pass by itself, and
-        // what another site's page may have brought about, leaves it where it is.
+        // INVARIANT: only an ended session loses its cookie. A temporary failure or a cross-site
+        // request leaves the cookie in place.
         Renewed::Refused(problem @ TokenProblem::CrossSite) => Err(Problem::Token(problem).into()),
         Renewed::Refused(problem) => {
             let mut response = Problem::Token(problem).into_response();
@@ -63,11 +63,11 @@ pub(super) async fn refresh(call: ApiCall) -> Result<Response, ApiError> {
     }
 }
 
-/// How a refresh ended, whichever way the token came.
+/// The outcome of a refresh, for every transport of the token.
 pub(super) enum Renewed<'h> {
-    /// With new tokens.
+    /// New tokens.
     Granted(TokenGrant, &'h RootKeys),
-    /// With none, for good.
+    /// A permanent refusal.
     Refused(TokenProblem),
 }
 
@@ -75,7 +75,7 @@ pub(super) enum Renewed<'h> {
 ///
 /// # Errors
 ///
-/// The [`Problem`] that may pass by itself.
+/// The [`Problem`] of a temporary failure.
 pub(super) async fn renew<'h>(
     call: &'h ApiCall,
     request: &RefreshRequest,
@@ -85,7 +85,8 @@ pub(super) async fn renew<'h>(
     let ctx = open.ctx();
     open.acquire(&[(LimitKind::RefreshAddress, LimitKey::Network)])
         .await?;
-    // Only a token of ours names a session: nobody uses up another's turns by its id.
+    // Only a token of this host names a session, so an attacker cannot use up the limit of another
+    // session by its ID.
     if let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.vault) {
         let session = [(
             LimitKind::RefreshSession,

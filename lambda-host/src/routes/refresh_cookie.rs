@@ -1,4 +1,4 @@
-//! The refresh token as a cookie, for pages that should not hold it themselves.
+//! The refresh token as a cookie, for pages that must not hold it themselves.
 
 use axum::response::Response;
 use http::header::{HeaderMap, ORIGIN};
@@ -18,24 +18,24 @@ use crate::routes::response::json;
 /// The cookie that holds the refresh token.
 const NAME: &str = "__Host-portcullis-refresh";
 
-/// The header in which a page repeats the code that it was told.
+/// The header with the CSRF token.
 const CSRF_HEADER: &str = "x-portcullis-csrf";
 
-/// Where the refresh token of an answer goes.
+/// The place of the refresh token in a response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum TokenDelivery {
-    /// Into the body: whoever asked keeps it.
+    /// The body: the client stores it.
     Body,
-    /// Into a cookie that no script reads; the body has the code that goes with it.
+    /// A cookie that no script reads; the body contains the CSRF token.
     Cookie,
 }
 
 impl TokenDelivery {
-    /// The member `transport` of a body; the body where there is none.
+    /// Takes the member `transport` of a body; the default is the body.
     ///
     /// # Errors
     ///
-    /// The [`Problem`] that it is neither word.
+    /// The [`Problem`] of another value.
     pub(super) fn take(members: &mut JsonBody) -> Result<Self, Problem> {
         match members.optional_text("transport")?.as_deref() {
             None | Some("body") => Ok(Self::Body),
@@ -50,7 +50,7 @@ impl TokenDelivery {
 /// [RFC 6749 §5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
 #[derive(ToSchema)]
 #[schema(as = Tokens)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 pub(super) struct GrantBody {
     /// The access token, for `Authorization: Bearer`.
     #[schema(example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
@@ -58,17 +58,17 @@ pub(super) struct GrantBody {
     /// Always `Bearer`.
     #[schema(pattern = "^Bearer$", example = "Bearer")]
     token_type: String,
-    /// How long the access token is good for, in seconds.
+    /// The lifetime of the access token, in seconds.
     #[schema(minimum = 1, example = 600)]
     expires_in: u64,
-    /// The refresh token, where it goes into no cookie.
+    /// The refresh token, unless it is in a cookie.
     #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
     refresh_token: Option<String>,
-    /// What goes with a cookie: the page sends it in `x-portcullis-csrf`.
+    /// The CSRF token of the cookie: the page sends it in `x-portcullis-csrf`.
     csrf_token: Option<String>,
 }
 
-/// The answer that hands out `grant`.
+/// The response with the tokens of `grant`.
 pub(super) fn token_response(
     grant: &TokenGrant,
     transport: TokenDelivery,
@@ -96,7 +96,7 @@ pub(super) fn token_response(
     response
 }
 
-/// Takes the cookie away: only where the session is known to be over.
+/// Deletes the cookie: only if the session has ended.
 pub(super) fn clear(headers: &mut HeaderMap) {
     cookies::set(headers, NAME, "", None);
 }
@@ -107,7 +107,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<Secret<String>> {
     value.map(|value| Secret::new(value.to_owned()))
 }
 
-/// How the cookie came: what the browser and the page say of the page.
+/// The source of the cookie, by the headers of the browser and the page.
 pub(super) fn carrier(headers: &HeaderMap, issuer: &str) -> TokenSource {
     TokenSource::Cookie {
         same_origin: is_same_origin(headers, issuer),
@@ -117,9 +117,9 @@ pub(super) fn carrier(headers: &HeaderMap, issuer: &str) -> TokenSource {
     }
 }
 
-/// Whether the browser says that a page of this origin asks, by its fetch metadata
-/// ([W3C](https://www.w3.org/TR/fetch-metadata/)) and by `Origin`. Every browser of today sends
-/// one of them with a `POST`; what is there must be right.
+/// Whether the browser reports a page of this origin, by its fetch metadata
+/// ([W3C](https://www.w3.org/TR/fetch-metadata/)) and by `Origin`. Every current browser sends one
+/// of them with a `POST`; each one present must match.
 fn is_same_origin(headers: &HeaderMap, issuer: &str) -> bool {
     let site = one(headers, "sec-fetch-site").map(|site| site == Ok("same-origin"));
     let ours = origin_of(issuer);
@@ -132,7 +132,7 @@ fn is_same_origin(headers: &HeaderMap, issuer: &str) -> bool {
     }
 }
 
-/// The one value of a header; an error if it is no text or there are several.
+/// The only value of a header; an error if it is no text or there are several.
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<Result<&'a str, ()>> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -140,7 +140,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<Result<&'a str, ()>> {
     Some(value.to_str().ok().filter(|_| !more).ok_or(()))
 }
 
-/// `https://login.example` of `https://login.example/tenant`, as browsers write it.
+/// `https://login.example` of `https://login.example/tenant`, in the form that browsers send.
 fn origin_of(issuer: &str) -> Option<String> {
     let uri: Uri = issuer.parse().ok()?;
     let authority = uri.authority()?.as_str().to_ascii_lowercase();
@@ -159,7 +159,7 @@ mod tests {
     const ISSUER: &str = "https://Login.example:443/tenant";
 
     #[test]
-    fn a_page_of_this_origin_is_told_from_any_other() {
+    fn csrf_a_cross_site_request_is_distinguished_by_fetch_metadata_and_origin() {
         let ours = ("origin", "https://login.example");
         for (headers, same) in [
             (vec![("sec-fetch-site", "same-origin")], true),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_written_as_browsers_write_it() {
+    fn an_origin_is_serialised_as_browsers_send_it() {
         for (issuer, origin) in [
             ("https://login.example/", "https://login.example"),
             ("http://127.0.0.1:8788", "http://127.0.0.1:8788"),

@@ -1,4 +1,4 @@
-//! `POST /v1/register`: always the same answer, so that nobody learns who has an account.
+//! `POST /v1/register`: the same response for every address, against account enumeration.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -19,17 +19,17 @@ use crate::routes::response::json;
 
 problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, LIMITED, [Problem::DisposableEmail, Problem::Busy, Problem::BreachCheckUnavailable]);
 
-/// Who was registered.
+/// The registered user.
 #[derive(ToSchema)]
 #[schema(as = Registered)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct RegisteredBody {
-    /// A name for the user; random where the address had an account.
+    /// The user ID; random if the address already has an account.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "BwcHBwcHBwcHBwcHBwcHBw")]
     user_id: String,
 }
 
-/// Makes an account. The answer does not tell whether the address had one.
+/// Creates an account. The response does not reveal whether the address already had one.
 #[utoipa::path(
     post,
     path = "/v1/register",

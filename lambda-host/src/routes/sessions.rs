@@ -1,4 +1,4 @@
-//! `GET /v1/sessions` and `DELETE /v1/sessions/{id}`: people see and end their own sessions.
+//! `GET /v1/sessions` and `DELETE /v1/sessions/{id}`: users list and revoke their own sessions.
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -26,37 +26,37 @@ problems!(
     [Problem::Token(TokenProblem::UnknownSession), Problem::RevocationPending]
 );
 
-/// The sessions of an account that go on.
+/// The active sessions of an account.
 #[derive(ToSchema)]
 #[schema(as = Sessions)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct SessionsBody {
     /// The newest first, at most 100.
     sessions: Vec<SessionBody>,
 }
 
-/// One session. Times are as RFC 3339 has them.
+/// One session. Times are in RFC 3339 format.
 #[derive(ToSchema)]
 #[schema(as = Session)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct SessionBody {
-    /// Its name (`sid`).
+    /// The session ID (`sid`).
     #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw")]
     id: String,
-    /// When somebody logged in.
+    /// The time of the login.
     #[schema(format = "date-time", example = "2026-11-23T12:00:00Z")]
     opened_at: String,
-    /// When it was last refreshed.
+    /// The time of the last refresh.
     #[schema(format = "date-time", example = "2026-11-23T12:00:00Z")]
     last_used_at: String,
-    /// When it ends unless it is used before.
+    /// The end of the session if it stays idle.
     #[schema(format = "date-time", example = "2026-12-07T12:00:00Z")]
     ends_at: String,
-    /// The `User-Agent` it was opened with.
+    /// The `User-Agent` of the login.
     device: String,
-    /// The client's address it was opened from.
+    /// The client's address at the login.
     client_address: String,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of this request.
     current: bool,
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn sessions(call: ApiCall) -> Result<Response, ApiError> {
     Ok(json(StatusCode::OK, Json::Object(body).to_string()))
 }
 
-/// One session: its times in RFC 3339, and what it was opened from as it was told then.
+/// One session: its times in RFC 3339, and its origin at the login.
 fn listed(session: &Session, current: Option<&str>) -> Json {
     let text = |text: &str| Json::Text(text.to_owned());
     let head = &session.head;
@@ -96,14 +96,14 @@ fn listed(session: &Session, current: Option<&str>) -> Json {
     ]))
 }
 
-/// Ends one of the caller's sessions. Asking twice is no mistake.
+/// Revokes one of the caller's sessions. A repeated request is harmless.
 #[utoipa::path(
     delete,
     path = "/v1/sessions/{id}",
     tag = "sessions",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The session's id", example = "BwcHBwcHBwcHBwcHBwcHBw")),
-    responses((status = 204, description = "The session is over, and every edge knows"), EndProblems)
+    responses((status = 204, description = "The session is revoked at every edge"), EndProblems)
 )]
 pub(super) async fn end_session(
     call: ApiCall,
@@ -112,7 +112,7 @@ pub(super) async fn end_session(
     let of_caller = |own: Option<&str>| own == Some(session_id.as_str());
     let caller = match call.authenticate().await? {
         Authentication::Known(caller) => caller,
-        // Somebody whose first answer was lost ends their own session once more.
+        // A client whose first response was lost revokes its own session again.
         Authentication::Revoked(caller) if of_caller(caller.get().session_id.as_deref()) => caller,
         Authentication::Revoked(_) | Authentication::SubjectRevoked(_) => {
             return Err(Problem::Denied(Denial::Revoked).into());

@@ -1,23 +1,23 @@
-//! What the endpoints take and give, for their descriptions.
+//! The bodies of these endpoints, for their descriptions.
 
 use utoipa::ToSchema;
 
-/// The current password again: a stolen token alone changes no factor.
+/// The current password again, because a stolen token alone must not change a factor.
 #[derive(ToSchema)]
 #[schema(as = CurrentPassword)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 pub(super) struct PasswordBody {
-    /// The account's password.
+    /// The current password.
     #[schema(max_length = 256, example = "correct horse battery")]
     current_password: String,
 }
 
-/// A first code.
+/// The first code.
 #[derive(ToSchema)]
 #[schema(as = FirstCode)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 pub(super) struct ConfirmBody {
-    /// What the device shows.
+    /// The code that the device shows.
     #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
     code: String,
 }
@@ -25,25 +25,25 @@ pub(super) struct ConfirmBody {
 /// The current password, and one of the codes.
 #[derive(ToSchema)]
 #[schema(as = FactorProof)]
-#[expect(dead_code, reason = "describes what is read")]
+#[expect(dead_code, reason = "describes a request")]
 pub(super) struct ProofBody {
-    /// The account's password.
+    /// The current password.
     #[schema(max_length = 256, example = "correct horse battery")]
     current_password: String,
-    /// What the device shows; not beside a recovery code.
+    /// The code that the device shows; not together with a recovery code.
     #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
     code: Option<String>,
-    /// A code on paper.
+    /// A recovery code.
     #[schema(max_length = 32)]
     recovery_code: Option<String>,
 }
 
-/// A factor that was begun.
+/// A pending factor.
 #[derive(ToSchema)]
 #[schema(as = NewTotp)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 pub(super) struct NewTotpBody {
-    /// The secret in base32, for typing.
+    /// The secret in base32, for manual entry.
     #[schema(example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
     secret: String,
     /// The secret as a URI, for a QR code.
@@ -53,12 +53,12 @@ pub(super) struct NewTotpBody {
     uri: String,
 }
 
-/// Codes on paper, each good for one login.
+/// Recovery codes; each is valid for one login.
 #[derive(ToSchema)]
 #[schema(as = RecoveryCodes)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 pub(super) struct RecoveryBody {
-    /// Ten of them.
+    /// Ten codes.
     #[schema(example = json!(["000g-40r4-zzzf-vz7v"]))]
     recovery_codes: Vec<String>,
 }
@@ -66,12 +66,12 @@ pub(super) struct RecoveryBody {
 /// The active factors.
 #[derive(ToSchema)]
 #[schema(as = Factors)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 pub(super) struct FactorsBody {
-    /// Each with its type and when it became active.
+    /// Each with its type and its activation time.
     #[schema(inline)]
     factors: Vec<FactorBody>,
-    /// How many recovery codes are not spent.
+    /// The number of unused recovery codes.
     #[schema(example = 10)]
     recovery_codes_left: u64,
 }
@@ -79,12 +79,12 @@ pub(super) struct FactorsBody {
 /// An active factor.
 #[derive(ToSchema)]
 #[schema(as = Factor)]
-#[expect(dead_code, reason = "describes what is written")]
+#[expect(dead_code, reason = "describes a response")]
 struct FactorBody {
     /// `totp`.
     #[schema(value_type = String, example = "totp")]
     r#type: (),
-    /// When it became active, in seconds since 1970.
+    /// The activation time, in seconds since 1970.
     #[schema(example = 1_795_435_200_u64)]
     confirmed_at: u64,
 }

@@ -1,6 +1,5 @@
-//! The pages that mail links to, for a deployment that brings none of its own. The token stands
-//! behind the `#` of the address, where only the page's script sees it; nothing happens before a
-//! person presses the button.
+//! The pages that mail links to, for a deployment without its own. The token is in the fragment of
+//! the URL, which only the page's script sees; nothing happens until the user presses the button.
 
 use std::sync::OnceLock;
 
@@ -16,14 +15,14 @@ use sha2::{Digest as _, Sha256};
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
 
-/// A page of ours.
+/// A page of the host.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Page {
     /// Verifies an address.
     Verify,
     /// Sets a new password.
     Reset,
-    /// Makes the browser known.
+    /// Marks the browser as known.
     Unlock,
 }
 
@@ -60,7 +59,7 @@ impl Page {
                  </label>",
                 "Set the password",
             ),
-            Self::Unlock => ("Log in from this browser", "", "Let this browser in"),
+            Self::Unlock => ("Log in from this browser", "", "Allow this browser"),
         };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -74,7 +73,7 @@ impl Page {
     }
 }
 
-/// Nothing runs, loads or is sent but what stands in the page, and nobody frames it.
+/// The page runs and loads only its own content, sends nothing elsewhere, and cannot be framed.
 fn policy() -> &'static str {
     static POLICY: OnceLock<String> = OnceLock::new();
     POLICY.get_or_init(|| {
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_stands_alone_and_holds_no_token() {
+    fn a_page_has_a_strict_csp_and_contains_no_token() {
         for page in [Page::Verify, Page::Reset] {
             let response = page.answer();
             assert_eq!(response.headers()[CACHE_CONTROL], "no-store");

@@ -1,4 +1,4 @@
-//! Which client asks, as it says by HTTP Basic or in the body ([RFC 6749 §2.3.1]).
+//! Client authentication, by HTTP Basic or in the body ([RFC 6749 §2.3.1]).
 //!
 //! [RFC 6749 §2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
 
@@ -15,11 +15,11 @@ use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
 use crate::routes::oauth::form::OauthForm;
 
-/// Finds out which client asks.
+/// Authenticates the client.
 ///
 /// # Errors
 ///
-/// The [`Problem`] that it is none, says so in two ways, or cannot be looked up.
+/// The [`Problem`] that the client is unknown, authenticates in two ways, or cannot be looked up.
 pub(super) async fn identify(call: &ApiCall, form: &mut OauthForm) -> Result<ClientKind, ApiError> {
     let claim = claim(call.headers(), form);
     let host = call.host();
@@ -35,8 +35,8 @@ pub(super) async fn identify(call: &ApiCall, form: &mut OauthForm) -> Result<Cli
         },
         Err(problem) => problem,
     };
-    // Counted only where it fails: a client that is who it says asks as often as it likes. And
-    // before the line is written: a flood of failures is no flood of lines.
+    // Counted only on failure: an authenticated client has no limit here. Counted before the audit
+    // entry: a flood of failures writes no flood of entries.
     open.acquire(&[(LimitKind::ClientAddress, LimitKey::Network)])
         .await?;
     open.run(client_auth::record_refusal(ctx)).await?;
@@ -47,10 +47,10 @@ fn claim(headers: &HeaderMap, form: &mut OauthForm) -> Result<ClientCredentials,
     let id = form.take("client_id").map(|id| id.expose().clone());
     let secret = form.take("client_secret");
     match (basic(headers)?, id, secret) {
-        // RFC 6749 §5.2: no authentication is a failed one.
+        // RFC 6749 §5.2: missing authentication is failed authentication.
         (None, None, _) => Err(Problem::Token(TokenProblem::BadClient)),
         (None, Some(id), secret) => Ok(ClientCredentials { id, secret }),
-        // More than one way at once is no way.
+        // RFC 6749 §2.3: a client uses at most one method.
         (Some(_), _, Some(_)) => Err(Problem::Token(TokenProblem::MalformedForm)),
         (Some(claim), Some(id), None) if claim.id != id => {
             Err(Problem::Token(TokenProblem::BadClient))
@@ -59,7 +59,7 @@ fn claim(headers: &HeaderMap, form: &mut OauthForm) -> Result<ClientCredentials,
     }
 }
 
-/// What `Authorization: Basic` says: id and secret, each encoded as in a form.
+/// Parses `Authorization: Basic`: ID and secret, each form-encoded.
 fn basic(headers: &HeaderMap) -> Result<Option<ClientCredentials>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
@@ -84,7 +84,7 @@ fn basic(headers: &HeaderMap) -> Result<Option<ClientCredentials>, Problem> {
     }))
 }
 
-/// A text as a form encodes it. `&` and `=` would part it: they stand encoded.
+/// Decodes a form-encoded text. A separator (`&`, `=`) must be encoded.
 fn decoded(text: &str) -> Option<String> {
     if text.contains(['&', '=']) {
         return None;
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn id_and_secret_are_decoded_each_by_itself() {
+    fn client_id_and_secret_are_form_decoded_separately() {
         let code = BASE64.encode(b"orders%3A1:s+e%26cret%C3%A4");
         let claim = basic(&headers(&format!("basic {code}"))).expect("well-formed");
         let claim = claim.expect("a claim");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_basic_authentication_is_no_client() {
+    fn malformed_basic_authentication_is_rejected() {
         let twice = {
             let mut headers = headers("Basic YTpi");
             headers.append(AUTHORIZATION, HeaderValue::from_static("Basic YTpi"));

@@ -9,8 +9,7 @@ use portcullis_core::secret::Secret;
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::body;
 
-/// Parameters by their names; what nobody takes means nothing here and is ignored, as the standard
-/// wants.
+/// Parameters by name; unknown ones are ignored, as the standard requires.
 pub(super) struct OauthForm(Vec<(String, Secret<String>)>);
 
 impl OauthForm {
@@ -34,7 +33,7 @@ impl OauthForm {
         Ok(Self(parameters))
     }
 
-    /// The parameter called `name`. One without a value counts as left out.
+    /// The parameter `name`. One without a value counts as missing.
     pub(super) fn take(&mut self, name: &str) -> Option<Secret<String>> {
         let place = self.0.iter().position(|(known, _)| known == name)?;
         let (_, value) = self.0.swap_remove(place);
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_parameter_is_taken_once_and_an_empty_one_is_none() {
+    fn a_parameter_is_taken_once_and_an_empty_one_is_missing() {
         let mut form = OauthForm::parse(b"a=1&b=%20+x&c=&d").expect("a form");
         let mut take = |name| form.take(name).map(|value| value.expose().clone());
         assert_eq!(take("a").as_deref(), Some("1"));
@@ -59,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_comes_twice_spoils_all() {
+    fn a_duplicate_parameter_rejects_the_form() {
         for bad in [&b"a=1&a=1"[..], b"a=1&b=2&%61=3", b"a&a="] {
             let read = OauthForm::parse(bad).map(|_| ());
             assert_eq!(read, Err(Problem::Token(TokenProblem::MalformedForm)));
@@ -68,7 +67,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+        fn any_form_bytes_are_parsed_or_rejected_without_a_panic(bytes: Vec<u8>) {
             let _ = OauthForm::parse(&bytes);
         }
     }
