@@ -69,7 +69,11 @@ pub(crate) fn shorten(module: &mut Module, script: &str) -> Result<String> {
 
 fn shorten_imports(module: &mut Module, script: &str) -> Result<String> {
     let short_module = "a";
-    let mut script = replace_once(script, &format!("\"{IMPORTS}\""), &format!("\"{short_module}\""))?;
+    let mut script = replace_once(
+        script,
+        &format!("\"{IMPORTS}\""),
+        &format!("\"{short_module}\""),
+    )?;
     for (index, import) in module.imports.iter_mut().enumerate() {
         ensure!(
             import.module == IMPORTS,
@@ -172,7 +176,8 @@ mod tests {
     fn module() -> Module {
         let mut module = Module::default();
         let signature = module.types.add(&[], &[ValType::I32]);
-        let (function, _) = module.add_import_func(IMPORTS, "__wbg_now_0123456789abcdef", signature);
+        let (function, _) =
+            module.add_import_func(IMPORTS, "__wbg_now_0123456789abcdef", signature);
         module.exports.add("used", ExportItem::Function(function));
         module.exports.add("unused", ExportItem::Function(function));
         module
@@ -194,13 +199,21 @@ mod tests {
         assert!(script.contains("wasm.a(wasm.a);"), "{script}");
         let import = module.imports.iter().next().unwrap();
         assert_eq!((import.module.as_str(), import.name.as_str()), ("a", "a"));
-        let exports: Vec<&str> = module.exports.iter().map(|export| export.name.as_str()).collect();
+        let exports: Vec<&str> = module
+            .exports
+            .iter()
+            .map(|export| export.name.as_str())
+            .collect();
         assert_eq!(exports, ["a"]);
     }
 
     #[test]
     fn a_script_that_does_not_fit_its_module_stops_the_build() {
-        for call in ["wasm.missing();", "wasm[name]();", "use(wasmInstance.exports);"] {
+        for call in [
+            "wasm.missing();",
+            "wasm[name]();",
+            "use(wasmInstance.exports);",
+        ] {
             assert!(shorten(&mut module(), &script(call)).is_err(), "{call}");
         }
         let without_import = "\"./bindings_bg.js\": import0\n";
@@ -211,6 +224,9 @@ mod tests {
     fn short_names_differ() {
         let names: std::collections::BTreeSet<String> = (0..1_000).map(short_name).collect();
         assert_eq!(names.len(), 1_000);
-        assert_eq!([0, 25, 26, 27, 675].map(short_name), ["a", "z", "ab", "bb", "zz"]);
+        assert_eq!(
+            [0, 25, 26, 27, 675].map(short_name),
+            ["a", "z", "ab", "bb", "zz"]
+        );
     }
 }
