@@ -5,6 +5,8 @@
 //! command takes ten, and here its version cannot differ from the one in `Cargo.lock`.
 //! It leaves to `cargo xtask build` what is done before and after (compile, shrink, bundle).
 
+mod items;
+mod link;
 mod prune;
 mod script;
 
@@ -17,8 +19,16 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::prune::prune;
 
 /// Usage: `portcullis-bindgen MODULE.wasm FOLDER`; writes `FOLDER/bindings.js` and `FOLDER/bindings_bg.wasm`.
+/// Started by rustc as its linker, it links instead.
 fn main() -> Result<()> {
-    let [module, folder] = arguments(env::args_os().skip(1))?;
+    let given: Vec<OsString> = env::args_os().skip(1).collect();
+    if given
+        .first()
+        .is_some_and(|first| first == link::FIRST_ARGUMENT)
+    {
+        return link::link(&given);
+    }
+    let [module, folder] = arguments(given)?;
     // Not validated: `wasm-bindgen` does not either, and `wasm-opt` does.
     let mut input = ModuleConfig::new()
         .strict_validate(false)
@@ -51,8 +61,8 @@ fn main() -> Result<()> {
         .context("cannot write the module")
 }
 
-fn arguments(given: impl Iterator<Item = OsString>) -> Result<[PathBuf; 2]> {
-    let given: Vec<PathBuf> = given.map(PathBuf::from).collect();
+fn arguments(given: impl IntoIterator<Item = OsString>) -> Result<[PathBuf; 2]> {
+    let given: Vec<PathBuf> = given.into_iter().map(PathBuf::from).collect();
     let Ok(paths) = <[PathBuf; 2]>::try_from(given) else {
         bail!("usage: portcullis-bindgen MODULE.wasm FOLDER");
     };

@@ -123,8 +123,10 @@ impl Module {
         // `cdylib` alone: with `rlib` beside it cargo leaves link-time optimisation out, and a tenth more is kept.
         let package = ["--package", self.package, "--lib", "--crate-type", "cdylib"];
         let profile = ["--profile", "wasm", "--target", WASM, "--quiet"];
+        quietly(&mut workspace.cargo(["build", "--quiet", "--package", "portcullis-bindgen"]))?;
         let mut rustc = workspace.cargo(["rustc"].iter().chain(&package).chain(&profile));
-        quietly(rustc.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace)?))
+        rustc.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace)?);
+        quietly(rustc.args(["--", "-C"]).arg(linker(workspace)))
     }
 
     fn compiled(&self, workspace: &Workspace) -> PathBuf {
@@ -136,6 +138,7 @@ impl Module {
         let ours = [
             "crates/worker/js/worker.js",
             "crates/bindgen/src/main.rs",
+            "crates/bindgen/src/items.rs",
             "crates/bindgen/src/prune.rs",
             "crates/bindgen/src/script.rs",
             "crates/xtask/src/build.rs",
@@ -151,6 +154,13 @@ impl Module {
             workspace.cargo(["run", "--quiet", "--package", "portcullis-bindgen", "--"]);
         quietly(bindgen.arg(self.compiled(workspace)).arg(staging))
     }
+}
+
+/// Our own program before the linker: it leaves unused exports out.
+fn linker(workspace: &Workspace) -> OsString {
+    let mut linker = OsString::from("linker=");
+    linker.push(workspace.binary("portcullis-bindgen"));
+    linker
 }
 
 /// The caller's own flags for rustc, and those that keep the paths of this machine out of the module. A panic's
