@@ -183,6 +183,8 @@ fn flags(workspace: &Workspace) -> Result<OsString> {
     for registry in fs::read_dir(&sources).into_iter().flatten() {
         folders.push(registry?.path());
     }
+    // SHA-256 as a loop: 8 KB less, and 0.3 µs instead of 0.2 µs for an identifier, 4.5 instead of 3.0 for a request.
+    flags.extend(["--cfg", r#"sha2_backend_soft="compact""#].map(OsString::from));
     for folder in folders {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(folder.join(""));
