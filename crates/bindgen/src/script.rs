@@ -11,6 +11,9 @@ use walrus::{ExportId, Module};
 /// The name under which the script hands its functions to the module.
 const IMPORTS: &str = "./bindings_bg.js";
 
+/// The export that keeps its name: tools that measure a module look for it.
+const MEMORY: &str = "memory";
+
 /// All that `crates/worker/js/worker.js` may import.
 const PUBLIC: [&str; 2] = ["__wbg_reset_state", "fetch"];
 
@@ -56,8 +59,8 @@ fn end_of_class_part(line: &str) -> Option<&'static str> {
     }
 }
 
-/// Renames imports and exports to `a`, `b` and so on, in the module and in the script. Exports that the script
-/// does not use are removed.
+/// Renames imports and exports to `a`, `b` and so on, in the module and in the script; [`MEMORY`] keeps its
+/// name. Exports that the script does not use are removed.
 ///
 /// # Errors
 ///
@@ -113,7 +116,10 @@ fn shorten_exports(module: &mut Module, script: &str) -> Result<String> {
         if !renamed.contains_key(name) {
             let export = unused.remove(name);
             let export = export.with_context(|| format!("the module does not export {name}"))?;
-            let short = short_name(renamed.len());
+            let short = match name {
+                MEMORY => MEMORY.to_owned(),
+                _ => short_name(renamed.len()),
+            };
             module.exports.get_mut(export).name.clone_from(&short);
             renamed.insert(name.to_owned(), short);
         }
@@ -179,6 +185,7 @@ mod tests {
         let (function, _) =
             module.add_import_func(IMPORTS, "__wbg_now_0123456789abcdef", signature);
         module.exports.add("used", ExportItem::Function(function));
+        module.exports.add(MEMORY, ExportItem::Function(function));
         module.exports.add("unused", ExportItem::Function(function));
         module
     }
@@ -193,10 +200,10 @@ mod tests {
     #[test]
     fn module_and_script_are_given_the_same_names() {
         let mut module = module();
-        let script = shorten(&mut module, &script("wasm.used(wasm.used);")).unwrap();
+        let script = shorten(&mut module, &script("wasm.used(wasm.used, wasm.memory);")).unwrap();
         assert!(script.contains("\n        a: function()"), "{script}");
         assert!(script.contains("\"a\": import0"), "{script}");
-        assert!(script.contains("wasm.a(wasm.a);"), "{script}");
+        assert!(script.contains("wasm.a(wasm.a, wasm.memory);"), "{script}");
         let import = module.imports.iter().next().unwrap();
         assert_eq!((import.module.as_str(), import.name.as_str()), ("a", "a"));
         let exports: Vec<&str> = module
@@ -204,7 +211,7 @@ mod tests {
             .iter()
             .map(|export| export.name.as_str())
             .collect();
-        assert_eq!(exports, ["a"]);
+        assert_eq!(exports, ["a", MEMORY]);
     }
 
     #[test]
