@@ -163,10 +163,11 @@ fn linker(workspace: &Workspace) -> OsString {
     linker
 }
 
-/// The caller's own flags for rustc, and those that keep the paths of this machine out of the module. A panic's
-/// message names its source file: with the path to `~/.cargo` in it, the module's size depends on who builds.
+/// The caller's own flags for rustc, one for a small SHA-256, and those that keep the paths of this machine out of
+/// the module. A panic's message names its source file: with the path to `~/.cargo` in it, the module's size depends
+/// on who builds.
 fn flags(workspace: &Workspace) -> Result<OsString> {
-    let encoded = env::var_os("CARGO_ENCODED_RUSTFLAGS");
+    let encoded = env::var_os("CARGO_ENCODED_RUSTFLAGS").filter(|flags| !flags.is_empty());
     let mut flags: Vec<OsString> = match encoded {
         Some(encoded) => vec![encoded],
         None => env::var("RUSTFLAGS")
