@@ -39,7 +39,8 @@ impl CanonicalPath {
                 return Err(Denial::BadPath);
             }
         }
-        if path.contains("//")
+        // By bytes: a search for text is 3 KB of code in the Worker.
+        if path.as_bytes().windows(2).any(|pair| pair == b"//")
             || path
                 .split('/')
                 .any(|segment| segment == "." || segment == "..")

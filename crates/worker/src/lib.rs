@@ -99,7 +99,10 @@ async fn pass(
 
 /// Path and query of an absolute URL; the platform has parsed it, so both are where they belong.
 fn split(url: &str) -> (&str, Option<&str>) {
-    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    // A scheme holds no colon.
+    let behind_scheme = url.split_once(':');
+    let behind_scheme = behind_scheme.and_then(|(_, rest)| rest.strip_prefix("//"));
+    let behind_scheme = behind_scheme.unwrap_or(url);
     let start = behind_scheme.find('/').unwrap_or(behind_scheme.len());
     let target = behind_scheme.get(start..).unwrap_or_default();
     let target = target.split_once('#').map_or(target, |(target, _)| target);

@@ -10,8 +10,8 @@ use crate::{build, setup, workspace::Workspace};
 
 /// At most so many bytes, code and JavaScript together (1 KB is 1000 bytes).
 const BUDGET: Size = Size {
-    raw: 400_000,
-    gzip: 170_000,
+    raw: 310_000,
+    gzip: 136_000,
 };
 
 #[derive(Args)]

@@ -29,12 +29,16 @@ pub(crate) fn check_python() -> Result<()> {
 
 /// rustup, from the PATH or from where its installer puts it.
 pub(crate) fn rustup_command() -> Command {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let installed = home
+    let installed = cargo_home()
         .map(|home| home.join("bin/rustup"))
         .filter(|path| path.exists());
     Command::new(installed.unwrap_or_else(|| PathBuf::from("rustup")))
+}
+
+/// The folder of cargo's downloads, if the machine has a home folder at all.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| env::home_dir().map(|home| home.join(".cargo")))
 }
 
 fn rustup() -> Option<String> {

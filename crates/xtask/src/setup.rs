@@ -56,7 +56,8 @@ fn toolchain(workspace: &Workspace, lints: bool) -> Result<()> {
     Ok(())
 }
 
-fn sysroot(workspace: &Workspace) -> Result<PathBuf> {
+/// Where the compiler and its target libraries are installed.
+pub(crate) fn sysroot(workspace: &Workspace) -> Result<PathBuf> {
     let output = processes::output(workspace.program("rustc").args(["--print", "sysroot"]))?;
     let path = String::from_utf8(output.stdout).context("rustc names no sysroot")?;
     Ok(PathBuf::from(path.trim()))
