@@ -3,13 +3,15 @@
 
 use std::rc::Rc;
 
+use crate::account::PASSWORD;
 use crate::crypto::forge;
 use crate::edge::Edge;
 use crate::host::{Ask, Reply};
 use crate::oracle::{Held, Invariant};
 use crate::plan::{ROUNDING, SKEW};
 use crate::probe::{ask_edge, draw_mode};
-use crate::user::{Login, PASSWORD, Promise, User, own_id};
+use crate::promise::Promise;
+use crate::user::{Login, User, own_id};
 use crate::world::World;
 
 /// How long a spent refresh token may come again: the product's own ten seconds, and what clocks

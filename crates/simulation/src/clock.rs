@@ -6,9 +6,10 @@ use std::rc::Rc;
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Clock;
 
+use crate::bounds::EPOCH;
 use crate::executor::Executor;
 use crate::plan::SKEW;
-use crate::world::{EPOCH, World};
+use crate::world::World;
 
 /// The clock of one machine.
 pub(crate) struct SimClock {
@@ -57,9 +58,4 @@ fn draw(world: &World) -> i64 {
 pub(crate) fn second(now: u64, offset: i64) -> UnixTime {
     let millis = now.saturating_add(EPOCH).saturating_add_signed(offset);
     UnixTime::from_secs(millis / 1_000)
-}
-
-/// The true time at which a clock that is right comes to `second`, in milliseconds.
-pub(crate) fn millis_of(second: UnixTime) -> u64 {
-    (second.as_secs() * 1_000).saturating_sub(EPOCH)
 }

@@ -21,8 +21,9 @@ use portcullis_service::ports::{
 };
 use portcullis_service::rotate::ports::{KeyFactory, KeyFactoryError};
 
-use crate::clock::second;
-use crate::world::{AUDIENCE, ISSUER, World};
+use crate::bounds::second;
+use crate::bounds::{AUDIENCE, ISSUER};
+use crate::world::World;
 
 /// 64 bytes that depend on all of `parts`.
 fn code(parts: &[&[u8]]) -> [u8; 64] {

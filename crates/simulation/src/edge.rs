@@ -21,11 +21,13 @@ use portcullis_service::store::StoreError;
 
 use crate::clock::SimClock;
 use crate::crypto::SimSignatures;
+use crate::edge_answer::{Answer, Known};
 use crate::mutation::Mutation;
 use crate::oracle::Case;
 use crate::plan::Dependency;
+use crate::settings::policy;
 use crate::store::{SimCache, View};
-use crate::world::{World, policy};
+use crate::world::World;
 
 pub(crate) struct Edge {
     pub(crate) name: String,
@@ -42,23 +44,6 @@ struct Isolate {
     store: View,
     /// Whether a reading is under way, for [`Mutation::HoldClaim`].
     reads: Cell<bool>,
-}
-
-/// When what an isolate knows was read, by its own clock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Known {
-    pub(crate) keys_at: UnixTime,
-    pub(crate) revocations_at: UnixTime,
-}
-
-/// What an edge says, and what it knew.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) said: Result<(), Denial>,
-    /// What it knew as the request came.
-    pub(crate) before: Option<Known>,
-    /// What it knows now.
-    pub(crate) after: Option<Known>,
 }
 
 impl Edge {

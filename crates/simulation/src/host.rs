@@ -5,7 +5,6 @@ mod keys;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use portcullis_core::csrf::TokenSource;
 use portcullis_core::email::EmailAddress;
@@ -32,17 +31,15 @@ use portcullis_service::signing::{SigningError, SigningKeys};
 use portcullis_service::store::StoreError;
 
 use self::keys::{Keyless, SimSigningKeys};
+use crate::bounds::HOST_CACHE;
 use crate::clock::SimClock;
 use crate::crypto::{SimHasher, SimKey, SimSignatures};
 use crate::mutation::Mutation;
 use crate::plan::Dependency;
+use crate::settings::policy;
 use crate::settings::settings;
 use crate::store::View;
-use crate::world::{HOST_CACHE, World, policy};
-
-/// So many attempts to log in as one user, or by one known browser, may be made within [`PER`].
-pub(crate) const ATTEMPTS: u32 = 12;
-pub(crate) const PER: Duration = Duration::from_secs(60);
+use crate::world::World;
 
 /// Who asks to be logged in.
 #[derive(Clone, Debug)]
@@ -263,7 +260,9 @@ impl Host {
         call: &RequestMeta,
     ) -> Result<Option<Arc<SimKey>>, StoreError> {
         let custody = SimSigningKeys {
-            host: self,
+            world: &self.world,
+            host: &self.name,
+            root_keys: &self.vault,
             secrets: &process.secrets,
             now: call.now,
             request_id: &call.request_id,

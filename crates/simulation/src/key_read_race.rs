@@ -7,13 +7,12 @@ use portcullis_core::route::RevocationMode;
 use portcullis_core::secret::Secret;
 use portcullis_service::ports::SecureRandom as _;
 
-use crate::account;
+use crate::account::{PASSWORD, account};
 use crate::crypto::forge;
 use crate::edge::Edge;
 use crate::host::{Ask, Credentials, Host, Reply};
 use crate::oracle::{Case, Held};
 use crate::probe::ask_edge;
-use crate::user::PASSWORD;
 use crate::world::World;
 
 /// So long before the publication the edge begins to read.
@@ -26,9 +25,17 @@ const CUT_OFF: u64 = 50_000;
 const SCOUT_FROM: u64 = 37_000;
 const SCOUT_FOR: u64 = 6_000;
 
+/// Has `world` start a race at each publication, between these hosts and edges.
+pub(crate) fn install(world: &Rc<World>, hosts: &[Rc<Host>], edges: &[Rc<Edge>]) {
+    let hosts: Vec<_> = hosts.iter().map(Rc::downgrade).collect();
+    let edges: Vec<_> = edges.iter().map(Rc::downgrade).collect();
+    let hook = move |world: &Rc<World>| lay(world, &hosts, &edges);
+    world.on_publication.replace(Some(Box::new(hook)));
+}
+
 /// Lays an ambush about a publication that is made now, if this world has one: how long the
 /// publication is to be on its way then.
-pub(crate) fn lay(world: &Rc<World>) -> Option<u64> {
+fn lay(world: &Rc<World>, hosts: &[Weak<Host>], edges: &[Weak<Edge>]) -> Option<u64> {
     let who = world.plan.ambushed.clone()?;
     if world.plan.is_quiet(world.now()) || world.is_cut_off() {
         return None;
@@ -36,9 +43,9 @@ pub(crate) fn lay(world: &Rc<World>) -> Option<u64> {
     // As long as its maker relies on it, and not a moment longer.
     let there = world.random.within(2_000, 2_950);
     let own = Rc::clone(world);
+    let (hosts, edges) = (hosts.to_vec(), edges.to_vec());
     world.executor.spawn(async move {
         own.sleep(there - BEFORE).await;
-        let edges = own.edges.borrow().clone();
         let edge = edges
             .iter()
             .filter_map(Weak::upgrade)
@@ -47,12 +54,12 @@ pub(crate) fn lay(world: &Rc<World>) -> Option<u64> {
         else {
             return;
         };
-        spring(&own, &edge, &key).await;
+        spring(&own, &hosts, &edge, &key).await;
     });
     Some(there)
 }
 
-async fn spring(world: &Rc<World>, edge: &Rc<Edge>, key: &str) {
+async fn spring(world: &Rc<World>, hosts: &[Weak<Host>], edge: &Rc<Edge>, key: &str) {
     edge.evict();
     world.cut_off(&edge.name, world.now() + BEFORE, CUT_OFF);
     let token = Held::read(&forge(world, key));
@@ -62,7 +69,6 @@ async fn spring(world: &Rc<World>, edge: &Rc<Edge>, key: &str) {
     };
     world.oracle.borrow_mut().meet(Case::Ambush);
     world.oracle.borrow_mut().answered(&asked, &token, &answer);
-    let hosts = world.hosts.borrow().clone();
     for host in hosts.iter().filter_map(Weak::upgrade) {
         let scout = scout(Rc::clone(world), host, Rc::clone(edge), key.to_owned());
         world.executor.spawn(scout);

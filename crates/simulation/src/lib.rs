@@ -6,10 +6,13 @@
 //! seed, so a seed that fails fails again, and tells its story. `docs/simulation.md` says what is
 //! held to what.
 
+mod account;
 mod attacker;
+mod bounds;
 mod clock;
 mod crypto;
 mod edge;
+mod edge_answer;
 mod executor;
 mod host;
 mod key_read_race;
@@ -20,10 +23,12 @@ mod oracle;
 mod packer;
 mod plan;
 mod probe;
+mod promise;
 mod random;
 mod rotation;
 mod settings;
 mod store;
+mod tables;
 mod user;
 mod world;
 
@@ -31,27 +36,21 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use portcullis_core::email::EmailAddress;
-use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
-use portcullis_core::password::Password;
-use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
-use portcullis_service::ports::{SecureRandom as _, Signer as _};
+use portcullis_service::ports::Signer as _;
 use portcullis_service::rotate::ports::{KeyFactory as _, Stage};
-use portcullis_service::store::{Account, AccountStatus};
 
 pub use crate::mutation::Mutation;
 pub use crate::oracle::{Case, Invariant, REVOKED_WITHIN, Violation};
 
-use crate::clock::second;
-use crate::crypto::hash_of;
+use crate::account::account;
 use crate::edge::Edge;
 use crate::host::Host;
 use crate::liveness::watch_outages;
 use crate::rotation::rotate_on_schedule;
-use crate::user::{PASSWORD, User};
+use crate::user::User;
 use crate::world::World;
 
 /// What became of one seed.
@@ -105,10 +104,7 @@ fn furnish(world: &Rc<World>) {
     let edges: Vec<_> = (1..=world.plan.edges)
         .map(|number| Edge::new(world, format!("edge-{number}")))
         .collect();
-    let weak = hosts.iter().map(Rc::downgrade);
-    world.hosts.borrow_mut().extend(weak);
-    let weak = edges.iter().map(Rc::downgrade);
-    world.edges.borrow_mut().extend(weak);
+    key_read_race::install(world, &hosts, &edges);
     let machines = rotation::machines(world);
     watch_outages(world, &hosts, &edges, &machines);
     world.tell_outages();
@@ -158,24 +154,4 @@ fn first_key(world: &World) {
     tables.versions.insert(VERSION.to_owned(), kept);
     tables.published.insert(key.name().to_owned());
     tables.document = KeyDocument::default().with(key.key().clone(), UnixTime::default());
-}
-
-/// An account that nobody but its owner knows of.
-fn account(world: &World, email: &str) -> EmailAddress {
-    let email = EmailAddress::parse(email).expect("an address");
-    let password = Password::parse(&Secret::new(PASSWORD.to_owned())).expect("long enough");
-    let user_id: Id = world.id().expect("chance");
-    let account = Account {
-        user_id,
-        email: email.clone(),
-        password: hash_of(&password),
-        status: AccountStatus::Active,
-        created_at: second(0, 0),
-        verified_at: None,
-        generation: 0,
-        version: 1,
-    };
-    let place = email.as_str().to_owned();
-    world.tables.borrow_mut().accounts.insert(place, account);
-    email
 }

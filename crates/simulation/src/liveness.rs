@@ -7,7 +7,8 @@ use portcullis_core::route::RevocationMode;
 use portcullis_core::secret::Secret;
 use portcullis_service::ports::SecureRandom as _;
 
-use crate::account;
+use crate::account::PASSWORD;
+use crate::account::account;
 use crate::crypto::forge;
 use crate::edge::Edge;
 use crate::host::{Ask, Credentials, Host, Reply};
@@ -15,7 +16,6 @@ use crate::oracle::{Held, Invariant};
 use crate::plan::{Dependency, Outage};
 use crate::probe::ask_edge;
 use crate::rotation::Machine;
-use crate::user::PASSWORD;
 use crate::world::World;
 
 /// So long before the end of an outage its nodes are asked whether they are down.

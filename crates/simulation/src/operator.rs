@@ -8,7 +8,8 @@ use portcullis_service::rotate::manual::rotate_now;
 use portcullis_service::rotate::revoke::{KeyRevocation, revoke_key};
 
 use crate::mutation::Mutation;
-use crate::oracle::{Case, Failures};
+use crate::oracle::Case;
+use crate::oracle::service::Failures;
 use crate::rotation::{Machine, retire};
 use crate::world::World;
 

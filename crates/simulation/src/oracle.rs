@@ -2,9 +2,9 @@
 //! says of itself.
 
 mod catalogue;
-mod edges;
+pub(crate) mod edges;
 mod keys;
-mod service;
+pub(crate) mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,7 @@ use portcullis_core::token::claims::Claims;
 use portcullis_core::token::jws::Jws;
 
 pub use self::catalogue::{Case, Invariant, Violation};
-pub(crate) use self::edges::Asked;
-pub(crate) use self::service::Failures;
-use crate::host::{ATTEMPTS, PER};
+use crate::bounds::{ATTEMPTS, PER};
 use crate::plan::{Plan, ROUNDING, SKEW};
 
 /// After so long nothing that was called back passes any edge: the hard bound, and the second that

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use portcullis_core::breaker::BreakerConfig;
 
+use crate::bounds::TIME_OUT;
 use crate::random::Random;
-use crate::store::TIME_OUT;
 
 /// So long before a dependency heals no fault happens, so that what is seen after it is the healing.
 const QUIET_BEFORE: u64 = 6_000;

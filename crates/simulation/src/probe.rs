@@ -5,8 +5,10 @@ use std::rc::Rc;
 use portcullis_core::route::RevocationMode;
 use portcullis_service::ports::Clock as _;
 
-use crate::edge::{Answer, Edge};
-use crate::oracle::{Asked, Held, brief};
+use crate::edge::Edge;
+use crate::edge_answer::Answer;
+use crate::oracle::edges::Asked;
+use crate::oracle::{Held, brief};
 use crate::world::World;
 
 /// How a route has revocations found: now and then it has them looked up.

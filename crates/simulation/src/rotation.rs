@@ -11,14 +11,17 @@ use portcullis_service::ports::SecureRandom as _;
 use portcullis_service::rotate::ports::{KeyFactory as _, Stage};
 use portcullis_service::rotate::{RotateError, Rotation, Step};
 
-use crate::clock::{SimClock, millis_of};
+use crate::bounds::millis_of;
+use crate::bounds::{HOST_CACHE, KEYS_HARD, KEYS_SOFT};
+use crate::clock::SimClock;
 use crate::crypto::SimSignatures;
 use crate::host::vault;
 use crate::mutation::Mutation;
-use crate::oracle::{Case, Failures};
+use crate::oracle::Case;
+use crate::oracle::service::Failures;
 use crate::plan::{Dependency, ROUNDING, SKEW};
 use crate::store::View;
-use crate::world::{HOST_CACHE, KEYS_HARD, KEYS_SOFT, World};
+use crate::world::World;
 
 const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 

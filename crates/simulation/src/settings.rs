@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use portcullis_core::limit::quotas::Quotas;
+use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
+use portcullis_core::route::Routes;
+use portcullis_core::token::algorithm::Algorithm;
 use portcullis_service::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 use portcullis_service::settings::{LimitFailMode, Limits};
 
-use crate::host::{ATTEMPTS, PER};
+use crate::bounds::{ATTEMPTS, AUDIENCE, ISSUER, KEYS_HARD, KEYS_SOFT, PER, REVOCATIONS_HARD};
 use crate::mutation::Mutation;
-use crate::world::{AUDIENCE, ISSUER};
 
 pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settings {
     let hour = Duration::from_secs(3_600);
@@ -46,5 +48,38 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
             .expect("quotas"),
             fail_mode: LimitFailMode::Closed,
         },
+    }
+}
+
+/// What the edges go by: the bounds of revocations are the product's own.
+pub(crate) fn policy(lifetime: Duration, mutation: Option<Mutation>) -> Policy {
+    let secs = Duration::from_secs;
+    let hard = if mutation == Some(Mutation::TrustStale) {
+        secs(3_600)
+    } else {
+        REVOCATIONS_HARD
+    };
+    Policy {
+        issuers: vec![TrustedIssuer {
+            issuer: ISSUER.to_owned(),
+            audience: vec![AUDIENCE.to_owned()],
+            algorithms: vec![Algorithm::EdDsa],
+            keys: KeySource::Document,
+            leeway: Duration::ZERO,
+            max_lifetime: lifetime,
+            max_age: None,
+        }],
+        routes: Routes::default(),
+        revocations: Staleness {
+            poll: secs(5),
+            soft: secs(10),
+            hard,
+        },
+        keys: Staleness {
+            poll: secs(15),
+            soft: KEYS_SOFT,
+            hard: KEYS_HARD.max(hard),
+        },
+        strip_token: false,
     }
 }

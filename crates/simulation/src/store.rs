@@ -6,7 +6,6 @@ mod factors;
 mod packs;
 mod ports;
 mod secrets;
-mod tables;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,16 +20,12 @@ use portcullis_service::store::StoreError;
 use thiserror::Error;
 
 pub(crate) use self::cache::SimCache;
-pub(crate) use self::tables::Tables;
-use crate::clock::millis_of;
-use crate::key_read_race;
+use crate::bounds::{TIME_OUT, millis_of};
 use crate::mutation::Mutation;
 use crate::oracle::{Case, brief};
 use crate::plan::Dependency;
+use crate::tables::Tables;
 use crate::world::World;
-
-/// After how long a node waits for an answer no more.
-pub(crate) const TIME_OUT: u64 = 3_000;
 
 /// The operation that edges know new keys by.
 const READING_KEYS: &str = "reading the keys";
@@ -183,7 +178,7 @@ impl View {
     fn span(&self, operation: &str) -> u64 {
         let random = &self.world.random;
         if operation == PUBLISHING
-            && let Some(there) = key_read_race::lay(&self.world)
+            && let Some(there) = self.world.publication_travels()
         {
             return there;
         }

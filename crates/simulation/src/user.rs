@@ -1,7 +1,6 @@
 //! Users: they log in on a few devices, use the edges, refresh, log out, and try again when
 //! nobody answers.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use portcullis_core::email::EmailAddress;
@@ -9,27 +8,16 @@ use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
 use portcullis_service::ports::SecureRandom as _;
 
+use crate::account::PASSWORD;
 use crate::edge::Edge;
 use crate::host::{Ask, Credentials, Host, Reply};
 use crate::oracle::{Case, Held, Invariant, brief};
 use crate::probe::{ask_edge, draw_mode};
+use crate::promise::Promise;
 use crate::world::World;
-
-pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// A refresh token that was sent more than so long ago may have been spent outside its window.
 const SAFE_TO_REPEAT: u64 = 5_000;
-
-/// What somebody was told is done.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Promise {
-    /// This request opened this session.
-    Opened(Id, Id),
-    /// This session is over.
-    Ended(Id),
-    /// Every session of this user below this generation is over.
-    EndedAll(Id, u64),
-}
 
 /// One device of one user.
 pub(crate) struct User {
@@ -334,11 +322,4 @@ fn generation(refresh: &str) -> u64 {
         .next()
         .and_then(|number| number.parse().ok())
         .expect("our own token")
-}
-
-/// What was promised, to be looked for at the end.
-#[derive(Debug, Default)]
-pub(crate) struct Promises {
-    pub(crate) done: BTreeSet<Promise>,
-    pub(crate) heads: BTreeMap<Id, u64>,
 }

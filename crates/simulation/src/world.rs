@@ -2,43 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::rc::Rc;
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
-use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
 use portcullis_core::revocation::RevocationTarget;
-use portcullis_core::route::Routes;
-use portcullis_core::token::algorithm::Algorithm;
 
-use crate::edge::Edge;
 use crate::executor::{Executor, Sleep};
-use crate::host::Host;
 use crate::mutation::Mutation;
-use crate::oracle::{Failures, Invariant, Oracle};
+use crate::oracle::service::Failures;
+use crate::oracle::{Invariant, Oracle};
 use crate::plan::{Dependency, Plan};
+use crate::promise::{Promise, Promises};
 use crate::random::Random;
-use crate::store::Tables;
-use crate::user::{Promise, Promises};
+use crate::tables::Tables;
 
-/// 2026-11-23T12:00:00Z, in milliseconds.
-pub(crate) const EPOCH: u64 = 1_795_435_200_000;
-
-pub(crate) const ISSUER: &str = "https://login.example";
-pub(crate) const AUDIENCE: &str = "https://api.example";
-
-/// How old an edge's knowledge of revocations may be: the product's own hard bound.
-pub(crate) const REVOCATIONS_HARD: Duration = Duration::from_secs(30);
-
-/// How old the keys of an edge may be.
-pub(crate) const KEYS_HARD: Duration = Duration::from_secs(40);
-
-/// How old they may be before they are read anew.
-pub(crate) const KEYS_SOFT: Duration = Duration::from_secs(20);
-
-/// How old a host's knowledge of the key document and of the secret may be.
-pub(crate) const HOST_CACHE: Duration = Duration::from_secs(10);
+/// Called when a publication is sent; returns its travel time in milliseconds if it is part of a race.
+pub(crate) type OnPublication = Box<dyn Fn(&Rc<World>) -> Option<u64>>;
 
 /// Everything there is.
 pub(crate) struct World {
@@ -54,9 +34,8 @@ pub(crate) struct World {
     pub(crate) keys: Cell<u64>,
     /// The steps of rotations that were begun.
     pub(crate) begun: RefCell<BTreeSet<String>>,
-    /// Those who may be in an ambush.
-    pub(crate) hosts: RefCell<Vec<Weak<Host>>>,
-    pub(crate) edges: RefCell<Vec<Weak<Edge>>>,
+    /// Starts the race of a key's publication against an edge's read, if this world has one.
+    pub(crate) on_publication: RefCell<Option<OnPublication>>,
     /// Who has been, and from when until when it cannot read its keys.
     cut_off: RefCell<Option<(String, u64, u64)>>,
     promises: RefCell<Promises>,
@@ -77,8 +56,7 @@ impl World {
             shelf: RefCell::default(),
             keys: Cell::default(),
             begun: RefCell::default(),
-            hosts: RefCell::default(),
-            edges: RefCell::default(),
+            on_publication: RefCell::default(),
             cut_off: RefCell::default(),
             promises: RefCell::default(),
             story: told.then(RefCell::default),
@@ -191,6 +169,12 @@ impl World {
         }
     }
 
+    /// The travel time of a publication that is part of a race.
+    pub(crate) fn publication_travels(self: &Rc<Self>) -> Option<u64> {
+        let hook = self.on_publication.borrow();
+        hook.as_ref().and_then(|hook| hook(self))
+    }
+
     pub(crate) fn promise(&self, promise: Promise) {
         self.promises.borrow_mut().done.insert(promise);
     }
@@ -256,38 +240,5 @@ fn is_kept(promise: &Promise, tables: &Tables) -> bool {
             });
             told && account.is_some_and(|account| account.generation >= *below)
         }
-    }
-}
-
-/// What the edges go by: the bounds of revocations are the product's own.
-pub(crate) fn policy(lifetime: Duration, mutation: Option<Mutation>) -> Policy {
-    let secs = Duration::from_secs;
-    let hard = if mutation == Some(Mutation::TrustStale) {
-        secs(3_600)
-    } else {
-        REVOCATIONS_HARD
-    };
-    Policy {
-        issuers: vec![TrustedIssuer {
-            issuer: ISSUER.to_owned(),
-            audience: vec![AUDIENCE.to_owned()],
-            algorithms: vec![Algorithm::EdDsa],
-            keys: KeySource::Document,
-            leeway: Duration::ZERO,
-            max_lifetime: lifetime,
-            max_age: None,
-        }],
-        routes: Routes::default(),
-        revocations: Staleness {
-            poll: secs(5),
-            soft: secs(10),
-            hard,
-        },
-        keys: Staleness {
-            poll: secs(15),
-            soft: KEYS_SOFT,
-            hard: KEYS_HARD.max(hard),
-        },
-        strip_token: false,
     }
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::{
-    prerequisites,
+    node, prerequisites,
     setup::{self, WASM, fingerprint},
     step::{quietly, step},
     workspace::{Workspace, read},
@@ -196,7 +196,7 @@ fn flags(workspace: &Workspace) -> Result<OsString> {
 }
 
 fn shrink(workspace: &Workspace, staging: &Path) -> Result<()> {
-    let mut wasm_opt = workspace.node("binaryen/bin/wasm-opt");
+    let mut wasm_opt = node::script(workspace, "binaryen/bin/wasm-opt");
     wasm_opt
         .arg(staging.join("bindings_bg.wasm"))
         .args(SHRINKING)
@@ -223,7 +223,7 @@ fn bundle(workspace: &Workspace, staging: &Path) -> Result<()> {
         workspace.path("crates/worker/js/worker.js"),
         staging.join("worker.js"),
     )?;
-    let mut esbuild = workspace.node("esbuild/bin/esbuild");
+    let mut esbuild = node::script(workspace, "esbuild/bin/esbuild");
     esbuild
         .arg(staging.join("worker.js"))
         .arg(format!("--outfile={}", staging.join("index.js").display()));

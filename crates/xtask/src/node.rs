@@ -62,6 +62,13 @@ pub(crate) fn program(workspace: &Workspace) -> PathBuf {
     }
 }
 
+/// A JavaScript file of an installed npm package, run by Node.
+pub(crate) fn script(workspace: &Workspace, file: &str) -> Command {
+    let mut command = workspace.program(program(workspace));
+    command.arg(workspace.path("node_modules").join(file));
+    command
+}
+
 /// Installs a Node below the target folder if the machine's is too old.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     if machine_is_new_enough() || installed(workspace).exists() {

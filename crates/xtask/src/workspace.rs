@@ -10,8 +10,6 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::node;
-
 /// This checkout and the folder cargo builds into.
 pub(crate) struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
@@ -70,13 +68,6 @@ impl Workspace {
                 command.env_remove(&name);
             }
         }
-        command
-    }
-
-    /// A JavaScript file of an installed npm package, run by node.
-    pub(crate) fn node(&self, script: &str) -> Command {
-        let mut command = self.program(node::program(self));
-        command.arg(self.path("node_modules").join(script));
         command
     }
 

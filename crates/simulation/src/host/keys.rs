@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
-use portcullis_core::root_keys::Purpose;
+use portcullis_core::root_keys::{Purpose, RootKeys};
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::SecureRandom as _;
 use portcullis_service::rotate::ports::{KeyFactory as _, KeyFactoryError, Stage};
@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::crypto::SimKey;
 use crate::store::View;
+use crate::world::World;
 
 /// Why a version gave no key.
 #[derive(Debug, Error)]
@@ -27,7 +28,9 @@ pub(crate) enum Keyless {
 
 /// The secret as one call reaches it.
 pub(super) struct SimSigningKeys<'a> {
-    pub(super) host: &'a super::Host,
+    pub(super) world: &'a World,
+    pub(super) host: &'a str,
+    pub(super) root_keys: &'a RootKeys,
     pub(super) secrets: &'a View,
     pub(super) now: UnixTime,
     pub(super) request_id: &'a Id,
@@ -55,19 +58,19 @@ impl SigningKeySource for SimSigningKeys<'_> {
 
     async fn event(&self, kind: AuditKind) -> Result<AuditEvent, Keyless> {
         Ok(AuditEvent {
-            id: self.host.world.id().expect("chance"),
+            id: self.world.id().expect("chance"),
             at: self.now,
             kind,
             user_id: None,
             session_id: None,
             client_address: "host".to_owned(),
             request_id: self.request_id.clone(),
-            sealer: self.host.vault.sealer(Purpose::Audit),
+            sealer: self.root_keys.sealer(Purpose::Audit),
         })
     }
 
     fn on_event(&self, notice: SigningEvent<'_, Keyless>) {
-        let name = &self.host.name;
-        self.host.world.tell(|| format!("{name}: {notice:?}"));
+        let name = self.host;
+        self.world.tell(|| format!("{name}: {notice:?}"));
     }
 }

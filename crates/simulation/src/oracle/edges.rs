@@ -4,9 +4,9 @@ use portcullis_core::denial::Denial;
 use portcullis_core::route::RevocationMode;
 
 use super::{Called, Held, Invariant, Oracle, REVOKED_WITHIN, brief};
-use crate::edge::{Answer, Known};
+use crate::bounds::{EPOCH, KEYS_HARD, REVOCATIONS_HARD};
+use crate::edge_answer::{Answer, Known};
 use crate::plan::{ROUNDING, SKEW};
-use crate::world::{EPOCH, KEYS_HARD, REVOCATIONS_HARD};
 
 /// So long after a reading of its keys an edge takes a key that it lacks for made up, in seconds:
 /// the product's own ten, and what rounding hides.

@@ -1,8 +1,8 @@
 //! What the keys of hosts may do.
 
 use super::{Held, Invariant, Oracle};
+use crate::bounds::HOST_CACHE;
 use crate::plan::{ROUNDING, SKEW};
-use crate::world::HOST_CACHE;
 
 impl Oracle {
     /// The operator calls `key` back, or has.

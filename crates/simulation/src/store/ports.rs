@@ -18,11 +18,11 @@ use portcullis_service::store::{
     OutboxMail, RevocationStore, SessionStore, SessionWithAccount, StoreError, WriteOutcome,
 };
 
-use super::tables::counted;
 use super::{READING_KEYS, View, tell_rows};
 use crate::crypto::SimKey;
 use crate::mutation::Mutation;
 use crate::oracle::{Invariant, brief};
+use crate::tables::counted;
 
 impl AccountStore for View {
     async fn account(&self, email: &EmailAddress) -> Result<Option<Account>, StoreError> {

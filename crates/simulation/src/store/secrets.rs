@@ -11,9 +11,9 @@ use portcullis_service::rotate::ports::{KeyChangeStore, SecretStore, Stage, Stag
 use portcullis_service::store::{StoreError, WriteOutcome};
 
 use super::{Fault, PUBLISHING, View, tell_rows};
-use crate::clock::millis_of;
+use crate::bounds::millis_of;
 use crate::mutation::Mutation;
-use crate::store::Tables;
+use crate::tables::Tables;
 use crate::world::World;
 
 impl View {

@@ -17,6 +17,7 @@ use super::{
     ports::Ports,
 };
 use crate::{
+    node,
     processes::Running,
     workspace::{Workspace, read},
 };
@@ -222,7 +223,7 @@ impl<'a> System<'a> {
             ],
         )?;
         // The script itself, since `npx` would put a process between us that passes no signal on.
-        let mut wrangler = self.workspace.node("wrangler/bin/wrangler.js");
+        let mut wrangler = node::script(self.workspace, "wrangler/bin/wrangler.js");
         wrangler.args([
             "dev",
             "--local",

@@ -15,7 +15,7 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::rotate::ports::Stages;
 use portcullis_service::store::{Account, Bucket, Counted, SessionWithAccount, WriteOutcome};
 
-use crate::clock::second;
+use crate::bounds::second;
 
 /// Every row.
 #[derive(Default)]
