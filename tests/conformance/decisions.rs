@@ -1,4 +1,4 @@
-//! Whole decisions, as the cases expect them.
+//! Complete decisions, as the cases expect them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,13 +32,13 @@ fn every_request_is_decided_as_its_case_expects() {
 }
 
 #[test]
-fn each_case_has_a_name_of_its_own() {
+fn every_case_has_a_unique_name() {
     let cases = all().expected;
     let names: BTreeSet<_> = cases.iter().map(|case| &case.id).collect();
     assert_eq!(names.len(), cases.len());
 }
 
-/// What no token and no path can cause.
+/// Denials that no token and no path can cause.
 const NOT_THE_CALLERS: [Denial; 3] = [
     RATE_LIMITED,
     Denial::NotConfigured,
@@ -47,7 +47,7 @@ const NOT_THE_CALLERS: [Denial; 3] = [
 const RATE_LIMITED: Denial = Denial::RateLimited(RatePeriod::TenSeconds);
 
 #[test]
-fn every_denial_a_caller_can_meet_has_a_case_and_so_has_each_way_through() {
+fn every_denial_of_a_request_and_every_kind_of_allowed_request_has_a_case() {
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for Expected { outcome, .. } in all().expected {
         *outcomes.entry(outcome).or_default() += 1;
@@ -65,7 +65,7 @@ fn every_denial_a_caller_can_meet_has_a_case_and_so_has_each_way_through() {
     assert_eq!(outcomes.into_keys().collect::<BTreeSet<_>>(), known);
 }
 
-/// The questions stand in the repository too, for whoever would ask them without this program.
+/// The questions are also in the repository, for readers without this program.
 #[test]
 fn the_stored_questions_are_those_of_the_cases() {
     let stored = fs::read_to_string(folder().join("decisions/questions.jsonl")).expect("a file");
@@ -74,7 +74,7 @@ fn the_stored_questions_are_those_of_the_cases() {
         assert_eq!(
             stored,
             made,
-            "line {}: make them again by `corpus decisions`",
+            "line {}: regenerate them with `corpus decisions`",
             line + 1
         );
     }
@@ -93,7 +93,7 @@ fn every_denial() -> Vec<Denial> {
         RequiredClaim::TokenId,
     ];
     let mut all = vec![Denial::BadPath];
-    // A new denial does not compile until it has its place in this chain, and then wants its case.
+    // A new denial does not compile until it has its place in this chain, and then needs its case.
     while let Some(next) = all.last().copied().and_then(after) {
         all.push(next);
     }

@@ -1,4 +1,4 @@
-//! Addresses that others have judged: what we take and what we do not, and where we part ways.
+//! E-mail addresses from other test suites: which of them we accept, and where we differ.
 
 use portcullis_core::email::EmailAddress;
 use serde::Deserialize;
@@ -15,33 +15,30 @@ fn vectors() -> Vec<Vector> {
     serde_json::from_str(text).expect("the vectors")
 }
 
-/// What others take and we do not, and the other way, each with our reason.
+/// Addresses that other suites accept and we reject, or the reverse, each with the reason.
 const EXCEPTIONS: [(&str, &str); 3] = [
     (
         "me@bad.tld-2",
-        "which top-level domains there are is no matter of syntax",
+        "the list of top-level domains is no matter of syntax",
     ),
-    (
-        " test@iana.org",
-        "blanks around an address are forgiven to whoever types",
-    ),
+    (" test@iana.org", "blanks around an address are ignored"),
     ("test@iana.org ", "the same"),
 ];
 
-/// What a verdict says of an address; `None` for one that leaves it open.
+/// The expected result for an address; `None` if the suite leaves it open.
 fn expected(vector: &Vector) -> Option<bool> {
     match (vector.from.as_str(), vector.verdict.as_str()) {
-        // A name before the address, and quotes, are read by others and not by us.
+        // Other parsers accept a display name and quotes; we do not.
         (_, "valid") => Some(!vector.address.contains(['"', '<'])),
         ("isemail", "ISEMAIL_VALID") => Some(true),
-        // Mail to a quoted local part reaches hardly anybody, and an address literal nobody; what
-        // stands in comments or folded lines is not typed into a form.
+        // Hardly any mailbox has a quoted local part, and none an address literal; users do not
+        // type comments or folded lines into a form.
         _ => Some(false),
     }
 }
 
 #[test]
-fn what_others_take_we_take_and_what_they_refuse_we_refuse() {
+fn addresses_of_other_suites_are_accepted_or_rejected_as_expected() {
     let mut differs = vec![];
     let vectors = vectors();
     for vector in &vectors {
@@ -62,7 +59,7 @@ fn what_others_take_we_take_and_what_they_refuse_we_refuse() {
 /// [RFC 3696 §3]: https://www.rfc-editor.org/rfc/rfc3696#section-3
 /// [RFC 6531 §3.3]: https://www.rfc-editor.org/rfc/rfc6531#section-3.3
 #[test]
-fn the_examples_of_the_standards_hold_but_for_quoted_ones() {
+fn the_examples_of_the_rfcs_hold_except_quoted_local_parts() {
     for address in [
         "user+mailbox@example.com",
         "customer/department=shipping@example.com",

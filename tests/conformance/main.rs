@@ -1,5 +1,5 @@
-//! The corpus: vectors of the standards, of Wycheproof and of our own, judged natively. The Worker's
-//! tests hold workerd to the same answers.
+//! The corpus: vectors of the standards, of Wycheproof and our own, verified natively. The Worker's
+//! tests expect the same results from workerd.
 
 mod decisions;
 mod email;

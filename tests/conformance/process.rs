@@ -1,4 +1,4 @@
-//! `jws-verify`, as outside suites run it.
+//! `jws-verify`, as external suites run it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::thread;
 use portcullis_tests::vectors::committed;
 use portcullis_tests::{attacks, judge};
 
-/// What the program answers to `questions`, line by line.
+/// The program's output for `questions`, line by line.
 fn verify(questions: Vec<u8>) -> Vec<String> {
     let mut program = Command::new(env!("CARGO_BIN_EXE_jws-verify"))
         .stdin(Stdio::piped())
@@ -24,7 +24,7 @@ fn verify(questions: Vec<u8>) -> Vec<String> {
 }
 
 #[test]
-fn the_program_answers_as_the_layer_does_line_by_line() {
+fn the_program_returns_the_results_of_the_library_line_by_line() {
     let vectors = [committed(), attacks::all()].concat();
     let questions: String = vectors
         .iter()
@@ -38,7 +38,7 @@ fn the_program_answers_as_the_layer_does_line_by_line() {
 }
 
 #[test]
-fn garbage_is_rejected_and_stops_nothing() {
+fn a_malformed_line_is_rejected_and_the_next_one_processed() {
     let good = committed().remove(0);
     let good = (good.line.as_bytes(), judge::signature(&good.line));
     let null = r#"{"id":null,"result":"reject","reason":"bad_line"}"#;
@@ -83,7 +83,7 @@ fn good_line<'a>((line, answer): &'a (&'a [u8], String)) -> (&'a [u8], &'a str) 
 }
 
 #[test]
-fn a_last_line_without_its_end_is_answered() {
+fn a_last_line_without_newline_is_processed() {
     assert_eq!(verify(b"x".to_vec()).len(), 1);
     assert_eq!(verify(vec![]), Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! Every question about a signature, and what the native layer answers.
+//! Every signature question with the result of the native verifier.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ use portcullis_tests::vectors::{Expected, Vector, committed, folder};
 use portcullis_tests::{attacks, judge, wycheproof};
 use serde::Deserialize;
 
-/// Vectors whose official result is another than ours, and why. `set-3..7` are five of them.
+/// Vectors whose official result differs from ours, with the reason. `set-3..7` are five of them.
 #[derive(Deserialize)]
 struct Exception {
     why: String,
@@ -25,7 +25,7 @@ fn each(ids: &str) -> Vec<String> {
     numbers.map(|number| format!("{set}-{number}")).collect()
 }
 
-/// Wycheproof takes seconds: it is answered once.
+/// Wycheproof takes seconds, so it runs once.
 static WYCHEPROOF: LazyLock<Vec<(Vector, Expected)>> = LazyLock::new(|| {
     let vectors = wycheproof::all().vectors.into_iter();
     vectors
@@ -42,7 +42,7 @@ fn answer(vector: &Vector) -> Expected {
     answer
 }
 
-/// The vectors that are not answered as expected, with the answer they get.
+/// The vectors with an unexpected result, and that result.
 fn differences<'v>(
     answered: impl IntoIterator<Item = (&'v Vector, Expected)>,
 ) -> BTreeMap<String, String> {
@@ -65,14 +65,14 @@ fn with_answers(vectors: &[Vector]) -> impl Iterator<Item = (&Vector, Expected)>
 }
 
 #[test]
-fn the_standards_examples_are_judged_as_the_standards_say() {
+fn the_examples_of_the_standards_verify_as_stated() {
     let vectors = committed();
     assert_eq!(vectors.len(), 34);
     assert_eq!(differences(with_answers(&vectors)), BTreeMap::new());
 }
 
 #[test]
-fn no_attack_passes_and_what_is_harmless_does() {
+fn every_attack_is_rejected_and_its_harmless_twin_accepted() {
     let vectors = attacks::all();
     assert_eq!(differences(with_answers(&vectors)), BTreeMap::new());
     let passing = vectors
@@ -85,9 +85,9 @@ fn no_attack_passes_and_what_is_harmless_does() {
 }
 
 #[test]
-fn wycheproof_is_answered_as_it_says_but_for_the_listed_exceptions() {
+fn wycheproof_results_match_except_for_the_listed_exceptions() {
     let all = wycheproof::all();
-    // A changed count is a changed set of vectors, to be looked at.
+    // A changed count means a changed set of vectors, to be reviewed.
     assert_eq!((all.vectors.len(), all.not_text), (4_704, 142));
     let answered = WYCHEPROOF
         .iter()
@@ -107,14 +107,14 @@ fn wycheproof_is_answered_as_it_says_but_for_the_listed_exceptions() {
 }
 
 #[test]
-fn each_vector_has_a_name_of_its_own() {
+fn every_vector_has_a_unique_name() {
     let all = [committed(), attacks::all(), wycheproof::all().vectors].concat();
     let names: BTreeSet<_> = all.iter().map(|vector| &vector.id).collect();
     assert_eq!(names.len(), all.len());
 }
 
 #[test]
-fn every_algorithm_has_vectors_that_pass_and_vectors_that_do_not() {
+fn every_algorithm_has_valid_and_invalid_vectors() {
     for algorithm in [
         "EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "HS256",
     ] {

@@ -1,4 +1,4 @@
-//! The names of keys: RFC 7638, RFC 8037 A.3.
+//! JWK thumbprints: RFC 7638, RFC 8037 A.3.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ struct Named {
 }
 
 #[test]
-fn thumbprints_are_those_of_the_standards() {
+fn jwk_thumbprints_match_the_examples_of_the_rfcs() {
     let text = fs::read_to_string(folder().join("jose/thumbprints.jsonl")).expect("a file");
     let named: Vec<Named> = text
         .lines()

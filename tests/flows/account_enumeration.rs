@@ -1,4 +1,4 @@
-//! What must look alike from outside: who has an account is nobody's business.
+//! Account enumeration: a response must not reveal whether an account exists.
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 
 use crate::{EMAIL, PASSWORD, token, with_account};
 
-/// A reply without what names the request.
+/// A reply without its request ID.
 fn anonymous(reply: &Reply) -> (u16, Vec<(String, String)>, Value) {
     let mut json = reply.json.clone();
     if let Some(members) = json.as_object_mut() {
@@ -37,7 +37,7 @@ async fn disable(system: &System) {
 }
 
 #[tokio::test]
-async fn no_refused_login_says_why_and_each_costs_one_hash() {
+async fn enumeration_a_refused_login_reveals_no_reason_and_costs_one_hash() {
     let system = with_account().await;
     let peer = system.peer();
     let wrong = |system: &System| system.host.hasher.runs();
@@ -90,7 +90,7 @@ async fn no_refused_login_says_why_and_each_costs_one_hash() {
 }
 
 #[tokio::test]
-async fn the_same_calls_go_to_the_store_for_an_unknown_address_and_a_wrong_password() {
+async fn enumeration_an_unknown_address_and_a_wrong_password_cause_the_same_store_calls() {
     let system = with_account().await;
     let peer = system.peer();
     assert_eq!(
@@ -114,7 +114,7 @@ async fn the_same_calls_go_to_the_store_for_an_unknown_address_and_a_wrong_passw
 }
 
 #[tokio::test]
-async fn a_taken_address_is_registered_in_vain_and_nobody_sees() {
+async fn enumeration_registering_an_existing_address_looks_like_a_new_registration() {
     let system = with_account().await;
     let peer = system.peer();
     let fresh = peer.register("bob@example.com", PASSWORD).await;
@@ -125,13 +125,13 @@ async fn a_taken_address_is_registered_in_vain_and_nobody_sees() {
     assert_eq!(
         system.host.hasher.runs(),
         runs + 1,
-        "a taken address costs one run, too"
+        "an existing address costs one hash, too"
     );
     assert_eq!((fresh.status, taken.status), (201, 201));
     let ids = [&fresh, &taken].map(|reply| reply.json["user_id"].as_str().expect("an id").len());
     assert_eq!(ids[0], ids[1]);
 
-    // The account is the first one's still.
+    // The account still belongs to the first owner.
     token(&peer.login(EMAIL, PASSWORD).await);
     assert_eq!(peer.login(EMAIL, "another long password").await.status, 401);
     let users = system.rows("Portcullis", "USER#ann@").await.expect("rows");
@@ -144,7 +144,7 @@ async fn a_taken_address_is_registered_in_vain_and_nobody_sees() {
 }
 
 #[tokio::test]
-async fn racing_registrations_of_one_address_make_one_account() {
+async fn concurrent_registrations_of_one_address_create_one_account() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     let passwords: Vec<String> = (0..8)
@@ -167,10 +167,10 @@ async fn racing_registrations_of_one_address_make_one_account() {
     );
 }
 
-/// The only thread that hashes is busy with something else until the test says so: no password is
-/// turned away because of how long another one takes.
+/// The only hashing thread stays busy until the test releases it, so that no timing of another hash
+/// decides.
 #[test]
-fn a_host_that_hashes_all_it_can_turns_the_next_away_and_recovers() {
+fn a_full_hash_queue_rejects_a_request_and_recovers() {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
@@ -181,16 +181,16 @@ fn a_host_that_hashes_all_it_can_turns_the_next_away_and_recovers() {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let occupied = tokio::task::spawn_blocking(move || released.recv());
 
-        // One more than there is room for: whichever comes last is the one that is answered.
+        // One more than the queue holds: the last one to arrive is rejected.
         let places = 0..=LIMITS.at_once + LIMITS.waiting;
         let emails: Vec<_> = places.map(|place| format!("{place}@example.com")).collect();
         let mut replies: FuturesUnordered<_> = emails
             .iter()
             .map(|email| peer.register(email, PASSWORD))
             .collect();
-        let reply = replies.next().await.expect("one is turned away");
+        let reply = replies.next().await.expect("one is rejected");
         assert_eq!((reply.code(), reply.header("retry-after")), ("busy", "1"));
-        release.send(()).expect("still waited for");
+        release.send(()).expect("still pending");
         occupied.await.expect("no panic").expect("released");
         while let Some(reply) = replies.next().await {
             assert_eq!(reply.status, 201, "{reply:?}");

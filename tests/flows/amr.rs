@@ -1,4 +1,4 @@
-//! What tokens tell of how their bearer logged in (`amr`, RFC 8176), for as long as the session lasts.
+//! The authentication methods in tokens (`amr`, RFC 8176), for the life of the session.
 
 use portcullis_tests::system::{NOON, Peer, Reply};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn amr(reply: &Reply) -> Value {
     claims(&token(reply))["amr"].clone()
 }
 
-/// Three turns of the session that `login` has opened, past its window each.
+/// Three refreshes of the session that `login` opened, each after its grace window.
 async fn is_kept(peer: &Peer, login: &Reply, pass: impl Fn(u64)) {
     let (told, opened_at) = (amr(login), claims(&token(login))["auth_time"].clone());
     let mut spent = refresh_token(login);
@@ -24,12 +24,12 @@ async fn is_kept(peer: &Peer, login: &Reply, pass: impl Fn(u64)) {
         );
         spent = refresh_token(&turn);
     }
-    // Handed out once more, it says the same.
+    // A repeated refresh returns the same methods.
     assert_eq!(amr(&refresh(peer, &spent).await), told);
 }
 
 #[tokio::test]
-async fn a_password_alone_is_told_as_such_at_each_refresh() {
+async fn amr_of_a_password_login_is_pwd_at_each_refresh() {
     let system = with_account().await;
     let peer = system.peer();
     let login = peer.login(EMAIL, PASSWORD).await;
@@ -38,7 +38,7 @@ async fn a_password_alone_is_told_as_such_at_each_refresh() {
 }
 
 #[tokio::test]
-async fn a_second_factor_is_told_by_its_kind_and_older_sessions_say_what_they_did() {
+async fn amr_names_the_second_factor_and_older_sessions_keep_their_methods() {
     let (system, secret, recovery, before) = with_factor().await;
     let peer = system.peer();
     assert_eq!(
@@ -58,7 +58,7 @@ async fn a_second_factor_is_told_by_its_kind_and_older_sessions_say_what_they_di
 }
 
 #[tokio::test]
-async fn a_new_password_leaves_what_the_session_was_opened_with() {
+async fn amr_of_a_session_survives_a_password_change() {
     let (system, secret, _, _) = with_factor().await;
     let peer = system.peer();
     let sealed = challenge(&peer).await;
@@ -74,7 +74,7 @@ async fn a_new_password_leaves_what_the_session_was_opened_with() {
     .await;
 }
 
-/// The login with the access token that has taken the place of its own.
+/// The login with the access token that replaced its own.
 fn login_again(login: &Reply, changed: &Reply) -> Reply {
     let mut login = login.clone();
     login.json["access_token"] = changed.json["access_token"].clone();

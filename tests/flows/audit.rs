@@ -1,4 +1,4 @@
-//! The audit trail: what was kept is shown, and what was done to it since shows.
+//! The audit trail: stored entries are listed, and every later alteration is detected.
 
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
@@ -77,19 +77,19 @@ async fn delete(system: &System, row: &Value) {
 }
 
 #[tokio::test]
-async fn a_day_is_sealed_once_it_is_over_and_stands_as_it_was() {
+async fn a_closed_day_is_sealed_and_verifies_unaltered() {
     let system = yesterday().await;
     assert_eq!(findings(&system).await, vec![Finding::Unsealed; 4]);
     assert!(seal(&system).await.shards_sealed >= 4);
     assert_eq!(seal(&system).await.shards_sealed, 0, "once is enough");
     let seen = review(&system).await;
     assert_eq!((seen.found, seen.sealed, seen.open), (vec![], 4, 0));
-    // Registered, six refusals, logged in, logged out.
+    // Registration, six refusals, login, logout.
     assert!(seen.lines >= 9, "{}", seen.lines);
 }
 
 #[tokio::test]
-async fn a_day_that_is_not_over_is_not_sealed() {
+async fn an_open_day_is_not_sealed() {
     let system = with_account().await;
     let (host, now) = (&system.host, UnixTime::from_secs(NOON));
     let vault = host.vault.open(&host.client, now).await.expect("a vault");
@@ -105,7 +105,7 @@ async fn a_day_that_is_not_over_is_not_sealed() {
 }
 
 #[tokio::test]
-async fn every_attribute_of_a_line_that_is_altered_shows() {
+async fn an_altered_attribute_of_an_audit_entry_is_detected() {
     let system = yesterday().await;
     seal(&system).await;
     let row = &system.rows("Portcullis", "AUDIT#").await.expect("rows")[0];
@@ -119,7 +119,7 @@ async fn every_attribute_of_a_line_that_is_altered_shows() {
         "session_id",
     ] {
         let before = row[attribute].as_str();
-        // `action` and its like are words of DynamoDB's own.
+        // `action` and similar names are reserved words of DynamoDB.
         let expression = format!("#{attribute}");
         let set = |value: &str| {
             json!({
@@ -155,7 +155,7 @@ async fn every_attribute_of_a_line_that_is_altered_shows() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_removed_added_or_moved_shows() {
+async fn a_removed_added_or_moved_audit_entry_is_detected() {
     let system = yesterday().await;
     seal(&system).await;
     let row = &system.rows("Portcullis", "AUDIT#").await.expect("rows")[0];
@@ -186,7 +186,7 @@ async fn a_line_that_is_removed_added_or_moved_shows() {
 }
 
 #[tokio::test]
-async fn a_seal_that_is_altered_or_removed_shows() {
+async fn an_altered_or_removed_audit_seal_is_detected() {
     let system = yesterday().await;
     seal(&system).await;
     let rows = system
@@ -203,7 +203,7 @@ async fn a_seal_that_is_altered_or_removed_shows() {
 }
 
 #[tokio::test]
-async fn lines_are_found_by_what_they_say() {
+async fn audit_entries_are_found_by_every_filter() {
     let system = yesterday().await;
     let (host, day) = (&system.host, UnixTime::from_secs(NOON));
     let store = host.store(UnixTime::from_secs(system.clock.now()));

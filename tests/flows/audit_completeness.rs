@@ -1,5 +1,5 @@
-//! The audit trail is complete: whatever can happen is made to happen from outside, and each time
-//! the lines that were written are those that should have been, neither fewer nor more.
+//! The audit trail is complete: the tests cause every event from outside, and each time the written
+//! entries are exactly the expected ones.
 
 mod factors;
 mod kinds;
@@ -19,7 +19,7 @@ use crate::PASSWORD;
 /// An action and its outcome.
 type Told = String;
 
-/// What is secret in answers, by the names of the members.
+/// The members of responses that hold secrets.
 const SECRETS: [&str; 8] = [
     "access_token",
     "refresh_token",
@@ -47,14 +47,15 @@ impl<'a> Trail<'a> {
             told: BTreeSet::new(),
             secrets: BTreeSet::from([PASSWORD.to_owned()]),
         };
-        // The first who needs the host's key has it published, whose line is of no call that follows.
+        // The first request that needs the host's key publishes it, and that entry belongs to no
+        // later request.
         let set = system.peer().get("/.well-known/jwks.json").await;
         assert_eq!(set.status, 200, "{set:?}");
         let _ = trail.news().await;
         trail
     }
 
-    /// The lines that nobody has read yet.
+    /// The entries since the last read.
     async fn news(&mut self) -> Vec<Value> {
         let mut lines = self
             .system
@@ -66,7 +67,7 @@ impl<'a> Trail<'a> {
         lines
     }
 
-    /// Checks that `reply` has left these lines and no others, each under its own request id.
+    /// Checks that `reply` wrote exactly these entries, each under its own request ID.
     async fn left(&mut self, reply: &Reply, expected: &[&str]) {
         let lines = self.news().await;
         let mut all: Vec<_> = lines.iter().map(told).collect();
@@ -82,7 +83,7 @@ impl<'a> Trail<'a> {
         self.keep_secret(&reply.json);
     }
 
-    /// Checks that these lines were written by what no request waited for.
+    /// Checks that these entries were written without a request.
     async fn left_behind(&mut self, expected: &[&str]) {
         let mut all: Vec<_> = self.news().await.iter().map(told).collect();
         all.sort_unstable();
@@ -103,7 +104,7 @@ impl<'a> Trail<'a> {
         }
     }
 
-    /// Everything that was told, once no line is found to hold a secret or an address.
+    /// Every entry, after a check that none holds a secret or an address.
     async fn end(self) -> BTreeSet<Told> {
         let lines = self.system.rows("Portcullis", "AUDIT#").await;
         for line in lines.expect("rows") {
@@ -122,13 +123,13 @@ fn told(line: &Value) -> Told {
     format!("{} {}", text("action"), text("outcome"))
 }
 
-/// What no test can bring about from outside, with the reason.
+/// Events that no test can cause from outside, with the reason.
 const OUT_OF_REACH: [&str; 1] = [
-    // Two changes at the same moment, of which one must come between a read and a write.
+    // Two concurrent changes, of which one must fall between a read and a write.
     "password_change changed_meanwhile",
 ];
 
-/// What the drivers call that changes anything, or is refused.
+/// The calls of the drivers that change something or are refused.
 const DRIVEN: [&str; 20] = [
     "delete /v1/factors/totp",
     "delete /v1/sessions/{id}",
@@ -152,9 +153,9 @@ const DRIVEN: [&str; 20] = [
     "post /v1/register",
 ];
 
-/// An endpoint that is new is driven, too, before it is listed.
+/// A new endpoint must be driven, too, before it is listed.
 #[tokio::test]
-async fn every_endpoint_that_changes_anything_is_driven() {
+async fn every_endpoint_that_changes_state_is_driven() {
     let system = System::start().await.expect("a system");
     let document = system.peer().get("/openapi.json").await.json;
     let mut operations = Vec::new();
@@ -168,7 +169,7 @@ async fn every_endpoint_that_changes_anything_is_driven() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_happens_leaves_its_line_and_no_other() {
+async fn every_event_writes_exactly_its_audit_entries() {
     let mut told = BTreeSet::new();
     told.extend(passwords::drive().await);
     told.extend(mails::drive().await);
@@ -181,7 +182,7 @@ async fn whatever_happens_leaves_its_line_and_no_other() {
         .map(|kind| format!("{} {}", kind.action(), kind.outcome()))
         .collect();
     let strange: Vec<_> = told.difference(&all).collect();
-    assert!(strange.is_empty(), "lines of no kind: {strange:?}");
+    assert!(strange.is_empty(), "entries of unknown kind: {strange:?}");
     let missing: Vec<_> = all.difference(&told).map(String::as_str).collect();
     assert_eq!(missing, OUT_OF_REACH);
 }

@@ -1,4 +1,4 @@
-//! Bodies that are not what an endpoint takes: an answer with a stable code, and nothing written.
+//! Malformed bodies: a response with a stable code, and no write.
 
 use bytes::Bytes;
 use http::Request;
@@ -7,7 +7,7 @@ use portcullis_tests::system::System;
 use crate::{EMAIL, PASSWORD, is_problem, raw};
 
 #[tokio::test]
-async fn a_body_that_is_not_the_json_of_credentials_is_refused() {
+async fn a_body_other_than_json_credentials_is_rejected() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
@@ -73,7 +73,7 @@ async fn a_body_that_is_not_the_json_of_credentials_is_refused() {
 }
 
 #[tokio::test]
-async fn each_rule_about_passwords_and_addresses_is_told() {
+async fn each_password_and_address_rule_has_its_error_code() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     for (email, password, code, word) in [
@@ -101,13 +101,13 @@ async fn each_rule_about_passwords_and_addresses_is_told() {
     assert_eq!(peer.register(EMAIL, "fifteen chars !").await.status, 201);
     let longest: String = ('\u{1f300}'..'\u{1f400}').collect();
     assert_eq!(peer.register("b@example.com", &longest).await.status, 201);
-    // A password that nobody can have is a wrong one at login, not a hint.
+    // An impossible password is a wrong one at login, without a hint.
     let reply = peer.login(EMAIL, "short").await;
     is_problem(&reply, 401, "bad_credentials");
 }
 
 #[tokio::test]
-async fn what_is_no_json_by_its_own_account_is_not_read() {
+async fn a_body_without_json_content_type_is_not_read() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     let body = r#"{"email":"a@b.example","password":"correct horse battery"}"#;
@@ -130,7 +130,7 @@ async fn what_is_no_json_by_its_own_account_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_eight_kibibytes_is_not_read_to_its_end() {
+async fn a_body_over_8_kib_is_not_read_to_its_end() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     let padded = |length: usize| {

@@ -1,4 +1,4 @@
-//! Methods, paths, tokens and names that are not what they should be, and a clock that is not.
+//! Wrong methods, paths, tokens and IDs, and an unreadable clock.
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -7,7 +7,7 @@ use portcullis_tests::system::{NOON, System};
 use crate::{EMAIL, PASSWORD, is_problem, raw, token, with_account};
 
 #[tokio::test]
-async fn methods_and_paths_that_are_not_there_say_so() {
+async fn an_unknown_path_is_404_and_a_wrong_method_405() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     for (path, allowed) in [
@@ -57,7 +57,7 @@ async fn methods_and_paths_that_are_not_there_say_so() {
 }
 
 #[tokio::test]
-async fn a_path_has_one_form_or_none() {
+async fn a_path_without_canonical_form_is_rejected() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     for path in [
@@ -97,12 +97,12 @@ async fn a_path_has_one_form_or_none() {
     assert_eq!(
         peer.get("/health").await.status,
         200,
-        "the host is still there"
+        "the host still responds"
     );
 }
 
 #[tokio::test]
-async fn a_logout_without_a_good_token_changes_nothing() {
+async fn a_logout_without_a_valid_token_changes_nothing() {
     let system = with_account().await;
     let peer = system.peer();
     let token = token(&peer.login(EMAIL, PASSWORD).await);
@@ -166,7 +166,7 @@ async fn a_logout_without_a_good_token_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_is_named_by_its_caller_if_the_name_is_an_id() {
+async fn a_request_id_of_the_client_is_kept_if_it_is_valid() {
     let system = System::start().await.expect("a system");
     for (name, kept) in [
         ("trace-0123_abc", true),
@@ -184,7 +184,7 @@ async fn a_request_is_named_by_its_caller_if_the_name_is_an_id() {
 }
 
 #[tokio::test]
-async fn a_clock_before_1970_is_an_error_answer() {
+async fn a_clock_before_1970_is_an_error_response() {
     let system = with_account().await;
     let token = token(&system.peer().login(EMAIL, PASSWORD).await);
     system.clock.set_before_1970();

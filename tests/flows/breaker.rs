@@ -1,5 +1,5 @@
-//! A store that is away: after a few failures nobody waits for it any more, and once it is back it
-//! is used again within one interval.
+//! An unavailable store: after some failures no request waits for it, and after its return it is
+//! used within one probe interval.
 
 use portcullis_aws::dependency::Dependency;
 use portcullis_core::breaker::BreakerState;
@@ -8,7 +8,7 @@ use portcullis_tests::proxy::Fault;
 use crate::{EMAIL, PASSWORD, is_problem, token, with_account};
 
 #[tokio::test]
-async fn a_store_that_is_away_is_left_alone_and_found_again() {
+async fn the_breaker_opens_for_an_unavailable_store_and_closes_after_a_probe() {
     let system = with_account().await;
     let (peer, proxy) = (system.peer(), &system.proxy);
     let standing = || system.host.client.state(Dependency::DynamoDb).0;
@@ -22,7 +22,7 @@ async fn a_store_that_is_away_is_left_alone_and_found_again() {
     }
     assert_eq!(calls() - before, 5, "five failures in a row open it");
 
-    // Nothing more is sent, whoever asks.
+    // No call is sent now.
     for _ in 0..5 {
         let reply = peer.login(EMAIL, PASSWORD).await;
         is_problem(&reply, 503, "store_unavailable");
@@ -30,7 +30,7 @@ async fn a_store_that_is_away_is_left_alone_and_found_again() {
     }
     assert_eq!(calls() - before, 5);
 
-    // One probe an interval; while it fails, nothing else is sent either.
+    // One probe per interval; while it fails, no other call is sent.
     system.clock.pass(2);
     for _ in 0..5 {
         is_problem(&peer.login(EMAIL, PASSWORD).await, 503, "store_unavailable");
@@ -45,7 +45,7 @@ async fn a_store_that_is_away_is_left_alone_and_found_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_says_no_is_not_given_up() {
+async fn a_failed_condition_does_not_open_the_breaker() {
     let system = with_account().await;
     let (peer, proxy) = (system.peer(), &system.proxy);
     let refused = || proxy.refusals("ConditionalCheckFailedException");
@@ -58,7 +58,7 @@ async fn a_store_that_says_no_is_not_given_up() {
     for attempt in 1..=12 {
         let reply = peer.login(EMAIL, PASSWORD).await;
         is_problem(&reply, 429, "rate_limited");
-        assert!(refused() - before >= attempt, "nothing was refused");
+        assert!(refused() - before >= attempt, "no call was refused");
     }
     let (standing, tally) = system.host.client.state(Dependency::DynamoDb);
     assert_eq!(standing, BreakerState::Closed);

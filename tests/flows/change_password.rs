@@ -1,4 +1,4 @@
-//! Changing a password, bringing hashes from elsewhere, and a burst of logins.
+//! Password changes, imported hashes, and a burst of logins.
 
 use bytes::Bytes;
 use http::Request;
@@ -32,7 +32,7 @@ async fn audit(system: &System, action: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_every_session_but_the_one_it_was_set_from() {
+async fn a_password_change_revokes_every_session_but_its_own() {
     let system = with_account().await;
     let peer = system.peer();
     let (here, there) = (
@@ -42,15 +42,15 @@ async fn a_new_password_ends_every_session_but_the_one_it_was_set_from() {
     let before = system.host.client.consumed();
     let changed = change(&peer, &here, PASSWORD, NEW).await;
     let fresh = token(&changed);
-    // Account, the session that stays, revocation, feed and audit row: two units each; the attempt
-    // that is counted and given back, one each.
+    // Account, remaining session, revocation, feed and audit row: two units each; the attempt,
+    // counted and refunded, one each.
     let written = system.host.client.consumed().since(before).write_halves;
     assert_eq!(written, 2 * 12);
     assert_eq!(claims(&fresh)["sid"], claims(&here)["sid"]);
     assert_eq!(claims(&fresh)["gen"], 1);
     assert_eq!(claims(&fresh)["auth_time"], claims(&here)["auth_time"]);
 
-    // Old tokens, of this session too, are called back; the new one is good.
+    // Old tokens, of this session too, are revoked; the new one is valid.
     for old in [&here, &there] {
         is_problem(&change(&peer, old, NEW, PASSWORD).await, 401, "revoked");
     }
@@ -63,7 +63,7 @@ async fn a_new_password_ends_every_session_but_the_one_it_was_set_from() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_change_is_told_and_changes_nothing() {
+async fn a_refused_password_change_has_its_code_and_changes_nothing() {
     let system = with_account().await;
     let peer = system.peer();
     let bearer = token(&peer.login(EMAIL, PASSWORD).await);
@@ -103,7 +103,7 @@ async fn what_is_wrong_with_a_change_is_told_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn of_two_changes_at_once_one_holds() {
+async fn of_two_concurrent_password_changes_one_succeeds() {
     let system = with_account().await;
     let (one, other) = (
         system.peer(),
@@ -117,7 +117,7 @@ async fn of_two_changes_at_once_one_holds() {
     let mut codes = [(a.status, a.code()), (b.status, b.code())];
     codes.sort_unstable();
     assert_eq!(codes[0].0, 200, "{codes:?}");
-    // Whoever came later met another password, or a token that was called back.
+    // The later request met another password, or a revoked token.
     assert!(
         [
             (401, "revoked"),
@@ -129,7 +129,7 @@ async fn of_two_changes_at_once_one_holds() {
     );
 }
 
-/// Imports `hash` as an operator's terminal does.
+/// Imports `hash` as the CLI does.
 async fn imported(system: &System, email: &str, hash: &str, request: &str) -> ImportOutcome {
     let host = &system.host;
     let now = host.clock.read().expect("a time");
@@ -151,7 +151,7 @@ async fn imported(system: &System, email: &str, hash: &str, request: &str) -> Im
 }
 
 #[tokio::test]
-async fn who_is_brought_from_elsewhere_logs_in_and_is_hashed_anew() {
+async fn an_imported_user_logs_in_and_is_rehashed() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     let lines = include_str!("../vectors/passwords/hashes.jsonl");
@@ -178,7 +178,7 @@ async fn who_is_brought_from_elsewhere_logs_in_and_is_hashed_anew() {
             .expect("a user");
         let hash = user["password"].as_str().expect("a hash");
         if text("kind") == "argon2id" {
-            assert_eq!(hash, text("hash"), "better than today's stays");
+            assert_eq!(hash, text("hash"), "stronger than the current one stays");
         } else {
             assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
             renewed += 1;
@@ -192,7 +192,7 @@ async fn who_is_brought_from_elsewhere_logs_in_and_is_hashed_anew() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_checked_is_not_imported_and_nobody_is_replaced() {
+async fn an_unverifiable_hash_is_not_imported_and_no_account_is_replaced() {
     let system = with_account().await;
     for hash in [
         "$1$salt$hash",
@@ -210,7 +210,7 @@ async fn what_could_not_be_checked_is_not_imported_and_nobody_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_pepper_is_put_into_hashes_as_their_owners_log_in() {
+async fn a_pepper_is_added_to_hashes_as_their_owners_log_in() {
     let system = with_account().await;
     let peppered = system.another(CHEAP, &[("PORTCULLIS_PEPPER", "on")]).await;
     let peppered = peppered.expect("a host");
@@ -231,15 +231,15 @@ async fn a_pepper_is_put_into_hashes_as_their_owners_log_in() {
         "bad_credentials",
     );
     token(&peppered.login(EMAIL, PASSWORD).await);
-    // Switched off, it is still read, and taken out again.
+    // Switched off, it is still read, and removed at the next login.
     token(&system.peer().login(EMAIL, PASSWORD).await);
     assert!(!hash().await.contains("keyid"));
 }
 
 #[tokio::test]
-async fn a_burst_is_answered_busy_beyond_its_bound_and_then_as_before() {
+async fn a_login_burst_beyond_the_queue_is_busy_and_then_recovers() {
     let system = with_account().await;
-    // What a deployment pays for a hash: long enough for the others to come meanwhile.
+    // The time of a real hash: long enough for the other requests to arrive.
     let peer = system
         .another(HashParameters::CURRENT, &[("PORTCULLIS_LIMITS", "off")])
         .await

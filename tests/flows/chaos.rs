@@ -1,4 +1,4 @@
-//! Whatever the wire does, no answer is wrong: it is the right one, or 503 with a time to come back.
+//! Under network faults every response is right, or a 503 with a `Retry-After`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::{PASSWORD, token};
 
 const WRONG: &str = "wrong horse battery";
 
-/// How many people live at once.
+/// The number of concurrent users.
 const PEOPLE: usize = 8;
 
-/// How often somebody comes back at the most. A spent refresh token may come again within ten
-/// seconds, and each round takes one.
+/// The maximum number of retries. A used refresh token may be reused within ten seconds, and each
+/// round takes one second.
 const ROUNDS: usize = 9;
 
-/// How long the host waits for its store, and the silence that is longer.
+/// The host's store timeout, and a silence that is longer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_millis(600);
 
@@ -29,8 +29,8 @@ fn email(person: usize) -> String {
     format!("person{person}@example.com")
 }
 
-/// What each person is told once it is not 503. All ask at once; each 503 names a time, and once
-/// all are answered the clock goes on by the longest.
+/// The final response to each user after all 503. All send at once; each 503 has a `Retry-After`,
+/// and the clock then advances by the longest.
 async fn at_last<F: Future<Output = Reply>>(
     system: &System,
     ask: impl Fn(usize) -> F,
@@ -43,7 +43,7 @@ async fn at_last<F: Future<Output = Reply>>(
         for (person, reply) in waiting.into_iter().zip(replies) {
             if reply.status == 503 {
                 let wait = reply.header("retry-after").parse::<u64>();
-                pause = pause.max(wait.expect("a 503 says when to come back"));
+                pause = pause.max(wait.expect("a 503 has a Retry-After"));
             } else {
                 told.insert(person, reply);
             }
@@ -53,10 +53,10 @@ async fn at_last<F: Future<Output = Reply>>(
         }
         system.clock.pass(pause);
     }
-    panic!("nothing but 503, again and again: {told:?}")
+    panic!("only 503, again and again: {told:?}")
 }
 
-/// A day of some people, under whatever `chaos` does meanwhile.
+/// A day of some users, under the faults of `chaos`.
 async fn live(system: &System) {
     let peer = &system.peer();
     let replies = at_last(system, async |it| peer.register(&email(it), PASSWORD).await).await;
@@ -69,7 +69,7 @@ async fn live(system: &System) {
     }
     let mut replies = at_last(system, async |it| peer.login(&email(it), PASSWORD).await).await;
     for _turn in 0..3 {
-        // Past the window in which a spent token may come again.
+        // After the grace window of a used token.
         system.clock.pass(20);
         let spent = &replies;
         replies = at_last(system, async |it| {
@@ -82,7 +82,7 @@ async fn live(system: &System) {
     for reply in replies {
         assert_eq!(reply.status, 204, "{reply:?}");
     }
-    // What was acknowledged holds, for this token and for the session's others.
+    // Acknowledged changes hold, for this token and for the other tokens of the session.
     let replies = at_last(system, async |it| {
         refresh(peer, &refresh_token(&last[it])).await
     })
@@ -93,7 +93,7 @@ async fn live(system: &System) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_chaos_no_answer_is_wrong_and_afterwards_all_is_well() {
+async fn under_chaos_every_response_is_right_or_503_and_the_system_recovers() {
     let mut met: BTreeMap<_, u64> = BTreeMap::new();
     for seed in 1..=3 {
         let system = System::with_patience(TIMEOUT).await.expect("a system");
@@ -114,7 +114,7 @@ async fn under_chaos_no_answer_is_wrong_and_afterwards_all_is_well() {
         for person in 0..PEOPLE {
             token(&peer.login(&email(person), PASSWORD).await);
         }
-        // Nobody's registration was made twice, and each has its line.
+        // Every registration happened once, and each has its entry.
         let users = system.rows("Portcullis", "USER#").await.expect("rows");
         let profiles = users.iter().filter(|row| row["SK"] == "PROFILE");
         assert_eq!(profiles.count(), PEOPLE + 1);

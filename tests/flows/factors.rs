@@ -1,4 +1,4 @@
-//! Second factors: begun, confirmed, asked for at login, spent once, removed.
+//! Second factors: started, confirmed, required at login, used once, removed.
 
 use std::future::Future;
 
@@ -15,7 +15,7 @@ use crate::{EMAIL, PASSWORD, is_problem, token, with_account};
 
 const NEXT: &str = "another long password";
 
-/// The code that a device shows at `now`, reckoned by RFC 4226 §5.3 and RFC 6238 §4.2 themselves.
+/// The TOTP code at `now`, computed by RFC 4226 §5.3 and RFC 6238 §4.2 directly.
 pub(crate) fn code(secret: &str, now: u64) -> String {
     let secret = BASE32_NOPAD.decode(secret.as_bytes()).expect("base32");
     let mut mac = Hmac::<Sha1>::new_from_slice(&secret).expect("any length");
@@ -86,7 +86,7 @@ pub(crate) fn second<'a>(
 }
 
 #[tokio::test]
-async fn a_factor_is_asked_for_once_it_is_confirmed_and_not_before() {
+async fn a_factor_is_required_only_after_its_confirmation() {
     let system = with_account().await;
     let peer = system.peer();
     let bearer = token(&peer.login(EMAIL, PASSWORD).await);
@@ -103,7 +103,7 @@ async fn a_factor_is_asked_for_once_it_is_confirmed_and_not_before() {
         )
     );
     token(&peer.login(EMAIL, PASSWORD).await);
-    // Begun again, the first secret is good for nothing.
+    // After a restart, the first secret is invalid.
     let begun = call(&peer, Method::POST, path, &bearer, &begin).await;
     let secret = begun.json["secret"].as_str().expect("a secret").to_owned();
     assert_ne!(first, secret);
@@ -143,20 +143,17 @@ async fn a_factor_is_asked_for_once_it_is_confirmed_and_not_before() {
         .find(|row| row["SK"] == "FACTOR#RECOVERY")
         .expect("a row");
     for kept in kept["codes"].as_str().expect("a text").split(',') {
-        assert!(
-            !codes.contains(kept),
-            "only their authentication codes are kept"
-        );
+        assert!(!codes.contains(kept), "only their MACs are stored");
     }
     assert!(rows.iter().all(|row| row.to_string().len() < 1_024));
 }
 
 #[tokio::test]
-async fn a_code_opens_one_session_and_is_spent() {
+async fn a_replayed_totp_code_is_rejected() {
     let (system, secret, _, _) = with_factor().await;
     let peer = system.peer();
     let challenge = challenge(&peer).await;
-    // The code that confirmed the factor was the first to be spent.
+    // The confirming code is the first used one.
     let spent = second(&peer, &challenge, "code", &code(&secret, NOON)).await;
     is_problem(&spent, 403, "wrong_code");
     system.clock.pass(30);
@@ -167,7 +164,7 @@ async fn a_code_opens_one_session_and_is_spent() {
         403,
         "wrong_code",
     );
-    // Nor any from before it, though the clock would allow it.
+    // No earlier code is accepted, although its time step would be allowed.
     is_problem(
         &second(&peer, &challenge, "code", &code(&secret, NOON)).await,
         403,
@@ -184,7 +181,7 @@ async fn a_code_opens_one_session_and_is_spent() {
 }
 
 #[tokio::test]
-async fn a_devices_clock_may_be_a_step_off() {
+async fn a_totp_code_of_a_neighbouring_time_step_is_accepted() {
     let (system, secret, _, _) = with_factor().await;
     let peer = system.peer();
     system.clock.pass(300);
@@ -199,9 +196,9 @@ async fn a_devices_clock_may_be_a_step_off() {
 }
 
 #[tokio::test]
-async fn of_two_hosts_with_one_code_one_lets_the_caller_in() {
+async fn a_totp_code_replayed_at_two_hosts_opens_one_session() {
     let (system, secret, recovery, _) = with_factor().await;
-    // More at once than the limit of codes lets in.
+    // More at once than the limit of codes allows.
     let off = [("PORTCULLIS_LIMITS", "factor_account=off")];
     let hosts = [
         system.another(CHEAP, &off).await.expect("a host"),
@@ -222,7 +219,7 @@ async fn of_two_hosts_with_one_code_one_lets_the_caller_in() {
 }
 
 #[tokio::test]
-async fn each_recovery_code_is_good_once_and_all_of_them_race_well() {
+async fn each_recovery_code_is_valid_once_even_in_a_race() {
     let (system, _, recovery, bearer) = with_factor().await;
     let peer = system.peer();
     let challenge = challenge(&peer).await;
@@ -230,7 +227,7 @@ async fn each_recovery_code_is_good_once_and_all_of_them_race_well() {
     token(&second(&peer, &challenge, "recovery_code", &typed).await);
     let again = second(&peer, &challenge, "recovery_code", &recovery[0]).await;
     is_problem(&again, 403, "wrong_code");
-    // Two different ones at once: neither takes the other with it.
+    // Two different codes at once: neither removes the other.
     let (one, other) = tokio::join!(
         second(&peer, &challenge, "recovery_code", &recovery[1]),
         second(&peer, &challenge, "recovery_code", &recovery[2]),
@@ -245,7 +242,7 @@ async fn each_recovery_code_is_good_once_and_all_of_them_race_well() {
 }
 
 #[tokio::test]
-async fn a_challenge_is_for_one_device_five_minutes_and_one_password() {
+async fn a_login_challenge_is_bound_to_one_device_five_minutes_and_one_password() {
     let (system, secret, recovery, bearer) = with_factor().await;
     let peer = system.peer();
     let sealed = challenge(&peer).await;
@@ -265,20 +262,20 @@ async fn a_challenge_is_for_one_device_five_minutes_and_one_password() {
     let late = second(&peer, &sealed, "code", &code(&secret, NOON + 300)).await;
     is_problem(&late, 401, "bad_challenge");
 
-    // A password that changes takes the challenges of the old one along.
+    // A password change invalidates the challenges of the old one.
     let sealed = challenge(&peer).await;
     let change = json!({"current_password": PASSWORD, "new_password": "an otter"});
     let changed = call(&peer, Method::POST, "/v1/password/change", &bearer, &change).await;
     assert_eq!(
         changed.status, 200,
-        "eight are enough beside a factor: {changed:?}"
+        "eight characters are enough beside a factor: {changed:?}"
     );
     let reply = second(&peer, &sealed, "recovery_code", &recovery[1]).await;
     is_problem(&reply, 401, "bad_challenge");
 }
 
 #[tokio::test]
-async fn a_factor_is_removed_with_password_and_code_and_not_with_one_of_them() {
+async fn removing_a_factor_requires_password_and_code() {
     let (system, secret, recovery, bearer) = with_factor().await;
     let peer = system.peer();
     let path = "/v1/factors/totp";
@@ -317,7 +314,7 @@ async fn a_factor_is_removed_with_password_and_code_and_not_with_one_of_them() {
 }
 
 #[tokio::test]
-async fn a_factor_that_was_begun_waits_a_quarter_of_an_hour() {
+async fn a_pending_factor_expires_after_15_minutes() {
     let system = with_account().await;
     let peer = system.peer();
     let path = "/v1/factors/totp";
@@ -343,18 +340,18 @@ async fn a_login_with_a_factor_costs_less_than_twelve_write_units() {
     let written = || system.host.client.consumed();
     let before = written();
     let sealed = challenge(&peer).await;
-    // An audit row, and the attempt: by network, by address, and given back.
+    // One audit row, and the attempt: by network, by address, and refunded.
     assert_eq!(written().since(before).write_halves, 2 * (1 + 3));
     system.clock.pass(30);
     let before = written();
     token(&second(&peer, &sealed, "code", &code(&secret, NOON + 30)).await);
-    // The step is one write; the session, its locator, a check and the audit row two each; the code
-    // is counted and given back.
+    // The time step is one write; session, locator, check and audit row two each; the code is
+    // counted and refunded.
     assert_eq!(written().since(before).write_halves, 2 * (1 + 8 + 2));
 }
 
 #[tokio::test]
-async fn nobody_without_a_good_token_touches_factors() {
+async fn factor_endpoints_reject_a_request_without_a_valid_token() {
     let system = with_account().await;
     let peer = system.peer();
     for (method, path) in [
@@ -376,7 +373,7 @@ async fn nobody_without_a_good_token_touches_factors() {
 }
 
 #[tokio::test]
-async fn codes_are_guessed_five_times_a_quarter_of_an_hour_and_a_hundred_times_at_all() {
+async fn totp_guesses_are_limited_to_five_per_quarter_hour_and_a_hundred_in_a_row() {
     let (system, secret, recovery, _token) = with_factor().await;
     let peer = system.peer();
     let sealed = challenge(&peer).await;

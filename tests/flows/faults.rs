@@ -1,4 +1,4 @@
-//! The wire and the store fail: nothing is lost, nothing is done twice, and the answer says so.
+//! Network and store faults: no change is lost, none happens twice, and the response says so.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::{EMAIL, PASSWORD, claims, token, with_account};
 
 const TRANSACT: &str = "TransactWriteItems";
 
-/// What may happen to a write that was carried out, and to one that was not.
+/// The faults of an executed write, and of one that was not executed.
 fn every_fault() -> Vec<(&'static str, Fault)> {
     vec![
         ("lost answer", Fault::LostAnswer),
@@ -27,7 +27,7 @@ fn every_fault() -> Vec<(&'static str, Fault)> {
     ]
 }
 
-/// Three seconds pass before the call is carried out: more than the feed's write bound.
+/// Three seconds pass before the call is executed: more than the feed's write bound.
 fn slow(clock: &TestClock) -> Fault {
     let clock = clock.clone();
     Fault::after(move || {
@@ -41,7 +41,7 @@ async fn count(system: &System, table: &str, prefix: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_registration_survives_each_fault_and_is_made_once() {
+async fn a_registration_survives_each_fault_and_happens_once() {
     for (name, fault) in every_fault() {
         let system = System::start().await.expect("a system");
         system.proxy.inject(TRANSACT, fault);
@@ -71,14 +71,14 @@ async fn a_login_survives_each_fault_and_opens_one_session() {
         let token = token(&system.peer().login(EMAIL, PASSWORD).await);
         assert_eq!(system.proxy.heal(), 0, "{name} has happened");
         assert_eq!(count(&system, "Portcullis", "SID#").await, 1, "{name}");
-        // Of the account, of the host's key, and of the login.
+        // The entries of the account, of the host's key, and of the login.
         assert_eq!(count(&system, "Portcullis", "AUDIT#").await, 3, "{name}");
         assert_eq!(system.peer().logout(&token).await.status, 204, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_logout_survives_each_fault_and_is_announced_once() {
+async fn a_logout_survives_each_fault_and_is_published_once() {
     for (name, fault) in every_fault() {
         let system = with_account().await;
         let token = token(&system.peer().login(EMAIL, PASSWORD).await);
@@ -106,7 +106,7 @@ async fn a_logout_survives_each_fault_and_is_announced_once() {
 }
 
 #[tokio::test]
-async fn a_store_that_stays_away_is_a_503_and_a_repetition_finds_what_was_done() {
+async fn an_unavailable_store_is_503_and_a_retry_finds_the_earlier_write() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     system.proxy.inject_often(TRANSACT, &Fault::LostAnswer, 3);
@@ -115,7 +115,7 @@ async fn a_store_that_stays_away_is_a_503_and_a_repetition_finds_what_was_done()
     assert_eq!(reply.header("retry-after"), "1");
     assert_eq!(peer.get("/health").await.json["store"], "unreachable");
     assert_eq!(peer.get("/health").await.status, 200);
-    // It was written, though nobody said so: the address is not lost to its owner.
+    // The write was executed without a response: its owner can still use the address.
     assert_eq!(peer.register(EMAIL, PASSWORD).await.status, 201);
     assert_eq!(count(&system, "Portcullis", "ID#").await, 1);
 
@@ -130,14 +130,14 @@ async fn a_store_that_stays_away_is_a_503_and_a_repetition_finds_what_was_done()
     assert_eq!(
         count(&system, "TokenBlacklist", "TOKEN#").await,
         1,
-        "it was done all the same"
+        "it was executed all the same"
     );
     assert_eq!(peer.logout(&token).await.status, 204);
     assert_eq!(peer.get("/health").await.json["store"], "reachable");
 }
 
 #[tokio::test]
-async fn a_refusal_that_no_repetition_cures_is_not_repeated() {
+async fn a_permanent_refusal_is_not_retried() {
     let system = with_account().await;
     for code in [
         "AccessDeniedException",
@@ -157,7 +157,7 @@ async fn a_refusal_that_no_repetition_cures_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn credentials_that_are_not_the_stores_get_nowhere() {
+async fn wrong_store_credentials_fail_without_a_retry() {
     let system = with_account().await;
     let secret = system.folder().join("host-secret.json");
     let changes = [
@@ -185,7 +185,7 @@ async fn credentials_that_are_not_the_stores_get_nowhere() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_was_slow_to_write_is_announced_again_before_anyone_is_told() {
+async fn a_revocation_written_late_is_published_again_before_the_acknowledgement() {
     let system = with_account().await;
     let token = token(&system.peer().login(EMAIL, PASSWORD).await);
     system.proxy.inject(TRANSACT, slow(&system.clock));
@@ -197,7 +197,7 @@ async fn a_revocation_that_was_slow_to_write_is_announced_again_before_anyone_is
             .filter(|row| row["SK"].as_str().is_some_and(|key| key.starts_with(text)));
         rows.count()
     };
-    // The first rows came later than edges look back; the fresh ones did not.
+    // The first rows were later than edges read back; the fresh ones were not.
     assert_eq!(
         (
             stamps("2026-11-23T12:00:00Z#"),
@@ -208,7 +208,7 @@ async fn a_revocation_that_was_slow_to_write_is_announced_again_before_anyone_is
 }
 
 #[tokio::test]
-async fn a_feed_that_stays_slow_is_never_acknowledged() {
+async fn a_revocation_in_a_slow_feed_is_never_acknowledged() {
     let system = with_account().await;
     let token = token(&system.peer().login(EMAIL, PASSWORD).await);
     for operation in [TRANSACT, "BatchWriteItem", "PutItem"] {
@@ -222,7 +222,7 @@ async fn a_feed_that_stays_slow_is_never_acknowledged() {
     let announced = count(&system, "TokenBlacklist", "FEED#").await;
     assert_eq!(system.peer().logout(&token).await.status, 204);
     let again = count(&system, "TokenBlacklist", "FEED#").await;
-    assert_eq!(again, announced + 2, "a repetition is announced afresh");
+    assert_eq!(again, announced + 2, "a retry is published again");
     let sid = claims(&token)["sid"].as_str().expect("sid").to_owned();
     assert_eq!(
         count(&system, "TokenBlacklist", &format!("SESSION#{sid}")).await,
@@ -231,7 +231,7 @@ async fn a_feed_that_stays_slow_is_never_acknowledged() {
 }
 
 #[tokio::test]
-async fn an_account_whose_sessions_end_while_its_password_is_checked_gets_none() {
+async fn a_login_fails_if_all_sessions_are_revoked_during_its_hash() {
     for change in ["generation = :one", "#status = :closed"] {
         let system = Arc::new(with_account().await);
         let operator = Arc::clone(&system);

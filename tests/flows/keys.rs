@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{EMAIL, PASSWORD, part, token, with_account_alone};
 
-/// The document and its line in the audit trail.
+/// The document and its audit entry.
 const PUBLICATION: &str = "TransactWriteItems";
 
 async fn document(system: &System) -> Value {
@@ -25,13 +25,13 @@ fn kids(text: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_token_is_signed_before_its_key_is_published() {
+async fn no_token_is_signed_before_its_kid_is_published() {
     let system = with_account_alone().await;
     let peer = system.peer();
     assert_eq!(
         document(&system).await,
         Value::Null,
-        "nothing is published before it is needed"
+        "nothing is published before its first use"
     );
     system
         .proxy
@@ -56,7 +56,7 @@ async fn no_token_is_signed_before_its_key_is_published() {
 }
 
 #[tokio::test]
-async fn a_publication_whose_answer_is_lost_is_found_done() {
+async fn a_key_publication_with_a_lost_response_is_found_done() {
     for fault in [
         Fault::LostAnswer,
         Fault::HalfAnswer,
@@ -72,10 +72,10 @@ async fn a_publication_whose_answer_is_lost_is_found_done() {
 }
 
 #[tokio::test]
-async fn hosts_that_publish_at_once_lose_no_key() {
+async fn concurrent_key_publications_lose_no_key() {
     let system = with_account_alone().await;
     let mut hosts = vec![];
-    // Hosts whose keys are files of their own: those of a secret publish one key only.
+    // Hosts with a key file each: hosts with a secret publish one key only.
     for number in 0..5 {
         let path = system.folder().join(format!("key-{number}.json"));
         let path = path.to_str().expect("UTF-8");
@@ -93,7 +93,7 @@ async fn hosts_that_publish_at_once_lose_no_key() {
         (5.into(), 5),
         "{row}"
     );
-    // Each host verifies what any other has signed.
+    // Each host verifies the tokens of every other host.
     for (token, host) in tokens.iter().zip(hosts.iter().rev()) {
         assert_eq!(host.logout(token).await.status, 204);
     }
@@ -110,7 +110,7 @@ async fn two_hosts_with_one_key_publish_it_once() {
 }
 
 #[tokio::test]
-async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
+async fn a_secret_without_a_key_is_distinguished_from_an_unavailable_store() {
     for (name, value) in [
         ("not-there", None),
         ("no-key", Some("hunter2")),
@@ -135,7 +135,7 @@ async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
         );
         assert!(!reply.json.to_string().contains("hunter2"));
         assert_eq!(host.get("/health").await.status, 200, "{name}");
-        // Mended, it works without a restart; once a second is enough to look.
+        // Repaired, it works without a restart; one read per second is enough.
         system.clock.pass(1);
         system.proxy.keep_secret(name, &signing_key());
         token(&host.login(EMAIL, PASSWORD).await);
@@ -143,7 +143,7 @@ async fn a_secret_that_holds_no_key_is_told_apart_from_a_store_that_is_away() {
 }
 
 #[tokio::test]
-async fn a_key_in_a_file_is_made_on_first_need_and_kept() {
+async fn a_key_file_is_created_on_first_use_and_kept() {
     let system = with_account_alone().await;
     let path = system.folder().join("signing-key.json");
     let path = path.to_str().expect("UTF-8");
@@ -169,7 +169,7 @@ async fn a_key_in_a_file_is_made_on_first_need_and_kept() {
 }
 
 #[tokio::test]
-async fn a_document_that_does_not_parse_signs_nothing_and_is_left_alone() {
+async fn an_unparsable_key_document_signs_nothing_and_is_left_unchanged() {
     let system = with_account_alone().await;
     let broken = serde_json::json!({
         "TableName": "TokenBlacklist",
@@ -191,12 +191,12 @@ async fn a_document_that_does_not_parse_signs_nothing_and_is_left_alone() {
 }
 
 #[tokio::test]
-async fn the_last_good_keys_are_told_while_the_store_is_away() {
+async fn the_cached_jwks_is_served_while_the_store_is_unavailable() {
     let system = with_account_alone().await;
     let peer = system.peer();
     let good = peer.get("/.well-known/jwks.json").await;
     system.clock.pass(60);
-    // Once for the key that signs, once for the set.
+    // One read for the signing key, one for the set.
     system.proxy.inject_often("GetItem", &Fault::LostRequest, 6);
     let bridged = peer.get("/.well-known/jwks.json").await;
     assert_eq!((bridged.status, bridged.json), (200, good.json));
@@ -207,7 +207,7 @@ async fn the_last_good_keys_are_told_while_the_store_is_away() {
 }
 
 #[tokio::test]
-async fn nobody_ends_a_session_under_a_key_that_was_called_back() {
+async fn a_token_of_a_revoked_kid_cannot_revoke_sessions() {
     let system = with_account_alone().await;
     let peer = system.peer();
     let token = token(&peer.login(EMAIL, PASSWORD).await);
@@ -228,7 +228,7 @@ async fn nobody_ends_a_session_under_a_key_that_was_called_back() {
 }
 
 #[tokio::test]
-async fn nobody_makes_a_host_without_a_key_ask_for_it_by_reading_the_set() {
+async fn a_host_without_a_key_reads_it_at_most_once_per_cooldown_for_jwks_requests() {
     let system = with_account_alone().await;
     let changes = [("PORTCULLIS_SIGNING_SECRET", "gone")];
     let host = system.another(CHEAP, &changes).await.expect("a host");

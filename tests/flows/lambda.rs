@@ -1,4 +1,4 @@
-//! The program that ships, under a Lambda Runtime API, with an event of each kind it will meet.
+//! The shipped program under a Lambda Runtime API, with an event of each kind.
 
 use portcullis_host::clock::{SystemClock, WallClock as _};
 use portcullis_tests::lambda_runtime::{LambdaRuntime, Posted};
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::{EMAIL, PASSWORD};
 
-/// What sends the events.
+/// The source of the events.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Gateway {
     HttpApi,
@@ -23,7 +23,7 @@ use Gateway::{FunctionUrl, HttpApi, LoadBalancer, RestApi};
 impl Gateway {
     const ALL: [Self; 4] = [HttpApi, FunctionUrl, RestApi, LoadBalancer];
 
-    /// The documented event, with a request of ours in it.
+    /// The documented event, with our request in it.
     fn event(
         self,
         method: &str,
@@ -65,7 +65,7 @@ impl Gateway {
         event
     }
 
-    /// The caller's address in the documented event.
+    /// The client's address in the documented event.
     const fn caller(self) -> &'static str {
         match self {
             HttpApi => "203.0.113.7",
@@ -75,7 +75,7 @@ impl Gateway {
         }
     }
 
-    /// A header of an answer, in the form in which this gateway reads it.
+    /// A response header, in the format that this gateway reads.
     fn header<'a>(self, answer: &'a Value, name: &str) -> &'a str {
         let value = match self {
             HttpApi | FunctionUrl => &answer["headers"][name],
@@ -85,7 +85,7 @@ impl Gateway {
     }
 }
 
-/// The function, and the API it asks for work.
+/// The function, and its Runtime API.
 struct Function {
     runtime: LambdaRuntime,
     program: Program,
@@ -96,9 +96,9 @@ impl Function {
         Self::start_with(system, &[]).await
     }
 
-    /// One with more variables.
+    /// A function with more variables.
     async fn start_with(system: &System, more: &[(&str, &str)]) -> Self {
-        // The program has the machine's clock, so everything around it gets the same.
+        // The program uses the machine's clock, so everything around it does.
         let now = SystemClock.read().expect("after 1970");
         system.clock.set(now.as_secs());
         let runtime = LambdaRuntime::start().await.expect("a runtime");
@@ -133,7 +133,7 @@ fn body(answer: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn each_gateway_registers_logs_in_and_logs_out() {
+async fn each_gateway_event_registers_logs_in_and_logs_out() {
     for gateway in Gateway::ALL {
         let system = System::start().await.expect("a system");
         let mut function = Function::start(&system).await;
@@ -145,7 +145,7 @@ async fn each_gateway_registers_logs_in_and_logs_out() {
         assert_eq!(answer["statusCode"], 201, "{gateway:?}: {answer}");
         let name = gateway.header(&answer, "x-request-id").to_owned();
 
-        // Base64 is what gateways make of bodies they take for binary.
+        // Gateways encode bodies that they consider binary as base64.
         let encoded = data_encoding::BASE64.encode(credentials.as_bytes());
         let mut event = gateway.event("POST", "/v1/login", &json, Some(&encoded));
         event["isBase64Encoded"] = true.into();
@@ -182,7 +182,7 @@ async fn each_gateway_registers_logs_in_and_logs_out() {
         );
 
         let mut audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
-        // The host published its key on its own account.
+        // The host published its key by itself.
         audit.retain(|line| line["action"] != "key_publish");
         assert_eq!(audit.len(), 4, "{gateway:?}");
         for line in &audit {
@@ -207,7 +207,7 @@ async fn each_gateway_registers_logs_in_and_logs_out() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_an_answer_and_no_failed_invocation() {
+async fn a_bad_request_is_a_response_and_no_failed_invocation() {
     let system = System::start().await.expect("a system");
     let mut function = Function::start(&system).await;
     let json = [("content-type", "application/json")];
@@ -292,7 +292,7 @@ async fn an_event_that_is_no_request_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_breach_range_that_does_not_answer_is_given_up_where_the_operator_sees_it() {
+async fn an_unavailable_breach_service_times_out_and_is_logged() {
     let system = System::start().await.expect("a system");
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let range = format!("http://{}/", closed.local_addr().expect("bound"));
@@ -311,7 +311,11 @@ async fn a_breach_range_that_does_not_answer_is_given_up_where_the_operator_sees
     }
     let program = &mut function.program;
     let failures = program.metric("breach_range", "Failures").await;
-    assert_eq!(failures.expect("a line"), 1, "told with the first answer");
+    assert_eq!(
+        failures.expect("a line"),
+        1,
+        "logged with the first response"
+    );
     let open = program
         .line(|line| line["service"] == "breach_range")
         .await

@@ -1,5 +1,5 @@
-//! Limits from outside: nobody passes a quota, nobody is locked out by others, and a store that
-//! does not count lets nobody in.
+//! Rate limits from outside: no client exceeds a quota, an attacker locks no owner out, and a store
+//! that cannot count fails closed.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ const DEVICE: &str = "__Host-portcullis-device";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const WRONG: &str = "wrong horse battery";
 
-/// Behind an edge that names the caller, so that callers can come from anywhere.
+/// Behind an edge that reports the client's address, so that clients can come from anywhere.
 const EDGE: [(&str, &str); 2] = [
     ("PORTCULLIS_CLIENT_IP_SOURCE", "cloudflare"),
     ("PORTCULLIS_EDGE_SECRET", SECRET),
 ];
 
-/// A login from `address`, as the edge passes it on, with `cookie`.
+/// A login from `address`, as the edge reports it, with `cookie`.
 async fn login_from(
     peer: &Peer,
     address: &str,
@@ -87,7 +87,7 @@ async fn sixty_four_attackers_on_three_hosts_try_ten_passwords_an_hour() {
             }
             *ends.entry(reply.status).or_default() += 1;
         }
-        // A host that hashes one password at a time may be busy: that is an attempt all the same.
+        // A host that hashes one password at a time may be busy: that counts as an attempt.
         let tried = ends.get(&401).copied().unwrap_or(0) + ends.get(&503).copied().unwrap_or(0);
         assert_eq!(
             (tried, ends.get(&429)),
@@ -99,7 +99,7 @@ async fn sixty_four_attackers_on_three_hosts_try_ten_passwords_an_hour() {
         is_limited(&early, 1);
         system.clock.pass(1);
     }
-    // Of all those refusals, the audit trail has one line an hour; and no row holds an address.
+    // All those refusals write one audit entry per hour; and no row holds an address.
     let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
     let told = audit.iter().filter(|line| line["action"] == "limit");
     assert_eq!(told.clone().count(), 2);
@@ -112,7 +112,7 @@ async fn sixty_four_attackers_on_three_hosts_try_ten_passwords_an_hour() {
 }
 
 #[tokio::test]
-async fn the_victim_of_a_lockout_logs_in_from_a_known_browser() {
+async fn the_owner_of_a_locked_account_logs_in_from_a_known_browser() {
     let system = with_account().await;
     let host = system.another(CHEAP, &EDGE).await.expect("a host");
     let known = device(&login_from(&host, "203.0.113.7", None, (EMAIL, PASSWORD)).await);
@@ -125,9 +125,9 @@ async fn the_victim_of_a_lockout_logs_in_from_a_known_browser() {
     is_limited(&login_from(&host, "203.0.113.7", None, victim).await, 3_600);
     let let_in = login_from(&host, "203.0.113.7", Some(&known), victim).await;
     token(&let_in);
-    // The browser bears a new name from now on, and the old one is as good for its year.
+    // The browser gets a new identifier, and the old one stays valid for its year.
     assert_ne!(device(&let_in), known);
-    // A cookie that is not whole, or another's, is none.
+    // An incomplete cookie, or one of another address, is invalid.
     let cut = &known[..known.len() - 1];
     is_limited(
         &login_from(&host, "203.0.113.7", Some(cut), victim).await,
@@ -140,7 +140,7 @@ async fn the_victim_of_a_lockout_logs_in_from_a_known_browser() {
         &login_from(&host, "203.0.113.7", Some(&others), victim).await,
         3_600,
     );
-    // And a year later the browser is one that nobody knows.
+    // After a year the browser is unknown.
     system.clock.pass(365 * 86_400);
     for _attempt in 0..10 {
         let refused = login_from(&host, "203.0.113.7", Some(&known), (EMAIL, WRONG)).await;
@@ -166,14 +166,14 @@ async fn a_known_browser_that_guesses_fills_its_own_bucket_only() {
 }
 
 #[tokio::test]
-async fn good_logins_give_their_place_back_and_never_the_networks() {
+async fn a_successful_login_is_refunded_except_for_the_network() {
     let system = with_account().await;
     let host = system.another(CHEAP, &EDGE).await.expect("a host");
     let user = (EMAIL, PASSWORD);
     for _login in 0..100 {
         token(&login_from(&host, "2001:db8:1:2::7", None, user).await);
     }
-    // The next neighbour of the same /64 waits; noon began an hour, so the next but one.
+    // The next address of the same /64 waits; noon starts an hour, so the next one, too.
     is_limited(
         &login_from(&host, "2001:db8:1:2:ffff::1", None, user).await,
         7_200,
@@ -183,7 +183,7 @@ async fn good_logins_give_their_place_back_and_never_the_networks() {
 }
 
 #[tokio::test]
-async fn a_hundred_failures_in_a_row_lock_unknown_browsers_out_whether_there_is_an_account() {
+async fn a_hundred_failures_in_a_row_lock_unknown_browsers_out_with_or_without_an_account() {
     let system = with_account().await;
     let host = system.another(CHEAP, &EDGE).await.expect("a host");
     let known = device(&login_from(&host, "203.0.113.7", None, (EMAIL, PASSWORD)).await);
@@ -204,7 +204,7 @@ async fn a_hundred_failures_in_a_row_lock_unknown_browsers_out_whether_there_is_
 }
 
 #[tokio::test]
-async fn only_an_edge_with_the_secret_names_the_caller() {
+async fn only_an_edge_with_the_secret_reports_the_client_address() {
     let system = with_account().await;
     let quota = ("PORTCULLIS_LIMITS", "login_address=3/3600,login_email=off");
     let [source, secret] = EDGE;
@@ -225,7 +225,7 @@ async fn only_an_edge_with_the_secret_names_the_caller() {
         let reply = behind
             .send(request.body(Bytes::from(body)).expect("a request"))
             .await;
-        // All of them are the one connection that they come from.
+        // All of them come from one connection.
         assert_eq!(reply.status, if spoofed < 3 { 401 } else { 429 });
     }
     let real = login_from(&behind, "203.0.113.1", None, (EMAIL, PASSWORD)).await;
@@ -238,11 +238,11 @@ async fn only_an_edge_with_the_secret_names_the_caller() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_count_lets_nobody_in_unless_the_operator_says_so() {
+async fn limits_fail_closed_unless_the_operator_sets_open() {
     let system = with_account().await;
     let kind = [("PORTCULLIS_RATE_LIMIT_FAIL_MODE", "open")];
     let lenient = system.another(CHEAP, &kind).await.expect("a host");
-    // Each count is tried three times; one login counts twice and settles once.
+    // Each count is tried three times; one login counts twice and is refunded once.
     let down = Fault::Refused(400, "ProvisionedThroughputExceededException");
     system.proxy.inject_often("UpdateItem", &down, 3);
     let refused = system.peer().login(EMAIL, PASSWORD).await;
@@ -262,7 +262,7 @@ async fn a_store_that_does_not_count_lets_nobody_in_unless_the_operator_says_so(
 }
 
 #[tokio::test]
-async fn a_good_login_whose_place_is_not_taken_back_is_a_login_all_the_same() {
+async fn a_login_succeeds_although_its_refund_fails() {
     let system = with_account().await;
     let passes = Fault::after(|| std::future::ready(()));
     system.proxy.inject_often("UpdateItem", &passes, 2);
@@ -274,27 +274,27 @@ async fn a_good_login_whose_place_is_not_taken_back_is_a_login_all_the_same() {
 }
 
 #[tokio::test]
-async fn what_limits_cost_is_three_units_a_login_and_two_a_registration() {
+async fn limits_cost_three_units_per_login_and_two_per_registration() {
     let system = System::start().await.expect("a system");
     let host = system.peer();
     let updates = || system.proxy.count("UpdateItem");
-    // The host's key is published before, which is done once and for all.
+    // The host's key is published before, once.
     assert_eq!(host.get("/.well-known/jwks.json").await.status, 200);
     assert_eq!(host.register(EMAIL, PASSWORD).await.status, 201);
     assert_eq!(updates(), 2);
     let before = host.host.client.consumed();
     let first = host.login(EMAIL, PASSWORD).await;
-    assert_eq!(updates(), 5, "network, address, and the address given back");
+    assert_eq!(updates(), 5, "network, address, and the address refunded");
     let spent = host.host.client.consumed().since(before);
     assert!(spent.write_halves <= 2 * 12, "{spent:?}");
     let known = device(&first);
     token(&login_from(&host, "", Some(&known), (EMAIL, PASSWORD)).await);
-    assert_eq!(updates(), 7, "a known browser, and given back");
-    // A refusal over the limit: its write, once the note of it, once the line in the audit trail.
+    assert_eq!(updates(), 7, "a known browser, and refunded");
+    // A refusal over the limit: its write, once the note of it, once the audit entry.
     for _attempt in 0..10 {
         let _refused = host.login(EMAIL, WRONG).await;
     }
-    // A condition that fails costs a unit as well, though no answer tells: calls are counted.
+    // A failed condition costs a unit as well, though no response reports it: calls are counted.
     let writes = || (updates(), system.proxy.count("PutItem"));
     let before = writes();
     is_limited(&host.login(EMAIL, WRONG).await, 3_600);
@@ -321,7 +321,7 @@ async fn registrations_are_limited_by_address_and_by_network() {
 }
 
 #[tokio::test]
-async fn mail_is_asked_for_in_measure_whatever_it_is_for() {
+async fn mail_requests_are_limited_for_all_purposes_together() {
     let system = System::start().await.expect("a system");
     let changes = [(
         "PORTCULLIS_LIMITS",
@@ -357,7 +357,7 @@ async fn with_token(host: &Peer, method: Method, path: &str, token: &str) -> Rep
 }
 
 #[tokio::test]
-async fn whatever_a_bearer_does_is_limited() {
+async fn every_request_of_a_bearer_is_limited() {
     let system = with_account().await;
     let quotas = (
         "PORTCULLIS_LIMITS",
@@ -391,7 +391,7 @@ async fn whatever_a_bearer_does_is_limited() {
 }
 
 #[tokio::test]
-async fn refreshes_are_limited_by_session_and_network_and_clients_by_their_failures() {
+async fn refreshes_are_limited_by_session_and_network_and_clients_by_failures() {
     let system = with_account().await;
     let quotas =
         "refresh_session=1/60,refresh_address=3/60,client_address=1/60,account_address=1/60";
@@ -417,7 +417,7 @@ async fn refreshes_are_limited_by_session_and_network_and_clients_by_their_failu
     let next = refresh(&first).await;
     assert_eq!(next.status, 200, "{next:?}");
     is_limited(&refresh(&next).await);
-    // Another session has its own limit; the network they share has one, too.
+    // Another session has its own limit; their network has one, too.
     let other = host.login(EMAIL, PASSWORD).await;
     assert_eq!(refresh(&other).await.status, 200);
     is_limited(&refresh(&host.login(EMAIL, PASSWORD).await).await);

@@ -1,5 +1,5 @@
-//! Mail, from the request that asks for it to the link that is used: in a real folder, by the real
-//! dispatcher, over the engine.
+//! Mail, from the request to the used link: in a real folder, by the real dispatcher, on the
+//! embedded engine.
 
 mod delivery;
 mod enumeration;
@@ -13,7 +13,7 @@ use portcullis_tests::mailbox::{ReceivedMail, letters};
 use portcullis_tests::system::{CHEAP, Peer, Reply, System};
 use serde_json::json;
 
-/// A host that writes mail into a folder, and lets nobody in before their address is verified.
+/// A host that writes mail into a folder and requires a verified address for a login.
 pub(crate) struct Dispatcher {
     pub(crate) system: System,
     pub(crate) peer: Peer,
@@ -32,7 +32,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends what is due.
+    /// Sends due mail.
     pub(crate) async fn deliver(&self) -> Report {
         tasks::run_due(&self.peer.host).await.expect("a round")
     }
@@ -41,7 +41,7 @@ impl Dispatcher {
         letters(&self.folder)
     }
 
-    /// The last letter.
+    /// The last mail.
     pub(crate) fn last(&self) -> ReceivedMail {
         self.letters().pop().expect("a letter")
     }
@@ -64,7 +64,7 @@ impl Dispatcher {
         self.post("/v1/password/reset", body).await
     }
 
-    /// What the audit trail says of `action`, in the order of the alphabet.
+    /// The audit entries of `action`, in alphabetical order.
     async fn outcomes(&self, action: &str) -> Vec<String> {
         let lines = self
             .system

@@ -1,5 +1,5 @@
-//! Whole flows: the host's own router over real HTTP, on the embedded engine in memory, behind a
-//! proxy that checks every signature and loses answers on demand. Time passes by hand only.
+//! Whole flows: the host's router over real HTTP, on the embedded engine in memory, behind a proxy
+//! that verifies every signature and drops responses on demand. The tests advance the time.
 
 mod account_enumeration;
 mod amr;
@@ -37,7 +37,7 @@ const EMAIL: &str = "Ann@Example.com";
 /// A password of more than 15 characters.
 const PASSWORD: &str = "correct horse battery";
 
-/// A system in which [`EMAIL`] is registered, and whose key nobody has needed yet.
+/// A system in which [`EMAIL`] is registered, before the first use of its key.
 async fn with_account_alone() -> System {
     let system = System::start().await.expect("a system");
     let reply = system.peer().register(EMAIL, PASSWORD).await;
@@ -96,7 +96,7 @@ fn is_problem(reply: &Reply, status: u16, code: &str) {
     }
 }
 
-/// Sends `bytes` as they are; what comes back until the host closes or has answered once.
+/// Sends raw `bytes`; returns the response until the host closes or has answered once.
 async fn raw(peer: &Peer, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(peer.address())
         .await

@@ -1,4 +1,4 @@
-//! What is said of a bad new password, and whom it is told to.
+//! The responses to a rejected new password.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::{EMAIL, PASSWORD, is_problem};
 
 #[tokio::test]
-async fn each_bad_password_is_told_its_rule_with_advice_and_makes_no_account() {
+async fn each_bad_password_gets_its_code_and_feedback_and_creates_no_account() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     for (password, code) in [
@@ -44,7 +44,7 @@ async fn each_bad_password_is_told_its_rule_with_advice_and_makes_no_account() {
 }
 
 #[tokio::test]
-async fn a_score_is_asked_for_only_where_the_operator_says_so() {
+async fn a_password_score_is_required_only_if_configured() {
     let system = System::start().await.expect("a system");
     let weak = "sunshine shadow1";
     let strict = system
@@ -64,7 +64,7 @@ async fn a_score_is_asked_for_only_where_the_operator_says_so() {
     );
 }
 
-/// A breach range on this machine: answers each request with `lines` and keeps what it was asked.
+/// A breached-password service on this machine: answers each request with `lines` and records it.
 async fn range(lines: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -92,7 +92,7 @@ const LINES: &str = "0018A45C4D1DEF81644B54AB7F969B88D65:3\r\n\
                      00D4F6E8FA6EECAD2A3AA415EEC418D38EC:0\r\n";
 
 #[tokio::test]
-async fn the_breach_range_learns_five_digits_and_a_known_password_is_refused() {
+async fn the_breach_service_learns_five_hex_digits_and_a_breached_password_is_rejected() {
     let system = System::start().await.expect("a system");
     let (address, asked) = range(LINES).await;
     let address = format!("http://{address}/range/");
@@ -117,7 +117,7 @@ async fn the_breach_range_learns_five_digits_and_a_known_password_is_refused() {
         asked[0]
     );
     assert!(asked[0].to_lowercase().contains("add-padding: true\r\n"));
-    // A password that is refused anyway is nobody's business.
+    // A password that is rejected anyway is not sent to the service.
     is_problem(
         &peer.register(EMAIL, "short").await,
         400,
@@ -127,7 +127,7 @@ async fn the_breach_range_learns_five_digits_and_a_known_password_is_refused() {
 }
 
 #[tokio::test]
-async fn while_nobody_answers_the_operator_decides() {
+async fn an_unavailable_breach_service_fails_open_or_closed_as_configured() {
     let system = System::start().await.expect("a system");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let closed = format!("http://{}/", listener.local_addr().expect("bound"));

@@ -1,4 +1,4 @@
-//! The operator's terminal as a program, on the store that a host works with.
+//! The operator's CLI as a program, on a host's store.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{EMAIL, PASSWORD, token, with_account, with_account_alone};
 
-/// A system whose clock is the machine's, as the program's is.
+/// A system on the machine's clock, which the program uses, too.
 pub(crate) async fn system() -> System {
     let system = with_account().await;
     let now = SystemClock.read().expect("after 1970");
@@ -18,7 +18,7 @@ pub(crate) async fn system() -> System {
     system
 }
 
-/// What the program says, and its exit code.
+/// The program's output and exit code.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -48,7 +48,7 @@ fn said(output: Output) -> Said {
     }
 }
 
-/// The audit rows of operators: action, outcome, where from.
+/// The operators' audit rows: action, outcome, origin.
 async fn acts(system: &System) -> Vec<(String, String, String)> {
     let rows = system.rows("Portcullis", "AUDIT#").await.expect("rows");
     let text = |row: &Value, name: &str| row[name].as_str().expect("text").to_owned();
@@ -68,7 +68,7 @@ async fn acts(system: &System) -> Vec<(String, String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_shown_closed_opened_logged_out_and_removed() {
+async fn the_cli_shows_disables_enables_logs_out_and_removes_an_account() {
     let system = system().await;
     let peer = system.peer();
     let shown = run(&system, &["--json", "users", "show", EMAIL]).await;
@@ -139,7 +139,7 @@ async fn an_account_is_shown_closed_opened_logged_out_and_removed() {
             "operator:grace".to_owned(),
         )
     };
-    // Removing closes first.
+    // Removal disables first.
     assert_eq!(
         acts(&system).await,
         [
@@ -155,7 +155,7 @@ async fn an_account_is_shown_closed_opened_logged_out_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accounts_are_counted_by_domain_and_keys_are_shown() {
+async fn the_cli_counts_accounts_by_domain_and_shows_keys() {
     let system = system().await;
     for email in ["bob@example.com", "eve@b\u{fc}cher.example"] {
         assert_eq!(system.peer().register(email, PASSWORD).await.status, 201);
@@ -187,7 +187,7 @@ async fn accounts_are_counted_by_domain_and_keys_are_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_a_key_is_published_none_is_shown() {
+async fn keys_show_is_empty_before_a_key_is_published() {
     let system = with_account_alone().await;
     let now = SystemClock.read().expect("after 1970");
     system.clock.set(now.as_secs());
@@ -197,7 +197,7 @@ async fn before_a_key_is_published_none_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_to_be_had_is_code_3_and_a_wrong_environment_code_2() {
+async fn an_unavailable_store_is_exit_code_3_and_a_wrong_environment_2() {
     let system = system().await;
     let mut command = Command::new(operator_program());
     command
@@ -223,7 +223,7 @@ async fn what_is_not_to_be_had_is_code_3_and_a_wrong_environment_code_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_explained_by_a_policy_and_its_keys() {
+async fn token_inspect_explains_a_token_by_policy_and_keys() {
     let system = system().await;
     let token = token(&system.peer().login(EMAIL, PASSWORD).await);
     let policy = system.folder().join("policy.json");
@@ -240,7 +240,7 @@ async fn a_token_is_explained_by_a_policy_and_its_keys() {
         keys.to_str().expect("UTF-8"),
     );
 
-    // Nothing of all this needs an environment.
+    // None of these needs an environment.
     let inspect = |token: &str, more: &[&str]| {
         let mut command = Command::new(operator_program());
         command
@@ -271,7 +271,7 @@ async fn a_token_is_explained_by_a_policy_and_its_keys() {
         (late.code, late.json["verdict"]["code"].as_str()),
         (Some(1), Some("expired"))
     );
-    // Another signature of the right form.
+    // Another well-formed signature.
     let (signed, _) = token.rsplit_once('.').expect("three parts");
     let forged = format!("{signed}.{}", "A".repeat(86));
     let forged = inspect(&forged, &[&judged[..], &["--keys", keys]].concat());
@@ -289,11 +289,11 @@ async fn a_token_is_explained_by_a_policy_and_its_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accounts_of_another_system_come_with_their_hashes() {
+async fn accounts_of_another_system_are_imported_with_their_hashes() {
     let system = system().await;
     let file = system.folder().join("accounts.ndjson");
     let moved = include_str!("../vectors/passwords/hashes.jsonl");
-    // The same password under every kind of hash there is a vector of.
+    // The same password under every kind of hash with a vector.
     let vectors: Vec<Value> = moved
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
@@ -327,7 +327,7 @@ async fn accounts_of_another_system_come_with_their_hashes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accounts_of_django_come_with_what_it_stored() {
+async fn django_accounts_are_imported_with_their_hashes() {
     let system = system().await;
     let file = system.folder().join("django.ndjson");
     let vectors: Vec<Value> = include_str!("../vectors/passwords/django.jsonl")
@@ -363,7 +363,7 @@ async fn accounts_of_django_come_with_what_it_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_shell_gets_its_completions() {
+async fn completions_are_printed_for_each_shell() {
     let system = System::start().await.expect("a system");
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&system, &["completions", shell]).await;
@@ -373,7 +373,7 @@ async fn each_shell_gets_its_completions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_audit_trail_is_listed_and_verified_from_the_terminal() {
+async fn the_cli_lists_and_verifies_the_audit_trail() {
     let system = system().await;
     let peer = system.peer();
     assert_eq!(
@@ -392,7 +392,7 @@ async fn the_audit_trail_is_listed_and_verified_from_the_terminal() {
     let verified = run(&system, &["--json", "audit", "verify"]).await;
     assert_eq!(verified.code, Some(0), "{verified:?}");
     assert_eq!(verified.json["findings"], serde_json::json!([]));
-    // A year ago there was no host, so nobody sealed that day; the terminal does.
+    // A year ago no host sealed that day; the CLI does.
     let day = [
         "audit",
         "verify",

@@ -1,4 +1,4 @@
-//! Staying logged in: the token endpoint, the cookie form, and what ends a family.
+//! Refreshes: the token endpoint, the cookie form, and the end of a token family.
 
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{Peer, Reply, System};
@@ -47,7 +47,7 @@ async fn outcomes(system: &System, action: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_session_goes_on_by_one_transaction_a_turn() {
+async fn a_refresh_is_one_transaction() {
     let system = with_account().await;
     let peer = system.peer();
     let first = peer.login(EMAIL, PASSWORD).await;
@@ -84,14 +84,14 @@ async fn a_session_goes_on_by_one_transaction_a_turn() {
 }
 
 #[tokio::test]
-async fn whoever_comes_again_within_the_window_gets_the_same_successor() {
+async fn a_refresh_token_reused_within_the_grace_window_gets_the_same_successor() {
     let system = with_account().await;
     let other = system
         .another(portcullis_tests::system::CHEAP, &[])
         .await
         .expect("a host");
     let first = refresh_token(&system.peer().login(EMAIL, PASSWORD).await);
-    // One just issued stands as it is.
+    // A token that was just issued is returned unchanged.
     assert_eq!(refresh_token(&refresh(&system.peer(), &first).await), first);
     system.clock.pass(10);
     let peer = system.peer();
@@ -110,7 +110,7 @@ async fn whoever_comes_again_within_the_window_gets_the_same_successor() {
 }
 
 #[tokio::test]
-async fn a_token_spent_long_ago_ends_the_family_with_all_it_issued() {
+async fn a_refresh_token_reused_after_the_window_revokes_the_session() {
     let system = with_account().await;
     let peer = system.peer();
     let login = peer.login(EMAIL, PASSWORD).await;
@@ -147,7 +147,7 @@ async fn a_token_spent_long_ago_ends_the_family_with_all_it_issued() {
 }
 
 #[tokio::test]
-async fn a_session_ends_unused_and_in_any_case() {
+async fn a_session_expires_when_idle_and_at_its_maximum_lifetime() {
     let system = with_account().await;
     let changes = [
         ("PORTCULLIS_SESSION_IDLE", "100"),
@@ -179,7 +179,7 @@ async fn a_session_ends_unused_and_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_never_taken_for_a_theft_and_a_lost_answer_is_found() {
+async fn a_store_failure_is_no_refresh_reuse_and_a_lost_response_is_found() {
     let system = with_account().await;
     let peer = system.peer();
     let first = refresh_token(&peer.login(EMAIL, PASSWORD).await);
@@ -193,7 +193,7 @@ async fn a_store_that_fails_is_never_taken_for_a_theft_and_a_lost_answer_is_foun
         // So many failures may have opened the circuit breaker.
         system.clock.pass(2);
     }
-    // It was carried out three times over, and nobody said so.
+    // It was executed three times, without a response.
     system
         .proxy
         .inject_often("TransactWriteItems", &Fault::LostAnswer, 3);
@@ -207,7 +207,7 @@ async fn a_store_that_fails_is_never_taken_for_a_theft_and_a_lost_answer_is_foun
 }
 
 #[tokio::test]
-async fn what_is_no_good_refresh_is_told_in_the_words_of_oauth() {
+async fn an_invalid_refresh_has_its_oauth_error_code() {
     let system = with_account().await;
     let peer = system.peer();
     let good = refresh_token(&peer.login(EMAIL, PASSWORD).await);
@@ -265,12 +265,12 @@ async fn what_is_no_good_refresh_is_told_in_the_words_of_oauth() {
     assert!(reply.header("www-authenticate").starts_with("Basic"));
     let reply = peer.post("/oauth2/token", &Value::Null).await;
     is_oauth_error(&reply, 415, "invalid_request", "unsupported_media_type");
-    // What means nothing here is ignored, as the standard wants.
+    // An unknown parameter is ignored, as the standard requires.
     let body = format!("{client}&{grant}&refresh_token={good}&resource=x");
     assert_eq!(form(&peer, "/oauth2/token", &body, &[]).await.status, 200);
 }
 
-/// The cookie that an answer sets, `name=value`, if it sets one.
+/// The cookie `name=value` that a response sets, if any.
 fn cookie(reply: &Reply) -> Option<&str> {
     let line = reply.headers.get("set-cookie")?.to_str().expect("ASCII");
     line.split(';').next()
@@ -286,7 +286,7 @@ async fn renew(peer: &Peer, cookie: &str, csrf: &str, origin: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_browser_holds_its_token_in_a_cookie_and_its_page_a_code() {
+async fn a_browser_refreshes_by_cookie_and_csrf_token() {
     let system = with_account().await;
     let peer = system.peer();
     let body = serde_json::json!({"email": EMAIL, "password": PASSWORD, "transport": "cookie"});
@@ -311,7 +311,7 @@ async fn a_browser_holds_its_token_in_a_cookie_and_its_page_a_code() {
         .to_owned();
     system.clock.pass(10);
 
-    // Another site's page, in every way it could try.
+    // Another site's page, in every form of CSRF.
     for (code, origin) in [
         (csrf.as_str(), "https://evil.example"),
         ("", ORIGIN),
@@ -357,7 +357,7 @@ async fn a_browser_holds_its_token_in_a_cookie_and_its_page_a_code() {
 }
 
 #[tokio::test]
-async fn where_a_refresh_token_goes_is_said_in_one_of_two_words() {
+async fn transport_is_body_or_cookie() {
     let system = with_account().await;
     for odd in ["header", ""] {
         let body = serde_json::json!({"email": EMAIL, "password": PASSWORD, "transport": odd});

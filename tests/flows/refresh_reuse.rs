@@ -1,5 +1,5 @@
-//! Refresh families under any interleaving: hosts that race, answers that get lost, requests that
-//! are repeated, and a thief, on the real engine and by a clock that moves by hand.
+//! Token families under any interleaving: racing hosts, lost responses, repeated requests and an
+//! attacker, on the real engine and a controlled clock.
 
 use futures_util::future::join_all;
 use portcullis_tests::proxy::Fault;
@@ -8,7 +8,7 @@ use portcullis_tests::system::{CHEAP, Peer, Reply, System};
 use crate::refresh::{refresh, refresh_token};
 use crate::{EMAIL, PASSWORD, claims, token, with_account};
 
-/// A small generator of our own (splitmix64): the interleavings are the same in every run.
+/// A small generator (splitmix64): the interleavings are the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -27,7 +27,7 @@ fn generation(token: &str) -> u64 {
     part.parse().expect("a number")
 }
 
-/// Any fault that a call may meet, and that a repetition cures.
+/// Any fault of a call that a retry repairs.
 fn fault(dice: &mut Dice) -> Option<(&'static str, Fault)> {
     let operation = ["TransactWriteItems", "BatchGetItem", "GetItem"][dice.below(3) as usize];
     let fault = match dice.below(6) {
@@ -40,12 +40,12 @@ fn fault(dice: &mut Dice) -> Option<(&'static str, Fault)> {
     Some((operation, fault))
 }
 
-/// One burst of the same token from several hosts at once, under faults. Whoever gets no answer
-/// asks once more, within the window.
+/// One burst of the same token at several hosts, under faults. A client without a response retries
+/// once, within the window.
 async fn burst(system: &System, hosts: &[Peer], token: &str, dice: &mut Dice) -> Vec<Reply> {
     for _fault in 0..dice.below(4) {
         if let Some((operation, fault)) = fault(dice) {
-            // Once it is cured by the client, three times over the caller is told.
+            // The client retries one failure; a third failure is returned.
             let times = if dice.below(2) == 0 { 1 } else { 3 };
             system.proxy.inject_often(operation, &fault, times);
         }
@@ -55,7 +55,7 @@ async fn burst(system: &System, hosts: &[Peer], token: &str, dice: &mut Dice) ->
     let mut replies = join_all(calls).await;
     system.proxy.heal();
     if replies.iter().any(|reply| reply.status == 503) {
-        // So many failures in a row may have opened the circuit breaker of a host.
+        // So many failures in a row may have opened a host's circuit breaker.
         system.clock.pass(2);
     }
     for reply in &mut replies {
@@ -66,7 +66,8 @@ async fn burst(system: &System, hosts: &[Peer], token: &str, dice: &mut Dice) ->
     replies
 }
 
-/// What is kept of the session of `access`: the generation of its good token, if it goes on.
+/// The stored state of the session of `access`: the generation of its current token, if it is
+/// active.
 async fn head(system: &System, access: &str) -> Option<u64> {
     let sid = claims(access)["sid"].clone();
     let rows = system.rows("Portcullis", "USER#").await.expect("rows");
@@ -81,7 +82,7 @@ async fn head(system: &System, access: &str) -> Option<u64> {
 async fn story(seed: u64) {
     let mut dice = Dice(seed);
     let system = with_account().await;
-    // The clock hardly moves: so many turns at once are more than a session's limit lets in.
+    // The clock hardly moves: so many refreshes at once exceed a session's limit.
     let off = [("PORTCULLIS_LIMITS", "refresh_session=off")];
     let first = system.another(CHEAP, &off).await.expect("a host");
     let other = system.another(CHEAP, &off).await.expect("a host");
@@ -92,13 +93,13 @@ async fn story(seed: u64) {
     let mut spent: Vec<String> = vec![];
     let mut good = refresh_token(&login);
     for turn in 0..4 {
-        // Beyond the window of the good token, so that it is spent now.
+        // After the grace window of the current token, so that it is used now.
         system.clock.pass(10 + dice.below(100));
         let before = generation(&good);
         let replies = burst(&system, &hosts, &good, &mut dice).await;
         let next = refresh_token(&replies[0]);
         for reply in &replies {
-            // Nobody who comes within the window is thrown out, and all hold the same token.
+            // No client within the window is logged out, and all hold the same token.
             assert_eq!(refresh_token(reply), next, "seed {seed}, turn {turn}");
         }
         assert_eq!(generation(&next), before + 1, "seed {seed}, turn {turn}");
@@ -107,7 +108,7 @@ async fn story(seed: u64) {
             Some(before + 1),
             "seed {seed}"
         );
-        // Within the window both come again, as two tabs do.
+        // Within the window both refresh again, as two tabs do.
         system.clock.pass(dice.below(4));
         for again in [&good, &next] {
             let replies = burst(&system, &hosts, again, &mut dice).await;
@@ -117,14 +118,14 @@ async fn story(seed: u64) {
         }
         spent.push(std::mem::replace(&mut good, next));
     }
-    // A thief, or the one who was robbed, comes late with a token that was spent.
+    // The attacker or the victim comes late with a used token.
     system.clock.pass(10);
     let stolen = &spent[dice.below(spent.len() as u64) as usize];
     let late = hosts[dice.below(3) as usize].clone();
     let (late, racing) = futures_util::join!(refresh(&late, stolen), refresh(&hosts[0], &good));
     assert_eq!(late.code(), "refresh_reused", "seed {seed}: {late:?}");
     assert_eq!(head(&system, &access).await, None, "seed {seed}");
-    // Whatever came of the race, no token of the family is good for anything any more.
+    // Whatever the race's outcome, no token of the family is valid any more.
     let mut all = spent;
     all.push(good);
     if racing.status == 200 {
@@ -142,7 +143,7 @@ async fn story(seed: u64) {
 }
 
 #[tokio::test]
-async fn no_interleaving_forks_a_family_throws_out_a_racer_or_spares_a_thief() {
+async fn no_interleaving_forks_a_family_logs_out_a_racer_or_misses_refresh_reuse() {
     for seed in 0..12 {
         story(seed).await;
     }

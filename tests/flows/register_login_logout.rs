@@ -1,4 +1,4 @@
-//! Register, log in, log out: what is answered, and what stands in the store afterwards.
+//! Register, log in, log out: the responses, and the rows in the store afterwards.
 
 use portcullis_tests::system::{AUDIENCE, ISSUER, NOON, System};
 use serde_json::Value;
@@ -18,7 +18,7 @@ fn outcomes(audit: &[Value]) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn an_account_is_one_transaction_of_user_domain_and_audit() {
+async fn a_registration_is_one_transaction_of_user_domain_and_audit() {
     let system = System::start().await.expect("a system");
     let reply = system.peer().register(EMAIL, PASSWORD).await;
     assert_eq!(
@@ -77,7 +77,7 @@ async fn an_account_is_one_transaction_of_user_domain_and_audit() {
 }
 
 #[tokio::test]
-async fn a_login_opens_a_session_and_its_token_says_so() {
+async fn a_login_opens_the_session_that_its_token_names() {
     let system = with_account().await;
     let reply = system.peer().login("ann@EXAMPLE.com", PASSWORD).await;
     assert_eq!(reply.header("cache-control"), "no-store");
@@ -134,7 +134,7 @@ async fn a_login_opens_a_session_and_its_token_says_so() {
 }
 
 #[tokio::test]
-async fn a_logout_ends_the_session_and_calls_its_token_back_in_one_transaction() {
+async fn a_logout_deletes_the_session_and_revokes_its_token_in_one_transaction() {
     let system = with_account().await;
     let peer = system.peer();
     let token = token(&peer.login(EMAIL, PASSWORD).await);
@@ -176,7 +176,8 @@ async fn a_logout_ends_the_session_and_calls_its_token_back_in_one_transaction()
     let logouts = audit.iter().filter(|line| line["action"] == "logout");
     assert_eq!(logouts.count(), 1);
 
-    // Whoever did not hear the answer asks again, and what is called back is announced again.
+    // A client that lost the response sends the request again, and the revocation is published
+    // again.
     assert_eq!(peer.logout(&token).await.status, 204);
     let feed = system.rows("TokenBlacklist", "FEED#").await.expect("rows");
     assert_eq!(feed.len(), 4);
@@ -188,7 +189,7 @@ async fn a_logout_ends_the_session_and_calls_its_token_back_in_one_transaction()
 }
 
 #[tokio::test]
-async fn a_token_passes_until_the_second_it_expires() {
+async fn a_token_is_valid_until_the_second_it_expires() {
     let system = with_account().await;
     let peer = system.peer();
     let [first, second] = [
@@ -203,7 +204,7 @@ async fn a_token_passes_until_the_second_it_expires() {
 }
 
 #[tokio::test]
-async fn the_published_keys_verify_what_is_issued() {
+async fn the_published_jwks_verifies_every_issued_token() {
     let system = with_account().await;
     let peer = system.peer();
     let reply = peer.get("/.well-known/jwks.json").await;
@@ -244,7 +245,7 @@ async fn the_published_keys_verify_what_is_issued() {
 }
 
 #[tokio::test]
-async fn health_is_told_without_asking_the_store() {
+async fn health_is_reported_without_a_store_call() {
     let system = System::start().await.expect("a system");
     let reply = system.peer().get("/health").await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Hashes are renewed at login once the parameters rise.
+//! Hashes are replaced at login once the parameters rise.
 
 use portcullis_host::hasher::HashParameters;
 use portcullis_tests::proxy::Fault;
@@ -25,7 +25,7 @@ async fn hash(system: &System) -> String {
 }
 
 #[tokio::test]
-async fn a_good_login_renews_a_lesser_hash_once() {
+async fn a_successful_login_replaces_an_outdated_hash_once() {
     let system = with_account().await;
     let raised = system.another(RAISED, &[]).await.expect("a host");
     assert_eq!(raised.login(EMAIL, "wrong horse battery").await.status, 401);
@@ -54,7 +54,7 @@ async fn a_good_login_renews_a_lesser_hash_once() {
 }
 
 #[tokio::test]
-async fn a_host_with_lower_parameters_leaves_a_good_hash_alone() {
+async fn a_host_with_lower_parameters_keeps_a_stronger_hash() {
     let system = with_account().await;
     let raised = system.another(RAISED, &[]).await.expect("a host");
     token(&raised.login(EMAIL, PASSWORD).await);
@@ -65,7 +65,7 @@ async fn a_host_with_lower_parameters_leaves_a_good_hash_alone() {
 }
 
 #[tokio::test]
-async fn racing_logins_renew_the_hash_without_harm() {
+async fn concurrent_logins_replace_the_hash_without_harm() {
     let system = with_account().await;
     let raised = system.another(RAISED, &[]).await.expect("a host");
     let races = (0..6).map(|_| raised.login(EMAIL, PASSWORD));
@@ -77,11 +77,11 @@ async fn racing_logins_renew_the_hash_without_harm() {
 }
 
 #[tokio::test]
-async fn a_hash_that_cannot_be_renewed_costs_nobody_their_login() {
+async fn a_login_succeeds_although_its_rehash_fails() {
     let system = with_account().await;
     let raised = system.another(RAISED, &[]).await.expect("a host");
     let before = hash(&system).await;
-    // The session is opened; the write after it never arrives.
+    // The session is open; the next write never arrives.
     let passes = Fault::after(|| std::future::ready(()));
     system.proxy.inject("TransactWriteItems", passes);
     system

@@ -1,5 +1,5 @@
-//! A revocation whose first answer was `revocation_pending` is asked for again: it stands, and it is announced
-//! afresh before anybody is told that it is done.
+//! A retry of a revocation whose first response was `revocation_pending`: it holds, and it is
+//! published again before the acknowledgement.
 
 use std::future::ready;
 
@@ -17,7 +17,7 @@ use crate::refresh::{form, refresh_token};
 use crate::sessions::call;
 use crate::{EMAIL, PASSWORD, claims, token, with_account};
 
-/// More writes than any use case tries before it gives up.
+/// More writes than any use case attempts.
 const MANY: usize = 16;
 
 /// From here on every write takes three seconds: more than the feed's write bound.
@@ -32,13 +32,13 @@ fn slow_down(system: &System) {
         .inject_often("TransactWriteItems", &fault, MANY);
 }
 
-/// The writes are as fast as ever, and whatever was announced so late is out of reach of any edge.
+/// The writes are fast again, and the late publications are beyond the reach of any edge.
 fn recover(system: &System) {
     assert!(system.proxy.heal() > 0, "it gave up in time");
     system.clock.pass(60);
 }
 
-/// How many rows the feed has that are stamped with this second.
+/// The number of feed rows with this second as stamp.
 async fn stamped_now(system: &System) -> usize {
     let now = format!("{}#", UnixTime::from_secs(system.clock.now()));
     let rows = system.rows("TokenBlacklist", "FEED#").await.expect("rows");
@@ -63,7 +63,7 @@ fn done() -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_refresh_token_whose_family_is_gone_has_its_session_announced_again() {
+async fn a_retry_with_a_refresh_token_of_a_revoked_family_publishes_the_session_again() {
     let system = with_account().await;
     let login = system.peer().login(EMAIL, PASSWORD).await;
     let refresh_text = refresh_token(&login);
@@ -80,14 +80,14 @@ async fn a_refresh_token_whose_family_is_gone_has_its_session_announced_again() 
     slow_down(&system);
     assert_eq!(revoke(&system, &refresh_text).await, late());
     recover(&system);
-    // Once every token of the session has expired there is nothing left to say.
+    // Once every token of the session has expired, nothing is left to publish.
     system.clock.pass(90_000);
     assert_eq!(revoke(&system, &refresh_text).await, done());
     assert_eq!(stamped_now(&system).await, 0);
 }
 
 #[tokio::test]
-async fn an_access_token_of_a_superseded_generation_has_that_announced_again() {
+async fn a_retry_with_a_token_of_a_revoked_generation_publishes_it_again() {
     let system = with_account().await;
     let peer = system.peer();
     let one = token(&peer.login(EMAIL, PASSWORD).await);
@@ -105,7 +105,7 @@ async fn an_access_token_of_a_superseded_generation_has_that_announced_again() {
     recover(&system);
 }
 
-/// What an operator does.
+/// An operator's command.
 #[derive(Clone, Copy)]
 enum Act<'a> {
     Disable,
@@ -113,7 +113,7 @@ enum Act<'a> {
     End(&'a Id),
 }
 
-/// Does it as the terminal does, by this system's clock.
+/// Runs it as the CLI does, by this system's clock.
 async fn operate(system: &System, act: Act<'_>) -> Result<AdminOutcome, UseCaseError> {
     let host = &system.host;
     let asked = RequestMeta {
@@ -139,7 +139,7 @@ fn is_late(end: &Result<AdminOutcome, UseCaseError>) -> bool {
 }
 
 #[tokio::test]
-async fn an_account_that_is_closed_has_the_end_of_its_sessions_announced_again() {
+async fn a_retry_on_a_disabled_account_publishes_the_end_of_its_sessions_again() {
     let system = with_account().await;
     token(&system.peer().login(EMAIL, PASSWORD).await);
     for _time in 0..2 {
@@ -158,7 +158,7 @@ async fn an_account_that_is_closed_has_the_end_of_its_sessions_announced_again()
 }
 
 #[tokio::test]
-async fn an_account_is_removed_once_the_end_of_its_sessions_was_announced_in_time() {
+async fn an_account_is_removed_only_after_its_revocation_was_published_in_time() {
     let system = with_account().await;
     token(&system.peer().login(EMAIL, PASSWORD).await);
     for _time in 0..2 {
@@ -176,7 +176,7 @@ async fn an_account_is_removed_once_the_end_of_its_sessions_was_announced_in_tim
 }
 
 #[tokio::test]
-async fn a_session_that_an_operator_ended_is_announced_again_and_an_unknown_one_is_unknown() {
+async fn a_retry_of_sessions_end_publishes_again_and_an_unknown_session_is_unknown() {
     let system = with_account().await;
     let access = token(&system.peer().login(EMAIL, PASSWORD).await);
     let sid = claims(&access)["sid"].as_str().expect("sid").to_owned();

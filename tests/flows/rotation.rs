@@ -1,5 +1,5 @@
-//! The signing key gives way to a new one: by Secrets Manager's four steps, by hand, in an
-//! emergency, and cut off anywhere; and nobody whose token is good notices.
+//! The rotation of the signing key: by Secrets Manager's four steps, manually, in an emergency, and
+//! interrupted anywhere; every valid token stays valid.
 
 mod emergency;
 mod function;
@@ -17,25 +17,25 @@ use serde_json::{Value, json};
 
 use crate::{EMAIL, PASSWORD, part, token, with_account};
 
-/// In the order of Secrets Manager.
+/// In Secrets Manager's order.
 const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
-/// A version as Secrets Manager names it.
+/// A version, as Secrets Manager names it.
 const NEXT: &str = "22222222-2222-4222-8222-222222222222";
-/// How long third parties are reckoned to keep the JWK Set, where nobody says otherwise.
+/// The default time for which third parties cache the JWK Set.
 const THIRD_PARTIES: u64 = 86_400;
-/// The `max-age` that others may have kept it for before, write bound, clock skew and rounding.
+/// The `max-age` of an earlier cache, write bound, clock skew and rounding.
 const SLACK: u64 = 300 + 2 + 2 + 2;
-/// From the first signature of the next key until the one before is gone: the hosts' cache of
-/// 300 s, a token's 600 s, a leeway of 60 s, and the skew.
+/// From the first signature of the next key to the end of its predecessor: the hosts' cache of 300
+/// s, a token's 600 s, a leeway of 60 s, and the skew.
 const TAIL: u64 = 962;
 
-/// Does `step` for the version `token`, as the function would.
+/// Runs `step` for the version `token`, as the function does.
 async fn step(host: &Host, step: Step, token: &str) -> Result<(), RotationFunctionError> {
     let desk = RotationContext::open(host, "test", now(host)).await?;
     Ok(desk.rotation()?.step(step, token).await?)
 }
 
-/// Rotates by hand.
+/// Rotates manually.
 async fn rotate(host: &Host) -> Result<String, RotationFunctionError> {
     let desk = RotationContext::open(host, "test", now(host)).await?;
     Ok(rotate_now(&desk.rotation()?).await?)
@@ -50,20 +50,20 @@ async fn log_in(peer: &Peer) -> String {
     token(&peer.login(EMAIL, PASSWORD).await)
 }
 
-/// Whether `peer` takes `token`.
+/// Whether `peer` accepts `token`.
 async fn takes(peer: &Peer, token: &str) -> bool {
     let request = Request::get("/v1/sessions").header("authorization", format!("Bearer {token}"));
     let reply = peer.send(request.body(Bytes::new()).expect("a request"));
     reply.await.status == 200
 }
 
-/// The name of the key that `token` is signed with.
+/// The `kid` of `token`.
 fn kid(token: &str) -> String {
     let kid = part(token, 0)["kid"].clone();
     kid.as_str().expect("a name").to_owned()
 }
 
-/// The names in the JWK Set of `peer`.
+/// The `kid`s in the JWK Set of `peer`.
 async fn published(peer: &Peer) -> Vec<String> {
     let set = peer.get("/.well-known/jwks.json").await;
     assert_eq!(set.status, 200, "{set:?}");
@@ -72,14 +72,14 @@ async fn published(peer: &Peer) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The one row of the key document.
+/// The only row of the key document.
 async fn document(system: &System) -> Value {
     let rows = system.rows("TokenBlacklist", "KEYS").await.expect("rows");
     let text = rows[0]["document"].as_str().expect("text");
     serde_json::from_str(text).expect("JSON")
 }
 
-/// Which version of the signing secret has which stages.
+/// The stages of each version of the signing secret.
 async fn stages(system: &System) -> Value {
     let body = json!({"SecretId": SIGNING_SECRET});
     let described = system.proxy.secrets().call("DescribeSecret", &body).await;
@@ -95,7 +95,7 @@ async fn stage(system: &System, token: &str) {
     assert!(end.is_err(), "nobody did the steps");
 }
 
-/// Somebody who keeps the JWK Set for `keeps` seconds whatever its headers say, and has read it
+/// A third party that caches the JWK Set for `keeps` seconds whatever its headers say, and read it
 /// at the worst moment.
 struct Reader {
     keeps: u64,
@@ -122,7 +122,7 @@ impl Reader {
 }
 
 #[tokio::test]
-async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() {
+async fn a_rotation_keeps_every_token_from_before_during_and_after_it_valid() {
     let system = with_account().await;
     let other = system.another(CHEAP, &[]).await.expect("a host");
     let hosts = [system.peer(), other];
@@ -130,7 +130,7 @@ async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() 
     let before = log_in(&hosts[0]).await;
     let old = kid(&before);
     let mut readers = vec![];
-    // An edge, a reader that heeds `max-age`, and one that does not.
+    // An edge, a client that honours `max-age`, and one that does not.
     for keeps in [3_600, 300, THIRD_PARTIES] {
         readers.push(Reader::new(keeps, &hosts[0]).await);
     }
@@ -161,12 +161,12 @@ async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() 
             stage(&system, NEXT).await;
         }
         if moment == begun + 9 {
-            // A host tells its set of ten seconds ago, and who gets it keeps it for a day.
+            // A host serves its set of ten seconds ago, and its client caches it for a day.
             let unlucky = Reader::new(THIRD_PARTIES, &hosts[0]).await;
             assert_eq!(unlucky.names, [old.as_str()], "the old set");
             readers.push(unlucky);
         }
-        // The steps come while tokens are issued.
+        // The steps run while tokens are issued.
         let steps: &[_] = if moment == begun { &STEPS } else { &[] };
         for at in steps {
             step(&hosts[0].host, *at, NEXT).await.expect("done");
@@ -201,18 +201,18 @@ async fn tokens_from_before_during_and_after_a_rotation_are_good_all_the_time() 
 }
 
 #[tokio::test]
-async fn a_host_takes_the_new_version_up_without_a_restart_and_bridges_a_secret_that_is_away() {
+async fn a_host_adopts_the_rotated_version_without_restart_and_bridges_an_unavailable_secret() {
     let system = with_account().await;
     let peer = system.peer();
     let old = kid(&log_in(&peer).await);
     rotate(&peer.host).await.expect("rotated");
-    // Nothing is asked for each token.
+    // No call is made per token.
     let asked = system.proxy.count("GetSecretValue");
     system.clock.pass(299);
     log_in(&peer).await;
     assert_eq!(system.proxy.count("GetSecretValue"), asked);
     system.clock.pass(THIRD_PARTIES + SLACK);
-    // Three tries for the signing secret; the host's own secret is at hand.
+    // Three attempts for the signing secret; the root keys are cached.
     let away = portcullis_tests::proxy::Fault::LostRequest;
     system.proxy.inject_often("GetSecretValue", &away, 3);
     let bridged = log_in(&peer).await;

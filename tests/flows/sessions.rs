@@ -1,4 +1,4 @@
-//! People see and end their sessions; clients revoke tokens and ask about them.
+//! Users list and revoke their sessions; clients revoke and introspect tokens.
 
 use portcullis_tests::system::{CHEAP, Peer, Reply, System};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn listed(peer: &Peer, token: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_person_sees_their_sessions_and_ends_one() {
+async fn a_user_lists_sessions_and_revokes_one() {
     let system = with_account().await;
     let peer = system.peer();
     let one = token(&peer.login(EMAIL, PASSWORD).await);
@@ -83,7 +83,7 @@ async fn a_person_sees_their_sessions_and_ends_one() {
 }
 
 #[tokio::test]
-async fn the_own_session_can_be_ended_and_ended_again() {
+async fn the_own_session_can_be_revoked_and_revoked_again() {
     let system = with_account().await;
     let peer = system.peer();
     let own = token(&peer.login(EMAIL, PASSWORD).await);
@@ -100,7 +100,7 @@ async fn the_own_session_can_be_ended_and_ended_again() {
 }
 
 #[tokio::test]
-async fn logging_out_everywhere_is_one_row_whatever_the_number_of_sessions() {
+async fn logout_all_is_one_row_for_any_number_of_sessions() {
     let system = with_account().await;
     let peer = system.peer();
     let mut logins = vec![];
@@ -143,7 +143,8 @@ async fn logging_out_everywhere_is_one_row_whatever_the_number_of_sessions() {
             "session_over"
         );
     }
-    // Whoever did not hear the answer asks again: announced once more, and no step further.
+    // A client that lost the response sends the request again: published once more, and nothing
+    // further.
     assert_eq!(
         call(&peer, "POST", "/v1/logout-all", &access[1])
             .await
@@ -167,7 +168,7 @@ async fn logging_out_everywhere_is_one_row_whatever_the_number_of_sessions() {
 }
 
 #[tokio::test]
-async fn a_token_is_called_back_by_whoever_holds_it() {
+async fn a_token_is_revoked_by_its_holder() {
     let system = with_account().await;
     let peer = system.peer();
     let login = peer.login(EMAIL, PASSWORD).await;
@@ -186,7 +187,7 @@ async fn a_token_is_called_back_by_whoever_holds_it() {
         401,
         "revoked",
     );
-    // The session goes on: one token was meant.
+    // The session continues: only one token was revoked.
     let second = token(&refresh(&peer, &refresh_text).await);
     assert_eq!(listed(&peer, &second).await.len(), 1);
     assert_eq!(revoke(&refresh_text).await, 200);
@@ -214,7 +215,7 @@ async fn with_client(system: &System) -> Peer {
 }
 
 #[tokio::test]
-async fn a_resource_server_that_proves_who_it_is_learns_whether_a_token_is_good() {
+async fn introspection_requires_client_authentication() {
     let system = with_account().await;
     let peer = with_client(&system).await;
     let login = peer.login(EMAIL, PASSWORD).await;
@@ -301,7 +302,7 @@ async fn a_resource_server_that_proves_who_it_is_learns_whether_a_token_is_good(
         let reply = form(&peer, "/oauth2/introspect", body, &headers).await;
         assert_eq!((reply.status, reply.code()), (status, code), "{body}");
     }
-    // And it is no client of people: it refreshes and revokes nothing.
+    // It is no first-party client: it refreshes and revokes nothing.
     let grant = format!("grant_type=refresh_token&refresh_token={refresh_text}");
     for (path, body) in [
         ("/oauth2/token", grant.as_str()),
@@ -318,10 +319,10 @@ async fn a_resource_server_that_proves_who_it_is_learns_whether_a_token_is_good(
 }
 
 #[tokio::test]
-async fn what_was_called_back_stays_so_for_the_longest_lived_token_of_any_host() {
+async fn a_revocation_lasts_for_the_longest_token_lifetime_of_any_host() {
     for everything in [false, true] {
         let system = with_account().await;
-        // Another host whose tokens live for a day, or this one as it was an hour ago.
+        // Another host whose tokens live for a day, or this one an hour ago.
         let lifetime = [("PORTCULLIS_ACCESS_LIFETIME", "86400")];
         let long = system.another(CHEAP, &lifetime).await.expect("a host");
         let peer = system.peer();
@@ -333,7 +334,7 @@ async fn what_was_called_back_stays_so_for_the_longest_lived_token_of_any_host()
             ("DELETE", format!("/v1/sessions/{}", sid(&ended)))
         };
         assert_eq!(call(&peer, method, &path, &by).await.status, 204);
-        // The rows are judged by their time, and the token has an hour left.
+        // The rows count by their time, and the token has an hour left.
         system.clock.pass(82_800);
         let reply = call(&long, "GET", "/v1/sessions", &ended).await;
         is_problem(&reply, 401, "revoked");

@@ -1,4 +1,4 @@
-//! The program that ships: what it says when it cannot start, and how it stops.
+//! The shipped program: its messages when it cannot start, and its stop.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,7 +24,7 @@ const NAMES: [&str; 8] = [
     "PORTCULLIS_HOST_SECRET_FILE",
 ];
 
-/// A whole environment for a host on `database`, with its keys in files of `folder`.
+/// A complete environment for a host on `database`, with its keys in files of `folder`.
 fn variables(database: &str, folder: &Path) -> Vec<(&'static str, String)> {
     let file = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
     let (key, secret) = (file("key.json"), file("secret.json"));
@@ -55,7 +55,7 @@ fn says(line: &Value, text: &str) -> bool {
         .is_some_and(|message| message.contains(text))
 }
 
-/// Where a host that was just started says that it listens.
+/// The address on which a started host listens.
 async fn address_of(host: &mut Program) -> SocketAddr {
     let listening = host.line(|line| says(line, "listening")).await;
     let listening = listening.expect("a line");
@@ -84,7 +84,7 @@ async fn each_missing_variable_is_named_and_the_process_ends() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = taken.local_addr().expect("bound").to_string();
     let mut variables = variables("http://127.0.0.1:1", Path::new("/nonexistent"));
@@ -99,9 +99,9 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn an_unreachable_database_is_named_and_waited_for() {
+async fn an_unreachable_database_is_named_and_retried() {
     let system = System::start().await.expect("a system");
-    // A port that nobody listens on yet.
+    // A port without a listener.
     let reserved = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let database = reserved.local_addr().expect("bound");
     drop(reserved);
@@ -146,7 +146,7 @@ async fn an_unreachable_database_is_named_and_waited_for() {
         200
     );
 
-    // The database comes up: whatever listens there now hands everything to the engine.
+    // The database starts: the listener passes everything to the engine.
     let listener = TcpListener::bind(database).await.expect("the same port");
     let engine = system.engine_address();
     tokio::spawn(async move {
@@ -158,7 +158,7 @@ async fn an_unreachable_database_is_named_and_waited_for() {
         }
     });
     let up = async {
-        // An unknown address is a 401 as soon as the store can be asked.
+        // An unknown address is a 401 as soon as the store responds.
         while login().await.expect("an answer").status().as_u16() != 401 {
             time::sleep(Duration::from_millis(50)).await;
         }
@@ -169,7 +169,7 @@ async fn an_unreachable_database_is_named_and_waited_for() {
 }
 
 #[tokio::test]
-async fn both_signals_end_it_in_order() {
+async fn sigterm_and_sigint_stop_it_gracefully() {
     let system = System::start().await.expect("a system");
     let endpoint = format!("http://{}", system.engine_address());
     for signal in [Signal::TERM, Signal::INT] {

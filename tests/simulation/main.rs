@@ -1,6 +1,6 @@
-//! Three days of people who log in, with and without an attack on them: how often a limit meets
-//! somebody who has every right, and what the attackers get for their trouble. The use cases and
-//! their quotas are the host's own; only the rows lie in memory. The same every time it runs:
+//! Three days of users who log in, with and without an attack: the share of legitimate logins that
+//! a limit rejects, and the attackers' gain. Use cases and quotas are the host's own; only the rows
+//! are in memory. Every run is the same:
 //!
 //!     cargo test -p portcullis-tests --test simulation -- --nocapture
 
@@ -16,7 +16,7 @@ use crate::population::{Attack, Report, run};
 const SECONDS_A_DAY: u64 = 86_400;
 const DAYS: u64 = 3;
 
-/// What a host is told that keeps to the usual limits.
+/// The settings of a host with the default limits.
 fn settings() -> Settings {
     let variables = [
         ("PORTCULLIS_LISTEN", "127.0.0.1:0"),
@@ -52,7 +52,7 @@ fn tell(name: &str, report: &Report) {
 }
 
 #[tokio::test]
-async fn people_are_refused_less_than_once_in_a_hundred_logins() {
+async fn limits_reject_less_than_one_in_a_hundred_legitimate_logins() {
     let settings = settings();
     let calm = run(&settings, DAYS * SECONDS_A_DAY, Attack::None).await;
     let attacked = run(&settings, DAYS * SECONDS_A_DAY, Attack::Everything).await;
@@ -61,7 +61,7 @@ async fn people_are_refused_less_than_once_in_a_hundred_logins() {
     for report in [&calm, &attacked] {
         assert!(report.known.tried + report.unknown.tried > 5_000, "a crowd");
         assert!(report.share_refused() < 0.01);
-        // From a browser that logged in before, whatever others do.
+        // From a browser that logged in before, under any attack.
         assert!(report.known.share() < 0.001);
     }
     assert!(attacked.guesses.tried > 100_000, "an attack");

@@ -1,4 +1,4 @@
-//! People, their browsers and networks, and those who are after them.
+//! Users, their browsers and networks, and their attackers.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -15,35 +15,35 @@ use portcullis_service::settings::Settings;
 
 use crate::store::{Dice, Memory};
 
-/// People use the service for two days in peace before anything is counted: most browsers are known
-/// by then, as they are at any service that is not new.
+/// Users log in for two days before anything is counted: most browsers are known by then, as at any
+/// established service.
 const WARM_UP: u64 = 2 * 86_400;
 
 /// 2026-11-23T12:00:00Z.
 const NOON: u64 = 1_795_435_200;
 
-/// How many there are.
+/// The number of users.
 const PEOPLE: u64 = 3_000;
 
-/// Every third sits behind one of this many shared addresses: offices, campuses, carriers.
+/// Every third user shares one of this many addresses: offices, campuses, carriers.
 const SHARED_NETWORKS: u64 = 10;
 
-/// How often a password is mistyped, in a hundred tries; who did types it again, up to five times.
+/// The percentage of mistyped passwords; the user retypes it up to five times.
 const MISTYPED: u64 = 12;
 
-/// How often a browser is new or has lost its cookies, in a hundred logins.
+/// The percentage of logins from a browser that is new or has lost its cookies.
 const FORGOTTEN: u64 = 4;
 
-/// Whose accounts are to be locked: each guessed at around the clock from a thousand addresses.
+/// The accounts under attack: each is guessed at around the clock from a thousand addresses.
 const TARGETS: u64 = 60;
 
-/// Addresses from which common passwords are tried on everybody, one after the other.
+/// The addresses from which common passwords are tried on every account in turn.
 const SPRAYERS: u64 = 20;
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) enum Attack {
     None,
-    /// Targets are guessed at, everybody is sprayed, and one office has a guesser in it.
+    /// Targeted guessing, password spraying, and an attacker in one office.
     Everything,
 }
 
@@ -66,17 +66,17 @@ impl Share {
 
 #[derive(Default)]
 pub(crate) struct Report {
-    /// Tries of people from browsers that logged in before.
+    /// Attempts of users from known browsers.
     pub(crate) known: Share,
-    /// Tries of people from others.
+    /// Attempts of users from unknown browsers.
     pub(crate) unknown: Share,
     pub(crate) guesses: Share,
-    /// The most guesses at one address that came through within an hour.
+    /// The maximum number of guesses at one address that passed within an hour.
     pub(crate) most_in_an_hour: usize,
 }
 
 impl Report {
-    /// How much of what people tried was refused.
+    /// The share of users' attempts that were rejected.
     pub(crate) fn share_refused(&self) -> f64 {
         let both = Share {
             tried: self.known.tried + self.unknown.tried,
@@ -86,7 +86,7 @@ impl Report {
     }
 }
 
-/// What comes at a second: somebody's login, at first or again, or a guess.
+/// The event of a second: a user's login, first or repeated, or a guess.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 enum Event {
     Login {
@@ -104,7 +104,7 @@ enum Event {
     OfficeGuess,
 }
 
-/// Runs `seconds` of it, once browsers are known.
+/// Runs `seconds` of it, after browsers are known.
 pub(crate) async fn run(settings: &Settings, seconds: u64, attack: Attack) -> Report {
     World::new(settings, attack).run(seconds).await
 }
@@ -180,7 +180,7 @@ impl<'a> World<'a> {
                 }
                 Event::TargetGuess { target } => {
                     let from = format!("198.51.{}.{}", self.dice.below(4), self.dice.below(250));
-                    // Everybody's number is as good as another's: these are spread among all.
+                    // All user numbers are equal, so these are spread evenly.
                     self.guess(second, target * (PEOPLE / TARGETS), &from).await;
                     self.plan(second + 120, event);
                 }
@@ -234,7 +234,7 @@ impl<'a> World<'a> {
                 let fresh = self.settle(second, person, &place).await;
                 self.cookies.insert((person, browser), fresh);
             }
-            // Who was refused is told when to come back; who mistyped tries again at once.
+            // A rejected user returns at `Retry-After`; one who mistyped retries at once.
             Some(_) | None if tries < 5 && mistyped => {
                 let soon = second + 4 + self.dice.below(20);
                 self.plan(
@@ -249,7 +249,8 @@ impl<'a> World<'a> {
             }
             Some(_) | None => {}
         }
-        // Up to three browsers each, and a login every eight hours or so: most people stay logged in.
+        // Up to three browsers each, and a login about every eight hours: most users stay logged
+        // in.
         let next = second + 14_400 + self.dice.below(28_800);
         let browser = [0, 0, 0, 1, 1, 2][usize::try_from(self.dice.below(6)).expect("small")];
         self.plan(
@@ -285,7 +286,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A login that went well: its place is given back, and its browser is known.
+    /// A successful login: it is refunded, and its browser is known.
     async fn settle(&self, second: u64, person: u64, place: &Reservation) -> String {
         let call = call(second, "");
         let ctx = self.ctx(&call);
@@ -318,7 +319,7 @@ fn email(person: u64) -> EmailAddress {
     EmailAddress::parse(&format!("user{person}@example.com")).expect("an address")
 }
 
-/// Every third person shares an address; the others have one each, some of IPv6.
+/// Every third user shares an address; the others have one each, some of IPv6.
 fn network(person: u64) -> String {
     match person % 3 {
         0 => format!("203.0.113.{}", (person / 3) % SHARED_NETWORKS),

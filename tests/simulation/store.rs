@@ -13,7 +13,7 @@ use portcullis_core::secret::Secret;
 use portcullis_service::ports::{NoEntropy, SecureRandom};
 use portcullis_service::store::{AuditStore, Bucket, Counted, LimitStore, StoreError};
 
-/// Every bucket there is.
+/// Every bucket.
 #[derive(Default)]
 pub(crate) struct Memory(RefCell<HashMap<String, Row>>);
 
@@ -62,7 +62,7 @@ impl AuditStore for Memory {
     }
 }
 
-/// Chance that is the same every time (SplitMix64).
+/// Deterministic randomness (SplitMix64).
 pub(crate) struct Dice(Cell<u64>);
 
 impl Dice {
@@ -82,7 +82,7 @@ impl Dice {
         self.roll() % bound
     }
 
-    /// Whether something happens that does so `percent` times in a hundred.
+    /// True in `percent` of a hundred cases.
     pub(crate) fn happens(&self, percent: u64) -> bool {
         self.below(100) < percent
     }

@@ -1,4 +1,4 @@
-//! Attacks on the JWS layer, and the harmless forms beside them ([RFC 8725 §2]).
+//! Attacks on the JWS layer, and their harmless twins ([RFC 8725 §2]).
 //!
 //! [RFC 8725 §2]: https://www.rfc-editor.org/rfc/rfc8725#section-2
 
@@ -17,7 +17,7 @@ use crate::vectors::{Expected, Vector, vector};
 
 const PAYLOAD: &str = r#"{"sub":"alice"}"#;
 
-/// Every attack, and what must still pass.
+/// Every attack, and its harmless twin.
 pub fn all() -> Vec<Vector> {
     [
         headers::all(),
@@ -59,7 +59,7 @@ fn parsed(jwk: &str) -> Value {
     serde_json::from_str(jwk).expect("a JWK")
 }
 
-/// `reason` is empty for what must pass.
+/// `reason` is empty for a token that must be accepted.
 fn case(id: &str, token: &str, jwk: &str, reason: &str) -> Vector {
     let expected = if reason.is_empty() {
         Expected::Accept

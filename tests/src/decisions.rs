@@ -1,9 +1,9 @@
-//! Decisions: cases written by hand in `vectors/decisions/cases.json`, made into questions here by
-//! signing their tokens with keys that everybody knows.
+//! Decisions: the cases in `vectors/decisions/cases.json` become questions here. Their tokens are
+//! signed with public test keys.
 //!
-//! A case names what differs from the defaults. Objects are merged and `null` takes a member away;
-//! `$jwk:NAME` and `$kid:NAME` stand for a public key and its name, `$token` for the token, and
-//! `{"text", "fill", "length"}` for a text filled up to a length.
+//! A case contains the differences from the defaults. Objects are merged and `null` removes a
+//! member; `$jwk:NAME` and `$kid:NAME` stand for a public key and its identifier, `$token` for the
+//! token, and `{"text", "fill", "length"}` for a text filled up to a length.
 
 use std::fs;
 
@@ -15,25 +15,25 @@ use serde_json::{Map, Value, json};
 use crate::keys;
 use crate::vectors::folder;
 
-/// The questions and what is expected, in the order of the cases.
+/// The questions and the expected results, in the order of the cases.
 #[derive(Debug, Default)]
 pub struct Decisions {
     /// Each a line of JSON.
     pub lines: Vec<String>,
-    /// Each what the answer must say.
+    /// Each expected result.
     pub expected: Vec<Expected>,
 }
 
-/// What a person expects of a decision.
+/// The expected result of a decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expected {
     /// The case.
     pub id: String,
     /// `allow`, or the code of the denial.
     pub outcome: String,
-    /// What is forwarded, where it is allowed.
+    /// The forwarded path, if allowed.
     pub path: Value,
-    /// The identity headers that are set, where it is allowed.
+    /// The identity headers, if allowed.
     pub headers: Map<String, Value>,
 }
 
@@ -41,7 +41,7 @@ pub struct Expected {
 ///
 /// # Panics
 ///
-/// If the file is not there or not well formed.
+/// If the file is missing or malformed.
 pub fn all() -> Decisions {
     let file = folder().join("decisions/cases.json");
     let cases: Value =
@@ -87,7 +87,7 @@ fn expected(case: &Value) -> Expected {
     }
 }
 
-/// What the case calls its token; else its header and claims, signed by its key.
+/// The token text of the case; else its header and claims, signed by its key.
 fn token(case: &Value) -> String {
     if let Some(token) = case["token"].as_str() {
         return token.to_owned();
@@ -125,7 +125,7 @@ fn key(name: &str) -> SigningKey {
     })
 }
 
-/// The public key as a policy or a document has it; the shared secret is called `h`.
+/// The public key as in a policy or a document; the shared secret is `h`.
 fn jwk(name: &str) -> Value {
     let key = key(name);
     let text = if name == "hmac" {
@@ -136,7 +136,7 @@ fn jwk(name: &str) -> Value {
     serde_json::from_str(&text).expect("a JWK")
 }
 
-/// `more` over `base`: members of objects one by one, everything else whole; `null` takes away.
+/// `more` over `base`: objects member by member, everything else replaced; `null` removes.
 fn merge(base: &Value, more: &Value) -> Value {
     let (Value::Object(base), Value::Object(more)) = (base, more) else {
         return more.clone();
@@ -155,7 +155,7 @@ fn merge(base: &Value, more: &Value) -> Value {
     Value::Object(merged)
 }
 
-/// Puts keys, names of keys and long texts in their places.
+/// Replaces the placeholders for keys, identifiers and long texts.
 fn resolve(value: &Value) -> Value {
     match value {
         Value::String(text) => match text.split_once(':') {

@@ -1,4 +1,4 @@
-//! The corpus, judged natively.
+//! The corpus, verified natively.
 
 use std::io::{BufRead, Result, Write};
 
@@ -6,34 +6,34 @@ use futures_util::FutureExt as _;
 use portcullis_corpus::{decision, signature};
 use portcullis_jwt::NativeVerifier;
 
-/// Answers one question about a signature.
+/// The result for one signature question.
 ///
 /// # Panics
 ///
-/// Never: a native check computes and waits for nothing.
+/// Never: a native check computes without waiting.
 pub fn signature(line: &str) -> String {
     signature::judge(line, &NativeVerifier)
         .now_or_never()
         .expect("a native check waits for nothing")
 }
 
-/// Answers one question about a request.
+/// The result for one decision question.
 ///
 /// # Panics
 ///
-/// Never: a native check computes and waits for nothing.
+/// Never: a native check computes without waiting.
 pub fn decision(line: &str) -> String {
     decision::judge(line, &NativeVerifier)
         .now_or_never()
         .expect("a native check waits for nothing")
 }
 
-/// Answers every line of `questions` on `answers`, in order and each at once. A line that is not
-/// UTF-8 is answered like any other that makes no sense; blank lines have no answer.
+/// Answers every line of `questions` on `answers`, in order and immediately. A line that is not
+/// UTF-8 is answered like any other malformed one; blank lines have no answer.
 ///
 /// # Errors
 ///
-/// Only those of reading and writing.
+/// Errors of reading and writing.
 pub fn lines(
     mut questions: impl BufRead,
     mut answers: impl Write,

@@ -1,5 +1,5 @@
-//! Private keys that everybody knows: those of the standards. Their signatures are the same each
-//! time, so what is made with them can be compared.
+//! Public test keys of the standards. Their signatures are deterministic, so results can be
+//! compared.
 
 use portcullis_core::secret::Secret;
 use portcullis_jwt::SigningKey;
@@ -20,16 +20,16 @@ pub const RSA: &str = include_str!("../../crates/jwt/testdata/rfc7515-a2.jwk.jso
 /// RFC 7515 A.1.1.
 pub const HMAC: &str = r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
 
-/// The key that `jwk` holds.
+/// The key in `jwk`.
 ///
 /// # Panics
 ///
-/// If it holds none.
+/// If it contains none.
 pub fn signing(jwk: &str) -> SigningKey {
     SigningKey::from_jwk(&Secret::new(jwk.to_owned())).expect("a key of the standards")
 }
 
-/// The public half of `key` as a JWK, with its name and algorithm.
+/// The public half of `key` as a JWK, with `kid` and `alg`.
 ///
 /// # Panics
 ///

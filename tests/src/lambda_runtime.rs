@@ -1,5 +1,5 @@
-//! The Lambda Runtime API as a function sees it: it asks for the next event and posts its answer
-//! ([the API's description]).
+//! The Lambda Runtime API as a function sees it: the function requests the next event and posts its
+//! response ([the API's description]).
 //!
 //! [the API's description]: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
@@ -14,10 +14,10 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::wire::{self, Answer};
 
-/// What a function posted.
+/// The post of a function.
 #[derive(Debug)]
 pub enum Posted {
-    /// The answer to an invocation.
+    /// The response to an invocation.
     Response(Value),
     /// The invocation failed.
     Error(Value),
@@ -25,7 +25,7 @@ pub enum Posted {
     InitError(Value),
 }
 
-/// A running Runtime API with one function to serve.
+/// A running Runtime API with one function.
 pub struct LambdaRuntime {
     address: SocketAddr,
     events: mpsc::UnboundedSender<(String, String)>,
@@ -56,7 +56,7 @@ impl LambdaRuntime {
         })
     }
 
-    /// What Lambda sets in a function's environment.
+    /// The variables that Lambda sets for a function.
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
             ("AWS_LAMBDA_RUNTIME_API", self.address.to_string()),
@@ -66,7 +66,7 @@ impl LambdaRuntime {
         ]
     }
 
-    /// Hands `event` to the function and waits for what it posts.
+    /// Passes `event` to the function and waits for its post.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ async fn answer(
         _ if path.ends_with("/error") => Posted::Error(body),
         _ => Posted::Response(body),
     };
-    // Nobody waits any more once a test is over.
+    // After the end of a test no receiver waits.
     let _ = outbox.send(posted);
     let response = Response::builder()
         .status(202)

@@ -1,4 +1,4 @@
-//! What tests of the whole share: the vectors, and how they are judged natively.
+//! Shared parts of the tests: the vectors, and their native verification.
 
 pub mod attacks;
 pub mod decisions;

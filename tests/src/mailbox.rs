@@ -1,4 +1,4 @@
-//! The mail in a folder, as a person reads it.
+//! The mail in a folder, as a user reads it.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,13 @@ use mail_parser::MessageParser;
 /// One mail.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReceivedMail {
-    /// Whom it is for.
+    /// The recipient.
     pub to: String,
-    /// What stands above it.
+    /// The subject.
     pub subject: String,
-    /// What it says.
+    /// The text.
     pub text: String,
-    /// What it says in HTML.
+    /// The HTML.
     pub html: String,
 }
 

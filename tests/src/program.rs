@@ -1,4 +1,4 @@
-//! The host as a process: the program that ships, built, started, read and stopped.
+//! The host as a process: the shipped program, built, started, read and stopped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command as Build, Stdio};
@@ -13,16 +13,16 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time;
 
-/// How long a process may take over what it does in milliseconds.
+/// The timeout of steps that take milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The host, built from this tree once for each process that asks.
+/// The host, built from this tree once per test process.
 pub fn host_program(release: bool) -> &'static Path {
     static BUILT: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
     let [debug, optimised] = &BUILT;
     let built = if release { optimised } else { debug };
-    // Beside the local services and the terminal the program has the features, and so the
-    // artefacts, that `cargo xtask` builds; what ships is built alone.
+    // Built alone, the shipped program has its own features; together with the local services and
+    // the CLI it has the artefacts of `cargo xtask`.
     let how: &[&str] = if release {
         &["-p", "portcullis-lambda-host", "--release", "--locked"]
     } else {
@@ -31,13 +31,13 @@ pub fn host_program(release: bool) -> &'static Path {
     built.get_or_init(|| build("portcullis-host", how).unwrap_or_else(|error| panic!("{error:#}")))
 }
 
-/// The operator's terminal, built from this tree once for each process that asks.
+/// The CLI, built from this tree once per test process.
 pub fn operator_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| build("portcullis", &LOCAL).unwrap_or_else(|error| panic!("{error:#}")))
 }
 
-/// What does the due work on Lambda, built from this tree once for each process that asks.
+/// The tasks function, built from this tree once per test process.
 pub fn tasks_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -45,7 +45,7 @@ pub fn tasks_program() -> &'static Path {
     })
 }
 
-/// What rotates the signing key on Lambda, built from this tree once for each process that asks.
+/// The rotation function, built from this tree once per test process.
 pub fn rotation_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -69,7 +69,8 @@ fn build(name: &str, how: &[&str]) -> anyhow::Result<PathBuf> {
     build.args(["build", "-q", "--bins"]).args(how);
     build.args(["--message-format", "json", "--manifest-path"]);
     build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
-    // Of the package under test this build shall know nothing: build scripts watch these variables.
+    // Build scripts watch these variables of the package under test, so the build must not see
+    // them.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -78,7 +79,7 @@ fn build(name: &str, how: &[&str]) -> anyhow::Result<PathBuf> {
     }
     let output = build.stderr(Stdio::inherit()).output()?;
     anyhow::ensure!(output.status.success(), "{name} does not build");
-    // Cargo says itself where it put the program.
+    // Cargo reports the path of the program.
     let messages = String::from_utf8(output.stdout)?;
     let messages = messages
         .lines()
@@ -97,7 +98,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `program` with nothing in its environment but `environment`.
+    /// Starts `program` with only `environment` in its environment.
     ///
     /// # Errors
     ///
@@ -123,11 +124,11 @@ impl Program {
         })
     }
 
-    /// Its next log line that `wanted` wants.
+    /// Its next log line that `wanted` accepts.
     ///
     /// # Errors
     ///
-    /// If it ends, prints something that is no JSON line, or takes too long.
+    /// If it ends, prints invalid JSON, or takes too long.
     pub async fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
         let search = async {
             loop {
@@ -143,7 +144,7 @@ impl Program {
             .context("no such line")?
     }
 
-    /// Its next line of metrics about `dependency` that has `metric`, and that metric's value.
+    /// Its next metric line about `dependency` with `metric`, and that metric's value.
     ///
     /// # Errors
     ///
@@ -159,7 +160,7 @@ impl Program {
         line[metric].as_u64().context("a metric is a number")
     }
 
-    /// Whether it has not ended yet.
+    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

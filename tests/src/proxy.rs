@@ -1,5 +1,5 @@
-//! What stands in for AWS's front: it checks every signature, notes every call, loses answers on
-//! demand, and keeps secrets, for the engine behind it does none of that.
+//! A proxy in place of AWS: it verifies every signature, records every call, drops responses on
+//! demand, and stores secrets, none of which the engine behind it does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,31 +16,31 @@ use crate::sigv4::{self, AccessKey, SigningScope};
 use crate::system::clock::TestClock;
 use crate::wire::{self, Answer, Client};
 
-/// The region that signatures must be for.
+/// The region of valid signatures.
 pub const REGION: &str = "eu-central-1";
 
-/// What happens to a call.
+/// The fault of a call.
 #[derive(Clone)]
 pub enum Fault {
-    /// It is not carried out, and nobody says so.
+    /// It is not executed, and there is no response.
     LostRequest,
-    /// It is carried out, and nobody says so.
+    /// It is executed, and there is no response.
     LostAnswer,
-    /// It is carried out, and the answer breaks off half-way.
+    /// It is executed, and the response breaks off half-way.
     HalfAnswer,
-    /// It is carried out, and the answer says nothing that could be understood.
+    /// It is executed, and the response is unreadable.
     Garbage,
     /// It is refused with this status and code.
     Refused(u16, &'static str),
-    /// It is carried out after this: time passing, say, or somebody else writing.
+    /// It is executed after this: a delay, for example, or a concurrent write.
     After(Happening),
 }
 
-/// Something that happens while a call is under way.
+/// An event while a call is in flight.
 type Happening = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Fault {
-    /// The call is carried out once `happen` has.
+    /// The call is executed after `happen` has completed.
     pub fn after<F: Future<Output = ()> + Send + 'static>(
         happen: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
@@ -68,12 +68,12 @@ struct Shared {
     secrets: LocalSecrets,
 }
 
-/// A call that came by.
+/// A recorded call.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// The operation, `PutItem`.
     pub operation: String,
-    /// What was wrong with its signature, if anything.
+    /// The fault of its signature, if any.
     pub signature: Result<(), String>,
     /// Its body.
     pub body: Value,
@@ -107,12 +107,12 @@ impl Proxy {
         Ok(Self { address, shared })
     }
 
-    /// Where it listens, as an endpoint.
+    /// Its address, as an endpoint.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Does `fault` to the next call of `operation`; said twice, to the next two.
+    /// Applies `fault` to the next call of `operation`; repeated, to the next two.
     pub fn inject(&self, operation: &str, fault: Fault) {
         self.shared
             .faults
@@ -121,26 +121,26 @@ impl Proxy {
             .push((operation.to_owned(), fault));
     }
 
-    /// Does `fault` to the next `times` calls of `operation`.
+    /// Applies `fault` to the next `times` calls of `operation`.
     pub fn inject_often(&self, operation: &str, fault: &Fault, times: usize) {
         for _ in 0..times {
             self.inject(operation, fault.clone());
         }
     }
 
-    /// Cuts off whoever calls: after `calls` more calls, one gets `fault`, and all behind it are
-    /// lost until [`Proxy::heal`].
+    /// Cuts clients off: after `calls` more calls, one gets `fault`, and all later ones are lost
+    /// until [`Proxy::heal`].
     pub fn cut_off_after(&self, calls: usize, fault: Fault) {
         *self.shared.cut.lock().expect("whole") = Some((calls, fault));
     }
 
-    /// Forgets the faults that have not happened yet; tells how many those were.
+    /// Drops the pending faults; returns their number.
     pub fn heal(&self) -> usize {
         self.shared.cut.lock().expect("whole").take();
         self.shared.faults.lock().expect("whole").drain(..).count()
     }
 
-    /// Lets `chaos` befall every call that no fault was injected for.
+    /// Applies `chaos` to every call without an injected fault.
     pub fn unleash(&self, chaos: &Arc<Chaos>) {
         *self.shared.chaos.lock().expect("whole") = Some(Arc::clone(chaos));
     }
@@ -150,7 +150,7 @@ impl Proxy {
         self.shared.calls.lock().expect("whole").clone()
     }
 
-    /// How often `operation` was called.
+    /// The number of calls of `operation`.
     pub fn count(&self, operation: &str) -> usize {
         self.calls()
             .iter()
@@ -158,13 +158,13 @@ impl Proxy {
             .count()
     }
 
-    /// How often what stands behind it has refused a call with `code`.
+    /// How often the upstream refused a call with `code`.
     pub fn refusals(&self, code: &str) -> usize {
         let refusals = self.shared.refusals.lock().expect("whole");
         refusals.iter().filter(|refusal| *refusal == code).count()
     }
 
-    /// Puts `value` in force as a new version of the secret called `name`.
+    /// Makes `value` the current version of the secret `name`.
     pub fn keep_secret(&self, name: &str, value: &str) {
         self.shared.secrets.keep(name, value);
     }
@@ -249,10 +249,10 @@ impl Shared {
     }
 }
 
-/// What the operations of Secrets Manager begin with.
+/// The prefix of Secrets Manager's operations.
 const SECRETS: &str = "secretsmanager.";
 
-/// The operation that `request` asks for, after the name of its service.
+/// The operation of `request`, after the name of its service.
 fn target(request: &Request<Bytes>) -> String {
     let target = request.headers().get("x-amz-target");
     let target = target.and_then(|name| name.to_str().ok());

@@ -1,4 +1,4 @@
-//! What stands in for Amazon SES: it checks every signature, keeps what it takes, and refuses on
+//! A stand-in for Amazon SES: it verifies every signature, stores accepted mail, and refuses on
 //! demand.
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use crate::sigv4::{self, AccessKey, SigningScope};
 use crate::system::TestClock;
 use crate::wire::{self, Answer};
 
-/// A running SES.
+/// A running stand-in.
 #[derive(Clone)]
 pub struct Ses {
     address: SocketAddr,
@@ -30,7 +30,7 @@ struct Shared {
 }
 
 impl Ses {
-    /// Takes mail that is signed with `key` by `clock`.
+    /// Accepts mail that is signed with `key` by `clock`.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Ses {
         Ok(Self { address, shared })
     }
 
-    /// Where it listens, as an endpoint.
+    /// Its address, as an endpoint.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -62,7 +62,7 @@ impl Ses {
         refusals.push_back((status, code));
     }
 
-    /// Each call: its body, or what was wrong with it.
+    /// Each call: its body, or the fault of its signature.
     pub fn calls(&self) -> Vec<Result<Value, String>> {
         self.shared.calls.lock().expect("whole").clone()
     }

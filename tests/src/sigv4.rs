@@ -1,5 +1,5 @@
-//! Signature Version 4, checked as a service would: written from AWS's description of it, and from
-//! nothing that the product signs with.
+//! Signature Version 4, verified as a service does: written from AWS's description, independent of
+//! the product's signer.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Request};
 use sha2::{Digest as _, Sha256};
 
-/// How far the request's own time may lie from the service's, in seconds.
+/// The maximum difference between the request's time and the service's, in seconds.
 const SKEW: u64 = 300;
 
 /// An access key as the service knows it.
 #[derive(Clone, Debug)]
 pub struct AccessKey {
-    /// Its name.
+    /// Its ID.
     pub id: String,
-    /// What signatures are made with.
+    /// The secret key.
     pub secret: String,
-    /// The session token that must come along, for a temporary one.
+    /// The session token of a temporary key.
     pub session_token: Option<String>,
 }
 
-/// Where a signature must be for.
+/// The scope of a valid signature.
 #[derive(Clone, Copy, Debug)]
 pub struct SigningScope<'a> {
     /// The region.
@@ -32,11 +32,11 @@ pub struct SigningScope<'a> {
     pub service: &'a str,
 }
 
-/// Checks the signature that `request` bears, as things stand at `now`.
+/// Verifies the signature of `request` at `now`.
 ///
 /// # Errors
 ///
-/// What is wrong with it, in one sentence.
+/// The fault, in one sentence.
 pub fn verify(
     request: &Request<Bytes>,
     key: &AccessKey,
@@ -147,7 +147,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, String> {
     value.to_str().map_err(|_| format!("{name} is not ASCII"))
 }
 
-/// Seconds since 1970 of a time like `20261123T120000Z`.
+/// Seconds since 1970 of a time such as `20261123T120000Z`.
 fn seconds(moment: &str) -> Option<u64> {
     let number = |range: std::ops::Range<usize>| moment.get(range)?.parse::<u64>().ok();
     let well_formed = moment.len() == 16 && moment.get(8..9)? == "T" && moment.ends_with('Z');
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn botocores_signatures_hold() {
+    fn botocores_sigv4_vectors_verify() {
         let vectors = Vector::all();
         assert!(vectors.len() >= 4);
         for vector in vectors {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_changed_breaks_the_signature() {
+    fn any_change_breaks_the_sigv4_signature() {
         for vector in Vector::all() {
             let good = vector.request();
             let mut body = good.clone();

@@ -1,5 +1,5 @@
-//! The host with everything around it: an engine in memory, the proxy before it, a clock that
-//! stands still, and the host's own router on a real socket.
+//! The host with its surroundings: an engine in memory, the proxy before it, a clock that stands
+//! still, and the host's router on a real socket.
 
 pub mod clock;
 mod peer;
@@ -36,31 +36,30 @@ use crate::wire::Client;
 /// 2026-11-23T12:00:00Z.
 pub const NOON: u64 = 1_795_435_200;
 
-/// Argon2 as cheap as it gets: what it costs is not what these tests are about.
+/// Argon2 at minimum cost: these tests are not about its cost.
 pub const CHEAP: HashParameters = HashParameters {
     memory_kib: 64,
     passes: 1,
     lanes: 1,
 };
 
-/// One password at a time, and few in the queue, so that a test can fill it.
+/// One password at a time and a short queue, so that a test can fill it.
 pub const LIMITS: HashLimits = HashLimits {
     at_once: 1,
     waiting: 15,
     memory_mib: 64,
 };
 
-/// How long a host waits for its store where a test says nothing else: no machine is so slow that
-/// it is reached.
+/// The default store timeout of a host in tests: no machine is slow enough to reach it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A host and what stands behind it.
+/// A host and its surroundings.
 pub struct System {
-    /// The clock of all of it.
+    /// The common clock.
     pub clock: TestClock,
-    /// What the host takes for DynamoDB and Secrets Manager.
+    /// The host's DynamoDB and Secrets Manager.
     pub proxy: Proxy,
-    /// The host itself, for what cannot be seen from outside.
+    /// The host itself, for state that is invisible from outside.
     pub host: Arc<Host>,
     address: SocketAddr,
     client: Client,
@@ -70,16 +69,16 @@ pub struct System {
 }
 
 impl System {
-    /// A fresh one, with a signing key of its own in Secrets Manager.
+    /// A new system, with its own signing key in Secrets Manager.
     ///
     /// # Errors
     ///
-    /// If a port, the engine or the host is not to be had.
+    /// If a port, the engine or the host is unavailable.
     pub async fn start() -> anyhow::Result<Self> {
         Self::with_patience(TIMEOUT).await
     }
 
-    /// One whose host waits no longer than `patience` for an answer of its store.
+    /// A system whose host waits at most `patience` for its store.
     ///
     /// # Errors
     ///
@@ -126,12 +125,12 @@ impl System {
         Peer::new(Arc::clone(&self.host), self.address, self.client.clone())
     }
 
-    /// Where the engine itself listens: no signatures, no faults.
+    /// The engine's own address: no signatures, no faults.
     pub const fn engine_address(&self) -> SocketAddr {
         self.engine_address
     }
 
-    /// A folder that is gone with the system.
+    /// A folder that is removed with the system.
     pub fn folder(&self) -> &PathBuf {
         &self.folder
     }
@@ -157,7 +156,7 @@ impl System {
         Ok(rows)
     }
 
-    /// Calls the engine past the proxy, as an operator with a console would.
+    /// Calls the engine directly, as an operator with a console would.
     ///
     /// # Errors
     ///
@@ -229,7 +228,7 @@ fn fresh_name() -> String {
     format!("{seed:016x}")
 }
 
-/// An item without DynamoDB's types: texts, numbers and what they are nested in.
+/// An item without DynamoDB's types: texts, numbers and nested values.
 fn plain(item: &Value) -> Value {
     let members = item.as_object().into_iter().flatten();
     let attribute = |value: &Value| match value.as_object().and_then(|kind| kind.iter().next()) {

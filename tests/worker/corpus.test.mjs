@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import { Miniflare } from "miniflare";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 
 import { BINARIES, ROOT } from "./programs.mjs";
 
@@ -17,7 +17,7 @@ const WRANGLER = readFileSync(path.join(ROOT, "wrangler.toml"), "utf8");
 let miniflare;
 
 before(async () => {
-  miniflare = new Miniflare({
+  const options = convertV4MiniflareOptions({
     modules: [
       { type: "ESModule", path: path.join(BUILT, "index.js") },
       { type: "CompiledWasm", path: path.join(BUILT, "index.wasm") },
@@ -26,6 +26,7 @@ before(async () => {
     compatibilityDate: WRANGLER.match(/compatibility_date = "(.*)"/)[1],
     cf: false,
   });
+  miniflare = new Miniflare(options);
   await miniflare.ready;
 });
 

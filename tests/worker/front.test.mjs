@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
-import { Miniflare } from "miniflare";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 
 import { ROOT, eventually } from "./programs.mjs";
 
@@ -34,7 +34,7 @@ let worker;
 let url;
 before(async () => {
   const front = readFileSync(path.join(ROOT, "crates/worker/js/worker.js"), "utf8");
-  worker = new Miniflare({
+  const options = convertV4MiniflareOptions({
     host: "127.0.0.1",
     port: 0,
     cf: false,
@@ -44,8 +44,9 @@ before(async () => {
       { type: "CompiledWasm", path: "trap.wasm", contents: TRAP },
     ],
     compatibilityDate: readFileSync(path.join(ROOT, "wrangler.toml"), "utf8").match(/_date = "(.*)"/)[1],
-    handleRuntimeStdio: () => {},
+    handleStructuredLogs: () => {},
   });
+  worker = new Miniflare(options);
   url = await worker.ready;
 });
 after(() => worker.dispose());

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import path from "node:path";
 
-import { Miniflare } from "miniflare";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 
 import { Program, ROOT, eventually, freePort, scratch } from "./programs.mjs";
 
@@ -82,8 +82,8 @@ export class System {
     await this.worker?.dispose();
     const built = (name) => path.join(ROOT, "target/worker", name);
     this.workerLog ??= "";
-    const keep = (stream) => stream.setEncoding("utf8").on("data", (text) => (this.workerLog += text));
-    this.worker = new Miniflare({
+    const keep = ({ message }) => (this.workerLog += `${message}\n`);
+    const options = convertV4MiniflareOptions({
       host: "127.0.0.1",
       port: 0,
       cf: false,
@@ -93,7 +93,7 @@ export class System {
       ],
       modulesRoot: built(""),
       compatibilityDate: setting(/^compatibility_date = "(.*)"/m),
-      handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach(keep),
+      handleStructuredLogs: keep,
       ...platform,
       bindings: defined({
         ...CREDENTIALS,
@@ -106,6 +106,7 @@ export class System {
         ...bindings,
       }),
     });
+    this.worker = new Miniflare(options);
     this.workerUrl = await this.worker.ready;
   }
 

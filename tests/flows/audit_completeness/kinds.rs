@@ -1,4 +1,4 @@
-//! Every kind of line there is.
+//! Every kind of entry.
 
 use portcullis_core::audit::{
     AdminAct, AuditKind, FactorDenial, KeyAct, LoginDenial, PasswordChangeDenial, RefreshDenial,
@@ -14,7 +14,7 @@ macro_rules! kinds {
             match kind {
                 $(AuditKind::$plain => kind,)*
                 $(AuditKind::$outer($($inner::$variant)|*) => kind,)*
-                // `LimitKind::ALL` is made with the scopes themselves.
+                // `LimitKind::ALL` is generated with the kinds.
                 AuditKind::Limited(_) => kind,
             }
         }

@@ -1,4 +1,4 @@
-//! Limits: one line for the first refusal of a span, none for those that follow.
+//! Limits: one entry for the first refusal of a window, none for later ones.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::{EMAIL, PASSWORD, token, with_account};
 
 const WRONG: &str = "wrong horse battery";
 
-/// What is tried again and again.
+/// The request that is repeated.
 struct Attempt {
     device: String,
     access: String,
@@ -24,7 +24,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// One that counts in `scope`; `None` where others drive it.
+    /// A request that counts in `scope`; `None` where other drivers cover it.
     async fn make(&mut self, scope: LimitKind, peer: &Peer) -> Option<Reply> {
         let email = json!({"email": EMAIL});
         Some(match scope {
@@ -64,7 +64,7 @@ impl Attempt {
                 .await
             }
             LimitKind::ClientAddress => form(peer, "/oauth2/introspect", "token=x", &[]).await,
-            // With the factors, and with the mails.
+            // Covered by the drivers of factors and mails.
             LimitKind::FactorAccount | LimitKind::UnlockEmail => return None,
         })
     }
@@ -74,7 +74,7 @@ pub(super) async fn drive() -> BTreeSet<Told> {
     let system = with_account().await;
     let mut trail = Trail::of(&system).await;
     for scope in LimitKind::ALL {
-        // What was counted before is over.
+        // The earlier counts have expired.
         system.clock.pass(2 * 3_600);
         let login = system.peer().login(EMAIL, PASSWORD).await;
         let mut attempt = Attempt {
@@ -87,7 +87,7 @@ pub(super) async fn drive() -> BTreeSet<Told> {
             .another(CHEAP, &[("PORTCULLIS_LIMITS", &quota)])
             .await;
         let host = host.expect("a host");
-        // Windows of a minute begin with the clock's own.
+        // Windows of a minute start with the clock's minute.
         system.clock.pass(60);
         if attempt.make(*scope, &host).await.is_none() {
             continue;

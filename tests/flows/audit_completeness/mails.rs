@@ -14,7 +14,7 @@ use crate::mail::Dispatcher;
 use crate::{EMAIL, PASSWORD, token};
 
 const NEXT: &str = "another long password";
-/// [`EMAIL`] as it is kept for sending.
+/// [`EMAIL`] as it is stored for sending.
 const ANN: &str = "Ann@example.com";
 const BOB: &str = "bob@example.com";
 
@@ -85,7 +85,7 @@ async fn links(office: &Dispatcher, trail: &mut Trail<'_>) {
     let reply = office.reset("x", NEXT).await;
     trail.left(&reply, &["password_reset unknown_token"]).await;
 
-    // What failed before is forgotten.
+    // Earlier failures are forgotten.
     let _ = token(&peer.login(EMAIL, NEXT).await);
     office.lock(EMAIL).await;
     let _ = trail.news().await;
@@ -117,7 +117,7 @@ async fn links(office: &Dispatcher, trail: &mut Trail<'_>) {
     trail.left(&reply, &["login_unlock expired_token"]).await;
 }
 
-/// The token of the last link to `page` that was mailed to `email`.
+/// The token of the last link to `page` in a mail to `email`.
 fn link(office: &Dispatcher, email: &str, page: &str) -> String {
     let letters = office.letters();
     let wanted = |letter: &&ReceivedMail| letter.to == email && letter.text.contains(page);
@@ -125,7 +125,7 @@ fn link(office: &Dispatcher, email: &str, page: &str) -> String {
     letter.expect("a letter").token().to_owned()
 }
 
-/// Links of an account that is closed meanwhile.
+/// Links of an account that is disabled meanwhile.
 async fn closed(office: &Dispatcher, trail: &mut Trail<'_>) {
     let _ = office.peer.register(BOB, PASSWORD).await;
     office.lock(BOB).await;
@@ -146,7 +146,7 @@ async fn closed(office: &Dispatcher, trail: &mut Trail<'_>) {
     trail.left(&reply, &["login_unlock disabled"]).await;
 }
 
-/// Mails that their taker refuses for good.
+/// Mails that the transport refuses permanently.
 async fn given_up(office: &Dispatcher, trail: &mut Trail<'_>) {
     let system = &office.system;
     let ses = Ses::start(access_key(), system.clock.clone()).await;
@@ -162,7 +162,7 @@ async fn given_up(office: &Dispatcher, trail: &mut Trail<'_>) {
         let report = tasks::run_due(&peer.host).await.expect("a round");
         assert_eq!(report.mails_given_up, 1);
     };
-    // What the last lock left is over.
+    // The effects of the last lock have expired.
     system.clock.pass(2 * 3_600);
     let email = "carol@example.com";
     let _ = peer.register(email, PASSWORD).await;

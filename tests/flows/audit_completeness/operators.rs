@@ -1,4 +1,4 @@
-//! What operators do at their terminal.
+//! Operators' commands.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub(super) async fn drive() -> BTreeSet<Told> {
         ),
         (&["users", "logout", EMAIL], &["admin_logout success"]),
         (&["users", "import", file], &["import success"]),
-        // Whoever is removed is closed first.
+        // Removal disables the account first.
         (
             &["users", "delete", EMAIL, "--yes"],
             &["admin_delete success", "admin_disable success"],

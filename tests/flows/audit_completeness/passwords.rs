@@ -21,7 +21,7 @@ const RAISED: HashParameters = HashParameters {
     lanes: 1,
 };
 
-/// Closes the account of `email`, or opens it, as only the table's owner can.
+/// Disables or enables the account of `email`, as only the table's owner can.
 pub(super) async fn set_status(system: &System, email: &str, status: &str) {
     let change = json!({
         "TableName": "Portcullis",

@@ -1,4 +1,4 @@
-//! Delivery that is cut off anywhere, tried by several at once, or refused.
+//! Delivery that is interrupted anywhere, attempted concurrently, or refused.
 
 use portcullis_host::clock::{SystemClock, WallClock as _};
 use portcullis_host::tasks;
@@ -16,12 +16,12 @@ use crate::{EMAIL, PASSWORD, is_problem};
 const STEPS: [&str; 4] = ["UpdateItem", "GetItem", "TransactWriteItems", "DeleteItem"];
 
 #[tokio::test]
-async fn whoever_dies_between_two_steps_leaves_a_mail_that_the_next_one_sends() {
+async fn a_dispatcher_crash_between_any_two_steps_leaves_the_mail_to_the_next_lease() {
     for step in STEPS {
         for (fault, done) in [(Fault::LostRequest, false), (Fault::LostAnswer, true)] {
             let office = Dispatcher::open().await;
             let _ = office.peer.register(EMAIL, PASSWORD).await;
-            // As often as the client tries: it never comes back from this step.
+            // As often as the client tries: it never returns from this step.
             office.system.proxy.inject_often(step, &fault, 3);
             let _ = office.deliver().await;
             office.system.proxy.heal();
@@ -34,7 +34,7 @@ async fn whoever_dies_between_two_steps_leaves_a_mail_that_the_next_one_sends() 
             let _ = office.deliver().await;
             let letters = office.letters();
             assert_eq!(office.waiting().await, 0, "{told}");
-            // Twice at the most, and then only because nobody knew that it was sent.
+            // At most twice, and then only because the first send was unconfirmed.
             let expected = if (step, done) == ("DeleteItem", false) {
                 2
             } else {
@@ -52,7 +52,7 @@ async fn whoever_dies_between_two_steps_leaves_a_mail_that_the_next_one_sends() 
 }
 
 #[tokio::test]
-async fn a_link_that_was_used_does_not_come_back_with_its_mail() {
+async fn a_used_link_is_not_mailed_again() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.forgot(EMAIL).await;
@@ -85,7 +85,7 @@ async fn a_link_that_was_used_does_not_come_back_with_its_mail() {
 }
 
 #[tokio::test]
-async fn dispatchers_at_once_send_each_mail_once() {
+async fn concurrent_dispatchers_send_each_mail_once() {
     let office = Dispatcher::open().await;
     for number in 0..8 {
         let email = format!("{number}@example.com");
@@ -113,7 +113,7 @@ async fn dispatchers_at_once_send_each_mail_once() {
 }
 
 #[tokio::test]
-async fn ses_gets_signed_mail_and_what_it_refuses_is_tried_again_or_given_up() {
+async fn ses_gets_signed_mail_and_a_refused_mail_is_retried_or_given_up() {
     let system = System::start().await.expect("a system");
     let ses = Ses::start(access_key(), system.clock.clone())
         .await
@@ -175,7 +175,7 @@ async fn ses_gets_signed_mail_and_what_it_refuses_is_tried_again_or_given_up() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_refused_for_hours_is_given_up() {
+async fn a_mail_refused_for_hours_is_given_up() {
     let system = System::start().await.expect("a system");
     let ses = Ses::start(access_key(), system.clock.clone())
         .await
@@ -206,7 +206,7 @@ async fn a_mail_that_is_refused_for_hours_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_ses_that_has_failed_too_often_costs_only_those_mails_a_try_that_it_was_asked_to_take() {
+async fn an_open_ses_breaker_costs_only_the_mails_that_were_tried() {
     let system = System::start().await.expect("a system");
     let ses = Ses::start(access_key(), system.clock.clone())
         .await
@@ -231,7 +231,7 @@ async fn an_ses_that_has_failed_too_often_costs_only_those_mails_a_try_that_it_w
         "five failed, one kept back"
     );
     for _ in 0..12 {
-        // The breaker is open: one mail is taken up, put back, and that is all.
+        // The breaker is open: one mail is leased, put back, and that is all.
         assert_eq!(deliver().await.mails_postponed, 1);
     }
     assert_eq!(ses.calls().len(), 5);
@@ -246,7 +246,7 @@ async fn an_ses_that_has_failed_too_often_costs_only_those_mails_a_try_that_it_w
 }
 
 #[tokio::test]
-async fn without_anybody_who_takes_mail_it_waits() {
+async fn mail_waits_in_the_outbox_without_a_transport() {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     let _ = peer.register(EMAIL, PASSWORD).await;
@@ -263,9 +263,9 @@ async fn without_anybody_who_takes_mail_it_waits() {
 }
 
 #[tokio::test]
-async fn on_lambda_any_event_sends_what_is_due() {
+async fn on_lambda_any_event_sends_due_mail() {
     let system = System::start().await.expect("a system");
-    // The program has the machine's clock, so everything around it gets the same.
+    // The program uses the machine's clock, so everything around it does.
     let now = SystemClock.read().expect("after 1970");
     system.clock.set(now.as_secs());
     let folder = system.folder().join("mail");
@@ -301,7 +301,7 @@ async fn on_lambda_any_event_sends_what_is_due() {
 }
 
 #[tokio::test]
-async fn on_lambda_each_run_tells_cloudwatch_what_it_did_before_it_may_be_frozen() {
+async fn on_lambda_each_run_flushes_metrics_before_the_freeze() {
     let system = System::start().await.expect("a system");
     let now = SystemClock.read().expect("after 1970");
     system.clock.set(now.as_secs());
@@ -319,7 +319,7 @@ async fn on_lambda_each_run_tells_cloudwatch_what_it_did_before_it_may_be_frozen
     let more = more.into_iter().chain(lambda);
     variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
     let mut program = Program::start(tasks_program(), variables).expect("a process");
-    // The second run comes within the minute of the first.
+    // The second run falls within the minute of the first.
     for run in 0..2 {
         for number in 0..=run {
             let email = format!("{run}{number}@example.com");
@@ -330,7 +330,7 @@ async fn on_lambda_each_run_tells_cloudwatch_what_it_did_before_it_may_be_frozen
         if run == 0 {
             let lag = program.metric("revocation_feed", "PackLag").await;
             let lag = lag.expect("a line");
-            // Four seconds after its end a minute is packed, and the next one is not over yet.
+            // A minute is packed four seconds after its end, and the next one is still open.
             assert!((4..64).contains(&lag), "{lag}");
         }
         let calls = program.metric("dynamodb", "Calls").await;

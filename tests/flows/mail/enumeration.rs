@@ -1,5 +1,5 @@
-//! What must look alike, whether an address has an account or not: the answer, and all that goes
-//! on before it.
+//! Enumeration by mail: an address with an account and one without cause the same response and the
+//! same work.
 
 use portcullis_tests::system::Reply;
 use serde_json::{Value, json};
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::Dispatcher;
 use crate::{EMAIL, PASSWORD};
 
-/// What a request costs: the answer without its name, the calls of the store with the kinds of
-/// their actions, the units written in halves, and the hashes.
+/// The cost of a request: the response without its ID, the store calls with the kinds of their
+/// actions, the write units in halves, and the hashes.
 #[derive(Debug, Eq, PartialEq)]
 struct Cost {
     status: u16,
@@ -46,7 +46,7 @@ async fn cost(office: &Dispatcher, request: impl Future<Output = Reply>) -> Cost
     }
 }
 
-/// The kinds of a transaction's actions, with whether each hangs on a condition.
+/// The kinds of a transaction's actions, and whether each has a condition.
 fn actions(body: &Value) -> Vec<String> {
     let actions = body["TransactItems"].as_array().into_iter().flatten();
     let actions = actions.filter_map(|action| action.as_object()?.iter().next());
@@ -56,7 +56,7 @@ fn actions(body: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_registration_costs_the_same_whether_the_address_is_free_or_taken() {
+async fn enumeration_a_registration_costs_the_same_for_a_free_and_an_existing_address() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register("eve@example.com", PASSWORD).await;
     let free = cost(&office, office.peer.register(EMAIL, PASSWORD)).await;
@@ -80,7 +80,7 @@ async fn a_registration_costs_the_same_whether_the_address_is_free_or_taken() {
     let taken = letters
         .iter()
         .find(|letter| letter.subject.contains("already"));
-    // To the address as its owner typed it, not as somebody else did.
+    // Mail goes to the address as its owner typed it.
     assert_eq!(taken.expect("a letter").to, "Ann@example.com");
     assert!(!taken.expect("a letter").text.contains('#'));
     let users = office.system.rows("Portcullis", "ID#").await.expect("rows");
@@ -99,7 +99,7 @@ async fn a_registration_costs_the_same_whether_the_address_is_free_or_taken() {
 }
 
 #[tokio::test]
-async fn asking_for_mail_is_one_transaction_for_every_address() {
+async fn enumeration_a_mail_request_is_one_transaction_for_every_address() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.deliver().await;
@@ -116,7 +116,7 @@ async fn asking_for_mail_is_one_transaction_for_every_address() {
         let transaction = ("TransactWriteItems".to_owned(), expected);
         assert_eq!(known.calls, [limit.clone(), limit, transaction]);
     }
-    // Only the one who is there hears of it.
+    // Only an existing account gets mail.
     let before = office.letters().len();
     let _ = office.deliver().await;
     let letters = office.letters().split_off(before);
@@ -130,7 +130,7 @@ async fn asking_for_mail_is_one_transaction_for_every_address() {
 }
 
 #[tokio::test]
-async fn a_login_before_verification_costs_and_says_what_a_wrong_password_does() {
+async fn enumeration_a_login_before_verification_equals_a_wrong_password() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.peer.login(EMAIL, PASSWORD).await;
@@ -142,7 +142,7 @@ async fn a_login_before_verification_costs_and_says_what_a_wrong_password_does()
 }
 
 #[tokio::test]
-async fn a_verified_address_is_not_asked_again() {
+async fn a_verified_address_gets_no_further_verification_mail() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.deliver().await;

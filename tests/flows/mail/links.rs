@@ -1,4 +1,4 @@
-//! What the links do: once, for their purpose, for a while.
+//! The links: valid once, for their purpose, for a limited time.
 
 use serde_json::json;
 
@@ -24,7 +24,7 @@ async fn an_address_is_verified_by_its_mail_and_then_logs_in() {
 
     let before = office.peer.login(EMAIL, PASSWORD).await;
     is_problem(&before, 401, "bad_credentials");
-    // What follows links in mail does not press buttons.
+    // A mail scanner follows links, but presses no button.
     let page = office.peer.get("/v1/email/verify").await;
     assert_eq!(page.status, 200);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
@@ -87,7 +87,7 @@ async fn a_reset_sets_the_password_verifies_the_address_and_ends_every_session()
 }
 
 #[tokio::test]
-async fn a_password_that_is_refused_leaves_the_link_good() {
+async fn a_rejected_password_leaves_the_link_valid() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.forgot(EMAIL).await;
@@ -105,7 +105,7 @@ async fn a_password_that_is_refused_leaves_the_link_good() {
         let reply = office.reset(token, password).await;
         assert_eq!((reply.status, reply.code()), (400, code));
     }
-    // Nor does a guess make the host hash.
+    // A guessed token causes no hash.
     for guess in ["", "x", "u1.AAAA", &token.replace('.', ".A")] {
         is_problem(&office.reset(guess, NEXT).await, 400, "bad_mail_token");
     }
@@ -114,7 +114,7 @@ async fn a_password_that_is_refused_leaves_the_link_good() {
 }
 
 #[tokio::test]
-async fn a_link_is_for_one_purpose_a_while_and_until_the_next_mail() {
+async fn a_link_is_valid_for_one_purpose_until_it_expires_or_is_replaced() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.deliver().await;
@@ -152,13 +152,13 @@ async fn a_link_is_for_one_purpose_a_while_and_until_the_next_mail() {
     );
     let told = office.outcomes("password_reset").await;
     assert_eq!(told, ["expired_token", "spent_token", "spent_token"]);
-    // The other one lives for an hour.
+    // The other one is valid for an hour.
     office.system.clock.pass(1_798);
     assert_eq!(office.verify(verify.token()).await.status, 204);
 }
 
 #[tokio::test]
-async fn a_closed_account_gets_no_link_and_takes_none() {
+async fn a_disabled_account_gets_no_link_and_redeems_none() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.forgot(EMAIL).await;
@@ -192,7 +192,7 @@ async fn a_closed_account_gets_no_link_and_takes_none() {
 }
 
 #[tokio::test]
-async fn of_two_that_use_a_link_at_once_one_does() {
+async fn a_link_redeemed_twice_concurrently_succeeds_once() {
     let office = Dispatcher::open().await;
     let _ = office.peer.register(EMAIL, PASSWORD).await;
     let _ = office.forgot(EMAIL).await;
@@ -223,7 +223,7 @@ async fn of_two_that_use_a_link_at_once_one_does() {
 }
 
 #[tokio::test]
-async fn where_disposable_addresses_are_refused_they_are_told_so() {
+async fn a_disposable_address_is_rejected_with_its_code_if_configured() {
     let office = Dispatcher::open().await;
     let email = "ann@mailinator.com";
     assert_eq!(office.peer.register(email, PASSWORD).await.status, 201);

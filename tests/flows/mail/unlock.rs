@@ -1,4 +1,4 @@
-//! The way back in for an owner whose address somebody else has locked.
+//! The way back for an owner whose address an attacker has locked.
 
 use bytes::Bytes;
 use http::Request;
@@ -23,7 +23,7 @@ impl Dispatcher {
         office
     }
 
-    /// Fails a hundred logins in a row, as slowly as the limits want it.
+    /// Fails a hundred logins in a row, at the rate that the limits allow.
     pub(crate) async fn lock(&self, email: &str) {
         for _attempt in 0..100 {
             let refused = self.peer.login(email, WRONG).await;
@@ -47,7 +47,7 @@ impl Dispatcher {
 }
 
 #[tokio::test]
-async fn the_owner_of_a_locked_address_is_let_in_by_a_mailed_link_and_nobody_else_is() {
+async fn the_owner_of_a_locked_address_unlocks_a_browser_by_a_mailed_link() {
     let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     let before = office.letters().len();
@@ -63,14 +63,14 @@ async fn the_owner_of_a_locked_address_is_let_in_by_a_mailed_link_and_nobody_els
         "{}",
         letter.link()
     );
-    // Whoever goes on guessing fills no mailbox.
+    // Further guesses send no further mail.
     for _attempt in 0..5 {
         is_problem(&office.peer.login(EMAIL, WRONG).await, 403, "login_locked");
     }
     assert_eq!(office.deliver().await.mails_sent, 0);
     assert_eq!(office.letters().len(), before + 1);
 
-    // What follows links in mail does not press buttons.
+    // A mail scanner follows links, but presses no button.
     assert_eq!(office.peer.get("/v1/login/unlock").await.status, 200);
     let unlocked = office.unlock(letter.token()).await;
     assert_eq!(unlocked.status, 204, "{unlocked:?}");
@@ -89,12 +89,12 @@ async fn the_owner_of_a_locked_address_is_let_in_by_a_mailed_link_and_nobody_els
 }
 
 #[tokio::test]
-async fn a_locked_address_without_an_account_answers_the_same_and_nobody_is_written_to() {
+async fn enumeration_a_locked_address_without_an_account_gets_the_same_response_and_no_mail() {
     let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     office.lock(NOBODY).await;
     let written = || office.peer.host.client.consumed();
-    // What the host keeps for minutes is read anew before it is counted what an answer costs.
+    // The host's caches are refreshed before the cost of a response is counted.
     let _ = office.peer.login("other@example.com", WRONG).await;
     let mut answers = Vec::new();
     for email in [EMAIL, NOBODY] {
@@ -113,7 +113,7 @@ async fn a_locked_address_without_an_account_answers_the_same_and_nobody_is_writ
 }
 
 #[tokio::test]
-async fn a_link_that_is_late_or_for_something_else_lets_nobody_in() {
+async fn an_expired_link_or_one_for_another_purpose_unlocks_nothing() {
     let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     is_problem(
@@ -137,7 +137,7 @@ async fn a_link_that_is_late_or_for_something_else_lets_nobody_in() {
     office.system.clock.pass(3_600);
     is_problem(&office.unlock(late.token()).await, 400, "bad_mail_token");
     is_problem(&office.unlock("u1.x").await, 400, "bad_mail_token");
-    // Another one comes, and the first stays what it was.
+    // A second mail arrives, and the first link stays valid.
     is_problem(
         &office.peer.login(EMAIL, PASSWORD).await,
         403,
@@ -149,7 +149,7 @@ async fn a_link_that_is_late_or_for_something_else_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_password_set_by_mail_lets_that_browser_in_too() {
+async fn a_password_reset_makes_the_browser_known() {
     let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     assert_eq!(office.forgot(EMAIL).await.status, 202);
@@ -163,11 +163,11 @@ async fn a_password_set_by_mail_lets_that_browser_in_too() {
 }
 
 #[tokio::test]
-async fn however_long_somebody_guesses_the_last_link_is_good_for_another_half_an_hour() {
+async fn under_a_long_attack_the_last_unlock_link_is_valid_for_30_more_minutes() {
     let office = Dispatcher::open_with_account().await;
     office.lock(EMAIL).await;
     let before = office.letters().len();
-    // Three hours, a guess each two minutes: as many as one network may. A mail each half an hour.
+    // Three hours, one guess per two minutes: the maximum of one network. One mail per half hour.
     for _guess in 0..90 {
         is_problem(&office.peer.login(EMAIL, WRONG).await, 403, "login_locked");
         let _ = office.deliver().await;

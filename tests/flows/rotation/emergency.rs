@@ -1,4 +1,4 @@
-//! A key that is called back at once, from the operator's terminal.
+//! An emergency revocation of a key by the CLI.
 
 use std::process::Stdio;
 
@@ -16,10 +16,10 @@ use tokio::process::Command;
 use super::{document, kid, log_in, now, published, takes};
 use crate::with_account;
 
-/// A system under the machine's own clock, which the terminal has.
+/// A system on the machine's clock, which the CLI uses.
 async fn system() -> System {
     let system = with_account().await;
-    // Building it may take its time, which the system's clock does not pass.
+    // The build takes time, which the system's clock does not count.
     operator_program();
     let now = SystemClock.read().expect("after 1970");
     system.clock.set(now.as_secs());
@@ -40,7 +40,7 @@ async fn operator(system: &System, arguments: &[&str]) -> (Option<i32>, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_terminal_rotates_and_says_when_it_may_again() {
+async fn keys_rotate_rotates_and_reports_the_next_possible_time() {
     let system = system().await;
     let peer = system.peer();
     let old = kid(&log_in(&peer).await);
@@ -60,7 +60,7 @@ async fn the_terminal_rotates_and_says_when_it_may_again() {
     assert_eq!((code, &said["outcome"]), (Some(1), &"too_early".into()));
     let key = &document(&system).await["keys"][0];
     assert_eq!(said["until"], key["ends_at"], "{said} {key}");
-    // Each change names who made it.
+    // Each change names its operator.
     let rows = system.rows("Portcullis", "AUDIT#").await.expect("rows");
     let acts = rows.iter().filter(|row| row["action"] == "key_rotate");
     let actors: Vec<_> = acts.map(|row| &row["client_address"]).collect();
@@ -68,7 +68,7 @@ async fn the_terminal_rotates_and_says_when_it_may_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_called_back_opens_nothing_any_more_and_the_next_signs_at_once() {
+async fn a_revoked_kid_is_rejected_and_the_next_key_signs_at_once() {
     let system = system().await;
     let peer = system.peer();
     let stolen = log_in(&peer).await;
@@ -95,7 +95,7 @@ async fn a_key_that_is_called_back_opens_nothing_any_more_and_the_next_signs_at_
     assert_eq!(kid(&fresh), next);
     assert!(takes(&peer, &fresh).await);
 
-    // Again, it is announced again; a key that never was is told apart.
+    // A repeated revocation is published again; an unknown key is distinguished.
     let (code, _) = operator(&system, &["revoke", &kid(&stolen)]).await;
     assert_eq!(code, Some(0));
     let (code, said) = operator(&system, &["revoke", "nobody"]).await;
@@ -103,7 +103,7 @@ async fn a_key_that_is_called_back_opens_nothing_any_more_and_the_next_signs_at_
 }
 
 #[tokio::test]
-async fn a_key_in_a_file_that_was_called_back_gives_way_to_the_one_that_is_there_then() {
+async fn a_revoked_key_in_a_file_is_replaced_by_the_files_new_key() {
     let system = with_account().await;
     let path = system.folder().join("signing-key.json");
     let changes = [
@@ -129,7 +129,7 @@ async fn a_key_in_a_file_that_was_called_back_gives_way_to_the_one_that_is_there
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn document_revocation_feed_and_trail_change_together_or_not_at_all() {
+async fn a_key_revocation_changes_document_feed_and_audit_trail_together_or_not_at_all() {
     for (fault, lost) in [
         (Fault::LostRequest, true),
         (Fault::LostAnswer, false),

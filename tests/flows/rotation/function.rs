@@ -1,4 +1,4 @@
-//! The function that ships, as a process under a Lambda Runtime API, driven by Secrets Manager.
+//! The shipped function, as a process under a Lambda Runtime API, driven by Secrets Manager.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use super::{NEXT, SLACK, THIRD_PARTIES, kid, log_in, stages};
 use crate::with_account;
 
-/// The function, and the API it asks for work.
+/// The function, and its Runtime API.
 #[derive(Clone)]
 struct Function {
     runtime: Arc<Mutex<LambdaRuntime>>,
@@ -23,7 +23,7 @@ struct Function {
 
 impl Function {
     async fn start(system: &System) -> Self {
-        // The program has the machine's clock, so everything around it gets the same.
+        // The program uses the machine's clock, so everything around it does.
         let now = SystemClock.read().expect("after 1970");
         system.clock.set(now.as_secs());
         let runtime = LambdaRuntime::start().await.expect("a runtime");
@@ -38,7 +38,7 @@ impl Function {
         }
     }
 
-    /// What the function makes of `event`: nothing, or the name of its error.
+    /// The function's error for `event`, if any.
     async fn invoke(&self, event: &Value) -> Result<(), String> {
         let end = self.runtime.lock().await.invoke(&event.to_string()).await;
         match end.expect("a runtime") {
@@ -59,7 +59,7 @@ impl Function {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_manager_rotates_by_it() {
+async fn secrets_manager_rotates_by_the_function() {
     let system = with_account().await;
     let function = Function::start(&system).await;
     let secrets = system.proxy.secrets();
@@ -70,7 +70,8 @@ async fn secrets_manager_rotates_by_it() {
     end.expect("rotated");
     let in_force = stages(&system).await[NEXT].clone();
     assert_eq!(in_force, json!(["AWSCURRENT", "AWSPENDING"]));
-    // Said again, it is done already; another is too early, and says so to Secrets Manager.
+    // A repeated step is already done; another rotation is too early, and Secrets Manager learns
+    // it.
     let again = secrets.call("RotateSecret", &rotate(NEXT)).await;
     again.expect("done before");
     let other = "33333333-3333-4333-8333-333333333333";
@@ -78,7 +79,7 @@ async fn secrets_manager_rotates_by_it() {
     let early = early.expect_err("too early").to_string();
     assert!(early.contains("rotation_too_early"), "{early}");
 
-    // The function stamped by the machine's clock, which went on meanwhile.
+    // The function stamped by the machine's clock, which advanced meanwhile.
     system.clock.pass(THIRD_PARTIES + SLACK + 60);
     assert_ne!(kid(&log_in(&system.peer()).await), old);
 
@@ -116,7 +117,7 @@ async fn secrets_manager_rotates_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_step_of_its_secret_is_refused_by_name() {
+async fn an_event_that_is_no_rotation_step_of_the_secret_is_rejected_by_code() {
     let system = with_account().await;
     let function = Function::start(&system).await;
     log_in(&system.peer()).await;

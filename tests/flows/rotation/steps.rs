@@ -1,5 +1,5 @@
-//! The four steps over HTTP, on DynamoDB's engine and a strict Secrets Manager: cut off between
-//! any two calls and repeated, the end is the same.
+//! The four steps over HTTP, on DynamoDB's engine and a strict Secrets Manager: interrupted between
+//! any two calls and repeated, the result is the same.
 
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, SIGNING_SECRET, System};
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{EMAIL, PASSWORD, with_account};
 
-/// A system in which a key has signed and a version is staged for its successor.
+/// A system whose key has signed, with a version staged for its successor.
 async fn staged() -> System {
     let system = with_account().await;
     log_in(&system.peer()).await;
@@ -27,7 +27,7 @@ async fn all(system: &System) -> Result<(), String> {
     Ok(())
 }
 
-/// What a rotation leaves behind, but for names: times and stages, and the acts on the trail.
+/// The result of a rotation without identifiers: times and stages, and the audit entries.
 async fn left(system: &System) -> Value {
     let document = document(system).await;
     let keys = document["keys"].as_array().expect("keys");
@@ -49,7 +49,7 @@ async fn left(system: &System) -> Value {
 }
 
 #[tokio::test]
-async fn cut_off_between_any_two_calls_and_repeated_it_ends_the_same() {
+async fn a_rotation_interrupted_between_any_two_calls_and_repeated_has_the_same_result() {
     let undisturbed = staged().await;
     let before = undisturbed.proxy.calls().len();
     all(&undisturbed).await.expect("undisturbed");
@@ -77,7 +77,7 @@ async fn cut_off_between_any_two_calls_and_repeated_it_ends_the_same() {
 
 #[tokio::test]
 async fn a_secret_without_a_key_gets_its_first_one_which_signs_at_once() {
-    // Nothing, and what a template makes; both beside a document of another secret's keys.
+    // Nothing, and the value of a template; both with a document of another secret's keys.
     for value in [None, Some("made by a template")] {
         let system = with_account().await;
         let old = kid(&log_in(&system.peer()).await);
@@ -103,7 +103,7 @@ async fn a_secret_without_a_key_gets_its_first_one_which_signs_at_once() {
 }
 
 #[tokio::test]
-async fn the_private_key_is_in_the_secret_alone() {
+async fn the_private_key_is_in_the_secret_only() {
     let system = staged().await;
     all(&system).await.expect("rotated");
     let next = json!({"SecretId": SIGNING_SECRET, "VersionId": NEXT});
@@ -121,7 +121,7 @@ async fn the_private_key_is_in_the_secret_alone() {
 }
 
 #[tokio::test]
-async fn two_who_rotate_by_hand_at_once_leave_one_next_key() {
+async fn two_concurrent_manual_rotations_leave_one_next_key() {
     let system = with_account().await;
     let peer = system.peer();
     log_in(&peer).await;
@@ -134,8 +134,8 @@ async fn two_who_rotate_by_hand_at_once_leave_one_next_key() {
     };
     let left = document(&system).await;
     assert!(open(&left).1 <= 2, "{left}");
-    // Whatever was left half-way, this host and one that knows nothing yet sign tokens at any time,
-    // and the next rotation goes to its end.
+    // After an interruption, this host and one without cache sign tokens at any time, and the next
+    // rotation completes.
     let pauses = [301, THIRD_PARTIES, SLACK + TAIL];
     for pause in pauses {
         system.clock.pass(pause);

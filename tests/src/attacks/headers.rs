@@ -1,9 +1,9 @@
-//! Headers that say something they must not.
+//! Forbidden header members.
 
 use super::{case, keys, token};
 use crate::vectors::Vector;
 
-/// Headers that are signed by the right key and say something they must not.
+/// Headers with forbidden members, signed by the right key.
 pub(super) fn all() -> Vec<Vector> {
     let key = keys::signing(keys::ED25519);
     let own = keys::public(&key);

@@ -1,4 +1,4 @@
-//! Keys, algorithms and names that do not belong together.
+//! Keys, algorithms and identifiers that do not match.
 
 use data_encoding::BASE64URL_NOPAD;
 use portcullis_jwt::SigningKey;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{PAYLOAD, case, encode, keys, seal, split, token};
 use crate::vectors::Vector;
 
-/// Keys and algorithms that do not belong together.
+/// Keys and algorithms that do not match.
 pub(super) fn confusions() -> Vec<Vector> {
     let rsa = keys::signing(keys::RSA);
     let public = keys::public(&rsa);
@@ -19,7 +19,7 @@ pub(super) fn confusions() -> Vec<Vector> {
         let header = encode(&format!(r#"{{"alg":"{alg}"}}"#));
         seal(&format!("{header}.{}", encode(PAYLOAD)), &signature)
     };
-    // The classic one: the public key, which everybody has, taken for a shared secret.
+    // The classic one: the public key, used as a shared secret.
     let secret = json!({"kty": "oct", "k": BASE64URL_NOPAD.encode(public.as_bytes())}).to_string();
     let shared = keys::signing(&secret);
     let forged = token(r#"{"alg":"HS256"}"#, &shared);
@@ -99,7 +99,7 @@ pub(super) fn confusions() -> Vec<Vector> {
     ]
 }
 
-/// Sets of keys, of which a name chooses one.
+/// Key sets from which a `kid` selects one.
 pub(super) fn sets() -> Vec<Vector> {
     let [one, two] = [keys::ED25519, keys::OTHER_ED25519].map(keys::signing);
     let both = format!(
@@ -145,7 +145,7 @@ pub(super) fn sets() -> Vec<Vector> {
     ]
 }
 
-/// Keys that are not fit for use.
+/// Unusable keys.
 pub(super) fn material() -> Vec<Vector> {
     let key = keys::signing(keys::ED25519);
     let own = keys::public(&key);

@@ -1,4 +1,4 @@
-//! Numbers that no signature and no key may have.
+//! Numbers that no signature and no key may contain.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
@@ -8,7 +8,7 @@ use crate::vectors::Vector;
 /// The order of P-256 (SEC 2 §2.4.2), big-endian.
 const P256_ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
 
-/// Signatures that ECDSA must not take, and the one with the other S that it takes.
+/// Signatures that ECDSA must reject, and the one with the other S, which it accepts.
 pub(super) fn ecdsa() -> Vec<Vector> {
     let key = keys::signing(keys::P256);
     let own = keys::public(&key);
@@ -26,7 +26,7 @@ pub(super) fn ecdsa() -> Vec<Vector> {
     let sealed = |signature: &[u8]| seal(input, signature);
     vec![
         case("ecdsa-good", &good, &own, ""),
-        // S and its negative are both good: whoever counts on signatures being unique errs.
+        // S and its negative are both valid, so signatures are not unique.
         case(
             "ecdsa-other-s",
             &sealed(&[r, &subtract(&order, s)].concat()),
@@ -89,7 +89,7 @@ pub(super) fn ecdsa() -> Vec<Vector> {
     ]
 }
 
-/// Signatures and exponents that RSA must not take.
+/// Signatures and exponents that RSA must reject.
 pub(super) fn rsa() -> Vec<Vector> {
     let key = keys::signing(keys::RSA);
     let own = keys::public(&key);

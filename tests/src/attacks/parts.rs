@@ -1,4 +1,4 @@
-//! Good tokens that were tampered with.
+//! Valid tokens with manipulated parts.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{case, encode, keys, seal, split, token};
 use crate::vectors::Vector;
 
-/// A good token whose parts were tampered with.
+/// A valid token with manipulated parts.
 pub(super) fn all() -> Vec<Vector> {
     let key = keys::signing(keys::ED25519);
     let own = keys::public(&key);

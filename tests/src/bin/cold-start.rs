@@ -13,7 +13,7 @@ const RUNS: usize = 20;
 const BUDGET: Duration = Duration::from_millis(10);
 const EVENT: &str = include_str!("../../vectors/lambda/function-url.json");
 
-/// Settings of a deployment; nothing of it is reached before somebody logs in.
+/// Settings of a deployment; nothing of it is called before a login.
 const SETTINGS: [(&str, &str); 7] = [
     ("PORTCULLIS_ISSUER", "https://login.example"),
     ("PORTCULLIS_AUDIENCE", "https://api.example"),

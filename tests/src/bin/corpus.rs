@@ -1,5 +1,5 @@
-//! Prints the corpus, so that other runtimes can be held to it: `corpus signatures` or
-//! `corpus decisions` gives the questions as JSON lines, with `--answers` the native answers.
+//! Prints the corpus for other runtimes: `corpus signatures` or `corpus decisions` prints the
+//! questions as JSON lines, with `--answers` the native results.
 
 use std::io::{Write as _, stdout};
 

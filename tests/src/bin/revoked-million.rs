@@ -1,5 +1,5 @@
-//! A closed span of the feed with so many tokens called back, packed: one line of JSON for each pack and one for
-//! the span, for whoever would try an edge on it.
+//! A closed span of the feed with so many revoked tokens, packed: one line of JSON for each pack
+//! and one for the span, to test an edge with.
 //!
 //! `cargo run -q -p portcullis-tests --bin revoked-million -- <names> <from> <to> <until>`, times in
 //! seconds since 1970; the tokens are `t0`, `t1` and so on.

@@ -8,14 +8,14 @@ use portcullis_core::time::UnixTime;
 use portcullis_host::clock::{ClockError, WallClock};
 use portcullis_local::ManualClock;
 
-/// One clock for the host, the proxy and the engine. It moves only by hand.
+/// The common clock of host, proxy and engine. Only a test advances it.
 #[derive(Clone)]
 pub struct TestClock {
     engine: ManualClock,
     now: Arc<AtomicU64>,
 }
 
-/// What stands for a time before 1970.
+/// Stands for a time before 1970.
 const NONE: u64 = u64::MAX;
 
 impl TestClock {
@@ -31,7 +31,7 @@ impl TestClock {
         self.now.load(Ordering::SeqCst)
     }
 
-    /// Lets `seconds` pass.
+    /// Advances by `seconds`.
     pub fn pass(&self, seconds: u64) {
         self.set(self.now().saturating_add(seconds));
     }

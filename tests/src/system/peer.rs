@@ -1,4 +1,4 @@
-//! A host as its callers see it.
+//! A host as its clients see it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::wire::Client;
 
-/// A host as its callers see it.
+/// A host as its clients see it.
 #[derive(Clone)]
 pub struct Peer {
     /// The host itself.
