@@ -281,7 +281,7 @@ async fn token_inspect_explains_a_token_by_policy_and_keys() {
     let check = run(&system, &["policy", "check", policy, "--issuer", ISSUER]).await;
     assert_eq!(check.code, Some(0), "{check:?}");
     assert!(
-        check.text.contains("route  /*: any good token"),
+        check.text.contains("route  /*: any valid token"),
         "{check:?}"
     );
     let bad = run(&system, &["policy", "check", keys]).await;

@@ -100,7 +100,7 @@ test("a period that the platform does not have closes every route", async () => 
   const answer = await from("203.0.113.7");
   assert.equal(answer.status, 503);
   assert.equal(code(answer), "not_configured");
-  assert.match(system.workerLog, /PORTCULLIS_RATE_PERIOD is 10 or 60/);
+  assert.match(system.workerLog, /PORTCULLIS_RATE_PERIOD must be 10 or 60/);
 });
 
 test("wrangler.toml names the binding, and tells the Worker the period it has", () => {

@@ -1,4 +1,4 @@
-//! A circuit breaker for each service that a client calls, and what it has counted.
+//! One circuit breaker for each service that a client calls, and its call statistics.
 
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
@@ -12,29 +12,29 @@ use crate::error::{CallError, ResponseError};
 use crate::error_code::ErrorClass;
 use crate::transport::TransportError;
 
-/// How long a call that meets a probe under way waits at a time to learn how that ended.
+/// The interval at which a call polls for the result of a running probe.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// How often it does so: what is well answers a probe by then, and for what is not nobody waits.
+/// The maximum number of polls: a healthy service answers a probe within that time.
 pub(crate) const MAX_POLLS: u32 = 8;
 
-/// How many calls of a service went out and what became of them, since the client was made.
+/// The calls to one service and their results, since the client was created.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct CallStats {
-    /// Tries that were sent.
+    /// Attempts that were sent.
     pub sent: u64,
-    /// Those of them that count as failures of the service.
+    /// Sent attempts that count as failures of the service.
     pub failed: u64,
-    /// Calls that were refused without being sent.
+    /// Calls that were rejected without being sent.
     pub refused: u64,
 }
 
-/// A breaker that counts what passes it. All who call share it.
+/// A breaker that counts its calls. All callers share it.
 #[derive(Debug)]
 pub struct CountedBreaker(Mutex<(Breaker, CallStats)>);
 
 impl Default for CountedBreaker {
-    /// A closed one by [`Rules::USUAL`].
+    /// A closed breaker with [`BreakerConfig::DEFAULT`].
     fn default() -> Self {
         Self(Mutex::new((
             Breaker::new(BreakerConfig::DEFAULT),
@@ -44,7 +44,7 @@ impl Default for CountedBreaker {
 }
 
 impl CountedBreaker {
-    /// Whether a call may go out, and how the breaker stands if that changed it.
+    /// Whether a call may be sent, and the new state of the breaker if it changed.
     pub fn admit(&self, now: Duration) -> (BreakerPermit, Option<BreakerState>) {
         self.with(|breaker, tally| {
             let admission = breaker.admit(now);
@@ -55,7 +55,7 @@ impl CountedBreaker {
         })
     }
 
-    /// Takes note of what became of a call; tells how the breaker stands if that changed it.
+    /// Records the outcome of a call. Returns the new state of the breaker if it changed.
     pub fn record(
         &self,
         permit: Permit,
@@ -72,14 +72,14 @@ impl CountedBreaker {
         settled.1
     }
 
-    /// Takes note of a call that was not sent.
+    /// Counts a call that was not sent.
     pub fn refused(&self) {
         self.with(|_, tally| {
             tally.refused = tally.refused.saturating_add(1);
         });
     }
 
-    /// How it stands, and what it has counted.
+    /// The state of the breaker and its statistics.
     pub fn state(&self) -> (BreakerState, CallStats) {
         self.with(|breaker, tally| (breaker.standing(), *tally)).0
     }
@@ -88,7 +88,7 @@ impl CountedBreaker {
         &self,
         act: impl FnOnce(&mut Breaker, &mut CallStats) -> T,
     ) -> (T, Option<BreakerState>) {
-        // Whatever a thread that panicked left there is a state the rules know.
+        // Every state that a panicking thread can leave behind is a valid breaker state.
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (breaker, tally) = &mut *held;
         let before = breaker.standing();
@@ -103,7 +103,7 @@ impl CountedBreaker {
 pub(crate) struct Breakers([CountedBreaker; Dependency::ALL.len()]);
 
 impl Breakers {
-    /// The breaker of `way`.
+    /// The breaker of the dependency `way`.
     pub(crate) const fn of(&self, way: Dependency) -> &CountedBreaker {
         let [dynamodb, secrets_manager, ses] = &self.0;
         match way {
@@ -114,11 +114,12 @@ impl Breakers {
     }
 }
 
-/// What the end of a try tells of the service, if anything.
+/// The outcome of an attempt for the breaker, if it says anything about the service.
 ///
-/// A condition that failed, a request that is wrong, a right that is missing: those are answers of
-/// a service that is well.
-// SECURITY: throttling is one as well. Whoever heats one row would else close the way for all.
+/// A failed condition, an invalid request and a missing permission are responses of a healthy
+/// service.
+// SECURITY: throttling is also such a response. Otherwise an attacker who overloads one row would
+// open the breaker for all callers.
 pub(crate) fn outcome(error: &CallError) -> Option<Outcome> {
     match error {
         CallError::Sign(_) | CallError::Open => None,

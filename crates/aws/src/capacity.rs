@@ -1,4 +1,4 @@
-//! What the requests cost, in DynamoDB's capacity units, counted in whole half-units.
+//! The cost of the requests in DynamoDB's capacity units, counted in half units.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,17 +6,18 @@ use portcullis_core::json::{Json, Object};
 
 use crate::operation::Effect;
 
-/// Capacity consumed so far. DynamoDB charges in steps of half a unit, so halves are whole.
+/// Capacity consumed so far. DynamoDB charges in steps of half a unit, so integers of half units
+/// are exact.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Consumed {
-    /// Halves of a read unit.
+    /// Half read units.
     pub read_halves: u64,
-    /// Halves of a write unit.
+    /// Half write units.
     pub write_halves: u64,
 }
 
 impl Consumed {
-    /// What was consumed between `earlier` and this reading.
+    /// The consumption between `earlier` and this reading.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self {
@@ -26,7 +27,7 @@ impl Consumed {
     }
 }
 
-/// Adds up what the answers say they cost.
+/// Adds up the costs that the responses report.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     read_halves: AtomicU64,
@@ -41,7 +42,8 @@ impl Meter {
         }
     }
 
-    /// Counts the `ConsumedCapacity` of `answer`: one object, or a list with one for each table.
+    /// Counts the `ConsumedCapacity` of `answer`: one object, or a list with one object for each
+    /// table.
     pub(crate) fn count(&self, effect: Effect, answer: &Object) {
         let tables = match answer.get("ConsumedCapacity") {
             Some(Json::Array(tables)) => tables.as_slice(),
@@ -61,14 +63,14 @@ impl Meter {
     }
 }
 
-/// `12.5` is 25 halves; what lies between two halves counts as the higher one.
+/// `12.5` is 25 halves; a value between two halves is rounded up.
 fn halves(units: &Json) -> u64 {
     let text = match units {
         Json::Whole(units) => return units.saturating_mul(2),
         Json::Decimal(text) => text,
         Json::Null | Json::Bool(_) | Json::Text(_) | Json::Array(_) | Json::Object(_) => return 0,
     };
-    // DynamoDB writes no exponents for amounts it can charge.
+    // DynamoDB uses no exponents for chargeable amounts.
     if text.contains(['e', 'E']) {
         return 0;
     }
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn one_table_and_several_are_counted() {
+    fn consumed_capacity_of_one_and_of_several_tables_is_counted() {
         let one = json!({"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 0.5}});
         assert_eq!(count(Effect::Read, &one).read_halves, 1);
         let two = json!({"ConsumedCapacity": [
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_rounded_up_to_halves_and_nonsense_is_nothing() {
+    fn consumed_capacity_is_rounded_up_to_halves_and_invalid_values_count_as_zero() {
         for (units, expected) in [
             (json!(0.0), 0),
             (json!(0.25), 1),
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_is_compared_with_an_earlier_one() {
+    fn consumed_capacity_is_the_difference_of_two_readings() {
         let earlier = Consumed {
             read_halves: 1,
             write_halves: 4,

@@ -1,4 +1,4 @@
-//! One signed call: request out, answer in, tried again where that is safe.
+//! One signed call: sends the request, reads the response and retries where that is safe.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,25 +23,25 @@ use crate::retry::{ATTEMPTS, delay, may_repeat};
 use crate::sign::{CredentialScope, SignError, sign};
 use crate::transport::Transport;
 
-/// Where a client calls and what it finds there.
+/// The endpoints and table names of a client.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The region that signatures name.
+    /// The region in the credential scope of signatures.
     pub region: Region,
-    /// Where DynamoDB is reached.
+    /// The endpoint of DynamoDB.
     pub dynamodb: Endpoint,
-    /// Where Secrets Manager is reached.
+    /// The endpoint of Secrets Manager.
     pub secrets_manager: Endpoint,
     /// The names of the tables.
     pub tables: Tables,
 }
 
 impl Config {
-    /// The public endpoints of `region` and the tables' usual names.
+    /// The public endpoints of `region` and the default table names.
     ///
     /// # Errors
     ///
-    /// [`EndpointError`] if `region` cannot be part of a host name.
+    /// [`EndpointError`] if `region` is invalid in a host name.
     pub fn of(region: Region) -> Result<Self, EndpointError> {
         Ok(Self {
             dynamodb: Endpoint::of(Service::DynamoDb, &region)?,
@@ -60,7 +60,7 @@ pub struct ApiCall {
 }
 
 impl ApiCall {
-    /// A call of `operation` without any member yet.
+    /// A call of `operation` with an empty body.
     pub fn new(operation: Operation) -> Self {
         let mut call = Self {
             operation,
@@ -72,20 +72,20 @@ impl ApiCall {
         call
     }
 
-    /// The call with one more member of its body.
+    /// The call with one more member in its body.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
         self.body.insert(name, value);
         self
     }
 
-    /// The operation it calls.
+    /// The operation of this call.
     pub const fn operation(&self) -> Operation {
         self.operation
     }
 
-    /// Whether doing it twice is the same as doing it once, or shows itself as a condition that
-    /// failed: it reads, or it carries a condition or a token.
+    /// Whether the call is idempotent, or a repetition fails its condition: it reads, or it carries
+    /// a condition or a token.
     pub fn is_repeatable(&self) -> bool {
         match self.operation.effect() {
             Effect::Read => true,
@@ -108,8 +108,8 @@ impl core::fmt::Debug for ApiCall {
     }
 }
 
-/// Calls DynamoDB and Secrets Manager over one transport. It lives as long as its door, so that
-/// connections are kept and capacity adds up; the time comes with each call.
+/// Calls DynamoDB and Secrets Manager over one transport. It lives as long as its adapter, so that
+/// connections are reused and capacity adds up. Each call gets the time as a parameter.
 #[derive(Debug)]
 pub struct Client<T> {
     transport: T,
@@ -121,8 +121,8 @@ pub struct Client<T> {
 }
 
 impl<T> Client<T> {
-    /// A client; `seed` comes from the door's random source and spreads the waits between tries,
-    /// so that many hosts do not come back at the same moment.
+    /// Creates a client. `seed` comes from the adapter's random source and adds jitter to the delay
+    /// between retries, so that many hosts do not retry at the same moment.
     pub fn new(transport: T, credentials: Credentials, config: Config, seed: u64) -> Self {
         Self {
             transport,
@@ -134,7 +134,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// The credentials in force; a door replaces them there when they rotate.
+    /// The current credentials. An adapter replaces them through this source on rotation.
     pub const fn credentials(&self) -> &CredentialSource {
         &self.credentials
     }
@@ -144,22 +144,22 @@ impl<T> Client<T> {
         &self.config.tables
     }
 
-    /// The capacity units that all calls so far have cost.
+    /// The capacity units consumed by all calls so far.
     pub fn consumed(&self) -> Consumed {
         self.meter.reading()
     }
 
-    /// How `way` stands, and what went over it so far.
+    /// The breaker state of the dependency `way`, and its statistics so far.
     pub fn state(&self, way: Dependency) -> (BreakerState, CallStats) {
         self.breakers.of(way).state()
     }
 
-    /// The first half of a call: the signed request, ready to be sent. Pure but for the
-    /// credentials in force.
+    /// The first half of a call: creates the signed request, ready to be sent. Pure except for the
+    /// current credentials.
     ///
     /// # Errors
     ///
-    /// [`SignError`] if it cannot be signed at `now`.
+    /// [`SignError`] if the request cannot be signed at `now`.
     pub fn request(&self, call: &ApiCall, now: UnixTime) -> Result<Request<Bytes>, SignError> {
         let operation = call.operation;
         let service = operation.service();
@@ -189,15 +189,15 @@ impl<T> Client<T> {
             region: self.config.region.as_str(),
         };
         sign(request, scope, &self.credentials.current(), now)?;
-        // Not signed, because proxies rewrite it; wanted, because the checksum is made over the
-        // bytes as they are sent.
+        // The header is not signed, because proxies rewrite it. It is needed, because the checksum
+        // covers the bytes as sent.
         request
             .headers_mut()
             .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Ok(())
     }
 
-    /// What carries its requests.
+    /// The transport of this client.
     pub const fn transport(&self) -> &T {
         &self.transport
     }
@@ -208,13 +208,13 @@ impl<T> Client<T> {
 }
 
 impl<T: Transport> Client<T> {
-    /// Sends `call`, signed at `now`, and reads its answer; up to [`ATTEMPTS`] times where trying
-    /// again is safe and the service has not failed too often.
+    /// Sends `call`, signed at `now`, and reads its response. Makes up to [`ATTEMPTS`] attempts
+    /// where a retry is safe and the breaker is closed.
     ///
     /// # Errors
     ///
-    /// [`CallError`] of the last try. After [`CallError::may_have_been_done`] a write may stand
-    /// all the same.
+    /// [`CallError`] of the last attempt. If [`CallError::may_have_executed`] is true, the write
+    /// may have taken effect.
     pub async fn call(&self, call: &ApiCall, now: UnixTime) -> Result<ResponseBody, CallError> {
         let way = Dependency::from(call.operation.service());
         let mut permit = self.permit(way).await?;
@@ -236,7 +236,7 @@ impl<T: Transport> Client<T> {
                 return tried;
             }
             self.pause(tries).await;
-            // What the try before left in doubt is not hidden by there being no other.
+            // An open breaker must not hide that the previous attempt may have executed.
             let Ok(next) = self.permit(way).await else {
                 return tried;
             };
@@ -245,8 +245,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Sends `request` once, if what is at the end of `way` has not failed too often. `is_well`
-    /// judges its answer.
+    /// Sends `request` once if the breaker of `way` permits it. `is_well` decides whether the
+    /// response counts as success.
     ///
     /// # Errors
     ///
@@ -268,7 +268,7 @@ impl<T: Transport> Client<T> {
         Ok(sent?)
     }
 
-    /// Asks the breaker, and gives a probe that is under way a moment to come back.
+    /// Acquires a permit from the breaker; waits briefly for the result of a running probe.
     async fn permit(&self, way: Dependency) -> Result<Permit, CallError> {
         for _ in 0..MAX_POLLS {
             let (admission, changed) = self.breakers.of(way).admit(self.transport.elapsed());
@@ -295,7 +295,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Waits before try number `retry` is repeated, for a random while.
+    /// Waits for a random delay before retry number `retry`.
     pub(crate) async fn pause(&self, retry: u32) {
         self.transport.sleep(delay(retry, self.chance())).await;
     }
@@ -311,7 +311,7 @@ impl<T: Transport> Client<T> {
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough to spread waits, and nothing else.
+/// SplitMix64 (Steele, Lea, Flood 2014): sufficient for jitter, and used only for that.
 const fn splitmix(state: u64) -> u64 {
     let z = state.wrapping_add(GOLDEN);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_what_it_wants_and_signs_all_of_it_but_the_encoding() {
+    fn a_request_signs_all_headers_but_accept_encoding() {
         let client = client([]);
         let call = ApiCall::new(Operation::GetItem).with("TableName", "t");
         let request = client.request(&call, NOON).unwrap();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_asked_for_in_its_own_dialect() {
+    fn a_secrets_manager_request_uses_json_1_1() {
         let call = ApiCall::new(Operation::GetSecretValue).with("SecretId", "signing");
         let request = client([]).request(&call, NOON).unwrap();
         assert_eq!(
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_third_try_may_succeed_and_there_is_no_fourth() {
+    async fn a_throttled_call_is_sent_at_most_three_times() {
         let lucky = client([throttled(), throttled(), response(200, "{}")]);
         assert!(lucky.call(&plain_put(), NOON).await.is_ok());
         assert_eq!(lucky.transport().sleeps().len(), 2);
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_whose_answer_is_lost_goes_out_again_only_with_a_condition_or_a_token() {
+    async fn a_write_with_a_lost_response_is_retried_only_with_a_condition_or_a_token() {
         let lost = || client([Err(TransportError::Timeout), response(200, "{}")]);
         let bare = lost();
         assert!(bare.call(&plain_put(), NOON).await.is_err());
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_reads_and_writes_cost_is_added_up_apart() {
+    async fn read_and_write_capacity_are_counted_separately() {
         let cost = r#"{"ConsumedCapacity":{"CapacityUnits":0.5}}"#;
         let client = client([
             response(200, cost),
@@ -466,10 +466,10 @@ mod tests {
     }
 
     #[test]
-    fn chances_differ_and_neither_a_call_nor_a_client_prints_a_secret() {
+    fn jitter_values_differ_and_debug_prints_no_secret() {
         let client = client([]);
         assert_ne!(client.chance(), client.chance());
-        // The first output of SplitMix64 seeded with 0, as its reference implementation gives it.
+        // The first output of SplitMix64 seeded with 0, from its reference implementation.
         assert_eq!(splitmix(0), 0xe220_a839_7b1d_cdaf);
         let call = plain_put().with("SecretString", "hunter2");
         assert_eq!(format!("{call:?}"), "Call(PutItem)");
@@ -484,21 +484,21 @@ mod tests {
         ApiCall::new(Operation::GetItem)
     }
 
-    /// A client whose DynamoDB has just been given up.
+    /// A client with a DynamoDB breaker that has just opened.
     async fn given_up() -> Client<ScriptedTransport> {
         let client = client((0..5).map(|_| Err(TransportError::Timeout)));
         assert!(client.call(&get(), NOON).await.is_err());
         let last = client.call(&get(), NOON).await.unwrap_err();
         assert!(
             matches!(last, CallError::Transport(TransportError::Timeout)),
-            "the breaker hides no doubt: {last}"
+            "the open breaker hides that the write may have executed: {last}"
         );
         assert_eq!(sent(&client), 5);
         client
     }
 
     #[tokio::test]
-    async fn a_service_that_is_away_is_not_asked_again_at_once() {
+    async fn an_open_breaker_rejects_calls_without_sending() {
         let client = given_up().await;
         for _ in 0..10 {
             let error = client.call(&get(), NOON).await.unwrap_err();
@@ -509,20 +509,20 @@ mod tests {
         let (standing, tally) = client.state(Dependency::DynamoDb);
         assert_eq!(standing, BreakerState::Open);
         assert_eq!((tally.sent, tally.failed, tally.refused), (5, 5, 11));
-        // The other service is another way.
+        // The other service has its own breaker.
         client.transport().then([response(200, "{}")]);
         let secret = ApiCall::new(Operation::GetSecretValue);
         assert!(client.call(&secret, NOON).await.is_ok());
     }
 
     #[tokio::test]
-    async fn one_probe_an_interval_and_one_answer_bring_it_back() {
+    async fn an_open_breaker_sends_one_probe_per_interval_and_one_response_closes_it() {
         let client = given_up().await;
         let interval = portcullis_core::breaker::BreakerConfig::DEFAULT.interval;
         client.transport().pass(interval);
         client.transport().then([refused()]);
         assert!(client.call(&get(), NOON).await.is_err());
-        assert_eq!(sent(&client), 6, "a probe that fails is not repeated");
+        assert_eq!(sent(&client), 6, "a failed probe is not retried");
         client.transport().pass(interval);
         client
             .transport()
@@ -543,7 +543,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_that_says_no_is_well() {
+    async fn a_refusal_by_the_service_does_not_open_the_breaker() {
         for body in [
             r#"{"__type":"x#ConditionalCheckFailedException"}"#,
             r#"{"__type":"x#ValidationException"}"#,
@@ -560,7 +560,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn throttling_is_waited_for_and_closes_the_way_to_nobody() {
+    async fn throttling_is_retried_and_does_not_open_the_breaker() {
         let client = client((0..60).map(|_| throttled()));
         for call in 1..=20 {
             assert!(client.call(&get(), NOON).await.is_err(), "{call}");
@@ -571,7 +571,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_probe_that_is_throttled_found_a_service_that_is_there() {
+    async fn a_throttled_probe_closes_the_breaker() {
         let client = given_up().await;
         client
             .transport()
@@ -584,7 +584,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writes_that_time_out_give_a_service_up_though_its_reads_are_answered() {
+    async fn timeouts_of_writes_open_the_breaker_despite_successful_reads() {
         let client = client([]);
         for round in 1..=9 {
             assert_eq!(

@@ -1,10 +1,11 @@
-//! Who signs: access keys, and the place where a door replaces them when they rotate.
+//! The signing credentials: access keys, and the source in which an adapter replaces them on
+//! rotation.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portcullis_core::secret::Secret;
 
-/// An access key of AWS, with the session token that temporary ones carry.
+/// An access key of AWS, with the session token of temporary credentials.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     access_key_id: String,
@@ -22,7 +23,7 @@ impl Credentials {
         }
     }
 
-    /// The same key as a temporary one, good only together with `session_token`.
+    /// The same key as temporary credentials, valid only together with `session_token`.
     #[must_use]
     pub fn with_session_token(self, session_token: Secret<String>) -> Self {
         Self {
@@ -31,7 +32,7 @@ impl Credentials {
         }
     }
 
-    /// The name of the key; it is no secret, but belongs in no log either.
+    /// The access key id. It is not secret, but must not be logged.
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
@@ -47,32 +48,32 @@ impl Credentials {
     }
 }
 
-/// The credentials in force, replaced as a whole when they rotate.
+/// The current credentials, replaced as a whole on rotation.
 ///
-/// A request under way keeps the ones it began with.
+/// A running request keeps the credentials with which it started.
 #[derive(Debug)]
 pub struct CredentialSource {
     current: RwLock<Arc<Credentials>>,
 }
 
 impl CredentialSource {
-    /// Begins with `credentials`; they stay in force until [`CredentialSource::replace`].
+    /// Starts with `credentials`, which stay current until [`CredentialSource::replace`].
     pub fn new(credentials: Credentials) -> Self {
         Self {
             current: RwLock::new(Arc::new(credentials)),
         }
     }
 
-    /// The credentials in force.
+    /// The current credentials.
     pub fn current(&self) -> Arc<Credentials> {
-        // A writer only stores a pointer, so a poisoned lock still guards a whole value.
+        // A writer only stores a pointer, so a poisoned lock still guards a complete value.
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Puts `credentials` in force for every request signed from now on.
+    /// Makes `credentials` the current ones for every request signed from now on.
     pub fn replace(&self, credentials: Credentials) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
     }
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_key_signs_from_now_on_and_a_held_one_stays_whole() {
+    fn replaced_credentials_sign_new_requests_and_a_held_copy_stays_unchanged() {
         let source = CredentialSource::new(key("FIRST"));
         let held = source.current();
         source.replace(key("SECOND"));
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_printed() {
+    fn debug_output_of_credentials_contains_no_secret() {
         let printed = format!("{:?}", CredentialSource::new(key("FIRST")));
         assert!(printed.contains("FIRST"));
         assert!(!printed.contains("swordfish") && !printed.contains("sesame"));

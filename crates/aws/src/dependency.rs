@@ -2,19 +2,19 @@
 
 use crate::operation::Service;
 
-/// One service as it is reached from here.
+/// One external service.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dependency {
-    /// To DynamoDB.
+    /// DynamoDB.
     DynamoDb,
-    /// To Secrets Manager.
+    /// Secrets Manager.
     SecretsManager,
-    /// To the mail service.
+    /// SES, the mail service.
     Ses,
 }
 
 impl Dependency {
-    /// All of them.
+    /// All dependencies.
     pub const ALL: [Self; 3] = [Self::DynamoDb, Self::SecretsManager, Self::Ses];
 
     /// Its name in logs and metrics.

@@ -1,4 +1,4 @@
-//! DynamoDB: rows, the layout of the tables, and the store ports over them.
+//! DynamoDB: rows, the table layout, and the implementation of the store ports.
 
 pub mod item;
 mod read;

@@ -1,4 +1,4 @@
-//! Where a service is reached: by its region, or at an address given in configuration.
+//! The endpoint of a service: derived from its region, or a configured address.
 
 use core::fmt;
 
@@ -8,21 +8,21 @@ use thiserror::Error;
 
 use crate::operation::Service;
 
-/// A region of AWS, `eu-central-1`.
+/// A region of AWS, for example `eu-central-1`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Region(String);
 
-/// The text is no region. Says which rule, never the text.
+/// The text is not a region. Reports the rule, never the text.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("a region is made of lower-case letters, digits and hyphens, at most 40 of them")]
+#[error("a region consists of lower-case letters, digits and hyphens, at most 40 characters")]
 pub struct RegionError;
 
 impl Region {
-    /// Reads a region's name.
+    /// Parses the name of a region.
     ///
     /// # Errors
     ///
-    /// [`RegionError`] if it could not stand in a host name.
+    /// [`RegionError`] if the text is invalid in a host name.
     pub fn parse(text: &str) -> Result<Self, RegionError> {
         let is_label = (1..=40).contains(&text.len())
             && text
@@ -43,32 +43,32 @@ impl Region {
     }
 }
 
-/// The address of a service: scheme, host and port.
+/// The endpoint of a service: scheme, host and port.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Endpoint(Uri);
 
-/// The text is no endpoint. Says which rule, never the text.
+/// The text is not an endpoint. Reports the rule, never the text.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum EndpointError {
-    /// It is no absolute address.
+    /// The text is not an absolute URL.
     #[error(
         "an endpoint is an absolute address such as https://dynamodb.eu-central-1.amazonaws.com"
     )]
     NotAbsolute,
-    /// It is neither `http` nor `https`.
-    #[error("an endpoint is reached by http or https")]
+    /// The scheme is neither `http` nor `https`.
+    #[error("an endpoint needs the scheme http or https")]
     Scheme,
-    /// It carries a user name, a path or a query.
+    /// The URL contains a user name, a path or a query.
     #[error("an endpoint has a scheme, a host and a port, and nothing else")]
     TooMuch,
 }
 
 impl Endpoint {
-    /// Reads an address such as `http://127.0.0.1:8000`.
+    /// Parses an address such as `http://127.0.0.1:8000`.
     ///
     /// # Errors
     ///
-    /// The first rule that `text` breaks.
+    /// [`EndpointError`] for the first rule that `text` violates.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let uri: Uri = text
             .trim()
@@ -90,16 +90,16 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`EndpointError::NotAbsolute`] if the region cannot be part of a host name.
+    /// [`EndpointError::NotAbsolute`] if the region is invalid in a host name.
     pub fn of(service: Service, region: &Region) -> Result<Self, EndpointError> {
         Self::named(service.signing_name(), region)
     }
 
-    /// The public endpoint of SES in `region`.
+    /// The public SES endpoint in `region`.
     ///
     /// # Errors
     ///
-    /// As [`Endpoint::of`].
+    /// See [`Endpoint::of`].
     pub fn of_ses(region: &Region) -> Result<Self, EndpointError> {
         Self::named("email", region)
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_names_its_endpoints() {
+    fn a_region_determines_its_endpoints() {
         let frankfurt = Region::parse("eu-central-1").unwrap();
         assert_eq!(
             Endpoint::of(Service::DynamoDb, &frankfurt)
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_could_change_the_host_is_no_region() {
+    fn a_region_with_characters_that_change_the_host_is_rejected() {
         for text in [
             "",
             "eu.central",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_scheme_host_and_port() {
+    fn an_endpoint_has_only_scheme_host_and_port() {
         assert_eq!(
             Endpoint::parse("http://127.0.0.1:8000").unwrap(),
             Endpoint::parse("http://127.0.0.1:8000/").unwrap()

@@ -1,6 +1,6 @@
-//! What can go wrong between a request and its answer.
+//! The errors of a call.
 //!
-//! INVARIANT: nothing here prints a row, a key, a secret or the text of an answer.
+//! INVARIANT: these errors never print a row, a key, a secret or the text of a response.
 
 use core::fmt;
 
@@ -11,28 +11,28 @@ use crate::error_code::{ErrorClass, ErrorCode};
 use crate::sign::SignError;
 use crate::transport::TransportError;
 
-/// A call that brought no good answer.
+/// A failed call.
 #[derive(Debug, Error)]
 pub enum CallError {
-    /// The request could not be signed; it has not left.
+    /// The request could not be signed; it was not sent.
     #[error("the request could not be signed")]
     Sign(#[from] SignError),
-    /// No whole answer came.
-    #[error("the service was not reached")]
+    /// No complete response arrived.
+    #[error("the service is unreachable or sent no complete response")]
     Transport(#[from] TransportError),
-    /// The service answered, and refused.
-    #[error("the service refused the request")]
+    /// The service responded with an error.
+    #[error("the service returned an error")]
     Service(#[from] AwsServiceError),
-    /// What came is not an answer of the service.
-    #[error("the answer cannot be used")]
+    /// The response is not a valid response of the service.
+    #[error("the response is invalid")]
     Answer(#[from] ResponseError),
-    /// The service has failed too often: it was not asked, and will be again in a moment.
-    #[error("the service is given a moment: it has failed too often")]
+    /// The circuit breaker is open: the request was not sent. A later call probes the service.
+    #[error("the circuit breaker of the service is open")]
     Open,
 }
 
 impl CallError {
-    /// Whether the request may have been carried out all the same.
+    /// Whether the service may have executed the request despite the error.
     pub fn may_have_executed(&self) -> bool {
         match self {
             Self::Sign(_) | Self::Open => false,
@@ -42,7 +42,7 @@ impl CallError {
         }
     }
 
-    /// The service's refusal, if that is what it is.
+    /// The service's error, if this is one.
     pub const fn refusal(&self) -> Option<&AwsServiceError> {
         match self {
             Self::Service(error) => Some(error),
@@ -51,26 +51,26 @@ impl CallError {
     }
 }
 
-/// An answer that the service itself would not give.
+/// A response that the service itself would not send.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum ResponseError {
-    /// It points elsewhere. A signed request is never sent to another address.
-    #[error("the answer is a redirect")]
+    /// A redirect. A signed request is never sent to another address.
+    #[error("the response is a redirect")]
     Redirect,
-    /// It is not one JSON object: cut short, or not the service's at all.
-    #[error("the answer is not a JSON object")]
+    /// The body is not one JSON object: truncated, or from another sender.
+    #[error("the response is not a JSON object")]
     NotJson,
-    /// Its bytes are not the ones the checksum (`x-amz-crc32`) was made of.
-    #[error("the answer was damaged on its way")]
+    /// The body does not match the checksum (`x-amz-crc32`).
+    #[error("the response does not match its checksum")]
     Damaged,
-    /// It is longer than [`crate::transport::MAX_ANSWER_BYTES`].
-    #[error("the answer is too long")]
+    /// The body is longer than [`crate::transport::MAX_ANSWER_BYTES`].
+    #[error("the response is too long")]
     TooLong,
-    /// Keys of a batch were left unread, however often they were asked for.
-    #[error("the service left keys unread")]
+    /// Keys of a batch stayed unprocessed after all retries.
+    #[error("the service left keys of the batch unprocessed")]
     Unread,
-    /// A member that the operation promises is missing or of another type.
-    #[error("the answer lacks {0}")]
+    /// A required member of the response is missing or has the wrong type.
+    #[error("the response lacks {0}")]
     Lacks(&'static str),
 }
 
@@ -83,7 +83,7 @@ impl ResponseError {
     }
 }
 
-/// A service's refusal: its code, and for writes what stood in the way.
+/// An error of the service: its code and, for writes, the reason for each row.
 #[derive(Debug)]
 pub struct AwsServiceError {
     pub(crate) code: ErrorCode,
@@ -93,18 +93,18 @@ pub struct AwsServiceError {
 }
 
 impl AwsServiceError {
-    /// The code it was refused with.
+    /// The error code.
     pub const fn code(&self) -> &ErrorCode {
         &self.code
     }
 
-    /// The status of the answer.
+    /// The HTTP status of the response.
     pub const fn status(&self) -> u16 {
         self.status
     }
 
-    /// What the refusal means. A transaction given up only because others were at work, or
-    /// because of throttling, is of that class: nothing speaks against trying it again.
+    /// The class of the error. A transaction cancelled only by conflicts or throttling is of that
+    /// class: a retry is safe.
     pub fn class(&self) -> ErrorClass {
         let mut class = self.code.class(self.status);
         if self.code != ErrorCode::TransactionCanceled {
@@ -123,13 +123,14 @@ impl AwsServiceError {
         class
     }
 
-    /// Why each row of a write was refused, in the order of the request; for a single write, one.
+    /// The reasons for each row of a write, in the order of the request; one reason for a single
+    /// write.
     pub fn reasons(&self) -> &[Reason] {
         &self.reasons
     }
 }
 
-/// Of two reasons for giving a transaction up, the one that trying again does not cure.
+/// The worse of two reasons for a cancelled transaction: the one that a retry does not fix.
 const fn worse(one: ErrorClass, other: ErrorClass) -> ErrorClass {
     match (one, other) {
         (ErrorClass::Conflict | ErrorClass::Throttle | ErrorClass::Server, other) => other,
@@ -163,7 +164,7 @@ impl fmt::Display for AwsServiceError {
 
 impl core::error::Error for AwsServiceError {}
 
-/// Why one row of a write was refused.
+/// The reason for one row of a failed write.
 #[derive(Debug)]
 pub struct Reason {
     pub(crate) code: Option<ErrorCode>,
@@ -171,17 +172,17 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// The code; none if nothing stood against this row.
+    /// The code; `None` if this row had no problem.
     pub const fn code(&self) -> Option<&ErrorCode> {
         self.code.as_ref()
     }
 
-    /// Whether this row's condition did not hold.
+    /// Whether the condition of this row failed.
     pub fn is_condition(&self) -> bool {
         self.code == Some(ErrorCode::ConditionalCheckFailed)
     }
 
-    /// The row that stood in the way, where the request asked to see it.
+    /// The current row, if the request asked for it.
     pub const fn existing(&self) -> Option<&Item> {
         self.existing.as_ref()
     }
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_is_judged_by_the_gravest_of_its_reasons() {
+    fn a_cancelled_transaction_has_the_class_of_its_worst_reason() {
         for (codes, class) in [
             (&["None", "TransactionConflict"][..], ErrorClass::Conflict),
             (
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_codes_and_never_the_row() {
+    fn an_error_prints_codes_and_never_the_row() {
         let mut error = canceled(&["None", "ConditionalCheckFailed"]);
         error.reasons[1].existing =
             Some(Item::new().with("password", Attribute::text("$argon2id$secret")));
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn doubt_remains_wherever_the_server_may_have_got_the_request() {
+    fn an_error_reports_may_have_executed_wherever_the_server_may_have_received_the_request() {
         let service = |code: &str, status| AwsServiceError {
             code: ErrorCode::parse(code),
             status,

@@ -1,28 +1,28 @@
-//! The error codes AWS answers with, and what each means for the caller.
+//! The error codes of AWS and their meaning for the caller.
 
 use core::fmt;
 
-/// What a refusal means for the one who asked.
+/// The class of an error, as the caller must treat it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorClass {
-    /// A condition of the request did not hold: an answer, not a fault. Nothing was written.
+    /// A condition of the request failed: a result, not a fault. Nothing was written.
     Condition,
-    /// Too much at once. Nothing was done; the same request may pass a moment later.
+    /// Throttled. Nothing was executed; a retry may succeed a moment later.
     Throttle,
-    /// Another transaction was at work on the same rows. Nothing was done; try again.
+    /// Another transaction was changing the same rows. Nothing was executed; retry.
     Conflict,
-    /// The service failed. Whether the request was carried out is unknown.
+    /// The service failed. It is unknown whether the request was executed.
     Server,
-    /// The credentials, their rights or the clock that signed are not accepted.
+    /// The credentials, their permissions or the clock of the signer are rejected.
     Access,
-    /// What the request names does not exist or is not in the state it needs: configuration.
+    /// The resource does not exist or is in the wrong state: a configuration error.
     Resource,
-    /// The request itself is wrong: a fault of ours.
+    /// The request is invalid: a bug in this crate.
     Request,
 }
 
 impl ErrorClass {
-    /// Whether the service has certainly not carried the request out.
+    /// Whether the service has certainly not executed the request.
     pub const fn was_not_executed(self) -> bool {
         match self {
             Self::Condition
@@ -36,21 +36,21 @@ impl ErrorClass {
     }
 }
 
-/// Declares [`ErrorCode`] with the names it has on the wire (the first is the usual one), its stable
-/// name in our logs, and its class.
+/// Declares [`ErrorCode`] with the names on the wire (the first is the usual one), its stable name
+/// in logs, and its class.
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $wire:literal $(| $also:literal)* => $class:ident;)*) => {
-        /// Why a service refused a request.
+        /// The reason of a service for an error response.
         #[derive(Clone, Debug, Eq, PartialEq)]
         pub enum ErrorCode {
             $($(#[$doc])* $code,)*
-            /// A code this list does not know, or none at all.
+            /// An unknown code, or none at all.
             Unknown(UnknownCode),
         }
 
         impl ErrorCode {
-            /// Reads a code as it stands in `__type` or in the header `x-amzn-errortype`:
-            /// with or without a namespace before `#` and an address after `:`.
+            /// Parses a code as it appears in `__type` or in the header `x-amzn-errortype`: with or
+            /// without a namespace before `#` and an address after `:`.
             pub fn parse(text: &str) -> Self {
                 let text = text.rsplit_once('#').map_or(text, |(_, name)| name);
                 let text = text.split_once(':').map_or(text, |(name, _)| name);
@@ -60,7 +60,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The code as AWS documents it; safe to log.
+            /// The code as documented by AWS; safe to log.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$code => $wire,)*
@@ -68,7 +68,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What the code means; an unknown one is judged by the answer's `status`.
+            /// The class of the code; the class of an unknown code depends on the HTTP `status`.
             pub fn class(&self, status: u16) -> ErrorClass {
                 match self {
                     $(Self::$code => ErrorClass::$class,)*
@@ -92,11 +92,11 @@ codes! {
     /// A condition expression evaluated to false.
     ConditionalCheckFailed = "ConditionalCheckFailedException" | "ConditionalCheckFailed"
         => Condition;
-    /// A transaction was given up; each of its rows has its own reason.
+    /// A transaction was cancelled; each of its rows has its own reason.
     TransactionCanceled = "TransactionCanceledException" => Condition;
-    /// Another transaction was at work on the row.
+    /// Another transaction was changing the row.
     TransactionConflict = "TransactionConflictException" | "TransactionConflict" => Conflict;
-    /// The transaction with this token is still under way.
+    /// The transaction with this token is still running.
     TransactionInProgress = "TransactionInProgressException" => Conflict;
     /// Another region wrote the row at the same time.
     ReplicatedWriteConflict = "ReplicatedWriteConflictException" => Conflict;
@@ -105,14 +105,14 @@ codes! {
     /// A row with this key exists (PartiQL).
     DuplicateItem = "DuplicateItemException" | "DuplicateItem" => Condition;
 
-    /// The table's provisioned throughput is used up.
+    /// The table's provisioned throughput is exceeded.
     ProvisionedThroughputExceeded =
         "ProvisionedThroughputExceededException" | "ProvisionedThroughputExceeded" => Throttle;
-    /// Requests come too fast.
+    /// The request rate is too high.
     Throttling = "ThrottlingException" | "Throttling" | "ThrottlingError"
         | "RequestThrottled" | "RequestThrottledException" | "TooManyRequestsException"
         | "SlowDown" => Throttle;
-    /// The account's throughput is used up.
+    /// The account's throughput is exceeded.
     RequestLimitExceeded = "RequestLimitExceeded" => Throttle;
     /// Too many control operations at once, or a quota of the account.
     LimitExceeded = "LimitExceededException" => Throttle;
@@ -122,24 +122,24 @@ codes! {
     /// The service failed.
     InternalFailure = "InternalFailure" | "InternalFailureException" | "InternalServiceError"
         | "InternalServiceErrorException" => Server;
-    /// The service is not to be had for the moment.
+    /// The service is temporarily unavailable.
     ServiceUnavailable = "ServiceUnavailable" | "ServiceUnavailableException" => Server;
-    /// The service did not get the whole request in time.
+    /// The service did not receive the complete request in time.
     RequestTimeout = "RequestTimeout" | "RequestTimeoutException" => Server;
 
-    /// The key has no right to do this.
+    /// The access key lacks the permission.
     AccessDenied = "AccessDeniedException" | "AccessDenied" | "NotAuthorized" => Access;
-    /// The table's own encryption key is out of reach.
+    /// The table's KMS key is not accessible.
     KeyAccessDenied = "KMSAccessDeniedException" | "KMSInvalidStateException"
         | "KMSDisabledException" | "KMSNotFoundException" | "KMSInternalException"
         | "InaccessibleEncryptionCredentialsException" => Access;
-    /// The key or the session token is not known.
+    /// The access key or the session token is unknown.
     UnrecognizedClient = "UnrecognizedClientException" | "InvalidClientTokenId" => Access;
-    /// The temporary key has run out.
+    /// The temporary credentials have expired.
     ExpiredToken = "ExpiredTokenException" | "ExpiredToken" => Access;
-    /// The signature does not fit the request, or was made at another time.
+    /// The signature does not match the request, or was created at another time.
     InvalidSignature = "InvalidSignatureException" | "SignatureDoesNotMatch" => Access;
-    /// The clock that signed is too far from the service's.
+    /// The signer's clock differs too much from the service's clock.
     RequestTimeTooSkewed = "RequestTimeTooSkewed" | "RequestTimeTooSkewedException"
         | "RequestExpired" | "RequestInTheFuture" => Access;
     /// A part of the signature is missing.
@@ -152,7 +152,7 @@ codes! {
 
     /// The table or the secret does not exist.
     ResourceNotFound = "ResourceNotFoundException" | "ResourceNotFound" => Resource;
-    /// The table is not in a state for this.
+    /// The table is in the wrong state for this operation.
     ResourceInUse = "ResourceInUseException" => Resource;
     /// The table does not exist.
     TableNotFound = "TableNotFoundException" => Resource;
@@ -161,39 +161,39 @@ codes! {
     /// The rows under one partition key exceed 10 GB.
     ItemCollectionSizeLimitExceeded = "ItemCollectionSizeLimitExceededException"
         | "ItemCollectionSizeLimitExceeded" => Resource;
-    /// The secret is not in a state for this.
+    /// The secret is in the wrong state for this operation.
     InvalidRequest = "InvalidRequestException" => Resource;
-    /// The secret's encryption key does not open it.
+    /// The secret's KMS key cannot decrypt it.
     DecryptionFailure = "DecryptionFailure" | "DecryptionFailureException" => Access;
-    /// The secret's encryption key does not seal it.
+    /// The secret's KMS key cannot encrypt it.
     EncryptionFailure = "EncryptionFailure" | "EncryptionFailureException" => Access;
     /// The secret's state forbids the change.
     PreconditionNotMet = "PreconditionNotMetException" => Resource;
 
-    /// A member of the request is not what it should be.
+    /// A member of the request is invalid.
     Validation = "ValidationException" | "ValidationError" => Request;
-    /// The request is not readable JSON of the right shape.
+    /// The request is not valid JSON of the right shape.
     Serialization = "SerializationException" => Request;
-    /// There is no operation of that name.
+    /// There is no operation with that name.
     UnknownOperation = "UnknownOperationException" | "UnknownOperation" | "InvalidAction"
         => Request;
-    /// A parameter is not what it should be.
+    /// A parameter is invalid.
     InvalidParameter = "InvalidParameterException" | "InvalidParameterValue"
         | "InvalidParameterCombination" | "MissingParameter" | "MissingAction" => Request;
-    /// The request is longer than the service takes.
+    /// The request is too large.
     RequestTooLarge = "RequestEntityTooLargeException" | "RequestEntityTooLarge" => Request;
-    /// The feature is not offered by this engine.
+    /// This engine does not support the feature.
     Unsupported = "UnsupportedOperation" | "UnsupportedOperationException" => Request;
 }
 
-/// A code outside our list, kept only if it is a name that can stand in a log line.
+/// An unknown code, kept only if it is a name that is safe in a log entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UnknownCode(Box<str>);
 
 impl UnknownCode {
     const MAX_LENGTH: usize = 64;
 
-    // SECURITY: an answer's text may quote a row, and a log line must stay one line.
+    // SECURITY: an error text may quote a row, and a log entry must stay on one line.
     pub(crate) fn sanitise(text: &str) -> Self {
         let is_name = text.len() <= Self::MAX_LENGTH
             && text
@@ -206,7 +206,7 @@ impl UnknownCode {
         })
     }
 
-    /// The code; `none` where there was none, `unreadable` where it was no name.
+    /// The code; `none` if it was missing, `unreadable` if it was not a name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_read_back_in_each_spelling() {
+    fn every_error_code_is_parsed_in_each_spelling() {
         for (wire, code) in ALL {
             assert_eq!(&ErrorCode::parse(wire), code);
             assert_eq!(code.as_str(), *wire);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_of_our_list_keeps_its_class_whatever_the_status() {
+    fn a_known_error_code_keeps_its_class_for_any_status() {
         assert_eq!(
             ErrorCode::parse("ProvisionedThroughputExceededException").class(400),
             ErrorClass::Throttle
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_is_judged_by_the_status() {
+    fn an_unknown_error_code_gets_its_class_from_the_status() {
         let code = ErrorCode::parse("BrandNewException");
         assert_eq!(code.as_str(), "BrandNewException");
         for (status, class) in [
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_cannot_smuggle_text_into_a_log() {
+    fn an_unknown_error_code_cannot_inject_text_into_a_log() {
         for text in [
             "Bad\nException",
             "{\"S\"",

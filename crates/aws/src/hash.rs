@@ -1,4 +1,4 @@
-//! SHA-256 as AWS writes it.
+//! SHA-256 in the format of AWS.
 
 use core::fmt::Write as _;
 

@@ -1,7 +1,7 @@
-//! The headers of AWS that `http` has no names for.
+//! The AWS headers for which `http` has no constants.
 //!
-//! They are constants so that none is parsed when it is used: in wasm the parser of header names
-//! weighs twelve kilobytes, and is left out where nothing calls it.
+//! They are constants so that no name is parsed at run time. In wasm the header name parser takes
+//! 12 KB; the linker drops it if nothing calls it.
 
 use http::HeaderName;
 use http::header::CONTENT_ENCODING;
@@ -14,8 +14,9 @@ pub(crate) const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-crc32");
 pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// The headers of an answer that a client looks at. A transport whose platform has header objects
-/// of its own need bring no others.
+/// The response headers that a client reads. A transport with its own header objects may pass only
+/// these.
 ///
-/// `content-encoding` tells that the platform has inflated the body that the checksum was made over.
+/// `content-encoding` shows that the platform has decompressed the body over which the checksum was
+/// computed.
 pub const READ: [HeaderName; 4] = [CHECKSUM, CONTENT_ENCODING, ERROR_TYPE, REQUEST_ID];

@@ -1,10 +1,9 @@
 //! DynamoDB, Secrets Manager and SES over plain signed HTTP, for platforms that have no AWS SDK or
 //! no room for one.
 //!
-//! A door brings a [`transport::Transport`], credentials and addresses; [`client::Client`] signs,
-//! sends, reads and tries again where that is safe. [`dynamodb`] keeps the layout of our rows and
-//! implements the store ports on it. Nothing here reads a clock, the environment or a random
-//! source.
+//! An adapter provides a [`transport::Transport`], credentials and endpoints. [`client::Client`]
+//! signs, sends, reads and retries where that is safe. [`dynamodb`] holds the row layout and
+//! implements the store ports. Nothing here reads a clock, the environment or a random source.
 
 pub mod breakers;
 pub mod capacity;

@@ -1,8 +1,8 @@
-//! The operations this client speaks, with what the wire calls them.
+//! The operations of this client and their names on the wire.
 
 use http::HeaderValue;
 
-/// A service and how its JSON protocol is addressed.
+/// A service and the addressing of its JSON protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Service {
     /// Amazon DynamoDB, JSON 1.0.
@@ -28,7 +28,7 @@ impl Service {
     }
 }
 
-/// Declares [`Operation`] with each one's service, kind and name; the target is made of them.
+/// Declares [`Operation`] with the service, kind and name of each; the target is built from them.
 macro_rules! operations {
     ($($(#[$doc:meta])* $operation:ident: $service:ident, $prefix:literal, $effect:ident;)*) => {
         /// One operation of one service.
@@ -38,14 +38,14 @@ macro_rules! operations {
         }
 
         impl Operation {
-            /// The service that offers it.
+            /// The service of the operation.
             pub const fn service(self) -> Service {
                 match self {
                     $(Self::$operation => Service::$service,)*
                 }
             }
 
-            /// Its name in AWS's documentation, for errors and logs.
+            /// The name in the AWS documentation, for errors and logs.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$operation => stringify!($operation),)*
@@ -71,25 +71,25 @@ macro_rules! operations {
 }
 
 operations! {
-    /// One row by its key.
+    /// Reads one row by its key.
     GetItem: DynamoDb, "DynamoDB_20120810", Read;
-    /// Up to 100 rows by their keys.
+    /// Reads up to 100 rows by their keys.
     BatchGetItem: DynamoDb, "DynamoDB_20120810", Read;
-    /// The rows under one partition key, in pages.
+    /// Reads the rows under one partition key, in pages.
     Query: DynamoDb, "DynamoDB_20120810", Read;
-    /// The rows of a whole table, in pages.
+    /// Reads the rows of a whole table, in pages.
     Scan: DynamoDb, "DynamoDB_20120810", Read;
     /// Writes one row.
     PutItem: DynamoDb, "DynamoDB_20120810", Write;
-    /// Changes one row.
+    /// Updates one row.
     UpdateItem: DynamoDb, "DynamoDB_20120810", Write;
-    /// Removes one row.
+    /// Deletes one row.
     DeleteItem: DynamoDb, "DynamoDB_20120810", Write;
-    /// Writes up to 100 rows, all or none.
+    /// Writes up to 100 rows atomically.
     TransactWriteItems: DynamoDb, "DynamoDB_20120810", Write;
-    /// A version of a secret.
+    /// Reads a version of a secret.
     GetSecretValue: SecretsManager, "secretsmanager", Read;
-    /// A secret's versions and their stages.
+    /// Reads a secret's versions and their stages.
     DescribeSecret: SecretsManager, "secretsmanager", Read;
     /// Adds a version to a secret.
     PutSecretValue: SecretsManager, "secretsmanager", Write;
@@ -97,7 +97,7 @@ operations! {
     UpdateSecretVersionStage: SecretsManager, "secretsmanager", Write;
 }
 
-/// Whether an operation changes anything.
+/// Whether an operation reads or writes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Effect {
     Read,
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_names_the_service_and_the_operation() {
+    fn a_target_contains_the_service_and_the_operation() {
         assert_eq!(
             Operation::TransactWriteItems.target(),
             "DynamoDB_20120810.TransactWriteItems"

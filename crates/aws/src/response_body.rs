@@ -1,4 +1,4 @@
-//! The second half of a call: an HTTP response becomes an object or an error. Pure.
+//! The second half of a call: turns an HTTP response into an object or an error. Pure.
 
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
@@ -11,15 +11,15 @@ use crate::error_code::{ErrorCode, UnknownCode};
 use crate::headers::{CHECKSUM, ERROR_TYPE, REQUEST_ID};
 use crate::transport::MAX_ANSWER_BYTES;
 
-/// The object that an operation answers with.
+/// The JSON object of a response.
 pub type ResponseBody = Object;
 
-/// Reads `response`.
+/// Parses `response`.
 ///
 /// # Errors
 ///
-/// [`CallError::Service`] if the service refused, [`CallError::Answer`] if this is no answer of
-/// the service.
+/// [`CallError::Service`] if the service returned an error, [`CallError::Answer`] if this is not a
+/// response of the service.
 pub fn read(response: Response<Bytes>) -> Result<ResponseBody, CallError> {
     let (head, body) = response.into_parts();
     if head.status.is_redirection() {
@@ -34,7 +34,8 @@ pub fn read(response: Response<Bytes>) -> Result<ResponseBody, CallError> {
     }
     let object = match object {
         Ok(object) => object,
-        // A failure counts even if its body is lost: a balancer's error page has none of ours.
+        // A server error counts even if its body is unreadable: the error page of a load balancer
+        // is not JSON.
         Err(_) if head.status.is_server_error() => ResponseBody::default(),
         Err(_) if head.headers.contains_key(ERROR_TYPE) => ResponseBody::default(),
         Err(error) => return Err(error.into()),
@@ -81,8 +82,8 @@ fn reason(reason: Json) -> Reason {
     Reason { code, existing }
 }
 
-/// Compares `x-amz-crc32` where it speaks of the bytes we hold: it is made over the compressed
-/// body, so a platform that has already inflated it leaves nothing to compare.
+/// Compares `x-amz-crc32` where it covers the received bytes. It is computed over the compressed
+/// body, so it cannot be checked if the platform has already decompressed it.
 fn intact(headers: &HeaderMap, body: &[u8]) -> Result<(), ResponseError> {
     let Some(expected) = header(headers, &CHECKSUM) else {
         return Ok(());
@@ -101,7 +102,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// CRC-32 as in [RFC 1952 §8], by half-bytes: bit by bit is too slow for the packs of a busy feed,
-/// and the usual table would cost the edge 1 KB.
+/// and the usual table would add 1 KB to the edge.
 ///
 /// [RFC 1952 §8]: https://www.rfc-editor.org/rfc/rfc1952#section-8
 fn crc32(bytes: &[u8]) -> u32 {
@@ -118,7 +119,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// What the CRC of each half-byte adds.
+/// The CRC of each half-byte.
 const HALVES: [u32; 16] = [
     0x0000_0000,
     0x1db7_1064,
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_an_answer_and_half_of_one_is_not() {
+    fn a_complete_json_object_is_accepted_and_a_truncated_one_is_rejected() {
         let whole = r#"{"Item":{"PK":{"S":"KEYS"}}}"#;
         assert!(
             read(response(200, &[], whole))
@@ -185,8 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_that_differs_is_damage_unless_the_body_was_inflated() {
-        // The check value of CRC-32 ("123456789") in every catalogue of CRCs.
+    fn a_checksum_mismatch_is_damage_unless_the_body_was_decompressed() {
+        // The check value of CRC-32 ("123456789") in every CRC catalogue.
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         let good = crc32(b"{}").to_string();
         assert!(read(response(200, &[("x-amz-crc32", &good)], "{}")).is_ok());
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_is_never_an_answer() {
+    fn a_redirect_is_never_accepted_as_a_response() {
         for status in [301, 302, 307, 308] {
             let response = response(status, &[("location", "https://elsewhere.example/")], "{}");
             assert_eq!(answer_error(response), ResponseError::Redirect);
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_beyond_the_limit_is_not_parsed() {
+    fn a_response_above_the_size_limit_is_not_parsed() {
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ANSWER_BYTES));
         assert_eq!(
             answer_error(response(200, &[], &long)),
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_read_from_the_body_or_else_the_header() {
+    fn an_error_code_is_read_from_the_body_or_else_the_header() {
         let body =
             r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"x"}"#;
         let error = service_error(response(400, &[("x-amzn-requestid", "ABC123")], body));
@@ -233,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn a_balancers_error_page_is_a_failure_of_the_service() {
+    fn a_load_balancer_error_page_is_a_server_failure() {
         let error = service_error(response(503, &[], "<html>ada@example.com</html>"));
         assert_eq!(error.class(), ErrorClass::Server);
         assert_eq!(error.to_string(), "none (status 503)");
     }
 
     #[test]
-    fn a_refusal_cut_short_says_nothing_about_what_was_refused() {
+    fn a_truncated_error_response_has_no_row_reasons() {
         let body = r#"{"__type":"x#ConditionalCheckFailedEx"#;
         assert_eq!(
             answer_error(response(400, &[], body)),
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_transaction_says_why_row_by_row_and_shows_what_stood_there() {
+    fn a_cancelled_transaction_has_a_reason_and_the_current_row_for_each_write() {
         let body = r#"{"__type":"x#TransactionCanceledException","CancellationReasons":[
             {"Code":"None"},
             {"Code":"ConditionalCheckFailed","Item":{"request_id":{"S":"r1"}},"Message":"m"},
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_condition_shows_the_row_that_stood_there() {
+    fn a_failed_condition_returns_the_current_row() {
         let body = r#"{"__type":"x#ConditionalCheckFailedException","Item":{"version":{"N":"7"}}}"#;
         let error = service_error(response(400, &[], body));
         assert!(error.reasons()[0].is_condition());
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_cut_anywhere_is_none() {
+    fn a_response_truncated_anywhere_is_rejected() {
         let whole = r#"{"Item":{"PK":{"S":"K\u00e9y"},"version":{"N":"7"}},"a":[1.5,true,null]}"#;
         assert!(read(response(200, &[], whole)).is_ok());
         for end in 0..whole.len() {
@@ -290,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_back_is_judged_and_prints_as_one_plain_line(
+        fn any_response_is_classified_and_prints_as_one_plain_line(
             status in 200_u16..600,
             kind in prop_oneof!["[A-Za-z]{1,30}Exception", any::<String>()],
             body in prop::collection::vec(any::<u8>(), 0..64),

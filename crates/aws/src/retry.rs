@@ -1,4 +1,4 @@
-//! When a failed call is tried again, and how long to wait before.
+//! When a failed call is retried, and the delay before the retry.
 
 use core::time::Duration;
 
@@ -6,17 +6,16 @@ use crate::error::{CallError, ResponseError};
 use crate::error_code::ErrorClass;
 use crate::transport::TransportError;
 
-/// How often one call is sent at most.
+/// The maximum number of attempts of one call.
 pub const ATTEMPTS: u32 = 3;
 
 const BASE: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// Whether a call that failed with `error` may be sent once more.
+/// Whether a call that failed with `error` may be retried.
 ///
-/// `repeatable` says that doing it twice is the same as doing it once: it reads, or it carries a
-/// condition or a token. Where the first try may have been carried out, only such a call goes out
-/// again.
+/// `repeatable` says that a repetition has no further effect: the call reads, or it carries a
+/// condition or a token. After an attempt that may have executed, only such a call is retried.
 pub fn may_repeat(error: &CallError, repeatable: bool) -> bool {
     let curable = match error {
         CallError::Sign(_) | CallError::Open => false,
@@ -44,9 +43,8 @@ pub fn may_repeat(error: &CallError, repeatable: bool) -> bool {
     curable && (repeatable || !error.may_have_executed())
 }
 
-/// How long to wait before try `retry` (1 is the first repetition): anything from nothing up to a
-/// bound that doubles each time, chosen by `chance`, so that many clients do not come back
-/// together ("full jitter").
+/// The delay before retry number `retry` (the first is 1), chosen by `chance`: from zero up to a
+/// bound that doubles each time. "Full jitter" keeps many clients from retrying together.
 pub fn delay(retry: u32, chance: u64) -> Duration {
     let doubled = 1_u32
         .checked_shl(retry.saturating_sub(1))
@@ -75,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_done_is_always_tried_again() {
+    fn a_call_that_was_not_executed_is_always_retried() {
         for error in [
             refusal("ThrottlingException", 400),
             refusal("ProvisionedThroughputExceededException", 400),
@@ -93,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_done_is_tried_again_only_if_twice_is_once() {
+    fn a_call_that_may_have_executed_is_retried_only_if_it_is_repeatable() {
         for error in [
             refusal("InternalServerError", 500),
             refusal("", 503),
@@ -108,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_try_does_not_cure_is_not_tried() {
+    fn an_error_that_a_retry_cannot_fix_is_not_retried() {
         for error in [
             refusal("ConditionalCheckFailedException", 400),
             refusal("ValidationException", 400),
@@ -126,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_spread_from_nothing_to_a_bound_that_doubles_up_to_a_second() {
+    fn retry_jitter_ranges_from_zero_to_a_bound_that_doubles_up_to_one_second() {
         for (retry, bound) in [(0, 50), (1, 50), (2, 100), (3, 200), (6, 1000), (99, 1000)] {
             assert_eq!(delay(retry, 0), Duration::ZERO);
             assert_eq!(delay(retry, bound), Duration::from_millis(bound));

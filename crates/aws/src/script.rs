@@ -1,4 +1,4 @@
-//! A transport for unit tests that gives the answers it was given.
+//! A transport for unit tests with scripted responses.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ pub(crate) const NOON: UnixTime = UnixTime::from_secs(1_440_938_160);
 
 pub(crate) type Scripted = Result<Response<Bytes>, TransportError>;
 
-/// Gives one answer a request, and keeps what it was asked and how often it was made to wait.
+/// Returns one scripted response for each request, and records the requests and the sleeps.
 #[derive(Debug, Default)]
 pub(crate) struct ScriptedTransport {
     answers: Mutex<VecDeque<Scripted>>,
@@ -39,18 +39,18 @@ impl ScriptedTransport {
         self.sleeps.lock().unwrap()
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub(crate) fn pass(&self, span: Duration) {
         let mut elapsed = self.elapsed.lock().unwrap();
         *elapsed = elapsed.saturating_add(span);
     }
 
-    /// Every change of a breaker so far.
+    /// Every breaker state change so far.
     pub(crate) fn notices(&self) -> Vec<(Dependency, BreakerState)> {
         self.notices.lock().unwrap().clone()
     }
 
-    /// Gives these answers after those it has.
+    /// Appends responses to the script.
     pub(crate) fn then(&self, answers: impl IntoIterator<Item = Scripted>) {
         self.answers.lock().unwrap().extend(answers);
     }

@@ -1,6 +1,6 @@
 //! Secrets Manager: the versions of one secret, by the stages that a rotation moves.
 //!
-//! The rotation itself is a use case; here are only the calls it is made of.
+//! The rotation itself is a use case; this module has only its calls.
 
 pub mod signing_secret;
 
@@ -17,14 +17,14 @@ use crate::operation::Operation;
 use crate::response_body::ResponseBody;
 use crate::transport::Transport;
 
-/// A stage that Secrets Manager itself knows. At most one version of a secret has it.
+/// A stage that Secrets Manager defines. At most one version of a secret has it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Stage {
-    /// The version in force.
+    /// The current version.
     Current,
-    /// The version that was in force before.
+    /// The previous current version.
     Previous,
-    /// The version that a rotation is bringing up.
+    /// The version that a rotation is preparing.
     Pending,
 }
 
@@ -39,23 +39,23 @@ impl Stage {
     }
 }
 
-/// Which version of a secret is meant.
+/// Selects a version of a secret.
 #[derive(Clone, Copy, Debug)]
 pub enum Version<'a> {
-    /// The one that has this stage.
+    /// The version with this stage.
     Stage(Stage),
-    /// The one of this id; a rotation's `ClientRequestToken` is one.
+    /// The version with this id; a rotation's `ClientRequestToken` is one.
     Id(&'a str),
-    /// The one of this id, provided that it has this stage.
+    /// The version with this id, if it has this stage.
     Staged(&'a str, Stage),
 }
 
-/// A version of a secret. Neither the id nor the stages are secret, the value is.
+/// A version of a secret. The value is secret; the id and the stages are public.
 #[derive(Clone, Debug)]
 pub struct SecretVersion {
     /// The version's id.
     pub id: String,
-    /// The stages it has.
+    /// The stages of the version.
     pub stages: Vec<String>,
     /// The value, as text.
     pub value: Secret<String>,
@@ -64,14 +64,14 @@ pub struct SecretVersion {
 /// A secret without its values.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SecretDescription {
-    /// Whether a rotation is set up.
+    /// Whether rotation is enabled.
     pub rotation_enabled: bool,
-    /// The stages of each version, by the version's id. A version without one is on its way out.
+    /// The stages of each version, by version id. Secrets Manager deletes a version without stages.
     pub versions: BTreeMap<String, Vec<String>>,
 }
 
 impl SecretDescription {
-    /// The id of the version that has `stage`.
+    /// The id of the version with `stage`.
     pub fn version_at(&self, stage: Stage) -> Option<&str> {
         let label = stage.as_str();
         let mut versions = self.versions.iter();
@@ -80,7 +80,7 @@ impl SecretDescription {
     }
 }
 
-/// Secrets Manager as it is reached at one moment.
+/// Secrets Manager at a given time.
 #[derive(Debug)]
 pub struct SecretsManager<'a, T> {
     client: &'a Client<T>,
@@ -88,17 +88,17 @@ pub struct SecretsManager<'a, T> {
 }
 
 impl<'a, T: Transport> SecretsManager<'a, T> {
-    /// Reaches it at `now`, which signs every request.
+    /// A client of Secrets Manager; `now` signs every request.
     pub const fn at(client: &'a Client<T>, now: UnixTime) -> Self {
         Self { client, now }
     }
 
-    /// The version `version` of `secret` (a name or an ARN); none if the secret or that version
+    /// The version `version` of `secret` (a name or an ARN); `None` if the secret or that version
     /// does not exist.
     ///
     /// # Errors
     ///
-    /// [`CallError`]; a binary secret is [`ResponseError::Lacks`], for ours are text.
+    /// [`CallError`]; [`ResponseError::Lacks`] for a binary secret, because only text is supported.
     pub async fn value(
         &self,
         secret: &str,
@@ -134,7 +134,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
     ///
     /// # Errors
     ///
-    /// [`CallError`], also if there is no such secret.
+    /// [`CallError`], also if the secret does not exist.
     pub async fn describe(&self, secret: &str) -> Result<SecretDescription, CallError> {
         const STAGES: &str = "VersionIdsToStages";
         let call = ApiCall::new(Operation::DescribeSecret).with("SecretId", secret);
@@ -154,8 +154,8 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
         })
     }
 
-    /// Adds the version `id` with `value` to `secret`, in `stage`. Repeating it with the same
-    /// value changes nothing; with another it is refused with [`ErrorCode::ResourceExists`].
+    /// Adds the version `id` with `value` to `secret`, in `stage`. A repetition with the same value
+    /// changes nothing; another value is rejected with [`ErrorCode::ResourceExists`].
     ///
     /// # Errors
     ///
@@ -175,12 +175,12 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
         self.client.call(&call, self.now).await.map(drop)
     }
 
-    /// Moves `stage` to the version `to`, away from the version `from` if one has it. Secrets
-    /// Manager itself gives [`Stage::Previous`] to the one that loses [`Stage::Current`].
+    /// Moves `stage` to the version `to`, from the version `from` if one has it. Secrets Manager
+    /// itself gives [`Stage::Previous`] to the version that loses [`Stage::Current`].
     ///
     /// # Errors
     ///
-    /// [`CallError`]; [`ErrorCode::InvalidParameter`] if `from` does not have the stage any more.
+    /// [`CallError`]; [`ErrorCode::InvalidParameter`] if `from` no longer has the stage.
     pub async fn move_stage(
         &self,
         secret: &str,
@@ -207,7 +207,7 @@ fn text(answer: &mut ResponseBody, name: &'static str) -> Result<String, Respons
     }
 }
 
-/// A list of labels; none where the member is left out.
+/// A list of labels; empty if the member is missing.
 fn labels(value: Option<&Json>, name: &'static str) -> Result<Vec<String>, ResponseError> {
     let Some(value) = value else {
         return Ok(Vec::new());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_is_asked_for_by_stage_by_id_or_by_both_and_never_printed() {
+    async fn a_secret_value_is_requested_by_stage_id_or_both_and_never_printed() {
         let client = client([
             response(200, VALUE),
             response(200, VALUE),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_version_that_is_not_there_is_none_and_a_binary_one_an_error() {
+    async fn a_missing_version_is_none_and_a_binary_secret_is_an_error() {
         let binary = r#"{"VersionId":"v2","SecretBinary":"AAAA"}"#;
         let client = client([missing(), response(200, binary)]);
         let secrets = SecretsManager::at(&client, NOON);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_description_tells_which_version_has_which_stage() {
+    async fn a_description_maps_stages_to_versions() {
         let described = r#"{"RotationEnabled":true,"VersionIdsToStages":{
             "v1":["AWSPREVIOUS"],"v2":["AWSCURRENT","AWSPENDING"],"v0":[]}}"#;
         let odd = r#"{"VersionIdsToStages":{"v1":"AWSCURRENT"}}"#;
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn putting_a_version_is_repeated_after_a_lost_answer_and_moving_a_stage_is_not() {
+    async fn putting_a_version_is_retried_after_a_lost_response_and_moving_a_stage_is_not() {
         let lost = || Err(TransportError::Timeout);
         let client = client([lost(), response(200, "{}"), lost(), response(200, "{}")]);
         let secrets = SecretsManager::at(&client, NOON);

@@ -1,6 +1,6 @@
-//! Amazon SES, version 2: one mail by one signed call of [`SendEmail`].
+//! Amazon SES, version 2: one mail in one signed call of [`SendEmail`].
 //!
-//! Not tried again here: the outbox does that, and minds how often.
+//! This module does not retry: the outbox does, and limits the number of attempts.
 //!
 //! [`SendEmail`]: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
 
@@ -23,23 +23,23 @@ use crate::response_body;
 use crate::sign::SignError;
 use crate::transport::Transport;
 
-/// The name that SES has in signatures.
+/// The signing name of SES.
 const SIGNING_NAME: &str = "ses";
 
 const PATH: &str = "/v2/email/outbound-emails";
 
-/// Who mail comes from.
+/// The sender of mail.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// The name that readers see.
+    /// The display name.
     pub name: String,
-    /// The address; SES must know it, or its domain, as verified.
+    /// The address; SES must have verified it or its domain.
     pub address: EmailAddress,
 }
 
 impl Sender {
-    /// The sender as a header has it: the name as a quoted string ([RFC 5322 §3.2.4]), or as
-    /// encoded words where it is not ASCII ([RFC 2047 §2]).
+    /// The sender in header form: the name as a quoted string ([RFC 5322 §3.2.4]), or as encoded
+    /// words if it is not ASCII ([RFC 2047 §2]).
     ///
     /// [RFC 5322 §3.2.4]: https://www.rfc-editor.org/rfc/rfc5322#section-3.2.4
     /// [RFC 2047 §2]: https://www.rfc-editor.org/rfc/rfc2047#section-2
@@ -56,7 +56,7 @@ impl Sender {
 }
 
 fn encoded_words(text: &str) -> String {
-    // 45 bytes are 60 letters of base64: a word is at most 75 long.
+    // 45 bytes are 60 characters of base64: an encoded word has at most 75.
     let mut words = vec![String::new()];
     for letter in text.chars().filter(|letter| !letter.is_control()) {
         let fits = |word: &&mut String| word.len().saturating_add(letter.len_utf8()) <= 45;
@@ -69,7 +69,7 @@ fn encoded_words(text: &str) -> String {
     words.iter().map(encode).collect::<Vec<_>>().join(" ")
 }
 
-/// SES as it is reached at one moment.
+/// SES at a given time.
 #[derive(Debug)]
 pub struct Ses<'a, T> {
     client: &'a Client<T>,
@@ -79,7 +79,7 @@ pub struct Ses<'a, T> {
 }
 
 impl<'a, T: Transport> Ses<'a, T> {
-    /// Reaches it at `endpoint` at `now`, which signs every request.
+    /// A client of SES at `endpoint`; `now` signs every request.
     pub const fn at(
         client: &'a Client<T>,
         endpoint: &'a Endpoint,
@@ -129,8 +129,8 @@ impl<T: Transport> Mailer for Ses<'_, T> {
     }
 }
 
-/// Whether SES will not take this mail tomorrow either. What is wrong with the account, its limits
-/// or our rights may be mended.
+/// Whether SES rejects this mail permanently. Errors of the account, its limits or its permissions
+/// can be fixed.
 fn is_about_the_mail(error: &CallError) -> bool {
     error.refusal().is_some_and(|refusal| {
         matches!(
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_be_mended_is_told_from_what_may_not() {
+    async fn permanent_and_temporary_mail_rejections_are_told_apart() {
         let refused = |status, code: &str| response(status, format!(r#"{{"__type":"{code}"}}"#));
         for (answer, permanent) in [
             (refused(400, "MessageRejected"), true),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_breaker_keeps_back_was_not_asked() {
+    async fn a_mail_rejected_by_the_open_breaker_was_not_sent() {
         let client = client((0..5).map(|_| response(500, r#"{"__type":"InternalFailure"}"#)));
         let (endpoint, sender) = (endpoint(), sender("Acme"));
         let ses = Ses::at(&client, &endpoint, &sender, NOON);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_quoted_or_encoded() {
+    fn a_sender_name_is_quoted_or_encoded() {
         for (name, header) in [
             ("Acme, Inc.", "\"Acme, Inc.\""),
             (r#"a"b\c"#, r#""a\"b\\c""#),

@@ -1,7 +1,7 @@
-//! Signature Version 4 over an `http::Request`, at an explicit second.
+//! Signature Version 4 over an `http::Request`, at an explicit time.
 //!
-//! `aws-sigv4` derives the key and makes the signature; the canonical form is ours, and the
-//! vectors of AWS and botocore hold it to theirs.
+//! `aws-sigv4` derives the key and computes the signature. The canonical form is implemented here
+//! and tested with the vectors of AWS and botocore.
 
 mod canonical;
 
@@ -20,51 +20,51 @@ use crate::hash::sha256_hex;
 use crate::headers::{DATE, SECURITY_TOKEN};
 use canonical::SignedHeaders;
 
-/// The first second of the year 10000, which the eight digits of a scope's date cannot hold.
+/// The first second of the year 10000, which does not fit in the eight digits of a scope's date.
 const END_OF_DATES: UnixTime = UnixTime::from_secs(253_402_300_800);
 
-/// What signing puts on a request, in place of what an earlier signature left there.
+/// The headers that signing sets; they replace those of an earlier signature.
 const ADDED: [HeaderName; 3] = [AUTHORIZATION, DATE, SECURITY_TOKEN];
 
-/// What a signature is good for: one service in one region.
+/// The scope of a signature: one service in one region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CredentialScope<'a> {
     /// The service's signing name, `dynamodb`.
     pub service: &'a str,
-    /// The region, `eu-central-1`.
+    /// The region, for example `eu-central-1`.
     pub region: &'a str,
 }
 
-/// A request could not be signed. Nothing of it or of the key is quoted.
+/// A request could not be signed. The error quotes neither the request nor the key.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum SignError {
-    /// The moment lies outside the years a signature can name.
-    #[error("the time to sign at is beyond the year 9999")]
+    /// The time is outside the years that a signature can express.
+    #[error("the signing time is beyond the year 9999")]
     Time,
-    /// The request's address or a header cannot be written in canonical form.
-    #[error("the request cannot be signed as it is written")]
+    /// The request's URL or a header has no canonical form.
+    #[error("the URL or a header of the request has no canonical form")]
     Request,
-    /// The access key's name or the session token is empty or holds blanks or line ends.
-    #[error("the access key or the session token is empty or holds blanks")]
+    /// The access key id or the session token is empty or contains spaces or line breaks.
+    #[error("the access key id or the session token is empty or contains spaces")]
     Credentials,
 }
 
 /// Adds `x-amz-date`, `authorization` and, for temporary credentials, `x-amz-security-token`.
 ///
-/// Every header present is signed, so headers that something on the way may change are added
-/// afterwards. The host is taken from the request's own address.
+/// Every present header is signed, so headers that an intermediary may change are added afterwards.
+/// The host comes from the request's URL.
 ///
 /// # Errors
 ///
-/// [`SignError`] if `now`, the request or the credentials cannot be written down as the signature
-/// needs them; `request` is unchanged then.
+/// [`SignError`] if `now`, the request or the credentials have no valid form for a signature;
+/// `request` is unchanged then.
 pub fn sign(
     request: &mut Request<Bytes>,
     scope: CredentialScope<'_>,
     credentials: &Credentials,
     now: UnixTime,
 ) -> Result<(), SignError> {
-    // `time`, which writes the date, panics beyond it.
+    // The `time` crate, which formats the date, panics beyond it.
     if now >= END_OF_DATES {
         return Err(SignError::Time);
     }
@@ -140,7 +140,7 @@ pub fn sign(
     Ok(())
 }
 
-/// The `Host` that every client sends for `uri`: without the port its scheme implies.
+/// The `Host` header for `uri`: without the default port of its scheme.
 fn host(uri: &Uri) -> Option<String> {
     let authority = uri.authority()?;
     let implied = match uri.scheme_str() {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vanilla_vector_is_met() {
+    fn the_get_vanilla_signing_vector_of_aws_matches() {
         let mut request = request();
         sign(&mut request, SCOPE, &key(), NOON).unwrap();
         assert_eq!(
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_no_header_value_is_refused_and_changes_nothing() {
+    fn an_access_key_that_is_no_header_value_is_rejected_and_changes_nothing() {
         let secret = || Secret::new("secret".to_owned());
         for broken in [
             key().with_session_token(Secret::new("two\nlines".to_owned())),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_signed_again_carries_the_new_signature_alone() {
+    fn signing_again_replaces_the_old_signature() {
         let temporary = key().with_session_token(Secret::new("session".to_owned()));
         let earlier = UnixTime::from_secs(NOON.as_secs() - 60);
         let mut again = request();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_no_text_is_refused() {
+    fn a_header_that_is_not_text_is_rejected_by_signing() {
         let mut request = request();
         let value = HeaderValue::from_bytes(&[0xff]).unwrap();
         request.headers_mut().insert("x-odd", value);

@@ -1,7 +1,7 @@
-//! What carries a signed request: implemented by each door with the client its platform has.
+//! Sends signed requests: each adapter implements it with the HTTP client of its platform.
 //!
-//! The transport owns everything that needs a clock or a socket: time-outs, kept-alive
-//! connections, and sleeping between attempts. It never retries and never follows redirects.
+//! The transport owns everything that needs a clock or a socket: timeouts, keep-alive connections,
+//! and sleeping between attempts. It never retries and never follows redirects.
 
 use core::time::Duration;
 
@@ -11,27 +11,27 @@ use thiserror::Error;
 
 use crate::dependency::Dependency;
 
-/// The longest answer a transport should read, in bytes.
+/// The longest response a transport should read, in bytes.
 ///
-/// A page of a `Query` holds 1 MB of items, and no byte of it becomes more than six in JSON.
+/// A page of a `Query` holds 1 MB of items, and JSON turns each byte into at most six.
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// Why the wire failed, in the words of the platform's own client.
+/// The cause of a network failure, as reported by the platform's HTTP client.
 pub type Cause = Box<dyn core::error::Error + Send + Sync>;
 
-/// Carries one signed request and brings the whole answer back.
+/// Sends one signed request and returns the complete response.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own transport, so Send is inferred there"
+    reason = "each adapter names its own transport, so Send is inferred there"
 )]
 pub trait Transport {
-    /// Sends `request` once, as it stands, and waits for the whole answer.
+    /// Sends `request` once, unchanged, and waits for the complete response.
     ///
-    /// Redirects come back as answers. At most [`MAX_ANSWER_BYTES`] are read.
+    /// Redirects are returned as responses. At most [`MAX_ANSWER_BYTES`] are read.
     ///
     /// # Errors
     ///
-    /// [`TransportError`] if no whole answer came within the transport's own time-out.
+    /// [`TransportError`] if no complete response arrived within the transport's own timeout.
     async fn send(
         &self,
         request: http::Request<Bytes>,
@@ -40,35 +40,33 @@ pub trait Transport {
     /// Waits between two attempts.
     async fn sleep(&self, span: Duration);
 
-    /// How long it has been since some moment that stays the same: what circuit breakers measure
-    /// by, and nothing else. It goes on while the platform has frozen whoever asks, and may go
-    /// back where its clock is set.
+    /// The time since a fixed moment, used only by circuit breakers. It continues while the
+    /// platform has frozen the process, and may go backwards when the platform sets its clock.
     fn elapsed(&self) -> Duration;
 
-    /// Takes note that the breaker of `way` stands differently from now on, for the logs of
-    /// whoever runs this.
+    /// Logs for the operator that the breaker of `way` has changed its state to `standing`.
     fn on_breaker_change(&self, way: Dependency, standing: BreakerState);
 }
 
-/// There is no whole answer.
+/// No complete response arrived.
 #[derive(Debug, Error)]
 pub enum TransportError {
-    /// No connection came about: the request has not left.
-    #[error("no connection could be made")]
+    /// The connection failed: the request was not sent.
+    #[error("the connection failed")]
     Connect(#[source] Cause),
-    /// The answer did not arrive in time.
-    #[error("no answer arrived in time")]
+    /// The response did not arrive in time.
+    #[error("no response arrived in time")]
     Timeout,
-    /// The connection broke after the request had begun to leave.
-    #[error("the connection broke before the answer was whole")]
+    /// The connection broke after sending had started.
+    #[error("the connection broke before the response was complete")]
     Broken(#[source] Cause),
-    /// The answer is longer than [`MAX_ANSWER_BYTES`].
-    #[error("the answer is too long")]
+    /// The response is longer than [`MAX_ANSWER_BYTES`].
+    #[error("the response is too long")]
     TooLong,
 }
 
 impl TransportError {
-    /// Whether the request may have reached the server, and so may have been carried out.
+    /// Whether the request may have reached the server and so may have executed.
     pub const fn may_have_arrived(&self) -> bool {
         match self {
             Self::Connect(_) => false,
@@ -82,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_connection_that_never_came_about_leaves_no_doubt() {
+    fn only_a_failed_connection_excludes_that_the_request_executed() {
         assert!(!TransportError::Connect("refused".into()).may_have_arrived());
         assert!(TransportError::Broken("reset".into()).may_have_arrived());
         assert!(TransportError::Timeout.may_have_arrived());

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// Runs a Portcullis from the terminal
+/// Operate Portcullis from the terminal
 ///
-/// Exit codes: 0 done, 1 a negative finding (no such account, a refused token, a bad policy),
-/// 2 a wrong command line or environment, 3 the store or a key is not to be had.
+/// Exit codes: 0 success, 1 negative result (no such account, rejected token, invalid policy), 2
+/// invalid command line or environment, 3 store or key unavailable.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version)]
 pub(crate) struct Arguments {
-    /// A file of NAME=value lines to take the host's settings from, before the environment
+    /// Read the host's settings from a file of NAME=value lines before the environment
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
-    /// Who does it, for the audit trail: the system's user by default
+    /// Set the operator's name for the audit trail; default: the system user
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) actor: Option<String>,
     /// Print one JSON value instead of text
@@ -27,65 +27,65 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Accounts
+    /// Manage accounts
     #[command(subcommand)]
     Users(Users),
-    /// Sessions
+    /// Manage sessions
     #[command(subcommand)]
     Sessions(Sessions),
-    /// How many accounts there are by e-mail domain
+    /// Count the accounts of each e-mail domain
     Domains {
-        /// Only this domain: reads its rows alone, not the whole table
+        /// Count only this domain: read its rows instead of the whole table
         #[arg(long)]
         domain: Option<String>,
     },
-    /// The audit trail
+    /// Read, verify and seal the audit trail
     #[command(subcommand)]
     Audit(Audit),
-    /// The key document
+    /// Manage the key document
     #[command(subcommand)]
     Keys(Keys),
-    /// Access tokens
+    /// Inspect access tokens
     #[command(subcommand)]
     Token(Token),
-    /// Policies
+    /// Check policies
     #[command(subcommand)]
     Policy(Policy),
     /// List every setting, or explain one
     Settings {
-        /// The name of one variable
+        /// Explain only this variable
         name: Option<String>,
         /// Print the tables of docs/reference/configuration.md
         #[arg(long, conflicts_with = "name")]
         markdown: bool,
     },
-    /// The completion script of a shell
+    /// Print the completion script of a shell
     Completions {
-        /// Which shell
+        /// Select the shell
         shell: Shell,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Users {
-    /// What is known of an account
+    /// Show an account
     Show(User),
-    /// Close an account: its sessions end, nobody logs in to it
+    /// Disable an account: revoke its sessions and reject new logins
     Disable(User),
-    /// Open a closed account again
+    /// Enable a disabled account
     Enable(User),
-    /// End every session of an account
+    /// Revoke every session of an account
     Logout(User),
-    /// Bring accounts from another system, with the hashes they had there
+    /// Import accounts from another system with their password hashes
     Import {
-        /// One JSON object a line: email, password_hash and, if it was verified, verified_at
+        /// Read one JSON object per line: email, password_hash and, if it was verified, verified_at
         file: PathBuf,
     },
-    /// Remove an account and all that stands beside it
+    /// Delete an account and all its data
     Delete {
         #[command(flatten)]
         user: User,
-        /// Do not ask
+        /// Skip the confirmation
         #[arg(long)]
         yes: bool,
     },
@@ -93,64 +93,64 @@ pub(crate) enum Users {
 
 #[derive(Args, Debug)]
 pub(crate) struct User {
-    /// Its address or its user id
+    /// Select the account by e-mail address or user id
     #[arg(value_name = "EMAIL|ID", allow_hyphen_values = true)]
     pub(crate) user: String,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Print the lines of some days
+    /// Print the audit entries of some days
     List {
         #[command(flatten)]
         days: Days,
-        /// Only about this user
+        /// Print only entries about this user
         #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         user: Option<String>,
-        /// Only of this action: login, refresh, ...
+        /// Print only entries with this action: login, refresh, ...
         #[arg(long)]
         action: Option<String>,
-        /// Only with this outcome: success, wrong_password, ...
+        /// Print only entries with this outcome: success, wrong_password, ...
         #[arg(long)]
         outcome: Option<String>,
-        /// Only from this client address
+        /// Print only entries from this client address
         #[arg(long)]
         address: Option<String>,
-        /// Only for this request
+        /// Print only entries of this request
         #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         request: Option<String>,
-        /// Only about this session
+        /// Print only entries about this session
         #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         session: Option<String>,
     },
-    /// Look for lines that were altered, removed or added
+    /// Find modified, deleted or inserted audit entries
     Verify(Days),
-    /// Seal a closed day, where no host has done so
+    /// Seal a closed day that no host has sealed
     Seal {
-        /// The UTC day, 2026-11-23
+        /// Seal this UTC day, for example 2026-11-23
         #[arg(long)]
         day: String,
     },
 }
 
-/// UTC days, both included.
+/// UTC days, both inclusive.
 #[derive(Args, Debug)]
 pub(crate) struct Days {
-    /// The first day, 2026-11-23; today by default
+    /// Start at this day, for example 2026-11-23; default: today
     #[arg(long, value_name = "DAY")]
     pub(crate) from: Option<String>,
-    /// The last day; the first one by default
+    /// End at this day; default: the first one
     #[arg(long, value_name = "DAY")]
     pub(crate) to: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sessions {
-    /// The sessions of an account that go on, the newest first
+    /// List the active sessions of an account, newest first
     List(User),
-    /// End one session
+    /// Revoke one session
     End {
-        /// Its id (`sid`)
+        /// Select the session by its id (`sid`)
         #[arg(allow_hyphen_values = true)]
         session: String,
     },
@@ -158,13 +158,13 @@ pub(crate) enum Sessions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
-    /// Every published key, and from when to when it is good
+    /// Show every published key and its validity
     Show,
-    /// Make and publish the next signing key, or bring a rotation that was cut off to its end
+    /// Create and publish the next signing key, or complete an interrupted rotation
     Rotate,
-    /// Call a key back at once: its tokens are refused at every edge within the staleness bound
+    /// Revoke a key immediately: every edge rejects its tokens within the staleness bound
     Revoke {
-        /// The key's name (`kid`), as `keys show` prints it
+        /// Select the key by its id (`kid`), as `keys show` prints it
         #[arg(value_name = "KID", allow_hyphen_values = true)]
         key: String,
     },
@@ -172,35 +172,35 @@ pub(crate) enum Keys {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
-    /// Decode a token and explain it claim by claim
+    /// Decode a token and explain each claim
     Inspect(Inspect),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// The token, or - to read it from standard input, where no process list shows it
+    /// Pass the token, or - to read it from standard input, which hides it from process lists
     pub(crate) token: String,
-    /// Judge it by this policy
+    /// Verify the token against this policy
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
-    /// What $PORTCULLIS_ISSUER stands for in the policy
+    /// Set $PORTCULLIS_ISSUER of the policy
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: Option<String>,
-    /// Check its signature by this JWK Set, key document or single JWK
+    /// Verify the signature with this JWK Set, key document or single JWK
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
-    /// Judge it as of this second since 1970, instead of now
+    /// Verify at this Unix time instead of now
     #[arg(long, value_name = "SECONDS")]
     pub(crate) at: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Read a policy and say what it asks of whom
+    /// Validate a policy and print its issuers and routes
     Check {
-        /// The policy's JSON
+        /// Read the policy from this JSON file
         file: PathBuf,
-        /// What $PORTCULLIS_ISSUER stands for in it
+        /// Set $PORTCULLIS_ISSUER of the policy
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
     },
@@ -213,11 +213,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Arguments::command().debug_assert();
     }
 
-    /// One id in 64 begins so: they are base64url.
+    /// One id in 64 starts with a hyphen: ids are base64url.
     #[test]
     fn an_id_may_begin_with_a_hyphen() {
         for line in [

@@ -1,4 +1,4 @@
-//! `portcullis audit`: reads the trail, seals its days, and tells what is wrong with them.
+//! `portcullis audit`: lists the trail, seals its days, and verifies it.
 
 use indicatif::ProgressBar;
 use portcullis_core::audit::entry::AuditEntry;
@@ -14,7 +14,7 @@ use crate::arguments::{Audit, Days};
 use crate::context::CliContext;
 use crate::output::{CommandOutput, Failure};
 
-/// The most days that one command looks at: as long as lines are kept.
+/// The maximum number of days in one command: the retention of entries.
 const MAX_DAYS: usize = 401;
 
 pub(crate) async fn run(command: &Audit, office: &CliContext) -> Result<CommandOutput, Failure> {
@@ -61,7 +61,7 @@ async fn list(
     let text = lines.iter().map(|line| sentence(line, vault)).collect();
     let json = json!({"lines": objects});
     Ok(if lines.is_empty() {
-        CommandOutput::bad("no such line\n".to_owned(), json)
+        CommandOutput::bad("no such entry\n".to_owned(), json)
     } else {
         CommandOutput::good(text, json)
     })
@@ -116,7 +116,7 @@ async fn vault(office: &CliContext) -> Result<&RootKeys, Failure> {
     vault.await.map_err(Failure::unavailable)
 }
 
-/// The first second of each day that is asked for.
+/// The first second of each selected day.
 fn span(days: &Days, now: UnixTime) -> Result<Vec<UnixTime>, Failure> {
     let from = days.from.as_deref().map_or(Ok(now), parse)?;
     let to = days.to.as_deref().map_or(Ok(from), parse)?;
@@ -125,14 +125,15 @@ fn span(days: &Days, now: UnixTime) -> Result<Vec<UnixTime>, Failure> {
         .collect();
     if days.is_empty() || days.len() > MAX_DAYS {
         return Err(Failure::Setting(format!(
-            "--from comes before --to, by at most {MAX_DAYS} days"
+            "--from must not be after --to, and at most {MAX_DAYS} days before it"
         )));
     }
     Ok(days)
 }
 
 fn parse(day: &str) -> Result<UnixTime, Failure> {
-    UnixTime::of_day(day).ok_or_else(|| Failure::Setting("a day is written 2026-11-23".to_owned()))
+    UnixTime::of_day(day)
+        .ok_or_else(|| Failure::Setting("a day has the form 2026-11-23".to_owned()))
 }
 
 fn id(text: Option<&str>) -> Result<Option<Id>, Failure> {
@@ -140,7 +141,7 @@ fn id(text: Option<&str>) -> Result<Option<Id>, Failure> {
     parsed.map_err(|error| Failure::Setting(error.to_string()))
 }
 
-/// Drawn on standard error, and only where that is a terminal.
+/// Shown on standard error, and only on a terminal.
 fn progress(days: &[UnixTime]) -> ProgressBar {
     ProgressBar::new(u64::try_from(days.len()).unwrap_or_default())
 }
@@ -161,7 +162,7 @@ fn object(line: &AuditEntry, vault: &RootKeys) -> Value {
 
 fn sentence(line: &AuditEntry, vault: &RootKeys) -> String {
     let name = |id: Option<&Id>| id.map_or("-", Id::as_str).to_owned();
-    // A line that was altered may hold anything, a terminal's control codes too.
+    // A modified entry may contain anything, including terminal control codes.
     format!(
         "{} {} {} user={} session={} from={} request={}{}\n",
         line.at,
@@ -197,14 +198,17 @@ fn finding(found: &LocatedFinding) -> Value {
 fn told(found: &LocatedFinding) -> String {
     let what = match &found.finding {
         Finding::Unreadable(place) => {
-            format!("no line, or not in its place: {}", place.escape_debug())
+            format!(
+                "entry missing or under a foreign key: {}",
+                place.escape_debug()
+            )
         }
-        Finding::Altered(id) => format!("altered, or not written by a host: {id}"),
-        Finding::Unsealed => "the day is over and not sealed".to_owned(),
-        Finding::FalseSeal => "the seal was not made by a host".to_owned(),
+        Finding::Altered(id) => format!("modified, or not written by a host: {id}"),
+        Finding::Unsealed => "the day is closed and not sealed".to_owned(),
+        Finding::FalseSeal => "the digest was not written by a host".to_owned(),
         Finding::Removed(count) => format!("{count} lines fewer than were sealed"),
         Finding::Added(count) => format!("{count} lines more than were sealed"),
-        Finding::Exchanged => "not the lines that were sealed".to_owned(),
+        Finding::Exchanged => "the entries differ from the sealed digest".to_owned(),
     };
     format!("{} shard {}: {what}\n", found.day.day(), found.shard)
 }

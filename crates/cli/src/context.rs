@@ -1,4 +1,4 @@
-//! The operator's desk: the host's settings and clients, without its door.
+//! The context of a command: the host's settings and clients, without its HTTP server.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,13 +19,13 @@ use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use crate::arguments::Arguments;
 use crate::output::Failure;
 
-/// The longest name of an operator that is kept, in bytes.
+/// The maximum length of an operator's name, in bytes.
 const MAX_ACTOR_BYTES: usize = 64;
 
-/// The store as an operator reaches it.
+/// The store of an operator command.
 pub(crate) type Store<'a> = DynamoStore<'a, HyperTransport>;
 
-/// Everything a command works with.
+/// The dependencies of a command.
 #[derive(Debug)]
 pub(crate) struct CliContext {
     pub(crate) host: Host,
@@ -33,14 +33,14 @@ pub(crate) struct CliContext {
 }
 
 impl CliContext {
-    /// Reads the settings; reads nothing from the store yet.
+    /// Reads the settings; does not read the store yet.
     pub(crate) fn open(arguments: &Arguments) -> Result<Self, Failure> {
         let file = match &arguments.env_file {
             Some(path) => read_variables(path)?,
             None => BTreeMap::new(),
         };
         let config = Config::read(|name| match name {
-            // Whatever runs here, it is no Lambda and listens nowhere.
+            // The CLI is no Lambda and listens on no port.
             "AWS_LAMBDA_RUNTIME_API" => None,
             "PORTCULLIS_LISTEN" => Some(OsString::from("127.0.0.1:0")),
             _ => file
@@ -66,7 +66,7 @@ impl CliContext {
         })
     }
 
-    /// What the use cases work with in this command, on `store`.
+    /// The service context of this command on `store`.
     pub(crate) async fn ctx<'a>(
         &'a self,
         store: &'a Store<'a>,
@@ -74,7 +74,7 @@ impl CliContext {
         self.means_of(store, &self.call).await
     }
 
-    /// What they work with in one of many calls.
+    /// The service context of one of many calls.
     pub(crate) async fn means_of<'a>(
         &'a self,
         store: &'a Store<'a>,
@@ -90,17 +90,17 @@ impl CliContext {
         })
     }
 
-    /// The store as this command reaches it.
+    /// The store of this command.
     pub(crate) const fn store(&self) -> Store<'_> {
         self.host.store(self.now())
     }
 
-    /// The clock over this command.
+    /// The clock of this command.
     pub(crate) fn watch(&self) -> RequestClock<'_> {
         RequestClock::new(self.host.clock.as_ref(), self.call.now)
     }
 
-    /// The second this command began in.
+    /// The second at which this command started.
     pub(crate) const fn now(&self) -> UnixTime {
         self.call.now
     }
@@ -126,7 +126,7 @@ fn read_variables(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     Ok(variables)
 }
 
-/// The operator's name: printable, short, and not a line of its own in any log.
+/// The operator's name: printable, short, and safe in a one-line log entry.
 fn actor(given: Option<&str>) -> Result<String, Failure> {
     let system = || {
         ["SUDO_USER", "USER", "LOGNAME"]
@@ -142,7 +142,7 @@ fn actor(given: Option<&str>) -> Result<String, Failure> {
         Ok(name)
     } else {
         Err(Failure::Setting(
-            "an actor is one word of up to 64 printable ASCII characters".to_owned(),
+            "an actor is one word of at most 64 printable ASCII characters".to_owned(),
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! `portcullis domains`: how many accounts there are by e-mail domain.
+//! `portcullis domains`: counts the accounts of each e-mail domain.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) async fn run(
 }
 
 async fn one(domain: &str, office: &CliContext) -> Result<CommandOutput, Failure> {
-    // The domain in the form that the rows have: as of an address in it.
+    // The normal form of the domain as in the rows, taken from an address in it.
     let address = EmailAddress::parse(&format!("x@{domain}"))
         .map_err(|error| Failure::Setting(error.to_string()))?;
     let accounts = office.store().accounts_of_domain(address.domain()).await;
@@ -39,7 +39,7 @@ async fn one(domain: &str, office: &CliContext) -> Result<CommandOutput, Failure
 
 async fn all(office: &CliContext) -> Result<CommandOutput, Failure> {
     let store = office.store();
-    // Drawn on standard error, and only where that is a terminal.
+    // Shown on standard error, and only on a terminal.
     let progress = ProgressBar::new_spinner();
     let mut accounts = BTreeMap::<String, u64>::new();
     let mut after = None;
@@ -61,7 +61,7 @@ async fn all(office: &CliContext) -> Result<CommandOutput, Failure> {
     }
     progress.finish_and_clear();
     let mut domains: Vec<_> = accounts.into_iter().collect();
-    // Most accounts first; the same number in the order of the alphabet.
+    // Most accounts first; equal counts in alphabetical order.
     domains.sort_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
     let lines = domains.iter();
     let lines = lines.map(|(domain, count)| format!("{count:>8}  {domain}\n"));

@@ -1,4 +1,4 @@
-//! `portcullis users import`: accounts of another system, one JSON object a line.
+//! `portcullis users import`: imports accounts of another system, one JSON object per line.
 
 mod django;
 
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use crate::context::CliContext;
 use crate::output::{CommandOutput, Failure};
 
-/// The longest line that is read, in bytes: an address and a hash many times over.
+/// The maximum length of a line in bytes, far above an address and a hash.
 const MAX_LINE_BYTES: usize = 8 * 1024;
 
-/// How an import went so far.
+/// The progress of an import.
 #[derive(Default)]
 struct Tally {
     imported: u64,
@@ -29,9 +29,9 @@ struct Tally {
     refused: Vec<(u64, &'static str)>,
 }
 
-/// Imports every line that can be; those that cannot are told by their numbers, never quoted.
+/// Imports every valid line; reports invalid lines by their numbers and never quotes them.
 ///
-/// Asking again is safe: an address that is there already is left as it is.
+/// A repetition is safe: an existing account stays unchanged.
 pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<CommandOutput, Failure> {
     let failed = |error: io::Error| Failure::Setting(format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(failed)?;
@@ -64,7 +64,7 @@ pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<CommandOutpu
 
 async fn one(request: &ImportRequest, office: &CliContext) -> Result<ImportOutcome, Failure> {
     let now = office.host.clock.read().map_err(Failure::unavailable)?;
-    // Each account is a request of its own: a retry of its write knows itself by that name.
+    // Each account has its own request id, by which a retry recognises its own write.
     let call = RequestMeta {
         now,
         request_id: office.host.chance.id().map_err(Failure::unavailable)?,
@@ -77,7 +77,7 @@ async fn one(request: &ImportRequest, office: &CliContext) -> Result<ImportOutco
     end.map_err(Failure::unavailable)
 }
 
-/// The next line and how many bytes it took; one that is too long comes cut.
+/// The next line and its length in bytes; a line that is too long is truncated.
 fn next_line(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, u64)>> {
     let mut line = Vec::new();
     let mut bytes = 0_u64;
@@ -98,7 +98,7 @@ fn next_line(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, u64)>> {
     }
 }
 
-/// `{"email": "..", "password_hash": "$..", "verified_at": seconds}`; the last may be left out.
+/// `{"email": "..", "password_hash": "$..", "verified_at": seconds}`; the last member is optional.
 fn read(line: &[u8]) -> Result<ImportRequest, &'static str> {
     if line.len() > MAX_LINE_BYTES {
         return Err("too_long");
@@ -161,7 +161,7 @@ mod tests {
     const HASH: &str = "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
 
     #[test]
-    fn a_line_is_an_address_a_hash_and_perhaps_a_moment() {
+    fn an_import_line_has_an_address_a_hash_and_an_optional_verification_time() {
         let line =
             format!(r#"{{"email":"Ann@Example.com","password_hash":"{HASH}","verified_at":5}}"#);
         let request = read(line.as_bytes()).expect("good");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_at_their_ends_and_none_fills_the_memory() {
+    fn lines_end_at_line_breaks_and_a_long_line_is_truncated() {
         let long = "x".repeat(MAX_LINE_BYTES * 3);
         let file = format!("a\n\n{long}\nlast");
         let mut reader = BufReader::with_capacity(16, file.as_bytes());

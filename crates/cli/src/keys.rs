@@ -1,4 +1,4 @@
-//! `portcullis keys`: the key document.
+//! `portcullis keys`: shows, rotates and revokes the keys of the key document.
 
 use portcullis_core::keys::document::PublishedKey;
 use portcullis_core::time::UnixTime;
@@ -55,7 +55,7 @@ async fn rotate(office: &CliContext) -> Result<CommandOutput, Failure> {
     };
     let document = office.store().key_document().await;
     let document = document.map_err(Failure::unavailable)?;
-    // The newest key is the one of this rotation: none could have begun behind it.
+    // The newest key belongs to this rotation: no later rotation could have started.
     let newest = document.keys().iter().max_by_key(|key| key.sign_from);
     let now = office.now();
     let text = newest.map(|key| line(key, now)).unwrap_or_default();
@@ -69,13 +69,13 @@ async fn revoke(key: &str, office: &CliContext) -> Result<CommandOutput, Failure
     let desk = desk(office).await?;
     let end = revoke_key(key, &desk.document(), &office.call).await;
     let outcome = end.map_err(Failure::unavailable)?;
-    // A clock that failed meanwhile did not tell how long the writing took.
+    // If the clock failed meanwhile, the duration of the write is unknown.
     desk.ensure_clock().map_err(Failure::unavailable)?;
     let request_id = office.call.request_id.as_str();
     match outcome {
         KeyRevocation::Done => Ok(CommandOutput::good(
             format!(
-                "called back: each edge refuses it within the bound of its policy, 30 s as a rule (audit: request {request_id})\n"
+                "revoked: each edge rejects it within the bound of its policy, by default 30 s (audit: request {request_id})\n"
             ),
             json!({"outcome": "done", "request_id": request_id}),
         )),
@@ -84,7 +84,7 @@ async fn revoke(key: &str, office: &CliContext) -> Result<CommandOutput, Failure
             json!({"outcome": "unknown_key"}),
         )),
         KeyRevocation::Contended => Err(Failure::Unavailable(
-            "the key document kept changing; try again".to_owned(),
+            "concurrent updates of the key document; retry".to_owned(),
         )),
     }
 }
@@ -94,7 +94,7 @@ async fn desk(office: &CliContext) -> Result<RotationContext<'_>, Failure> {
     desk.map_err(Failure::unavailable)
 }
 
-/// What a key is good for at `now`.
+/// The validity of a key at `now`.
 fn state(key: &PublishedKey, now: UnixTime) -> &'static str {
     if !key.verifies(now) {
         "ended"

@@ -1,14 +1,13 @@
 //! `portcullis`: accounts, sessions, keys, tokens and policies from the operator's terminal.
 //!
-//! It runs with the host's own environment, or with a file of it (`--env-file`), and works through
-//! the same use cases on the same store: each change leaves a line in the audit trail that names
-//! the operator. What needs no store (`token inspect`, `policy check`, `completions`) needs no
-//! environment either.
+//! It uses the host's environment, or a file of it (`--env-file`), and the same use cases on the
+//! same store. Each change writes an audit entry with the operator's name. Commands without a store
+//! (`token inspect`, `policy check`, `completions`) need no environment either.
 
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a terminal program talks to its terminal"
+    reason = "a terminal program writes to its terminal"
 )]
 
 mod arguments;
@@ -71,7 +70,7 @@ fn run(arguments: &Arguments) -> Result<CommandOutput, Failure> {
     }
 }
 
-/// Opens the office and lets `work` be done in it.
+/// Creates the context and runs `work` in it.
 fn with_office(
     arguments: &Arguments,
     work: impl AsyncFnOnce(&CliContext) -> Result<CommandOutput, Failure>,
@@ -80,6 +79,6 @@ fn with_office(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::Setting(format!("the system gives no runtime: {error}")))?;
+        .map_err(|error| Failure::Setting(format!("the async runtime could not start: {error}")))?;
     runtime.block_on(work(&office))
 }

@@ -1,10 +1,10 @@
-//! What a command says in the end: text for people, JSON for scripts, a code for both.
+//! The result of a command: text for people, JSON for scripts, and an exit code.
 
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-/// A command came to its end.
+/// A completed command.
 #[derive(Debug)]
 pub(crate) struct CommandOutput {
     text: String,
@@ -12,17 +12,17 @@ pub(crate) struct CommandOutput {
     found: bool,
 }
 
-/// A command came to no end.
+/// A failed command.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The command line, the environment or a file is wrong.
+    /// The command line, the environment or a file is invalid.
     Setting(String),
-    /// The store or a key is not to be had.
+    /// The store or a key is unavailable.
     Unavailable(String),
 }
 
 impl CommandOutput {
-    /// It is done, or found: exit code 0.
+    /// Success: exit code 0.
     pub(crate) const fn good(text: String, json: Value) -> Self {
         Self {
             text,
@@ -31,7 +31,7 @@ impl CommandOutput {
         }
     }
 
-    /// It was looked for in vain, or found bad: exit code 1.
+    /// A negative result: exit code 1.
     pub(crate) const fn bad(text: String, json: Value) -> Self {
         Self {
             text,
@@ -56,7 +56,7 @@ impl CommandOutput {
 }
 
 impl Failure {
-    /// Something that is needed is not to be had; the error is told with its causes.
+    /// A dependency is unavailable; the error is printed with its causes.
     pub(crate) fn unavailable(error: impl core::error::Error + Send + Sync + 'static) -> Self {
         Self::Unavailable(format!("{:#}", anyhow::Error::new(error)))
     }

@@ -1,4 +1,4 @@
-//! `portcullis policy`: whether a policy can be used, and what it asks of whom.
+//! `portcullis policy`: validates a policy and prints its issuers and routes.
 
 use std::fs;
 use std::path::Path;
@@ -40,7 +40,7 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
             KeySource::Fixed(set) => format!("{} fixed keys", set.keys().len()),
         };
         text.push_str(&format!(
-            "issuer {}: for {}, signed with {} by {keys}, living {} s at most\n",
+            "issuer {}: for {}, signed with {} by {keys}, lifetime at most {} s\n",
             trusted.issuer,
             trusted.audience.join(", "),
             algorithms.join(", "),
@@ -49,22 +49,22 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
     }
     for (pattern, requirement) in policy.routes.iter() {
         let asks = match requirement.access {
-            Access::Open => "open to anyone".to_owned(),
-            Access::Token if requirement.scopes.is_empty() => "any good token".to_owned(),
+            Access::Open => "public".to_owned(),
+            Access::Token if requirement.scopes.is_empty() => "any valid token".to_owned(),
             Access::Token => format!("a token with {}", requirement.scopes.join(" and ")),
         };
         let stale = requirement
             .serve_stale
-            .map(|bound| format!(", served stale up to {} s", bound.as_secs()))
+            .map(|bound| format!(", serves a snapshot up to {} s old", bound.as_secs()))
             .unwrap_or_default();
         let looked_up = match requirement.revocation {
             RevocationMode::Feed => "",
-            RevocationMode::Lookup => ", looked up for each request",
+            RevocationMode::Lookup => ", revocation lookup for each request",
         };
         text.push_str(&format!("route  {pattern}: {asks}{looked_up}{stale}\n"));
     }
     text.push_str(&format!(
-        "a logout bites within {} s, within {} s if the store fails; anything else is refused\n",
+        "a logout takes effect within {} s, within {} s if the store fails; any other path is rejected\n",
         policy.revocations.soft.as_secs(),
         policy.revocations.hard.as_secs(),
     ));

@@ -1,4 +1,4 @@
-//! `portcullis sessions`: who is logged in from where, and one session's end.
+//! `portcullis sessions`: lists the sessions of an account and revokes one.
 
 use portcullis_core::id::Id;
 use portcullis_core::session::Session;
@@ -58,16 +58,16 @@ async fn end(session: &str, office: &CliContext) -> Result<CommandOutput, Failur
     let clock = office.watch();
     let outcome = administer::end_session(&id, &clock, ctx).await;
     let outcome = outcome.map_err(Failure::unavailable)?;
-    // A clock that failed meanwhile did not tell how long the writing took.
+    // If the clock failed meanwhile, the duration of the write is unknown.
     clock.ensure_readable().map_err(Failure::unavailable)?;
     let request_id = office.call.request_id.as_str();
     Ok(match outcome {
         AdminOutcome::Done => CommandOutput::good(
-            format!("the session is over (audit: request {request_id})\n"),
+            format!("the session is revoked (audit: request {request_id})\n"),
             json!({"outcome": "done", "request_id": request_id}),
         ),
         AdminOutcome::Unchanged => CommandOutput::good(
-            "the session was over before; every edge is told again\n".to_owned(),
+            "the session was already revoked; the revocation is published again\n".to_owned(),
             json!({"outcome": "done", "again": true}),
         ),
         AdminOutcome::NoAccount | AdminOutcome::Contended => CommandOutput::bad(

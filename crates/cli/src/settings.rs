@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn one_setting_is_found_in_lower_case_too_and_an_unknown_one_is_an_error() {
+    fn a_setting_is_found_in_any_case_and_an_unknown_one_is_an_error() {
         assert!(run(Some("portcullis_refresh_grace"), false).is_ok());
         assert!(run(Some("PORTCULLIS_NO_SUCH"), false).is_err());
     }

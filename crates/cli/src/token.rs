@@ -1,4 +1,4 @@
-//! `portcullis token`: what a token says, and what a gate would say to it.
+//! `portcullis token`: decodes a token and shows the decision of a gate about it.
 
 mod decode;
 mod verdict;
@@ -70,7 +70,7 @@ fn read_token(argument: &str) -> Result<Secret<String>, Failure> {
     Ok(Secret::new(text.expose().trim().to_owned()))
 }
 
-/// Keys in any of the forms they have in a Portcullis: a key document, a JWK Set, one JWK.
+/// Keys in any format of Portcullis: a key document, a JWK Set, a single JWK.
 fn read_keys(file: &Path) -> Result<Keys, Failure> {
     let json =
         fs::read(file).map_err(|error| Failure::Setting(format!("{}: {error}", file.display())))?;
@@ -80,7 +80,7 @@ fn read_keys(file: &Path) -> Result<Keys, Failure> {
     if let Ok(set) = JwkSet::parse(&json) {
         return Ok(Keys::Set(set));
     }
-    // The error of the simplest form says most.
+    // The error of the simplest format is the most useful.
     VerifyingKey::parse(&json)
         .map(|key| Keys::One(Box::new(key)))
         .map_err(|error| {

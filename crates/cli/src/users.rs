@@ -1,4 +1,4 @@
-//! `portcullis users`: what operators do to accounts.
+//! `portcullis users`: account operations.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -24,7 +24,7 @@ pub(crate) async fn run(command: &Users, office: &CliContext) -> Result<CommandO
             let subject = subject(user)?;
             if !yes && !confirmed(&user.user)? {
                 return Err(Failure::Setting(
-                    "not confirmed: nothing was removed (--yes does not ask)".to_owned(),
+                    "not confirmed: nothing was deleted (--yes skips the confirmation)".to_owned(),
                 ));
             }
             act(command, &subject, office).await
@@ -32,7 +32,7 @@ pub(crate) async fn run(command: &Users, office: &CliContext) -> Result<CommandO
     }
 }
 
-/// An address or an id: only one of them has an `@`.
+/// An address or an id: only an address contains `@`.
 pub(crate) fn subject(user: &User) -> Result<AccountRef, Failure> {
     if user.user.contains('@') {
         EmailAddress::parse(&user.user)
@@ -64,19 +64,19 @@ async fn act(
     let clock = office.watch();
     let (done, end) = match command {
         Users::Disable(_) => (
-            "disabled; all its sessions are over",
+            "disabled; all its sessions are revoked",
             administer::disable(subject, &clock, ctx).await,
         ),
         Users::Enable(_) => ("enabled", administer::enable(subject, ctx).await),
         Users::Logout(_) => (
-            "all its sessions are over",
+            "all its sessions are revoked",
             administer::log_out(subject, &clock, ctx).await,
         ),
         Users::Delete { .. } => ("removed", administer::delete(subject, &clock, ctx).await),
         Users::Show(_) | Users::Import { .. } => return show(subject, office).await,
     };
     let outcome = end.map_err(Failure::unavailable)?;
-    // A clock that failed meanwhile did not tell how long the writing took.
+    // If the clock failed meanwhile, the duration of the write is unknown.
     clock.ensure_readable().map_err(Failure::unavailable)?;
     let request_id = office.call.request_id.as_str();
     match outcome {
@@ -85,12 +85,12 @@ async fn act(
             json!({"outcome": "done", "request_id": request_id}),
         )),
         AdminOutcome::Unchanged => Ok(CommandOutput::good(
-            "it was so before\n".to_owned(),
+            "already in this state\n".to_owned(),
             json!({"outcome": "unchanged"}),
         )),
         AdminOutcome::NoAccount => Ok(no_account()),
         AdminOutcome::Contended => Err(Failure::Unavailable(
-            "the account kept changing; try again".to_owned(),
+            "concurrent updates of the account; retry".to_owned(),
         )),
     }
 }
@@ -102,14 +102,14 @@ pub(crate) fn no_account() -> CommandOutput {
     )
 }
 
-/// Asks at the terminal; where there is none, nobody has said yes.
+/// Asks on the terminal; without a terminal the answer is no.
 fn confirmed(user: &str) -> Result<bool, Failure> {
     let input = io::stdin();
     if !input.is_terminal() {
         return Ok(false);
     }
     let failed = |error: io::Error| Failure::Setting(error.to_string());
-    eprint!("remove {user} with all its sessions? type yes: ");
+    eprint!("delete {user} with all its sessions? type yes: ");
     io::stderr().flush().map_err(failed)?;
     let mut line = String::new();
     input.lock().read_line(&mut line).map_err(failed)?;
@@ -153,7 +153,7 @@ fn json(account: &Account) -> Value {
     })
 }
 
-/// What the password is hashed with: the scheme and its parameters, never salt or hash.
+/// The hash algorithm and its parameters, never salt or hash.
 fn scheme(account: &Account) -> String {
     let mut fields = account.password.as_phc().split('$').skip(1);
     let name = fields.next().unwrap_or_default();
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_at_sign_makes_it_an_address() {
+    fn an_at_sign_distinguishes_an_address_from_a_user_id() {
         let read = |user: &str| {
             subject(&User {
                 user: user.to_owned(),

@@ -1,8 +1,8 @@
-//! Which passwords are common: a binary fuse filter over the lists that attackers try first.
+//! Detects common passwords: a binary fuse filter over the lists that attackers try first.
 //!
-//! The filter holds fingerprints, no passwords. What is on a list is always found; of what is on
-//! none, one in 65 536 is taken for listed. How it is made, and of what: `cargo xtask passwords`
-//! and `docs/passwords.md`.
+//! The filter contains fingerprints, no passwords. A listed password is always found; the
+//! false-positive rate is 1 in 65 536. For its sources and build see `cargo xtask passwords` and
+//! `docs/passwords.md`.
 
 use std::sync::LazyLock;
 
@@ -10,32 +10,32 @@ use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization as _;
 use xorf::{BinaryFuse16Ref, Filter as _, FilterRef as _};
 
-/// The fewest characters that a password on the filter has: nothing shorter is ever asked about.
+/// The minimum number of characters of a password in the filter: shorter passwords are never looked
+/// up.
 pub const MIN_LISTED_LENGTH: usize = 8;
 
-/// The length of what stands before the fingerprints, in bytes.
+/// The length of the filter's descriptor, in bytes.
 pub const DESCRIPTOR_BYTES: usize = 20;
 
-/// The bytes of a file where fingerprints of 16 bits may be read in place.
+/// The bytes of a file, aligned so that 16-bit fingerprints are read in place.
 #[repr(align(8))]
 struct Aligned<T: ?Sized>(T);
 
 static FILTER: &Aligned<[u8]> = &Aligned(*include_bytes!("../data/common-passwords.bin"));
 
 static LISTED: LazyLock<BinaryFuse16Ref<'static>> = LazyLock::new(|| {
-    // The fingerprints are read in place, so they stand first: that is where they are aligned.
+    // The fingerprints are read in place, so they come first, where they are aligned.
     let end = FILTER.0.len().saturating_sub(DESCRIPTOR_BYTES);
     let (fingerprints, descriptor) = FILTER.0.split_at_checked(end).unwrap_or_default();
     BinaryFuse16Ref::from_dma(descriptor, fingerprints)
 });
 
-/// Whether `password` is on a list, in whatever case and Unicode form it is spelled.
+/// Whether `password` is on a list, in any case and Unicode form.
 pub fn is_listed(password: &str) -> bool {
     LISTED.contains(&fingerprint(password))
 }
 
-/// What stands for a password in the filter: the first 64 bits of the SHA-256 of its NFC in lower
-/// case.
+/// The fingerprint of a password: the first 64 bits of the SHA-256 of its NFC form in lower case.
 pub fn fingerprint(password: &str) -> u64 {
     let mut hash = Sha256::new();
     let mut utf_8 = [0; 4];
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_everybody_chooses_is_listed_in_any_case() {
+    fn a_common_password_is_listed_in_any_case() {
         for common in [
             "password",
             "12345678",
@@ -68,15 +68,15 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_chose_is_not_listed_but_for_one_in_65536() {
+    fn an_uncommon_password_is_not_listed_except_for_one_in_65536() {
         let strangers = (0..200_000_u32).map(|number| format!("unheard-of {number} {}", !number));
         let taken = strangers.filter(|password| is_listed(password)).count();
-        // Three are expected; ten times as many would be another filter.
+        // Three are expected; 30 allow for random variation.
         assert!(taken <= 30, "{taken} of 200 000");
     }
 
     #[test]
-    fn the_unicode_form_makes_no_difference() {
+    fn the_unicode_form_of_a_password_makes_no_difference() {
         assert_eq!(fingerprint("CAF\u{c9}"), fingerprint("cafe\u{301}"));
         assert_ne!(fingerprint("cafe"), fingerprint("caf\u{e9}"));
     }

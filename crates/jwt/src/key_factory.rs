@@ -1,4 +1,4 @@
-//! Making, reading and writing private keys, as a rotation wants it.
+//! The key factory of a rotation: generates, parses and serializes private keys.
 
 use portcullis_core::secret::Secret;
 use portcullis_core::token::algorithm::Algorithm;
@@ -6,7 +6,7 @@ use portcullis_service::rotate::ports::{KeyFactory, KeyFactoryError};
 
 use crate::{SigningKey, SigningKeyError};
 
-/// Makes keys whose public half can be published, kept as private JWKs.
+/// Creates keys with a publishable public half, serialized as private JWKs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JwkKeyFactory;
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_made_for_what_can_be_published_and_survives_its_keeping() {
+    fn a_key_is_generated_for_asymmetric_algorithms_and_survives_serialization() {
         for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
             let made = JwkKeyFactory.make(algorithm).expect("made");
             let read = JwkKeyFactory

@@ -1,12 +1,12 @@
-//! The signature step on `jwt-simple`: checking signatures where the platform does not, and signing
-//! every token we issue.
+//! Signatures with `jwt-simple`: verification where the platform has none, and signing of all
+//! issued tokens.
 //!
-//! `jwt-simple` verifies whole tokens under its own view of the claims; here it gives only its key
-//! types, and the claims are judged by `portcullis-core` alone.
+//! `jwt-simple` verifies whole tokens with its own rules for the claims. Only its key types are
+//! used here; `portcullis-core` alone checks the claims.
 //!
-//! With the feature `native` (the default) this is the whole of it, on any target, wasm included.
-//! Without it there remain [`hmac`] and [`form`]: what a door that checks signatures by its
-//! platform's own crypto needs besides, and not a line of `jwt-simple`.
+//! With the feature `native` (the default) the crate is complete on every target, wasm included.
+//! Without it only [`hmac`] and [`precheck`] remain, for an adapter that verifies with its
+//! platform's crypto, and `jwt-simple` is not linked.
 
 pub mod hmac;
 #[cfg(feature = "native")]

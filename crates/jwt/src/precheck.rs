@@ -1,34 +1,34 @@
-//! Rules of form where implementations of the signature check differ: the strictest answer, found
-//! by looking at bytes, before any of them is asked.
+//! Format rules where implementations of signature verification differ: the strictest result,
+//! computed from the bytes before any implementation is called.
 //!
-//! Each rule is here because two of `jwt-simple`, BoringSSL (workerd), OpenSSL (Node) and their
-//! WebCrypto wrappers were seen to part ways without it. What they agree on is left to them.
+//! Each rule exists because two of `jwt-simple`, BoringSSL (workerd), OpenSSL (Node) and their
+//! WebCrypto wrappers gave different results without it. Cases with equal results are left to them.
 
 use portcullis_core::keys::jwk::KeyMaterial;
 use portcullis_core::token::signature::SignatureCheck;
 use portcullis_service::ports::UnusableKey;
 
-/// What the bytes of a signature say before anything is computed.
+/// The result of the byte checks before any computation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Precheck {
-    /// Ask the implementation.
+    /// The implementation must verify it.
     Plausible,
-    /// No key made this: the verdict is `Invalid`.
+    /// No key can create this signature: the verdict is `Invalid`.
     Invalid,
 }
 
-/// The one RSA exponent everybody takes (workerd: this and 3; `jwt-simple`: this; FIPS 186-5 §5.1:
-/// this and larger).
+/// The one RSA exponent that all implementations accept (workerd: this and 3; `jwt-simple`: this;
+/// FIPS 186-5 §5.1: this and larger).
 const RSA_EXPONENT: u32 = 65_537;
 
-/// Judges key and signature by their bytes. Every implementation of the port asks here first.
+/// Checks key and signature by their bytes. Every implementation of the port calls this first.
 ///
 /// # Errors
 ///
 /// [`UnusableKey`] for an RSA exponent other than 65537, and for an Ed25519 key of small order or
-/// in a second spelling: under such a key one signature can fit many messages ([RFC 8032 §8.9],
-/// [RFC 8725 §3.4]).
+/// in a non-canonical encoding: under such a key one signature can match many messages ([RFC 8032
+/// §8.9], [RFC 8725 §3.4]).
 ///
 /// [RFC 8032 §8.9]: https://www.rfc-editor.org/rfc/rfc8032#section-8.9
 /// [RFC 8725 §3.4]: https://www.rfc-editor.org/rfc/rfc8725#section-3.4
@@ -60,8 +60,8 @@ pub fn precheck(check: &SignatureCheck<'_>) -> Result<Precheck, UnusableKey> {
     })
 }
 
-/// Whether 32 octets can be a point of large order in its one spelling ([RFC 8032 §5.1.3]): the
-/// y coordinate below 2^255 - 19, and none of those that the points of small order have.
+/// Whether 32 octets can be the canonical encoding of a point of large order ([RFC 8032 §5.1.3]):
+/// the y coordinate is below 2^255 - 19, and is not that of a point of small order.
 ///
 /// [RFC 8032 §5.1.3]: https://www.rfc-editor.org/rfc/rfc8032#section-5.1.3
 fn is_sound_point(octets: &[u8; 32]) -> bool {
@@ -88,7 +88,7 @@ fn is_sound_point(octets: &[u8; 32]) -> bool {
     let mut y = *octets;
     let [low, middle @ .., high] = &mut y;
     *high &= 0x7f;
-    // p = 2^255 - 19, so what is at least p ends in ff..ff7f and starts with ed or more.
+    // p = 2^255 - 19, so a value of at least p ends in ff..ff7f and starts with ed or more.
     let canonical = *high != 0x7f || middle.iter().any(|octet| *octet != 0xff) || *low < 0xed;
     canonical && !SMALL_ORDER.contains(&y)
 }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_has_one_spelling_and_large_order() {
+    fn an_ed25519_point_needs_its_canonical_encoding_and_large_order() {
         assert_eq!(judged(ED25519, TOKEN), Ok(Precheck::Plausible));
         let mut p = [0xff; 32];
         p[31] = 0x7f;
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_small_order_is_unusable_and_such_a_signature_impossible() {
+    fn a_key_of_small_order_is_unusable_and_such_a_signature_invalid() {
         let zero =
             r#"{"kty":"OKP","crv":"Ed25519","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
         assert_eq!(judged(zero, TOKEN), Err(UnusableKey));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_has_its_exact_length() {
+    fn a_signature_of_the_wrong_length_is_invalid() {
         let short = TOKEN.strip_suffix("KAg").expect("ends so");
         assert_eq!(judged(ED25519, short), Ok(Precheck::Invalid));
         assert_eq!(

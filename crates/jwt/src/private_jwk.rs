@@ -1,4 +1,4 @@
-//! What a private JWK says it is, read without copying a secret out of it.
+//! Reads the type of a private JWK without copying a secret out of it.
 
 use data_encoding::BASE64URL_NOPAD;
 use portcullis_core::keys::material::MIN_HMAC_KEY_BYTES;
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::signing_key_error::SigningKeyError;
 
-/// The type of a private JWK; `jwt-simple` reads the numbers of all but the last.
+/// The type of a private JWK; `jwt-simple` parses the numbers of all types except the last.
 pub(crate) enum PrivateJwk {
     Ed25519,
     P256,
@@ -17,8 +17,8 @@ pub(crate) enum PrivateJwk {
     Hmac(Secret<Vec<u8>>),
 }
 
-/// Borrowed from the text. serde refuses a member that stands twice, and text with escapes, which
-/// none of these needs.
+/// Borrowed from the text. serde rejects duplicate members, and text with escapes, which these
+/// members never need.
 #[derive(Deserialize)]
 struct Members<'j> {
     kty: &'j str,

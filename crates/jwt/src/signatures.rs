@@ -1,5 +1,5 @@
-//! The `Signatures` port on `jwt-simple`'s key types: natively, and wherever wasm runs without a
-//! crypto API.
+//! The [`SignatureVerifier`] port with `jwt-simple`'s key types: for native targets, and for wasm
+//! without a crypto API.
 
 use jwt_simple::algorithms::{
     ECDSAP256PublicKeyLike as _, ECDSAP384PublicKeyLike as _, ES256PublicKey, ES384PublicKey,
@@ -18,16 +18,17 @@ use superboring::sign::Verifier;
 use crate::hmac;
 use crate::precheck::{self, Precheck};
 
-/// Checks signatures by computing, here and now.
+/// Verifies signatures by synchronous computation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NativeVerifier;
 
 impl NativeVerifier {
-    /// Checks one signature, for callers that are not async.
+    /// Verifies one signature, for callers that are not async.
     ///
     /// # Errors
     ///
-    /// [`UnusableKey`] for an EC point off its curve and what [`form::judge`] refuses.
+    /// [`UnusableKey`] for an EC point off its curve and for keys that [`precheck::precheck`]
+    /// rejects.
     pub fn check_now(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey> {
         match precheck::precheck(check)? {
             Precheck::Invalid => return Ok(SignatureVerdict::Invalid),
@@ -59,12 +60,12 @@ impl SignatureVerifier for NativeVerifier {
     }
 }
 
-/// By the equation without cofactor, as BoringSSL and OpenSSL have it: `jwt-simple`'s own check
-/// multiplies by the cofactor ([RFC 8032 §5.1.7] allows either), and so takes signatures, which only
-/// a key's owner can make, that the platforms refuse.
+/// Uses the equation without cofactor, as BoringSSL and OpenSSL do. `jwt-simple`'s own check
+/// multiplies by the cofactor ([RFC 8032 §5.1.7] allows either). So it accepts signatures, which
+/// only a key's owner can create, that the platforms reject.
 ///
-/// A point that is not on the curve makes no key unusable here: WebCrypto takes any 32 octets and
-/// finds that nothing verifies, and the doors must agree.
+/// A point off the curve does not make a key unusable here: WebCrypto imports any 32 octets and
+/// then verifies no signature, and all adapters must agree.
 ///
 /// [RFC 8032 §5.1.7]: https://www.rfc-editor.org/rfc/rfc8032#section-5.1.7
 fn ed25519(x: &[u8; 32], input: &[u8], signature: &[u8]) -> bool {
@@ -77,7 +78,7 @@ fn ed25519(x: &[u8; 32], input: &[u8], signature: &[u8]) -> bool {
     key.verify_strict(input, &signature).is_ok()
 }
 
-/// SEC 1 §2.3.3: a four, then both coordinates.
+/// SEC 1 §2.3.3: the octet 4, then both coordinates.
 fn uncompressed(x: &[u8], y: &[u8]) -> Vec<u8> {
     [&[4], x, y].concat()
 }
@@ -109,7 +110,7 @@ fn rsa(
     let (digest, padding) = rsa_scheme(algorithm).ok_or(UnusableKey)?;
     let key = PKey::from_rsa(key.as_ref().clone()).map_err(|_| UnusableKey)?;
     // PSS salts are as long as the hash (RFC 7518 §3.5): this verifier's default, and the only
-    // length it then takes.
+    // length it accepts.
     let mut verifier = Verifier::new(digest, &key).map_err(|_| UnusableKey)?;
     verifier.set_rsa_padding(padding).map_err(|_| UnusableKey)?;
     verifier.update(input).map_err(|_| UnusableKey)?;
@@ -145,7 +146,7 @@ mod tests {
     const P256: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
     const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
 
-    /// By the port and by the function, which must not differ.
+    /// Verifies with the port and with the function, which must agree.
     fn check(jwk: &str, token: &str) -> Result<SignatureVerdict, UnusableKey> {
         let key = VerifyingKey::parse(jwk.as_bytes()).expect("a key");
         let jws = Jws::parse(token).expect("a token");
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_rfc_7515_a_3_is_valid_for_its_key_and_text_only() {
+    fn the_rs256_example_of_rfc_7515_a_3_is_valid_only_for_its_key_and_text() {
         assert_eq!(check(P256, TOKEN), Ok(SignatureVerdict::Valid));
         let other_text = TOKEN.replace("eyJpc3Mi", "eyJpc3Nj");
         assert_eq!(check(P256, &other_text), Ok(SignatureVerdict::Invalid));
@@ -168,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_point_off_its_curve_is_no_key() {
+    fn an_ec_point_off_its_curve_is_an_unusable_key() {
         let off = P256.replace("x_FEzRu9", "x_FEzRu-");
         assert_eq!(check(&off, TOKEN), Err(UnusableKey));
     }
 
     #[test]
-    fn each_rsa_algorithm_has_its_scheme_and_no_other_has_one() {
+    fn only_rsa_algorithms_have_an_rsa_scheme() {
         for algorithm in Algorithm::ALL {
             let rsa = algorithm.as_str().starts_with(['R', 'P']);
             assert_eq!(rsa_scheme(algorithm).is_some(), rsa, "{algorithm}");

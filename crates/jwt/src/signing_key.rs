@@ -1,5 +1,5 @@
-//! The keys that sign the tokens we issue: made here, kept as private JWKs, wiped from memory. What
-//! carries them to and from where they are kept (requests, answers, files) is not wiped.
+//! The signing keys of issued tokens: generated here, stored as private JWKs, wiped from memory.
+//! The buffers of their transport and storage (requests, responses, files) are not wiped.
 
 use core::fmt;
 
@@ -23,18 +23,17 @@ use crate::private_jwk::PrivateJwk;
 use crate::signatures::rsa_scheme;
 use crate::signing_key_error::SigningKeyError;
 
-/// The size of the RSA keys made here, in bits.
+/// The size of generated RSA keys, in bits.
 const RSA_BITS: usize = 2_048;
 
-/// A key that signs by one algorithm: EdDSA (the default choice), ES256, RS256, PS256 or HS256.
+/// A key for one signature algorithm: EdDSA (the default choice), ES256, RS256, PS256 or HS256.
 ///
-/// It is named by its [RFC 7638] thumbprint, whatever `kid` it was kept under; an HS256 key, whose
-/// thumbprint would be a hash of the secret, has no name.
+/// Its `kid` is its [RFC 7638] thumbprint, whatever `kid` the stored JWK has. An HS256 key has no
+/// `kid`, because its thumbprint would be a hash of the secret.
 ///
-/// RS256 and PS256 are for parties that take nothing else. The RSA arithmetic below is not constant
-/// in time ([RUSTSEC-2023-0071]); it blinds every private operation, which hides what an
-/// observer on the network could measure, but no RSA key belongs on a machine that is shared with
-/// strangers.
+/// RS256 and PS256 are for clients that support no other algorithm. The RSA arithmetic below is not
+/// constant-time ([RUSTSEC-2023-0071]). It blinds every private operation, which hides the timing
+/// from a network observer. Do not use an RSA key on a machine shared with untrusted tenants.
 ///
 /// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638#section-3
 /// [RUSTSEC-2023-0071]: https://rustsec.org/advisories/RUSTSEC-2023-0071.html
@@ -43,7 +42,7 @@ pub struct SigningKey {
     public: VerifyingKey,
 }
 
-/// Each wipes itself when dropped.
+/// Each variant wipes itself when dropped.
 enum Pair {
     Ed25519(Ed25519KeyPair),
     P256(ES256KeyPair),
@@ -53,19 +52,19 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Makes a new key for `algorithm`; RSA keys have 2048 bits and take a second or so to find.
+    /// Generates a key for `algorithm`; an RSA key has 2048 bits and takes about a second.
     ///
     /// # Errors
     ///
-    /// [`SigningKeyError::Unsupported`] for an algorithm that tokens are not issued with, and
+    /// [`SigningKeyError::Unsupported`] for an algorithm without token issuance, and
     /// [`SigningKeyError::NoEntropy`].
     pub fn generate(algorithm: Algorithm) -> Result<Self, SigningKeyError> {
-        // Drawn for RSA too, whose own generator panics where the platform has no randomness.
+        // Also drawn for RSA: its own generator panics if the platform has no randomness.
         let mut seed = Zeroizing::new([0; MIN_HMAC_KEY_BYTES]);
         getrandom::fill(seed.as_mut_slice()).map_err(|_| SigningKeyError::NoEntropy)?;
         let pair = match algorithm {
             Algorithm::EdDsa => Pair::Ed25519(ed25519_from_seed(&seed)?),
-            // One seed in 2^32 is beyond the order of the group; then the caller tries again.
+            // One seed in 2^32 is beyond the order of the group; then the caller retries.
             Algorithm::Es256 => Pair::P256(
                 ES256KeyPair::from_bytes(seed.as_slice())
                     .map_err(|_| SigningKeyError::NoEntropy)?,
@@ -86,12 +85,12 @@ impl SigningKey {
         Self::new(pair)
     }
 
-    /// Reads the private JWK that [`SigningKey::to_jwk`] wrote, or anybody's ([RFC 7517],
-    /// [RFC 8037]): `alg` may be left out but for RSA, where it decides between RS256 and PS256.
+    /// Parses the private JWK from [`SigningKey::to_jwk`] or another issuer ([RFC 7517], [RFC
+    /// 8037]). `alg` is optional except for RSA, where it selects RS256 or PS256.
     ///
     /// # Errors
     ///
-    /// Any [`SigningKeyError`] but [`SigningKeyError::NoEntropy`].
+    /// Any [`SigningKeyError`] except [`SigningKeyError::NoEntropy`].
     ///
     /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
     /// [RFC 8037]: https://www.rfc-editor.org/rfc/rfc8037#section-2
@@ -108,7 +107,7 @@ impl SigningKey {
         Self::new(pair)
     }
 
-    /// The private key as a JWK with `alg` and, where it has one, its name: the form it is kept in.
+    /// The private key as a JWK with `alg` and, if it has one, its `kid`: the storage format.
     pub fn to_jwk(&self) -> Secret<String> {
         Secret::new(match &self.pair {
             Pair::Ed25519(pair) => pair.to_jwk(),
@@ -119,7 +118,7 @@ impl SigningKey {
         })
     }
 
-    /// The algorithm it signs by.
+    /// The signature algorithm of the key.
     pub const fn algorithm(&self) -> Algorithm {
         match self.pair {
             Pair::Ed25519(_) => Algorithm::EdDsa,
@@ -175,7 +174,7 @@ impl Signer for SigningKey {
                 .sk
                 .sign(signing_input, None)
                 .to_vec()),
-            // Deterministic by RFC 6979: no bad random source can give the key away.
+            // Deterministic by RFC 6979: a weak random source cannot reveal the key.
             Pair::P256(pair) => {
                 let signature: p256::ecdsa::Signature = pair
                     .key_pair()
@@ -270,7 +269,7 @@ mod tests {
     const RSA: &str = include_str!("../testdata/rfc7515-a2.jwk.json");
 
     #[test]
-    fn ed25519_signs_as_rfc_8037_a_4_has_it() {
+    fn ed25519_signatures_match_rfc_8037_a_4() {
         let key = import(ED25519).expect("the standard's own");
         assert_eq!(
             key.key().id(),
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn rs256_signs_as_rfc_7515_a_2_has_it() {
+    fn rs256_signatures_match_rfc_7515_a_2() {
         let key = import(RSA).expect("the standard's own");
         assert_eq!(
             signature(
@@ -298,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn es256_signs_as_rfc_6979_has_it() {
+    fn es256_signatures_match_rfc_6979() {
         let key = import(P256).expect("the standard's own");
         assert_eq!(
             HEXUPPER.encode(&key.sign(b"sample").expect("signs")),
@@ -307,7 +306,7 @@ mod tests {
         );
     }
 
-    /// Whether another implementation takes the signature, for the algorithms that have one there.
+    /// Whether a second implementation accepts the signature, for the algorithms that it supports.
     fn oracle_accepts(key: &VerifyingKey, input: &[u8], signature: &[u8]) -> bool {
         match (key.material(), key.algorithm()) {
             (KeyMaterial::Ed25519 { x }, _) => {
@@ -340,13 +339,13 @@ mod tests {
                 let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.expose());
                 ring::hmac::verify(&key, input, signature)
             }
-            (other, _) => panic!("no key of ours: {:?}", core::mem::discriminant(other)),
+            (other, _) => panic!("not a key of ours: {:?}", core::mem::discriminant(other)),
         }
         .is_ok()
     }
 
     #[test]
-    fn what_a_new_key_signs_both_implementations_verify_and_nothing_else() {
+    fn both_implementations_verify_the_signatures_of_a_new_key_only() {
         for algorithm in ISSUING {
             let key = SigningKey::generate(algorithm).expect("made");
             assert_eq!(key.algorithm(), algorithm);
@@ -380,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_survives_its_jwk() {
+    fn a_signing_key_survives_the_round_trip_through_its_jwk() {
         for algorithm in ISSUING {
             let key = SigningKey::generate(algorithm).expect("made");
             let kept = key.to_jwk();
@@ -396,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_are_never_the_same() {
+    fn two_generated_keys_are_never_the_same() {
         for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Hs256] {
             let pair = [(); 2].map(|()| SigningKey::generate(algorithm).expect("made"));
             let [one, two] = pair.map(|key| key.key().thumbprint());
@@ -405,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_issued_by_five_algorithms_only() {
+    fn signing_keys_support_only_five_algorithms() {
         for algorithm in Algorithm::ALL {
             if !ISSUING.contains(&algorithm) {
                 let refused = SigningKey::generate(algorithm).err();
@@ -415,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_key_is_refused_and_never_quoted() {
+    fn an_invalid_signing_key_is_rejected_and_never_quoted() {
         use SigningKeyError::{Malformed, Rejected, Unsupported};
         let public = ED25519.replace(r#""d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","#, "");
         let no_alg = RSA.replace(r#""alg": "RS256""#, r#""kid": "1""#);
@@ -450,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_the_public_half_only() {
+    fn debug_prints_only_the_public_half() {
         let printed = format!("{:?}", import(ED25519));
         assert!(
             printed.contains("kPrK_qmx") && !printed.contains("nWGx"),

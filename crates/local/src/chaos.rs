@@ -1,10 +1,9 @@
-//! Chaos: what stands between a client and AWS and makes calls go wrong, as a seed says.
+//! Chaos: a proxy between a client and AWS that injects faults into calls, driven by a seed.
 //!
-//! Calls are delayed, lost on their way there or back, met with silence, doubled at once or late,
-//! held until others have passed, throttled, failed before or after they were carried out, cut
-//! short, and refused for a conflict of transactions. What is drawn for a call depends on the seed
-//! and on how many calls came before it. What could not happen, because nobody came by, say, is not
-//! counted.
+//! Calls are delayed, lost before or after execution, left without a response, duplicated at once
+//! or late, reordered, throttled, failed before or after execution, truncated, and rejected for a
+//! transaction conflict. The fault of a call depends on the seed and on the number of earlier
+//! calls. A fault that could not occur (no later call arrived to reorder with) is not counted.
 
 mod refusal;
 pub mod serve;
@@ -27,16 +26,16 @@ use tokio::{sync::watch, time};
 use self::refusal::{conflict, failure, is_transaction, throttling};
 use crate::wire::Answer;
 
-/// How long a call that is to be overtaken waits for another one at the most.
+/// The maximum time that a reordered call waits for a later one.
 const OVERTAKEN_WITHIN: Duration = Duration::from_millis(60);
 
-/// How many other calls are carried out before the late copy of one.
+/// The number of other calls executed before the late copy of one.
 const LATE: u32 = 5;
 
-/// How long nothing is said where nobody says otherwise: the host waits for 3 s, the Worker for 2.
+/// The default duration of a missing response: the host waits for 3 s, the Worker for 2 s.
 const SILENCE: Duration = Duration::from_millis(3_500);
 
-/// What happens to a call.
+/// The fault of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum ChaosFault {
     Delayed,
@@ -53,7 +52,7 @@ enum ChaosFault {
     Conflict,
 }
 
-/// Each mishap, and of how many in a thousand calls it befalls one.
+/// Each fault and its rate per thousand calls.
 const RATES: [(ChaosFault, u64); 12] = [
     (ChaosFault::Delayed, 60),
     (ChaosFault::RequestLost, 25),
@@ -66,12 +65,12 @@ const RATES: [(ChaosFault, u64); 12] = [
     (ChaosFault::Throttled, 25),
     (ChaosFault::Failed, 20),
     (ChaosFault::FailedAfter, 15),
-    // Of transactions only; for what is none, all is well.
+    // Only for transactions; other calls pass unchanged.
     (ChaosFault::Conflict, 40),
 ];
 
 impl ChaosFault {
-    /// Its name in counts.
+    /// The name in the counts.
     const fn name(self) -> &'static str {
         match self {
             Self::Delayed => "delayed",
@@ -90,28 +89,28 @@ impl ChaosFault {
     }
 }
 
-/// The copy of a call that was carried out, and how many others are to be before it.
+/// The copy of an executed call, and the number of other calls to be executed first.
 #[derive(Debug)]
 struct Copy {
     request: Request<Bytes>,
     others: u32,
 }
 
-/// Draws what happens to each call.
+/// Draws the fault of each call.
 #[derive(Debug)]
 pub struct Chaos {
     seed: u64,
     silence: Duration,
     calls: AtomicU64,
     calm: AtomicBool,
-    /// The latest call of those that were carried out.
+    /// The latest executed call.
     carried_out: watch::Sender<Option<u64>>,
     copies: Mutex<Vec<Copy>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Chaos {
-    /// The chaos of `seed`.
+    /// The chaos proxy with the seed `seed`.
     pub fn new(seed: u64) -> Self {
         let nothing_yet = RATES.map(|(mishap, _)| (mishap.name(), 0));
         Self {
@@ -125,14 +124,15 @@ impl Chaos {
         }
     }
 
-    /// The same, with silences of this length. They are to be longer than the callers wait.
+    /// The same with this duration of missing responses. It should be longer than the timeout of
+    /// the clients.
     #[must_use]
     pub const fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
     }
 
-    /// From now on nothing goes wrong, or things do again.
+    /// Disables or enables the faults.
     pub fn set_calm(&self, calm: bool) {
         self.calm.store(calm, Ordering::Relaxed);
         if calm {
@@ -140,13 +140,13 @@ impl Chaos {
         }
     }
 
-    /// How often each thing went wrong so far.
+    /// The number of faults so far, by name.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         held(&self.counts).clone()
     }
 
-    /// Has `request` answered by `send`, or not, or late, or twice. What is sent besides is a copy
-    /// of an earlier request.
+    /// Sends `request` with `send`, subject to the drawn fault. Additional sends are copies of
+    /// earlier requests.
     pub async fn pass<F: Future<Output = anyhow::Result<Response<Bytes>>>>(
         &self,
         request: Request<Bytes>,
@@ -209,7 +209,7 @@ impl Chaos {
             is_later
         });
         for copy in self.due_copies() {
-            // Nobody waits for what it is answered.
+            // The response to a copy is discarded.
             if send(copy).await.is_ok() {
                 self.count(ChaosFault::DoubledLate);
             }
@@ -258,14 +258,14 @@ impl Chaos {
         *held(&self.counts).entry(mishap.name()).or_default() += 1;
     }
 
-    /// Waits until a call that came after this one is carried out; whether one was in time.
+    /// Waits until a later call is executed. Returns whether that happened in time.
     async fn is_overtaken(&self, number: u64) -> bool {
         let mut carried_out = self.carried_out.subscribe();
         let later = carried_out.wait_for(|latest| *latest > Some(number));
         time::timeout(OVERTAKEN_WITHIN, later).await.is_ok()
     }
 
-    /// The copies for which enough others were carried out, this call among them.
+    /// The copies that are due after enough other calls, including this one.
     fn due_copies(&self) -> Vec<Request<Bytes>> {
         let mut copies = held(&self.copies);
         let (due, waiting) = mem::take(&mut *copies)
@@ -280,12 +280,12 @@ impl Chaos {
     }
 }
 
-/// Whatever a thread that panicked left there is as good as any.
+/// Every state that a panicking thread can leave behind is valid.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// SplitMix64: number `number` of the sequence that `seed` begins.
+/// SplitMix64: element `number` of the sequence with the seed `seed`.
 const fn mix(seed: u64, number: u64) -> u64 {
     let z = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

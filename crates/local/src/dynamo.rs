@@ -1,4 +1,4 @@
-//! An engine in memory behind a port of its own: what a test starts.
+//! An in-memory engine on its own port, for tests.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -10,7 +10,7 @@ use crate::{
     tables::TableNames,
 };
 
-/// A running engine in memory, on a free port of loopback, under a clock that stands still.
+/// A running in-memory engine on a free loopback port, with a manual clock.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -29,11 +29,12 @@ pub struct LocalDynamo {
 }
 
 impl LocalDynamo {
-    /// Starts one, with both tables under their usual names and the clock at `now` (seconds since 1970).
+    /// Starts an engine with both tables under their default names and the clock at `now` (seconds
+    /// since 1970).
     ///
     /// # Errors
     ///
-    /// When the engine cannot start or no port is free.
+    /// If the engine cannot start or no port is free.
     pub async fn start(now: u64) -> Result<Self, EngineError> {
         let clock = ManualClock::new(now);
         let engine = Engine::in_memory(&clock, &TableNames::default())?;
@@ -42,7 +43,7 @@ impl LocalDynamo {
         let (end, ended) = oneshot::channel();
         let served = engine.clone();
         let server = tokio::spawn(async move {
-            // A dropped sender ends it too.
+            // A dropped sender also stops it.
             served.serve(listener, async { drop(ended.await) }).await
         });
         Ok(Self {
@@ -54,37 +55,37 @@ impl LocalDynamo {
         })
     }
 
-    /// Where it listens.
+    /// The listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens, as a URL without a slash at its end.
+    /// The listening address as a URL without a trailing slash.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The clock by which rows end. It moves only by hand.
+    /// The clock of TTL expiry. It advances only manually.
     #[must_use]
     pub fn clock(&self) -> &ManualClock {
         &self.clock
     }
 
-    /// The engine, for a sweep at the moment a test chooses.
+    /// The engine, for a TTL sweep at a time chosen by the test.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Stops answering and waits until the last request has been answered.
+    /// Stops accepting requests and waits until the last response is sent.
     ///
     /// # Errors
     ///
-    /// When the server had failed.
+    /// If the server has failed.
     pub async fn stop(self) -> Result<(), EngineError> {
-        // A server that has failed listens no more; joining it says why.
+        // A failed server no longer listens; joining the task returns the reason.
         let _ = self.end.send(());
         match self.server.await {
             Ok(result) => result,

@@ -1,4 +1,4 @@
-//! The database engine, in memory or on a file, with our tables in it.
+//! The database engine, in memory or on a file, with the Portcullis tables.
 
 use std::{future::Future, io, path::Path};
 
@@ -9,57 +9,57 @@ use tokio::net::TcpListener;
 
 use crate::tables::{TableNames, creation, expiry};
 
-/// Why the engine cannot do what it was asked to.
+/// The error of an engine operation.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The path is no text; the engine takes only that.
+    /// The path is not UTF-8, which the engine requires.
     #[error("the database's path is not UTF-8")]
     Path,
-    /// The engine itself refused.
-    #[error("the database refused: {0}")]
+    /// The engine returned an error.
+    #[error("the database returned an error: {0}")]
     Engine(#[from] DynoxideError),
-    /// A request of ours is not one the engine can read.
+    /// A request of this crate is invalid for the engine.
     #[error("not a request: {0}")]
     Request(#[from] serde_json::Error),
-    /// No port could be had.
+    /// No port was free.
     #[error("cannot listen: {0}")]
     Listen(#[from] io::Error),
-    /// The server stopped in a way it should not.
+    /// The server stopped unexpectedly.
     #[error("{0}")]
     Serve(String),
 }
 
-/// A DynamoDB with our tables. Clones share it.
+/// A DynamoDB with the Portcullis tables. Clones share it.
 #[derive(Clone)]
 pub struct Engine {
     database: Database,
 }
 
 impl Engine {
-    /// An engine that forgets everything when it is dropped, and ends rows by the given clock.
+    /// An ephemeral engine that loses its data when dropped, with TTL expiry by the given clock.
     ///
     /// # Errors
     ///
-    /// When the engine cannot start or the tables cannot be made.
+    /// If the engine cannot start or the tables cannot be created.
     pub fn in_memory(clock: &ManualClock, tables: &TableNames) -> Result<Self, EngineError> {
         Self::with_tables(Database::memory_with_clock(clock.arc())?, tables)
     }
 
-    /// An engine on a file, which is made where it is missing; rows end by the real time.
+    /// An engine on a file, which is created if missing, with TTL expiry by the system clock.
     ///
     /// # Errors
     ///
-    /// When the file is no database, another program holds it, or the tables cannot be made.
+    /// If the file is not a database, another program locks it, or the tables cannot be created.
     pub fn on_file(path: &Path, tables: &TableNames) -> Result<Self, EngineError> {
         let path = path.to_str().ok_or(EngineError::Path)?;
         Self::with_tables(Database::new(path)?, tables)
     }
 
-    /// An engine that forgets everything when it is dropped; rows end by the real time.
+    /// An ephemeral engine that loses its data when dropped, with TTL expiry by the system clock.
     ///
     /// # Errors
     ///
-    /// When the engine cannot start or the tables cannot be made.
+    /// If the engine cannot start or the tables cannot be created.
     pub fn forgetful(tables: &TableNames) -> Result<Self, EngineError> {
         Self::with_tables(Database::memory()?, tables)
     }
@@ -70,7 +70,7 @@ impl Engine {
                 Ok(_) => {
                     database.update_time_to_live(request(expiry(table))?)?;
                 }
-                // A file that was used before has them already.
+                // A file from an earlier run already has them.
                 Err(DynoxideError::ResourceInUseException(_)) => {}
                 Err(fault) => return Err(fault.into()),
             }
@@ -78,21 +78,21 @@ impl Engine {
         Ok(Self { database })
     }
 
-    /// Removes each row whose `ttl` has passed and says how many there were. DynamoDB does so within days;
-    /// readers must judge the time by themselves.
+    /// Deletes each row after its `ttl` and returns the number of deleted rows. DynamoDB does so
+    /// within days; readers must check the time themselves.
     ///
     /// # Errors
     ///
-    /// When the database fails.
+    /// If the database fails.
     pub fn sweep(&self) -> Result<usize, EngineError> {
         Ok(self.database.sweep_ttl()?)
     }
 
-    /// Answers DynamoDB's HTTP API until `end` resolves, then lets what runs finish.
+    /// Serves DynamoDB's HTTP API until `end` resolves, then completes running requests.
     ///
     /// # Errors
     ///
-    /// When the server fails.
+    /// If the server fails.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_goes_with_the_sweep_after_its_time_and_not_before() {
+    fn an_expired_row_is_deleted_by_the_sweep_after_its_ttl_and_not_before() {
         let clock = ManualClock::new(NOON);
         let engine = Engine::in_memory(&clock, &TableNames::default()).unwrap();
         put(&engine, "TOKEN#a", NOON + 60);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_keeps_its_rows_over_a_restart() {
+    fn a_file_keeps_its_rows_across_a_restart() {
         let path =
             std::env::temp_dir().join(format!("portcullis-engine-{}.sqlite", std::process::id()));
         let open = || Engine::on_file(&path, &TableNames::default()).unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_an_error() {
+    fn a_file_that_is_no_database_is_an_error() {
         let path =
             std::env::temp_dir().join(format!("portcullis-no-engine-{}", std::process::id()));
         std::fs::write(

@@ -1,9 +1,9 @@
-//! Portcullis without a cloud: a DynamoDB engine that lives in this process, and an origin that says what
-//! it was sent, and a page of the mail that the host has sent.
+//! Portcullis without a cloud: an in-process DynamoDB engine, a demo origin that echoes its
+//! requests, and a page with the mail of the host.
 //!
-//! `cargo xtask dev` runs both as programs (`portcullis-local`); tests start a [`LocalDynamo`] in memory
-//! under a clock they turn by hand. INVARIANT: nothing of this is linked into the Lambda artefact
-//! (`cargo xtask check` looks).
+//! `cargo xtask dev` runs them as one program (`portcullis-local`); tests start a [`LocalDynamo`]
+//! in memory with a manual clock. INVARIANT: the Lambda artefact never links this crate (`cargo
+//! xtask check` verifies that).
 
 pub mod chaos;
 mod dynamo;

@@ -1,4 +1,4 @@
-//! The mailbox: what the host has mailed on this machine, as one page to read it on.
+//! The mailbox: one page with the mail of the host on this machine.
 
 use std::{
     fs, io,
@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use mail_parser::MessageParser;
 use tokio::net::TcpListener;
 
-/// How many mails the page shows.
+/// The maximum number of mails on the page.
 const SHOWN: usize = 100;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem}\
@@ -21,7 +21,7 @@ article{border-top:1px solid;padding:1rem 0}pre{white-space:pre-wrap;overflow-wr
 ///
 /// # Errors
 ///
-/// When the server fails.
+/// If the server fails.
 pub async fn serve(
     listener: TcpListener,
     folder: PathBuf,
@@ -51,7 +51,7 @@ async fn style() -> Response<String> {
     answer(StatusCode::OK, "text/css; charset=utf-8", STYLE.to_owned())
 }
 
-/// Nothing in a mail runs, loads or is sent anywhere; only links are followed, by whoever clicks.
+/// A mail runs no script, loads nothing and sends nothing; only links work, after a click.
 fn answer(status: StatusCode, kind: &'static str, body: String) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -82,7 +82,7 @@ struct Mail {
     text: String,
 }
 
-/// The mails in `folder`, newest first; none where there is no folder yet.
+/// The mails in `folder`, newest first; empty if the folder does not exist yet.
 fn mails(folder: &Path) -> io::Result<Vec<Mail>> {
     let files = match fs::read_dir(folder) {
         Ok(files) => files,
@@ -92,9 +92,9 @@ fn mails(folder: &Path) -> io::Result<Vec<Mail>> {
     let mut paths = files
         .map(|file| file.map(|file| file.path()))
         .collect::<io::Result<Vec<_>>>()?;
-    // A draft is no mail yet.
+    // A draft is an incomplete mail.
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "eml"));
-    // Their names begin with the second of sending.
+    // The names start with the send time in seconds.
     paths.sort_unstable_by(|one, other| other.cmp(one));
     let mails = paths.iter().take(SHOWN).map(fs::read);
     Ok(mails
@@ -177,7 +177,7 @@ mod tests {
         Open https://acme.example/x#a.b\"<script> or javascript:alert(1)\r\n";
 
     #[test]
-    fn nothing_in_a_mail_becomes_markup_and_only_http_becomes_a_link() {
+    fn a_mail_is_escaped_and_only_http_addresses_become_links() {
         let html = html(&[read(EML.as_bytes()).unwrap()]);
         assert!(
             html.contains("<a href=\"https://acme.example/x#a.b&quot;&lt;script&gt;\""),
@@ -188,10 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_comes_first_and_a_draft_does_not() {
+    fn mails_are_listed_newest_first_without_drafts() {
         let folder =
             std::env::temp_dir().join(format!("portcullis-mailbox-{}", std::process::id()));
-        assert!(mails(&folder).unwrap().is_empty(), "no folder is no mail");
+        assert!(
+            mails(&folder).unwrap().is_empty(),
+            "a missing folder is an empty mailbox"
+        );
         fs::create_dir_all(&folder).unwrap();
         for (name, subject) in [
             ("1-a.eml", "Old"),
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_page_is_kept_nowhere_and_runs_nothing() {
+    async fn the_mailbox_page_is_not_cached_and_runs_no_script() {
         let answer = page(State(Arc::new(PathBuf::from("/nonexistent")))).await;
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
         let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str();

@@ -1,4 +1,4 @@
-//! `portcullis-local`: the parts of a local system that a deployment rents.
+//! `portcullis-local`: local replacements for the cloud services of a deployment.
 
 use std::{
     fs, io,
@@ -24,11 +24,11 @@ use tokio::{
     time,
 };
 
-/// How often rows past their `ttl` are removed.
+/// The interval of the TTL sweep.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 #[derive(Parser)]
-#[command(about = "The parts of a local Portcullis that a deployment rents")]
+#[command(about = "Run local replacements for the cloud services of Portcullis")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -36,79 +36,80 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// A DynamoDB engine with the two tables of Portcullis
+    /// Run a DynamoDB engine with the two tables of Portcullis
     Dynamodb(Dynamodb),
-    /// An origin that answers with what it was sent
+    /// Run an origin that echoes its requests
     Origin {
-        /// Where to listen; port 0 takes a free one and prints it
+        /// Listen on this address; port 0 selects a free port and prints it
         #[arg(long, default_value = "127.0.0.1:8789")]
         listen: SocketAddr,
     },
-    /// What stands before DynamoDB and Secrets Manager and makes calls go wrong, as a seed says
+    /// Run a proxy in front of DynamoDB and Secrets Manager that injects faults by a seed
     Chaos(Spoilt),
-    /// A page of the mail in a folder, at /mailbox
+    /// Show the mail in a folder as a page at /mailbox
     Mailbox {
-        /// Where to listen; port 0 takes a free one and prints it
+        /// Listen on this address; port 0 selects a free port and prints it
         #[arg(long, default_value = "127.0.0.1:8790")]
         listen: SocketAddr,
-        /// Where the host puts its mail (PORTCULLIS_MAILBOX)
+        /// Read the host's mail from this folder (PORTCULLIS_MAILBOX)
         #[arg(long, value_name = "FOLDER")]
         folder: PathBuf,
     },
-    /// A Secrets Manager that rotates by a function of its own
+    /// Run a Secrets Manager that rotates with its own function
     Secrets(Secrets),
 }
 
 #[derive(Args)]
 struct Spoilt {
-    /// Where to listen; port 0 takes a free one and prints it
+    /// Listen on this address; port 0 selects a free port and prints it
     #[arg(long, default_value = "127.0.0.1:8001")]
     listen: SocketAddr,
-    /// Where DynamoDB listens
+    /// Forward to DynamoDB at this address
     #[arg(long, value_name = "ADDRESS")]
     upstream: SocketAddr,
-    /// Where Secrets Manager listens, if its calls are to come this way too
+    /// Forward to Secrets Manager at this address, if its calls also pass the proxy
     #[arg(long, value_name = "ADDRESS")]
     secrets: Option<SocketAddr>,
-    /// What goes wrong, and when
+    /// Select the faults and their order
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many milliseconds nothing is said, now and then: longer than callers wait
+    /// Set the milliseconds of a missing response: longer than the clients' timeout
     #[arg(long, value_name = "MILLIS", default_value_t = 3_500)]
     silence: u64,
 }
 
 #[derive(Args)]
 struct Secrets {
-    /// Where to listen; port 0 takes a free one and prints it
+    /// Listen on this address; port 0 selects a free port and prints it
     #[arg(long, default_value = "127.0.0.1:8791")]
     listen: SocketAddr,
-    /// Where the rotation function finds its Lambda Runtime API; without it nothing is rotated
+    /// Serve the Lambda Runtime API of the rotation function here; without it secrets are not
+    /// rotated
     #[arg(long, value_name = "ADDRESS")]
     runtime_listen: Option<SocketAddr>,
-    /// The file that keeps the secrets
+    /// Keep the secrets in this file
     #[arg(long, value_name = "FILE", required_unless_present = "memory")]
     data: Option<PathBuf>,
-    /// Keep nothing
+    /// Keep the data only in memory
     #[arg(long, conflicts_with = "data")]
     memory: bool,
-    /// A secret that shall be there, which the function gives its first version
+    /// Declare a secret; the rotation function creates its first version
     #[arg(long, value_name = "NAME")]
     declare: Vec<String>,
 }
 
 #[derive(Args)]
 struct Dynamodb {
-    /// Where to listen; port 0 takes a free one and prints it
+    /// Listen on this address; port 0 selects a free port and prints it
     #[arg(long, default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
-    /// The file that keeps the data
+    /// Keep the data in this file
     #[arg(long, value_name = "FILE", required_unless_present = "memory")]
     data: Option<PathBuf>,
-    /// Keep nothing
+    /// Keep the data only in memory
     #[arg(long, conflicts_with = "data")]
     memory: bool,
-    /// Start empty: remove the file first
+    /// Delete the file first and start empty
     #[arg(long, conflicts_with = "memory")]
     fresh: bool,
     #[arg(long, default_value = "Portcullis")]
@@ -186,10 +187,11 @@ async fn secrets(options: Secrets) -> Result<()> {
     Ok(serve_secrets(secrets, listener, ended()?).await?)
 }
 
-/// Makes the file's folder and, where a fresh start is wanted, removes the file with what SQLite keeps beside it.
+/// Creates the file's folder and, for a fresh start, deletes the file and SQLite's auxiliary files.
 fn prepare(path: &Path, fresh: bool) -> Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     for ending in ["", "-wal", "-shm"].iter().filter(|_| fresh) {
         let mut file = path.as_os_str().to_owned();
@@ -199,7 +201,7 @@ fn prepare(path: &Path, fresh: bool) -> Result<()> {
             .as_ref()
             .is_err_and(|fault| fault.kind() != io::ErrorKind::NotFound)
         {
-            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+            removed.with_context(|| format!("cannot delete {}", path.display()))?;
         }
     }
     Ok(())
@@ -219,8 +221,8 @@ async fn sweep(engine: Engine) {
         let engine = engine.clone();
         match tokio::task::spawn_blocking(move || engine.sweep()).await {
             Ok(Ok(_)) => {}
-            Ok(Err(fault)) => eprintln!("the sweep failed: {fault}"),
-            Err(fault) => eprintln!("the sweep broke: {fault}"),
+            Ok(Err(fault)) => eprintln!("the TTL sweep failed: {fault}"),
+            Err(fault) => eprintln!("the TTL sweep panicked: {fault}"),
         }
     }
 }
@@ -244,11 +246,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Arguments::command().debug_assert();
         assert!(
             Arguments::try_parse_from(["x", "dynamodb"]).is_err(),
-            "data or memory must be named"
+            "name a data file or use memory"
         );
         assert!(Arguments::try_parse_from(["x", "dynamodb", "--memory", "--fresh"]).is_err());
         assert!(Arguments::try_parse_from(["x", "dynamodb", "--memory"]).is_ok());

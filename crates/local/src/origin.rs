@@ -1,4 +1,4 @@
-//! The demo origin: answers every request with what it was sent, so that one can see what the Worker let through.
+//! The demo origin: echoes every request, to show what the Worker forwarded.
 
 use std::future::Future;
 
@@ -8,18 +8,18 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Where `…/redirect` points. Nothing listens there: whoever follows it, fails.
+/// The target of `…/redirect`. No server listens there, so following it fails.
 const ELSEWHERE: &str = "http://127.0.0.1:9/elsewhere";
 
-/// Answers until `end` resolves.
+/// Serves requests until `end` resolves.
 ///
-/// A path that ends in `/echo` gets its body streamed back, one that ends in `/redirect` a 302, and any other
-/// a JSON object with `method`, `path` (as it came, with its query), `headers` (pairs, in order) and
-/// `body_length`.
+/// A path that ends in `/echo` returns the request body as a stream, one that ends in `/redirect` a
+/// 302, and any other a JSON object with `method`, `path` (unchanged, with its query), `headers`
+/// (pairs, in order) and `body_length`.
 ///
 /// # Errors
 ///
-/// When the server fails.
+/// If the server fails.
 pub async fn serve(
     listener: TcpListener,
     end: impl Future<Output = ()> + Send + 'static,
@@ -45,7 +45,7 @@ async fn answer(request: Request) -> Response<Body> {
     }
 }
 
-/// The body goes back while it comes in; none of it is kept.
+/// The body is streamed back without buffering.
 fn echo(request: Request) -> Response<Body> {
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
     let mut response = Response::new(request.into_body());
@@ -58,7 +58,7 @@ fn echo(request: Request) -> Response<Body> {
 async fn describe(request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Some(length) = length(body).await else {
-        let mut response = Response::new(Body::from("the body broke off"));
+        let mut response = Response::new(Body::from("the body was cut off"));
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;
     };
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_is_described_as_it_came() {
+    async fn the_origin_describes_the_request_unchanged() {
         let (status, _, body) = ask("PATCH", "/%61/b?c=d", "hello").await;
         let report: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(status, StatusCode::OK);
@@ -127,12 +127,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn echo_gives_the_body_back() {
+    async fn echo_returns_the_request_body() {
         assert_eq!(ask("POST", "/any/echo", "and back").await.2, "and back");
     }
 
     #[tokio::test]
-    async fn redirect_points_where_nobody_listens() {
+    async fn redirect_points_to_an_address_without_a_server() {
         let (status, headers, _) = ask("GET", "/redirect", "").await;
         assert_eq!(status, StatusCode::FOUND);
         assert_eq!(headers[header::LOCATION], ELSEWHERE);

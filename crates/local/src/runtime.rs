@@ -1,4 +1,4 @@
-//! The Lambda Runtime API for one function: it asks for the next event and posts what became of it
+//! The Lambda Runtime API for one function, which polls for the next event and posts its result
 //! ([the API's description]).
 //!
 //! [the API's description]: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
@@ -27,7 +27,7 @@ use tokio::{
 
 use crate::secrets::RotationFunction;
 
-/// What a function made of an event: its answer, or the name and text of its error.
+/// The result of an invocation: the response, or the name and text of the error.
 type Outcome = Result<Value, String>;
 
 struct Invocation {
@@ -36,7 +36,7 @@ struct Invocation {
     reply: oneshot::Sender<Outcome>,
 }
 
-/// A Runtime API with one function to serve. Clones share it.
+/// A Runtime API that serves one function. Clones share it.
 #[derive(Clone)]
 pub struct LambdaRuntime {
     shared: Arc<Shared>,
@@ -45,13 +45,13 @@ pub struct LambdaRuntime {
 struct Shared {
     events: mpsc::UnboundedSender<Invocation>,
     queue: Mutex<mpsc::UnboundedReceiver<Invocation>>,
-    /// Who waits for what became of the events that are under way.
+    /// The callers that wait for results of running events.
     waiting: Locked<BTreeMap<String, oneshot::Sender<Outcome>>>,
     invocations: AtomicU64,
 }
 
 impl LambdaRuntime {
-    /// One that waits for its function.
+    /// An event that waits for its function.
     #[must_use]
     pub fn new() -> Self {
         let (events, queue) = mpsc::unbounded_channel();
@@ -65,22 +65,22 @@ impl LambdaRuntime {
         }
     }
 
-    /// Hands `event` to the function and waits for what becomes of it.
+    /// Passes `event` to the function and waits for its result.
     ///
     /// # Errors
     ///
-    /// What the function posts as its error, or that it is gone.
+    /// The error of the function, or that it has exited.
     pub async fn invoke(&self, event: Value) -> Outcome {
         let number = self.shared.invocations.fetch_add(1, Ordering::Relaxed);
         let id = format!("00000000-0000-4000-8000-{number:012x}");
         let (reply, outcome) = oneshot::channel();
-        let gone = || "the function is gone".to_owned();
+        let gone = || "the function has exited".to_owned();
         let invocation = Invocation { id, event, reply };
         self.shared.events.send(invocation).map_err(|_| gone())?;
         outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// The function as Secrets Manager calls it.
+    /// The function in the form that Secrets Manager calls.
     #[must_use]
     pub fn rotation_function(&self) -> RotationFunction {
         let runtime = self.clone();
@@ -94,7 +94,7 @@ impl LambdaRuntime {
     ///
     /// # Errors
     ///
-    /// When the server fails.
+    /// If the server fails.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -113,7 +113,7 @@ impl LambdaRuntime {
             )
             .with_state(self);
         let served = async move { axum::serve(listener, router).await };
-        // A function that waits for its next event never closes its connection by itself.
+        // A function that polls for its next event never closes its connection itself.
         tokio::select! {
             served = served => served,
             () = end => Ok(()),
@@ -125,7 +125,7 @@ impl LambdaRuntime {
         let reply = waiting.unwrap_or_else(PoisonError::into_inner).remove(id);
         match reply {
             Some(reply) => {
-                // Whoever asked may have gone meanwhile.
+                // The caller may have disconnected meanwhile.
                 let _ = reply.send(outcome);
                 StatusCode::ACCEPTED
             }
@@ -152,7 +152,7 @@ async fn next(State(runtime): State<LambdaRuntime>) -> Result<Response<Body>, St
     let response = Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", &id)
-        // Far enough: nothing on this machine is billed by the second.
+        // A long deadline is fine: this machine does not bill by the second.
         .header("lambda-runtime-deadline-ms", "4102444800000")
         .header(
             "lambda-runtime-invoked-function-arn",

@@ -1,9 +1,9 @@
-//! Secrets Manager on one machine: versions and stages as strict as the service has them, and
-//! rotations that drive a function step by step.
+//! A local Secrets Manager: versions and stages as strict as in the service, and rotations that
+//! call a function step by step.
 //!
-//! It checks no signature. What it does check is what a rotation relies on: a version's value
-//! never changes ([PutSecretValue]), each stage is at one version, and a stage is only moved away
-//! from the version that has it ([UpdateSecretVersionStage]).
+//! It verifies no signature. It enforces the rules on which a rotation relies: a version's value
+//! never changes ([PutSecretValue]), each stage is at one version, and a stage moves only from the
+//! version that has it ([UpdateSecretVersionStage]).
 //!
 //! [PutSecretValue]: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
 //! [UpdateSecretVersionStage]: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
@@ -36,7 +36,7 @@ pub struct LocalSecrets {
 
 struct Shared {
     secrets: Mutex<BTreeMap<String, KeptSecret>>,
-    /// Where they are kept, if anywhere.
+    /// The file of the secrets, if they are persistent.
     file: Option<PathBuf>,
     function: Mutex<Option<RotationFunction>>,
 }
@@ -44,14 +44,14 @@ struct Shared {
 /// One secret.
 #[derive(Clone, Default, Deserialize, Serialize)]
 struct KeptSecret {
-    /// The values by their versions; a version that a rotation has only staged has none.
+    /// The values by version id; a version that a rotation has only staged has none.
     versions: BTreeMap<String, Option<String>>,
-    /// At which version each stage is.
+    /// The version of each stage.
     stages: BTreeMap<String, String>,
     rotation_enabled: bool,
 }
 
-/// A refusal, by the service's own name for it. Never quotes a value.
+/// An error with the service's own code. Never quotes a value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {
     pub(crate) code: &'static str,
@@ -77,7 +77,7 @@ impl Refusal {
     fn missing() -> Self {
         Self::new(
             "ResourceNotFoundException",
-            "there is no such secret or version",
+            "the secret or version does not exist",
         )
     }
 
@@ -89,7 +89,7 @@ impl Refusal {
 type Answer = Result<Value, Refusal>;
 
 impl LocalSecrets {
-    /// One that forgets everything when it is dropped.
+    /// An ephemeral Secrets Manager that loses its data when dropped.
     #[must_use]
     pub fn forgetful() -> Self {
         Self::with(BTreeMap::new(), None)
@@ -105,17 +105,17 @@ impl LocalSecrets {
         }
     }
 
-    /// Lets `function` do rotations from now on; without one, nothing is rotated.
+    /// Sets the rotation function; without one, secrets are not rotated.
     pub fn rotate_by(&self, function: RotationFunction) {
         let held = self.shared.function.lock();
         *held.unwrap_or_else(PoisonError::into_inner) = Some(function);
     }
 
-    /// Makes the secret called `name`, without any version, if it is missing.
+    /// Creates the secret `name` without a version, if it does not exist.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`] that the service would answer.
+    /// The [`Refusal`] that the service would return.
     pub fn declare(&self, name: &str) -> Result<(), Refusal> {
         self.change(|secrets| {
             secrets.entry(name.to_owned()).or_default();
@@ -123,22 +123,22 @@ impl LocalSecrets {
         })
     }
 
-    /// Puts `value` in force as a new version of the secret called `name`, which is made if it is
-    /// missing, as an operator with a console would.
+    /// Makes `value` the current version of the secret `name`, as an operator with a console would.
+    /// Creates the secret if it does not exist.
     pub fn keep(&self, name: &str, value: &str) {
         let id = fresh_id();
-        // Nothing speaks against a new version with an id of its own.
+        // A new version with its own id is always allowed.
         let _ = self.change(|secrets| {
             let secret = secrets.entry(name.to_owned()).or_default();
             secret.put(&id, value, &[CURRENT.to_owned()])
         });
     }
 
-    /// Does one operation; `body` is its request.
+    /// Executes one operation; `body` is its request.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`] that the service would answer.
+    /// The [`Refusal`] that the service would return.
     pub async fn call(&self, operation: &str, body: &Value) -> Answer {
         match operation {
             "CreateSecret" => self.change(|secrets| create(secrets, body)),
@@ -154,7 +154,7 @@ impl LocalSecrets {
         }
     }
 
-    /// The secret that `body` is about, as it is now.
+    /// The current state of the secret of `body`.
     fn secret(&self, body: &Value) -> Result<(String, KeptSecret), Refusal> {
         let name = name(body)?;
         let secrets = self.shared.secrets.lock();
@@ -163,7 +163,7 @@ impl LocalSecrets {
         Ok((name, secret))
     }
 
-    /// Lets `act` change the secrets; what it refuses leaves no trace.
+    /// Lets `act` change the secrets; a rejected change is rolled back.
     fn change<T>(
         &self,
         act: impl FnOnce(&mut BTreeMap<String, KeptSecret>) -> Result<T, Refusal>,
@@ -188,14 +188,15 @@ impl std::fmt::Debug for LocalSecrets {
 }
 
 impl KeptSecret {
-    /// Adds the version `id`; the same one again changes nothing, with another value it is refused.
+    /// Adds the version `id`. A repetition with the same value changes nothing; another value is
+    /// rejected.
     fn put(&mut self, id: &str, value: &str, stages: &[String]) -> Result<(), Refusal> {
         match self.versions.get(id) {
             Some(Some(held)) if held != value => {
                 let code = "ResourceExistsException";
                 return Err(Refusal::new(code, "the version has another value"));
             }
-            // A repetition moves no stage: it may come long after the first time.
+            // A repetition moves no stage: it may arrive long after the first request.
             Some(Some(_)) => return Ok(()),
             Some(None) | None => {}
         }
@@ -203,7 +204,7 @@ impl KeptSecret {
         for stage in stages {
             self.stage(stage, id);
         }
-        // The first version of all is in force, whatever stage was asked for.
+        // The first version becomes current, whatever stage was requested.
         self.stages
             .entry(CURRENT.to_owned())
             .or_insert_with(|| id.to_owned());
@@ -229,7 +230,7 @@ fn create(secrets: &mut BTreeMap<String, KeptSecret>, body: &Value) -> Answer {
     if secrets.contains_key(&name) {
         return Err(Refusal::new(
             "ResourceExistsException",
-            "there is such a secret",
+            "the secret already exists",
         ));
     }
     let mut secret = KeptSecret::default();
@@ -255,7 +256,7 @@ fn put(secrets: &mut BTreeMap<String, KeptSecret>, body: &Value) -> Answer {
                 names.map(str::to_owned).collect()
             });
             let some = stages.filter(|stages| !stages.is_empty());
-            some.ok_or_else(|| Refusal::parameter("VersionStages is no list of stages"))?
+            some.ok_or_else(|| Refusal::parameter("VersionStages is not a list of stages"))?
         }
     };
     secret.put(&id, value, &stages)?;
@@ -326,7 +327,7 @@ fn describe(name: &str, secret: &KeptSecret) -> Value {
         .versions
         .keys()
         .map(|id| (id, secret.stages_of(id)))
-        // A version without a stage is on its way out, and not told.
+        // A version without a stage is deprecated and not listed.
         .filter(|(_, stages)| !stages.is_empty())
         .collect();
     json!({
@@ -335,7 +336,7 @@ fn describe(name: &str, secret: &KeptSecret) -> Value {
     })
 }
 
-/// The name of the secret that `body` is about: by its name or its ARN.
+/// The name of the secret of `body`, given by its name or its ARN.
 fn name(body: &Value) -> Result<String, Refusal> {
     let id = text(body, "SecretId")?;
     let prefix = arn("");
@@ -346,7 +347,7 @@ fn arn(name: &str) -> String {
     format!("arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}")
 }
 
-/// The id of the version that `body` makes, which callers must give ([API reference]).
+/// The id of the version that `body` creates, which clients must provide ([API reference]).
 ///
 /// [API reference]: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
 fn token(body: &Value) -> Result<String, Refusal> {
@@ -357,7 +358,7 @@ fn token(body: &Value) -> Result<String, Refusal> {
         )),
         None => Err(Refusal::new(
             "InvalidRequestException",
-            "ClientRequestToken must be given",
+            "ClientRequestToken is required",
         )),
     }
 }
@@ -367,10 +368,10 @@ fn text<'a>(body: &'a Value, member: &str) -> Result<&'a str, Refusal> {
     text.ok_or_else(|| Refusal::parameter(format!("{member} must be given")))
 }
 
-/// The id of a version that nobody named.
+/// The id of a version without an id in the request.
 fn fresh_id() -> String {
     let mut bytes = [0; 16];
-    // A machine without randomness has no business with secrets; then ids are merely alike.
+    // Without random numbers the ids are the same, which is acceptable locally.
     let _ = getrandom::fill(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,13 +1,13 @@
-//! The two tables as a deployment has them: string keys `PK` and `SK`, `ttl` on every row that can end.
+//! The two tables of a deployment: string keys `PK` and `SK`, `ttl` on every row that can expire.
 
 use serde_json::{Value, json};
 
-/// What the two tables are called.
+/// The names of the two tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableNames {
     /// Users, sessions, limits, audit.
     pub main: String,
-    /// What the edge reads: revocations, their feed, the key document.
+    /// The data that the edge reads: revocations, their feed, the key document.
     pub blacklist: String,
 }
 
@@ -20,7 +20,7 @@ impl Default for TableNames {
     }
 }
 
-/// The request that creates a table, in DynamoDB's own words.
+/// The request that creates a table, in the format of DynamoDB.
 pub(crate) fn creation(table: &str) -> Value {
     json!({
         "TableName": table,
@@ -36,7 +36,7 @@ pub(crate) fn creation(table: &str) -> Value {
     })
 }
 
-/// The request that lets rows end at the second in `ttl`.
+/// The request that enables TTL expiry by the attribute `ttl` in seconds.
 pub(crate) fn expiry(table: &str) -> Value {
     json!({
         "TableName": table,

@@ -1,4 +1,4 @@
-//! HTTP as tests need it: a client, and a server that can also break off.
+//! HTTP for tests: a client, and a server that can also abort a response.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,18 +19,18 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-/// What a server under test conditions does with a request.
+/// The response of a test server to a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// Sends it.
+    /// Sends the complete response.
     Whole(Response<Bytes>),
     /// Sends the first half of its body and closes the connection.
     Half(Response<Bytes>),
-    /// Closes the connection without a word.
+    /// Closes the connection without a response.
     Nothing,
 }
 
-/// Answers every request on `listener` by `answer`, until the runtime ends.
+/// Serves every request on `listener` with `answer`, until the runtime ends.
 pub async fn serve<F, A>(listener: TcpListener, answer: A)
 where
     A: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// Begins to serve on a free port of loopback and tells which.
+/// Starts to serve on a free loopback port and returns its address.
 ///
 /// # Errors
 ///
@@ -70,7 +70,7 @@ where
     Ok(address)
 }
 
-/// A plain HTTP client that keeps its connections.
+/// A plain HTTP client that reuses its connections.
 #[derive(Clone, Debug)]
 pub struct Client(Legacy<HttpConnector, Full<Bytes>>);
 
@@ -81,11 +81,11 @@ impl Default for Client {
 }
 
 impl Client {
-    /// Sends `request` to `address`, whatever its target says, and waits for the whole answer.
+    /// Sends `request` to `address`, whatever its target, and waits for the complete response.
     ///
     /// # Errors
     ///
-    /// If there is no whole answer.
+    /// If no complete response arrives.
     pub async fn send(
         &self,
         address: SocketAddr,

@@ -1,4 +1,4 @@
-//! The platform's cache as the shelf for what never changes.
+//! The platform's Cache API as the cache of immutable objects.
 
 use core::time::Duration;
 
@@ -10,24 +10,24 @@ use web_sys::{Headers, Response, ResponseInit};
 
 use crate::clock::within;
 
-/// A cache of this Worker's own, apart from the one that answers requests: nobody outside can
-/// read it or put anything into it, whatever URL they ask for.
+/// A named cache of this Worker, separate from the one that serves requests: clients can neither
+/// read nor write it, with any URL.
 const CACHE: &str = "portcullis";
 
-/// How long the cache may take for one thing. The store has it too.
+/// The timeout of one cache operation. On a timeout the store is read instead.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Keeps closed minutes and packs in the cache of the place an isolate runs at. Where there is no
-/// cache, or it fails, nothing is there.
+/// Caches closed minutes and packs in the data centre of the isolate. A missing or failing cache
+/// behaves as an empty one.
 #[derive(Clone, Debug)]
 pub struct CacheApi {
     base: String,
 }
 
 impl CacheApi {
-    /// The shelf for one table. `table` tells it from any other, of any other deployment.
+    /// The cache for one table. `table` separates it from every other table and deployment.
     pub fn new(table: &str) -> Self {
-        // A name that is no host of anybody's (RFC 6761 §6.4).
+        // The `invalid` TLD is never a real host (RFC 6761 §6.4).
         let table = js_sys::encode_uri_component(table);
         Self {
             base: format!("https://portcullis.invalid/1/{table}/"),
@@ -48,7 +48,7 @@ impl ImmutableCache for CacheApi {
     }
 
     async fn put(&self, name: &str, bytes: &[u8], lifetime: Duration) {
-        // A cache that does not keep it is as good as none.
+        // A failed write is harmless: the next read is a miss.
         let _ = within(TIMEOUT, put(&self.address(name), bytes, lifetime)).await;
     }
 }
@@ -75,7 +75,7 @@ async fn put(address: &JsValue, bytes: &[u8], lifetime: Duration) -> Result<(), 
     Ok(())
 }
 
-/// Calls a method of our cache. By name, since the bindings of `CacheStorage` hang on a window.
+/// Calls a method of this cache. By name, because the `CacheStorage` bindings need a window.
 async fn call(method: &str, arguments: &[&JsValue]) -> Result<JsValue, JsValue> {
     let caches = Reflect::get(&js_sys::global(), &"caches".into())?;
     let opened = invoke(&caches, "open", &[&CACHE.into()])?;

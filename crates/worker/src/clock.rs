@@ -1,4 +1,4 @@
-//! The door's clock: time enters here and nowhere below.
+//! The adapter's clock: the time enters here and in no lower layer.
 
 use core::future::Future;
 use core::pin::pin;
@@ -19,20 +19,20 @@ impl Clock for PlatformClock {
     }
 }
 
-/// The present second. In workerd it stands still between two I/O operations.
+/// The current second. In workerd it stands still between two I/O operations.
 ///
-/// A clock before 1970 reads as the epoch, at which no token is good.
+/// A time before 1970 becomes the epoch, at which no token is valid.
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a float to integer cast saturates, and a time before 1970 is to be the epoch"
+    reason = "a float to integer cast saturates, and a time before 1970 becomes the epoch"
 )]
 pub fn now() -> UnixTime {
     UnixTime::from_secs((js_sys::Date::now() / 1_000.0) as u64)
 }
 
-/// The same in milliseconds, to measure by.
+/// The current time in milliseconds, for durations.
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
@@ -43,8 +43,8 @@ pub fn elapsed() -> Duration {
     Duration::from_millis(js_sys::Date::now() as u64)
 }
 
-/// What `work` gives, if it does within `span`. For what the platform offers beside its network, which
-/// has no time-out of its own.
+/// The result of `work`, if it completes within `span`. For platform services other than `fetch`,
+/// which have no timeout of their own.
 pub async fn within<T>(span: Duration, work: impl Future<Output = T>) -> Option<T> {
     match select(pin!(work), pin!(Delay::from(span))).await {
         Either::Left((given, _)) => Some(given),

@@ -1,4 +1,4 @@
-//! What the Worker is told by its variables and secrets.
+//! The configuration of the Worker, from its variables and secrets.
 
 use portcullis_aws::client::Config as AwsConfig;
 use portcullis_aws::credentials::Credentials;
@@ -10,53 +10,53 @@ use portcullis_core::secret::Secret;
 use thiserror::Error;
 use worker::Env;
 
-/// Everything a Worker needs to know, checked.
+/// The validated configuration of a Worker.
 #[derive(Debug)]
 pub struct Config {
-    /// Whom to trust and what to ask (`PORTCULLIS_POLICY`, `PORTCULLIS_ISSUER`).
+    /// The trusted issuers and the rules of the routes (`PORTCULLIS_POLICY`, `PORTCULLIS_ISSUER`).
     pub policy: Policy,
-    /// Where admitted requests go (`PORTCULLIS_ORIGIN`).
+    /// The origin of authorized requests (`PORTCULLIS_ORIGIN`).
     pub origin: Origin,
-    /// Over how long the platform's rate limit counts (`PORTCULLIS_RATE_PERIOD`, in seconds). The
-    /// binding knows, and tells nobody.
+    /// The period of the platform's rate limit (`PORTCULLIS_RATE_PERIOD`, in seconds). The binding
+    /// does not expose it.
     pub rate_period: RatePeriod,
     /// Region, endpoint and table (`AWS_REGION`, `PORTCULLIS_DYNAMODB_ENDPOINT`,
     /// `PORTCULLIS_BLACKLIST_TABLE`).
     pub aws: AwsConfig,
-    /// The secrets `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for temporary ones,
+    /// The secrets `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for temporary credentials,
     /// `AWS_SESSION_TOKEN`.
     pub credentials: Credentials,
 }
 
-/// A variable is missing or makes no sense. Names it, never its value where that is secret.
+/// A variable is missing or invalid. The error contains its name, and never the value of a secret.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// It is not set, or empty.
+    /// The variable is not set, or empty.
     #[error("{0} is not set")]
     Missing(&'static str),
-    /// It holds blanks, line ends or other than ASCII.
+    /// The value contains spaces, line breaks or non-ASCII characters.
     #[error("{0} must be one word of printable ASCII")]
     NotOneWord(&'static str),
-    /// The platform counts over 10 or 60 seconds.
-    #[error("PORTCULLIS_RATE_PERIOD is 10 or 60")]
+    /// The platform supports periods of 10 and 60 seconds.
+    #[error("PORTCULLIS_RATE_PERIOD must be 10 or 60")]
     RatePeriod,
-    /// The policy is refused.
+    /// The policy is invalid.
     #[error("PORTCULLIS_POLICY: {0}")]
     Policy(#[from] PolicyError),
-    /// The region is none.
+    /// The region is invalid.
     #[error("AWS_REGION: {0}")]
     Region(#[from] RegionError),
-    /// An address is none.
+    /// An address is invalid.
     #[error("{0}: {1}")]
     Endpoint(&'static str, EndpointError),
 }
 
 impl Config {
-    /// Reads and checks the variables.
+    /// Reads and validates the variables.
     ///
     /// # Errors
     ///
-    /// The first [`ConfigError`] met.
+    /// The first [`ConfigError`] found.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
         let own_issuer = variable(env, "PORTCULLIS_ISSUER");
         let policy = Policy::parse(&required(env, "PORTCULLIS_POLICY")?, own_issuer.as_deref())?;
@@ -93,7 +93,7 @@ impl Config {
     }
 }
 
-/// A variable or a secret: the platform gives both the same way.
+/// A variable or a secret: the platform exposes both in the same way.
 fn variable(env: &Env, name: &str) -> Option<String> {
     let value = js_sys::Reflect::get(env, &name.into()).ok()?.as_string()?;
     (!value.is_empty()).then_some(value)
@@ -103,7 +103,7 @@ fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
     variable(env, name).ok_or(ConfigError::Missing(name))
 }
 
-/// The longer one where nothing is said: a caller that waits longer than it must is not refused again.
+/// The default is the longer period: a client that waits too long is not rejected again.
 fn rate_period(text: Option<&str>) -> Result<RatePeriod, ConfigError> {
     match text {
         Some("10") => Ok(RatePeriod::TenSeconds),
@@ -112,7 +112,7 @@ fn rate_period(text: Option<&str>) -> Result<RatePeriod, ConfigError> {
     }
 }
 
-/// A secret that was pasted with a line end would sign nothing.
+/// A secret pasted with a line break would create invalid signatures.
 fn one_word(name: &'static str, text: String) -> Result<String, ConfigError> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text)
@@ -121,23 +121,23 @@ fn one_word(name: &'static str, text: String) -> Result<String, ConfigError> {
     }
 }
 
-/// Where admitted requests go: scheme, host and port, nothing more.
+/// The origin of authorized requests: only scheme, host and port.
 #[derive(Clone, Debug)]
 pub struct Origin(String);
 
 impl Origin {
-    /// Reads an address such as `https://origin.example`.
+    /// Parses an address such as `https://origin.example`.
     ///
     /// # Errors
     ///
-    /// [`EndpointError`], the rule that `text` breaks.
+    /// [`EndpointError`], the rule that `text` violates.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let endpoint = Endpoint::parse(text)?;
         let text = endpoint.to_string();
         Ok(Self(text.trim_end_matches('/').to_owned()))
     }
 
-    /// The URL to forward to: the path that was judged, and the query as it came.
+    /// The URL of the forwarded request: the verified path, and the unchanged query.
     pub fn target(&self, path: &CanonicalPath, query: Option<&str>) -> String {
         query.map_or_else(
             || format!("{}{path}", self.0),
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_platform_counts_over_10_or_60_seconds() {
+    fn a_rate_limit_period_is_10_or_60_seconds() {
         let seconds = |text| rate_period(text).ok().map(|period| period.secs());
         assert_eq!(seconds(Some("10")), Some(10));
         assert_eq!(seconds(Some("60")), Some(60));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_a_place_not_a_path() {
+    fn an_origin_with_a_path_is_rejected() {
         let path = CanonicalPath::parse("/a/b").expect("canonical");
         for text in ["http://127.0.0.1:8789", "http://127.0.0.1:8789/"] {
             let origin = Origin::parse(text).expect("good");

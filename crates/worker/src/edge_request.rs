@@ -1,4 +1,4 @@
-//! An isolate as one request meets it: what may be used for this request only.
+//! One request at an isolate: the objects that are valid only for this request.
 
 use core::time::Duration;
 use std::rc::Rc;
@@ -26,9 +26,9 @@ use crate::isolate::{Isolate, log_error};
 /// One request at an isolate.
 #[derive(Debug)]
 pub struct EdgeRequest<'r> {
-    /// What outlives it.
+    /// The state that outlives the request.
     pub isolate: Rc<Isolate>,
-    /// What keeps work alive that its answer does not wait for.
+    /// The context that keeps background work running after the response.
     pub context: &'r Context,
 }
 
@@ -60,7 +60,8 @@ impl authorize::EdgeRequest for EdgeRequest<'_> {
             Ok(JsValue::UNDEFINED)
         });
         let rest = JsFuture::from(reading.clone());
-        // Whoever hangs up takes no claim and no probe of the breaker along.
+        // In the background, so that a disconnected client takes no lease and no probe of the
+        // breaker with it.
         self.context.wait_until(async move {
             let _ = rest.await;
         });
@@ -94,8 +95,8 @@ impl Lookup for EdgeRequest<'_> {
         token: TokenIds<'_>,
     ) -> Result<Revocations, StoreError> {
         let isolate = &self.isolate;
-        // A result is cached for the fingerprint sets that left the token undecided. A route that wants a lookup
-        // for every request gets none from the cache.
+        // A result is cached for the fingerprint sets that left the token undecided. A route with a
+        // lookup for every request never reads the cache.
         let undecided_by = match requirement.revocation {
             RevocationMode::Feed => Some(snapshot.revocations().fingerprint_sets()),
             RevocationMode::Lookup => None,
@@ -113,7 +114,7 @@ impl Lookup for EdgeRequest<'_> {
                     cache.keep(sets, token, found);
                 }
             }
-            Err(error) => log_error("a token could not be looked up", error),
+            Err(error) => log_error("the revocation lookup of a token failed", error),
         }
         found
     }

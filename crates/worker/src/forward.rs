@@ -1,4 +1,5 @@
-//! Forwarding: the request goes on to the origin as the bearer's, and the answer comes back as it is.
+//! Forwarding: sends the request to the origin with the caller's identity, and returns the response
+//! unchanged.
 
 use js_sys::futures::JsFuture;
 use portcullis_core::denial::Denial;
@@ -11,15 +12,15 @@ use web_sys::{
     Headers, Request, RequestCache, RequestInit, RequestRedirect, Response, WorkerGlobalScope,
 };
 
-/// Sends `request` on to `target`, with its method and body as they came.
+/// Forwards `request` to `target` with its method and body.
 ///
-/// Headers that could be taken for ours are stripped, ours are set. Redirects are the client's to
-/// follow, since one that we followed would pass no gate. A guarded answer is never taken from or
-/// put into a shared cache: the next bearer must not see it.
+/// Strips identity headers of the client and sets its own. Redirects are returned to the client,
+/// because a followed redirect would bypass the gate. A response to an authenticated request never
+/// comes from or goes into a shared cache: the next client must not see it.
 ///
 /// # Errors
 ///
-/// [`Denial::OriginUnreachable`] if no answer came.
+/// [`Denial::OriginUnreachable`] if no response arrived.
 pub async fn forward(
     request: &Request,
     target: &str,
@@ -28,7 +29,8 @@ pub async fn forward(
     request_id: &Id,
 ) -> Result<Response, Denial> {
     let attempt = async {
-        // A request is a dictionary of its own properties: method, headers, body and the rest carry over.
+        // A request is also a dictionary of its properties: method, headers, body and the others
+        // are copied.
         let onward =
             Request::new_with_str_and_init(target, request.unchecked_ref::<RequestInit>())?;
         set_headers(&onward.headers(), caller, strip_token, request_id)?;
@@ -60,7 +62,7 @@ fn set_headers(
     strip_token: bool,
     request_id: &Id,
 ) -> Result<(), JsValue> {
-    // Collected first: an iterator over headers that are being deleted skips some.
+    // Collected first: an iterator skips entries when headers are deleted.
     let names = js_sys::Array::from(&headers.keys().into());
     for name in names.iter().filter_map(|name| name.as_string()) {
         if is_reserved_header(&name) {

@@ -1,8 +1,8 @@
-//! What an isolate keeps between requests: its configuration, imported keys and what it knows.
+//! The state of an isolate between requests: its configuration, imported keys and snapshot.
 //!
-//! INVARIANT: no future crosses requests. workerd ends I/O with the request that began it, so a
-//! second request that awaited the first one's reading would hang or fail, and a starter that
-//! disconnects would take the reading with it.
+//! INVARIANT: no future is shared between requests. workerd cancels I/O with its request. A second
+//! request that awaits the first one's read would hang or fail, and a disconnecting client would
+//! cancel the read.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -24,10 +24,10 @@ use crate::lookup_cache::LookupCache;
 use crate::metrics::Metrics;
 use crate::transport::FetchTransport;
 
-/// What checks signatures here.
+/// The signature verifier of this build.
 #[cfg(feature = "portable")]
 pub type PlatformSignatures = portcullis_jwt::NativeVerifier;
-/// What checks signatures here.
+/// The signature verifier of this build.
 #[cfg(not(feature = "portable"))]
 pub type PlatformSignatures = crate::signatures::WebCryptoVerifier;
 
@@ -35,7 +35,7 @@ thread_local! {
     static ISOLATE: OnceCell<Option<Rc<Isolate>>> = const { OnceCell::new() };
 }
 
-/// One isolate's own.
+/// The state of one isolate.
 #[derive(Debug)]
 pub struct Isolate {
     gate: Gate,
@@ -50,8 +50,8 @@ pub struct Isolate {
 }
 
 impl Isolate {
-    /// This isolate's state, made at its first request. `None` if a variable is missing or wrong;
-    /// the log says which, once. Variables cannot change within an isolate's life.
+    /// This isolate's state, created at its first request. `None` if a variable is missing or
+    /// invalid; the log names it once. Variables cannot change within an isolate's life.
     pub fn current(env: &Env) -> Option<Rc<Self>> {
         ISOLATE.with(|isolate| isolate.get_or_init(|| Self::make(env)).clone())
     }
@@ -65,7 +65,7 @@ impl Isolate {
             }
         };
         let mut seed = [0; 8];
-        // Only spreads the waits between retries: without it they are merely alike.
+        // The seed only adds jitter to retries: without it the delays are merely the same.
         let _ = getrandom::fill(&mut seed);
         let seed = u64::from_le_bytes(seed);
         let (region, endpoint) = (config.aws.region.as_str(), &config.aws.dynamodb);
@@ -88,42 +88,42 @@ impl Isolate {
         &self.gate
     }
 
-    /// Where admitted requests go.
+    /// The origin of authorized requests.
     pub const fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Over how long the platform's rate limit counts.
+    /// The period of the platform's rate limit.
     pub const fn rate_period(&self) -> RatePeriod {
         self.rate_period
     }
 
-    /// What reaches the store.
+    /// The client of the store.
     pub const fn client(&self) -> &Client<FetchTransport> {
         &self.client
     }
 
-    /// What checks signatures.
+    /// The signature verifier.
     pub const fn signatures(&self) -> &PlatformSignatures {
         &self.signatures
     }
 
-    /// What was found out about tokens in doubt.
+    /// The cached results of revocation lookups.
     pub const fn lookup_cache(&self) -> &LookupCache {
         &self.settled
     }
 
-    /// What is known of the world.
+    /// The snapshot of keys and revocations.
     pub const fn snapshot_cache(&self) -> &SnapshotCache {
         &self.knowledge
     }
 
-    /// What is counted.
+    /// The metrics.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Reads the world, or what is new in it.
+    /// Reads the keys and revocations, or their changes.
     pub async fn refresh(&self, keys: Keys, began_at: UnixTime) {
         let store = DynamoStore::at(&self.client, began_at);
         let (policy, shelf) = (self.gate.policy(), &self.shelf);
@@ -133,11 +133,14 @@ impl Isolate {
             .await;
         self.metrics.read(read.is_ok());
         if let Err(error) = read {
-            log_error("the world could not be read whole", &error);
+            log_error(
+                "the snapshot of keys and revocations could not be refreshed completely",
+                &error,
+            );
         }
     }
 
-    /// Tells what was counted, if it is time.
+    /// Emits the metrics, if they are due.
     pub fn emit_metrics(&self, env: &Env) {
         let held = self.knowledge.current();
         let names = held.map_or(0, |held| held.revocations().len());
@@ -145,7 +148,8 @@ impl Isolate {
     }
 }
 
-/// One line with the whole chain of causes; store errors name operations and codes, never data.
+/// Logs one line with the whole chain of causes; store errors contain operations and error codes,
+/// never data.
 pub(crate) fn log_error(event: &str, error: &StoreError) {
     let mut line = format!("{event}: {error}");
     let mut cause = core::error::Error::source(error);

@@ -1,9 +1,9 @@
-//! The Cloudflare door: what stands between the edge and the origin.
+//! The Cloudflare adapter: a Worker between the edge and the origin.
 //!
-//! One request goes in a straight line: the clock is read, the route found, the token judged
-//! against a snapshot of keys and revocations that the isolate keeps, and the request forwarded
-//! with its bearer's identity, or answered here. Rules are `portcullis-core`'s; this door brings
-//! the clock, `fetch`, `crypto.subtle` and what an isolate remembers between requests.
+//! The steps of one request: read the clock, match the route, verify the token against the
+//! isolate's snapshot of keys and revocations. Then the request is forwarded with the caller's
+//! identity, or answered here. `portcullis-core` has the rules; this adapter provides the clock,
+//! `fetch`, `crypto.subtle` and the isolate's state between requests.
 
 pub mod cache_api;
 pub mod clock;
@@ -45,10 +45,10 @@ async fn fetch(
     Ok(answer(&request, &env, &context).await)
 }
 
-/// Answers one request: by the origin, or by a refusal.
+/// Responds to one request: with the origin's response, or with a rejection.
 pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) -> web_sys::Response {
     let Some(request_id) = fresh_id() else {
-        // Nothing about the request is needed to say that the platform has no randomness left.
+        // This rejection needs nothing of the request: the platform provides no random numbers.
         return refuse(Denial::NotConfigured, None, &Id::from_random([0; 16]));
     };
     match pass(request, env, context, &request_id).await {
@@ -97,7 +97,7 @@ async fn pass(
     .map_err(|denial| (denial, None))
 }
 
-/// Path and query of an absolute URL; the platform has parsed it, so both are where they belong.
+/// Path and query of an absolute URL; the platform has already parsed and normalized it.
 fn split(url: &str) -> (&str, Option<&str>) {
     // A scheme holds no colon.
     let behind_scheme = url.split_once(':');
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_apart_where_the_platform_put_it_together() {
+    fn path_and_query_of_a_url_are_separated() {
         for (url, path, query) in [
             ("https://x.example/", "/", None),
             ("https://x.example/a/b?c=/d?e", "/a/b", Some("c=/d?e")),

@@ -1,7 +1,7 @@
-//! The platform's rate limit per caller, asked before anything is done for a request.
+//! The platform's rate limit for each client, checked before all other work.
 //!
-//! It is a shield against load and no lock: each request that passes is judged all the same, and the
-//! host's own limits are the exact ones. So it stands aside where it fails.
+//! It only sheds load: each admitted request is still verified, and the host has exact limits. So
+//! it fails open.
 
 use core::time::Duration;
 
@@ -17,18 +17,18 @@ use crate::clock::within;
 /// The binding's name in `wrangler.toml` (`[[ratelimits]]`).
 const BINDING: &str = "RATE_LIMIT";
 
-/// How long it may take to count.
+/// The timeout of one count.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What callers are counted by of whom the platform gives no address: all together.
+/// The shared key of all clients without an address from the platform.
 const NOBODY: &str = "unknown";
 
-/// Counts a request from `address`, which is what the platform says (`CF-Connecting-IP`). Without
-/// a binding nothing is counted; one that fails lets the request pass, and the log says so.
+/// Counts a request from `address`, as reported by the platform (`CF-Connecting-IP`). Without a
+/// binding nothing is counted. A failing binding admits the request, and the failure is logged.
 ///
 /// # Errors
 ///
-/// [`Denial::RateLimited`], to come back after `period`.
+/// [`Denial::RateLimited`], with a retry after `period`.
 pub async fn check_rate(
     env: &Env,
     address: Option<&str>,
@@ -39,7 +39,7 @@ pub async fn check_rate(
     match within(TIMEOUT, count(env, &key)).await {
         Some(Ok(true)) => Ok(()),
         Some(Ok(false)) => Err(Denial::RateLimited(period)),
-        // A hiccup of a counter is no reason to stop everybody.
+        // A failing counter must not reject all clients.
         failed => {
             let name = match &failed {
                 Some(Err(error)) => error
@@ -55,8 +55,8 @@ pub async fn check_rate(
     }
 }
 
-/// The octets that tell `network` from others, 4 or 8 of them. Its usual spelling would say the same,
-/// and weighs 2 KB in wasm.
+/// The octets that identify `network`, 4 or 8 of them. Its usual text form would be equivalent, and
+/// costs 2 KB of wasm.
 fn key(network: ClientNetwork) -> String {
     let mut key = String::new();
     for octet in network.octets() {
@@ -67,8 +67,8 @@ fn key(network: ClientNetwork) -> String {
 }
 
 /// Whether one more request of `key` is within the limit.
-// Called by name and not by `worker::RateLimiter`, which asks for the name of the binding's class:
-// that is the platform's own affair.
+// Called by name and without `worker::RateLimiter`, which checks the class name of the binding: an
+// internal detail of the platform.
 async fn count(env: &Env, key: &str) -> Result<bool, JsValue> {
     let binding = Reflect::get(env, &BINDING.into())?;
     if binding.is_undefined() {
@@ -90,12 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_network_has_a_key_of_its_own() {
+    fn each_network_has_its_own_rate_limit_key() {
         for (address, expected) in [
             ("203.0.113.7", "203.0.113.7."),
             ("2001:db8:1:2::7", "32.1.13.184.0.1.0.2."),
             ("2001:db8:1:3::7", "32.1.13.184.0.1.0.3."),
-            // Not the IPv4 address of the same octets.
+            // Differs from the IPv4 address with the same octets.
             ("cb00:7107::1", "203.0.113.7.0.0.0.0."),
         ] {
             let network = ClientNetwork::parse(address).expect("an address");

@@ -1,17 +1,17 @@
-//! Doubts about tokens, settled by their own rows.
+//! A cache of revocation lookups for tokens that the fingerprint sets leave undecided.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use portcullis_core::revocation::{FingerprintSets, Revocations, TokenIds};
 
-/// How many answers an isolate keeps.
+/// The maximum number of cached results in an isolate.
 const CAPACITY: usize = 256;
 
-/// What the rows said of tokens that were in doubt.
+/// The lookup results of undecided tokens.
 ///
-/// INVARIANT: an answer holds as long as the sieves that raised the doubt are the same: whatever
-/// is called back later is known whole until it is sifted, and that makes other sieves.
+/// INVARIANT: a result is valid while the fingerprint sets are the same. A later revocation stays
+/// in the snapshot in full until it is compacted, which creates other sets.
 #[derive(Debug, Default)]
 pub struct LookupCache {
     sieves: RefCell<FingerprintSets>,
@@ -19,7 +19,7 @@ pub struct LookupCache {
 }
 
 impl LookupCache {
-    /// What the rows said of `token`, if that was asked while `sieves` were there.
+    /// The cached result for `token`, if it was stored with the same `sieves`.
     pub fn find(&self, sieves: &FingerprintSets, token: TokenIds<'_>) -> Option<Revocations> {
         if !self.sieves.borrow().are(sieves) {
             return None;
@@ -32,7 +32,7 @@ impl LookupCache {
             .map(|(_, found)| found.clone())
     }
 
-    /// Keeps what they say for as long as `sieves` are there.
+    /// Stores the result for as long as `sieves` stay the same.
     pub fn keep(&self, sieves: &FingerprintSets, token: TokenIds<'_>, found: &Revocations) {
         let mut answers = self.answers.borrow_mut();
         if !self.sieves.borrow().are(sieves) {

@@ -1,7 +1,7 @@
-//! What an isolate tells of itself: once a minute in which it is asked, one line of the log, and the
-//! same numbers as a data point where there is a dataset of the Analytics Engine for them.
+//! The metrics of an isolate: at most once a minute, at a request, one log entry, and the same
+//! numbers as a data point if an Analytics Engine dataset is bound.
 //!
-//! What has not been told when an isolate is evicted is lost; the maxima of ages are what counts.
+//! Unsent metrics are lost when the isolate is evicted; the maximum ages matter most.
 
 use core::cell::Cell;
 use core::time::Duration;
@@ -25,7 +25,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The binding's name in `wrangler.toml` (`[[analytics_engine_datasets]]`).
 const BINDING: &str = "METRICS";
 
-/// What has happened since it was told last.
+/// The counts since the last emission.
 #[derive(Debug, Default)]
 pub struct Metrics {
     told_at: Cell<UnixTime>,
@@ -45,7 +45,7 @@ struct Counts {
 }
 
 impl Metrics {
-    /// Nothing has happened before `now`.
+    /// Empty metrics that start at `now`.
     pub fn since(now: UnixTime) -> Self {
         Self {
             told_at: Cell::new(now),
@@ -53,7 +53,7 @@ impl Metrics {
         }
     }
 
-    /// A token was let in at `now` by what `snapshot` knows.
+    /// Records a token that was accepted at `now` on the basis of `snapshot`.
     pub fn admitted(
         &self,
         gate: &Gate,
@@ -64,7 +64,7 @@ impl Metrics {
         let mut counts = self.counts.get();
         let policy = gate.policy();
         let keys_age = now.since(snapshot.keys_read_at());
-        // Whoever was looked up was not let in by what is known of revocations.
+        // A token with a lookup was not accepted on the basis of the snapshot's revocations.
         let age = match requirement.revocation {
             RevocationMode::Feed => snapshot.age(now),
             RevocationMode::Lookup => Duration::ZERO,
@@ -78,7 +78,7 @@ impl Metrics {
         self.counts.set(counts);
     }
 
-    /// The world was read, or could not be read whole.
+    /// Records a complete or failed refresh of the snapshot.
     pub fn read(&self, whole: bool) {
         let mut counts = self.counts.get();
         counts.readings = counts.readings.saturating_add(1);
@@ -86,14 +86,15 @@ impl Metrics {
         self.counts.set(counts);
     }
 
-    /// A token's own rows were read.
+    /// Records a revocation lookup of a token.
     pub fn looked_up(&self) {
         let mut counts = self.counts.get();
         counts.look_ups = counts.look_ups.saturating_add(1);
         self.counts.set(counts);
     }
 
-    /// Tells all of it, if that is a minute ago. `names` is how many names called back are known.
+    /// Emits all metrics if the last emission is a minute ago. `names` is the number of revoked
+    /// identifiers in the snapshot.
     pub fn emit(&self, env: &Env, client: &Client<FetchTransport>, names: usize, now: UnixTime) {
         let span = now.since(self.told_at.get());
         if span < EVERY {
@@ -131,17 +132,17 @@ impl Metrics {
         }
         line.push('}');
         worker::console_log!("{line}");
-        // A dataset that does not take it is no reason to refuse anybody.
+        // A failing dataset must not reject requests.
         let _ = write(env, &doubles);
     }
 }
 
-/// What a data point can hold.
+/// A data point of the Analytics Engine.
 fn narrowed(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Called by name and not by a binding's class: that is the platform's own affair.
+/// Called by name and without a binding class, whose name is an internal detail of the platform.
 fn write(env: &Env, doubles: &Array) -> Result<(), JsValue> {
     let binding = Reflect::get(env, &BINDING.into())?;
     if binding.is_undefined() {

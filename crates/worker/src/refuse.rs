@@ -1,4 +1,4 @@
-//! Refusals as the platform's responses.
+//! Rejections as responses of the platform.
 
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
@@ -7,7 +7,7 @@ use portcullis_core::route::Requirement;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
-/// Answers a request that was refused for `denial`, and leaves a line in the log.
+/// Creates the response for `denial` and logs it.
 pub fn refuse(denial: Denial, requirement: Option<&Requirement>, request_id: &Id) -> Response {
     let refusal = DenialResponse::new(denial, requirement, request_id);
     worker::console_log!(
@@ -15,8 +15,8 @@ pub fn refuse(denial: Denial, requirement: Option<&Requirement>, request_id: &Id
         denial.code(),
         refusal.status,
     );
-    // Our own status, names and values: the platform has no reason to refuse them, and if it
-    // should, the request is refused all the same.
+    // The status, names and values are constants, so the platform accepts them. If it ever fails,
+    // the request is still rejected.
     response(&refusal).unwrap_or_else(|_| Response::error())
 }
 

@@ -1,4 +1,4 @@
-//! Signatures checked by `crypto.subtle`, with every key imported once.
+//! Verifies signatures with `crypto.subtle`; every key is imported once.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,14 +14,15 @@ use portcullis_service::ports::{SignatureVerifier, UnusableKey};
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope};
 
-/// How many imported keys an isolate keeps: more than any policy's issuers have at a time.
+/// The maximum number of imported keys in an isolate: more than the issuers of any policy use at a
+/// time.
 const MAX_KEYS: usize = 32;
 
-/// Checks signatures by the platform's `crypto.subtle`; HMAC, which a call across costs more than
-/// the work itself, in wasm.
+/// Verifies signatures with the platform's `crypto.subtle`. HMAC runs in wasm, because a call
+/// across the boundary costs more than the computation.
 #[derive(Debug, Default)]
 pub struct WebCryptoVerifier {
-    // Found by the key itself, not by its name: a name can come to mean another key.
+    // Found by the key itself and not by its `kid`, which may be reused for another key.
     imported: RefCell<VecDeque<Imported>>,
 }
 
@@ -110,7 +111,7 @@ fn subtle() -> Result<SubtleCrypto, JsValue> {
     Ok(scope.crypto()?.subtle())
 }
 
-/// The names of [WebCrypto §18] for `algorithm`, and its hash.
+/// The [WebCrypto §18] names of `algorithm` and its hash.
 ///
 /// [WebCrypto §18]: https://www.w3.org/TR/WebCryptoAPI/#algorithms
 const fn names(algorithm: Algorithm) -> (&'static str, &'static str) {

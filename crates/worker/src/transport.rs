@@ -16,10 +16,10 @@ use worker::Delay;
 
 use crate::clock;
 
-/// How long one call may take. A reading of the snapshot makes several at once.
+/// The timeout of one call. A refresh of the snapshot makes several at once.
 const TIME_OUT_MILLIS: u32 = 2_000;
 
-/// Carries signed requests by the platform's `fetch`, which keeps connections by itself.
+/// Sends signed requests with the platform's `fetch`, which reuses connections itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FetchTransport;
 
@@ -32,7 +32,7 @@ impl Transport for FetchTransport {
         Delay::from(span).await;
     }
 
-    // In workerd it stands still between two I/O operations, and that is where it is read.
+    // In workerd it stands still between two I/O operations, which is sufficient here.
     fn elapsed(&self) -> Duration {
         clock::elapsed()
     }
@@ -43,7 +43,7 @@ impl Transport for FetchTransport {
     }
 }
 
-/// A fault of the platform, or an answer that is too long.
+/// A platform error, or a response that is too long.
 enum Fault {
     Platform(JsValue),
     TooLong,
@@ -111,7 +111,8 @@ fn fault(fault: &Fault) -> TransportError {
         .and_then(|name| name.as_string());
     match name.as_deref() {
         Some("TimeoutError" | "AbortError") => TransportError::Timeout,
-        // `fetch` does not tell a refused connection from a broken one: it may have arrived.
+        // `fetch` does not distinguish a refused connection from a broken one: the request may have
+        // arrived.
         name => TransportError::Broken(name.unwrap_or("unknown fault").to_owned().into()),
     }
 }

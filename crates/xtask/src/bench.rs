@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: figures with a budget, measured on what ships.
+//! `cargo xtask bench`: measures release builds against their budgets.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -7,16 +7,16 @@ use crate::{step::show, workspace::Workspace};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// What to measure
+    /// Select the benchmark
     what: Bench,
-    /// Fail if it is over its budget
+    /// Fail if the result exceeds its budget
     #[arg(long)]
     check: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
-    /// The host under Lambda, from spawn to its first answer
+    /// Measure the host under Lambda, from spawn to its first response
     ColdStart,
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask build`: the Worker, as `target/worker/index.js` and `index.wasm`.
 //!
-//! Four tools in a row, each pinned by this repository: `rustc`, `wasm-bindgen` (as a library, in
-//! `crates/conformance/bindgen`), `wasm-opt` and `esbuild`. The last three are left out when what goes into them is what
-//! went in before.
+//! Four tools in sequence, each pinned by this repository: `rustc`, `wasm-bindgen` (as a library,
+//! in `crates/conformance/bindgen`), `wasm-opt` and `esbuild`. The last three are skipped if their
+//! input has not changed.
 
 use std::{
     env,
@@ -21,7 +21,8 @@ use crate::{
     workspace::{Workspace, read},
 };
 
-/// What the compiled module may use: what rustc and the bindings make, and nothing newer that workerd might lack.
+/// The allowed wasm features: those of rustc and the bindings, and no newer ones that workerd might
+/// not support.
 const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",
     "--enable-exception-handling",
@@ -48,7 +49,7 @@ const SHRINKING: [&str; 6] = [
 /// A module for workerd.
 struct Module {
     package: &'static str,
-    /// Where the finished files lie, below `target`.
+    /// The output folder, below `target`.
     folder: &'static str,
     called: &'static str,
 }
@@ -59,7 +60,7 @@ const WORKER: Module = Module {
     called: "the Worker",
 };
 
-/// What the tests ask inside workerd.
+/// The module with the test corpus for workerd.
 const CORPUS: Module = Module {
     package: "portcullis-corpus-worker",
     folder: "corpus-worker",
@@ -68,12 +69,12 @@ const CORPUS: Module = Module {
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Build what answers the test vectors instead, into target/corpus-worker
+    /// Build the test corpus module instead, into target/corpus-worker
     #[arg(long)]
     corpus: bool,
 }
 
-/// Sets up what the build needs, and builds.
+/// Installs the build tools, and builds.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     setup::for_worker(workspace)?;
     if options.corpus {
@@ -83,12 +84,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 }
 
-/// Builds the Worker, or finds that it is built.
+/// Builds the Worker, unless it is up to date.
 pub(crate) fn worker(workspace: &Workspace) -> Result<()> {
     WORKER.build(workspace)
 }
 
-/// Builds the module that answers the corpus, or finds that it is built.
+/// Builds the corpus module, unless it is up to date.
 pub(crate) fn corpus(workspace: &Workspace) -> Result<()> {
     CORPUS.build(workspace)
 }
@@ -205,8 +206,8 @@ fn shrink(workspace: &Workspace, staging: &Path) -> Result<()> {
 }
 
 fn bundle(workspace: &Workspace, staging: &Path) -> Result<()> {
-    // The bindings import the module in the source phase, which workerd's module loader has no need of: a plain
-    // import gives a `WebAssembly.Module` there.
+    // The bindings import the module in the source phase, which workerd's module loader does not
+    // need: a plain import yields a `WebAssembly.Module` there.
     let bindings = staging.join("bindings.js");
     let text = read(&bindings)?;
     let plain = text.replacen(
@@ -216,7 +217,7 @@ fn bundle(workspace: &Workspace, staging: &Path) -> Result<()> {
     );
     ensure!(
         text != plain,
-        "the bindings import their module in a way that is not known here"
+        "the bindings import their module in an unknown way"
     );
     fs::write(&bindings, plain)?;
     fs::copy(
@@ -237,12 +238,13 @@ fn bundle(workspace: &Workspace, staging: &Path) -> Result<()> {
     quietly(esbuild.args(format.iter().chain(&outside)))
 }
 
-/// Moves the finished files in whole, so that whoever reads the folder meets no half-written one.
+/// Moves the finished files in as a whole, so that a reader of the folder never sees a partial
+/// file.
 fn publish(staging: &Path, finished: &Path) -> Result<()> {
     fs::create_dir_all(finished)?;
     for name in ["index.wasm", "index.js"] {
         fs::rename(staging.join(name), finished.join(name))
-            .with_context(|| format!("cannot put {name} into {}", finished.display()))?;
+            .with_context(|| format!("cannot move {name} into {}", finished.display()))?;
     }
     Ok(())
 }
@@ -251,5 +253,5 @@ fn empty(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bundle`: what the Worker weighs, raw and as it travels, against its budget.
+//! `cargo xtask bundle`: compares the size of the Worker, raw and compressed, with its budget.
 
 use std::{fs, io::Write, path::Path};
 
@@ -8,7 +8,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::{build, setup, workspace::Workspace};
 
-/// At most so many bytes, code and JavaScript together (1 KB is 1000 bytes).
+/// The maximum size in bytes of wasm and JavaScript together (1 KB is 1000 bytes).
 const BUDGET: Size = Size {
     raw: 310_000,
     gzip: 136_000,
@@ -16,7 +16,7 @@ const BUDGET: Size = Size {
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Fail if it weighs more than its budget
+    /// Fail if the size exceeds its budget
     #[arg(long)]
     check: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         );
     }
     if options.check && !whole.fits(BUDGET) {
-        bail!("the Worker is over its budget");
+        bail!("the Worker exceeds its size budget");
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_budget_itself_fits_and_a_byte_more_does_not() {
+    fn a_size_equal_to_the_budget_passes_and_one_more_byte_fails() {
         assert!(BUDGET.fits(BUDGET));
         assert!(
             !Size {

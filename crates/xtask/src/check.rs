@@ -1,4 +1,4 @@
-//! `cargo xtask check`: what a change must pass beside its tests.
+//! `cargo xtask check`: the checks of a change other than its tests.
 
 use std::{env, process::Command};
 
@@ -11,7 +11,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What runs in the Worker. Named one by one: `--workspace` would unite features that only the host wants.
+/// The crates of the Worker. Listed one by one: `--workspace` would unify features that only the
+/// host needs.
 const IN_WASM: [&str; 5] = [
     "portcullis-core",
     "portcullis-service",
@@ -20,10 +21,10 @@ const IN_WASM: [&str; 5] = [
     "portcullis-worker",
 ];
 
-/// What must never be part of the artefact that goes to Lambda.
+/// The crates that must never be part of the Lambda artefact.
 const NEVER_ON_LAMBDA: [&str; 3] = ["portcullis-local", "dynoxide-rs", "rusqlite"];
 
-/// All checks, the quick ones first. One that fails keeps none of the others from being run.
+/// All checks, fast ones first. A failed check does not stop the others.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     setup::run(workspace)?;
     let native = named(&workspace.packages()?);
@@ -103,7 +104,8 @@ fn unwanted(tree: &str) -> Option<&str> {
     names.find(|name| NEVER_ON_LAMBDA.contains(name))
 }
 
-/// Licences, sources and bans by cargo-deny; advisories need a database from outside and are CI's own affair.
+/// Licences, sources and bans with cargo-deny. Advisories need an external database and run only in
+/// CI.
 fn dependencies(workspace: &Workspace) -> Result<()> {
     let there = quietly(&mut workspace.cargo(["deny", "--version"])).is_ok();
     if !there {
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stray_local_crate_is_seen_by_its_whole_name() {
+    fn a_forbidden_crate_is_recognised_by_its_full_name() {
         let clean = "portcullis-lambda-host v0.1.0\nportcullis-local-names v1.0.0\naxum v0.8.4\n";
         assert_eq!(unwanted(clean), None);
         let stray = format!("{clean}dynoxide-rs v3.2.0\n");

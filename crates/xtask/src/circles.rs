@@ -1,7 +1,9 @@
-//! Import circles between the modules of a crate: files that need each other cannot be read one after the other.
+//! Import cycles between the modules of a crate: files in a cycle cannot be read one after the
+//! other.
 //!
-//! A module imports another if its product code names an item of it by a path from `crate`, `self` or `super`.
-//! `mod` declarations and tests do not count. The reader of paths is textual: it knows `use` trees and inline paths.
+//! A module imports another if its product code contains a path to it from `crate`, `self` or
+//! `super`. `mod` declarations and tests do not count. The path parser is textual: it supports
+//! `use` trees and inline paths.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +18,7 @@ use crate::workspace::read;
 /// A module's path below the crate root; the root is empty.
 type Module = Vec<String>;
 
-/// Each circle of the crate with sources in `src`, as one line.
+/// Each cycle of the crate with sources in `src`, as one line.
 pub(crate) fn of_crate(src: &Path) -> Result<Vec<String>> {
     let files = modules(src)?;
     let mut imports = BTreeMap::new();
@@ -40,7 +42,8 @@ fn name(module: &Module) -> String {
     }
 }
 
-/// The modules of a crate with their files. Programs in `bin` are crates of their own; test modules are left out.
+/// The modules of a crate with their files. Programs in `bin` are separate crates; test modules are
+/// left out.
 fn modules(src: &Path) -> Result<BTreeMap<Module, PathBuf>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![(src.to_owned(), Module::new())];
@@ -58,7 +61,7 @@ fn modules(src: &Path) -> Result<BTreeMap<Module, PathBuf>> {
                 let is_root = parent.is_empty() && (stem == "lib" || stem == "main");
                 match &*stem {
                     "tests" => {}
-                    // A package with a library has its program apart.
+                    // In a package with a library, the program is a separate crate.
                     "main" if is_root && src.join("lib.rs").exists() => {}
                     "mod" => {
                         found.insert(parent.clone(), path.clone());
@@ -76,7 +79,7 @@ fn modules(src: &Path) -> Result<BTreeMap<Module, PathBuf>> {
     Ok(found)
 }
 
-/// The modules that the product code in `source` names.
+/// The modules to which the product code in `source` refers.
 fn imported(module: &Module, source: &str, files: &BTreeMap<Module, PathBuf>) -> BTreeSet<Module> {
     paths(&product(source))
         .iter()
@@ -96,7 +99,7 @@ fn imported(module: &Module, source: &str, files: &BTreeMap<Module, PathBuf>) ->
                 base.pop();
             }
             base.extend(rest.map(str::to_owned));
-            // The longest prefix that is a module; what follows is an item of it.
+            // The longest prefix that is a module; the rest is an item in it.
             while !files.contains_key(&base) {
                 base.pop()?;
             }
@@ -105,7 +108,7 @@ fn imported(module: &Module, source: &str, files: &BTreeMap<Module, PathBuf>) ->
         .collect()
 }
 
-/// The code without comments and without its test module at the foot.
+/// The code without comments and without its test module at the end.
 fn product(source: &str) -> String {
     let mut code = String::with_capacity(source.len());
     let mut lines = source.lines().peekable();
@@ -134,7 +137,7 @@ fn product(source: &str) -> String {
     code
 }
 
-/// Every path from `crate`, `self` or `super` in `code`, `use` trees taken apart.
+/// Every path from `crate`, `self` or `super` in `code`, with `use` trees expanded.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for root in ["crate", "self", "super"] {
@@ -148,7 +151,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads one path or tree at the start of `text` below `prefix`; returns how much of the text it took.
+/// Parses one path or tree at the start of `text` below `prefix`; returns the consumed length.
 fn tree(text: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
     let mut path = prefix.to_vec();
     let mut at = 0;
@@ -173,7 +176,7 @@ fn tree(text: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
                 }
                 let taken = tree(&text[at..], &path, found);
                 at += taken.max(1);
-                // ` as name` belongs to the item before it.
+                // ` as name` belongs to the preceding item.
                 if let Some(end) = text[at..].find([',', '}'])
                     && text[at..].starts_with(" as ")
                 {
@@ -186,7 +189,7 @@ fn tree(text: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
     }
 }
 
-/// The strongly connected components with more than one module: those that reach each other.
+/// The strongly connected components with more than one module.
 fn circles(imports: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<Module>> {
     let reach: BTreeMap<&Module, BTreeSet<&Module>> = imports
         .keys()
@@ -242,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_found_through_use_trees_inline_paths_and_super() {
+    fn an_import_cycle_is_found_through_use_trees_inline_paths_and_super() {
         let tree = "use crate::{\n    b::{C, D as E},\n    other,\n};\n";
         assert_eq!(
             crate_of(&[
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn declarations_comments_and_tests_are_no_imports() {
+    fn declarations_comments_and_tests_are_not_imports() {
         let parent = "mod c;\n// use crate::a::c::X;\n";
         let tests = "#[cfg(test)]\nmod tests {\n    use crate::a::c::X;\n}\n";
         let child = ("a::c", "use super::Y;");
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_import_chain_without_a_way_back_is_no_circle() {
+    fn an_import_chain_without_a_way_back_is_not_a_cycle() {
         let chain = [
             ("a", "use crate::b::X;"),
             ("b", "use crate::c::X;"),

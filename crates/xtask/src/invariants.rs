@@ -1,5 +1,5 @@
-//! The layers: dependencies go down only, modules import each other in no circle, and the rules of `core` stay pure.
-//! And a lockfile without download addresses, which installs from any registry.
+//! The layers: dependencies point only downwards, modules have no import cycles, and the rules of
+//! `core` stay pure. The lockfile has no download URLs, so it installs from any registry.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::{
     workspace::{Workspace, read},
 };
 
-/// Each crate below `tests`, with those of ours that it may depend on.
+/// Each crate below `tests`, with the workspace crates on which it may depend.
 const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 15] = [
     ("crates/core", &[]),
     ("crates/service", &["core"]),
@@ -38,7 +38,8 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 15] = [
     ("crates/xtask", &[]),
 ];
 
-/// What the rules never touch: a clock, the environment, chance, threads, files, sockets, a target of their own.
+/// The forbidden dependencies of the rules: a clock, the environment, random numbers, threads,
+/// files, sockets, target-specific code.
 const NEVER_IN_CORE: [&str; 11] = [
     "async fn",
     "async move",
@@ -53,11 +54,11 @@ const NEVER_IN_CORE: [&str; 11] = [
     "extern \"C\"",
 ];
 
-/// Looks through manifests and sources.
+/// Checks manifests and sources.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut faults = Vec::new();
     for folder in workspace.members()? {
-        // Tests may use everything.
+        // Tests may use every crate.
         let listed = ALLOWED_DEPENDENCIES
             .iter()
             .find(|(name, _)| *name == folder);
@@ -88,7 +89,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         }
     }
     if names_a_server(&read(&workspace.path("package-lock.json"))?) {
-        faults.push("package-lock.json names download addresses: see .npmrc".to_owned());
+        faults.push("package-lock.json contains download URLs: see .npmrc".to_owned());
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("\nerror: "));
@@ -96,7 +97,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Our crates under `[dependencies]`, without their first name.
+/// The workspace crates under `[dependencies]`, without the prefix `portcullis-`.
 fn named(manifest: &str) -> impl Iterator<Item = &str> {
     let lines = manifest
         .lines()
@@ -108,7 +109,7 @@ fn named(manifest: &str) -> impl Iterator<Item = &str> {
         .filter_map(|line| line.split(['.', ' ', '=']).next())
 }
 
-/// Forbidden words outside comments, and outside the tests at a file's foot.
+/// Forbidden words outside comments, and outside the tests at the end of a file.
 fn impure(source: &str) -> Vec<&'static str> {
     let product = source.split("#[cfg(test)]").next().unwrap_or_default();
     let code = |line: &&str| !line.trim_start().starts_with("//");
@@ -142,19 +143,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_tree_keeps_them() {
+    fn this_repository_keeps_the_invariants() {
         check(&Workspace::find().unwrap()).unwrap();
     }
 
     #[test]
-    fn only_what_a_crate_is_built_with_counts() {
+    fn only_build_dependencies_of_a_crate_count() {
         let manifest = "[dependencies]\nportcullis-core.workspace = true\nbytes = \"1\"\n\
                         portcullis-jwt = { workspace = true }\n\n[dev-dependencies]\nportcullis-local = \"1\"\n";
         assert_eq!(named(manifest).collect::<Vec<_>>(), ["core", "jwt"]);
     }
 
     #[test]
-    fn a_lockfile_with_an_address_is_seen() {
+    fn a_lockfile_with_a_download_url_is_detected() {
         assert!(names_a_server(
             "{ \"resolved\": \"https://registry.example/a.tgz\" }"
         ));
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_seen_in_code_and_not_in_a_comment_or_a_test() {
+    fn a_clock_is_detected_in_code_and_not_in_a_comment_or_a_test() {
         assert_eq!(impure("let now = SystemTime::now();"), ["SystemTime"]);
         assert!(
             impure("// no SystemTime here\n#[cfg(test)]\nmod tests { use std::fs; }").is_empty()

@@ -1,6 +1,6 @@
-//! `cargo xtask`: what a developer and CI do with this repository, from a fresh clone on.
+//! `cargo xtask`: the commands of developers and CI for this repository, from a fresh clone on.
 //!
-//! Each command sets up what it needs by itself, and does nothing twice.
+//! Each command installs its own prerequisites, and skips completed work.
 
 mod bench;
 mod build;
@@ -35,23 +35,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what is missing: the wasm target, the lint tools, the npm packages
+    /// Install missing tools: the wasm target, the lint tools, the npm packages
     Setup,
     /// Run the whole system on this machine and print what to try
     Dev(dev::Options),
-    /// Run every test: the crates' own, and the built Worker in its real runtime
+    /// Run every test: those of the crates, and the built Worker in its real runtime
     Test(test::Options),
     /// Build the Worker into target/worker
     Build(build::Options),
     /// Build the Worker and show its size
     Bundle(bundle::Options),
-    /// Write the filter of common passwords anew from its lists
+    /// Rebuild the filter of common passwords from its lists
     Passwords(passwords::Options),
-    /// Measure what has a budget
+    /// Run a benchmark with a budget
     Bench(bench::Options),
-    /// Live through simulated worlds, or through one with its story
+    /// Run simulated systems, or one with a detailed log
     Simulate(simulate::Options),
-    /// Format, lints on both targets, documentation, dependencies
+    /// Check formatting, lints on both targets, documentation, dependencies
     Check,
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Arguments::command().debug_assert();
     }
 }

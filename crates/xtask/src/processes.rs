@@ -1,7 +1,7 @@
-//! Programs that this one starts, and the promise that none outlives it.
+//! Child processes, all of which end with this process.
 //!
-//! Each runs in a process group of its own with nothing on its standard input, so that what it starts in
-//! its turn can be ended with it, and a Ctrl-C in the terminal reaches nobody but us.
+//! Each runs in its own process group without standard input. So its descendants end with it, and a
+//! Ctrl-C in the terminal reaches only this process.
 
 use std::{
     os::unix::process::CommandExt,
@@ -20,24 +20,24 @@ use signal_hook::{
     iterator::Signals,
 };
 
-/// How long a group may take to end in its own way before it is killed.
+/// The grace period between TERM and KILL for a process group.
 const GRACE: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// The groups that run now.
+/// The running process groups.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// A program that runs; dropping it ends it and all it has started.
+/// A running program; dropping it ends it and all its descendants.
 pub(crate) struct Running {
     child: Child,
     group: Pid,
 }
 
 impl Running {
-    /// Starts a program in a group of its own.
+    /// Starts a program in its own process group.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        // Held over the start: a signal that comes meanwhile must find the new group in the list.
+        // Held during the start: a signal handler must find the new group in the list.
         let mut groups = groups();
         let child = command.process_group(0).stdin(Stdio::null()).spawn();
         let child = child.with_context(|| format!("cannot start {name}"))?;
@@ -46,7 +46,7 @@ impl Running {
         Ok(Self { child, group })
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if it has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
@@ -59,13 +59,13 @@ impl Drop for Running {
     }
 }
 
-/// Runs a program to its end, its output to the terminal.
+/// Runs a program to its end, with its output on the terminal.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     let mut running = Running::start(command)?;
     Ok(running.child.wait()?)
 }
 
-/// Runs a program to its end and keeps what it prints.
+/// Runs a program to its end and captures its output.
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
     let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let stderr = running
@@ -89,15 +89,15 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
     })
 }
 
-/// From now on SIGINT, SIGTERM and SIGHUP end every group that runs, then this program.
+/// Installs handlers: SIGINT, SIGTERM and SIGHUP end every running group, then this process.
 pub(crate) fn end_all_on_signal() -> Result<()> {
     let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot watch for signals")?;
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot install signal handlers")?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            // INVARIANT: never released. From here on nobody may start another program.
+            // INVARIANT: never released. From here on no program may start.
             let groups = groups();
-            eprintln!("\nending what runs");
+            eprintln!("\nending all running programs");
             end(&groups);
             process::exit(128 + signal);
         }
@@ -105,11 +105,11 @@ pub(crate) fn end_all_on_signal() -> Result<()> {
     Ok(())
 }
 
-/// TERM to all; KILL to those left when the grace is over.
+/// Sends TERM to all groups, and KILL to the remaining ones after the grace period.
 fn end(groups: &[Pid]) {
     for signal in [Signal::TERM, Signal::KILL] {
         for group in groups {
-            // A group that has ended already is what we want.
+            // A group that has already ended is fine.
             let _ = kill_process_group(*group, signal);
         }
         let deadline = Instant::now() + GRACE;
@@ -123,7 +123,7 @@ fn end(groups: &[Pid]) {
     }
 }
 
-/// Collects the leaders that have ended: a group lives as long as its leader is a zombie.
+/// Reaps the group leaders that have ended: a group exists while its leader is a zombie.
 fn reap(groups: &[Pid]) {
     for group in groups {
         let _ = waitpid(Some(*group), WaitOptions::NOHANG);
@@ -140,7 +140,7 @@ fn groups() -> MutexGuard<'static, Vec<Pid>> {
 
 fn read_all(mut pipe: impl std::io::Read) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A pipe that breaks ends with what came through; the exit status tells the rest.
+    // A broken pipe keeps the output received so far; the exit status reports the failure.
     drop(pipe.read_to_end(&mut bytes));
     bytes
 }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_has_started_ends_with_it() {
+    fn descendants_of_a_program_end_with_it() {
         let mut start = shell("sleep 60 & echo $!; wait");
         let mut running = Running::start(start.stdout(Stdio::piped())).unwrap();
         let mut line = String::new();
@@ -167,12 +167,12 @@ mod tests {
         drop(running);
         assert!(
             rustix::process::test_kill_process(started).is_err(),
-            "the sleeper is left over"
+            "the sleeper still runs"
         );
     }
 
     #[test]
-    fn one_that_will_not_end_is_killed_after_the_grace() {
+    fn a_program_that_ignores_term_is_killed_after_the_grace_period() {
         let mut start = shell("trap '' TERM; echo ready; while :; do sleep 0.1; done");
         let mut running = Running::start(start.stdout(Stdio::piped())).unwrap();
         let mut ready = [0; 6];
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn output_keeps_both_streams_and_the_status() {
+    fn captured_output_has_both_streams_and_the_status() {
         let output = output(&mut shell("echo out; echo err >&2; exit 3")).unwrap();
         assert_eq!(
             (output.stdout, output.stderr),

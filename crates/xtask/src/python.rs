@@ -1,4 +1,4 @@
-//! The Python packages that tests run beside ours, kept under `target`.
+//! The Python packages of the tests, installed under `target`.
 
 use std::{fs, path::PathBuf};
 
@@ -8,31 +8,31 @@ use crate::{step, workspace::Workspace};
 
 /// The packages of one kind of test.
 pub(crate) struct Packages {
-    /// The list of them, each at one version.
+    /// The list of the packages with pinned versions.
     list: &'static str,
-    /// Where they are kept, below `target`.
+    /// The installation folder, below `target`.
     folder: &'static str,
 }
 
-/// What fuzzes the host by its own description.
+/// The fuzzer of the host's API description.
 pub(crate) const FUZZ: Packages = Packages {
     list: "tests/openapi/requirements.txt",
     folder: "python",
 };
 
-/// Another's Secrets Manager.
+/// An independent Secrets Manager.
 pub(crate) const MOTO: Packages = Packages {
     list: "tests/moto/requirements.txt",
     folder: "python-moto",
 };
 
-/// What reads CloudFormation templates as strictly as there is.
+/// The strict parser of CloudFormation templates.
 pub(crate) const LINT: Packages = Packages {
     list: "tests/deploy/requirements.txt",
     folder: "python-lint",
 };
 
-/// Where `packages` are; installs them when their list changed.
+/// The path of `packages`; installs them if their list has changed.
 pub(crate) fn install(workspace: &Workspace, packages: &Packages) -> Result<PathBuf> {
     let wanted = workspace.path(packages.list);
     let list = fs::read(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
@@ -43,14 +43,14 @@ pub(crate) fn install(workspace: &Workspace, packages: &Packages) -> Result<Path
     }
     if folder.exists() {
         fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
+            .with_context(|| format!("cannot delete {}", folder.display()))?;
     }
     let mut pip = workspace.program("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
         .arg(&folder)
         .arg("--requirement")
         .arg(&wanted)
-        // A folder of our own is no part of the system's Python, whoever looks after that.
+        // A separate folder is not part of the system's Python, even if that is externally managed.
         .envs([
             ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
             ("PIP_ROOT_USER_ACTION", "ignore"),

@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: installs what is missing, and looks before it does.
+//! `cargo xtask setup`: installs missing tools and checks for them first.
 
 use std::{
     fs,
@@ -15,13 +15,14 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The Worker's target; `rust-toolchain.toml` names it too, for machines where rustup installs by itself.
+/// The Worker's target; `rust-toolchain.toml` also lists it, for machines where rustup installs it
+/// automatically.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
-/// Everything.
+/// Installs all tools.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     step(
-        "look for rustup, Node, npm and a C compiler",
+        "check for rustup, Node, npm and a C compiler",
         prerequisites::check,
     )?;
     let _lock = workspace.lock()?;
@@ -32,7 +33,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     step("install the npm packages", || npm(workspace))
 }
 
-/// Only what the Worker's build needs, and without a line where nothing is to be done.
+/// Installs only the tools of the Worker's build, and prints no line if none is missing.
 pub(crate) fn for_worker(workspace: &Workspace) -> Result<()> {
     let _lock = workspace.lock()?;
     toolchain(workspace, false)?;
@@ -59,7 +60,7 @@ fn toolchain(workspace: &Workspace, lints: bool) -> Result<()> {
 /// Where the compiler and its target libraries are installed.
 pub(crate) fn sysroot(workspace: &Workspace) -> Result<PathBuf> {
     let output = processes::output(workspace.program("rustc").args(["--print", "sysroot"]))?;
-    let path = String::from_utf8(output.stdout).context("rustc names no sysroot")?;
+    let path = String::from_utf8(output.stdout).context("rustc prints no sysroot")?;
     Ok(PathBuf::from(path.trim()))
 }
 
@@ -87,7 +88,7 @@ fn npm_is_fresh(workspace: &Workspace) -> Result<bool> {
     Ok(installed == lockfile(workspace)?.to_string())
 }
 
-/// Kept inside what it speaks of, so that it goes when the packages go.
+/// Stored inside the folder it describes, so that it is deleted with the packages.
 fn stamp(workspace: &Workspace) -> PathBuf {
     workspace.path("node_modules/.portcullis-stamp")
 }
@@ -96,7 +97,7 @@ fn lockfile(workspace: &Workspace) -> Result<u64> {
     fingerprint(["package-lock.json", "package.json"].map(|name| workspace.path(name)))
 }
 
-/// A number that changes when one of the files does.
+/// A hash that changes when one of the files does.
 pub(crate) fn fingerprint(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     for file in files {

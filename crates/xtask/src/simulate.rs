@@ -1,4 +1,5 @@
-//! `cargo xtask simulate`: many simulated worlds, or one with its story (`docs/simulation.md`).
+//! `cargo xtask simulate`: many simulated systems, or one with a detailed log
+//! (`docs/simulation.md`).
 
 use anyhow::Result;
 use clap::Args;
@@ -7,13 +8,13 @@ use crate::{step::show, workspace::Workspace};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many seeds
+    /// Run this number of seeds
     #[arg(long, default_value_t = 10_000, conflicts_with = "seed")]
     seeds: u64,
-    /// The first of them
+    /// Start with this seed
     #[arg(long, default_value_t = 1, conflicts_with = "seed")]
     from: u64,
-    /// Only this one, with its story
+    /// Run only this seed, with a detailed log
     #[arg(long)]
     seed: Option<u64>,
 }

@@ -1,5 +1,5 @@
-//! One line of progress for each step, with the time it took; what a step's program prints is shown only
-//! when it fails.
+//! One line of progress for each step, with its duration; the output of a step's program is shown
+//! only on failure.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 
 use crate::processes;
 
-/// Does the work under a line that names it.
+/// Runs the work and shows a line with its name.
 pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let begun = Instant::now();
     say(&format!("{name} ..."));
@@ -23,7 +23,7 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     let result = work();
     if let Some((stop, thread)) = ticker {
         drop(stop);
-        // It only draws; how it ended says nothing.
+        // It only draws; its result is irrelevant.
         drop(thread.join());
         say(&format!("\r{name} ..."));
     }
@@ -35,12 +35,12 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     result
 }
 
-/// A step that is one program: silent when it succeeds, its whole output in the error when not.
+/// A step that is one program: silent on success, its whole output in the error on failure.
 pub(crate) fn run(name: &str, command: &mut Command) -> Result<()> {
     step(name, || quietly(command))
 }
 
-/// Runs a program and says what it printed only if it fails.
+/// Runs a program and shows its output only on failure.
 pub(crate) fn quietly(command: &mut Command) -> Result<()> {
     let output = processes::output(command)?;
     if output.status.success() {
@@ -52,7 +52,7 @@ pub(crate) fn quietly(command: &mut Command) -> Result<()> {
     bail!("{program} ended with {}\n{stdout}{stderr}", output.status);
 }
 
-/// A step whose program writes to the terminal as it goes: tests and lints.
+/// A step with a program that writes to the terminal directly: tests and lints.
 pub(crate) fn show(name: &str, command: &mut Command) -> Result<()> {
     println!("{name}");
     let status = processes::status(command)?;
@@ -62,7 +62,7 @@ pub(crate) fn show(name: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Redraws the line each second, so that a long build does not look dead.
+/// Redraws the line each second, so that a long build shows progress.
 fn tick(name: String, begun: Instant) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
     let (stop, stopped) = mpsc::channel();
     let thread = thread::spawn(move || {
@@ -75,6 +75,6 @@ fn tick(name: String, begun: Instant) -> (mpsc::Sender<()>, thread::JoinHandle<(
 
 fn say(text: &str) {
     print!("{text}");
-    // A terminal that is gone is no reason to stop the work.
+    // A closed terminal must not stop the work.
     drop(io::stdout().flush());
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test there is.
+//! `cargo xtask test`: runs every test.
 
 use std::{fs, path::PathBuf, process::Command, thread};
 
@@ -16,14 +16,16 @@ pub(crate) struct Options {
     /// Run only the tests of the crates
     #[arg(long, conflicts_with = "worker")]
     crates: bool,
-    /// Run only the tests in Node: the built Worker, pages, templates and the host's API description
+    /// Run only the tests in Node: the built Worker, pages, templates and the host's API
+    /// description
     #[arg(long)]
     worker: bool,
-    /// Run only tests whose name contains this text; of the tests in Node, whose name or file does
+    /// Run only tests with this text in their name; for tests in Node, in their name or file
     filter: Option<String>,
 }
 
-/// Sets up, builds and runs the tests. The tests in Node mostly wait, so they run beside those of the crates.
+/// Installs the tools, builds and runs the tests. The tests in Node mostly wait, so they run in
+/// parallel with those of the crates.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !options.crates {
         prerequisites::check_python()?;
@@ -44,7 +46,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.worker {
         return show(IN_NODE, &mut node);
     }
-    // Compiled first: a test in Node must not wait for a compiler on every core.
+    // Compiled first: a test in Node must not compete with a compiler on every core.
     compile_crates(workspace)?;
     thread::scope(|scope| {
         println!("{IN_NODE}: running beside the tests of the crates; the output follows those");
@@ -77,12 +79,12 @@ pub(crate) fn local_programs(workspace: &Workspace) -> Result<()> {
     ];
     let mut build = workspace.cargo(["build", "--bins", "--quiet"]);
     run_step(
-        "compile the host, the terminal and the local services",
+        "compile the host, the CLI and the local services",
         build.args(packages),
     )
 }
 
-/// What tells the corpus and the native answers.
+/// The program that prints the corpus and the native results.
 fn corpus(workspace: &Workspace) -> Command {
     workspace.cargo([
         "build",
@@ -125,9 +127,9 @@ fn crates(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     show("test the examples in the documentation", &mut examples)
 }
 
-const IN_NODE: &str = "test the Worker in its runtime, and the host by its own description";
+const IN_NODE: &str = "test the Worker in its runtime, and the host against its API description";
 
-/// So many test files run at once: they wait for timers most of the time.
+/// The number of test files in parallel: they wait for timers most of the time.
 const FILES_AT_ONCE: &str = "3";
 
 fn in_node(workspace: &Workspace, filter: Option<&str>) -> Result<Command> {
@@ -158,7 +160,7 @@ fn in_node(workspace: &Workspace, filter: Option<&str>) -> Result<Command> {
     Ok(node)
 }
 
-/// Every test that Node runs.
+/// The files of all Node tests.
 fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for folder in [

@@ -1,4 +1,4 @@
-//! Where things lie, and how cargo and the npm tools are called.
+//! The paths of the repository, and calls of cargo and the npm tools.
 
 use std::{
     env,
@@ -10,23 +10,23 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// This checkout and the folder cargo builds into.
+/// This checkout and the target folder of cargo.
 pub(crate) struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
     pub(crate) root: PathBuf,
-    /// Where cargo puts what it compiles: `CARGO_TARGET_DIR`, else `target`.
+    /// The output folder of cargo: `CARGO_TARGET_DIR`, else `target`.
     pub(crate) cargo_target: PathBuf,
 }
 
 impl Workspace {
-    /// The workspace that this very program belongs to.
+    /// The workspace of this program.
     pub(crate) fn find() -> Result<Self> {
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = manifest
             .ancestors()
             .nth(2)
-            .context("crates/xtask does not stand inside a workspace")?
+            .context("crates/xtask is not inside a workspace")?
             .to_path_buf();
         let cargo_target = match env::var_os("CARGO_TARGET_DIR") {
             Some(folder) => env::current_dir()?.join(folder),
@@ -40,12 +40,12 @@ impl Workspace {
         self.root.join(below)
     }
 
-    /// Where the finished Worker lies; `wrangler.toml` names the same folder.
+    /// The folder of the built Worker; `wrangler.toml` contains the same path.
     pub(crate) fn worker(&self) -> PathBuf {
         self.path("target/worker")
     }
 
-    /// A program that `cargo build` (of the `dev` profile) has put into the target folder.
+    /// A program that `cargo build` (of the `dev` profile) has written to the target folder.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
         self.cargo_target
             .join("debug")
@@ -60,8 +60,8 @@ impl Workspace {
         command
             .args(arguments)
             .env("CARGO_TARGET_DIR", &self.cargo_target);
-        // `cargo run` tells a program which package it belongs to. Handed on, that would make build scripts
-        // which watch these variables run again each time the caller changes.
+        // `cargo run` sets the package of the program in the environment. If inherited, build
+        // scripts that watch these variables would run again at each change of the caller.
         for (name, _) in env::vars_os() {
             let name_text = name.to_string_lossy();
             if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
@@ -78,7 +78,7 @@ impl Workspace {
         command
     }
 
-    /// The packages of the workspace that stand in `crates`, `lambda-host` and `tests`, in order.
+    /// The packages of the workspace in `crates`, `lambda-host` and `tests`, in order.
     pub(crate) fn packages(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for folder in self.members()? {
@@ -107,19 +107,20 @@ impl Workspace {
         Ok(folders)
     }
 
-    /// Waits until no other `cargo xtask` writes to the shared folders; held until dropped.
+    /// Waits until no other `cargo xtask` writes to the shared folders; holds the lock until
+    /// dropped.
     pub(crate) fn lock(&self) -> Result<File> {
         fs::create_dir_all(self.path("target"))?;
         let path = self.path("target/xtask.lock");
         let file =
-            File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         file.lock()
             .with_context(|| format!("cannot lock {}", path.display()))?;
         Ok(file)
     }
 }
 
-/// The text of a file, with an error that names it.
+/// The text of a file; the error contains its path.
 pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_member_is_found_by_its_name() {
+    fn every_workspace_member_is_found_by_its_name() {
         let packages = Workspace::find().unwrap().packages().unwrap();
         for name in [
             "portcullis-core",
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn cargo_is_not_told_which_package_called_it() {
+    fn cargo_does_not_inherit_the_package_of_its_caller() {
         let command = Workspace::find().unwrap().cargo(["build"]);
         let kept = command.get_envs().filter(|(_, value)| value.is_some());
         assert!(
@@ -156,6 +157,9 @@ mod tests {
             .get_envs()
             .filter(|(_, value)| value.is_none())
             .count();
-        assert!(removed > 0, "under cargo there is something to take away");
+        assert!(
+            removed > 0,
+            "under cargo the environment has package variables to remove"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! Rows as DynamoDB writes them: `{"name": {"S": "text"}, ...}`.
+//! Rows in the wire format of DynamoDB: `{"name": {"S": "text"}, ...}`.
 //!
-//! An [`Item`] keeps the wire's own form and is read attribute by attribute, so an attribute that
-//! no code of ours asks for costs nothing and cannot spoil the row.
+//! An [`Item`] keeps the wire format and is parsed attribute by attribute, so unused attributes
+//! cost nothing and cannot make the row invalid.
 
 use core::fmt;
 
@@ -12,22 +12,22 @@ use thiserror::Error;
 
 use crate::dynamodb::table::{Key, PARTITION_KEY, SORT_KEY};
 
-/// One attribute's value, of the types that our rows use.
+/// The value of one attribute, of the types that our rows use.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Attribute(Json);
 
-/// A row, or the key of one.
+/// A row, or the key of a row.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct Item(Object);
 
-/// An attribute is not what the row's kind promises. Names it, never quotes it.
+/// An attribute violates the schema of its row. The error contains its name, never its value.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum ItemError {
-    /// There is none.
+    /// The attribute is missing.
     #[error("the attribute {0} is missing")]
     Missing(&'static str),
-    /// It has another type, or its value is no value of that type.
-    #[error("the attribute {0} is not of its type")]
+    /// The attribute has another type, or its value is invalid for that type.
+    #[error("the attribute {0} has the wrong type")]
     Type(&'static str),
 }
 
@@ -37,12 +37,12 @@ impl Attribute {
         Self::tagged("S", Json::Text(text.into()))
     }
 
-    /// A number (`N`), which the wire writes as text.
+    /// A number (`N`), which is text on the wire.
     pub fn number(number: u64) -> Self {
         Self::tagged("N", Json::Text(number.to_string()))
     }
 
-    /// A number (`N`) that may be below zero.
+    /// A number (`N`) that may be negative.
     pub fn signed(number: i64) -> Self {
         Self::tagged("N", Json::Text(number.to_string()))
     }
@@ -68,37 +68,37 @@ impl Attribute {
         Self::tagged("M", Json::Object(members.0))
     }
 
-    /// The string, if it is one.
+    /// The string, if the value is one.
     pub fn as_text(&self) -> Option<&str> {
         text_of(&self.0, "S")
     }
 
-    /// The number, if it is a whole one from 0 to 2^64 - 1.
+    /// The number, if it is an integer from 0 to 2^64 - 1.
     pub fn as_number(&self) -> Option<u64> {
         text_of(&self.0, "N")?.parse().ok()
     }
 
-    /// The number, if it is a whole one from -2^63 to 2^63 - 1.
+    /// The number, if it is an integer from -2^63 to 2^63 - 1.
     pub fn as_signed(&self) -> Option<i64> {
         text_of(&self.0, "N")?.parse().ok()
     }
 
-    /// The bytes, if they are some.
+    /// The bytes, if the value is binary.
     pub fn as_bytes(&self) -> Option<Vec<u8>> {
         bytes_of(&self.0)
     }
 
-    /// The boolean, if it is one.
+    /// The boolean, if the value is one.
     pub fn as_flag(&self) -> Option<bool> {
         untagged(&self.0, "BOOL")?.as_bool()
     }
 
-    /// The members, if it is a list.
+    /// The members, if the value is a list.
     pub fn as_list(&self) -> Option<Vec<Self>> {
         list_of(&self.0)
     }
 
-    /// The members, if it is a map.
+    /// The members, if the value is a map.
     pub fn as_map(&self) -> Option<Item> {
         map_of(&self.0)
     }
@@ -146,7 +146,7 @@ impl Item {
         self.with(name, Attribute::number(number))
     }
 
-    /// A row as large as this one that says nothing: each text is as many zeros.
+    /// A row of the same size without information: each text becomes a run of zeros.
     #[must_use]
     pub fn blanked(self) -> Self {
         let blank = |attribute: Json| match Attribute(attribute) {
@@ -164,12 +164,12 @@ impl Item {
         )
     }
 
-    /// The attribute as it stands, if there is one.
+    /// The attribute without conversion, if it exists.
     pub fn attribute(&self, name: &str) -> Option<Attribute> {
         self.0.get(name).cloned().map(Attribute)
     }
 
-    /// Whether there is an attribute of that name, whatever its type.
+    /// Whether an attribute of that name exists, of any type.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -183,45 +183,45 @@ impl Item {
     ///
     /// # Errors
     ///
-    /// [`ItemError`] if it is missing or no string.
+    /// [`ItemError`] if it is missing or not a string.
     pub fn text(&self, name: &'static str) -> Result<&str, ItemError> {
         text_of(self.wire(name)?, "S").ok_or(ItemError::Type(name))
     }
 
-    /// A string, if there is one.
+    /// A string, if the attribute exists.
     ///
     /// # Errors
     ///
-    /// [`ItemError::Type`] if something else stands there.
+    /// [`ItemError::Type`] if the attribute has another type.
     pub fn optional_text(&self, name: &'static str) -> Result<Option<&str>, ItemError> {
         optional(self.text(name))
     }
 
-    /// A whole number from 0 to 2^64 - 1.
+    /// An integer from 0 to 2^64 - 1.
     ///
     /// # Errors
     ///
-    /// [`ItemError`] if it is missing or no such number.
+    /// [`ItemError`] if it is missing or not such a number.
     pub fn number(&self, name: &'static str) -> Result<u64, ItemError> {
         text_of(self.wire(name)?, "N")
             .and_then(|text| text.parse().ok())
             .ok_or(ItemError::Type(name))
     }
 
-    /// A whole number from 0 to 2^64 - 1, if there is one.
+    /// An integer from 0 to 2^64 - 1, if the attribute exists.
     ///
     /// # Errors
     ///
-    /// [`ItemError::Type`] if something else stands there.
+    /// [`ItemError::Type`] if the attribute has another type.
     pub fn optional_number(&self, name: &'static str) -> Result<Option<u64>, ItemError> {
         optional(self.number(name))
     }
 
-    /// A whole number from -2^63 to 2^63 - 1.
+    /// An integer from -2^63 to 2^63 - 1.
     ///
     /// # Errors
     ///
-    /// [`ItemError`] if it is missing or no such number.
+    /// [`ItemError`] if it is missing or not such a number.
     pub fn signed(&self, name: &'static str) -> Result<i64, ItemError> {
         text_of(self.wire(name)?, "N")
             .and_then(|text| text.parse().ok())
@@ -232,7 +232,7 @@ impl Item {
     ///
     /// # Errors
     ///
-    /// [`ItemError`] if they are missing or no bytes.
+    /// [`ItemError`] if it is missing or not binary.
     pub fn bytes(&self, name: &'static str) -> Result<Vec<u8>, ItemError> {
         bytes_of(self.wire(name)?).ok_or(ItemError::Type(name))
     }
@@ -241,7 +241,7 @@ impl Item {
     ///
     /// # Errors
     ///
-    /// [`ItemError`] if it is missing or no boolean.
+    /// [`ItemError`] if it is missing or not a boolean.
     pub fn flag(&self, name: &'static str) -> Result<bool, ItemError> {
         untagged(self.wire(name)?, "BOOL")
             .and_then(Json::as_bool)
@@ -252,7 +252,7 @@ impl Item {
     ///
     /// # Errors
     ///
-    /// [`ItemError`] if it is missing or no list.
+    /// [`ItemError`] if it is missing or not a list.
     pub fn list(&self, name: &'static str) -> Result<Vec<Attribute>, ItemError> {
         list_of(self.wire(name)?).ok_or(ItemError::Type(name))
     }
@@ -261,12 +261,12 @@ impl Item {
     ///
     /// # Errors
     ///
-    /// [`ItemError`] if it is missing or no map.
+    /// [`ItemError`] if it is missing or not a map.
     pub fn map(&self, name: &'static str) -> Result<Self, ItemError> {
         map_of(self.wire(name)?).ok_or(ItemError::Type(name))
     }
 
-    /// The row with the attributes of its key.
+    /// The row together with the attributes of its key.
     pub(crate) fn under(mut self, key: &Key) -> Self {
         for (name, value) in key.to_item().0 {
             self.0.insert(name, value);
@@ -287,7 +287,7 @@ impl Item {
     }
 }
 
-/// A missing attribute becomes `None`; one of another type stays an error.
+/// Turns a missing attribute into `None`; an attribute of another type stays an error.
 fn optional<T>(found: Result<T, ItemError>) -> Result<Option<T>, ItemError> {
     match found {
         Ok(value) => Ok(Some(value)),
@@ -296,7 +296,7 @@ fn optional<T>(found: Result<T, ItemError>) -> Result<Option<T>, ItemError> {
     }
 }
 
-/// The value under `tag`, if that is the only member: `{"S": "a", "N": "1"}` is neither.
+/// The value under `tag`, if that is the only member: `{"S": "a", "N": "1"}` has no valid value.
 fn untagged<'a>(wire: &'a Json, tag: &str) -> Option<&'a Json> {
     let object = wire.as_object()?;
     if object.len() == 1 {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_written_as_the_wire_has_it() {
+    fn a_row_is_written_in_the_dynamodb_wire_format() {
         let item = Item::new()
             .with_text("PK", "USER#ada@example.com")
             .with_number("version", 7)
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_is_read_and_no_other_taken_for_it() {
+    fn each_attribute_is_read_only_as_its_own_type() {
         let item = row(json!({
             "s": {"S": "1"}, "n": {"N": "1"}, "b": {"B": "AA=="}, "bool": {"BOOL": true},
             "l": {"L": []}, "m": {"M": {}}, "null": {"NULL": true}, "ss": {"SS": ["a"]},
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_end_where_their_type_ends() {
+    fn numbers_outside_their_range_are_rejected() {
         let item = |text: &str| row(json!({"n": {"N": text}}));
         assert_eq!(item("18446744073709551615").number("n"), Ok(u64::MAX));
         assert_eq!(item("-9223372036854775808").signed("n"), Ok(i64::MIN));
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_canonical_base64() {
+    fn bytes_must_be_canonical_base64() {
         for text in ["AP8", "AP9=", "A P8=", "-_8="] {
             let item = row(json!({"b": {"B": text}}));
             assert_eq!(item.bytes("b"), Err(ItemError::Type("b")), "{text}");
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_row_is_printed() {
+    fn debug_output_of_a_row_contains_no_value() {
         let item = Item::new().with_text("password", "$argon2id$");
         let attribute = item.attribute("password").unwrap();
         assert_eq!(
@@ -475,7 +475,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read_back(
+        fn a_written_row_is_read_back_unchanged(
             text in any::<String>(), number in any::<u64>(), signed in any::<i64>(),
             bytes in any::<Vec<u8>>(), flag in any::<bool>(), member in any_attribute(),
         ) {
@@ -499,7 +499,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_stands_in_a_row_is_read_as_one_type_at_most(wire in any_json()) {
+        fn any_attribute_is_read_as_at_most_one_type(wire in any_json()) {
             let item = row(json!({ "a": wire }));
             let read = [
                 item.text("a").is_ok(),

@@ -1,4 +1,5 @@
-//! Reads in DynamoDB's words: one row, several by their keys, all of a range. Always consistent.
+//! The reads of DynamoDB: one row, several rows by key, all rows of a range. Always strongly
+//! consistent.
 
 use portcullis_core::json::{Json, Object};
 use portcullis_core::time::UnixTime;
@@ -12,10 +13,10 @@ use crate::response_body::ResponseBody;
 use crate::retry::ATTEMPTS;
 use crate::transport::Transport;
 
-/// How many pages one range may have: 256 MB of rows are more than any range of ours holds.
+/// The maximum number of pages of one range: 256 MB of rows are more than any range here holds.
 const MAX_PAGES: u32 = 256;
 
-/// The sort keys of one partition between two bounds, both included.
+/// The sort keys of one partition between two inclusive bounds.
 #[derive(Clone, Debug)]
 pub(crate) struct Range {
     pub(crate) table: Table,
@@ -25,7 +26,7 @@ pub(crate) struct Range {
 }
 
 impl<T: Transport> Client<T> {
-    /// The row under `key`, if there is one.
+    /// The row under `key`, if it exists.
     pub(crate) async fn row(&self, key: &Key, now: UnixTime) -> Result<Option<Item>, CallError> {
         let call = ApiCall::new(Operation::GetItem)
             .with("TableName", self.tables().name(key.table()))
@@ -39,8 +40,9 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// The rows there are under `keys`, at most 100 of one table. Keys that the service leaves
-    /// unread are asked for again, and are an error in the end: a part is no answer.
+    /// The existing rows under `keys`, at most 100 of one table. Keys that the service leaves
+    /// unprocessed are requested again. If some stay unprocessed, the call fails: a partial result
+    /// is never returned.
     pub(crate) async fn rows(
         &self,
         table: Table,
@@ -70,7 +72,7 @@ impl<T: Transport> Client<T> {
         Err(ResponseError::Unread.into())
     }
 
-    /// Every row of `range`, page by page.
+    /// All rows of `range`, page by page.
     pub(crate) async fn range(&self, range: &Range, now: UnixTime) -> Result<Vec<Item>, CallError> {
         let first = self.query(range);
         let mut call = first.clone();
@@ -86,7 +88,7 @@ impl<T: Transport> Client<T> {
         Err(ResponseError::TooLong.into())
     }
 
-    /// The last rows of `range`, the last one first: no more than `most`, which must fit one page
+    /// The last rows of `range` in descending order: at most `most` rows, which must fit one page
     /// of 1 MB.
     pub(crate) async fn newest(
         &self,
@@ -124,14 +126,14 @@ fn page(answer: &mut ResponseBody) -> Result<Vec<Item>, ResponseError> {
     }
 }
 
-/// What the member `name` of a batch's answer holds for `table`.
+/// The part for `table` of the member `name` in a batch response.
 fn of_table(answer: &mut ResponseBody, name: &str, table: &str) -> Option<Json> {
     answer.remove(name)?.into_object()?.remove(table)
 }
 
 fn items(responses: Option<Json>) -> Result<Vec<Item>, ResponseError> {
     match responses {
-        // A batch in which nothing was read says so by leaving the table out.
+        // A batch with no processed key leaves the table out.
         None => Ok(Vec::new()),
         Some(Json::Array(rows)) => rows.into_iter().map(item).collect(),
         Some(_) => Err(ResponseError::Lacks("Responses")),
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_left_unread_are_asked_for_again() {
+    async fn unprocessed_keys_are_retried() {
         let left = json!({"Keys": [{"PK": {"S": "KEYS"}}], "ConsistentRead": true});
         let part = json!({"Responses": {"TokenBlacklist": [{"n": {"N": "1"}}]},
             "UnprocessedKeys": {"TokenBlacklist": left}});
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_left_unread_three_times_are_an_error_and_not_an_absence() {
+    async fn keys_unprocessed_three_times_are_an_error_and_not_an_absence() {
         let none = json!({"Responses": {}, "UnprocessedKeys": {"TokenBlacklist":
             {"Keys": [{"PK": {"S": "KEYS"}}]}}});
         let client = client((0..3).map(|_| response(200, none.to_string())));
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_a_range_and_a_range_without_end_are_errors() {
+    async fn a_partial_or_endless_range_is_an_error() {
         let page = r#"{"Items":[],"LastEvaluatedKey":{}}"#;
         let half = client([response(200, page), response(200, "{}")]);
         assert!(half.range(&range(), NOON).await.is_err());

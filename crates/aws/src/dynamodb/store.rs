@@ -1,4 +1,5 @@
-//! The store ports on DynamoDB. Each file below holds one port beside the rows it writes.
+//! The store ports on DynamoDB. Each submodule implements one port, together with the rows that it
+//! writes.
 
 mod account_row;
 mod accounts;
@@ -32,7 +33,7 @@ use crate::error::{AwsServiceError, CallError, Reason};
 use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
-/// The store as it is reached at one moment, which signs every request.
+/// The store at a given time, which signs every request.
 #[derive(Debug)]
 pub struct DynamoStore<'a, T> {
     client: &'a Client<T>,
@@ -40,17 +41,17 @@ pub struct DynamoStore<'a, T> {
     shards: FeedShards,
 }
 
-/// Over how many partitions each minute of the feed is spread.
+/// The number of partitions of each feed minute.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedShards {
-    /// As it is written.
+    /// The number of shards for writes.
     pub write: u32,
-    /// As it is read: no fewer than anybody writes.
+    /// The number of shards for reads: at least as many as any host writes.
     pub read: u32,
 }
 
 impl FeedShards {
-    /// What every host and every edge goes by.
+    /// The setting of every host and edge.
     pub const IN_FORCE: Self = Self {
         write: WRITE_SHARDS,
         read: READ_SHARDS,
@@ -67,29 +68,29 @@ impl<'a, T> DynamoStore<'a, T> {
         }
     }
 
-    /// The same store with its feed spread otherwise: so tests try what is not in force yet. Two that
-    /// disagree lose revocations.
+    /// The same store with another number of feed shards, for tests of future settings. Two stores
+    /// with different settings lose revocations.
     #[must_use]
     pub const fn spread(self, shards: FeedShards) -> Self {
         Self { shards, ..self }
     }
 }
 
-/// A row is not what we write. Names the attribute, never quotes it.
+/// A row violates its schema. The error contains the attribute's name, never its value.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum RowError {
     /// An attribute is missing or of another type.
     #[error(transparent)]
     Attribute(#[from] ItemError),
-    /// An attribute's value is none that it can have.
-    #[error("the attribute {0} holds no value of its kind")]
+    /// An attribute has an invalid value.
+    #[error("the attribute {0} has an invalid value")]
     Value(&'static str),
 }
 
-/// How a transaction ended that the store has answered.
+/// The result of a transaction to which the store has responded.
 enum Committed {
     Done,
-    /// A condition did not hold; the reasons say which.
+    /// A condition failed; the reasons say which.
     Refused(AwsServiceError),
 }
 
@@ -114,11 +115,11 @@ impl<T: Transport> DynamoStore<'_, T> {
 }
 
 impl Committed {
-    /// Reads an end that hangs on the condition of the first row; `is_own` says of a row that
-    /// stood in the way whether the same request has put it there.
+    /// The outcome of a transaction that depends on the condition of the first row. `is_own`
+    /// decides whether the same request has written the existing row.
     ///
-    /// INVARIANT: a failed condition alone is no conflict. The answer to an earlier try may have
-    /// been lost after it was carried out.
+    /// INVARIANT: a failed condition alone is not a conflict. An earlier attempt may have succeeded
+    /// and its response may be lost.
     fn write_outcome(
         self,
         operation: &'static str,
@@ -140,7 +141,7 @@ fn is_written_for(row: &Item, request_id: &Id) -> bool {
     row.text(REQUEST_ID) == Ok(request_id.as_str())
 }
 
-/// Whether what stood in the way is a row that `is_own` knows.
+/// Whether `is_own` recognises the existing row of a failed condition.
 fn is_own_write(reason: &Reason, is_own: impl FnOnce(&Item) -> bool) -> bool {
     reason.is_condition() && reason.existing().is_some_and(is_own)
 }

@@ -1,7 +1,7 @@
-//! The layout of both tables: where each kind of row lies. One constructor a kind.
+//! The layout of both tables: the key of each kind of row, with one constructor for each kind.
 //!
-//! Text from outside (`jti`, `sid`, `kid`, `iss`, `sub` of foreign tokens) is made fit for a key:
-//! `#` and `%` are escaped, so that no two things share a key, and what is too long is hashed.
+//! External text (`jti`, `sid`, `kid`, `iss`, `sub` of foreign tokens) is escaped for a key: `#`
+//! and `%` are escaped, so that keys stay unique, and text that is too long is hashed.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -18,20 +18,20 @@ pub const PARTITION_KEY: &str = "PK";
 /// The sort key's name in both tables.
 pub const SORT_KEY: &str = "SK";
 
-/// The attribute that DynamoDB deletes rows by, in seconds since 1970.
+/// The TTL attribute by which DynamoDB deletes rows, in seconds since 1970.
 pub const TTL: &str = "ttl";
 
-/// Over how many partitions each day of the audit trail is spread.
+/// The number of partitions of each day of the audit trail.
 pub const AUDIT_SHARDS: u32 = 4;
 
-/// Over how many partitions mail that waits is spread.
+/// The number of partitions of the outbox.
 pub const OUTBOX_SHARDS: u32 = 4;
 
-/// The longest text from outside that stands in a key as it is, in bytes. Two of them and their
-/// escapes stay below the 2048 bytes that a partition key may have.
+/// The longest external text that a key contains unhashed, in bytes. Two of them with escapes stay
+/// below the 2048 bytes that a partition key may have.
 const MAX_KEY_PART: usize = 256;
 
-/// What the partitions of mail domains begin with.
+/// The prefix of the partitions of mail domains.
 pub(crate) const DOMAINS: &str = "EMAIL#";
 
 /// The names of the two tables.
@@ -39,7 +39,7 @@ pub(crate) const DOMAINS: &str = "EMAIL#";
 pub struct Tables {
     /// Users, sessions and the audit trail.
     pub main: String,
-    /// What the edge may read: revocations, the feed and the key document.
+    /// The data that the edge may read: revocations, the feed and the key document.
     pub blacklist: String,
 }
 
@@ -64,13 +64,13 @@ impl Tables {
 /// One of the two tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Table {
-    /// What only hosts read.
+    /// The table that only hosts read.
     Main,
-    /// What the edge reads too.
+    /// The table that the edge also reads.
     Blacklist,
 }
 
-/// Where a row lies.
+/// The key of a row.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Key {
     table: Table,
@@ -84,17 +84,17 @@ impl Key {
         Self::main(format!("USER#{}", email.as_str()), "PROFILE")
     }
 
-    /// The way from a user id to the account's address: for support, export and erasure.
+    /// The index from a user id to the account's address: for support, export and erasure.
     pub fn user_by_id(user_id: &Id) -> Self {
         Self::main(format!("ID#{user_id}"), "USER")
     }
 
-    /// The partition of an account and of what stands beside it.
+    /// The partition of an account and its dependent rows.
     pub(crate) fn user_partition(email: &EmailAddress) -> String {
         format!("USER#{}", email.as_str())
     }
 
-    /// Anything that stands beside an account, by its sort key.
+    /// Any dependent row of an account, by its sort key.
     pub(crate) fn beside(email: &EmailAddress, sort: &str) -> Self {
         Self::main(Self::user_partition(email), sort)
     }
@@ -110,14 +110,14 @@ impl Key {
         Self::main(Self::domain_partition(email.domain()), sort)
     }
 
-    /// A login session, beside its account and in the order of opening.
+    /// A login session, next to its account and in the order of opening.
     pub fn session(email: &EmailAddress, opened_at: UnixTime, session_id: &Id) -> Self {
         let sort = format!("SESSION#{opened_at}#{session_id}");
         Self::main(format!("USER#{}", email.as_str()), sort)
     }
 
-    /// The factor of an account that shows codes by time. Another kind, of which there may be
-    /// several, is `FACTOR#WEBAUTHN#<credential>`.
+    /// The TOTP factor of an account. Another kind, of which there may be several, is
+    /// `FACTOR#WEBAUTHN#<credential>`.
     pub fn totp(email: &EmailAddress) -> Self {
         Self::main(format!("USER#{}", email.as_str()), "FACTOR#TOTP")
     }
@@ -127,29 +127,29 @@ impl Key {
         Self::main(format!("USER#{}", email.as_str()), "FACTOR#RECOVERY")
     }
 
-    /// A session's row as its locator names it; `None` if that names no session.
+    /// The session row to which its locator points; `None` if it points to another kind of row.
     pub fn located_session(partition: &str, sort: &str) -> Option<Self> {
         let is_session = partition.starts_with("USER#") && sort.starts_with("SESSION#");
         is_session.then(|| Self::main(partition.to_owned(), sort))
     }
 
-    /// The way from a session id to the session's row.
+    /// The index from a session id to the session's row.
     pub fn session_locator(session_id: &Id) -> Self {
         Self::main(format!("SID#{session_id}"), "SESSION")
     }
 
-    /// One line of the audit trail.
+    /// One entry of the audit trail.
     pub fn audit(event: &AuditEvent) -> Self {
         Self::audit_line(&event.id, event.at)
     }
 
-    /// Where the line called `id` lies.
+    /// The key of the entry with the id `id`.
     pub(crate) fn audit_line(id: &Id, at: UnixTime) -> Self {
         let shard = shard(id.as_str(), AUDIT_SHARDS);
         Self::main(Self::audit_partition(at, shard), format!("{at}#{id}"))
     }
 
-    /// One shard of the audit trail's day of `at`.
+    /// One shard of the audit trail's day that contains `at`.
     pub(crate) fn audit_partition(at: UnixTime, shard: u32) -> String {
         format!("AUDIT#{}#{shard}", at.day())
     }
@@ -159,12 +159,12 @@ impl Key {
         Self::main(format!("DIGEST#{}", day.day()), shard.to_string())
     }
 
-    /// The attempts of one bucket of a rate limit: `name` is a code, never an address.
+    /// The attempts of one bucket of a rate limit: `name` is a MAC, never an address.
     pub fn limit(scope: &str, name: &str) -> Self {
         Self::main(format!("LIMIT#{scope}#{name}"), "WINDOW")
     }
 
-    /// A mail that waits to be sent, in the order of asking.
+    /// A mail to be sent, in the order of its request.
     pub fn outbox(mail_id: &Id, asked_at: UnixTime) -> Self {
         let shard = shard(mail_id.as_str(), OUTBOX_SHARDS);
         Self::main(
@@ -178,17 +178,17 @@ impl Key {
         format!("OUTBOX#{shard}")
     }
 
-    /// A row that stands for one that is not to be: as large, and soon gone.
+    /// A decoy row: the same size, deleted after a short time.
     pub fn vain(name: &Id, sort: &'static str) -> Self {
         Self::main(format!("VAIN#{name}"), sort)
     }
 
-    /// The public keys of our own issuer.
+    /// The public keys of this issuer.
     pub fn key_document() -> Self {
         Self::blacklist("KEYS".to_owned(), "JWKS")
     }
 
-    /// One thing called back.
+    /// One revocation.
     pub fn revocation(target: &RevocationTarget) -> Self {
         let partition = match target {
             RevocationTarget::Token(id) => format!("TOKEN#{}", part(id)),
@@ -201,11 +201,11 @@ impl Key {
         Self::blacklist(partition, "REVOKED")
     }
 
-    /// The announcement of one thing called back, in the feed of the minute it is stamped with, which
-    /// is spread over `shards` partitions.
+    /// The feed row of one revocation, in the feed of the minute of its stamp, which is spread over
+    /// `shards` partitions.
     ///
-    /// Its name comes of the request and the target: a repeated write is the same row, and no
-    /// request can write over another's, not even under a borrowed request id.
+    /// The key depends on the request and the target: a repeated write is the same row, and no
+    /// request can overwrite another request's row, even with a reused request id.
     pub fn feed(target: &RevocationTarget, stamp: UnixTime, request_id: &Id, shards: u32) -> Self {
         let id = digest(&format!(
             "{request_id}\n{}",
@@ -215,12 +215,12 @@ impl Key {
         Self::blacklist(partition, format!("{stamp}#{id}"))
     }
 
-    /// The partition of one shard of the feed's minute that `moment` lies in.
+    /// The partition of one shard of the feed's minute that contains `moment`.
     pub fn feed_partition(moment: UnixTime, shard: u32) -> String {
         format!("FEED#{}#{shard}", moment.minute())
     }
 
-    /// The list of the feed's packs.
+    /// The index of the feed's packs.
     pub fn pack_directory() -> Self {
         Self::blacklist("PACKS".to_owned(), "DIRECTORY")
     }
@@ -230,7 +230,7 @@ impl Key {
         Self::blacklist(format!("PACK#{name}"), "PACK")
     }
 
-    /// The table it lies in.
+    /// The table of the key.
     pub const fn table(&self) -> Table {
         self.table
     }
@@ -262,7 +262,7 @@ impl Key {
     }
 }
 
-// SECURITY: keys hold addresses.
+// SECURITY: keys contain addresses.
 impl core::fmt::Debug for Key {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let kind = self.partition.split('#').next().unwrap_or_default();
@@ -270,12 +270,13 @@ impl core::fmt::Debug for Key {
     }
 }
 
-/// The first 128 bits of a SHA-256, in hex: a name that nobody can make another text have.
+/// The first 128 bits of a SHA-256, in hex: an attacker cannot find a second text with the same
+/// digest.
 pub(crate) fn digest(text: &str) -> String {
     sha256_hex(text.as_bytes()).chars().take(32).collect()
 }
 
-// INVARIANT: an escaped part has `%` only before `23` or `25`, a hashed one begins with `%h`.
+// INVARIANT: an escaped part has `%` only before `23` or `25`; a hashed part begins with `%h`.
 fn part(text: &str) -> String {
     if text.len() > MAX_KEY_PART {
         format!("%h{}", sha256_hex(text.as_bytes()))
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_row_has_its_place() {
+    fn each_kind_of_row_has_a_unique_key() {
         use Table::{Blacklist, Main};
         let event = AuditEvent {
             id: id("line1"),
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_row_is_its_own_when_request_or_target_differ_and_the_same_when_repeated() {
+    fn a_feed_key_differs_by_request_or_target_and_is_the_same_when_repeated() {
         let token = |id: &str| RevocationTarget::Token(id.to_owned());
         let row = Key::feed(&token("t1"), NOON, &id("r1"), 1);
         assert!(row == Key::feed(&token("t1"), NOON, &id("r1"), 1));
@@ -402,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_subjects_share_a_key_however_they_are_written() {
+    fn two_subjects_never_share_a_key() {
         let subject = |issuer: &str, subject: &str| {
             let target = RevocationTarget::Subject {
                 issuer: issuer.to_owned(),
@@ -427,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_any_length_fits_a_key() {
+    fn external_text_of_any_length_fits_a_key() {
         let worst = "%".repeat(MAX_KEY_PART);
         let target = RevocationTarget::Subject {
             issuer: worst.clone(),
@@ -438,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_prints_its_kind_alone() {
+    fn debug_output_of_a_key_contains_only_its_kind() {
         assert_eq!(format!("{:?}", Key::user(&ada())), "Key(USER#..)");
     }
 }

@@ -1,4 +1,4 @@
-//! Writes in DynamoDB's words: single conditional ones and transactions.
+//! The writes of DynamoDB: single conditional writes and transactions.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::{Key, Tables, digest};
 use crate::operation::Operation;
 
-/// Holds for a row that is not there yet.
+/// The condition that the row does not exist.
 pub(crate) const NEW: Expression = Expression::of("attribute_not_exists(#PK)");
 
-/// How many rows DynamoDB writes in one transaction.
+/// The maximum number of rows in one DynamoDB transaction.
 pub(crate) const MAX_TRANSACTION_ITEMS: usize = 100;
 
-/// An expression with the values it compares or sets.
+/// An expression with its values.
 ///
-/// Attributes are written `#name`, so that none can be one of DynamoDB's reserved words.
+/// Attributes are written as `#name`, so that reserved words of DynamoDB are allowed.
 #[derive(Clone, Debug)]
 pub(crate) struct Expression {
     text: Cow<'static, str>,
@@ -32,7 +32,7 @@ impl Expression {
         }
     }
 
-    /// An update that puts each value under its attribute's name, and leaves the others.
+    /// An update that sets each attribute to its value and leaves the others.
     pub(crate) fn set(attributes: impl IntoIterator<Item = (&'static str, Attribute)>) -> Self {
         let (mut terms, mut values) = (Vec::new(), Vec::new());
         for (name, value) in attributes {
@@ -45,7 +45,7 @@ impl Expression {
         }
     }
 
-    /// An expression that is put together for the row at hand.
+    /// An expression that is built at run time.
     pub(crate) const fn built(text: String) -> Self {
         Self {
             text: Cow::Owned(text),
@@ -53,13 +53,13 @@ impl Expression {
         }
     }
 
-    /// The expression with the value for its placeholder `name` (`:version`).
+    /// The expression with the value of its placeholder `name` (`:version`).
     pub(crate) fn with(mut self, name: &'static str, value: Attribute) -> Self {
         self.values.push((Cow::Borrowed(name), value));
         self
     }
 
-    /// The update without the attribute `name` in what is left of the row.
+    /// The update that also removes the attribute `name`.
     pub(crate) fn removing(mut self, name: &'static str) -> Self {
         let word = if self.text.contains(" REMOVE ") {
             ","
@@ -70,7 +70,7 @@ impl Expression {
         self
     }
 
-    /// The attributes it names: each `#name` of the text.
+    /// The attribute names in the expression: each `#name` of the text.
     fn attributes(&self) -> impl Iterator<Item = &str> {
         self.text.split('#').skip(1).map(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -79,7 +79,7 @@ impl Expression {
     }
 }
 
-/// Rows that are written together or not at all.
+/// Rows that are written atomically.
 pub(crate) struct Transaction<'a> {
     tables: &'a Tables,
     actions: Vec<Json>,
@@ -93,19 +93,19 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Writes `row` under `key`, over what may stand there.
+    /// Writes `row` under `key`, replacing an existing row.
     pub(crate) fn put(&mut self, key: &Key, row: Item) {
         let action = self.action(key).row(key, row);
         self.push("Put", action);
     }
 
-    /// Writes `row` under `key` if `condition` holds for what stands there.
+    /// Writes `row` under `key` if `condition` holds for the existing row.
     pub(crate) fn put_if(&mut self, key: &Key, row: Item, condition: &Expression) {
         let action = self.action(key).row(key, row).condition(condition);
         self.push("Put", action);
     }
 
-    /// Changes what stands under `key` if `condition` holds for it.
+    /// Updates the row under `key` if `condition` holds for it.
     pub(crate) fn update_if(&mut self, key: &Key, change: &Expression, condition: &Expression) {
         let action = self
             .action(key)
@@ -115,26 +115,27 @@ impl<'a> Transaction<'a> {
         self.push("Update", action);
     }
 
-    /// Holds the others back unless `condition` holds for what stands under `key`.
+    /// Cancels the transaction unless `condition` holds for the row under `key`.
     pub(crate) fn check(&mut self, key: &Key, condition: &Expression) {
         let action = self.action(key).key(key).condition(condition);
         self.push("ConditionCheck", action);
     }
 
-    /// Removes what stands under `key` if `condition` holds for it.
+    /// Deletes the row under `key` if `condition` holds for it.
     pub(crate) fn delete_if(&mut self, key: &Key, condition: &Expression) {
         let action = self.action(key).key(key).condition(condition);
         self.push("Delete", action);
     }
 
-    /// Removes what stands under `key`, if anything does.
+    /// Deletes the row under `key`, if it exists.
     pub(crate) fn delete(&mut self, key: &Key) {
         let action = self.action(key).key(key);
         self.push("Delete", action);
     }
 
-    /// The call. Its token is a digest of all it writes, ids of the request and its audit row
-    /// included: a repetition has the same token and is done once; nothing else can have it.
+    /// The call. Its token is a digest of all writes, including the request id and the audit row. A
+    /// repetition has the same token and is executed once; no other transaction can have the same
+    /// token.
     pub(crate) fn into_call(self) -> ApiCall {
         let actions = Json::Array(self.actions);
         let token = digest(&actions.to_string());
@@ -153,13 +154,13 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// A `PutItem` of `row` under `key` if `condition` holds for what stands there.
+/// A `PutItem` of `row` under `key` if `condition` holds for the existing row.
 pub(crate) fn put_if(tables: &Tables, key: &Key, row: Item, condition: &Expression) -> ApiCall {
     let action = Action::on(tables, key).row(key, row).condition(condition);
     action.into_call(Operation::PutItem)
 }
 
-/// An `UpdateItem` of what stands under `key` if `condition` holds for it.
+/// An `UpdateItem` of the row under `key` if `condition` holds for it.
 pub(crate) fn update_if(
     tables: &Tables,
     key: &Key,
@@ -171,7 +172,7 @@ pub(crate) fn update_if(
     action.into_call(Operation::UpdateItem)
 }
 
-/// A `DeleteItem` of what stands under `key` if `condition` holds for it.
+/// A `DeleteItem` of the row under `key` if `condition` holds for it.
 pub(crate) fn delete_if(tables: &Tables, key: &Key, condition: &Expression) -> ApiCall {
     let action = Action::on(tables, key).key(key).condition(condition);
     action.into_call(Operation::DeleteItem)
@@ -203,8 +204,8 @@ impl Action {
             .terms(change)
     }
 
-    /// A condition whose failure shows the row that stood in the way: how a retry finds out that
-    /// it was itself.
+    /// A condition that returns the existing row on failure: a retry recognises its own earlier
+    /// write by it.
     fn condition(self, condition: &Expression) -> Self {
         self.with("ConditionExpression", (*condition.text).into())
             .with("ReturnValuesOnConditionCheckFailure", "ALL_OLD".into())
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_knows_the_attributes_it_names() {
+    fn an_expression_lists_its_attribute_names() {
         let text = "attribute_not_exists(#PK) OR (#status = :s AND #request_id<:r)";
         let expression = Expression::of(text);
         let names: Vec<_> = expression.attributes().collect();
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_by_attributes_sets_each_and_names_each() {
+    fn an_update_sets_and_names_each_attribute() {
         let change = Expression::set([
             ("status", Attribute::text("active")),
             ("version", Attribute::number(8)),
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conditional_write_shows_what_stood_in_its_way() {
+    fn a_failed_conditional_write_returns_the_existing_row() {
         let row = Item::new().with_number("version", 8);
         let call = put_if(&Tables::default(), &Key::key_document(), row, &versions());
         assert!(call.is_repeatable());
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_and_its_condition_share_their_names_and_values() {
+    fn an_update_and_its_condition_share_names_and_values() {
         let tables = Tables::default();
         let mut transaction = Transaction::new(&tables);
         let change = Expression::of("SET #version = :next").with(":next", Attribute::number(8));
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_has_the_same_token_when_repeated_and_another_when_it_differs() {
+    fn a_repeated_transaction_has_the_same_token_and_a_changed_one_another() {
         let tables = Tables::default();
         let token = |number: u64| {
             let mut transaction = Transaction::new(&tables);

@@ -1,4 +1,4 @@
-//! The one secret that a rotation works on, as its port wants it.
+//! The secret that a rotation changes, as its port defines it.
 
 use portcullis_core::secret::Secret;
 use portcullis_service::rotate::ports::{self, SecretStore, Stages};
@@ -8,7 +8,7 @@ use crate::error_code::ErrorCode;
 use crate::secrets_manager::{SecretsManager, Stage, Version};
 use crate::transport::Transport;
 
-/// The secret that the private signing key is in, reached at one moment.
+/// The secret that holds the private signing key, at a given time.
 #[derive(Debug)]
 pub struct SigningSecret<'a, T> {
     manager: SecretsManager<'a, T>,
@@ -16,7 +16,7 @@ pub struct SigningSecret<'a, T> {
 }
 
 impl<'a, T> SigningSecret<'a, T> {
-    /// The secret called `name`, by its name or its ARN.
+    /// The secret with the name or ARN `name`.
     pub const fn new(manager: SecretsManager<'a, T>, name: &'a str) -> Self {
         Self { manager, name }
     }
@@ -67,6 +67,6 @@ impl<T: Transport> SecretStore for SigningSecret<'_, T> {
         self.manager
             .move_stage(self.name, Stage::Current, from, to)
             .await
-            .map_err(|error| StoreError::new("putting a version of the secret in force", error))
+            .map_err(|error| StoreError::new("making a version of the secret current", error))
     }
 }

@@ -1,8 +1,8 @@
-//! The canonical form of a request: what both sides of Signature Version 4 hash ([AWS, "Create a
-//! signed request"], steps 1 and 2).
+//! The canonical form of a request, which client and service hash in Signature Version 4 ([AWS,
+//! "Create a signed request"], steps 1 and 2).
 //!
-//! `aws-sigv4` could write it too, in ten times the wasm: it serves every service, presigned
-//! addresses and streams.
+//! `aws-sigv4` could create it too, with ten times the wasm size: it supports every service,
+//! presigned URLs and streams.
 //!
 //! [AWS, "Create a signed request"]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
@@ -12,12 +12,12 @@ use http::Uri;
 
 use crate::hash::sha256_hex;
 
-/// The headers that are signed: names in lower case and in order, values trimmed.
+/// The signed headers: names in lower case, sorted; values trimmed.
 #[derive(Debug, Default)]
 pub(super) struct SignedHeaders(Vec<(String, String)>);
 
 impl SignedHeaders {
-    /// Adds one value; several of one name are joined in their order.
+    /// Adds one value; several values of one name are joined in their order.
     pub(super) fn insert(&mut self, name: &str, value: &str) {
         let words: Vec<_> = value.split(' ').filter(|word| !word.is_empty()).collect();
         let value = words.join(" ");
@@ -31,12 +31,12 @@ impl SignedHeaders {
         }
     }
 
-    /// Whether `name` is among them.
+    /// Whether `name` is present.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// The names with semicolons between them.
+    /// The names, separated by semicolons.
     pub(super) fn names(&self) -> String {
         let names: Vec<_> = self.0.iter().map(|(name, _)| name.as_str()).collect();
         names.join(";")
@@ -59,7 +59,7 @@ pub(super) fn request(method: &str, uri: &Uri, headers: &SignedHeaders, body: &[
     text
 }
 
-/// Dot segments and doubled slashes gone, then every segment escaped once more.
+/// Removes dot segments and doubled slashes, then escapes every segment once more.
 fn path(path: &str) -> String {
     let mut segments = Vec::new();
     for segment in path.split('/') {
@@ -77,7 +77,7 @@ fn path(path: &str) -> String {
     )
 }
 
-/// Names and values escaped anew, in order.
+/// Escapes names and values again, and sorts them.
 fn query(query: Option<&str>) -> String {
     let pairs = query
         .unwrap_or_default()
@@ -97,7 +97,7 @@ fn query(query: Option<&str>) -> String {
     pairs.join("&")
 }
 
-/// Escapes what is not unreserved ([RFC 3986 §2.3]), `%` included.
+/// Escapes all characters that are not unreserved ([RFC 3986 §2.3]), `%` included.
 ///
 /// [RFC 3986 §2.3]: https://www.rfc-editor.org/rfc/rfc3986#section-2.3
 fn escape(text: &str) -> String {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_normal_and_escaped() {
+    fn a_canonical_path_is_normalized_and_escaped() {
         for (given, canonical) in [
             ("/", "/"),
             ("", "/"),
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_in_order() {
+    fn a_canonical_query_is_sorted() {
         assert_eq!(query(None), "");
         assert_eq!(query(Some("b=2&a=3&a=1&c")), "a=1&a=3&b=2&c=");
         assert_eq!(query(Some("x=%20&y=/")), "x=%20&y=%2F");
     }
 
     #[test]
-    fn headers_are_joined_trimmed_and_in_order() {
+    fn canonical_headers_are_joined_trimmed_and_sorted() {
         let mut headers = SignedHeaders::default();
         for (name, value) in [
             ("x-b", "  1   2 "),

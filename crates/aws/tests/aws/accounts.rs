@@ -1,4 +1,4 @@
-//! Accounts: made once, read back, and renewed only as they were read.
+//! Accounts: created once, read back, and changed only on the version that was read.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::engine::{Engine, ada, audit_trail, event, id, rehashed, row, store, welcome};
 
 #[tokio::test]
-async fn an_account_is_five_rows_with_its_mail_and_is_read_back_under_any_spelling() {
+async fn registration_writes_five_rows_and_the_account_is_found_under_any_spelling() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
@@ -19,7 +19,7 @@ async fn an_account_is_five_rows_with_its_mail_and_is_read_back_under_any_spelli
         .await
         .unwrap();
     assert_eq!(written, WriteOutcome::Applied);
-    // A transaction costs two units a row, and each row is below 1 KB.
+    // A transaction costs two units for each row, and each row is below 1 KB.
     assert_eq!(client.consumed().since(before).write_halves, 5 * 2 * 2);
 
     let typed = EmailAddress::parse("ADA@example.COM").unwrap();
@@ -54,7 +54,7 @@ async fn an_unknown_address_has_no_account() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_leaves_no_trace_of_the_second_account() {
+async fn registering_a_taken_address_writes_nothing_of_the_second_account() {
     let engine = Engine::start().await;
     let client = engine.client();
     let second = Account {
@@ -70,7 +70,7 @@ async fn an_address_that_is_taken_leaves_no_trace_of_the_second_account() {
         .register(&second, &welcome(&second), &event(kind, "r2"))
         .await;
     assert_eq!(again.unwrap(), WriteOutcome::Conflict);
-    // Not even under the first one's request id.
+    // Not even with the request id of the first account.
     let borrowed = store(&client)
         .register(&second, &welcome(&second), &event(kind, "r1"))
         .await;
@@ -86,7 +86,7 @@ async fn an_address_that_is_taken_leaves_no_trace_of_the_second_account() {
 }
 
 #[tokio::test]
-async fn of_two_hosts_that_register_an_address_together_one_wins() {
+async fn of_two_concurrent_registrations_of_an_address_one_succeeds() {
     let engine = Engine::start().await;
     let (one, other) = (engine.client(), engine.client());
     let second = Account {
@@ -110,7 +110,7 @@ async fn of_two_hosts_that_register_an_address_together_one_wins() {
 }
 
 #[tokio::test]
-async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
+async fn a_password_rehash_applies_only_to_the_version_that_was_read() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
@@ -143,7 +143,7 @@ async fn a_hash_is_renewed_on_the_version_that_was_read_and_on_no_other() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_gone_is_not_brought_back_by_a_new_hash() {
+async fn a_password_rehash_does_not_recreate_an_erased_account() {
     let engine = Engine::start().await;
     let client = engine.client();
     let renewed = event(AuditKind::PasswordRehashed, "r2");
@@ -161,7 +161,7 @@ async fn an_account_that_is_gone_is_not_brought_back_by_a_new_hash() {
 }
 
 #[tokio::test]
-async fn an_audit_line_is_one_line_however_often_it_is_recorded() {
+async fn an_audit_entry_recorded_twice_is_stored_once() {
     let engine = Engine::start().await;
     let client = engine.client();
     let line = event(AuditKind::LoggedOut, "r1");

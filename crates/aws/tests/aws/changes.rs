@@ -1,4 +1,5 @@
-//! Changes of an account: on the version that was read, with the end of its sessions in one step.
+//! Changes of an account: conditional on the version that was read, with the end of its sessions in
+//! one transaction.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::password::PasswordHash;
@@ -17,7 +18,7 @@ use crate::wire::Fault;
 
 const ISSUER: &str = "https://id.example";
 
-/// Calls back what is below `generation`.
+/// Revokes every generation below `generation`.
 fn below(generation: u64) -> Revocation {
     Revocation {
         target: RevocationTarget::Subject {
@@ -63,7 +64,7 @@ async fn with_sessions() -> Engine {
 }
 
 #[tokio::test]
-async fn each_part_of_an_account_changes_alone_and_the_others_stay() {
+async fn each_attribute_of_an_account_changes_alone() {
     let engine = with_sessions().await;
     let client = engine.client();
     let (hash, moment) = (stronger(), UnixTime::from_secs(7));
@@ -104,7 +105,7 @@ async fn each_part_of_an_account_changes_alone_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn all_sessions_end_in_one_step_but_the_one_that_stays() {
+async fn a_change_revokes_all_sessions_but_the_retained_one_in_one_transaction() {
     let engine = with_sessions().await;
     let client = engine.client();
     let (hash, revocation) = (stronger(), below(1));
@@ -144,7 +145,7 @@ async fn all_sessions_end_in_one_step_but_the_one_that_stays() {
     assert_eq!(feed.len(), 1);
     assert_eq!(audit_trail(&client).await.len(), 4);
 
-    // A second one, on what was read before the first, changes nothing.
+    // A second change of the same version changes nothing.
     let late = event(AuditKind::PasswordRehashed, "r3");
     let end = store(&client).change_account(&ada(), &change, &late).await;
     assert_eq!(end.unwrap(), WriteOutcome::Conflict);
@@ -152,7 +153,7 @@ async fn all_sessions_end_in_one_step_but_the_one_that_stays() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_gone_cannot_stay() {
+async fn a_deleted_session_cannot_be_retained() {
     let engine = with_sessions().await;
     let client = engine.client();
     let revocation = below(1);
@@ -181,10 +182,10 @@ async fn a_session_that_is_gone_cannot_stay() {
 }
 
 #[tokio::test]
-async fn what_is_called_back_further_stays_so_and_hinders_nobody() {
+async fn a_revocation_with_a_higher_generation_stays_and_does_not_block_a_change() {
     let engine = with_sessions().await;
     let client = engine.client();
-    // A table that was restored: its accounts are older than what was called back.
+    // A restored table: its accounts are older than its revocations.
     let further = [below(9)];
     let line = event(AuditKind::LoggedOut, "r2");
     let ended = store(&client)
@@ -210,7 +211,8 @@ async fn what_is_called_back_further_stays_so_and_hinders_nobody() {
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_was_lost_is_found_done_and_another_of_its_name_is_not() {
+async fn a_change_with_a_lost_response_is_recognised_and_another_with_its_request_id_is_a_conflict()
+{
     let engine = with_sessions().await;
     let client = engine.client();
     let (hash, other) = (stronger(), ada().password);
@@ -226,7 +228,7 @@ async fn a_change_whose_answer_was_lost_is_found_done_and_another_of_its_name_is
         .change_account(&ada(), &change(&hash), &line)
         .await;
     assert_eq!(end.unwrap(), WriteOutcome::Applied);
-    // The host itself was asked again, with the same request id and a line of its own.
+    // The client retries with the same request id; the host writes its own audit entry.
     let again = portcullis_core::audit::AuditEvent {
         id: id("line-again"),
         ..line.clone()

@@ -1,4 +1,4 @@
-//! A fresh in-memory engine on a free port for each test, and the people in it.
+//! A fresh in-memory engine on a free port for each test, and its test accounts.
 
 use core::net::SocketAddr;
 
@@ -28,7 +28,7 @@ use crate::wire::Wire;
 /// 2026-11-23T12:00:00Z.
 pub(crate) const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
 
-/// One test's engine. It ends with the test's runtime.
+/// The engine of one test. It stops with the test's runtime.
 pub(crate) struct Engine {
     address: SocketAddr,
 }
@@ -59,7 +59,7 @@ impl Engine {
         Self { address }
     }
 
-    /// A client of its own, as another host would have.
+    /// A separate client, as of another host.
     pub(crate) fn client(&self) -> Client<Wire> {
         client_of(self.address)
     }
@@ -76,17 +76,17 @@ pub(crate) fn store(client: &Client<Wire>) -> DynamoStore<'_, Wire> {
     DynamoStore::at(client, NOON)
 }
 
-/// Our own JSON for a literal.
+/// Converts a literal to our JSON type.
 pub(crate) fn wire(value: &Value) -> Json {
     Json::parse(value.to_string().as_bytes()).unwrap()
 }
 
-/// The other way round.
+/// Converts our JSON type back.
 fn plain(json: &Json) -> Value {
     serde_json::from_str(&json.to_string()).unwrap()
 }
 
-/// The row as it lies in the engine; `Value::Null` where there is none.
+/// The row stored in the engine; `Value::Null` if it does not exist.
 pub(crate) async fn row(client: &Client<Wire>, table: &str, pk: &str, sk: &str) -> Value {
     let call = ApiCall::new(Operation::GetItem)
         .with("TableName", table)
@@ -111,7 +111,7 @@ pub(crate) async fn rows(client: &Client<Wire>, table: &str, pk: &str) -> Vec<Va
     serde_json::from_value(plain(&answer.remove("Items").unwrap())).unwrap()
 }
 
-/// Every line of NOON's day in the audit trail, as pairs of action and outcome.
+/// Every entry of NOON's day in the audit trail, as pairs of action and outcome.
 pub(crate) async fn audit_trail(client: &Client<Wire>) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     for shard in 0..4 {
@@ -140,7 +140,7 @@ pub(crate) fn ada() -> Account {
     }
 }
 
-/// The longest address there is: 254 bytes.
+/// The longest possible address: 254 bytes.
 pub(crate) fn longest_email() -> EmailAddress {
     let label = "d".repeat(61);
     let text = format!("{}@{label}.{label}.{label}.com", "a".repeat(64));
@@ -148,7 +148,7 @@ pub(crate) fn longest_email() -> EmailAddress {
     EmailAddress::parse(&text).unwrap()
 }
 
-/// The change of an account whose password is hashed anew.
+/// The change of an account after a password rehash.
 pub(crate) fn rehashed(hash: &PasswordHash) -> AccountChange<'_> {
     AccountChange {
         password: Some(hash),
@@ -176,7 +176,7 @@ pub(crate) fn first(name: &str) -> RefreshToken {
     RefreshToken::first(id(name), Secret::new([1; 32]))
 }
 
-/// A line of the audit trail, caused by the request `request_id`.
+/// An entry of the audit trail, caused by the request `request_id`.
 pub(crate) fn event(kind: AuditKind, request_id: &str) -> AuditEvent {
     AuditEvent {
         id: id(&format!("line-{request_id}")),
@@ -190,7 +190,7 @@ pub(crate) fn event(kind: AuditKind, request_id: &str) -> AuditEvent {
     }
 }
 
-/// The mail that goes out about a new account.
+/// The mail about a new account.
 pub(crate) fn welcome(account: &Account) -> OutboxMail {
     OutboxMail {
         id: id(&format!("mail-{}", account.user_id)),

@@ -1,4 +1,4 @@
-//! Second factors: begun, confirmed, spent once, and nobody else's.
+//! Second factors: enrolled, confirmed, used once, and bound to their account.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_service::store::{
@@ -28,7 +28,7 @@ fn codes(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("code-{name}")).collect()
 }
 
-/// An engine on which Ada's factor `f1` is active since `STEP`, with three codes on paper.
+/// An engine on which Ada's factor `f1` is active since `STEP`, with three recovery codes.
 async fn with_factor() -> Engine {
     let engine = Engine::start().await;
     let client = engine.client();
@@ -56,7 +56,7 @@ async fn factors(engine: &Engine, account: &Account) -> Factors {
 }
 
 #[tokio::test]
-async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confirmed() {
+async fn an_unconfirmed_factor_is_not_required_and_may_be_replaced() {
     let engine = Engine::start().await;
     let client = engine.client();
     for (name, request_id) in [("f1", "r1"), ("f2", "r2")] {
@@ -75,7 +75,7 @@ async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confi
     for (name, end) in [
         ("f1", WriteOutcome::Conflict),
         ("f2", WriteOutcome::Applied),
-        // The answer was lost: it finds its own write.
+        // The response was lost: the retry recognises its own write.
         ("f2", WriteOutcome::Applied),
     ] {
         let factor = totp(name);
@@ -93,19 +93,19 @@ async fn a_factor_that_is_begun_asks_for_nothing_and_gives_way_until_it_is_confi
         .begin_factor(&ada(), &totp("f3"), &begun)
         .await;
     assert_eq!(written.unwrap(), WriteOutcome::Conflict);
-    // What was refused left no line.
+    // A rejected write left no audit entry.
     assert_eq!(audit_trail(&client).await.len(), 3);
 }
 
 #[tokio::test]
-async fn a_step_is_taken_once_and_none_before_it() {
+async fn a_totp_step_is_used_once_and_no_earlier_step_afterwards() {
     let engine = with_factor().await;
     let client = engine.client();
     let factor = totp("f1");
     for (step, request_id, end) in [
         (STEP, "r4", WriteOutcome::Conflict),
         (STEP + 1, "r5", WriteOutcome::Applied),
-        // Asked again for the same request, it has been taken; for another, it is gone.
+        // A retry of the same request finds the code used; another request finds it missing.
         (STEP + 1, "r5", WriteOutcome::Applied),
         (STEP + 1, "r6", WriteOutcome::Conflict),
         (STEP, "r7", WriteOutcome::Conflict),
@@ -116,7 +116,7 @@ async fn a_step_is_taken_once_and_none_before_it() {
             .await;
         assert_eq!(spent.unwrap(), end, "{step} {request_id}");
     }
-    // Nor by a factor that another has replaced.
+    // Nor by a factor that has been replaced.
     let other = totp("f2");
     let spent = store(&client)
         .spend_step(&ada(), &other, STEP + 9, &id("r8"))
@@ -126,11 +126,15 @@ async fn a_step_is_taken_once_and_none_before_it() {
     let spent = store(&client)
         .spend_step(&ada(), &factor, STEP + 2, &id("r9"))
         .await;
-    assert_eq!(spent.unwrap(), WriteOutcome::Applied, "the answer was lost");
+    assert_eq!(
+        spent.unwrap(),
+        WriteOutcome::Applied,
+        "the response was lost"
+    );
 }
 
 #[tokio::test]
-async fn of_eight_hosts_with_one_step_or_code_one_spends_it() {
+async fn of_eight_hosts_with_one_totp_step_or_recovery_code_one_uses_it() {
     let engine = with_factor().await;
     let (factor, all, rest) = (totp("f1"), codes(&["a", "b", "c"]), codes(&["b", "c"]));
     let hosts: Vec<_> = (0..8).map(|_host| engine.client()).collect();
@@ -167,7 +171,7 @@ async fn of_eight_hosts_with_one_step_or_code_one_spends_it() {
 }
 
 #[tokio::test]
-async fn a_code_on_paper_goes_from_what_was_read_and_a_lost_answer_takes_no_second() {
+async fn a_recovery_code_is_used_on_the_version_that_was_read_and_a_retry_uses_no_second() {
     let engine = with_factor().await;
     let client = engine.client();
     let (all, rest) = (codes(&["a", "b", "c"]), codes(&["a", "c"]));
@@ -176,7 +180,7 @@ async fn a_code_on_paper_goes_from_what_was_read_and_a_lost_answer_takes_no_seco
         .spend_recovery_code(&ada(), &all, &rest, &id("r4"))
         .await;
     assert_eq!(spend.unwrap(), WriteOutcome::Applied);
-    // Whoever read before that would bring the spent one back.
+    // An update on the older read would restore the used code.
     let stale = codes(&["b", "c"]);
     let spend = store(&client)
         .spend_recovery_code(&ada(), &all, &stale, &id("r5"))
@@ -210,7 +214,7 @@ async fn a_code_on_paper_goes_from_what_was_read_and_a_lost_answer_takes_no_seco
 }
 
 #[tokio::test]
-async fn what_an_erased_account_left_is_nobodys_factor() {
+async fn a_factor_left_by_an_erased_account_is_ignored() {
     let engine = with_factor().await;
     let client = engine.client();
     let heir = Account {
@@ -224,7 +228,7 @@ async fn what_an_erased_account_left_is_nobodys_factor() {
         .spend_recovery_code(&heir, &all, &[], &id("r4"))
         .await;
     assert_eq!(spend.unwrap(), WriteOutcome::Conflict);
-    // An active one of another user hinders nobody.
+    // An active factor of another user does not block.
     let begun = event(AuditKind::FactorBegun, "r5");
     let written = store(&client)
         .begin_factor(&heir, &totp("f2"), &begun)
@@ -236,7 +240,7 @@ async fn what_an_erased_account_left_is_nobodys_factor() {
 }
 
 #[tokio::test]
-async fn the_rows_of_the_longest_address_are_below_a_kilobyte() {
+async fn the_rows_of_the_longest_address_are_below_one_kilobyte() {
     let engine = Engine::start().await;
     let client = engine.client();
     let account = Account {
@@ -245,7 +249,7 @@ async fn the_rows_of_the_longest_address_are_below_a_kilobyte() {
     };
     let before = client.consumed();
     let begun = event(AuditKind::FactorBegun, &"r".repeat(59));
-    // As long as a secret of 20 bytes is once it is sealed under a root key of the longest name.
+    // The length of a 20-byte secret encrypted under a root key with the longest id.
     let factor = TotpFactor {
         sealed: "s".repeat(103),
         ..totp(&"f".repeat(22))
@@ -258,6 +262,6 @@ async fn the_rows_of_the_longest_address_are_below_a_kilobyte() {
         .confirm_factor(&account, &factor, STEP, &codes, &confirmed)
         .await;
     assert_eq!(written.unwrap(), WriteOutcome::Applied);
-    // Five rows of transactions, two units each; a row beyond 1 KB would be two more.
+    // Five rows in transactions, two units each; a row above 1 KB would cost two more.
     assert_eq!(client.consumed().since(before).write_halves, 2 * 5 * 2);
 }

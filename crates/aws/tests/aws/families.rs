@@ -1,4 +1,4 @@
-//! Families of refresh tokens, lists of sessions, and what calls tokens back.
+//! Refresh token families, session lists, and revocations.
 
 use core::time::Duration;
 
@@ -39,7 +39,7 @@ async fn open(engine: &Engine, session: &Session, request_id: &str) {
     assert_eq!(opened.unwrap(), WriteOutcome::Applied);
 }
 
-/// The head that follows on the first one, with a secret of `byte`s.
+/// The successor of the first refresh head, with a secret of `byte`s.
 fn next(byte: u8) -> RefreshHead {
     let (secret, idle_ends_at) = (Secret::new([byte; 32]), session("s1").head.idle_ends_at);
     let nonce = [byte; NONCE_BYTES];
@@ -54,7 +54,7 @@ async fn head(engine: &Engine) -> RefreshHead {
 }
 
 #[tokio::test]
-async fn a_head_gives_way_to_the_next_and_comes_back_by_no_one_who_read_it_before() {
+async fn a_refresh_head_advances_once_and_a_stale_read_cannot_restore_it() {
     let engine = with_session().await;
     let client = engine.client();
     let family = store(&client).family(&id("s1")).await.unwrap().unwrap();
@@ -66,7 +66,7 @@ async fn a_head_gives_way_to_the_next_and_comes_back_by_no_one_who_read_it_befor
     for (byte, request_id, end) in [
         (2, "r3", WriteOutcome::Applied),
         (3, "r4", WriteOutcome::Conflict),
-        // A request id may be borrowed: what it wrote is known by the secret's hash.
+        // A client may reuse a request id: the write is recognised by the secret's hash.
         (3, "r3", WriteOutcome::Conflict),
     ] {
         let line = event(AuditKind::Refreshed, request_id);
@@ -80,7 +80,7 @@ async fn a_head_gives_way_to_the_next_and_comes_back_by_no_one_who_read_it_befor
 }
 
 #[tokio::test]
-async fn of_eight_hosts_that_advance_one_head_one_does() {
+async fn of_eight_hosts_that_refresh_one_head_one_succeeds() {
     let engine = with_session().await;
     let hosts: Vec<_> = (0..8).map(|_host| engine.client()).collect();
     let read = session("s1");
@@ -105,7 +105,7 @@ async fn of_eight_hosts_that_advance_one_head_one_does() {
 }
 
 #[tokio::test]
-async fn an_advance_whose_answer_was_lost_is_found_done() {
+async fn a_refresh_with_a_lost_response_is_recognised_on_retry() {
     let engine = with_session().await;
     let client = engine.client();
     for faults in [
@@ -128,7 +128,7 @@ async fn an_advance_whose_answer_was_lost_is_found_done() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_gone_has_no_family_and_is_not_advanced() {
+async fn a_deleted_session_has_no_refresh_head_and_is_not_advanced() {
     let engine = with_session().await;
     let client = engine.client();
     assert!(store(&client).family(&id("s9")).await.unwrap().is_none());
@@ -147,7 +147,7 @@ async fn a_session_that_is_gone_has_no_family_and_is_not_advanced() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed_newest_first_and_so_many_and_nobody_elses() {
+async fn sessions_of_one_account_are_listed_newest_first_up_to_the_limit() {
     let engine = with_session().await;
     let client = engine.client();
     let eve = Account {
@@ -184,7 +184,7 @@ async fn sessions_are_listed_newest_first_and_so_many_and_nobody_elses() {
         .rev()
         .map(|minute| format!("later-{minute}"))
         .collect();
-    assert_eq!(names, expected, "the oldest, s1, has no place any more");
+    assert_eq!(names, expected, "the oldest, s1, is beyond the limit");
     assert!(
         listed
             .iter()
@@ -195,7 +195,7 @@ async fn sessions_are_listed_newest_first_and_so_many_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_revocation_comes_with_its_feed_row_and_its_line_or_not_at_all() {
+async fn a_revocation_its_feed_row_and_its_audit_entry_are_written_atomically() {
     let engine = Engine::start().await;
     let client = engine.client();
     let revocable = TokenIds {
@@ -246,7 +246,7 @@ async fn a_revocation_comes_with_its_feed_row_and_its_line_or_not_at_all() {
     assert_eq!(store(&client).feed(NOON, NOON).await.unwrap().len(), 2);
 }
 
-/// The session whose row is the longest there can be, with the client's address as given.
+/// The session with the longest possible row, with the given client address.
 fn longest(client_address: &str, root: &RootKeys) -> Session {
     let name = "s".repeat(22);
     let token = first(&name);
@@ -269,8 +269,8 @@ fn longest(client_address: &str, root: &RootKeys) -> Session {
 }
 
 #[tokio::test]
-async fn the_longest_session_is_below_a_kilobyte_and_refreshes_for_four_units() {
-    // A root key of the longest name: the sealed successor begins with it.
+async fn the_longest_session_is_below_one_kilobyte_and_a_refresh_costs_four_units() {
+    // A root key with the longest id: the encrypted successor starts with it.
     let root = format!(
         r#"{{"id":"{}","key":"0123456789abcdef0123456789abcdef"}}"#,
         "k".repeat(16)
@@ -278,10 +278,10 @@ async fn the_longest_session_is_below_a_kilobyte_and_refreshes_for_four_units() 
     let root = RootKeys::parse(root.as_bytes()).unwrap();
     let request_id = |letter: &str| -> Id { id(&letter.repeat(64)) };
     let longest_address = "2001:0db8:ffff:ffff:ffff:ffff:255.255.255.255";
-    // Two rows of a transaction, two units each.
+    // Two rows in a transaction, two units each.
     for (client_address, units) in [
         (longest_address.to_owned(), 4),
-        // And what the count would show, were the row beyond a kilobyte.
+        // The count if the row were larger than one kilobyte.
         ("a".repeat(200), 6),
     ] {
         let engine = Engine::start().await;

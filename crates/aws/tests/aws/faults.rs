@@ -1,4 +1,4 @@
-//! What the wire can do to a write, and what must be left of it.
+//! Network faults during writes, and the state they must leave behind.
 
 use core::error::Error;
 
@@ -34,7 +34,7 @@ const FAILED: Fault = Fault::Answer(500, r#"{"__type":"x#InternalServerError"}"#
 const BALANCER: Fault = Fault::Answer(503, "<html>Service Unavailable</html>");
 const ELSEWHERE: Fault = Fault::Answer(200, "<html>Please log in to the network</html>");
 
-/// Everything that another try cures.
+/// Every fault that a retry fixes.
 fn curable() -> Vec<Fault> {
     vec![
         Fault::Refuse,
@@ -62,7 +62,7 @@ fn document() -> KeyDocument {
     KeyDocument::default().with(VerifyingKey::parse(jwk).unwrap(), NOON)
 }
 
-/// Every write of the ports, one after the other, each through `faults`.
+/// Every write of the ports in sequence, each through `faults`.
 async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(), StoreError> {
     let order = || client.transport().order(faults.iter().cloned());
     let done = |written| assert_eq!(written, WriteOutcome::Applied, "{faults:?}");
@@ -108,7 +108,7 @@ async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(),
     Ok(())
 }
 
-/// Every write is there, and there once.
+/// Every write exists exactly once.
 async fn judge_everything(client: &Client<Wire>, faults: &[Fault]) {
     let account = store(client).account(&ada().email).await.unwrap().unwrap();
     assert_eq!(account.version, 2, "{faults:?}");
@@ -122,7 +122,7 @@ async fn judge_everything(client: &Client<Wire>, faults: &[Fault]) {
 }
 
 #[tokio::test]
-async fn one_fault_of_any_kind_neither_loses_nor_doubles_a_write() {
+async fn one_fault_of_any_kind_neither_loses_nor_duplicates_a_write() {
     for fault in curable() {
         let engine = Engine::start().await;
         let client = engine.client();
@@ -133,7 +133,7 @@ async fn one_fault_of_any_kind_neither_loses_nor_doubles_a_write() {
 }
 
 #[tokio::test]
-async fn two_faults_in_a_row_neither_lose_nor_double_a_write() {
+async fn two_faults_in_a_row_neither_lose_nor_duplicate_a_write() {
     for fault in curable() {
         for faults in [
             [Fault::LoseAnswer, fault.clone()],
@@ -148,7 +148,7 @@ async fn two_faults_in_a_row_neither_lose_nor_double_a_write() {
 }
 
 #[tokio::test]
-async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
+async fn a_retry_recognises_its_own_rows_after_the_server_forgot_the_token() {
     let engine = Engine::start().await;
     let client = engine.client();
     let lost = [Fault::LoseAnswer, Fault::ForgetToken];
@@ -184,7 +184,7 @@ async fn a_retry_recognises_its_own_rows_even_when_the_token_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_fault_that_stays_is_an_error_that_names_the_operation_and_nobodys_data() {
+async fn a_permanent_fault_is_an_error_that_names_the_operation_and_no_personal_data() {
     for fault in curable() {
         let engine = Engine::start().await;
         let client = engine.client();
@@ -215,7 +215,7 @@ async fn a_fault_that_stays_is_an_error_that_names_the_operation_and_nobodys_dat
     }
 }
 
-/// What a log would hold: the error, all its sources, and its debug form.
+/// The text for a log: the error, all its sources, and its debug form.
 fn chain(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -227,7 +227,7 @@ fn chain(error: &StoreError) -> String {
 }
 
 #[tokio::test]
-async fn what_no_other_try_cures_is_tried_once() {
+async fn an_error_that_a_retry_cannot_fix_is_not_retried() {
     for code in [
         r#"{"__type":"x#ValidationException"}"#,
         r#"{"__type":"x#ResourceNotFoundException"}"#,
@@ -261,7 +261,7 @@ async fn a_redirect_is_an_error_and_nothing_is_sent_after_it() {
 }
 
 #[tokio::test]
-async fn half_a_lookup_is_an_error_and_never_an_absence() {
+async fn a_partial_revocation_lookup_is_an_error_and_never_an_absence() {
     let engine = Engine::start().await;
     let client = engine.client();
     let unread = Fault::Answer(
@@ -292,7 +292,7 @@ async fn half_a_lookup_is_an_error_and_never_an_absence() {
 }
 
 #[tokio::test]
-async fn a_minute_of_the_feed_that_cannot_be_read_fails_the_whole_reading() {
+async fn an_unreadable_feed_minute_fails_the_whole_poll() {
     let engine = Engine::start().await;
     let client = engine.client();
     let to = NOON.plus(core::time::Duration::from_secs(60));
@@ -307,7 +307,7 @@ async fn a_minute_of_the_feed_that_cannot_be_read_fails_the_whole_reading() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_an_error_until_it_is_back() {
+async fn an_unreachable_database_is_an_error_until_it_is_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -1,4 +1,4 @@
-//! The key document: replaced version by version, and never read as something else.
+//! The key document: replaced version by version, and never read if it is malformed.
 
 use core::error::Error as _;
 
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::engine::{Engine, NOON, event, row, store, wire};
 use crate::wire::Wire;
 
-/// The public keys of RFC 8037 §A.2 and RFC 8032 §7.1 (TEST 2), the second under another name.
+/// The public keys of RFC 8037 §A.2 and RFC 8032 §7.1 (TEST 2), the second under another `kid`.
 fn key(name: &str, x: &str) -> VerifyingKey {
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": name, "x": x});
     VerifyingKey::parse(jwk.to_string().as_bytes()).unwrap()
@@ -42,7 +42,7 @@ async fn publish(
 }
 
 #[tokio::test]
-async fn the_document_is_empty_before_the_first_write_and_then_what_was_written() {
+async fn the_key_document_is_empty_before_the_first_write_and_then_reads_back() {
     let engine = Engine::start().await;
     let client = engine.client();
     assert_eq!(store(&client).key_document().await.unwrap().version(), 0);
@@ -57,7 +57,7 @@ async fn the_document_is_empty_before_the_first_write_and_then_what_was_written(
 }
 
 #[tokio::test]
-async fn only_the_next_version_replaces_a_document() {
+async fn only_the_next_version_replaces_a_key_document() {
     let engine = Engine::start().await;
     let client = engine.client();
     // A second version needs a first.
@@ -72,7 +72,7 @@ async fn only_the_next_version_replaces_a_document() {
 }
 
 #[tokio::test]
-async fn the_same_request_repeated_finds_its_own_document() {
+async fn a_retried_request_recognises_its_own_key_document() {
     let engine = Engine::start().await;
     let client = engine.client();
     for _ in 0..2 {
@@ -82,7 +82,7 @@ async fn the_same_request_repeated_finds_its_own_document() {
 }
 
 #[tokio::test]
-async fn of_two_hosts_that_publish_together_one_wins() {
+async fn of_two_hosts_that_publish_a_key_document_together_one_succeeds() {
     let engine = Engine::start().await;
     let (one, other) = (engine.client(), engine.client());
     let document = first();
@@ -107,7 +107,7 @@ async fn put(client: &Client<Wire>, version: &str, document: &str) {
 }
 
 #[tokio::test]
-async fn a_document_that_does_not_parse_is_an_error_that_says_so() {
+async fn a_malformed_key_document_is_an_error() {
     let engine = Engine::start().await;
     let client = engine.client();
     let json = first().to_json();

@@ -1,4 +1,4 @@
-//! Rate windows: the one write on the real engine says what the rule says, whoever races.
+//! Rate limits: the conditional write on the real engine agrees with the rule, also under races.
 
 use core::time::Duration;
 
@@ -40,7 +40,7 @@ fn waits(seconds: u64, is_first_refusal: bool) -> Counted {
 }
 
 #[tokio::test]
-async fn sixty_four_attackers_on_four_hosts_never_pass_a_quota() {
+async fn sixty_four_attackers_on_four_hosts_never_exceed_a_quota() {
     for bucket in [
         bucket(LimitKind::LoginEmail, 10, 3_600),
         bucket(LimitKind::LoginAddress, 40, 3_600),
@@ -48,7 +48,7 @@ async fn sixty_four_attackers_on_four_hosts_never_pass_a_quota() {
         let engine = Engine::start().await;
         let hosts: Vec<_> = (0..4).map(|_| engine.client()).collect();
         let mut passed = Vec::new();
-        // Every host's clock is a little off, and each wave comes later.
+        // The hosts have slightly different clocks, and each wave comes later.
         for wave in 0..6_u64 {
             let attackers = (0..64_u32).map(|attacker| {
                 let host = &hosts[usize::try_from(attacker % 4).unwrap()];
@@ -72,13 +72,13 @@ async fn sixty_four_attackers_on_four_hosts_never_pass_a_quota() {
         }
         assert!(
             passed.len() >= 2 * quota,
-            "and the quota is to be had, hour by hour"
+            "the whole quota is available in each hour"
         );
     }
 }
 
 #[tokio::test]
-async fn the_wait_is_exact_and_the_first_refusal_is_told_once() {
+async fn the_retry_delay_is_exact_and_the_first_rejection_is_reported_once() {
     let engine = Engine::start().await;
     let (client, other) = (engine.client(), engine.client());
     let bucket = bucket(LimitKind::RegisterEmail, 2, 60);
@@ -97,7 +97,7 @@ async fn the_wait_is_exact_and_the_first_refusal_is_told_once() {
             store(&client).count(&bucket, attempt).await.unwrap(),
             counted
         );
-        // Asked again, the answer is the same; on another host, too.
+        // A retry gets the same result, also on another host.
         assert_eq!(
             store(&other).count(&bucket, attempt).await.unwrap(),
             counted
@@ -106,7 +106,7 @@ async fn the_wait_is_exact_and_the_first_refusal_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_hundred_failures_end_it_and_a_good_login_begins_anew() {
+async fn a_hundred_failures_lock_out_and_a_successful_login_resets_the_count() {
     let engine = Engine::start().await;
     let client = engine.client();
     let bucket = bucket(LimitKind::LoginEmail, 10, 1);
@@ -146,7 +146,7 @@ async fn a_hundred_failures_end_it_and_a_good_login_begins_anew() {
 }
 
 #[tokio::test]
-async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
+async fn an_attempt_is_refunded_after_later_attempts_have_shifted_it() {
     let engine = Engine::start().await;
     let client = engine.client();
     let bucket = bucket(LimitKind::LoginEmail, 4, 3_600);
@@ -165,7 +165,7 @@ async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
                 .judged,
             LimitDecision::RetryAfter(_)
         ));
-        // Twice is once: the answer may have been lost.
+        // A repetition has no effect: the response may have been lost.
         for _again in 0..2 {
             store(&client).refund(&bucket, at(place, 1)).await.unwrap();
         }
@@ -177,7 +177,7 @@ async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
             PASSES
         );
     }
-    // What is not there is nobody's place.
+    // A missing attempt refunds no other attempt.
     store(&client).refund(&bucket, at(900, 1)).await.unwrap();
     assert!(matches!(
         store(&client)
@@ -190,7 +190,7 @@ async fn an_attempt_is_taken_back_from_wherever_others_have_moved_it() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_counts_once() {
+async fn an_attempt_with_a_lost_response_is_counted_once() {
     for scope in [LimitKind::LoginEmail, LimitKind::LoginAddress] {
         let engine = Engine::start().await;
         let client = engine.client();
@@ -213,7 +213,7 @@ async fn a_lost_answer_counts_once() {
 }
 
 #[tokio::test]
-async fn an_attempt_costs_one_write_unit_however_full_its_row() {
+async fn a_rate_limit_attempt_costs_one_write_unit_however_full_its_row() {
     for (bucket, most) in [
         (bucket(LimitKind::LoginEmail, 32, 3_600), 32),
         (bucket(LimitKind::LoginAddress, 1_000_000, 3_600), 40),
@@ -222,7 +222,7 @@ async fn an_attempt_costs_one_write_unit_however_full_its_row() {
         let client = engine.client();
         for tag in 0..most {
             let before = client.consumed();
-            // A span each: as many numbers as there can be.
+            // One attempt in each span: the maximum number of attributes.
             let second = if bucket.quota.is_exact() {
                 0
             } else {
@@ -238,7 +238,7 @@ async fn an_attempt_costs_one_write_unit_however_full_its_row() {
             assert_eq!(client.consumed().since(before).write_halves, 2, "{tag}");
         }
     }
-    // So does taking one back.
+    // A refund costs the same.
     let engine = Engine::start().await;
     let client = engine.client();
     let bucket = bucket(LimitKind::LoginEmail, 32, 3_600);
@@ -250,7 +250,7 @@ async fn an_attempt_costs_one_write_unit_however_full_its_row() {
     assert_eq!(client.consumed().since(before).write_halves, 2);
 }
 
-/// What happens to a bucket, step by step.
+/// The steps of one bucket.
 fn steps() -> impl Strategy<Value = Vec<(u64, bool)>> {
     prop::collection::vec((0_u64..40, any::<bool>()), 1..30)
 }
@@ -259,7 +259,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
     #[test]
-    fn the_engine_says_what_the_exact_rule_says(attempts in 1_u32..=6, steps in steps()) {
+    fn the_engine_agrees_with_the_sliding_window_rule(attempts in 1_u32..=6, steps in steps()) {
         let bucket = bucket(LimitKind::LoginEmail, attempts, 100);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -284,7 +284,7 @@ proptest! {
     }
 
     #[test]
-    fn the_engine_says_what_the_tally_says(steps in steps()) {
+    fn the_engine_agrees_with_the_fixed_window_rule(steps in steps()) {
         let bucket = bucket(LimitKind::LoginAddress, 33, 100);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

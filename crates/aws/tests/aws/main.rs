@@ -1,5 +1,5 @@
-//! The crate from outside: the store ports against the real embedded engine over HTTP with faults on
-//! the wire between, and signatures against other people's.
+//! Tests of the public API: the store ports against the real embedded engine over HTTP with
+//! injected network faults, and signatures against external implementations.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

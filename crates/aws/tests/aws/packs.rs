@@ -1,4 +1,4 @@
-//! Packs on the engine: what is packed, read, replaced and paid for.
+//! Packs on the engine: packed, read and replaced, with their cost.
 
 use core::time::Duration;
 
@@ -62,7 +62,7 @@ fn token_of(number: usize) -> RevocationTarget {
     RevocationTarget::Token(format!("t{number}"))
 }
 
-/// Packs until everything is packed; how many names that were.
+/// Packs until everything is packed; returns the number of packed identifiers.
 async fn round(engine: &Engine, now: UnixTime) -> u64 {
     let client = engine.client();
     let store = DynamoStore::at(&client, now);
@@ -71,7 +71,7 @@ async fn round(engine: &Engine, now: UnixTime) -> u64 {
         match pack(&store, LIFETIME, now, &id("round")).await.unwrap() {
             Outcome::Part { names, .. } => all += names,
             Outcome::Done { names } => return all + names,
-            // Then nothing was packed, and no test that asks is content.
+            // Zero then fails every test that expects packed identifiers.
             Outcome::Withdrawn { .. } | Outcome::Contended => return 0,
         }
     }
@@ -86,7 +86,7 @@ async fn cold(client: &portcullis_aws::client::Client<Wire>, now: UnixTime) -> S
 }
 
 #[tokio::test]
-async fn what_was_packed_is_in_doubt_and_what_came_later_is_known() {
+async fn packed_revocations_are_maybe_revoked_and_later_ones_revoked() {
     let engine = Engine::start().await;
     revoke(&engine, NOON, (0..300).map(token_of)).await;
     revoke(
@@ -119,20 +119,20 @@ async fn what_was_packed_is_in_doubt_and_what_came_later_is_known() {
     let directory = store(&client).directory().await.unwrap();
     let last = directory.packed().last().unwrap();
     assert_eq!((last.names, last.to), (302, at(120)));
-    // A day and 66 seconds, from the start of that minute on.
+    // A day and 66 seconds, from the start of that minute.
     let day = Duration::from_secs(86_460);
     assert_eq!(directory.start(), Some(NOON.minus(day)));
 }
 
 #[tokio::test]
-async fn a_cold_start_and_an_hour_of_following_cost_what_the_docs_say() {
+async fn a_cold_start_and_an_hour_of_polling_cost_the_documented_units() {
     let engine = Engine::start().await;
     let client = engine.client();
     let spent = |earlier| client.consumed().since(earlier).read_halves;
 
     let earlier = client.consumed();
     let first = cold(&client, at(90)).await;
-    // The key document, the directory and 12 minutes: one unit each for reading nothing.
+    // The key document, the index and 12 minutes: one unit each for an empty read.
     let without_packs = spent(earlier);
 
     let earlier = client.consumed();
@@ -157,19 +157,20 @@ async fn a_cold_start_and_an_hour_of_following_cost_what_the_docs_say() {
     };
     let found = store(&client).revocations_of(with_session).await.unwrap();
     assert!(found.is_empty());
-    // Nothing that speaks against it: one unit for each of four rows that are not there.
+    // No revocation: one unit for each of four missing rows.
     assert_eq!(spent(earlier), 8);
-    // Two halves are a unit. With packs: the key document, the directory and what is not closed yet.
-    // An hour: 720 readings, two of a minute's twelve in two partitions for the overlap, 60 of the keys.
+    // Two halves are a unit. With packs: the key document, the index and the open minutes. An hour
+    // has 720 polls: two of twelve in a minute read two partitions because of the overlap, and 60
+    // read the keys.
     assert_eq!((without_packs, with_packs, an_hour), (28, 6, 1_800));
 }
 
-/// The halves of units that are read and written in an hour in which `names` are called back each
-/// minute and packed behind it.
+/// The half units read and written in an hour in which `names` are revoked each minute and packed
+/// in the background.
 async fn an_hour_of_packing(names: usize) -> (u64, u64) {
     let engine = Engine::start().await;
     let client = engine.client();
-    // A day is packed, and the first 12 minutes fill what any hour begins with.
+    // A day is packed, and the first 12 minutes contain the start of any hour.
     round(&engine, NOON).await;
     let mut earlier = client.consumed();
     for minute in 0..72_usize {
@@ -190,7 +191,7 @@ async fn an_hour_of_packing(names: usize) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn packing_costs_what_the_docs_say() {
+async fn packing_costs_the_documented_units() {
     let mut hours = Vec::new();
     for names in [0, 17, 170] {
         hours.push(an_hour_of_packing(names).await);
@@ -199,7 +200,7 @@ async fn packing_costs_what_the_docs_say() {
 }
 
 #[tokio::test]
-async fn packing_a_day_anew_costs_what_the_docs_say() {
+async fn repacking_a_day_costs_the_documented_units() {
     let engine = Engine::start().await;
     let client = engine.client();
     let mut rounds = Vec::new();
@@ -215,12 +216,12 @@ async fn packing_a_day_anew_costs_what_the_docs_say() {
     }
     let reads: u64 = rounds.iter().map(|(read, _)| read).sum();
     let writes: u64 = rounds.iter().map(|(_, written)| written).sum();
-    // 1441 minutes, and the directory for each round; it is written once for each of 26 spans.
+    // 1441 minutes, and the index for each round; the index is written once for each of 26 spans.
     assert_eq!((rounds.len(), reads, writes), (5, 2_892, 64));
 }
 
 #[tokio::test]
-async fn of_two_directories_of_one_version_one_is_kept_and_a_retry_finds_its_own() {
+async fn of_two_pack_indexes_of_one_version_one_is_stored_and_a_retry_recognises_its_own() {
     let engine = Engine::start().await;
     let client = engine.client();
     let first = PackIndex::new(1, vec![]).unwrap();
@@ -256,7 +257,7 @@ async fn a_pack_is_written_once_and_a_missing_one_is_none() {
 }
 
 #[tokio::test]
-async fn rows_that_make_no_sense_are_damage_and_no_failure_of_the_store() {
+async fn invalid_pack_rows_are_damage_and_not_a_store_failure() {
     let engine = Engine::start().await;
     let client = engine.client();
     let name = PackName::of(b"one");
@@ -282,7 +283,7 @@ async fn rows_that_make_no_sense_are_damage_and_no_failure_of_the_store() {
 }
 
 #[tokio::test]
-async fn the_fullest_pack_fits_into_a_row_of_the_engine() {
+async fn the_largest_pack_fits_into_a_row_of_the_engine() {
     let engine = Engine::start().await;
     let client = engine.client();
     let bytes = vec![0xa5; portcullis_core::revocation::MAX_PACK_BYTES];

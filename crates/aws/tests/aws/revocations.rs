@@ -1,4 +1,4 @@
-//! What was called back is found by its names, and by whoever follows the feed.
+//! Revocations are found by the token's identifiers and in the feed.
 
 use core::time::Duration;
 
@@ -40,7 +40,7 @@ fn until_later(target: RevocationTarget) -> Revocation {
 }
 
 #[tokio::test]
-async fn each_kind_is_found_by_a_token_it_speaks_against_and_by_no_other() {
+async fn each_kind_of_revocation_is_found_only_by_a_token_it_revokes() {
     for (target, stops) in [
         (RevocationTarget::Token("t1".to_owned()), true),
         (RevocationTarget::Token("t2".to_owned()), false),
@@ -73,7 +73,7 @@ async fn each_kind_is_found_by_a_token_it_speaks_against_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn what_has_run_out_is_no_longer_found_though_its_row_still_stands() {
+async fn an_expired_revocation_is_not_found_though_its_row_still_exists() {
     let engine = Engine::start().await;
     let client = engine.client();
     let revocation = until_later(RevocationTarget::Token("t1".to_owned()));
@@ -101,7 +101,7 @@ async fn what_has_run_out_is_no_longer_found_though_its_row_still_stands() {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_subject_never_falls_back_to_an_older_generation() {
+async fn a_subject_revocation_never_falls_back_to_an_older_generation() {
     let engine = Engine::start().await;
     let client = engine.client();
     let target = |generation| [until_later(subject(generation)), until_later(session())];
@@ -115,7 +115,7 @@ async fn a_subject_never_falls_back_to_an_older_generation() {
     let pk = "SUBJECT#https://id.example#u-ada";
     let kept = row(&client, "TokenBlacklist", pk, "REVOKED").await;
     assert_eq!(kept["generation"]["N"], "5");
-    // What could be written of the second one was: its session, its announcements.
+    // The second one left its possible writes: its session and its feed rows.
     let other = row(&client, "TokenBlacklist", "SESSION#s1", "REVOKED").await;
     assert_eq!(other["request_id"]["S"], "r2");
     assert_eq!(store(&client).feed(NOON, NOON).await.unwrap().len(), 4);
@@ -126,7 +126,7 @@ fn session() -> RevocationTarget {
 }
 
 #[tokio::test]
-async fn the_feed_gives_what_was_stamped_within_the_span_over_all_its_minutes() {
+async fn the_feed_returns_all_rows_stamped_within_the_span_of_several_minutes() {
     let engine = Engine::start().await;
     let client = engine.client();
     let stamps = [0, 59, 60, 61, 119, 180].map(|secs| NOON.plus(Duration::from_secs(secs)));
@@ -163,11 +163,11 @@ async fn the_feed_gives_what_was_stamped_within_the_span_over_all_its_minutes() 
 }
 
 #[tokio::test]
-async fn a_feed_longer_than_a_page_is_read_whole() {
+async fn a_feed_longer_than_one_page_is_read_completely() {
     let engine = Engine::start().await;
     let client = engine.client();
     let issuer = "i".repeat(4_000);
-    // More than one transaction holds, too.
+    // Also more than fits into one transaction.
     for batch in 0..2 {
         let revocations: Vec<_> = (0..300)
             .map(|place| {
@@ -191,7 +191,7 @@ async fn a_feed_longer_than_a_page_is_read_whole() {
 }
 
 #[tokio::test]
-async fn a_span_beyond_a_day_is_refused_before_anything_is_sent() {
+async fn a_feed_span_beyond_a_day_is_rejected_before_any_request() {
     let engine = Engine::start().await;
     let client = engine.client();
     let ages = store(&client).feed(UnixTime::from_secs(0), NOON).await;
@@ -200,7 +200,7 @@ async fn a_span_beyond_a_day_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn announcing_again_is_a_fresh_row_and_announcing_nothing_is_none() {
+async fn reannouncing_a_revocation_writes_a_new_feed_row_and_announcing_none_writes_nothing() {
     let engine = Engine::start().await;
     let client = engine.client();
     let revoked = [until_later(session())];
@@ -224,10 +224,10 @@ async fn announcing_again_is_a_fresh_row_and_announcing_nothing_is_none() {
     assert!(client.transport().sent().is_empty());
 }
 
-/// More partitions than are in force, as they would be when the feed grows.
+/// More shards than the current setting, as after a growth of the feed.
 const FOUR: FeedShards = FeedShards { write: 4, read: 4 };
 
-/// Calls back two tokens in each of 32 requests, over as many shards as `shards` says.
+/// Revokes two tokens in each of 32 requests, over `shards` shards.
 async fn spread_out(engine: &Engine, shards: FeedShards) {
     let client = engine.client();
     let store = store(&client).spread(shards);
@@ -246,7 +246,7 @@ async fn spread_out(engine: &Engine, shards: FeedShards) {
 }
 
 #[tokio::test]
-async fn a_feed_that_is_spread_lies_in_every_shard_and_is_read_from_every_one() {
+async fn a_sharded_feed_is_written_to_and_read_from_every_shard() {
     let engine = Engine::start().await;
     spread_out(&engine, FOUR).await;
     let client = engine.client();
@@ -268,14 +268,14 @@ async fn a_feed_that_is_spread_lies_in_every_shard_and_is_read_from_every_one() 
 }
 
 #[tokio::test]
-async fn readers_come_first_when_a_feed_is_spread_wider_and_last_when_it_is_not() {
-    // Deployed already: an edge that reads four, while hosts write one as ever.
+async fn readers_must_add_feed_shards_before_writers() {
+    // The safe order: the edge already reads four shards, and hosts still write one.
     let engine = Engine::start().await;
     spread_out(&engine, FeedShards::IN_FORCE).await;
     let client = engine.client();
     let early = store(&client).spread(FOUR).feed(NOON, NOON).await.unwrap();
     assert_eq!(early.len(), 64);
-    // The wrong way round most of it is lost, and nothing tells.
+    // The wrong order loses most of the feed without an error.
     let engine = Engine::start().await;
     spread_out(&engine, FOUR).await;
     let client = engine.client();
@@ -284,7 +284,7 @@ async fn readers_come_first_when_a_feed_is_spread_wider_and_last_when_it_is_not(
 }
 
 #[tokio::test]
-async fn a_shard_that_cannot_be_read_fails_the_reading_whichever_it_is() {
+async fn an_unreadable_feed_shard_fails_the_whole_poll() {
     let engine = Engine::start().await;
     spread_out(&engine, FOUR).await;
     let client = engine.client();

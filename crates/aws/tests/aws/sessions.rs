@@ -1,4 +1,4 @@
-//! Sessions: opened only on the account as it was read, ended as a whole.
+//! Sessions: opened only on the version of the account that was read, and ended atomically.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
@@ -26,7 +26,7 @@ fn revoked() -> [Revocation; 2] {
 }
 
 #[tokio::test]
-async fn a_session_stands_beside_its_account_and_is_found_by_its_id() {
+async fn a_session_is_stored_next_to_its_account_and_found_by_its_id() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
@@ -50,7 +50,7 @@ async fn a_session_stands_beside_its_account_and_is_found_by_its_id() {
 }
 
 #[tokio::test]
-async fn an_account_that_changed_since_it_was_read_gets_no_session() {
+async fn an_account_changed_since_the_read_gets_no_session() {
     let engine = Engine::start().await;
     let client = engine.client();
     let closed = Account {
@@ -60,12 +60,12 @@ async fn an_account_that_changed_since_it_was_read_gets_no_session() {
     };
     let registered = event(AuditKind::Registered, "r1");
     let logged_in = event(AuditKind::LoggedIn, "r2");
-    // There is no account at all.
+    // The account does not exist.
     let nobody = store(&client)
         .open_session(&session("s1"), &logged_in)
         .await;
     assert_eq!(nobody.unwrap(), WriteOutcome::Conflict);
-    // It is closed.
+    // The account is closed.
     let _ = store(&client)
         .register(&closed, &welcome(&closed), &registered)
         .await
@@ -108,7 +108,7 @@ async fn a_session_of_an_older_generation_is_not_opened() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_taken_is_a_failure_and_no_login() {
+async fn a_duplicate_session_id_is_a_failure_and_no_login() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
@@ -132,7 +132,7 @@ async fn an_id_that_is_taken_is_a_failure_and_no_login() {
 }
 
 #[tokio::test]
-async fn an_ended_session_is_gone_called_back_and_announced_in_one_step() {
+async fn an_ended_session_is_deleted_revoked_and_published_in_one_transaction() {
     let engine = Engine::start().await;
     let client = engine.client();
     let registered = event(AuditKind::Registered, "r1");
@@ -174,7 +174,7 @@ async fn an_ended_session_is_gone_called_back_and_announced_in_one_step() {
 }
 
 #[tokio::test]
-async fn ending_a_session_that_is_gone_calls_it_back_all_the_same() {
+async fn ending_a_deleted_session_still_revokes_it() {
     let engine = Engine::start().await;
     let client = engine.client();
     for request_id in ["r1", "r2"] {
@@ -194,7 +194,7 @@ async fn ending_a_session_that_is_gone_calls_it_back_all_the_same() {
     };
     let known = store(&client).revocations_of(revocable).await.unwrap();
     assert!(known.contains(revocable));
-    // A repeated revocation is announced afresh.
+    // A repeated revocation writes a new feed row.
     let feed = store(&client).feed(NOON, NOON).await.unwrap();
     assert_eq!(feed.len(), 4);
 }

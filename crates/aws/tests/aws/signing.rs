@@ -1,4 +1,4 @@
-//! Our signatures against AWS's own test suite and against botocore's over our own requests.
+//! Signatures against AWS's own test suite, and against botocore's for the requests of this crate.
 
 use core::time::Duration;
 use std::path::Path;
@@ -31,28 +31,28 @@ use crate::engine::{NOON, ada, event, id, rehashed, session, welcome};
 const SUITE: &str = include_str!("../../../../tests/vectors/aws/sigv4.json");
 const BOTOCORE: &str = include_str!("../../../../tests/vectors/aws/botocore.json");
 
-/// The cases of the suite that do not speak of requests we could make.
+/// The excluded cases of the suite: this crate never sends such requests.
 const LEFT_OUT: &[(&str, &str)] = &[
     (
         "-unnormalized",
-        "only S3 signs paths as they are; we sign none but /",
+        "only S3 signs paths unnormalized; this crate signs only /",
     ),
     (
         "post-sts-header-after",
-        "a session token outside the signature: no service of ours",
+        "a session token outside the signature: not used by our services",
     ),
     (
         "get-header-value-multiline",
-        "folded headers are gone from HTTP (RFC 9112 §5.2)",
+        "line folding was removed from HTTP (RFC 9112 §5.2)",
     ),
     (
         "get-space-normalized",
-        "a blank in a request's address is none (RFC 9112 §3.2)",
+        "a space in a request target is invalid (RFC 9112 §3.2)",
     ),
 ];
 
 #[test]
-fn the_suite_of_aws_is_met_but_for_what_is_left_out_with_its_reason() {
+fn signing_matches_the_aws_test_suite_except_for_justified_exclusions() {
     let suite: Vec<Value> = serde_json::from_str(SUITE).unwrap();
     let mut met = 0;
     for vector in &suite {
@@ -83,7 +83,7 @@ fn the_suite_of_aws_is_met_but_for_what_is_left_out_with_its_reason() {
 }
 
 #[tokio::test]
-async fn botocore_signs_our_own_requests_as_we_do() {
+async fn botocore_creates_the_same_signatures_for_our_requests() {
     let requests = our_requests().await;
     let described: Vec<Value> = requests.iter().map(describe).collect();
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("requests.json");
@@ -104,7 +104,7 @@ async fn botocore_signs_our_own_requests_as_we_do() {
                 "run sign_with_botocore.py: {target}"
             );
         }
-        // The order of members is no part of a request's meaning, but it is of its signature.
+        // The order of members does not change a request's meaning, but its signature.
         let (ours, signed) = (read(text(described, "body")), read(text(vector, "body")));
         assert_eq!(ours, signed, "run sign_with_botocore.py: {target}");
         let mut request = request.clone();
@@ -161,7 +161,7 @@ fn describe(request: &Request<Bytes>) -> Value {
     })
 }
 
-/// Answers everything alike, and keeps what it was asked.
+/// Returns the same response to every request, and records the requests.
 #[derive(Debug, Default)]
 struct Recorder(Mutex<Vec<Request<Bytes>>>);
 
@@ -181,7 +181,7 @@ impl Transport for Recorder {
     fn on_breaker_change(&self, _way: Dependency, _standing: BreakerState) {}
 }
 
-/// One request of every kind that the store and the secrets make.
+/// One request of every kind that the store and Secrets Manager send.
 async fn our_requests() -> Vec<Request<Bytes>> {
     let key = Credentials::new("AKIDEXAMPLE", Secret::new("swordfish".to_owned()));
     let config = Config::of(Region::parse("eu-central-1").unwrap()).unwrap();

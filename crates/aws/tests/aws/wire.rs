@@ -1,4 +1,4 @@
-//! A real HTTP connection, and what can go wrong on it.
+//! A real HTTP connection with injected faults.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -16,26 +16,26 @@ use portcullis_aws::transport::{Transport, TransportError};
 use portcullis_core::breaker::{BreakerConfig, BreakerState};
 use serde_json::Value;
 
-/// What happens to one request. Whatever none is ordered for passes.
+/// The fault of one request. Requests without an ordered fault pass.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// It passes as it is.
+    /// The request passes unchanged.
     Pass,
-    /// No connection comes about.
+    /// The connection fails.
     Refuse,
-    /// The server does what was asked, and the connection breaks before the answer.
+    /// The server executes the request, and the connection breaks before the response.
     LoseAnswer,
-    /// The server does what was asked, and its answer is cut in the middle.
+    /// The server executes the request, and its response is truncated.
     CutAnswer,
-    /// The server does what was asked, and one byte of its answer changes.
+    /// The server executes the request, and one byte of its response changes.
     SpoilAnswer,
-    /// The server has forgotten the token: a transaction's repetition counts as a new one.
+    /// The server has forgotten the token: a repeated transaction counts as a new one.
     ForgetToken,
-    /// Something answers in the server's place; the server never hears of it.
+    /// Another party responds; the request does not reach the server.
     Answer(u16, &'static str),
 }
 
-/// Carries requests over hyper, through the faults it was ordered.
+/// Sends requests over hyper and injects the ordered faults.
 #[derive(Debug)]
 pub(crate) struct Wire {
     http: Client<HttpConnector, Full<Bytes>>,
@@ -56,13 +56,13 @@ impl Default for Wire {
 }
 
 impl Wire {
-    /// Orders faults for the requests to come, one each.
+    /// Orders one fault for each of the next requests.
     pub(crate) fn order(&self, faults: impl IntoIterator<Item = Fault>) {
         *self.faults.lock().unwrap() = faults.into_iter().collect();
         self.sent.lock().unwrap().clear();
     }
 
-    /// The operations asked for since the last order.
+    /// The operations sent since the last order.
     pub(crate) fn sent(&self) -> Vec<String> {
         self.sent.lock().unwrap().clone()
     }
@@ -103,7 +103,7 @@ impl Transport for Wire {
             }
             Fault::CutAnswer => {
                 let mut answer = self.pass(request).await?;
-                // Without its checksum, as an engine that sends none would leave it.
+                // Without its checksum, as from an engine that sends none.
                 answer.headers_mut().remove("x-amz-crc32");
                 Ok(answer.map(|body| body.slice(..body.len() / 2)))
             }
@@ -128,8 +128,8 @@ impl Transport for Wire {
 
     async fn sleep(&self, _span: Duration) {}
 
-    // Time flies here, so that whatever fails is asked again: what breakers do to callers is not
-    // what these tests are about.
+    // The clock jumps here, so that every failed call is retried and breakers never stay open:
+    // these tests do not cover breakers.
     fn elapsed(&self) -> Duration {
         BreakerConfig::DEFAULT.interval * self.readings.fetch_add(1, Ordering::Relaxed)
     }

@@ -1,15 +1,15 @@
-//! Hashes as Django writes them, said in the form that is stored here.
+//! Converts Django's password hashes to the stored PHC form.
 //!
-//! The same hash in other letters: Django parts salt and cost otherwise, and takes the salt for
+//! The hash value stays the same: Django separates salt and cost differently, and uses the salt as
 //! text.
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use portcullis_core::secret::Secret;
 
-/// `hash` as a PHC string if Django wrote it, else as it is.
+/// `hash` as a PHC string if it is in Django's format, else unchanged.
 ///
-/// `bcrypt_sha256` stays as it is and is refused by whoever reads it: it hashes a digest of the
-/// password, which no stored form here stands for.
+/// `bcrypt_sha256` stays unchanged and is rejected by the parser: it hashes a digest of the
+/// password, and no stored form supports that.
 pub(super) fn as_phc(hash: &str) -> Secret<String> {
     Secret::new(rewritten(hash).unwrap_or_else(|| hash.to_owned()))
 }
@@ -18,7 +18,7 @@ fn rewritten(hash: &str) -> Option<String> {
     let (kind, rest) = hash.split_once('$')?;
     match kind {
         "argon2" => Some(format!("${rest}")),
-        // What follows begins with a `$` of its own.
+        // The rest starts with its own `$`.
         "bcrypt" => Some(rest.to_owned()),
         "pbkdf2_sha256" => pbkdf2(rest),
         "scrypt" => scrypt(rest),
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_django_did_not_write_stays_as_it_is() {
+    fn a_hash_in_another_format_than_django_stays_unchanged() {
         for hash in [
             "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
             "$scrypt$ln=16,r=8,p=1$AAECAwQFBgc$AAECAwQFBgcICQoLDA0ODw",
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn cost_salt_and_key_change_their_places_only() {
+    fn django_hashes_are_converted_without_changing_cost_salt_and_key() {
         for (django, phc) in [
             (
                 "pbkdf2_sha256$1000$salty$AAECAwQFBgcICQoLDA0ODw==",

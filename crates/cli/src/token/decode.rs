@@ -1,4 +1,4 @@
-//! What a token says, member by member, in words. None of it is verified.
+//! The claims of a token, explained in words. None of them is verified.
 
 use portcullis_core::base64url;
 use portcullis_core::json::{Json, Object};
@@ -6,7 +6,7 @@ use portcullis_core::policy::Policy;
 use portcullis_core::time::UnixTime;
 use serde_json::Value;
 
-/// A token taken apart as far as it can be: also one that every gate refuses.
+/// A token decoded as far as possible, even if every gate rejects it.
 #[derive(Debug)]
 pub(super) struct DecodedToken {
     header: Option<Object>,
@@ -48,17 +48,17 @@ impl DecodedToken {
         }
     }
 
-    /// One line a member.
+    /// One line for each member.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         if self.header.is_none() {
-            text.push_str("the first part is no JSON object in base64url\n");
+            text.push_str("the first part is not a JSON object in base64url\n");
         }
         if self.claims.is_none() {
-            text.push_str("the second part is no JSON object in base64url\n");
+            text.push_str("the second part is not a JSON object in base64url\n");
         }
         for (name, value, remark) in &self.remarks {
-            // Quoted: whatever a stranger put in, it is one line and moves no cursor.
+            // Quoted: untrusted text stays on one line and cannot move the cursor.
             let name = if name.bytes().all(|byte| byte.is_ascii_graphic()) {
                 name.clone()
             } else {
@@ -90,31 +90,32 @@ fn value(object: Option<&Object>) -> Value {
 
 fn in_header(name: &str) -> &'static str {
     match name {
-        "alg" => "how it says it is signed; the key it names has the last word",
-        "kid" => "the key it says it is signed with",
-        "typ" => "at+jwt makes it an access token (RFC 9068)",
-        "crit" | "b64" | "jku" | "x5u" | "jwk" | "zip" | "cty" => "REFUSED in any token",
-        _ => "means nothing here",
+        "alg" => "the claimed signature algorithm; the key decides",
+        "kid" => "the claimed signing key",
+        "typ" => "at+jwt marks an access token (RFC 9068)",
+        "crit" | "b64" | "jku" | "x5u" | "jwk" | "zip" | "cty" => "REJECTED in any token",
+        _ => "ignored here",
     }
 }
 
 fn in_claims(name: &str, value: &Json, now: UnixTime) -> String {
     match name {
-        "iss" => "who issued it".to_owned(),
-        "sub" => "whom it speaks for".to_owned(),
-        "aud" => "whom it is meant for".to_owned(),
-        "exp" => moment("good until the second before", value, now),
+        "iss" => "the issuer".to_owned(),
+        "sub" => "the subject: the user".to_owned(),
+        "aud" => "the audience".to_owned(),
+        "exp" => moment("valid until the second before", value, now),
         "iat" => moment("issued", value, now),
-        "nbf" => moment("good from", value, now),
-        "auth_time" => moment("the bearer logged in", value, now),
-        "amr" => "what they showed then (RFC 8176)".to_owned(),
-        "jti" => "its own name: what a logout calls back".to_owned(),
-        "client_id" => "the client it was issued to".to_owned(),
-        "scope" => "what it lets its bearer do".to_owned(),
-        "sid" => "the session it stems from".to_owned(),
+        "nbf" => moment("valid from", value, now),
+        "auth_time" => moment("the user logged in", value, now),
+        "amr" => "the authentication methods of the login (RFC 8176)".to_owned(),
+        "jti" => "the token id: a logout can revoke it".to_owned(),
+        "client_id" => "the client to which it was issued".to_owned(),
+        "scope" => "the granted scopes".to_owned(),
+        "sid" => "the session of the token".to_owned(),
         "gen" => "the subject's generation at that login".to_owned(),
-        "cnf" => "bound to a key of its bearer: REFUSED, nobody here checks that".to_owned(),
-        _ => "means nothing here".to_owned(),
+        "cnf" => "bound to a key of the sender: REJECTED, because key binding is not verified here"
+            .to_owned(),
+        _ => "ignored here".to_owned(),
     }
 }
 
@@ -147,7 +148,11 @@ fn audience(
         || value
             .as_array()
             .is_some_and(|names| names.iter().any(named));
-    if meant { ", us among them" } else { ", NOT us" }
+    if meant {
+        ", including this audience"
+    } else {
+        ", WITHOUT this audience"
+    }
 }
 
 #[cfg(test)]
@@ -162,16 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_as_distances() {
+    fn times_are_printed_with_their_distance_from_now() {
         let token = token(
             r#"{"alg":"EdDSA"}"#,
             r#"{"exp":1010,"iat":990,"nbf":1000,"auth_time":"x"}"#,
         );
         let text = DecodedToken::of(&token, None, NOW).text();
         for told in [
-            "good until the second before 1970-01-01T00:16:50Z, in 10 s",
+            "valid until the second before 1970-01-01T00:16:50Z, in 10 s",
             "issued 1970-01-01T00:16:30Z, 10 s ago",
-            "good from 1970-01-01T00:16:40Z, now",
+            "valid from 1970-01-01T00:16:40Z, now",
             "NOT whole seconds",
         ] {
             assert!(text.contains(told), "{text}");
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_wrote_moves_no_cursor() {
+    fn untrusted_text_in_a_token_cannot_move_the_cursor() {
         let token = token(
             "{}",
             "{\"\\u001b[2J\\n\":\"\\u001b[2J\\r\",\"iss\":\"a\\nb\"}",
@@ -193,10 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_read_as_far_as_it_goes() {
+    fn an_invalid_token_is_decoded_as_far_as_possible() {
         for token in ["", "a", "a.b", "...", "\u{e9}.\u{e9}"] {
             let reading = DecodedToken::of(token, None, NOW);
-            assert!(reading.text().contains("no JSON object"), "{token}");
+            assert!(reading.text().contains("not a JSON object"), "{token}");
             assert_eq!(reading.claims(), Value::Null);
         }
     }

@@ -1,4 +1,4 @@
-//! What a gate would say to a token.
+//! The decision of a gate about a token.
 
 use portcullis_core::denial::Denial;
 use portcullis_core::keys::document::KeyDocument;
@@ -14,7 +14,7 @@ use portcullis_core::token::verifier::Verifier;
 use portcullis_jwt::NativeVerifier;
 use serde_json::{Value, json};
 
-/// Keys to check a signature with.
+/// The keys for the signature check.
 #[derive(Debug)]
 pub(super) enum Keys {
     Document(KeyDocument),
@@ -22,16 +22,16 @@ pub(super) enum Keys {
     One(Box<VerifyingKey>),
 }
 
-/// What can be said about a token, with what was given.
+/// The verdict about a token on the basis of the given inputs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum TokenVerdict {
-    /// A gate that reads no revocation lets it in.
+    /// A gate accepts it; revocations are not checked.
     Accepted,
-    /// All but its signature is good; there was no key to check that with.
+    /// All checks but the signature passed; no key was given.
     Unchecked,
-    /// Its form is good; there was no policy to judge it by.
+    /// The format is valid; no policy was given.
     WellFormed,
-    /// A gate refuses it.
+    /// A gate rejects it.
     Refused(Denial),
 }
 
@@ -59,14 +59,14 @@ impl TokenVerdict {
     pub(super) fn text(self) -> String {
         match self {
             Self::Accepted => {
-                "accepted: its signature is good and the policy takes it; revocations were not looked at"
+                "accepted: the signature is valid and the policy accepts the token; revocations were not checked"
                     .to_owned()
             }
             Self::Unchecked => {
-                "the policy takes it if its signature is good; give --keys to check that".to_owned()
+                "the policy accepts the token if its signature is valid; give --keys to verify that".to_owned()
             }
             Self::WellFormed => {
-                "well-formed; give --policy and --keys to have it judged".to_owned()
+                "well-formed; give --policy and --keys to verify it".to_owned()
             }
             Self::Refused(denial) => format!("refused: {} ({})", denial.detail(), denial.code()),
         }
@@ -109,7 +109,7 @@ fn judge(
     }
     let inspected = match Verifier::new(&policy.issuers).inspect(token, &ring, now) {
         Ok(inspected) => inspected,
-        // The last question before the signature: everything before it was answered.
+        // The key lookup is the last check before the signature: all earlier checks passed.
         Err(Denial::UnknownKey) if !has_keys => return Ok(TokenVerdict::Unchecked),
         Err(denial) => return Err(denial),
     };

@@ -1,9 +1,10 @@
-//! Writes the filter of common passwords anew from the lists it is made of.
+//! Rebuilds the filter of common passwords from its source lists.
 //!
-//! `make-common-passwords TOP FOLDER FILTER`: the passwords of the file TOP, most frequent first, and
-//! those of every text file under FOLDER. The same lists give the same filter, byte for byte.
+//! `make-common-passwords TOP FOLDER FILTER`: takes the passwords of the file TOP, most frequent
+//! first, and those of every text file under FOLDER. The same lists give the same filter, byte for
+//! byte.
 
-#![expect(clippy::print_stdout, reason = "a command for a terminal")]
+#![expect(clippy::print_stdout, reason = "a terminal program")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,17 +15,17 @@ use portcullis_common_passwords::{DESCRIPTOR_BYTES, MIN_LISTED_LENGTH, fingerpri
 use sha2::{Digest as _, Sha256};
 use xorf::{BinaryFuse16, DmaSerializable, Filter as _};
 
-/// How many of the most frequent passwords are taken, whatever their length.
+/// The number of most frequent passwords that are included from [`MIN_LISTED_LENGTH`] characters on.
 const MAX_LISTED: usize = 100_000;
 
-/// From this length on all are taken: it is the fewest that a password alone may have, so these
-/// are the listed ones that would pass.
+/// All listed passwords of at least this length are included. It is the minimum length of a
+/// password without a second factor, so shorter ones are rejected anyway.
 const LONG: usize = 15;
 
 /// The SHA-256 of TOP.
 const TOP_SHA256: &str = "eac6323842b3261da0ef4c180c8e23f4d056522ea97c2925b8687f453b40a2be";
 
-/// The SHA-256 of the text files under FOLDER, one after the other in the order of their paths.
+/// The SHA-256 of the text files under FOLDER, concatenated in the order of their paths.
 const FOLDER_SHA256: &str = "ecf0da931dc7e92eb51fa8e605969e2c62cbf6197468caefbcc4453909d74ffc";
 
 fn main() -> Result<()> {
@@ -49,11 +50,11 @@ fn main() -> Result<()> {
     let made = BinaryFuse16::try_from(&fingerprints).map_err(anyhow::Error::msg)?;
     ensure!(
         fingerprints.iter().all(|listed| made.contains(listed)),
-        "the filter lost a password"
+        "the filter lacks a password of the lists"
     );
     ensure!(
         BinaryFuse16::DESCRIPTOR_LEN == DESCRIPTOR_BYTES,
-        "the filter has another shape"
+        "the filter has an unexpected layout"
     );
     let mut bytes = made.dma_fingerprints().to_vec();
     let mut descriptor = [0; DESCRIPTOR_BYTES];
@@ -64,7 +65,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The files' text, whole, if it is the text that `sha256` belongs to.
+/// The complete text of the files, if its digest is `sha256`.
 fn read_all(files: &[PathBuf], sha256: &str) -> Result<String> {
     let mut text = Vec::new();
     for file in files {
@@ -80,7 +81,7 @@ fn read_all(files: &[PathBuf], sha256: &str) -> Result<String> {
         .collect();
     ensure!(
         found == sha256,
-        "other lists than the filter is made of: {found}"
+        "the lists differ from the source of the filter: {found}"
     );
     Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -1,9 +1,9 @@
-//! The step between `rustc` and the Worker: reads a wasm module with `wasm-bindgen`'s notes in it and
-//! writes the JavaScript that carries values across, with the module those notes are taken out of.
+//! The build step between `rustc` and the Worker: reads a wasm module with `wasm-bindgen`
+//! annotations, and writes the JavaScript bindings and the module without the annotations.
 //!
-//! It stands in for the `wasm-bindgen` command: building this file takes a minute, installing that
-//! command takes ten, and here its version cannot differ from the one in `Cargo.lock`.
-//! It leaves to `cargo xtask build` what is done before and after (compile, shrink, bundle).
+//! It replaces the `wasm-bindgen` command: building this file takes one minute, installing that
+//! command takes ten, and its version always equals the one in `Cargo.lock`. `cargo xtask build`
+//! runs the steps before and after (compile, shrink, bundle).
 
 mod items;
 mod link;
@@ -40,13 +40,14 @@ fn main() -> Result<()> {
         .out_name("bindings")
         .typescript(false)
         .demangle(false)
-        // INVARIANT: a handler that trapped leaves an unusable instance behind. The reset function gives
-        // `crates/worker/js/worker.js` a fresh one, and the abort handler marks the old one as dead.
+        // INVARIANT: a trap in a handler leaves an unusable instance behind. The reset function
+        // gives `crates/worker/js/worker.js` a new instance, and the abort handler marks the old
+        // one as dead.
         .reset_state_function(true)
         .force_enable_abort_handler(true)
         .module(true)?
         .generate_output()
-        .with_context(|| format!("cannot make bindings for {}", module.display()))?;
+        .with_context(|| format!("cannot create bindings for {}", module.display()))?;
     output
         .emit(&folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_paths_are_wanted_and_neither_fewer_nor_more() {
+    fn exactly_two_paths_are_required() {
         let given = |text: &str| arguments(text.split_whitespace().map(OsString::from));
         assert_eq!(
             given("a.wasm out").unwrap(),

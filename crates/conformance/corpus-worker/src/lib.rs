@@ -1,8 +1,8 @@
-//! The corpus, answered inside workerd: by the Worker's own signature check over `crypto.subtle`,
-//! and by the portable one, `jwt-simple` in wasm.
+//! The test corpus inside workerd: verified by the Worker's own verifier over `crypto.subtle`, and
+//! by the portable one, `jwt-simple` in wasm.
 //!
 //! `POST /signatures/subtle`, `/signatures/portable`, `/decisions/subtle`, `/decisions/portable`:
-//! JSON lines in, JSON lines out. A test compares them with the native answers, byte for byte.
+//! JSON lines in, JSON lines out. A test compares them with the native results, byte for byte.
 
 use js_sys::futures::JsFuture;
 use portcullis_corpus::{decision, signature};

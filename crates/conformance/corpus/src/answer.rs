@@ -1,9 +1,9 @@
-//! The answer to one line.
+//! The result of one line.
 
 use portcullis_core::json::Json;
 use serde_json::value::RawValue;
 
-/// `id` as it was given if it is a text or a number, else `null`.
+/// `id` unchanged if it is a string or a number, else `null`.
 pub(crate) fn id(given: Option<&RawValue>) -> &str {
     let text = given.map_or("null", RawValue::get);
     if text.starts_with(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {

@@ -1,4 +1,5 @@
-//! Whole decisions: a request, a policy and what is known of the world, and what becomes of it.
+//! Complete decisions: from a request, a policy and a snapshot of keys and revocations to the
+//! result.
 
 use std::borrow::Cow;
 
@@ -26,10 +27,10 @@ use serde_json::value::RawValue;
 
 use crate::answer;
 
-/// The name every request of the corpus bears.
+/// The id of every request in the corpus.
 const REQUEST_ID: [u8; 16] = *b"a corpus request";
 
-/// One line. Members it does not name are the vector's own affair.
+/// One line. Other members belong only to the test vector.
 #[derive(Deserialize)]
 struct Question<'l> {
     #[serde(borrow)]
@@ -49,7 +50,7 @@ struct Question<'l> {
     now: u64,
 }
 
-/// `{"token": "jti"}` and its kind.
+/// A revocation target such as `{"token": "jti"}`.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum RevocationText {
@@ -63,7 +64,7 @@ enum RevocationText {
     },
 }
 
-/// The rows of the token, where they can be read.
+/// The revocation rows of the token, if they are readable.
 impl Lookup for Question<'_> {
     async fn look_up(
         &self,
@@ -83,15 +84,15 @@ impl Clock for Question<'_> {
     }
 }
 
-/// Let through: the path that is forwarded, and for whom.
+/// An authorized request: the forwarded path and the caller's identity.
 type Admitted = (CanonicalPath, Option<Verified<Claims>>);
 
-/// Judges `{"id", "policy", "document", "revocations", "rows", "keys_read_at",
-/// "revocations_read_at", "path", "authorization", "now"}`, times in seconds, and answers
-/// `{"id", "decision": "allow", "path", "headers"}` with the headers that are set on the forwarded
-/// request, or `{"id", "decision": "deny", "code", "status", "challenge"}`.
+/// Decides
+/// `{"id", "policy", "document", "revocations", "rows", "keys_read_at", "revocations_read_at", "path", "authorization", "now"}`,
+/// times in seconds. Returns `{"id", "decision": "allow", "path", "headers"}` with the headers of
+/// the forwarded request, or `{"id", "decision": "deny", "code", "status", "challenge"}`.
 ///
-/// A line that is no such question is answered with `"decision": "none"`.
+/// Returns `"decision": "none"` for a line of another format.
 pub async fn judge(line: &str, signatures: &impl SignatureVerifier) -> String {
     let Ok(question) = serde_json::from_str::<Question<'_>>(line) else {
         return none("null", "bad_line");

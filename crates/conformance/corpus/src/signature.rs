@@ -1,5 +1,4 @@
-//! The JWS layer alone: is this token, or this text, signed by this key? Nothing of a payload is
-//! looked at.
+//! The JWS layer alone: verifies that a key signed a token or a text. It ignores the payload.
 
 use std::borrow::Cow;
 
@@ -16,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::answer;
 
-/// One line. Members it does not name are the vector's own affair.
+/// One line. Other members belong only to the test vector.
 #[derive(Deserialize)]
 struct Question<'l> {
     #[serde(borrow)]
@@ -31,7 +30,7 @@ struct Question<'l> {
     jwks: Option<&'l RawValue>,
 }
 
-/// A signature over a text that need not be a token's.
+/// A signature over any text, with or without the form of a token.
 #[derive(Deserialize)]
 struct Raw<'l> {
     #[serde(borrow)]
@@ -42,7 +41,7 @@ struct Raw<'l> {
     signature: Cow<'l, str>,
 }
 
-/// Why a line is rejected.
+/// The reason for a rejected line.
 #[derive(Clone, Copy)]
 enum Reason {
     BadLine,
@@ -50,12 +49,12 @@ enum Reason {
     Token(Denial),
 }
 
-/// Judges `{"id", "token", "jwk" or "jwks"}`, and answers `{"id", "result": "accept"}` or
+/// Verifies `{"id", "token", "jwk" or "jwks"}`. Returns `{"id", "result": "accept"}` or
 /// `{"id", "result": "reject", "reason"}`, where `reason` is a [`Denial::code`], `bad_line` for a
-/// line that is no such object, or `bad_key_..` for a key that is not acceptable.
+/// line of another format, or `bad_key_..` for an invalid key.
 ///
-/// A token names one key of a set by `kid`; a single key is taken at its word unless both it and
-/// the token bear a name and the names differ. In place of `token` may stand
+/// A token selects one key of a set by `kid`. A single key is accepted unless both it and the token
+/// have a `kid` and these differ. `token` may be replaced by
 /// `"raw": {"alg", "input", "signature"}`: the input as text, the signature in hexadecimal.
 pub async fn judge(line: &str, signatures: &impl SignatureVerifier) -> String {
     let Ok(question) = serde_json::from_str::<Question<'_>>(line) else {
@@ -98,7 +97,7 @@ async fn verify(
 }
 
 impl Raw<'_> {
-    /// The same question as a token would ask it.
+    /// The raw input in the form of a parsed token.
     fn to_jws(&self) -> Result<Jws<'_>, Reason> {
         Ok(Jws {
             header: Header {
@@ -170,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers without looking, so that what is tested here is the way to the question.
+    /// Returns a fixed verdict, so that the tests cover only the path to the verifier.
     struct Says(Result<SignatureVerdict, UnusableKey>);
 
     impl SignatureVerifier for Says {
@@ -187,12 +186,12 @@ mod tests {
         let says = Says(verdict);
         match pin!(judge(line, &says)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => answer,
-            Poll::Pending => panic!("nothing to wait for"),
+            Poll::Pending => panic!("the future never waits"),
         }
     }
 
     #[test]
-    fn the_verdict_is_told_under_the_id_as_it_was_given() {
+    fn the_result_has_the_unchanged_id_of_the_line() {
         for (id, given) in [
             ("1", "1"),
             ("-1.50e7", "-1.50e7"),
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_question_is_rejected_with_what_id_it_has() {
+    fn an_invalid_line_is_rejected_with_its_id_if_present() {
         let bad = |line: &str| answer(line, Ok(SignatureVerdict::Valid));
         let told = |id: &str, reason: &str| {
             format!(r#"{{"id":{id},"result":"reject","reason":"{reason}"}}"#)
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_key_may_be_nameless_but_not_otherwise_named() {
+    fn a_single_key_matches_without_kid_but_not_with_another_kid() {
         for (name, result) in [
             ("", "accept"),
             (r#""kid":"a","#, "accept"),

@@ -1,15 +1,15 @@
-//! What chaos answers in the place of AWS.
+//! The error responses that chaos sends in place of AWS.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-/// Too much at once: nothing was done.
+/// Throttled: nothing was executed.
 pub(super) fn throttling() -> Response<Bytes> {
     refusal(400, "ThrottlingException", &Value::Null)
 }
 
-/// The service failed: nobody knows whether anything was done.
+/// A server failure: it is unknown whether the request was executed.
 pub(super) fn failure() -> Response<Bytes> {
     refusal(500, "InternalServerError", &Value::Null)
 }
@@ -19,7 +19,7 @@ pub(super) fn is_transaction(request: &Request<Bytes>) -> bool {
     target.is_some_and(|target| target.as_bytes().ends_with(b".TransactWriteItems"))
 }
 
-/// The refusal of a transaction whose first row another one is at work on.
+/// The rejection of a transaction because another one is changing its first row.
 pub(super) fn conflict(request: &Request<Bytes>) -> Response<Bytes> {
     let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     let rows = body["TransactItems"].as_array().map_or(1, Vec::len);

@@ -1,4 +1,4 @@
-//! Chaos as a server before the local services.
+//! Chaos as a server in front of the local services.
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
@@ -10,17 +10,17 @@ use tokio::net::TcpListener;
 use super::Chaos;
 use crate::wire::{self, Answer, Client};
 
-/// What calls are meant for.
+/// The target services of calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Upstreams {
     /// DynamoDB.
     pub dynamodb: SocketAddr,
-    /// Secrets Manager, where chaos stands before that too.
+    /// Secrets Manager, if chaos also proxies it.
     pub secrets: Option<SocketAddr>,
 }
 
 impl Upstreams {
-    /// The service that `request` names.
+    /// The target service of `request`.
     fn of(&self, request: &Request<Bytes>) -> SocketAddr {
         let target = request.headers().get("x-amz-target");
         let is_secret =
@@ -30,12 +30,12 @@ impl Upstreams {
     }
 }
 
-/// Stands before `upstreams` until `end` resolves. `GET /chaos` tells what went wrong so far,
-/// `POST /chaos/stop` and `POST /chaos/start` let it rest and begin again.
+/// Proxies `upstreams` until `end` resolves. `GET /chaos` returns the fault counts,
+/// `POST /chaos/stop` and `POST /chaos/start` disable and enable faults.
 ///
 /// # Errors
 ///
-/// None so far: a connection that fails is its own affair.
+/// Currently none: a failing connection affects only itself.
 pub async fn serve(
     listener: TcpListener,
     upstreams: Upstreams,
@@ -63,7 +63,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The answer to what is meant for the chaos itself.
+/// The response to a request for chaos itself.
 fn told(chaos: &Chaos, request: &Request<Bytes>) -> Option<Response<Bytes>> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/chaos") => {}
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_goes_to_the_service_it_names() {
+    fn a_call_is_forwarded_to_its_target_service() {
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let both = Upstreams {
             dynamodb: at(1),

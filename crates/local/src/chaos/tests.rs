@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::*;
 
-/// How many calls are under way at once.
+/// The number of concurrent calls.
 const TOGETHER: u64 = 4;
 
 fn transaction(name: &str) -> Request<Bytes> {
@@ -14,7 +14,7 @@ fn transaction(name: &str) -> Request<Bytes> {
         .unwrap()
 }
 
-/// The first call to which the seed has `wanted` happen.
+/// The first call for which the seed draws `wanted`.
 fn first(chaos: &Chaos, wanted: ChaosFault) -> u64 {
     let request = transaction("");
     let mut numbers = 0..10_000;
@@ -22,7 +22,7 @@ fn first(chaos: &Chaos, wanted: ChaosFault) -> u64 {
     found.unwrap()
 }
 
-/// A chaos whose next call has `wanted` happen to it; and what was sent, by name.
+/// A chaos proxy with the fault `wanted` for its next call, and the sent calls by name.
 struct Trial {
     chaos: Chaos,
     sent: Mutex<Vec<String>>,
@@ -74,7 +74,7 @@ async fn live(seed: u64, calls: u64) -> (BTreeMap<&'static str, u64>, u64, Vec<u
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_happens_and_a_seed_happens_the_same_each_time() {
+async fn every_fault_occurs_and_a_seed_reproduces_them() {
     let (counts, sent, statuses) = live(7, 2_000).await;
     for (mishap, _) in RATES {
         assert!(counts[mishap.name()] > 5, "{mishap:?}: {counts:?}");
@@ -90,10 +90,14 @@ async fn everything_happens_and_a_seed_happens_the_same_each_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_overtaken_by_one_that_came_later_or_not_at_all() {
+async fn a_call_is_reordered_behind_a_later_one_or_not_at_all() {
     let alone = Trial::of(ChaosFault::Overtaken);
     alone.pass("held").await;
-    assert_eq!(alone.count(ChaosFault::Overtaken), 0, "nobody came by");
+    assert_eq!(
+        alone.count(ChaosFault::Overtaken),
+        0,
+        "no later call arrived"
+    );
 
     let met = Trial::of(ChaosFault::Overtaken);
     let calm_from_the_second_on = async {
@@ -106,10 +110,10 @@ async fn a_call_is_overtaken_by_one_that_came_later_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_copy_comes_when_others_have_passed_and_not_before() {
+async fn a_late_copy_is_sent_after_other_calls_and_not_before() {
     let trial = Trial::of(ChaosFault::DoubledLate);
     trial.pass("copied").await;
-    // What is drawn for the others is not this test's affair; the copy stays.
+    // Disables faults for the other calls; the copy stays queued.
     trial.chaos.calm.store(true, Ordering::Relaxed);
     for _ in 0..LATE - 1 {
         trial.pass("other").await;
@@ -122,11 +126,15 @@ async fn a_late_copy_comes_when_others_have_passed_and_not_before() {
     assert_eq!(*held(&trial.sent), names);
     assert_eq!(trial.count(ChaosFault::DoubledLate), 1);
     trial.pass("other").await;
-    assert_eq!(held(&trial.sent).len(), names.len() + 1, "it comes once");
+    assert_eq!(
+        held(&trial.sent).len(),
+        names.len() + 1,
+        "the copy is sent once"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_silent_or_fails_after_it_was_done_was_done() {
+async fn a_call_without_response_or_with_a_late_failure_was_executed() {
     let silent = Trial::of(ChaosFault::Silent);
     let begun = time::Instant::now();
     assert!(matches!(silent.pass("silent").await, Answer::Nothing));
@@ -142,7 +150,7 @@ async fn what_is_silent_or_fails_after_it_was_done_was_done() {
 }
 
 #[tokio::test]
-async fn calm_is_calm() {
+async fn disabled_chaos_injects_no_faults() {
     let chaos = Chaos::new(1);
     chaos.set_calm(true);
     for _ in 0..200 {
@@ -154,7 +162,7 @@ async fn calm_is_calm() {
 }
 
 #[test]
-fn a_conflict_has_a_reason_for_each_row() {
+fn a_transaction_conflict_has_a_reason_for_each_row() {
     let body: Value = serde_json::from_slice(conflict(&transaction("")).body()).unwrap();
     let codes: Vec<_> = body["CancellationReasons"]
         .as_array()

@@ -1,4 +1,4 @@
-//! The rotation function, as the local Secrets Manager calls it.
+//! The rotation function of the local Secrets Manager.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 type Called = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// Calls the rotation function with one event; an error is what the function answered.
+/// Calls the rotation function with one event; an error is the function's response.
 #[derive(Clone)]
 pub struct RotationFunction(Arc<dyn Fn(Value) -> Called + Send + Sync>);
 
 impl RotationFunction {
-    /// The function that `call` calls.
+    /// The function that uses `call`.
     pub fn new<F>(call: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<(), String>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Keeping secrets on a file that only its owner may read.
+//! Stores secrets in a file that only its owner can read.
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +11,11 @@ use std::{
 use super::{KeptSecret, LocalSecrets};
 
 impl LocalSecrets {
-    /// One that keeps what it has in the file at `path`, which is made when there is something.
+    /// A Secrets Manager with its data in the file at `path`, which is created at the first change.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or is not one of ours.
+    /// If the file cannot be read, or has another format.
     pub fn on_file(path: PathBuf) -> io::Result<Self> {
         let secrets = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)?,
@@ -26,7 +26,7 @@ impl LocalSecrets {
     }
 }
 
-/// Writes all of it beside the file and then in its place: cut off, the file is as it was.
+/// Writes a temporary file and then renames it: after an interruption the old file is intact.
 pub(super) fn write(path: &Path, secrets: &BTreeMap<String, KeptSecret>) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");

@@ -1,4 +1,4 @@
-//! RotateSecret: a new version is staged, and a function called for each of the four steps.
+//! RotateSecret: stages a new version and calls a function for each of the four steps.
 
 use std::{sync::PoisonError, time::Duration};
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Answer, CURRENT, LocalSecrets, PENDING, Refusal, arn, fresh_id, name, token};
 
 impl LocalSecrets {
-    /// Rotates the secret called `name` until it has a version in force, as a deployment does that
-    /// rotates at once; a secret that has one is left alone.
+    /// Rotates the secret `name` until it has a current version, as a deployment with immediate
+    /// rotation does. A secret with a version stays unchanged.
     pub async fn make_first(&self, name: &str) {
         let body = json!({"SecretId": name, "ClientRequestToken": fresh_id()});
         let is_made = || {
@@ -16,7 +16,7 @@ impl LocalSecrets {
             secret.is_ok_and(|(_, secret)| secret.stages.contains_key(CURRENT))
         };
         while !is_made() {
-            // Whatever the function needs may not be there yet: the same version is tried again.
+            // A dependency of the function may not be up yet: the same version is retried.
             if rotate(self, &body).await.is_err() {
                 tokio::time::sleep(AGAIN).await;
             }
@@ -24,13 +24,13 @@ impl LocalSecrets {
     }
 }
 
-/// How long a first rotation that failed waits for its next try.
+/// The delay before the retry of a failed first rotation.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How often a step that failed is called again, as the service does.
+/// The number of calls of a failing step, as in the service.
 const TRIES: usize = 3;
 
-/// Rotates, and answers when it is over: the service answers at once and goes on behind that.
+/// Rotates, and responds at the end: the service responds at once and continues in the background.
 pub(super) async fn rotate(secrets: &LocalSecrets, body: &Value) -> Answer {
     let (name, token) = (name(body)?, token(body)?);
     let function = secrets.shared.function.lock();
@@ -38,14 +38,14 @@ pub(super) async fn rotate(secrets: &LocalSecrets, body: &Value) -> Answer {
     let Some(function) = function else {
         return Err(Refusal::new(
             "InvalidRequestException",
-            "there is no function to call",
+            "no rotation function is set",
         ));
     };
     secrets.change(|all| {
         let secret = all.get_mut(&name).ok_or_else(Refusal::missing)?;
         let pending = secret.stages.get(PENDING);
         let current = secret.stages.get(CURRENT);
-        // A rotation that did not end keeps every other one from beginning.
+        // An incomplete rotation blocks every other one.
         if pending.is_some_and(|at| *at != token && Some(at) != current) {
             let code = "InvalidRequestException";
             return Err(Refusal::new(code, "a previous rotation is not complete"));

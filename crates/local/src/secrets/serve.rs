@@ -1,4 +1,4 @@
-//! Secrets Manager's HTTP API: JSON 1.1, one operation a request, named in `x-amz-target`.
+//! Secrets Manager's HTTP API: JSON 1.1, one operation for each request, given in `x-amz-target`.
 
 use std::future::Future;
 
@@ -14,11 +14,11 @@ use tokio::net::TcpListener;
 
 use super::{LocalSecrets, Refusal};
 
-/// Answers until `end` resolves.
+/// Serves requests until `end` resolves.
 ///
 /// # Errors
 ///
-/// When the server fails.
+/// If the server fails.
 pub async fn serve(
     secrets: LocalSecrets,
     listener: TcpListener,
@@ -43,7 +43,7 @@ async fn answer(
 }
 
 impl LocalSecrets {
-    /// The answer to a request whose `x-amz-target` is `target`.
+    /// The response to a request with the `x-amz-target` `target`.
     pub async fn answer(&self, target: &str, body: &[u8]) -> Response<Bytes> {
         let body: Result<Value, _> = serde_json::from_slice(body);
         let end = match (target.strip_prefix("secretsmanager."), body) {
@@ -51,7 +51,7 @@ impl LocalSecrets {
             (None, _) => Err(Refusal::new("UnknownOperationException", "x-amz-target")),
             (_, Err(_)) => Err(Refusal::new(
                 "SerializationException",
-                "the body is no JSON",
+                "the body is not JSON",
             )),
         };
         let (status, body) = match end {

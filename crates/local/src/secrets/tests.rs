@@ -1,4 +1,4 @@
-//! The rules that a rotation relies on.
+//! The rules on which a rotation relies.
 
 use std::sync::Mutex;
 
@@ -26,7 +26,7 @@ async fn stages(secrets: &LocalSecrets) -> Value {
 }
 
 #[tokio::test]
-async fn the_same_version_again_is_fine_and_with_another_value_refused() {
+async fn a_version_may_be_put_again_with_the_same_value_only() {
     let secrets = LocalSecrets::forgetful();
     secrets.keep("key", "first");
     for (value, refused) in [("a", ""), ("a", ""), ("b", "ResourceExistsException")] {
@@ -82,7 +82,7 @@ async fn a_stage_moves_only_from_the_version_that_has_it() {
 }
 
 #[tokio::test]
-async fn a_rotation_calls_each_step_again_that_fails_and_blocks_the_next_until_it_ends() {
+async fn a_rotation_retries_each_failing_step_and_blocks_the_next_rotation_until_it_ends() {
     let called = Arc::new(Mutex::new(vec![]));
     let seen = Arc::clone(&called);
     let function = RotationFunction::new(move |event: Value| {
@@ -125,7 +125,7 @@ async fn a_rotation_calls_each_step_again_that_fails_and_blocks_the_next_until_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_declared_secret_is_rotated_until_it_has_a_version_and_then_left_alone() {
+async fn a_declared_secret_is_rotated_until_it_has_a_version_and_then_stays() {
     let secrets = LocalSecrets::forgetful();
     let refused = Arc::new(Mutex::new(0));
     let (counted, keeper) = (Arc::clone(&refused), secrets.clone());
@@ -135,7 +135,7 @@ async fn a_declared_secret_is_rotated_until_it_has_a_version_and_then_left_alone
             let mut refused = counted.lock().unwrap();
             if *refused < 5 {
                 *refused += 1;
-                return Err("nothing is up yet".to_owned());
+                return Err("the dependencies are not up yet".to_owned());
             }
             let id = event["ClientRequestToken"].as_str().unwrap();
             if event["Step"] == "createSecret" {
@@ -159,7 +159,7 @@ async fn a_declared_secret_is_rotated_until_it_has_a_version_and_then_left_alone
 }
 
 #[tokio::test]
-async fn a_file_keeps_versions_and_stages_for_its_owner_alone() {
+async fn a_file_keeps_versions_and_stages_and_only_its_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let path = std::env::temp_dir().join(format!("portcullis-secrets-{}", fresh_id()));
     let open = || LocalSecrets::on_file(path.clone()).unwrap();

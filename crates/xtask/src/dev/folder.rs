@@ -1,4 +1,5 @@
-//! What a local system keeps: `data/` (database, keys), `logs/`, the Worker's variables and wrangler's state.
+//! The folder of a local system: `data/` (database, keys), `logs/`, the Worker's variables and
+//! wrangler's state.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -11,31 +12,32 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace::read;
 
-/// The folder, ours alone until it is dropped.
+/// The folder, locked until it is dropped.
 pub(super) struct Folder {
     path: PathBuf,
     _lock: File,
 }
 
-/// Credentials of the local database. Made by chance once for each `data/`; the engine itself checks none.
+/// Credentials of the local database, random and created once for each `data/`. The engine does not
+/// check them.
 pub(super) struct Secrets {
     pub(super) access_key_id: String,
     pub(super) secret_access_key: String,
 }
 
 impl Folder {
-    /// Makes it where it is missing; `fresh` throws the data of the last time away.
+    /// Opens the folder, and creates it if it is missing; `fresh` deletes the old data.
     ///
     /// # Errors
     ///
-    /// When another local system uses it.
+    /// If another local system uses it.
     pub(super) fn open(path: &Path, fresh: bool) -> Result<Self> {
         make(path)?;
-        let lock = File::create(path.join("lock")).context("cannot make the folder's lock")?;
+        let lock = File::create(path.join("lock")).context("cannot create the folder's lock")?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!(
-                "another `cargo xtask dev` uses {}: end it, or choose another folder by --folder",
+                "another `cargo xtask dev` uses {}: stop it, or choose another folder with --folder",
                 path.display()
             ),
             Err(TryLockError::Error(fault)) => return Err(fault).context("cannot lock the folder"),
@@ -56,12 +58,12 @@ impl Folder {
         Ok(folder)
     }
 
-    /// A file or folder in it.
+    /// A file or folder in this folder.
     pub(super) fn path(&self, below: &str) -> PathBuf {
         self.path.join(below)
     }
 
-    /// The credentials that belong to this data, made on the first call.
+    /// The credentials of this data, created at the first call.
     pub(super) fn secrets(&self) -> Result<Secrets> {
         let path = self.path("data/credentials");
         if !path.exists() {
@@ -86,7 +88,7 @@ impl Folder {
         })
     }
 
-    /// Writes a file of `NAME=value` lines and says where it is.
+    /// Writes a file of `NAME=value` lines and returns its path.
     pub(super) fn write_variables(
         &self,
         name: &str,
@@ -104,11 +106,11 @@ impl Folder {
 
 fn random_hex<const BYTES: usize>() -> Result<String> {
     let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
+    getrandom::fill(&mut bytes).context("the system provides no random bytes")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02X}")).collect())
 }
 
-/// Only its owner may read it.
+/// The file is readable only by its owner.
 fn write_private(path: &Path, text: &str) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
@@ -119,13 +121,13 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 }
 
 fn make(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
 fn remove(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
+            .with_context(|| format!("cannot delete {}", folder.display()))?;
     }
     Ok(())
 }
@@ -136,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder of its own for each test, gone at its end.
+    /// A separate folder for each test, deleted at its end.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_use_is_refused_by_name() {
+    fn a_folder_in_use_is_rejected_by_name() {
         let scratch = Scratch::new();
         let held = Folder::open(&scratch.0, false).unwrap();
         let fault = Folder::open(&scratch.0, true).err().unwrap().to_string();
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_may_read_the_secrets() {
+    fn the_secrets_file_is_readable_only_by_its_owner() {
         let scratch = Scratch::new();
         let folder = Folder::open(&scratch.0, false).unwrap();
         folder.secrets().unwrap();

@@ -1,4 +1,4 @@
-//! Whether a program of the local system answers yet.
+//! Health checks of the local programs.
 
 use std::{
     io::{Read, Write},
@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-/// How long one question may take.
+/// The timeout of one health check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The status that `GET path` is answered with, if anything listens there and speaks HTTP.
+/// The status of `GET path`, if an HTTP server listens there.
 pub(super) fn status(port: u16, path: &str) -> Option<u16> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).ok()?;
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_its_status_and_anything_else_none() {
+    fn a_response_has_its_status_and_other_data_has_none() {
         assert_eq!(answer("HTTP/1.1 200 OK\r\n\r\n"), Some(200));
         assert_eq!(answer("HTTP/1.1 503 No\r\n\r\n"), Some(503));
         assert_eq!(answer("SSH-2.0-something-else"), None);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_no_answer() {
+    fn a_port_without_a_server_gives_no_status() {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
             .local_addr()

@@ -1,7 +1,8 @@
 //! `cargo xtask dev`: the whole system on loopback, until Ctrl-C.
 //!
-//! Seven programs: the database engine, the demo origin, the mailbox and Secrets Manager (`crates/local`), the host
-//! and the function that rotates its key (`lambda-host`), and the Worker in `wrangler dev`. They keep what they write in one folder, which a test names for itself.
+//! Seven programs: the database engine, the demo origin, the mailbox and Secrets Manager
+//! (`crates/local`), the host and the function that rotates its key (`lambda-host`), and the Worker
+//! in `wrangler dev`. They store their data in one folder; each test uses its own.
 
 mod folder;
 mod health;
@@ -24,7 +25,7 @@ pub(crate) struct Options {
     /// Start with an empty database and new keys
     #[arg(long)]
     fresh: bool,
-    /// Let calls of the database and of Secrets Manager go wrong, as this seed says (1 where none is named)
+    /// Inject faults into calls of the database and Secrets Manager with this seed (default 1)
     #[arg(
         long,
         value_name = "SEED",
@@ -33,12 +34,13 @@ pub(crate) struct Options {
         default_missing_value = "1"
     )]
     chaos: Option<u64>,
-    /// Where the database, the keys and the logs are kept
+    /// Keep the database, the keys and the logs in this folder
     #[arg(long, env = "PORTCULLIS_DEV_FOLDER", default_value = "target/dev")]
     folder: PathBuf,
 }
 
-/// Builds, starts and watches it all; comes back only with an error, since a signal ends the program itself.
+/// Builds, starts and watches all programs. Returns only with an error, because a signal ends the
+/// process directly.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     options.ports.check(options.chaos.is_some())?;
     let folder = Folder::open(&workspace.path(&options.folder), options.fresh)?;
@@ -49,12 +51,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut system = System::new(workspace, &folder, &secrets, &options.ports);
     step("start the database", || system.start_database())?;
     if let Some(seed) = options.chaos {
-        step("start the chaos", || system.start_chaos(seed))?;
+        step("start the chaos proxy", || system.start_chaos(seed))?;
     }
     step("start the origin", || system.start_origin())?;
     step("start the mailbox", || system.start_mailbox())?;
-    step("start the secrets", || system.start_secrets())?;
-    step("start the rotation", || system.start_rotation())?;
+    step("start Secrets Manager", || system.start_secrets())?;
+    step("start the rotation function", || system.start_rotation())?;
     step("start the host", || system.start_host())?;
     step("start the Worker", || system.start_worker())?;
     let terminal = workspace.binary("portcullis");

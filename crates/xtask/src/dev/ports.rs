@@ -1,4 +1,4 @@
-//! The ports, and a clear word when one is taken.
+//! The ports, with a clear error if one is in use.
 
 use std::{collections::BTreeMap, net::TcpListener};
 
@@ -7,7 +7,7 @@ use clap::{Args, value_parser};
 
 #[derive(Args, Clone, Copy)]
 pub(super) struct Ports {
-    /// Where the Worker listens
+    /// Set the port of the Worker
     #[arg(
         long,
         value_name = "PORT",
@@ -16,7 +16,7 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) worker_port: u16,
-    /// Where the host listens
+    /// Set the port of the host
     #[arg(
         long,
         value_name = "PORT",
@@ -25,7 +25,7 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) host_port: u16,
-    /// Where the database listens
+    /// Set the port of the database
     #[arg(
         long,
         value_name = "PORT",
@@ -34,7 +34,7 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) dynamodb_port: u16,
-    /// Where the demo origin listens
+    /// Set the port of the demo origin
     #[arg(
         long,
         value_name = "PORT",
@@ -43,7 +43,7 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) origin_port: u16,
-    /// Where the mailbox listens
+    /// Set the port of the mailbox
     #[arg(
         long,
         value_name = "PORT",
@@ -52,7 +52,7 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) mailbox_port: u16,
-    /// Where the local Secrets Manager listens
+    /// Set the port of the local Secrets Manager
     #[arg(
         long,
         value_name = "PORT",
@@ -61,7 +61,7 @@ pub(super) struct Ports {
     )]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(super) secrets_port: u16,
-    /// Where chaos listens, between the local services and those who call them
+    /// Set the port of the chaos proxy between the local services and their clients
     #[arg(
         long,
         value_name = "PORT",
@@ -73,15 +73,17 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Looks whether each can be had, before minutes of building are spent; that of chaos only if
-    /// there is to be some.
+    /// Checks that each port is free, before minutes of building; the chaos port only if chaos is
+    /// enabled.
     pub(super) fn check(&self, with_chaos: bool) -> Result<()> {
         let mut seen = BTreeMap::new();
         let mut faults = Vec::new();
         let chaos = with_chaos.then_some(("chaos", self.chaos_port));
         for (name, port) in self.named().into_iter().chain(chaos) {
             if let Some(other) = seen.insert(port, name) {
-                faults.push(format!("port {port} is given to both {other} and {name}"));
+                faults.push(format!(
+                    "port {port} is assigned to both {other} and {name}"
+                ));
             } else if TcpListener::bind(("127.0.0.1", port)).is_err() {
                 let variable = name.to_uppercase();
                 faults.push(format!(
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_named_with_its_flag_and_its_variable() {
+    fn a_port_in_use_is_reported_with_its_flag_and_variable() {
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let fault = Ports {
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_of_chaos_matters_where_there_is_chaos() {
+    fn the_chaos_port_is_checked_only_with_chaos() {
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let ports = Ports {
             chaos_port: taken.local_addr().unwrap().port(),

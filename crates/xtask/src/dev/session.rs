@@ -1,4 +1,5 @@
-//! What `cargo xtask dev` prints once everything answers: the addresses, and a session to paste.
+//! The output of `cargo xtask dev` after all health checks pass: the addresses, and a session to
+//! paste.
 
 use std::path::Path;
 
@@ -71,7 +72,7 @@ Rotate the signing key: the next one is published now, and signs once every cach
     )
 }
 
-/// What is said besides where chaos stands before the database and the secrets.
+/// The additional text if chaos proxies the database and Secrets Manager.
 pub(super) fn chaos(port: u16, seed: u64) -> String {
     format!(
         r#"Calls of the database and of Secrets Manager go wrong, by seed {seed}: some answers will be 503 with
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_names_the_ports_in_use_and_a_password_long_enough() {
+    fn the_session_shows_the_ports_in_use_and_a_password_of_sufficient_length() {
         let ports = Ports {
             worker_port: 1,
             host_port: 2,

@@ -1,4 +1,5 @@
-//! The programs of the local system: how each is started, when it counts as up, and what is said when it falls.
+//! The programs of the local system: how to start each, its health check, and the error if it
+//! exits.
 
 use std::{
     env,
@@ -25,14 +26,14 @@ use crate::{
 const REGION: &str = "us-east-1";
 const TABLE: &str = "Portcullis";
 const BLACKLIST: &str = "TokenBlacklist";
-/// The secret that the signing key is in.
+/// The secret with the signing key.
 const SIGNING_SECRET: &str = "portcullis/signing-key";
-/// What tokens are for; the demo policy in `wrangler.toml` names the same.
+/// The audience of tokens, as in the demo policy in `wrangler.toml`.
 const AUDIENCE: &str = "https://api.example";
-/// How long a program may take to answer for the first time.
+/// The maximum time until a program's first response.
 const START: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How much of a log is shown when its program falls.
+/// The number of log lines shown when a program exits.
 const LAST_LINES: usize = 20;
 
 pub(super) struct System<'a> {
@@ -40,7 +41,7 @@ pub(super) struct System<'a> {
     folder: &'a Folder,
     secrets: &'a Secrets,
     ports: &'a Ports,
-    /// Where host and Worker find the database, and the host its secrets.
+    /// The addresses of the database for host and Worker, and of Secrets Manager for the host.
     database_port: u16,
     secrets_port: u16,
     programs: Vec<Program>,
@@ -85,7 +86,7 @@ impl<'a> System<'a> {
         })
     }
 
-    /// From here on everybody meets chaos before the database and the secrets.
+    /// From here on all clients reach the database and Secrets Manager through chaos.
     pub(super) fn start_chaos(&mut self, seed: u64) -> Result<()> {
         let port = self.ports.chaos_port;
         let mut chaos = self
@@ -138,13 +139,13 @@ impl<'a> System<'a> {
         })
     }
 
-    /// The function that rotates the signing key, at the Runtime API that the secrets listen on for it.
+    /// The function that rotates the signing key, at the Runtime API of the local Secrets Manager.
     pub(super) fn start_rotation(&mut self) -> Result<()> {
         let log = read(&self.folder.path("logs/secrets.log"))?;
         let runtime = log
             .lines()
             .find_map(|line| line.strip_prefix("runtime listens on http://"))
-            .context("the secrets do not say where their function finds its work")?;
+            .context("the log of the local Secrets Manager does not contain the address of the Runtime API")?;
         let mut rotation = self
             .workspace
             .program(self.workspace.binary("portcullis-rotation"));
@@ -157,7 +158,7 @@ impl<'a> System<'a> {
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
         ]);
-        // It listens nowhere, and has nothing to say before its first event.
+        // It listens on no port and logs nothing before its first event.
         self.start("rotation", &mut rotation, || true)
     }
 
@@ -171,7 +172,7 @@ impl<'a> System<'a> {
         let lines = variables
             .each_ref()
             .map(|(name, value)| (*name, value.as_str()));
-        // For the operator's terminal, which works with the host's own settings.
+        // For the operator's CLI, which uses the host's settings.
         self.folder.write_variables("host.env", &lines)?;
         host.envs(variables);
         self.start("host", &mut host, || {
@@ -179,7 +180,7 @@ impl<'a> System<'a> {
         })
     }
 
-    /// The settings of host, rotation and terminal.
+    /// The settings of host, rotation function and CLI.
     fn host_variables(&self) -> [(&'static str, String); 16] {
         let port = self.ports.host_port;
         let file = |name: &str| self.folder.path(name).to_string_lossy().into_owned();
@@ -189,7 +190,7 @@ impl<'a> System<'a> {
             ("PORTCULLIS_AUDIENCE", AUDIENCE.to_owned()),
             ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
             ("PORTCULLIS_SECRETS_ENDPOINT", url(self.secrets_port)),
-            // The Worker here is the only reader there is, and has the usual bounds.
+            // The local Worker is the only reader of the JWK Set, with the default bounds.
             ("PORTCULLIS_EDGE_JWKS_MAX_AGE", "600".to_owned()),
             ("PORTCULLIS_THIRD_PARTY_CACHE", "0".to_owned()),
             ("PORTCULLIS_HOST_SECRET_FILE", file("data/host-secret.json")),
@@ -222,7 +223,8 @@ impl<'a> System<'a> {
                 ("PORTCULLIS_ORIGIN", &url(self.ports.origin_port)),
             ],
         )?;
-        // The script itself, since `npx` would put a process between us that passes no signal on.
+        // The script itself, because `npx` would be an intermediate process that does not forward
+        // signals.
         let mut wrangler = node::script(self.workspace, "wrangler/bin/wrangler.js");
         wrangler.args([
             "dev",
@@ -247,7 +249,7 @@ impl<'a> System<'a> {
         })
     }
 
-    /// Nothing leaves loopback, and nothing is written outside the folder.
+    /// All traffic stays on loopback, and all files stay in the folder.
     fn keep_inside(&self, wrangler: &mut Command) {
         wrangler
             .env("CI", "1")
@@ -271,7 +273,8 @@ impl<'a> System<'a> {
         is_up: impl Fn() -> bool,
     ) -> Result<()> {
         let log = self.folder.path(&format!("logs/{name}.log"));
-        let file = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
+        let file =
+            File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         command.stdout(file.try_clone()?).stderr(file);
         self.programs.push(Program {
             name,
@@ -290,15 +293,15 @@ impl<'a> System<'a> {
             }
             thread::sleep(LOOK_EVERY);
         }
-        // What answered might be a stranger that took the port while ours was building.
+        // The response may come from another program that took the port meanwhile.
         self.check()
     }
 
-    /// Waits for as long as all run.
+    /// Waits while all programs run.
     ///
     /// # Errors
     ///
-    /// When one ends by itself, with the last lines it logged.
+    /// If a program exits by itself, with the last lines of its log.
     pub(super) fn watch(&mut self) -> Result<()> {
         loop {
             self.check()?;
@@ -335,7 +338,7 @@ fn last_lines(log: &Path) -> String {
     format!("the last lines of {}:\n{last}", log.display())
 }
 
-/// Takes away what the developer's shell may hold for a real deployment: a local run must not reach it.
+/// Removes settings of a real deployment from the environment: a local run must not reach it.
 fn forget_settings(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();

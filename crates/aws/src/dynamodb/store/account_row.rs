@@ -1,4 +1,4 @@
-//! The row of an account, as it is written and read.
+//! The row of an account.
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
@@ -15,8 +15,8 @@ use crate::dynamodb::item::Item;
 const DISABLED: &str = "disabled";
 pub(super) const EMAIL: &str = "email";
 
-/// The user: the address as it was typed (the key holds its normal form), the hash as a PHC
-/// string, times in seconds.
+/// The user: the address as entered (the key contains its normal form), the hash as a PHC string,
+/// times in seconds.
 pub(super) fn user_row(account: &Account, request_id: &Id) -> Item {
     let row = Item::new()
         .with_text(USER_ID, account.user_id.as_str())
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_survives_its_row() {
+    fn an_account_survives_the_round_trip_through_its_row() {
         let read = read_user(&row(), &account().email).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", account()));
         assert_eq!(read.email.as_typed(), "Ada@Example.com");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unverified_account_has_no_such_moment() {
+    fn an_unverified_account_has_no_verification_time() {
         let unverified = Account {
             verified_at: None,
             ..account()
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_we_did_not_write_is_an_error_that_names_the_attribute() {
+    fn an_invalid_account_row_is_an_error_that_names_the_attribute() {
         for (name, value, error) in [
             (STATUS, Attribute::text("odd"), RowError::Value(STATUS)),
             (

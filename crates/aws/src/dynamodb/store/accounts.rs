@@ -1,4 +1,4 @@
-//! Accounts: the user's row, the way to it from the user id, and the domain's.
+//! Accounts: the user's row, the index from the user id, and the domain's row.
 
 use core::time::Duration;
 
@@ -43,7 +43,7 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         let email = EmailAddress::parse(email);
         let email = email.map_err(|_| failed(RowError::Value(EMAIL)))?;
         let account = self.account(&email).await?;
-        // Whoever registered the address after an erasure is somebody else.
+        // After an erasure, another user may have registered the address.
         Ok(account.filter(|account| account.user_id == *user_id))
     }
 
@@ -64,15 +64,16 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         self.make_account(account, None, event).await
     }
 
-    // SECURITY: the same kinds of write, as many and as large, in a partition of their own: a
-    // check of the account itself would collide with what its owner is doing, and that would show.
+    // SECURITY: the decoy writes the same number and size of rows, but in its own partition. A
+    // condition on the account's rows would conflict with the owner's writes, and the timing would
+    // reveal the account.
     async fn register_decoy(
         &self,
         account: &Account,
         mail: &OutboxMail,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
-        const OPERATION: &str = "registering an account in vain";
+        const OPERATION: &str = "registering a decoy account";
         let request_id = &event.request_id;
         let gone_at = self.now.plus(VAIN_LIFETIME);
         let [user, user_by_id, domain] = rows_of(account, request_id)
@@ -87,7 +88,8 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         match self.commit(OPERATION, transaction).await? {
             Committed::Done => Ok(()),
             Committed::Refused(refusal) => match refusal.reasons() {
-                // The name was drawn for this: what stands there is an earlier try of ours.
+                // The user id is random, so an existing row comes from an earlier attempt of this
+                // request.
                 [row, ..] if row.is_condition() => Ok(()),
                 _ => Err(StoreError::new(OPERATION, refusal)),
             },
@@ -125,14 +127,14 @@ impl<T: Transport> DynamoStore<'_, T> {
         let mut transaction = self.transaction();
         transaction.put_if(&Key::user(&account.email), user, &NEW);
         transaction.put_if(&Key::user_by_id(&account.user_id), user_by_id, &NEW);
-        // The user's row guards it, and what an erased account may have left there is no reason
-        // to turn its address away.
+        // The user's row guards this one. A row left by an erased account must not block its
+        // address.
         transaction.put(&Key::domain(&account.email), domain);
         if let Some(mail) = mail {
             enqueue(&mut transaction, mail, request_id);
         }
         transaction.put(&Key::audit(event), audit_row(event));
-        // SECURITY: a request id may be borrowed, a user id is drawn by us.
+        // SECURITY: a client may reuse a request id, but the user id is random.
         self.commit(OPERATION, transaction)
             .await?
             .write_outcome(OPERATION, |row| {
@@ -141,10 +143,10 @@ impl<T: Transport> DynamoStore<'_, T> {
     }
 }
 
-/// How long rows are kept that stand for ones that are not to be.
+/// The lifetime of decoy rows.
 const VAIN_LIFETIME: Duration = Duration::from_secs(60);
 
-/// What an account is made of: the user's row, the way to it from the user id, the domain's.
+/// The rows of an account: the user's row, the index from the user id, the domain's row.
 fn rows_of(account: &Account, request_id: &Id) -> [Item; 3] {
     [
         user_row(account, request_id),

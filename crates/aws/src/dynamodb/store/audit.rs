@@ -1,5 +1,5 @@
-//! The audit trail: one row a line, in day partitions, kept for a year and a month; and the digests
-//! of its days, kept as long.
+//! The audit trail: one row for each entry, in day partitions, kept for a year and a month; and the
+//! digests of its days, kept as long.
 
 use core::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::error::CallError;
 use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
-/// How long a line is kept.
+/// How long an entry is kept.
 const AUDIT_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 impl<T: Transport> AuditStore for DynamoStore<'_, T> {
@@ -33,7 +33,7 @@ impl<T: Transport> AuditStore for DynamoStore<'_, T> {
         );
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(()),
-            // The line has a name of its own, so what stands there is this line.
+            // The entry's id is unique, so an existing row is this entry.
             Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => Ok(()),
             Err(error) => Err(StoreError::new("recording an audit event", error)),
         }
@@ -66,7 +66,7 @@ impl<T: Transport> AuditReader for DynamoStore<'_, T> {
         let key = Key::audit_digest(day, shard);
         let row = self.client.row(&key, self.now).await;
         let row = row.map_err(|error| StoreError::new(OPERATION, error))?;
-        // What cannot be read is no digest of ours: it bears no code that anyone knows.
+        // An unreadable digest is not authentic: it carries no valid MAC.
         let read =
             |row: Item| read_digest(&row, day, shard).unwrap_or_else(|_| unreadable(day, shard));
         Ok(row.map(read))
@@ -83,11 +83,11 @@ impl<T: Transport> AuditReader for DynamoStore<'_, T> {
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(WriteOutcome::Applied),
             Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => {
-                // Whoever was first has sealed the same day.
+                // The first writer has sealed the same day.
                 Ok(WriteOutcome::Conflict)
             }
             Err(error) => Err(StoreError::new(
-                "keeping a digest of the audit trail",
+                "storing a digest of the audit trail",
                 error,
             )),
         }
@@ -103,7 +103,7 @@ const LINES: &str = "lines";
 const HASH: &str = "hash";
 const SEALED_AT: &str = "sealed_at";
 
-/// What a row of the trail says, if it says anything and lies where its line belongs.
+/// The entry of a row, if the row is readable and under the key of its entry.
 fn kept(row: &Item, partition: &str) -> StoredEntry {
     let sort = row.text(SORT_KEY).unwrap_or_default();
     match read_line(row, sort) {
@@ -176,10 +176,10 @@ const fn unreadable(day: UnixTime, shard: u32) -> AuditDigest {
     }
 }
 
-/// When a line happened, in seconds.
+/// The time of an entry, in seconds.
 const AT: &str = "at";
 
-/// The row of `event`; names that it does not have are left out.
+/// The row of `event`; missing identifiers are left out.
 pub(super) fn audit_row(event: &AuditEvent) -> Item {
     let mut row = Item::new()
         .with_number(AT, event.at.as_secs())
@@ -206,7 +206,7 @@ mod tests {
     use portcullis_core::root_keys::{Purpose, RootKeys};
 
     #[test]
-    fn a_line_says_what_who_where_from_and_when_it_may_go() {
+    fn an_audit_entry_has_action_actor_origin_and_ttl() {
         let vault =
             RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap();
         let event = AuditEvent {
@@ -239,7 +239,7 @@ mod tests {
         let elsewhere = kept(&row, "AUDIT#1970-01-02#0");
         assert!(
             matches!(elsewhere, StoredEntry::Unreadable(_)),
-            "not where it belongs"
+            "the row is under a foreign key"
         );
     }
 }

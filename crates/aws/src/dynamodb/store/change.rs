@@ -1,5 +1,5 @@
-//! A change of an account: one update on the version that was read, and the end of its sessions in
-//! the same transaction where the change says so.
+//! A change of an account: one update conditional on the version that was read. The same
+//! transaction ends its sessions if the change says so.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_service::store::{
@@ -58,18 +58,18 @@ pub(super) async fn change_account<T: Transport>(
         match refusal.reasons() {
             [row, ..] if is_own_write(row, is_own) => return Ok(WriteOutcome::Applied),
             [row, ..] if row.is_condition() => return Ok(WriteOutcome::Conflict),
-            // The session that was to stay is not what it was.
+            // The retained session has changed.
             [_, kept, ..] if kept.is_condition() && keeps_one(change) => {
                 return Ok(WriteOutcome::Conflict);
             }
-            // What is called back further than we want stays as it is.
+            // A subject revocation with a higher generation stays unchanged.
             [.., revoked] if calls_back && Reason::is_condition(revoked) => calls_back = false,
             _ => return Err(StoreError::new(OPERATION, refusal)),
         }
     }
 }
 
-/// The attributes as they are to be.
+/// The new values of the attributes.
 fn changed(account: &Account, change: &AccountChange<'_>) -> Vec<(&'static str, Attribute)> {
     let mut changed = vec![(
         VERSION,
@@ -110,7 +110,7 @@ fn update(
     transaction.update_if(&Key::user(&account.email), &update, &unchanged);
 }
 
-/// Moves the session that stays to the new generation.
+/// Moves the retained session to the new generation.
 fn keep(
     transaction: &mut Transaction<'_>,
     account: &Account,
@@ -132,7 +132,7 @@ fn keeps_one(change: &AccountChange<'_>) -> bool {
     change.sessions.is_some_and(|end| end.kept.is_some())
 }
 
-/// Whether each attribute of `row` is as `changed` says.
+/// Whether each attribute of `row` has its value in `changed`.
 fn holds(row: &Item, changed: &[(&'static str, Attribute)]) -> bool {
     changed
         .iter()

@@ -1,6 +1,6 @@
-//! The names of the columns that several kinds of rows share.
+//! The column names that several kinds of rows share.
 
-/// The request that a row was last written for.
+/// The request that last wrote the row.
 pub(super) const REQUEST_ID: &str = "request_id";
 
 pub(super) const SESSION_ID: &str = "session_id";

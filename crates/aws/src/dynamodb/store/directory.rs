@@ -1,4 +1,4 @@
-//! Accounts by the domain of their address: one partition for a domain, a scan for all of them.
+//! Accounts by the domain of their address: one partition for each domain, a scan for all domains.
 
 use portcullis_core::json::Json;
 use portcullis_service::store::{DomainPage, DomainStore, PageCursor, StoreError};

@@ -1,4 +1,4 @@
-//! The end of an account: what stands beside it goes first, the account itself last.
+//! Erasure of an account: its dependent rows are deleted first, the account itself last.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
@@ -15,7 +15,7 @@ use crate::transport::Transport;
 
 const OPERATION: &str = "removing an account";
 
-/// How many rows go in one step: each may have a locator besides.
+/// The number of rows deleted in one step: each may also have a locator.
 const AT_ONCE: usize = MAX_TRANSACTION_ITEMS / 2;
 
 pub(super) async fn erase<T: Transport>(
@@ -29,7 +29,7 @@ pub(super) async fn erase<T: Transport>(
         for key in rows.iter().flatten() {
             transaction.delete(key);
         }
-        // Nothing here hangs on a condition.
+        // These deletes have no condition.
         let end = store.commit(OPERATION, transaction).await?;
         let _ = end.write_outcome(OPERATION, |_row| false)?;
     }
@@ -46,7 +46,7 @@ pub(super) async fn erase<T: Transport>(
         .write_outcome(OPERATION, |_row| false)
 }
 
-/// The keys of all rows beside the account, each with what leads to it.
+/// The keys of all dependent rows of the account, each with its locator.
 async fn beside<T: Transport>(
     store: &DynamoStore<'_, T>,
     account: &Account,
@@ -66,7 +66,7 @@ async fn beside<T: Transport>(
     Ok(keys)
 }
 
-/// What is to go for `row`; nothing for the account itself.
+/// The keys to delete for `row`; none for the account itself.
 fn keys(account: &Account, row: &Item) -> Result<Vec<Key>, RowError> {
     let sort = row.text(SORT_KEY)?;
     let key = Key::beside(&account.email, sort);

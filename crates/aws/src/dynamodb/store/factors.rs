@@ -1,4 +1,4 @@
-//! Second factors: one row each beside the account, and one for the recovery codes.
+//! Second factors: one row for each next to the account, and one for the recovery codes.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
@@ -44,7 +44,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         factor: &TotpFactor,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
-        const OPERATION: &str = "beginning a second factor";
+        const OPERATION: &str = "enrolling a second factor";
         let inactive =
             Expression::of("attribute_not_exists(#confirmed_at) OR #user_id <> :user_id")
                 .with(":user_id", Attribute::text(account.user_id.as_str()));
@@ -167,7 +167,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
 }
 
 impl<T: Transport> DynamoStore<'_, T> {
-    /// One conditional write of what may be spent once.
+    /// One conditional write of a value that can be used only once.
     async fn spend(
         &self,
         key: &Key,
@@ -180,7 +180,7 @@ impl<T: Transport> DynamoStore<'_, T> {
             Ok(_answer) => Ok(WriteOutcome::Applied),
             Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => {
                 match refusal.reasons().first() {
-                    // The answer to an earlier try was lost.
+                    // The response to an earlier attempt was lost.
                     Some(reason) if is_own_write(reason, is_own) => Ok(WriteOutcome::Applied),
                     _ => Ok(WriteOutcome::Conflict),
                 }
@@ -223,7 +223,8 @@ fn recovery_row(account: &Account, recovery: &[String], event: &AuditEvent) -> I
 fn read_factors(rows: &[Item], account: &Account) -> Result<Factors, RowError> {
     let mut factors = Factors::default();
     for row in rows {
-        // An erased account's may be left under an address that somebody else has now.
+        // The factor may be left from an erased account, and the address may belong to another user
+        // now.
         if row.text(USER_ID)? != account.user_id.as_str() {
             continue;
         }
@@ -233,7 +234,7 @@ fn read_factors(rows: &[Item], account: &Account) -> Result<Factors, RowError> {
                 let codes = row.text(CODES)?.split(',').filter(|code| !code.is_empty());
                 factors.recovery = codes.map(str::to_owned).collect();
             }
-            // A kind of factor that a later host knows.
+            // A kind of factor that only a later version supports.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Reading the feed: every shard of every minute of a span, a few at a time.
+//! Reads the feed: every shard of every minute of a span, a few queries at a time.
 
 use core::time::Duration;
 
@@ -13,25 +13,25 @@ use crate::dynamodb::table::{Key, Table};
 use crate::error::CallError;
 use crate::transport::Transport;
 
-/// The longest span that is read at once: a policy lets tokens live for a day at the most, and
-/// overlap and leeway come on top. Each minute of it is a query for every shard.
+/// The longest span of one read: a policy allows a token lifetime of at most one day, plus overlap
+/// and leeway. Each minute costs one query for each shard.
 const MAX_SPAN: Duration = Duration::from_secs(25 * 60 * 60);
 
-/// How many queries are under way together. A Worker may have six connections open.
+/// The maximum number of concurrent queries. A Worker may have six open connections.
 const MAX_CONCURRENT_READS: usize = 6;
 
 /// The feed was not read.
 #[derive(Debug, Error)]
 pub(super) enum FeedError {
-    /// More than [`LONGEST_SPAN`] was asked for.
-    #[error("the feed is read for at most 25 hours at once")]
+    /// The span is longer than [`MAX_SPAN`].
+    #[error("at most 25 hours of the feed can be read at once")]
     Span,
-    /// A part could not be read, so nothing is known.
+    /// A part of the feed could not be read, so the whole read fails.
     #[error("a part of the feed could not be read")]
     Call(#[from] CallError),
 }
 
-/// Every row stamped from `from` to `to`, both included, of all `shards` of each minute.
+/// All rows with a stamp from `from` to `to` (inclusive), of all `shards` of each minute.
 pub(super) async fn rows<T: Transport>(
     client: &Client<T>,
     from: UnixTime,
@@ -52,7 +52,7 @@ pub(super) async fn rows<T: Transport>(
     Ok(rows)
 }
 
-/// The partitions that hold what was stamped from `from` to `to`, and where in them.
+/// The ranges that hold the rows with a stamp from `from` to `to`.
 fn ranges(from: UnixTime, to: UnixTime, shards: u32) -> Vec<Range> {
     let mut ranges = Vec::new();
     let mut minute = from.start_of_minute();
@@ -62,7 +62,7 @@ fn ranges(from: UnixTime, to: UnixTime, shards: u32) -> Vec<Range> {
                 table: Table::Blacklist,
                 partition: Key::feed_partition(minute, shard),
                 from: from.to_string(),
-                // `~` comes after the `#` that follows the stamp.
+                // `~` sorts after the `#` that follows the stamp.
                 to: format!("{to}~"),
             });
         }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn every_minute_that_the_span_touches_is_read() {
+    fn every_feed_minute_of_the_span_is_read() {
         let second = Duration::from_secs(1);
         assert_eq!(partitions(NOON, NOON, 1), ["FEED#2026-11-23T12:00#0"]);
         assert_eq!(
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_lifetime_of_a_policy_fits_into_one_reading() {
+    fn the_maximum_token_lifetime_of_a_policy_fits_into_one_feed_read() {
         let policy = r#"{"issuers":[{"issuer":"https://us","audience":"api","algorithms":["EdDSA"],
             "keys":"document","profile":"at+jwt","max_lifetime":86400,"leeway":60}],"routes":[]}"#;
         let policy = Policy::parse(policy, None).expect("the longest there is");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_the_span_belong_to_it() {
+    fn both_ends_of_the_feed_span_are_inclusive() {
         let range = ranges(NOON, NOON, 1).remove(0);
         let stamped = "2026-11-23T12:00:00Z#0123";
         assert!(range.from.as_str() <= stamped && stamped <= range.to.as_str());

@@ -1,4 +1,4 @@
-//! The key document: one row, replaced as a whole, version by version.
+//! The key document: one row, replaced as a whole with each version.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
@@ -60,7 +60,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
     }
 }
 
-/// The row of `document`, written for `request_id`.
+/// The row of `document`, written by the request `request_id`.
 fn row(document: &KeyDocument, request_id: &Id) -> Item {
     Item::new()
         .with_number(VERSION, document.version())
@@ -68,7 +68,7 @@ fn row(document: &KeyDocument, request_id: &Id) -> Item {
         .with_text(REQUEST_ID, request_id.as_str())
 }
 
-/// Holds for the version before that of `document`.
+/// The condition that the row has the version before that of `document`.
 fn follows(document: &KeyDocument) -> Expression {
     match document.version() {
         0 | 1 => NEW,
@@ -77,8 +77,8 @@ fn follows(document: &KeyDocument) -> Expression {
     }
 }
 
-/// Whether `row` is `document` as this very request wrote it. Whoever sends requests may have
-/// given two of them one id, so it must be ours whole.
+/// Whether `row` is `document` as this request wrote it. Two requests may carry the same id, so the
+/// whole row is compared.
 fn holds(row: &Item, document: &KeyDocument, request_id: &Id) -> bool {
     is_written_for(row, request_id)
         && row.number(VERSION) == Ok(document.version())

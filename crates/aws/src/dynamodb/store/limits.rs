@@ -1,8 +1,8 @@
-//! Rate windows: the row of a bucket, changed by one conditional write an attempt.
+//! Rate limits: the row of a bucket, changed by one conditional write for each attempt.
 //!
-//! The condition says what `portcullis_core::limit` says, so that no row is read before it is
-//! written and no two hosts can both take the last place. Where it fails, the row that stood in the
-//! way comes back with the answer, and the rule itself reckons from it how long to wait.
+//! The condition expresses the rule of `portcullis_core::limit`, so no row is read before a write
+//! and two hosts cannot both take the last attempt. If the condition fails, the response contains
+//! the current row, and the rule computes the delay from it.
 
 mod tally;
 mod window;
@@ -23,15 +23,15 @@ use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
 const COUNTING: &str = "counting an attempt";
-const SETTLING: &str = "settling an attempt";
+const SETTLING: &str = "refunding an attempt";
 
-/// The attempt whose refusal was noted last.
+/// The last attempt with a logged rejection.
 const TOLD: &str = "told";
 
-/// How long failures in a row are remembered: longer than it would pay to wait.
+/// How long consecutive failures are remembered: longer than an attacker would wait.
 const FAILURES_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// How often an attempt that others have overtaken is looked for anew.
+/// The maximum number of searches for an attempt under concurrent updates.
 const MAX_ATTEMPTS: usize = 8;
 
 impl<T: Transport> LimitStore for DynamoStore<'_, T> {
@@ -61,9 +61,9 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
             tally.check(bucket.quota, attempt)
         };
         match judged {
-            // The answer to an earlier try was lost.
+            // The response to an earlier attempt was lost.
             LimitDecision::Allow if is_counted(&row, attempt) => Ok(passed()),
-            // The condition and the rule are one: such a row is none of ours.
+            // The condition and the rule are equivalent, so this row is invalid.
             LimitDecision::Allow => Err(failed(RowError::Value("t1"))),
             LimitDecision::RetryAfter(_) | LimitDecision::LockedOut => Ok(Counted {
                 judged,
@@ -85,18 +85,18 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
             let window = window::read(&row).map_err(|error| StoreError::new(SETTLING, error))?;
             match window.place_of(attempt) {
                 Some(found) => place = found,
-                // An earlier try has taken it back, or its time is over.
+                // An earlier try has refunded it, or it is outside the window.
                 None => return Ok(()),
             }
         }
-        // Others come faster than we can look: it counts, which harms nobody but its owner.
+        // Too many concurrent updates: the attempt stays counted, which affects only its owner.
         Ok(())
     }
 }
 
 impl<T: Transport> DynamoStore<'_, T> {
-    /// Changes a bucket's row; the row as it stood, empty if there was none, if the condition did
-    /// not hold.
+    /// Changes a bucket's row. If the condition fails, returns the current row (empty if it does
+    /// not exist).
     async fn limit(
         &self,
         bucket: &Bucket,
@@ -121,7 +121,7 @@ impl<T: Transport> DynamoStore<'_, T> {
         update_if(self.client.tables(), &key, change, condition)
     }
 
-    /// Notes a refusal, at most once in the quota's span: whether this is the one.
+    /// Records a rejection at most once in the quota's span. Returns whether this one was recorded.
     async fn tell(
         &self,
         bucket: &Bucket,
@@ -139,7 +139,8 @@ impl<T: Transport> DynamoStore<'_, T> {
             .with(":since", stamp(since));
         let told_by = self.limit(bucket, &change, &condition, COUNTING).await?;
         let told_by = told_by.map(|row| row.number(TOLD));
-        // None: we have written it. Else whoever did may have been us.
+        // `None`: this write recorded it. Otherwise an earlier try of this request may have done
+        // so.
         Ok(told_by.is_none_or(|told| told == Ok(attempt.stamp())))
     }
 }
@@ -157,14 +158,14 @@ fn stamp(attempt: Attempt) -> Attribute {
     Attribute::number(attempt.stamp())
 }
 
-/// Whether `attempt` is the reason why the condition failed.
+/// Whether the condition failed because `attempt` is already counted.
 fn is_counted(row: &Item, attempt: Attempt) -> bool {
     window::read(row).is_ok_and(|window| window.place_of(attempt).is_some())
         || row.number(tally::LAST) == Ok(attempt.stamp())
 }
 
-/// When nothing in the row matters any more: every span of the quota that `attempt` can touch is
-/// over, and so is the memory of failures.
+/// The time from which the row has no effect: every span of the quota that `attempt` can touch is
+/// over, and the failure memory has expired.
 fn ends_at(bucket: &Bucket, attempt: Attempt) -> UnixTime {
     let spans = bucket.quota.per().saturating_mul(2);
     let kept = match bucket.scope.max_consecutive_failures() {

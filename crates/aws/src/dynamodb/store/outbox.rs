@@ -1,4 +1,4 @@
-//! The outbox: mail that waits to be sent, in a few partitions that every dispatcher reads.
+//! The outbox: mail to be sent, in a few partitions that every dispatcher reads.
 
 use core::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::error::CallError;
 use crate::error_code::ErrorClass;
 use crate::transport::Transport;
 
-/// How long a mail waits at the most, should nobody ever come for it.
+/// The maximum time in the outbox if no dispatcher takes the mail.
 const OUTBOX_LIFETIME: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
     async fn enqueue(&self, mail: &OutboxMail, event: &AuditEvent) -> Result<(), StoreError> {
-        const OPERATION: &str = "putting a mail in the outbox";
+        const OPERATION: &str = "adding a mail to the outbox";
         let mut transaction = self.transaction();
         enqueue(&mut transaction, mail, &event.request_id);
         transaction.put(&Key::audit(event), audit_row(event));
@@ -43,7 +43,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
                 table: Table::Main,
                 partition: Key::outbox_partition(shard),
                 from: UnixTime::default().to_string(),
-                // `~` comes after the `#` that follows the time.
+                // `~` sorts after the `#` that follows the time.
                 to: format!("{now}~"),
             })
             .collect();
@@ -78,7 +78,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
         let Some(refusal) = error.refusal().filter(|_| is_condition(&error)) else {
             return Err(StoreError::new("claiming a mail", error));
         };
-        // The answer to an earlier try may have been lost after it was carried out.
+        // An earlier attempt may have succeeded and its response may be lost.
         let stands = refusal
             .reasons()
             .first()
@@ -105,7 +105,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
     }
 
     async fn give_up(&self, claimed: &OutboxEntry, event: &AuditEvent) -> Result<(), StoreError> {
-        const OPERATION: &str = "giving up a mail";
+        const OPERATION: &str = "abandoning a mail";
         let mut transaction = self.transaction();
         transaction.delete_if(&key(claimed), &as_read(claimed));
         transaction.put(&Key::audit(event), audit_row(event));
@@ -126,7 +126,7 @@ const MAIL_ID: &str = "mail_id";
 const ATTEMPTS: &str = "attempts";
 const DUE_AT: &str = "due_at";
 
-/// Puts a mail in the outbox.
+/// Adds a mail to the outbox.
 pub(super) fn enqueue(transaction: &mut Transaction<'_>, mail: &OutboxMail, request_id: &Id) {
     let key = Key::outbox(&mail.id, mail.asked_at);
     transaction.put(&key, mail_row(mail, request_id));
@@ -172,7 +172,7 @@ fn key(waiting: &OutboxEntry) -> Key {
     Key::outbox(&waiting.mail.id, waiting.mail.asked_at)
 }
 
-/// Holds as long as nobody else has touched it.
+/// The condition that no other dispatcher has changed the row.
 fn as_read(waiting: &OutboxEntry) -> Expression {
     Expression::of("#attempts = :read_attempts AND #due_at = :read_due_at")
         .with(":read_attempts", Attribute::number(waiting.attempts))
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_survives_its_row_by_the_normal_form_of_its_address() {
+    fn an_outbox_mail_survives_the_round_trip_with_a_normalized_address() {
         for user_id in [None, Some("u1")] {
             let row = mail_row(&mail(user_id), &Id::parse("r1").unwrap());
             let read = read_waiting(&row).unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_we_did_not_write_names_the_attribute() {
+    fn an_invalid_outbox_row_is_an_error_that_names_the_attribute() {
         let row = mail_row(&mail(None), &Id::parse("r1").unwrap());
         for (name, error) in [
             (KIND, RowError::Value(KIND)),

@@ -1,4 +1,5 @@
-//! Packs of the feed: a row each, named by what it holds, and one row that lists them.
+//! Packs of the feed: one row for each, addressed by its content, and one index row that lists
+//! them.
 
 use portcullis_core::id::Id;
 use portcullis_core::revocation::{PackIndex, PackName, PackedSpan};
@@ -16,7 +17,7 @@ use crate::transport::Transport;
 
 impl<T: Transport> PackStore for DynamoStore<'_, T> {
     async fn directory(&self) -> Result<PackIndex, StoreError> {
-        const OPERATION: &str = "reading the directory of packs";
+        const OPERATION: &str = "reading the pack index";
         let row = self
             .client
             .row(&Key::pack_directory(), self.now)
@@ -53,7 +54,7 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
         let call = put_if(self.client.tables(), &Key::pack(name), row, &NEW);
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(()),
-            // Whoever wrote it, it holds the same: its name says so.
+            // The name is a digest of the content, so any existing row holds the same.
             Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => Ok(()),
             Err(error) => Err(StoreError::new(OPERATION, error)),
         }
@@ -64,7 +65,7 @@ impl<T: Transport> PackStore for DynamoStore<'_, T> {
         directory: &PackIndex,
         request_id: &Id,
     ) -> Result<WriteOutcome, StoreError> {
-        const OPERATION: &str = "replacing the directory of packs";
+        const OPERATION: &str = "replacing the pack index";
         let condition = match directory.version() {
             0 | 1 => NEW,
             version => Expression::of("#version = :before")
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_survives_its_row() {
+    fn a_pack_index_survives_the_round_trip_through_its_row() {
         assert_eq!(
             read_directory(&directory_row(&directory())),
             Ok(directory())
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_no_directory_is_an_error_and_not_an_empty_one() {
+    fn an_invalid_pack_index_row_is_an_error_and_not_an_empty_index() {
         let good = directory_row(&directory());
         let span = good.list(SPANS).unwrap().remove(1).as_map().unwrap();
         let with = |span: Item| {

@@ -1,4 +1,4 @@
-//! What was called back: a row each, found by its own key, and the feed that announces it.
+//! Revocations: one row for each under its target's key, and the feed that publishes it.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
@@ -18,7 +18,7 @@ use crate::transport::Transport;
 
 impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
     async fn revocations_of(&self, token: TokenIds<'_>) -> Result<Revocations, StoreError> {
-        const OPERATION: &str = "looking up what was called back";
+        const OPERATION: &str = "looking up revocations";
         let rows = self
             .client
             .rows(Table::Blacklist, &keys_of(token), self.now)
@@ -26,13 +26,13 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
             .map_err(|error| StoreError::new(OPERATION, error))?;
         let found: Result<Revocations, RowError> = rows.iter().map(read_revocation).collect();
         let mut found = found.map_err(|error| StoreError::new(OPERATION, error))?;
-        // DynamoDB deletes late.
+        // DynamoDB deletes expired rows late.
         found.forget(self.now);
         Ok(found)
     }
 
     async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
-        const OPERATION: &str = "reading the feed";
+        const OPERATION: &str = "reading the revocation feed";
         let rows = feed::rows(self.client, from, to, self.shards.read, self.now)
             .await
             .map_err(|error| StoreError::new(OPERATION, error))?;
@@ -48,7 +48,7 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
         stamp: UnixTime,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
-        const OPERATION: &str = "calling back";
+        const OPERATION: &str = "storing a revocation";
         self.commit_revocations(OPERATION, revocations, stamp, event, |_nothing_more| {})
             .await
     }
@@ -59,7 +59,7 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
         stamp: UnixTime,
         request_id: &Id,
     ) -> Result<(), StoreError> {
-        const OPERATION: &str = "announcing what was called back";
+        const OPERATION: &str = "publishing revocations";
         for some in revocations.chunks(MAX_TRANSACTION_ITEMS) {
             let mut transaction = self.transaction();
             self.announce_by(&mut transaction, some, stamp, request_id);
@@ -86,8 +86,8 @@ impl<T: Transport> DynamoStore<'_, T> {
         }
     }
 
-    /// Writes revocations, their feed rows and the audit row in one transaction with what `more`
-    /// adds to it, which has no conditions.
+    /// Writes revocations, their feed rows and the audit row in one transaction with the
+    /// unconditional writes of `more`.
     pub(super) async fn commit_revocations(
         &self,
         operation: &'static str,
@@ -99,7 +99,7 @@ impl<T: Transport> DynamoStore<'_, T> {
         let mut wanted: Vec<&Revocation> = revocations.iter().collect();
         loop {
             let mut transaction = self.transaction();
-            // First, so that the reasons of a refusal begin with theirs.
+            // First, so that the reasons of a failure begin with theirs.
             for revocation in &wanted {
                 revoke(&mut transaction, revocation, &event.request_id);
             }
@@ -110,7 +110,7 @@ impl<T: Transport> DynamoStore<'_, T> {
                 Committed::Done => return Ok(()),
                 Committed::Refused(refusal) => refusal,
             };
-            // What is called back further than we want stays as it is.
+            // A revocation with a higher generation stays unchanged.
             let before = wanted.len();
             let mut reasons = refusal.reasons().iter();
             wanted.retain(|_| !reasons.next().is_some_and(Reason::is_condition));
@@ -121,8 +121,8 @@ impl<T: Transport> DynamoStore<'_, T> {
     }
 }
 
-/// Writes the row of one revocation. That of a subject never falls back to an older generation,
-/// in whatever order two of them arrive.
+/// Writes the row of one revocation. The row of a subject never falls back to an older generation,
+/// in any order of arrival.
 pub(super) fn revoke(transaction: &mut Transaction<'_>, revocation: &Revocation, request_id: &Id) {
     let key = Key::revocation(&revocation.target);
     let row = revocation_row(revocation, request_id);
@@ -139,12 +139,12 @@ pub(super) fn revoke(transaction: &mut Transaction<'_>, revocation: &Revocation,
     }
 }
 
-/// Every row that could speak against `token`.
+/// The keys of all rows that could revoke `token`.
 fn keys_of(token: TokenIds<'_>) -> Vec<Key> {
     let subject = RevocationTarget::Subject {
         issuer: token.issuer.to_owned(),
         subject: token.subject.to_owned(),
-        // The key does not tell.
+        // The key does not contain it.
         generation: 0,
     };
     let session = token.session_id.map(str::to_owned);
@@ -165,8 +165,8 @@ const TARGET_ID: &str = "target_id";
 const ISSUER: &str = "issuer";
 const SUBJECT: &str = "subject";
 
-/// The row of a revocation, the same beside its target's key and in the feed. `ttl` is when it
-/// may be forgotten.
+/// The row of a revocation, the same under its target's key and in the feed. DynamoDB deletes it
+/// after `ttl`.
 fn revocation_row(revocation: &Revocation, request_id: &Id) -> Item {
     let row = Item::new()
         .with_text(REQUEST_ID, request_id.as_str())
@@ -188,8 +188,7 @@ fn revocation_row(revocation: &Revocation, request_id: &Id) -> Item {
     }
 }
 
-// SECURITY: a row that cannot be read is an error, never passed over: it may be what calls the
-// token back.
+// SECURITY: an unreadable row is an error and never skipped: it may revoke the token.
 fn read_revocation(row: &Item) -> Result<Revocation, RowError> {
     let target_id = || row.text(TARGET_ID).map(str::to_owned);
     let target = match row.text(KIND)? {
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_survives_its_row() {
+    fn every_kind_of_revocation_survives_the_round_trip_through_its_row() {
         for revocation in every_kind() {
             let row = revocation_row(&revocation, &request_id());
             assert_eq!(row.number("ttl"), Ok(2_000));
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_cannot_be_read_is_an_error() {
+    fn an_unreadable_revocation_row_is_an_error() {
         let [token, .., subject] = every_kind();
         let good = revocation_row(&token, &request_id());
         let subject = revocation_row(&subject, &request_id());
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_looked_up_under_all_its_names() {
+    fn a_token_is_looked_up_under_all_its_identifiers() {
         let mut token = TokenIds {
             issuer: "https://id.example",
             subject: "u1",

@@ -1,4 +1,4 @@
-//! What a session is as rows: its own beside the account, and the locator that finds it.
+//! The rows of a session: its own next to the account, and the locator that finds it.
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
@@ -13,7 +13,7 @@ use crate::dynamodb::table::{Key, TTL};
 pub(super) const REFRESH_HASH: &str = "refresh_hash";
 const OPENED_AT: &str = "opened_at";
 const ENDS_AT: &str = "ends_at";
-/// What was shown besides the password.
+/// The factors verified in addition to the password.
 const SECOND: &str = "second";
 const DEVICE: &str = "device";
 const CLIENT_ADDRESS: &str = "client_address";
@@ -23,7 +23,7 @@ const SUCCESSOR: &str = "successor";
 const LOCATED_PARTITION: &str = "session_pk";
 const LOCATED_SORT: &str = "session_sk";
 
-/// The session. `generation` is the account's, `ttl` when it is over unless it is used.
+/// The session's row. `generation` is the account's; `ttl` is its expiry if it is not used again.
 pub(super) fn session_row(session: &Session, request_id: &Id) -> Item {
     let row = Item::new()
         .with_text(SESSION_ID, session.id.as_str())
@@ -43,7 +43,7 @@ pub(super) fn session_row(session: &Session, request_id: &Id) -> Item {
         .fold(row, |row, (name, value)| row.with(name, value))
 }
 
-/// Which refresh token is the good one.
+/// The current refresh token.
 pub(super) fn head_attributes(head: &RefreshHead) -> Vec<(&'static str, Attribute)> {
     let mut attributes = vec![
         (REFRESH_GENERATION, Attribute::number(head.generation)),
@@ -57,7 +57,7 @@ pub(super) fn head_attributes(head: &RefreshHead) -> Vec<(&'static str, Attribut
     attributes
 }
 
-/// The session that `row` holds, opened with `email`.
+/// The session of `row`, opened with `email`.
 pub(super) fn read_session(row: &Item, email: &EmailAddress) -> Result<Session, RowError> {
     let hash = row.bytes(REFRESH_HASH)?;
     let hash = <[u8; 32]>::try_from(hash).map_err(|_odd| RowError::Value(REFRESH_HASH))?;
@@ -89,14 +89,14 @@ pub(super) fn locator_row(session: &Session, key: &Key, request_id: &Id) -> Item
         .with_number(TTL, session.ends_at.as_secs())
 }
 
-/// Where the session is that `locator` leads to.
+/// The session key to which `locator` points.
 pub(super) fn located(locator: &Item) -> Result<Key, RowError> {
     let partition = locator.text(LOCATED_PARTITION)?;
     let sort = locator.text(LOCATED_SORT)?;
     Key::located_session(partition, sort).ok_or(RowError::Value(LOCATED_PARTITION))
 }
 
-/// The address of the account that the session under `key` is beside.
+/// The address of the account that owns the session under `key`.
 pub(super) fn email_of(key: &Key) -> Result<EmailAddress, RowError> {
     let email = key.partition().strip_prefix("USER#");
     email
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_survives_its_row() {
+    fn a_session_survives_the_round_trip_through_its_row() {
         let first = Session {
             methods: Methods::Password,
             head: RefreshHead {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_we_did_not_write_is_an_error_that_names_the_attribute() {
+    fn an_invalid_session_row_is_an_error_that_names_the_attribute() {
         let row = session_row(&session(), &Id::parse("r1").unwrap());
         for (name, value, error) in [
             (
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_locator_leads_to_its_session_for_as_long_as_that_can_be() {
+    fn a_session_locator_lives_until_the_maximum_session_expiry() {
         let session = session();
         let request_id = Id::parse("r1").unwrap();
         let key = Key::session(&session.email, session.opened_at, &session.id);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_locator_leads_nowhere_but_to_a_session() {
+    fn a_locator_that_points_to_no_session_is_rejected() {
         for (partition, sort) in [
             ("USER#ada@example.com", "PROFILE"),
             ("AUDIT#2026-11-23#0", "SESSION#x"),

@@ -1,4 +1,4 @@
-//! Sessions: the row beside the account, the locator that finds it, and their end.
+//! Sessions: the row next to the account, the locator that finds it, and their deletion.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -33,7 +33,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         const OPERATION: &str = "opening a session";
         let request_id = &event.request_id;
         let key = Key::session(&session.email, session.opened_at, &session.id);
-        // A password changed or an account closed since it was read must not get a session.
+        // An account with a changed password or status since the read must not get a session.
         let unchanged = Expression::of(
             "#user_id = :user_id AND #generation = :generation AND #status = :active",
         )
@@ -56,7 +56,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
                     Ok(WriteOutcome::Applied)
                 }
                 [_, account, ..] if account.is_condition() => Ok(WriteOutcome::Conflict),
-                // The session's id is taken. Ids are random: something else is wrong.
+                // The session id exists already. Ids are random, so this is another fault.
                 _ => Err(StoreError::new(OPERATION, refusal)),
             },
         }
@@ -72,7 +72,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         let keys = [key, Key::user(&email)];
         let rows = self.client.rows(Table::Main, &keys, self.now).await;
         let rows = rows.map_err(|error| StoreError::new(OPERATION, error))?;
-        // A batch answers in no order of its own; only a session has a session's id.
+        // A batch response has no order; only session rows have a session id.
         let (sessions, others): (Vec<_>, Vec<_>) =
             rows.iter().partition(|row| row.contains(SESSION_ID));
         let Some(row) = sessions.first() else {
@@ -109,7 +109,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         let mut transaction = self.transaction();
         transaction.update_if(&key, &change, &unchanged);
         transaction.put(&Key::audit(event), audit_row(event));
-        // SECURITY: a request id may be borrowed, the secret behind a hash is drawn by us.
+        // SECURITY: a client may reuse a request id, but the secret behind a hash is random.
         self.commit(OPERATION, transaction)
             .await?
             .write_outcome(OPERATION, |row| {
@@ -155,7 +155,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
 }
 
 impl<T: Transport> DynamoStore<'_, T> {
-    /// Where the session's row is.
+    /// The key of the session's row.
     async fn locate(
         &self,
         operation: &'static str,

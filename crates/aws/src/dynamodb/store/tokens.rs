@@ -1,4 +1,4 @@
-//! Tokens of mailed links: what the user's row keeps of the one token of each purpose.
+//! Tokens of mailed links: the user's row stores one token for each purpose.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -52,8 +52,8 @@ impl<T: Transport> MailTokenStore for DynamoStore<'_, T> {
         const OPERATION: &str = "issuing a mailed token";
         let names = Names::of(token.purpose);
         let digest = token.pending.digest.as_str();
-        // Neither the version nor the request's id: nobody who changes the account has to mind
-        // that a mail is sent.
+        // Neither the version nor the request id changes, so a mail in progress does not conflict
+        // with account changes.
         let change = Expression::set([
             (names.digest, Attribute::text(digest)),
             (
@@ -62,8 +62,8 @@ impl<T: Transport> MailTokenStore for DynamoStore<'_, T> {
             ),
             (names.asked_at, Attribute::number(token.asked_at.as_secs())),
         ]);
-        // A used token leaves the moment behind at which it was asked for: its mail may be sent
-        // again, but it does not come back.
+        // A used token leaves its request time behind: its mail may be sent again, but the token
+        // does not become valid again.
         let latest = Expression::of(names.latest)
             .with(":owner", Attribute::text(account.user_id.as_str()))
             .with(":asked", Attribute::number(token.asked_at.as_secs()))
@@ -83,10 +83,10 @@ struct Names {
     digest: &'static str,
     ends_at: &'static str,
     asked_at: &'static str,
-    /// Holds if the row is the owner's and no mail asked for later has been sent, nor this token
-    /// used.
+    /// The condition that the row is the owner's, no mail requested later has been sent and this
+    /// token is unused.
     latest: &'static str,
-    /// Holds if the row is as it was read, and knows the token.
+    /// The condition that the row is unchanged since it was read and contains the token.
     unspent: &'static str,
 }
 
@@ -131,14 +131,15 @@ fn read_pending(row: &Item, names: Names) -> Result<Option<PendingToken>, RowErr
     }))
 }
 
-/// Holds as long as the account is as it was read (`:read` is its version), and knows the token.
+/// The condition that the account is unchanged since it was read (`:read` is its version) and
+/// contains the token.
 pub(super) fn unspent(token: &SpentToken<'_>) -> Expression {
     Expression::of(Names::of(token.purpose).unspent)
         .with(":token", Attribute::text(token.digest.as_str()))
 }
 
-/// The attributes that a change takes away: those of the token that it spends, and where every
-/// session ends, those of a reset that is under way: it was asked for under the old password.
+/// The attributes that a change removes: those of the used token and, if every session ends, those
+/// of a pending reset, which was requested under the old password.
 pub(super) fn gone_with(change: &AccountChange<'_>) -> Vec<&'static str> {
     let spent = change.spends.map(|token| token.purpose);
     let ended = change.sessions.map(|_| MailPurpose::Reset);

@@ -1,8 +1,7 @@
-//! A tally in a row: `used` counts all there ever were, `most` is that and the quota, and `f<span>`
-//! is what `most` was at the first attempt of a span.
+//! A fixed window in a row: `used` counts all attempts, `most` is that count plus the quota, and
+//! `f<span>` is the value of `most` at the first attempt of a span.
 //!
-//! Spans that are over are dropped as later ones come; what a long silence leaves behind, `ttl`
-//! takes with the row.
+//! Later attempts drop old spans; after a long pause `ttl` deletes the row.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +12,14 @@ use super::{RowError, stamp};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::write::Expression;
 
-/// The last attempt that passed.
+/// The last allowed attempt.
 pub(super) const LAST: &str = "last";
 const USED: &str = "used";
 
-/// How many spans back are looked through for what can be dropped.
+/// How many spans back the update drops old attributes.
 const FORGETS: u64 = 24;
 
-/// The change and the condition that count `attempt`.
+/// The update and the condition that count `attempt`.
 pub(super) fn count(quota: Quota, attempt: Attempt) -> (Expression, Expression) {
     let span = FixedWindow::span(quota, attempt.at());
     let before = span.saturating_sub(1);
@@ -48,7 +47,7 @@ pub(super) fn count(quota: Quota, attempt: Attempt) -> (Expression, Expression) 
     (change, Expression::built(condition))
 }
 
-/// The tally that `row` holds.
+/// The fixed window of `row`.
 pub(super) fn read(row: &Item) -> Result<FixedWindow, RowError> {
     let mut full_at = BTreeMap::new();
     for name in row.names() {

@@ -1,7 +1,7 @@
-//! An exact window in a row: `t1` is the latest attempt, `t2` the one before it, and so on.
+//! A sliding window in a row: `t1` is the latest attempt, `t2` the one before it, and so on.
 //!
-//! The right-hand sides of an update are read from the row as it stood, so `t2 = t1, t1 = :own`
-//! shifts. Names count from the latest, so that a quota that is changed finds what it needs.
+//! An update evaluates its right-hand sides on the old row, so `t2 = t1, t1 = :own` shifts.
+//! Numbering from the latest attempt keeps the names valid after a change of the quota.
 
 use portcullis_core::limit::sliding_window::SlidingWindow;
 use portcullis_core::limit::{Attempt, MAX_EXACT_ATTEMPTS, Quota};
@@ -12,13 +12,13 @@ use super::{RowError, SECOND, stamp};
 use crate::dynamodb::item::{Attribute, Item, ItemError};
 use crate::dynamodb::write::Expression;
 
-/// How many attempts in a row have passed and were not settled.
+/// The number of consecutive attempts that were allowed and not refunded.
 const FAILURES: &str = "failures";
 
-/// Where no attempt is kept yet: a time that is out of every window.
+/// The value of an empty slot: a time outside every window.
 const NEVER: u64 = 0;
 
-/// The change and the condition that count `attempt`.
+/// The update and the condition that count `attempt`.
 pub(super) fn count(bucket: &Bucket, attempt: Attempt) -> (Expression, Expression) {
     let quota = bucket.quota.attempts();
     let mut change = String::from("SET ");
@@ -48,7 +48,7 @@ pub(super) fn count(bucket: &Bucket, attempt: Attempt) -> (Expression, Expressio
     (change, condition)
 }
 
-/// The change and the condition that take back `attempt`, to which `place` others came after.
+/// The update and the condition that refund `attempt`, which `place` later attempts follow.
 pub(super) fn refund(quota: Quota, place: usize, attempt: Attempt) -> (Expression, Expression) {
     let last = quota.attempts();
     let first = u32::try_from(place).unwrap_or(last).saturating_add(1);
@@ -63,7 +63,7 @@ pub(super) fn refund(quota: Quota, place: usize, attempt: Attempt) -> (Expressio
     (change, condition)
 }
 
-/// The window that `row` holds.
+/// The sliding window of `row`.
 pub(super) fn read(row: &Item) -> Result<SlidingWindow, RowError> {
     let mut latest_first = Vec::new();
     for place in 1..=MAX_EXACT_ATTEMPTS {
@@ -81,7 +81,7 @@ pub(super) fn read(row: &Item) -> Result<SlidingWindow, RowError> {
     Ok(SlidingWindow::new(latest_first, failures))
 }
 
-/// The first attempt that is still within the window at `now`: those before it are out.
+/// The first attempt inside the window at `now`: earlier ones are outside.
 const fn from(quota: Quota, now: UnixTime) -> Attempt {
     Attempt::first_of(now.minus(quota.per()).plus(SECOND))
 }
