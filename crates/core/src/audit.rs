@@ -1,4 +1,4 @@
-//! What is worth remembering about a request, in words that are safe to keep.
+//! Audit events, with content that is safe to store.
 
 pub mod digest;
 pub mod entry;
@@ -10,30 +10,31 @@ use crate::mail::{MailKind, MailPurpose, MailTokenDenial};
 use crate::root_keys::{AuditMac, MAC_BYTES};
 use crate::time::UnixTime;
 
-/// One line of the audit trail. Holds names and reasons, never a password, token or address.
+/// One entry of the audit trail. Contains identifiers and reasons, never a password, token or
+/// address.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuditEvent {
-    /// The line's own name: a retry of one write keeps it, so that it is one line.
+    /// The entry's identifier: a retry of one write keeps it, so that there is one entry.
     pub id: Id,
-    /// When it happened.
+    /// The time.
     pub at: UnixTime,
-    /// What was tried, and how it ended.
+    /// The action and its outcome.
     pub kind: AuditKind,
-    /// Who: a user id, which is a pseudonym; `None` where no account is involved.
+    /// The user ID, which is a pseudonym; `None` if no account is involved.
     pub user_id: Option<Id>,
-    /// The session it concerns.
+    /// The session.
     pub session_id: Option<Id>,
-    /// Where from: the client's address as the platform reports it, or `operator:` and a name for
-    /// what was done at the operator's terminal.
+    /// The client's address as the platform reports it, or `operator:` and a name for a CLI
+    /// command.
     pub client_address: String,
-    /// The request that caused it; the edge and the origin see the same id.
+    /// The request ID, which edge and origin see, too.
     pub request_id: Id,
-    /// What its code is made with, so that no line can be kept without one.
+    /// The key of its MAC, so that no entry can be stored without one.
     pub sealer: AuditMac,
 }
 
 impl AuditEvent {
-    /// The code over everything that is kept of it, so that an alteration shows.
+    /// The MAC over everything stored of it, which reveals an alteration.
     pub fn mac(&self) -> [u8; MAC_BYTES] {
         self.sealer.mac(&self.fields().parts())
     }
@@ -53,185 +54,182 @@ impl AuditEvent {
     }
 }
 
-/// What happened.
+/// The kind of event.
 ///
 /// Exhaustive on purpose: see `Denial`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuditKind {
-    /// An account was made.
+    /// An account was created.
     Registered,
-    /// Somebody tried to register an address that has an account.
+    /// A registration of an address that already has an account.
     RegistrationRefused(RegistrationDenial),
-    /// Someone signed in.
+    /// A login.
     LoggedIn,
-    /// Someone tried to, and could not.
+    /// A refused login.
     LoginRefused(LoginDenial),
-    /// The password was right, and a second factor was asked for.
+    /// The password was right, and a second factor was required.
     FactorAsked,
-    /// A second factor was begun.
+    /// A second factor was started.
     FactorBegun,
     /// A second factor became active.
     FactorConfirmed,
     /// The second factor was removed.
     FactorRemoved,
-    /// Recovery codes were made anew.
+    /// Recovery codes were replaced.
     RecoveryCodesRenewed,
-    /// Something about second factors was refused.
+    /// A request about second factors was refused.
     FactorRefused(FactorDenial),
-    /// A password was changed by its owner, and the other sessions ended.
+    /// The owner changed the password, and the other sessions ended.
     PasswordChanged,
-    /// A change of a password was refused.
+    /// A password change was refused.
     PasswordChangeRefused(PasswordChangeDenial),
-    /// An account was brought from elsewhere with the hash it had there.
+    /// An account was imported with its hash.
     Imported,
-    /// A session was ended by its bearer.
+    /// The bearer revoked a session.
     LoggedOut,
-    /// A session was ended from another one of the same account.
+    /// Another session of the same account revoked a session.
     SessionEnded,
-    /// All sessions of an account were ended by one of their bearers.
+    /// A bearer revoked all sessions of the account.
     LoggedOutEverywhere,
-    /// A refresh token was spent for its successor.
+    /// A refresh token was used for its successor.
     Refreshed,
-    /// A refresh token within its window was answered once more.
+    /// A refresh token was reused within its grace window.
     RefreshRepeated,
-    /// A refresh token was not taken.
+    /// A refresh token was rejected.
     RefreshRefused(RefreshDenial),
-    /// A refresh token was brought again long after it was spent: its session was ended.
+    /// A refresh token was reused after its window: its session was revoked.
     RefreshReused,
-    /// One access token was called back.
+    /// One access token was revoked.
     AccessTokenRevoked,
-    /// A session was ended by one of its refresh tokens.
+    /// A session was revoked by one of its refresh tokens.
     RefreshTokenRevoked,
-    /// A client did not prove who it is.
+    /// A client failed to authenticate.
     ClientRefused,
-    /// A password hash was renewed because the parameters rose.
+    /// A password hash was replaced because the parameters rose.
     PasswordRehashed,
-    /// An operator did something to an account.
+    /// An operator changed an account.
     Administered(AdminAct),
-    /// The keys that our tokens are signed with changed.
+    /// The signing keys changed.
     KeysChanged(KeyAct),
-    /// Somebody asked for a mail that verifies an address; whether it has an account was not
-    /// looked at.
+    /// A verification mail was requested, with or without an account.
     VerificationRequested,
-    /// Somebody asked for a mail that resets a password; whether the address has an account was
-    /// not looked at.
+    /// A password reset mail was requested, with or without an account.
     ResetRequested,
-    /// A login met an address at which too many had failed, and a mail to let its owner in was asked
-    /// for; whether the address has an account was not looked at.
+    /// A login met a locked address, and an unlock mail was requested, with or without an account.
     UnlockRequested,
-    /// An account was given a token, which is in a mail that is about to leave.
+    /// An account got a token, for a mail that is about to be sent.
     MailTokenIssued(MailPurpose),
-    /// A mail could not be delivered, and is not tried any more.
+    /// A mail could not be delivered and is given up.
     MailGivenUp(MailKind),
     /// An address was verified.
     EmailVerified,
-    /// Somebody tried to verify one, and could not.
+    /// An address verification was refused.
     VerificationRefused(MailTokenDenial),
     /// A password was set by a mailed token.
     PasswordReset,
-    /// Somebody tried to set one, and could not.
+    /// A password reset was refused.
     ResetRefused(MailTokenDenial),
     /// A browser was made known by a mailed token.
     BrowserUnlocked,
-    /// Somebody tried to make one known, and could not.
+    /// An unlock was refused.
     UnlockRefused(MailTokenDenial),
-    /// There were too many attempts of a kind; told once in the span of its quota.
+    /// Too many attempts of a kind; recorded once per window.
     Limited(LimitKind),
 }
 
-/// What happened to the keys.
+/// The change of the keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeyAct {
-    /// The next one was published.
+    /// The next key was published.
     Publish,
-    /// The next one is in force, and the one before was told its end.
+    /// The next key signs, and its predecessor got an end.
     Rotate,
-    /// One was withdrawn at once.
+    /// A key was revoked at once.
     Revoke,
 }
 
-/// What an operator did to an account.
+/// The operator's change of an account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AdminAct {
-    /// Closed it; its sessions ended.
+    /// Disabled; its sessions were revoked.
     Disable,
-    /// Opened it again.
+    /// Enabled again.
     Enable,
-    /// Ended all its sessions.
+    /// All its sessions were revoked.
     LogOut,
-    /// Ended one of its sessions.
+    /// One of its sessions was revoked.
     EndSession,
-    /// Removed it with all that stood beside it.
+    /// Removed with all its rows.
     Delete,
 }
 
-/// Why a registration was refused, as we know it; the caller is told nothing.
+/// The internal reason of a refused registration; the client gets no hint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RegistrationDenial {
-    /// The address has an account.
+    /// The address already has an account.
     AddressTaken,
 }
 
-/// Why a sign-in was refused, as we know it; the caller is told less.
+/// The internal reason of a refused login; the client learns less.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LoginDenial {
-    /// No account has that address.
+    /// The address has no account.
     UnknownAddress,
-    /// The account is there, the password is not right.
+    /// The password is wrong.
     WrongPassword,
-    /// The password is right, the account is disabled.
+    /// The password is right, but the account is disabled.
     Disabled,
-    /// The password is right, the address has yet to be verified.
+    /// The password is right, but the address is not verified.
     Unverified,
-    /// The password was right, the code of the second factor is not, or was used before.
+    /// The password was right, but the second-factor code is wrong, or was used before.
     WrongCode,
-    /// What the first step of the login gave is not what was brought to the second, or too old.
+    /// The login challenge is invalid or expired.
     BadChallenge,
 }
 
-/// Why something about second factors was refused.
+/// The reason of a refused request about second factors.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FactorDenial {
-    /// The current password is not right.
+    /// The current password is wrong.
     WrongPassword,
-    /// The code is not right, or was used before.
+    /// The code is wrong, or was used before.
     WrongCode,
-    /// There is an active one.
+    /// A factor is already active.
     AlreadyActive,
-    /// There is none that it could be done with.
+    /// No factor exists for this request.
     NoFactor,
 }
 
-/// Why a password was not changed.
+/// The reason why a password was not changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PasswordChangeDenial {
-    /// The current password is not right.
+    /// The current password is wrong.
     WrongPassword,
-    /// The new one is not one that the account may have.
+    /// The new password is rejected.
     PasswordRejected,
-    /// The account changed meanwhile, or the session is over.
+    /// The account changed concurrently, or the session has ended.
     Changed,
 }
 
-/// Why a refresh token was not taken.
+/// The reason why a refresh token was rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RefreshDenial {
-    /// It is no refresh token of ours.
+    /// The text is no refresh token of this host.
     NotOurs,
-    /// Its session is not there any more, or was never there.
+    /// Its session does not exist.
     NoSession,
-    /// Its session was not used for too long, or is too old.
+    /// Its session was idle for too long, or is too old.
     Expired,
-    /// All sessions of its account were ended, or the account is closed or gone.
+    /// All sessions of its account were revoked, or the account is disabled or removed.
     SessionsEnded,
-    /// It does not go with what is kept of its session.
+    /// It does not match the stored state of its session.
     Unknown,
-    /// It came as a cookie, and nothing shows that a page of ours sent it.
+    /// It came in a cookie that failed the CSRF check.
     CrossSite,
 }
 
 impl AuditKind {
-    /// A stable name of what was tried.
+    /// A stable name of the action.
     pub const fn action(self) -> &'static str {
         match self {
             Self::Registered | Self::RegistrationRefused(_) => "register",
@@ -275,7 +273,7 @@ impl AuditKind {
         }
     }
 
-    /// A stable name of how it ended.
+    /// A stable name of the outcome.
     pub const fn outcome(self) -> &'static str {
         match self {
             Self::Registered

@@ -1,33 +1,33 @@
-//! The circuit breaker: who has failed long enough is left alone, and asked now and then.
+//! The circuit breaker: calls to a failing dependency are refused, except for occasional probes.
 //!
-//! Closed, every call passes. A failure counts one, an answer takes half a failure away, and at so
-//! many failures it opens: calls are refused at once, so that nobody waits for an answer that does
-//! not come, and what is ill is not held down by those who ask again. So what fails every other
-//! time is given up too, though some of its calls are answered, and what fails now and then is not.
-//! After a while it is half open: a few probes pass. One that is answered closes it, one that fails
-//! opens it anew.
+//! Closed, every call passes. A failure counts one, and a response removes half a failure. At the
+//! threshold the breaker opens: calls are refused at once, so that no client waits and no retries
+//! overload the dependency. A dependency that fails every other time is refused, too; one that
+//! fails now and then is not. After an interval the breaker is half open and lets a few probes
+//! pass. One response closes it; one failure opens it again.
 //!
-//! Time is a reading of any clock that goes on while its host is frozen; one that was set back makes
-//! it probe. Chance spreads the waits.
+//! The time may be any clock that advances while the host is frozen; a clock that was set back
+//! causes a probe. Randomness spreads the intervals.
 
 use core::time::Duration;
 
-/// When it opens, and how it finds out that it may close.
+/// The thresholds and intervals.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BreakerConfig {
-    /// How many failures open it, of which each answer takes half a one away.
+    /// The number of failures that opens it; each response removes half of one.
     pub failures: u32,
-    /// How long it stays open at the most; chance takes up to half of that away, so that many
-    /// breakers that opened together do not probe together.
+    /// The maximum time open. Randomness removes up to half, so that breakers that opened together
+    /// do not probe together.
     pub interval: Duration,
-    /// How many probes may be under way at once.
+    /// The maximum number of concurrent probes.
     pub probes: u32,
-    /// After how long a probe that told nothing is given up: whoever made it may have vanished.
+    /// The time after which a probe without outcome is given up: its caller may have vanished.
     pub probe_timeout: Duration,
 }
 
 impl BreakerConfig {
-    /// The rules of every door: once what was away is back, it is used again within two seconds.
+    /// The configuration of every entry point: a recovered dependency is used again within two
+    /// seconds.
     pub const DEFAULT: Self = Self {
         failures: 5,
         interval: Duration::from_secs(2),
@@ -36,7 +36,7 @@ impl BreakerConfig {
     };
 }
 
-/// One way to one dependency.
+/// The breaker of one dependency.
 #[derive(Clone, Debug)]
 pub struct Breaker {
     rules: BreakerConfig,
@@ -60,19 +60,19 @@ enum State {
     },
 }
 
-/// How a breaker stands, for logs and metrics.
+/// The state of a breaker, for logs and metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BreakerState {
     /// Every call passes.
     Closed,
-    /// A few calls pass, to see.
+    /// A few probes pass.
     HalfOpen,
     /// No call passes.
     Open,
 }
 
 impl BreakerState {
-    /// Its number in metrics. 0 is well: so an alarm needs one threshold.
+    /// Its number in metrics. Closed is 0, so one alarm threshold is enough.
     pub const fn level(self) -> u8 {
         match self {
             Self::Closed => 0,
@@ -91,19 +91,19 @@ impl BreakerState {
     }
 }
 
-/// What a call may do.
+/// The permission for a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum BreakerPermit {
-    /// It may go out; what becomes of it is told by [`Breaker::settle`].
+    /// Send it; [`Breaker::record`] takes its outcome.
     Pass(Permit),
-    /// Probes are under way: what becomes of them will be known in a moment.
+    /// Wait: probes are in flight, and their outcome comes soon.
     Wait,
-    /// It may not go out.
+    /// Do not send it.
     Refuse,
 }
 
-/// The right to make one call, in the state that gave it.
+/// The permit for one call, in the state that granted it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct Permit {
@@ -118,17 +118,17 @@ impl Permit {
     }
 }
 
-/// What became of a call, as far as the way is concerned.
+/// The outcome of a call for the breaker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// There was an answer, whatever it said.
+    /// A response, of any content.
     Answered,
-    /// There was none, or one that says that the other side is ill.
+    /// No response, or one that reports a failing service.
     Failed,
 }
 
 impl Breaker {
-    /// A closed one.
+    /// A closed breaker.
     pub const fn new(rules: BreakerConfig) -> Self {
         Self {
             rules,
@@ -137,7 +137,7 @@ impl Breaker {
         }
     }
 
-    /// How it stands.
+    /// The state.
     pub const fn standing(&self) -> BreakerState {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,
@@ -146,11 +146,11 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may go out at `now`.
+    /// Whether a call may be sent at `now`.
     pub fn admit(&mut self, now: Duration) -> BreakerPermit {
         match self.state {
             State::Closed { .. } => return self.permit(false),
-            // A clock that went back says nothing about how long this has been open.
+            // A clock that went back does not tell how long this has been open.
             State::Open { since, until } if since <= now && now < until => {
                 return BreakerPermit::Refuse;
             }
@@ -175,8 +175,7 @@ impl Breaker {
         self.permit(true)
     }
 
-    /// Takes note of what became of a call that passed. What was permitted in an earlier state
-    /// tells nothing of this one, and is passed over.
+    /// Records the outcome of a permitted call. A permit of an earlier state is ignored.
     pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Duration, chance: u64) {
         if permit.epoch != self.epoch {
             return;
@@ -198,7 +197,7 @@ impl Breaker {
                 self.turn(State::Closed { halves: 0 });
             }
             (State::HalfOpen { .. }, Outcome::Failed) => self.open(now, chance),
-            // Nothing is permitted while it is open.
+            // No call is permitted while it is open.
             (State::Open { .. }, _) => {}
         }
     }
@@ -221,7 +220,7 @@ impl Breaker {
     }
 }
 
-/// `interval` less up to a half of it, in whole milliseconds.
+/// `interval` minus up to half of it, in whole milliseconds.
 fn wait(interval: Duration, chance: u64) -> Duration {
     let half = interval.checked_div(2).unwrap_or_default();
     let steps = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);

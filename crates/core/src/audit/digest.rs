@@ -1,7 +1,7 @@
-//! The digest of a closed day: how many lines each shard of it held, and which.
+//! The digest of a closed day: the number and the MACs of each shard's entries.
 //!
-//! A chain from line to line would make writers wait for each other; a digest is made once, behind
-//! them all.
+//! A chain of entries would make writers wait for each other; a digest is created once, after all
+//! of them.
 
 use core::time::Duration;
 
@@ -10,30 +10,30 @@ use sha2::{Digest as _, Sha256};
 use crate::root_keys::{Purpose, RootKeys};
 use crate::time::UnixTime;
 
-/// How long after midnight a day is closed: no request takes that long.
+/// The time after midnight at which a day is closed: no request takes that long.
 const CLOSES_AFTER: Duration = Duration::from_secs(24 * 60 * 60 + 600);
 
-/// What one shard of one day held when it was sealed.
+/// The content of one shard of one day when it was sealed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuditDigest {
     /// The first second of the day.
     pub day: UnixTime,
     /// The shard.
     pub shard: u32,
-    /// How many lines.
+    /// The number of entries.
     pub lines: u64,
-    /// SHA-256 over their codes, sorted.
+    /// SHA-256 over their sorted MACs.
     pub hash: [u8; 32],
-    /// When it was sealed.
+    /// The time of the seal.
     pub sealed_at: UnixTime,
-    /// The root key its code was made with.
+    /// The root key of its MAC.
     pub root: String,
-    /// The code over all of it.
+    /// The MAC over all of it.
     pub code: Vec<u8>,
 }
 
 impl AuditDigest {
-    /// Seals what bears `codes`.
+    /// Seals the entries with the MACs `codes`.
     pub fn seal(
         day: UnixTime,
         shard: u32,
@@ -54,12 +54,12 @@ impl AuditDigest {
         digest
     }
 
-    /// Whether it says what was once sealed.
+    /// Whether its MAC is valid.
     pub fn is_genuine(&self, vault: &RootKeys) -> bool {
         self.with_parts(|parts| vault.verify_mac(Purpose::Audit, parts, &self.code))
     }
 
-    /// Whether it was made of `codes`.
+    /// Whether it was created of the MACs `codes`.
     pub fn covers(&self, codes: &[Vec<u8>]) -> bool {
         self.lines == length(codes) && self.hash == hash(codes)
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_knows_its_lines_in_any_order_and_no_others() {
+    fn a_digest_matches_its_entries_in_any_order_and_no_others() {
         let digest = AuditDigest::seal(DAY, 3, &codes(&[1, 2, 3]), DAY, &vault());
         assert!(digest.is_genuine(&vault()));
         assert!(digest.covers(&codes(&[3, 1, 2])));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_altered_digest_is_not_genuine() {
+    fn an_altered_digest_fails_its_mac() {
         let alterations: [fn(&mut AuditDigest); 6] = [
             |digest| digest.day = UnixTime::from_secs(0),
             |digest| digest.shard = 1,

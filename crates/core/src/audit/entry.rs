@@ -1,36 +1,36 @@
-//! A line of the audit trail as it is read back: whatever stands there, true or not.
+//! An entry of the audit trail as it is read back, genuine or not.
 
 use crate::id::Id;
 use crate::root_keys::{Purpose, RootKeys};
 use crate::time::UnixTime;
 
-/// A line as it stands in the trail. Its words are those of the version that wrote it.
+/// A stored entry. Its words are those of the version that wrote it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuditEntry {
-    /// Its own name.
+    /// Its identifier.
     pub id: Id,
-    /// When it happened.
+    /// The time.
     pub at: UnixTime,
-    /// What was tried.
+    /// The action.
     pub action: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: String,
-    /// Who.
+    /// The user ID.
     pub user_id: Option<Id>,
-    /// The session it concerns.
+    /// The session ID.
     pub session_id: Option<Id>,
-    /// Where from.
+    /// The origin.
     pub client_address: String,
-    /// The request that caused it.
+    /// The request ID.
     pub request_id: Id,
-    /// The root key its code was made with.
+    /// The root key of its MAC.
     pub root: String,
-    /// The code it bears.
+    /// The stored MAC.
     pub code: Vec<u8>,
 }
 
 impl AuditEntry {
-    /// Whether it says what was once written.
+    /// Whether its MAC is valid.
     pub fn is_genuine(&self, vault: &RootKeys) -> bool {
         let fields = Fields {
             root: &self.root,
@@ -47,7 +47,7 @@ impl AuditEntry {
     }
 }
 
-/// Everything that a line's code covers; the place of its row follows from `id` and `at`.
+/// The input of an entry's MAC; `id` and `at` determine the place of its row.
 pub(super) struct Fields<'a> {
     pub(super) root: &'a str,
     pub(super) id: &'a str,
@@ -69,7 +69,7 @@ impl Fields<'_> {
             &self.at,
             self.action.as_bytes(),
             self.outcome.as_bytes(),
-            // No id is empty, so nothing is nobody.
+            // No ID is empty, so an empty text means none.
             self.user_id.unwrap_or_default().as_bytes(),
             self.session_id.unwrap_or_default().as_bytes(),
             self.client_address.as_bytes(),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_genuine_until_any_of_it_is_altered() {
+    fn an_audit_entry_verifies_until_any_part_is_altered() {
         let vault = vault("1");
         assert!(line().is_genuine(&vault));
         let id = || Id::parse("other").expect("an id");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_without_the_key_makes_a_line() {
+    fn an_audit_mac_cannot_be_forged_without_the_key() {
         let other = br#"{"id":"1","key":"fedcba9876543210fedcba9876543210"}"#;
         assert!(!line().is_genuine(&RootKeys::parse(other).expect("a document")));
     }

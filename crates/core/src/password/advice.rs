@@ -1,26 +1,26 @@
-//! What somebody is told whose new password is not taken.
+//! Feedback on a rejected new password.
 
 use super::PasswordError;
 
-/// How many suggestions there are at most.
+/// The maximum number of suggestions.
 pub const MAX_SUGGESTIONS: usize = 4;
 
-/// How easily a password is guessed, and how to choose a better one. Never quotes it.
+/// The strength of a password, and suggestions. Never quotes the password.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct StrengthFeedback {
     /// From 0 (among the first thousand guesses) to 4 (safe even offline).
     pub score: u8,
-    /// What makes it easy to guess.
+    /// The weakness.
     pub warning: Option<&'static str>,
-    /// What would be better.
+    /// The suggestions.
     pub suggestions: [Option<&'static str>; MAX_SUGGESTIONS],
 }
 
-/// A password that an account may not have: why not, and what would be better.
+/// A rejected password: the broken rule, and feedback.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PasswordRejection {
-    /// The rule it breaks.
+    /// The broken rule.
     pub error: PasswordError,
-    /// How to choose a better one.
+    /// The feedback.
     pub advice: StrengthFeedback,
 }

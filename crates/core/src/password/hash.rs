@@ -1,4 +1,4 @@
-//! The hash of a password as it is kept.
+//! A stored password hash.
 
 use core::fmt;
 
@@ -6,12 +6,12 @@ use thiserror::Error;
 
 use crate::secret::Secret;
 
-/// The longest PHC string that is kept, in bytes.
+/// The maximum length of a PHC string, in bytes.
 const MAX_PHC_BYTES: usize = 512;
 
 /// A stored password hash in PHC string form: `$argon2id$v=19$m=19456,t=2,p=1$salt$hash`.
 ///
-/// Its parameters are for whoever hashes to read; here it is a text that never prints.
+/// The hasher parses the parameters; here it is a text that never prints.
 #[derive(Clone)]
 pub struct PasswordHash(Secret<String>);
 
@@ -21,11 +21,11 @@ pub struct PasswordHash(Secret<String>);
 pub struct PasswordHashError;
 
 impl PasswordHash {
-    /// Reads a PHC string.
+    /// Parses a PHC string.
     ///
     /// # Errors
     ///
-    /// [`PasswordHashError`] if it does not begin with `$`, is too long or not printable.
+    /// [`PasswordHashError`] if it does not start with `$`, is too long or not printable.
     pub fn parse(phc: &str) -> Result<Self, PasswordHashError> {
         let fits = phc.starts_with('$')
             && phc.len() <= MAX_PHC_BYTES
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_a_phc_string_that_never_prints() {
+    fn a_password_hash_is_a_phc_string_that_never_prints() {
         let hash =
             PasswordHash::parse("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA").expect("PHC");
         assert_eq!(format!("{hash:?}"), "PasswordHash(..)");

@@ -1,30 +1,29 @@
-//! What a new password must be: long enough without what anybody knows of its owner.
+//! The rules for a new password: long enough without the public words about its owner.
 //!
-//! There are no composition rules (NIST SP 800-63B-4 §3.1.1.2). What is on lists is for whoever
-//! has the lists to say.
+//! There are no composition rules (NIST SP 800-63B-4 §3.1.1.2). The lists are checked elsewhere.
 
 use super::{MIN_CODE_POINTS_BESIDE_FACTOR, MIN_PASSWORD_CODE_POINTS, Password, PasswordError};
 use crate::email::EmailAddress;
 
-/// How long a word must be to be looked for, in characters: shorter ones are in every sentence.
+/// The minimum length of a context word, in characters: shorter words occur in every sentence.
 const MIN_WORD_LENGTH: usize = 3;
 
-/// How much of a password must be left without the words that anybody would try first.
+/// The minimum number of characters without the context words that an attacker tries first.
 const MIN_OWN_CHARS: usize = 8;
 
-/// Whose password it is to be.
+/// The context of a password.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordContext<'a> {
     /// The account's address.
     pub email: &'a EmailAddress,
-    /// What the service is called.
+    /// The names of the service.
     pub services: &'a [String],
-    /// Whether the account has a second factor at this moment.
+    /// Whether the account has a second factor now.
     pub second_factor: bool,
 }
 
 impl PasswordContext<'_> {
-    /// The words of the address: itself, what stands before the `@`, the domain, and their parts.
+    /// The words of the address: the address, the part before the `@`, the domain, and their parts.
     pub fn address_words(&self) -> Vec<String> {
         let mut words = Vec::new();
         for spelling in [self.email.as_str(), self.email.as_typed()] {
@@ -33,7 +32,7 @@ impl PasswordContext<'_> {
                 continue;
             };
             words.push(domain.to_lowercase());
-            // The last label is everybody's.
+            // The top-level domain identifies no owner.
             let own = domain.rsplit_once('.').map_or("", |(own, _top)| own);
             words.extend([local, own].into_iter().flat_map(parts));
         }
@@ -47,12 +46,11 @@ impl PasswordContext<'_> {
 }
 
 impl Password {
-    /// Judges it as the password an account is to have from now on, as far as that can be told
-    /// without a list.
+    /// Checks a new password of the account by the rules that need no list.
     ///
     /// # Errors
     ///
-    /// The first rule it breaks.
+    /// The first broken rule.
     pub fn check(&self, context: &PasswordContext<'_>) -> Result<(), PasswordError> {
         let length = self.as_text().chars().count();
         if context.second_factor && length < MIN_CODE_POINTS_BESIDE_FACTOR {
@@ -78,8 +76,8 @@ impl Password {
         Ok(())
     }
 
-    /// How many code points it says twice or more from its beginning to its end, the last time
-    /// perhaps not whole: 3 for `abcabcab`.
+    /// The length of the sequence that fills the whole password by repetition, the last time
+    /// perhaps incomplete: 3 for `abcabcab`.
     fn repeated(&self) -> Option<usize> {
         let letters: Vec<char> = self.as_text().chars().collect();
         (1..=letters.len() / 2).find(|unit| {
@@ -88,7 +86,7 @@ impl Password {
         })
     }
 
-    /// What it says over and over, if it does: as good as the whole to somebody with a list.
+    /// The repeated sequence, if there is one: an attacker with a list needs only that.
     pub fn repeated_unit(&self) -> Option<&str> {
         let unit = self.repeated()?;
         let end = self.as_text().char_indices().nth(unit);
@@ -96,7 +94,7 @@ impl Password {
     }
 }
 
-/// A text and its parts between signs and blanks, in lower case.
+/// A text and its parts between punctuation and blanks, in lower case.
 fn parts(text: &str) -> Vec<String> {
     let text = text.to_lowercase();
     let mut words: Vec<String> = text
@@ -114,7 +112,7 @@ fn known_once(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
-/// How many of `letters` belong to none of `words`.
+/// The number of `letters` outside all `words`.
 fn left_without(letters: &[char], words: &[String]) -> usize {
     let mut own = vec![true; letters.len()];
     for word in words {
@@ -149,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn length_counts_code_points_after_nfc() {
+    fn password_length_counts_code_points_after_nfc() {
         let keys = |count: usize| (0..count).map(|at| ['\u{1f511}', '\u{1f510}', 'x'][at * at % 3]);
         assert_eq!(
             judged(&keys(14).collect::<String>(), false),
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_are_enough_beside_a_second_factor_and_seven_are_not() {
+    fn with_a_second_factor_eight_characters_are_enough_and_seven_are_not() {
         assert_eq!(judged("tr0ub4do", true), Ok(()));
         assert_eq!(
             judged("tr0ub4d", true),
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_less_than_eight_characters_is_no_longer_than_they_are() {
+    fn a_repeated_sequence_counts_once() {
         for repeats in [
             "               ",
             "aaaaaaaaaaaaaaaa",
@@ -198,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_over_and_over_is_told() {
+    fn the_repeated_sequence_is_returned() {
         for (text, unit) in [
             ("password password ", Some("password ")),
             ("abcabcab", Some("abc")),
@@ -212,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_and_the_service_count_for_nothing() {
+    fn words_of_the_address_and_the_service_do_not_count() {
         use PasswordError::{ContainsAddress, ContainsServiceName};
         for (text, judgement) in [
             (
@@ -234,7 +232,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_shorter_than_the_rule_passes(text in "\\PC{0,80}", second_factor: bool) {
+        fn no_password_below_the_minimum_length_passes(text in "\\PC{0,80}", second_factor: bool) {
             let least = if second_factor { 8 } else { 15 };
             if judged(&text, second_factor).is_ok() {
                 let password = Password::parse(&Secret::new(text)).expect("short enough");
