@@ -505,7 +505,7 @@ mod tests {
             assert!(matches!(error, CallError::Open));
             assert!(!error.may_have_executed());
         }
-        assert_eq!(sent(&client), 5, "nothing left");
+        assert_eq!(sent(&client), 5, "no further request was sent");
         let (standing, tally) = client.state(Dependency::DynamoDb);
         assert_eq!(standing, BreakerState::Open);
         assert_eq!((tally.sent, tally.failed, tally.refused), (5, 5, 11));

@@ -79,7 +79,7 @@ async fn verify(days: &[UnixTime], office: &CliContext) -> Result<CommandOutput,
     progress.finish_and_clear();
     let mut text: String = review.found.iter().map(told).collect();
     text.push_str(&format!(
-        "{} lines; {} sealed and {} still open shards of days; {} findings\n",
+        "{} entries; {} sealed and {} open day shards; {} findings\n",
         review.lines,
         review.sealed,
         review.open,
@@ -101,11 +101,11 @@ async fn seal(day: UnixTime, office: &CliContext) -> Result<CommandOutput, Failu
     let sealing = audit_trail::seal(day, &store, vault(office).await?, &office.call).await;
     Ok(match sealing.map_err(Failure::unavailable)? {
         SealOutcome::Sealed(shards) => CommandOutput::good(
-            format!("{}: sealed, {shards} shards of it now\n", day.day()),
+            format!("{}: sealed, {shards} shards in this run\n", day.day()),
             json!({"outcome": "sealed", "shards": shards}),
         ),
         SealOutcome::Open => CommandOutput::bad(
-            format!("{}: not over yet, nothing was sealed\n", day.day()),
+            format!("{}: the day is not over, nothing was sealed\n", day.day()),
             json!({"outcome": "open", "shards": 0}),
         ),
     })
@@ -206,8 +206,8 @@ fn told(found: &LocatedFinding) -> String {
         Finding::Altered(id) => format!("modified, or not written by a host: {id}"),
         Finding::Unsealed => "the day is closed and not sealed".to_owned(),
         Finding::FalseSeal => "the digest was not written by a host".to_owned(),
-        Finding::Removed(count) => format!("{count} lines fewer than were sealed"),
-        Finding::Added(count) => format!("{count} lines more than were sealed"),
+        Finding::Removed(count) => format!("{count} entries fewer than in the sealed digest"),
+        Finding::Added(count) => format!("{count} entries more than in the sealed digest"),
         Finding::Exchanged => "the entries differ from the sealed digest".to_owned(),
     };
     format!("{} shard {}: {what}\n", found.day.day(), found.shard)

@@ -61,7 +61,7 @@ async fn rotate(office: &CliContext) -> Result<CommandOutput, Failure> {
     let text = newest.map(|key| line(key, now)).unwrap_or_default();
     let key = newest.map(|key| object(key, now));
     let json = json!({"outcome": "done", "key": key, "request_id": version});
-    let text = format!("{text}in force (audit: request {version})\n");
+    let text = format!("{text}rotation complete (audit: request {version})\n");
     Ok(CommandOutput::good(text, json))
 }
 

@@ -85,7 +85,7 @@ fn read_keys(file: &Path) -> Result<Keys, Failure> {
         .map(|key| Keys::One(Box::new(key)))
         .map_err(|error| {
             Failure::Setting(format!(
-                "{}: no key document, JWK Set or JWK ({error})",
+                "{}: not a key document, JWK Set or JWK ({error})",
                 file.display()
             ))
         })

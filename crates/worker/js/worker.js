@@ -1,12 +1,12 @@
-// The Worker's front: hands each request to the Rust module, and answers for it if that one dies.
+// The Worker's entry point: passes each request to the Rust module, and responds itself after a trap.
 //
-// `panic = "abort"`: a trap ends the whole instance, with every request that still waits in it. The
-// bindings start a new instance at the next call (`schedule_reinit`); this file sees to it that those
-// who waited in the old one get an answer, not a connection that hangs until the runtime gives up.
+// `panic = "abort"`: a trap ends the whole instance with all its requests in flight. The bindings
+// start a new instance at the next call (`schedule_reinit`). This file responds to the requests of
+// the old instance, which would otherwise hang until the runtime's timeout.
 
 import * as portcullis from "./bindings.js";
 
-/** Ends the wait of each request in flight. */
+/** Resolves the promise of each request in flight. */
 const waiting = new Set();
 
 addEventListener("error", (event) => endIfTrap(event.error));
@@ -19,12 +19,12 @@ function endIfTrap(fault) {
   waiting.clear();
 }
 
-/** A fault of the module itself (`unreachable`, out of bounds; a RangeError is its stack at an end). */
+/** A trap of the module (`unreachable`, out of bounds; a RangeError is a stack overflow). */
 function isTrap(fault) {
   return fault instanceof WebAssembly.RuntimeError || fault instanceof RangeError;
 }
 
-// SECURITY: closed when in doubt. The origin is never asked on behalf of a request that was not judged.
+// SECURITY: fails closed. A request without a decision is never forwarded to the origin.
 function refusal() {
   const problem = {
     type: "about:blank",
@@ -45,7 +45,7 @@ export default {
     waiting.add(fail);
     try {
       const answer = await Promise.race([portcullis.fetch(request, env, context), died]);
-      // Made here and not by the one that reports the death: a Response belongs to its own request.
+      // Created here and not in the trap handler: a Response belongs to its own request.
       return answer ?? refusal();
     } catch (fault) {
       endIfTrap(fault);

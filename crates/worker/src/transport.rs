@@ -113,6 +113,6 @@ fn fault(fault: &Fault) -> TransportError {
         Some("TimeoutError" | "AbortError") => TransportError::Timeout,
         // `fetch` does not distinguish a refused connection from a broken one: the request may have
         // arrived.
-        name => TransportError::Broken(name.unwrap_or("unknown fault").to_owned().into()),
+        name => TransportError::Broken(name.unwrap_or("unknown error").to_owned().into()),
     }
 }

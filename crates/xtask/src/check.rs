@@ -32,7 +32,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     doc.args(&native).env("RUSTDOCFLAGS", "-D warnings");
     let checks = [
         show("format", &mut workspace.cargo(["fmt", "--all", "--check"])),
-        step("layers, import circles and the purity of core", || {
+        step("layers, import cycles and the purity of core", || {
             invariants::check(workspace)
         }),
         step("keep the local system off Lambda", || {

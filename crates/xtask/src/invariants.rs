@@ -77,13 +77,13 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     }
     for folder in workspace.members()? {
         for circle in circles::of_crate(&workspace.path(&folder).join("src"))? {
-            faults.push(format!("{folder} has an import circle: {circle}"));
+            faults.push(format!("{folder} has an import cycle: {circle}"));
         }
     }
     for file in sources(&workspace.path("crates/core/src"))? {
         for word in impure(&read(&file)?) {
             faults.push(format!(
-                "{} has `{word}`: core is rules alone",
+                "{} has `{word}`: core contains only rules",
                 file.display()
             ));
         }

@@ -51,11 +51,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let read = |path| fs::read(path).context("the filter cannot be read");
     let same = read(made.clone())? == read(workspace.path(FILTER))?;
     match (same, options.check) {
-        (true, _) => println!("{FILTER} is what the lists make"),
-        (false, true) => bail!("{FILTER} is not what the lists make"),
+        (true, _) => println!("{FILTER} matches the lists"),
+        (false, true) => bail!("{FILTER} does not match the lists"),
         (false, false) => {
             fs::copy(made, workspace.path(FILTER)).context("the filter cannot be written")?;
-            println!("{FILTER} is new");
+            println!("{FILTER} is updated");
         }
     }
     Ok(())

@@ -49,7 +49,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     // Compiled first: a test in Node must not compete with a compiler on every core.
     compile_crates(workspace)?;
     thread::scope(|scope| {
-        println!("{IN_NODE}: running beside the tests of the crates; the output follows those");
+        println!(
+            "{IN_NODE}: running in parallel with the tests of the crates; the output follows theirs"
+        );
         let beside = scope.spawn(|| processes::output(&mut node));
         let crates = crates(workspace, filter);
         let output = beside

@@ -87,7 +87,7 @@ impl Ports {
             } else if TcpListener::bind(("127.0.0.1", port)).is_err() {
                 let variable = name.to_uppercase();
                 faults.push(format!(
-                    "port {port} is taken: end what listens there, or choose another by --{name}-port \
+                    "port {port} is taken: stop the program that listens there, or choose another port with --{name}-port \
                      or PORTCULLIS_{variable}_PORT"
                 ));
             }

@@ -21,7 +21,7 @@ pub(super) fn text(ports: &Ports, folder: &Path, terminal: &Path) -> String {
     let env_file = folder.join("host.env").display().to_string();
     format!(
         r#"
-Portcullis is up. Ctrl-C ends it.
+Portcullis is up. Ctrl-C stops it.
 
   Worker    http://127.0.0.1:{worker_port}
   host      http://127.0.0.1:{host_port}
@@ -31,40 +31,40 @@ Portcullis is up. Ctrl-C ends it.
   secrets   http://127.0.0.1:{secrets_port}
   logs      {logs}
 
-Try it in another terminal. Who are you? (A password that stands alone needs 15 characters or more: NIST SP
-800-63B-4, section 3.1.1.2.)
+Try it in another terminal. Register an account. (A password without a second factor needs at least
+15 characters: NIST SP 800-63B-4, section 3.1.1.2.)
 
     WORKER=http://127.0.0.1:{worker_port} HOST=http://127.0.0.1:{host_port}
     ADA='{{"email": "ada@example.com", "password": "gates fall at nightfall"}}'
     curl -sS $HOST/v1/register -H 'content-type: application/json' -d "$ADA"; echo
 
-The mail that verifies the address is in the mailbox; open its link and press the button. (A deployment lets
-nobody in before; here it is off.)
+The verification mail is in the mailbox; open its link and press the button. (A deployment rejects a login
+before the verification; here this check is off.)
 
     curl -sS http://127.0.0.1:{mailbox_port}/mailbox; echo
 
-Log in and keep the token.
+Log in and store the token.
 
     LOGIN=$(curl -sS $HOST/v1/login -H 'content-type: application/json' -d "$ADA")
     TOKEN=$(echo "$LOGIN" | sed -E 's/.*"access_token": ?"([^"]+)".*/\1/')
 
-Call the origin through the Worker: refused without the token, answered with it, and it has no admin scope.
+Call the origin through the Worker: 401 without the token, 200 with it, 403 without the admin scope.
 
     curl -sS -w '\n%{{http_code}}\n' $WORKER/hello
     curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
     curl -sS -w '\n%{{http_code}}\n' $WORKER/admin/ -H "authorization: Bearer $TOKEN"
 
-Log out, and see the same token refused as soon as the Worker has heard of it (10 s at most).
+Log out. The Worker rejects the same token after its next poll (within 10 s).
 
     curl -sS -w '%{{http_code}}\n' -X POST $HOST/v1/logout -H "authorization: Bearer $TOKEN"
     sleep 10
     curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
 
-Look at the account from the operator's terminal.
+Show the account with the operator's CLI.
 
     {terminal} --env-file {env_file} users show ada@example.com
 
-Rotate the signing key: the next one is published now, and signs once every cache is bound to have it.
+Rotate the signing key: the next key is published now, and signs after every cache must have it.
 
     {terminal} --env-file {env_file} keys rotate
     {terminal} --env-file {env_file} keys show
@@ -75,8 +75,8 @@ Rotate the signing key: the next one is published now, and signs once every cach
 /// The additional text if chaos proxies the database and Secrets Manager.
 pub(super) fn chaos(port: u16, seed: u64) -> String {
     format!(
-        r#"Calls of the database and of Secrets Manager go wrong, by seed {seed}: some answers will be 503 with
-Retry-After, and none may be wrong. See what has happened so far, let it rest, and begin again:
+        r#"The chaos proxy injects faults into calls of the database and Secrets Manager, with seed {seed}. Some
+responses will be 503 with Retry-After, and none may be wrong. Show the fault counts, disable and enable faults:
 
     curl -sS http://127.0.0.1:{port}/chaos; echo
     curl -sS -X POST http://127.0.0.1:{port}/chaos/stop; echo

@@ -286,7 +286,7 @@ impl<'a> System<'a> {
             self.check()?;
             if Instant::now() >= deadline {
                 bail!(
-                    "{name} does not answer after {} s\n{}",
+                    "{name} does not respond after {} s\n{}",
                     START.as_secs(),
                     self.last_words(name)
                 );

@@ -13,7 +13,7 @@ use crate::dynamodb::table::{Key, SORT_KEY, Table};
 use crate::dynamodb::write::{Expression, MAX_TRANSACTION_ITEMS};
 use crate::transport::Transport;
 
-const OPERATION: &str = "removing an account";
+const OPERATION: &str = "erasing an account";
 
 /// The number of rows deleted in one step: each may also have a locator.
 const AT_ONCE: usize = MAX_TRANSACTION_ITEMS / 2;

@@ -157,7 +157,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         account: &Account,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
-        const OPERATION: &str = "removing second factors";
+        const OPERATION: &str = "deleting second factors";
         let mut transaction = self.transaction();
         transaction.delete(&Key::totp(&account.email));
         transaction.delete(&Key::recovery_codes(&account.email));
@@ -185,7 +185,7 @@ impl<T: Transport> DynamoStore<'_, T> {
                     _ => Ok(WriteOutcome::Conflict),
                 }
             }
-            Err(error) => Err(StoreError::new("taking a code", error)),
+            Err(error) => Err(StoreError::new("using a recovery code", error)),
         }
     }
 

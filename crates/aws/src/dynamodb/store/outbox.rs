@@ -76,7 +76,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
             Err(error) => error,
         };
         let Some(refusal) = error.refusal().filter(|_| is_condition(&error)) else {
-            return Err(StoreError::new("claiming a mail", error));
+            return Err(StoreError::new("leasing a mail", error));
         };
         // An earlier attempt may have succeeded and its response may be lost.
         let stands = refusal
@@ -100,7 +100,7 @@ impl<T: Transport> OutboxStore for DynamoStore<'_, T> {
         match self.client.call(&call, self.now).await {
             Ok(_answer) => Ok(()),
             Err(error) if is_condition(&error) => Ok(()),
-            Err(error) => Err(StoreError::new("removing a mail", error)),
+            Err(error) => Err(StoreError::new("deleting a mail", error)),
         }
     }
 
