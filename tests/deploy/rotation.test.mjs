@@ -103,9 +103,9 @@ test("it rotates every 30 days, and every default is the program's own", () => {
   const { Parameters, Resources } = template;
   assert.deepEqual(Resources.RotationSchedule.Properties.RotationRules, { AutomaticallyAfterDays: { Ref: "RotationDays" } });
   assert.equal(Parameters.RotationDays.Default, 30);
-  const settings = readFileSync(path.join(ROOT, "crates/host/src/config.rs"), "utf8");
-  const rows = [...settings.matchAll(/^\/\/! \| (`[A-Z_`, ]+) \| (.*) \| (.*) \|$/gm)];
-  const defaults = new Map(rows.flatMap(([, names, , fallback]) => names.split(", ").map((name) => [name.slice(1, -1), fallback])));
+  const settings = readFileSync(path.join(ROOT, "docs/reference/configuration.md"), "utf8");
+  const rows = [...settings.matchAll(/^\| `([A-Z_]+)` \| .* \| (.*) \| .* \| .* \|$/gm)];
+  const defaults = new Map(rows.map(([, name, fallback]) => [name, fallback]));
   for (const [name, value] of Object.entries(Resources.RotationFunction.Properties.Environment.Variables)) {
     assert.ok(defaults.has(name), `${name} is no variable of the host`);
     const parameter = Parameters[value.Ref]?.Default;

@@ -10,7 +10,7 @@ import { System, code } from "./system.mjs";
 
 const LIMIT = 5;
 const PERIOD = 60;
-const LIMITED = { ratelimits: { RATE_LIMIT: { simple: { limit: LIMIT, period: PERIOD } } } };
+const LIMITED = { ratelimits: { RATE_LIMIT: { namespace_id: "1001", simple: { limit: LIMIT, period: PERIOD } } } };
 
 let system;
 before(async () => {

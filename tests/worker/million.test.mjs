@@ -109,16 +109,16 @@ async function coldStart(token, { requests = 1, ...platform } = {}) {
 
 test("a cold isolate holds a million revocations in less than 8 MB", { timeout: 300_000 }, async (t) => {
   const token = await system.logIn();
-  const cachePersist = path.join(system.folder, "cache");
+  const resourcePersistencePath = path.join(system.folder, "cache");
   const empty = await coldStart(token);
   const { names, packs } = await packAMillion();
   assert.ok(names > 0.999 * MILLION, `${names} names differ in 32 bits`);
-  const full = await coldStart(token, { cachePersist });
+  const full = await coldStart(token, { resourcePersistencePath });
   store.replays = true;
   const quick = await coldStart(token);
   store.replays = false;
   const crowded = await coldStart(token, { requests: 20 });
-  const near = await coldStart(token, { cachePersist });
+  const near = await coldStart(token, { resourcePersistencePath });
 
   const show = ({ took, cpu, memory }) => `${took.toFixed(0)} ms, ${cpu} ms of processor, ${(memory / 1e6).toFixed(1)} MB`;
   t.diagnostic(`nothing called back: ${show(empty)}`);

@@ -130,14 +130,14 @@ test("a look-up that fails closes its route and no other", async () => {
 });
 
 test("closed minutes are read once where isolates share a cache", async () => {
-  const cachePersist = scratch();
+  const resourcePersistencePath = scratch();
   const token = await system.logIn();
   await announce(claims(token).jti, BACK);
   // Without packs: a directory that makes no sense is none. The host leaves it to an operator.
   await system.dynamo("PutItem", { Item: DIRECTORY });
   const feedReads = [];
   for (let isolate = 0; isolate < 2; isolate += 1) {
-    await startWorker({ cachePersist });
+    await startWorker({ resourcePersistencePath });
     const answer = await ask(token);
     assert.equal(code(answer), "revoked", answer.text);
     feedReads.push(store.count("FEED"));

@@ -27,9 +27,15 @@ export class System {
   static async start({ bindings = {}, platform = {} } = {}) {
     const system = new System();
     system.folder = scratch();
-    await system.startEngine();
-    await Promise.all([system.startOrigin(), system.startHost()]);
-    await system.startWorker(bindings, platform);
+    try {
+      await system.startEngine();
+      await Promise.all([system.startOrigin(), system.startHost()]);
+      await system.startWorker(bindings, platform);
+    } catch (fault) {
+      // A program that still runs would keep the test process alive.
+      await system.stop();
+      throw fault;
+    }
     return system;
   }
 

@@ -94,6 +94,8 @@ fn corpus(workspace: &Workspace) -> Command {
         "portcullis-tests",
         "--bin",
         "corpus",
+        "--bin",
+        "revoked-million",
         "--quiet",
     ])
 }
