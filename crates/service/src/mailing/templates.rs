@@ -27,7 +27,7 @@ pub(super) fn write(
         MailKind::Verify => MessageTemplate {
             subject: format!("Verify your address for {name}"),
             before: format!(
-                "This address was used to make an account at {name}. If that was you, open this \
+                "This address was used to create an account at {name}. If that was you, open this \
                  link to verify it:"
             ),
             link,
@@ -36,7 +36,7 @@ pub(super) fn write(
                     "The link is valid for {} and works once.",
                     minutes(settings.verify_lifetime)
                 ),
-                "If it was not you, do not open it: somebody else knows the password of that \
+                "If it was not you, do not open it: another person knows the password of that \
                  account."
                     .to_owned(),
             ],
@@ -44,8 +44,8 @@ pub(super) fn write(
         MailKind::Reset => MessageTemplate {
             subject: format!("Set a new password for {name}"),
             before: format!(
-                "Somebody asked to set a new password for your account at {name}. If that was \
-                 you, open this link:"
+                "A new password was requested for your account at {name}. If that was you, open \
+                 this link:"
             ),
             link,
             after: vec![
@@ -60,8 +60,8 @@ pub(super) fn write(
         MailKind::Unlock => MessageTemplate {
             subject: format!("Log in to {name} again"),
             before: format!(
-                "So many logins to your account at {name} have failed that only browsers are let \
-                 in which have logged in before. To log in from another one, open this link there:"
+                "After many failed logins, your account at {name} can be used only from browsers \
+                 that have logged in before. To log in from another browser, open this link there:"
             ),
             link,
             after: vec![
@@ -69,21 +69,21 @@ pub(super) fn write(
                     "The link is valid for {} and works once. You still need your password.",
                     minutes(settings.unlock_lifetime)
                 ),
-                "If you did not try to log in, somebody else is guessing your password. You need \
-                 do nothing: they are not let in."
+                "If you did not try to log in, another person is guessing your password. You do \
+                 not need to do anything: they cannot log in."
                     .to_owned(),
             ],
         },
         MailKind::AlreadyRegistered => MessageTemplate {
             subject: format!("You already have an account at {name}"),
             before: format!(
-                "Somebody tried to make an account at {name} with this address, which has one. \
-                 Nothing was changed."
+                "This address was used to create another account at {name}, but it already has an \
+                 account. Nothing was changed."
             ),
             link: None,
             after: vec![
-                "If that was you, log in with the password you have, or ask for a new one where \
-                 you log in."
+                "If that was you, log in with your password, or request a new one on the login \
+                 page."
                     .to_owned(),
                 "If it was not you, you do not need to do anything.".to_owned(),
             ],
@@ -96,8 +96,8 @@ pub(super) fn write(
             ),
             link: None,
             after: vec![
-                "If that was not you, ask for a new password where you log in, at once: the link \
-                 comes to this address."
+                "If that was not you, request a new password on the login page at once: the link \
+                 is sent to this address."
                     .to_owned(),
             ],
         },
