@@ -1,4 +1,4 @@
-//! What the operator of the simulated hosts chose.
+//! The settings of the simulated hosts.
 
 use std::time::Duration;
 

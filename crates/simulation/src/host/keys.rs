@@ -1,5 +1,5 @@
-//! Where a host of the simulation finds its keys: two readings of the secret, which may fall on either
-//! side of a change.
+//! The key source of a simulated host: two reads of the secret, which may fall before and after a
+//! change.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::crypto::SimKey;
 use crate::store::View;
 
-/// Why a version gave no key.
+/// The reason why a version contains no key.
 #[derive(Debug, Error)]
 pub(crate) enum Keyless {
     #[error(transparent)]
@@ -25,7 +25,7 @@ pub(crate) enum Keyless {
     Key(#[from] KeyFactoryError),
 }
 
-/// The secret as one call reaches it.
+/// The secret as one call reads it.
 pub(super) struct SimSigningKeys<'a> {
     pub(super) host: &'a super::Host,
     pub(super) secrets: &'a View,
