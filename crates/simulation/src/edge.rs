@@ -75,7 +75,7 @@ impl Edge {
 
     /// Its isolate takes no more requests, and the next request gets a new one.
     pub(crate) fn evict(&self) {
-        self.world.tell(|| format!("{} begins anew", self.name));
+        self.world.tell(|| format!("{} restarts", self.name));
         self.isolate.replace(Isolate::new(&self.world, &self.name));
     }
 
@@ -141,7 +141,7 @@ impl Edge {
                 format!("its keys are {keys} s old, its revocations {revocations} s")
             });
             let age = age.unwrap_or_else(|| "it has no snapshot".to_owned());
-            format!("{} begins to read ({keys:?}): {age}", self.name)
+            format!("{} starts to read ({keys:?}): {age}", self.name)
         });
         isolate.reads.set(true);
         let (policy, shelf) = (self.gate.policy(), &self.shelf);

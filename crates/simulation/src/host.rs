@@ -140,7 +140,7 @@ impl Host {
 
     /// Its process takes no more requests, and the next request gets a new one.
     pub(crate) fn restart(&self) {
-        self.world.tell(|| format!("{} begins anew", self.name));
+        self.world.tell(|| format!("{} restarts", self.name));
         self.process.replace(Process::new(&self.world, &self.name));
     }
 

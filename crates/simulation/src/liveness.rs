@@ -97,12 +97,12 @@ async fn look(world: &World, outage: &Outage, who: &str, serves: impl AsyncFn() 
         }
         let took = now.saturating_sub(healed_at);
         if took > bound {
-            let what = format!("{who} is not back {bound} ms after the outage");
+            let what = format!("{who} has not recovered {bound} ms after the outage");
             world.oracle.borrow_mut().fail(Invariant::Healed, what);
             return;
         }
         if now > healed_at && is_served {
-            world.tell(|| format!("{who} is back {took} ms after the outage"));
+            world.tell(|| format!("{who} has recovered {took} ms after the outage"));
             world.oracle.borrow_mut().count(Invariant::Healed);
             return;
         }

@@ -30,7 +30,7 @@ pub(crate) async fn work(world: Rc<World>) {
         let round = round.await;
         assert!(
             world.mutation != Some(Mutation::Panic),
-            "only a mutation packs early"
+            "the mutation `Panic` stops the simulation"
         );
         world.tell(|| match round {
             Some(Ok(outcome)) => format!("packer: {outcome:?}"),

@@ -200,7 +200,7 @@ impl View {
     async fn maybe_crash(&self, operation: &str) {
         if self.world.fault(2) {
             self.world
-                .tell(|| format!("{} crashes about {operation}", self.node));
+                .tell(|| format!("{} crashes during {operation}", self.node));
             self.world.oracle.borrow_mut().meet(Case::Crash);
             self.world.executor.crash().await;
         }
@@ -211,7 +211,7 @@ impl View {
         let world = &self.world;
         let may = permit.is_probe() && world.plan.loses_probes;
         if may && world.plan.is_healing(world.now()) && world.random.chance(400) {
-            world.tell(|| format!("{} vanishes as it probes by {operation}", self.node));
+            world.tell(|| format!("{} crashes while probing by {operation}", self.node));
             world.oracle.borrow_mut().meet(Case::LostProbe);
             world.executor.crash().await;
         }

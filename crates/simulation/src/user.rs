@@ -132,7 +132,8 @@ impl User {
         }
         let reply = reply.filter(|_| !self.world.fault(10));
         if reply.is_none() {
-            self.world.tell(|| format!("{} hears nothing", self.name));
+            self.world
+                .tell(|| format!("{} gets no response", self.name));
         }
         (id, reply)
     }
@@ -151,7 +152,7 @@ impl User {
                 Ask::LogoutAll(_) => "logout everywhere",
             };
             let said = match &reply {
-                None => "no answer",
+                None => "no response",
                 Some(Reply::Granted(access, ..)) => {
                     let held = Held::read(access);
                     return format!(

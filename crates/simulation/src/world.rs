@@ -178,11 +178,11 @@ impl World {
     /// Records the start and the end of each outage.
     pub(crate) fn tell_outages(self: &Rc<Self>) {
         for outage in &self.plan.outages {
-            let who = outage.who.as_deref().unwrap_or("everybody");
-            let what = format!("{:?} is away from {who}", outage.of);
+            let who = outage.who.as_deref().unwrap_or("all nodes");
+            let of = outage.of;
             for (at, line) in [
-                (outage.from, what.clone()),
-                (outage.until, what + " no more"),
+                (outage.from, format!("{of:?} is unavailable to {who}")),
+                (outage.until, format!("{of:?} is available to {who} again")),
             ] {
                 let world = Rc::clone(self);
                 self.executor.spawn(async move {
@@ -211,7 +211,7 @@ impl World {
         for promise in &promises.done {
             oracle.count(Invariant::NothingLost);
             if !is_kept(promise, &tables) {
-                let what = format!("{promise:?} was acknowledged, and there is no trace of it");
+                let what = format!("{promise:?} was acknowledged, but is missing");
                 oracle.fail(Invariant::NothingLost, what);
             }
         }

@@ -72,7 +72,7 @@ fn each_mutation_is_detected_by_its_invariant() {
             let violation = run(*seed, Some(mutation), false).violation;
             violation.is_some_and(|violation| violation.invariant == invariant)
         });
-        println!("{mutation:?} is noticed by {invariant:?} in seed {noticed:?}");
+        println!("{mutation:?} is detected by {invariant:?} in seed {noticed:?}");
         noticed.is_none().then_some((mutation, invariant))
     });
     let unnoticed: Vec<_> = unnoticed.into_iter().flatten().collect();

@@ -76,9 +76,9 @@ impl SnapshotCache {
         self.snapshot.borrow().clone()
     }
 
-    /// The step before a request at `now` with `requirement` is decided. On `ReadFirst` and
-    /// `ReadBehind` the caller holds the lease and must call [`SnapshotCache::refresh`], which
-    /// releases it.
+    /// The step before a request at `now` with `requirement` is decided. On `RefreshFirst` and
+    /// `RefreshInBackground` the caller holds the lease and must call [`SnapshotCache::refresh`],
+    /// which releases it.
     ///
     /// `store_is_away` is the state of the circuit breaker. While it is set, no request waits for
     /// the store if the current snapshot is usable.

@@ -276,7 +276,7 @@ fn a_host_with_tokens_that_outlive_the_key_reports_the_reason() {
 fn the_previous_version_signs_while_the_current_one_contains_no_key() {
     let world = World::rotated(1, 2);
     world.current.replace(Some(Err(Gone::NoKey)));
-    let signs = world.signs(&keys(), NOON).expect("the one before");
+    let signs = world.signs(&keys(), NOON).expect("the previous one");
     assert_eq!(signs, toy(1).0.thumbprint());
     assert_eq!(*world.notices.borrow(), ["NoKey(Current, NoKey)"]);
     world.previous.replace(None);
@@ -304,7 +304,9 @@ fn a_missing_current_version_is_bridged_by_the_cache_and_a_repair_takes_effect()
     world.document.replace(document);
     assert!(world.signs(&keys, after(310)).is_err());
     world.previous.replace(Some(Ok(toy(3))));
-    let signs = world.signs(&keys, after(311)).expect("taken up");
+    let signs = world
+        .signs(&keys, after(311))
+        .expect("the repair takes effect");
     assert_eq!(signs, toy(3).0.thumbprint());
 }
 

@@ -174,7 +174,7 @@ impl Oracle {
         };
         if answer.said.is_ok() {
             let what = format!(
-                "{} lets a token in under {key}, which was {why}",
+                "{} accepts a token under {key}, which was {why}",
                 asked.edge
             );
             self.fail(Invariant::DroppedKey, what);

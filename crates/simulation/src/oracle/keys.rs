@@ -60,7 +60,7 @@ impl Oracle {
             from <= now && until.is_none_or(|until| asked_at <= until)
         });
         if !is_true {
-            let what = format!("{host} reads everything and finds no key to sign with");
+            let what = format!("{host} has the current keys and finds none to sign with");
             self.fail(Invariant::Signs, what);
         }
     }

@@ -19,7 +19,7 @@ impl Oracle {
         }
         self.count(Invariant::Served);
         if !is_served {
-            let what = format!("{host} answers 503, with nothing away");
+            let what = format!("{host} answers 503, with all dependencies available");
             self.fail(Invariant::Served, what);
         }
     }
@@ -39,7 +39,7 @@ impl Oracle {
         }
         failures.0 += 1;
         if failures.0 > FAILURES {
-            let what = format!("{what} fails again and again, with nothing away");
+            let what = format!("{what} fails repeatedly, with all dependencies available");
             self.fail(Invariant::Served, what);
         }
     }

@@ -144,7 +144,7 @@ impl Tables {
                         key.sign_from < held.sign_from
                             || (held.ends_at.is_some() && key.ends_at.is_none())
                     }
-                    // It was late, but its own conditions still held.
+                    // It signs before other nodes can have read it.
                     None => key.sign_from <= second(now, 2_000),
                 }
             });

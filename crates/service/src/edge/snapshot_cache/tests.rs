@@ -195,7 +195,7 @@ fn a_clock_that_was_set_back_expires_the_snapshot() {
     let knowledge = warm();
     let earlier = COLD - 3_600;
     read(&knowledge, Keys::WhenDue, &World::default(), earlier).expect("all there");
-    let held = knowledge.current().expect("read anew");
+    let held = knowledge.current().expect("read again");
     assert_eq!(held.revocations_read_at(), at(earlier));
     assert!(at(COLD).since(at(earlier)) > Duration::from_secs(60));
 }
