@@ -1,4 +1,4 @@
-//! What an operator may do to accounts. Each act leaves a line in the audit trail.
+//! The operator's actions on accounts. Each action writes an audit entry.
 
 use portcullis_core::audit::{AdminAct, AuditKind};
 use portcullis_core::email::EmailAddress;
@@ -16,33 +16,34 @@ use crate::store::{
     SessionsEnd, StoreError, WriteOutcome,
 };
 
-/// How often an act begins anew because the account changed meanwhile.
+/// The attempts of an action whose account is changed concurrently.
 const MAX_ATTEMPTS: usize = 8;
 
-/// Whom an operator means.
+/// The account that an operator addresses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AccountRef {
-    /// Whoever has this address.
+    /// The account with this address.
     Email(EmailAddress),
-    /// Whoever has this id.
+    /// The account with this id.
     UserId(Id),
 }
 
-/// How an act ends.
+/// The outcome of an action.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum AdminOutcome {
-    /// It is done, and every edge hears of what it calls back.
+    /// The action is done, and every edge knows its revocations.
     Done,
-    /// It was so before: nothing was changed. What it calls back was announced again.
+    /// The account was already in this state; nothing was changed. Its revocations were announced
+    /// again.
     Unchanged,
-    /// There is no such account.
+    /// The account does not exist.
     NoAccount,
-    /// The account kept changing; nothing was done.
+    /// Concurrent updates exhausted the retries; nothing was done.
     Contended,
 }
 
-/// The account of `subject`, if there is one.
+/// The account of `subject`, if it exists.
 ///
 /// # Errors
 ///
@@ -57,11 +58,11 @@ pub async fn find(
     }
 }
 
-/// Closes the account: its sessions end, nobody logs in to it.
+/// Closes the account: revokes its sessions and rejects every login.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; asking again finds out what was done.
+/// [`UseCaseError`]; a retry finds out what was done.
 pub async fn disable(
     subject: &AccountRef,
     clock: &impl Clock,
@@ -72,8 +73,8 @@ pub async fn disable(
             return Ok(AdminOutcome::NoAccount);
         };
         if account.status == AccountStatus::Disabled {
-            // What called its sessions back may have come too late for the edges to see, and the
-            // operator was told so: that is why they ask again.
+            // The earlier revocation may have been too late for the edges to see, and the operator
+            // got an error and retries.
             let revocations = [announce::sessions_below(account.generation, &account, ctx)];
             announce::again(&revocations, ctx.store, clock, ctx.call).await?;
             return Ok(AdminOutcome::Unchanged);
@@ -88,11 +89,11 @@ pub async fn disable(
     Ok(AdminOutcome::Contended)
 }
 
-/// Opens a closed account again. Its old sessions stay ended.
+/// Reopens a closed account. Its old sessions stay revoked.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; asking again finds out what was done.
+/// [`UseCaseError`]; a retry finds out what was done.
 pub async fn enable(
     subject: &AccountRef,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
@@ -117,11 +118,11 @@ pub async fn enable(
     Ok(AdminOutcome::Contended)
 }
 
-/// Ends every session of the account.
+/// Revokes every session of the account.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; asking again is safe.
+/// [`UseCaseError`]; a retry is safe.
 pub async fn log_out(
     subject: &AccountRef,
     clock: &impl Clock,
@@ -140,13 +141,13 @@ pub async fn log_out(
     Ok(AdminOutcome::Contended)
 }
 
-/// Removes the account and all that stands beside it. It is closed first, so that whoever is
-/// logged in is out at every edge before the row that says so is gone. The audit trail stays: it
-/// knows the account by its id alone.
+/// Deletes the account and all its rows. The account is closed first, so every edge rejects its
+/// sessions before the account row is deleted. The audit trail stays; it contains only the id of
+/// the account.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; asking again goes on where it stopped.
+/// [`UseCaseError`]; a retry continues where it stopped.
 pub async fn delete(
     subject: &AccountRef,
     clock: &impl Clock,
@@ -155,7 +156,7 @@ pub async fn delete(
     for tries in 0..MAX_ATTEMPTS {
         match disable(subject, clock, ctx).await? {
             AdminOutcome::Done | AdminOutcome::Unchanged => {}
-            // The answer to the try before was lost.
+            // The response to the previous attempt was lost.
             AdminOutcome::NoAccount if tries > 0 => return Ok(AdminOutcome::Done),
             end @ (AdminOutcome::NoAccount | AdminOutcome::Contended) => return Ok(end),
         }
@@ -163,7 +164,7 @@ pub async fn delete(
             return Ok(AdminOutcome::NoAccount);
         };
         if account.status != AccountStatus::Disabled {
-            // Somebody has opened it again between the two.
+            // The account was reopened between the two steps.
             continue;
         }
         let act = AuditKind::Administered(AdminAct::Delete);
@@ -175,7 +176,7 @@ pub async fn delete(
     Ok(AdminOutcome::Contended)
 }
 
-/// The sessions of the account that go on, the newest first; `None` without an account.
+/// The current sessions of the account, newest first; `None` if the account does not exist.
 ///
 /// # Errors
 ///
@@ -190,12 +191,12 @@ pub async fn sessions<C>(
     }
 }
 
-/// Ends the session `session_id`, whoever's it is. [`AdminOutcome::Unchanged`] if it was ended
-/// before, [`AdminOutcome::NoAccount`] if nothing is known of it.
+/// Revokes the session `session_id` of any account. Returns [`AdminOutcome::Unchanged`] if it was
+/// revoked before, and [`AdminOutcome::NoAccount`] if the session is unknown.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the session may not be taken for ended then.
+/// [`UseCaseError`]; the session may still be active then.
 pub async fn end_session(
     session_id: &Id,
     clock: &impl Clock,

@@ -1,4 +1,5 @@
-//! Announcing: what is called back, until when, and that every edge hears of it in time.
+//! Announces revocations: defines what is revoked and until when, and confirms that every edge sees
+//! it in time.
 
 use core::time::Duration;
 
@@ -12,10 +13,10 @@ use crate::error::UseCaseError;
 use crate::ports::{Clock, RequestMeta};
 use crate::store::{Account, RevocationStore};
 
-/// How often a feed row is written anew before the caller is told to try again.
+/// The attempts to write a feed row before the caller must retry.
 pub(crate) const MAX_ATTEMPTS: usize = 4;
 
-/// One token called back, for as long as it could be shown.
+/// Revokes one token for as long as it can be presented.
 pub(crate) fn token(token_id: &str, expires_at: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Token(token_id.to_owned()),
@@ -23,10 +24,11 @@ pub(crate) fn token(token_id: &str, expires_at: UnixTime) -> Revocation {
     }
 }
 
-/// A session called back, for as long as a token issued for it up to now could be shown.
-// INVARIANT: reckoned by the longest lifetime there is and not by this process's own. Another host
-// may issue longer tokens, or this one have done so until an hour ago, and none of them may come
-// back to life. It costs no memory anywhere: edges forget by the reach of their policy.
+/// Revokes a session for as long as a token issued for it until now can be presented.
+// INVARIANT: uses the longest possible token lifetime, not the lifetime set in this process.
+// Another host may issue longer tokens, or this one may have done so an hour ago; none of them may
+// become valid again. Edges need no extra memory, because their policy limits how long they keep a
+// revocation.
 pub(crate) fn session(session_id: &Id, now: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Session(session_id.to_string()),
@@ -34,7 +36,7 @@ pub(crate) fn session(session_id: &Id, now: UnixTime) -> Revocation {
     }
 }
 
-/// Every session of a subject below `generation` called back, for as long as [`session`] is.
+/// Revokes every session of a subject below `generation`, for as long as [`session`] does.
 pub(crate) fn subject(issuer: &str, user_id: &Id, generation: u64, now: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Subject {
@@ -46,7 +48,7 @@ pub(crate) fn subject(issuer: &str, user_id: &Id, generation: u64, now: UnixTime
     }
 }
 
-/// Every session of `account` below `generation` called back.
+/// Revokes every session of `account` below `generation`.
 pub(crate) fn sessions_below<S, C>(
     generation: u64,
     account: &Account,
@@ -56,7 +58,7 @@ pub(crate) fn sessions_below<S, C>(
     subject(issuer, &account.user_id, generation, ctx.call.now)
 }
 
-/// A key called back, for as long as a token under it could be shown, or an edge hold the key.
+/// Revokes a key for as long as a token under it can be presented or an edge can hold the key.
 pub(crate) fn key(key_id: &str, lifetime: Duration, now: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Key(key_id.to_owned()),
@@ -69,12 +71,12 @@ const fn last_shown(lifetime: Duration, now: UnixTime) -> UnixTime {
         .plus(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
 }
 
-/// Writes fresh feed rows of `revocations`, which were written before, and returns once each was
-/// seen committed in time.
+/// Writes new feed rows for `revocations`, which were written before. Returns once the commit of
+/// each row was confirmed in time.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the caller may not take them for announced then.
+/// [`UseCaseError`]; the revocations may be unknown to the edges then.
 pub(crate) async fn again(
     revocations: &[Revocation],
     store: &impl RevocationStore,
@@ -86,12 +88,12 @@ pub(crate) async fn again(
     confirm_within_bound(revocations, stamp, store, clock, call).await
 }
 
-/// Returns once a feed row of each of `revocations` was seen committed in time. They have just
-/// been written with the stamp `stamp`.
+/// Returns once the commit of a feed row of each of `revocations` was confirmed in time. The rows
+/// were just written with the stamp `stamp`.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the caller may not take them for announced then.
+/// [`UseCaseError`]; the revocations may be unknown to the edges then.
 pub(crate) async fn confirm_within_bound(
     revocations: &[Revocation],
     mut stamp: UnixTime,
@@ -99,8 +101,8 @@ pub(crate) async fn confirm_within_bound(
     clock: &impl Clock,
     call: &RequestMeta,
 ) -> Result<(), UseCaseError> {
-    // INVARIANT: acknowledged only once a feed row was seen committed within the write bound of
-    // its stamp: edges look no further back than that.
+    // INVARIANT: acknowledges only after a feed row was confirmed committed within the write bound
+    // of its stamp. Edges look no further back than that.
     let mut announcements = 0..MAX_ATTEMPTS;
     while clock.now() > stamp.plus(WRITE_BOUND) {
         announcements.next().ok_or(UseCaseError::NotConfirmed)?;

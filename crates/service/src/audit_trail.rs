@@ -1,4 +1,4 @@
-//! The audit trail as an operator uses it: read a day, seal it, and see that nothing was altered,
+//! The audit trail for operators: reads a day, seals it, and verifies that no entry was altered,
 //! removed or added since.
 
 use core::time::Duration;
@@ -15,63 +15,64 @@ use crate::store::{AuditReader, StoreError, StoredEntry, WriteOutcome};
 /// A day, in seconds.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which lines are wanted; what is left open fits all.
+/// Selects audit entries; an unset field matches every entry.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// About this user.
+    /// The user.
     pub user_id: Option<Id>,
-    /// What was tried.
+    /// The action.
     pub action: Option<String>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Option<String>,
-    /// From this address.
+    /// The client's address.
     pub client_address: Option<String>,
-    /// For this request.
+    /// The request.
     pub request_id: Option<Id>,
-    /// About this session.
+    /// The session.
     pub session_id: Option<Id>,
 }
 
-/// Something that should not be so.
+/// An integrity violation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Finding {
-    /// A row holds no line, or lies where it does not belong.
+    /// A row holds no entry or is stored at the wrong place.
     Unreadable(String),
-    /// A line is not as it was written, or was not written by a host.
+    /// An entry was altered, or no host wrote it.
     Altered(Id),
-    /// The day is closed, and nobody sealed the shard, or the seal was removed.
+    /// The day is closed, and the shard has no seal: it was never sealed, or the seal was removed.
     Unsealed,
-    /// The seal is not one that a host made.
+    /// The seal carries no valid MAC of a host.
     FalseSeal,
-    /// The shard was sealed with more lines than it holds: some were removed.
+    /// The shard was sealed with more entries than it holds: entries were removed.
     Removed(u64),
-    /// The shard holds more lines than it was sealed with: some were added.
+    /// The shard holds more entries than it was sealed with: entries were added.
     Added(u64),
-    /// As many lines as were sealed, and not the same ones.
+    /// The number of entries matches the seal, the entries differ.
     Exchanged,
 }
 
-/// A finding, and where.
+/// A finding and its location.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LocatedFinding {
     /// The first second of the day.
     pub day: UnixTime,
     /// The shard.
     pub shard: u32,
-    /// What.
+    /// The finding.
     pub finding: Finding,
 }
 
-/// What came of looking through some days.
+/// The result of verifying one or more days.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct VerifyReport {
-    /// How many lines were looked at.
+    /// The number of verified entries.
     pub lines: u64,
-    /// How many shards of days stand as they were sealed.
+    /// The number of shards of days that match their seal.
     pub sealed: u64,
-    /// How many belong to days that are not closed yet: lines removed from them do not show.
+    /// The number of shards of days that are still open. An entry removed from an open day is not
+    /// detected.
     pub open: u64,
-    /// What should not be so, in the order of days and shards.
+    /// The findings, ordered by day and shard.
     pub found: Vec<LocatedFinding>,
 }
 
@@ -89,24 +90,24 @@ impl AuditFilter {
     }
 }
 
-/// The days from the one of `from` to the one of `to`, each by its first second.
+/// The days from that of `from` to that of `to`, each as its first second.
 pub fn days(from: UnixTime, to: UnixTime) -> impl Iterator<Item = UnixTime> {
     let first = start_of_day(from);
     core::iter::successors(Some(first), |day| Some(day.plus(DAY))).take_while(move |day| *day <= to)
 }
 
-/// The first second of the day that `moment` lies in.
+/// The first second of the day of `moment`.
 fn start_of_day(moment: UnixTime) -> UnixTime {
     UnixTime::of_day(&moment.day()).unwrap_or(moment)
 }
 
-/// Whether a day has closed since the last one that was sealed, which began at `sealed`.
+/// Whether a day has closed since the last sealed day, which began at `sealed`.
 pub fn is_due(sealed: UnixTime, now: UnixTime) -> bool {
     let next = start_of_day(sealed).plus(DAY);
     is_closed(next, now)
 }
 
-/// The lines of a day that `filter` lets through, in the order of time.
+/// The entries of a day that match `filter`, ordered by time.
 ///
 /// # Errors
 ///
@@ -121,7 +122,7 @@ pub async fn read(
         for kept in store.audit_lines(day, shard).await? {
             match kept {
                 StoredEntry::Line(line) if filter.fits(&line) => lines.push(line),
-                // A row that holds no line is for `verify` to tell.
+                // `verify` reports a row that holds no entry.
                 StoredEntry::Line(_) | StoredEntry::Unreadable(_) => {}
             }
         }
@@ -130,22 +131,21 @@ pub async fn read(
     Ok(lines)
 }
 
-/// How sealing a day ended.
+/// The outcome of sealing a day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum SealOutcome {
-    /// It is sealed; so many of its shards only now.
+    /// The day is sealed; this many of its shards were sealed now.
     Sealed(u32),
-    /// It is not closed yet: lines may still come.
+    /// The day is still open, and entries may be added.
     Open,
 }
 
-/// Seals every shard of `day` that is not sealed yet. Doing so again is harmless: the first seal
-/// stays.
+/// Seals every unsealed shard of `day`. Idempotent: the first seal stays.
 ///
 /// # Errors
 ///
-/// [`StoreError`]; what was sealed stays sealed.
+/// [`StoreError`]; shards sealed before the error stay sealed.
 pub async fn seal(
     day: UnixTime,
     store: &impl AuditReader,
@@ -170,11 +170,11 @@ pub async fn seal(
     Ok(SealOutcome::Sealed(sealed))
 }
 
-/// Looks through one day and adds what it finds to `review`.
+/// Verifies one day and adds the findings to `review`.
 ///
 /// # Errors
 ///
-/// [`StoreError`]; then nothing is known of the day.
+/// [`StoreError`]; the day is not verified then.
 pub async fn review(
     day: UnixTime,
     store: &impl AuditReader,
@@ -233,7 +233,7 @@ fn compare(digest: &AuditDigest, kept: &[StoredEntry], vault: &RootKeys) -> Opti
     }
 }
 
-/// What a digest is made of: each line's code; a row that holds no line counts with its place.
+/// The input of a digest: the MAC of each entry. A row that holds no entry counts with its place.
 fn codes(kept: &[StoredEntry]) -> Vec<Vec<u8>> {
     let code = |kept: &StoredEntry| match kept {
         StoredEntry::Line(line) => line.code.clone(),
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_run_from_the_first_to_the_last_both_included() {
+    fn a_range_of_days_includes_the_first_and_the_last() {
         let noon = UnixTime::from_secs(1_795_435_200);
         let names = |from, to| days(from, to).map(UnixTime::day).collect::<Vec<_>>();
         assert_eq!(names(noon, noon), ["2026-11-23"]);

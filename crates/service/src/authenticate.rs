@@ -1,4 +1,5 @@
-//! Who calls the host itself: judged like at the edge, but against the store as it is now.
+//! Authenticates the caller of the host itself: the same decision as at the edge, but on the
+//! current state of the store.
 
 use portcullis_core::bearer::bearer_token;
 use portcullis_core::denial::Denial;
@@ -14,28 +15,28 @@ use crate::ports::SignatureVerifier;
 use crate::store::{KeyStore, RevocationStore, StoreError};
 use crate::verify::verify;
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Authentication {
-    /// The bearer of a good token.
+    /// The bearer of a valid token.
     Known(Box<Verified<Claims>>),
-    /// The bearer of a token that is good but for its login having been ended: good for nothing
-    /// but ending it once more.
+    /// The bearer of an otherwise valid token whose session is revoked. It permits only a repeated
+    /// logout.
     Revoked(Box<Verified<Claims>>),
-    /// The bearer of a token that is good but for all sessions of its subject having been ended:
-    /// good for nothing but having that said once more.
+    /// The bearer of an otherwise valid token whose subject's sessions are all revoked. It permits
+    /// only a repeated revocation of all sessions.
     SubjectRevoked(Box<Verified<Claims>>),
-    /// Nobody we let in.
+    /// An unauthenticated caller.
     Refused(Denial),
 }
 
-/// Judges the `Authorization` value of a request to the host: keys and revocations are read
+/// Checks the `Authorization` value of a request to the host. Keys and revocations are read
 /// consistently for this one token.
 ///
 /// # Errors
 ///
-/// [`StoreError`]; the caller is nobody then.
+/// [`StoreError`]; the caller is unauthenticated then.
 pub async fn authenticate(
     gate: &Gate,
     authorization: Option<&str>,
@@ -50,11 +51,11 @@ pub async fn authenticate(
     }
 }
 
-/// Judges an access token by itself, as [`authenticate`] does.
+/// Checks an access token alone, as [`authenticate`] does.
 ///
 /// # Errors
 ///
-/// [`StoreError`]; nothing is known of the token then.
+/// [`StoreError`]; the state of the token is unknown then.
 pub async fn authenticate_token(
     gate: &Gate,
     token: &str,
@@ -81,7 +82,7 @@ pub async fn authenticate_token(
     Ok(
         match gate.decide(&requirement, Some(&caller), &snapshot, now) {
             Ok(()) => Authentication::Known(Box::new(caller)),
-            // SECURITY: under a key that was called back anybody may have signed anything.
+            // SECURITY: an attacker may hold a revoked key and sign any token with it.
             Err(Denial::Revoked) if !snapshot.revocations().revokes_key(token_of(&caller)) => {
                 if snapshot
                     .revocations()

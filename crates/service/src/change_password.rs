@@ -1,4 +1,5 @@
-//! Changing a password: the old one again, a good new one, and every other session ends.
+//! Changes a password: verifies the current password, screens the new one and revokes every other
+//! session.
 
 use portcullis_core::audit::{AuditKind, PasswordChangeDenial};
 use portcullis_core::id::Id;
@@ -20,46 +21,46 @@ use crate::store::{
     RevocationStore, SessionsEnd, WriteOutcome,
 };
 
-/// What the caller sent, already parsed.
+/// The parsed request.
 #[derive(Debug)]
 pub struct ChangePasswordRequest {
-    /// Who asks, by a good token.
+    /// The caller, authenticated by a valid token.
     pub user_id: Id,
-    /// The session that the token stems from: it stays.
+    /// The session of the token; it stays active.
     pub session: RetainedSession,
-    /// What its bearer showed when it was opened, as the token says.
+    /// The authentication methods of the session, from the token.
     pub methods: Methods,
     /// The current password.
     pub current: Password,
-    /// The new one.
+    /// The new password.
     pub new: Password,
 }
 
-/// How a change ends.
+/// The outcome of a change.
 #[derive(Debug)]
 #[must_use]
 pub enum ChangePasswordOutcome {
-    /// It is done, and every other session is over. The session that stays has this access token
-    /// now; its refresh token is the one it had.
+    /// The password is changed, and every other session is revoked. The remaining session gets this
+    /// access token and keeps its refresh token.
     Changed(AccessToken),
-    /// The current password is not right.
+    /// The current password is wrong.
     WrongPassword,
-    /// The new one is not one that the account may have.
+    /// The new password was rejected.
     PasswordRejected(PasswordRejection),
-    /// The account changed meanwhile, or the session is over: nothing was changed.
+    /// The account changed concurrently, or the session has ended: nothing was changed.
     Conflict,
 }
 
-/// What the change is made with besides [`ServiceContext`].
+/// The ports of the change in addition to [`ServiceContext`].
 #[derive(Debug)]
 pub struct Tools<'a, H, N, G, K> {
-    /// What hashes.
+    /// The password hasher.
     pub hasher: &'a H,
-    /// What screens.
+    /// The password screen.
     pub screen: &'a N,
-    /// What signs.
+    /// The signer.
     pub signer: &'a G,
-    /// What tells the time again.
+    /// The clock.
     pub clock: &'a K,
 }
 
@@ -67,8 +68,8 @@ pub struct Tools<'a, H, N, G, K> {
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; if it says that the feed was late, the password is changed, and not every edge
-/// may know that the other sessions are over.
+/// [`UseCaseError`]. If it reports a late feed, the password is changed, but some edges may still
+/// accept the other sessions.
 pub async fn change_password(
     request: &ChangePasswordRequest,
     tools: &Tools<'_, impl PasswordHasher, impl PasswordScreen, impl Signer, impl Clock>,
@@ -89,7 +90,7 @@ pub async fn change_password(
         return Ok(ChangePasswordOutcome::PasswordRejected(unfit));
     }
     let hash = tools.hasher.hash(&request.new).await?;
-    // Signed before anything changes: a session without a token that speaks for it is of no use.
+    // Signed before any change: a session without a token for it is useless.
     let bearer = Bearer {
         user_id: &account.user_id,
         session_id: &request.session.id,
@@ -126,7 +127,7 @@ pub async fn change_password(
     Ok(ChangePasswordOutcome::Changed(access))
 }
 
-/// Why the account may not have `password` from now on.
+/// The reason to reject `password` as the account's new password.
 async fn screen_password<C>(
     account: &Account,
     password: &Password,

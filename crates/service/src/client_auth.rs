@@ -1,4 +1,4 @@
-//! Identifying the client that asks, where only some may ([RFC 6749 §2.3]).
+//! Client authentication, where only some clients have access ([RFC 6749 §2.3]).
 //!
 //! [RFC 6749 §2.3]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3
 
@@ -11,41 +11,42 @@ use crate::error::UseCaseError;
 use crate::ports::SecureRandom;
 use crate::store::AuditStore;
 
-/// Who a client says it is.
+/// The credentials that a client sent.
 #[derive(Clone, Debug)]
 pub struct ClientCredentials {
     /// `client_id`.
     pub id: String,
-    /// Its secret, if it sent one.
+    /// The client's secret, if it sent one.
     pub secret: Option<Secret<String>>,
 }
 
-/// Which client it is.
+/// The kind of client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum ClientKind {
-    /// Our own, which runs on people's devices and keeps no secret.
+    /// The first-party client. It runs on users' devices and keeps no secret.
     FirstParty,
-    /// One that proved who it is.
+    /// An authenticated confidential client.
     Confidential,
-    /// None that we know.
+    /// An unknown or unauthenticated client.
     Refused,
 }
 
-/// Finds out which client asks; ours goes by the name `first_party`.
+/// Identifies the client; `first_party` is the `client_id` of the first-party client.
 pub fn identify(claim: &ClientCredentials, clients: &Clients, first_party: &str) -> ClientKind {
     let known = match &claim.secret {
         Some(secret) => clients
             .authenticate(&claim.id, secret)
             .map(|_| ClientKind::Confidential),
-        // One that has a secret must show it, even if it bears our own client's name.
+        // A client with a configured secret must send it, even if its `client_id` is that of the
+        // first-party client.
         None if clients.contains(&claim.id) => None,
         None => (claim.id == first_party).then_some(ClientKind::FirstParty),
     };
     known.unwrap_or(ClientKind::Refused)
 }
 
-/// Leaves a line in the audit trail: a client did not prove who it is.
+/// Writes an audit entry: a client failed to authenticate.
 ///
 /// # Errors
 ///

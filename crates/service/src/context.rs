@@ -1,4 +1,4 @@
-//! What a use case of the host works with besides what was asked.
+//! The context in which a use case of the host runs.
 
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
@@ -7,22 +7,22 @@ use portcullis_core::root_keys::{Purpose, RootKeys};
 use crate::ports::{NoEntropy, RequestMeta, SecureRandom};
 use crate::settings::Settings;
 
-/// The store, chance, the host's secrets and settings, and the call that is being answered.
+/// The store, the random source, the host's root keys and settings, and the current request.
 #[derive(Debug)]
 pub struct ServiceContext<'a, S, C> {
-    /// Everything that is kept.
+    /// The store.
     pub store: &'a S,
-    /// What draws names and secrets.
+    /// The source of random identifiers and secrets.
     pub chance: &'a C,
-    /// The host's own secrets.
+    /// The root keys of the host.
     pub vault: &'a RootKeys,
-    /// What the operator chose.
+    /// The operator's settings.
     pub settings: &'a Settings,
-    /// The call that is being answered.
+    /// The current request.
     pub call: &'a RequestMeta,
 }
 
-// Only references: a copy is as good as the original, whatever they refer to.
+// Only references, so the copy is valid for all type parameters.
 impl<S, C> Clone for ServiceContext<'_, S, C> {
     fn clone(&self) -> Self {
         *self
@@ -32,7 +32,7 @@ impl<S, C> Clone for ServiceContext<'_, S, C> {
 impl<S, C> Copy for ServiceContext<'_, S, C> {}
 
 impl<S, C: SecureRandom> ServiceContext<'_, S, C> {
-    /// A line for the audit trail about this call.
+    /// Returns an audit entry about this request.
     pub(crate) fn event(
         &self,
         kind: AuditKind,
@@ -50,7 +50,7 @@ impl<S, C: SecureRandom> ServiceContext<'_, S, C> {
         })
     }
 
-    /// A line about a session.
+    /// Returns an audit entry about a session.
     pub(crate) fn session_event(
         &self,
         kind: AuditKind,

@@ -1,4 +1,4 @@
-//! Ending: a session goes, what is left of it is called back, and every edge hears of it.
+//! Ends a session: deletes it, revokes its remaining tokens and waits until every edge knows.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
@@ -10,21 +10,22 @@ use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
 use crate::store::{RevocationStore, SessionStore};
 
-/// The session that ends, and why.
+/// The session to end, and the reason.
 pub(crate) struct Ending<'a> {
     pub(crate) user_id: &'a Id,
     pub(crate) session_id: &'a Id,
-    /// Calls back the token it ends by, which may have been issued for longer than tokens are now.
+    /// Also revokes the token that authorized the request; it may be older than the current maximum
+    /// lifetime.
     pub(crate) token: Option<Revocation>,
     pub(crate) kind: AuditKind,
 }
 
-/// Ends a session: its rows go, it is called back, in one step with the audit row, and the feed
-/// carries that to the edges before this returns.
+/// Ends a session: deletes its rows and revokes it in one transaction with the audit row. Returns
+/// after the feed has carried the revocation to the edges.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the session may not be taken for ended then.
+/// [`UseCaseError`]; the session may still be active then.
 pub(crate) async fn end(
     ending: &Ending<'_>,
     clock: &impl Clock,
@@ -41,19 +42,19 @@ pub(crate) async fn end(
     announce::confirm_within_bound(&revocations, stamp, store, clock, call).await
 }
 
-/// Announces once more that a session was called back, for somebody whose first answer was lost,
-/// or said that the feed was late. Whether it was: of what nobody ever ended, nothing is announced.
-/// Its rows are gone and do not tell whose it was; who asks has shown that by other means.
+/// Announces the revocation of a session again, for a client whose first response was lost or
+/// reported a late feed. Returns whether the session had been revoked; if not, nothing is
+/// announced. The session row is deleted, so the caller must have authorized the request itself.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the session may not be taken for ended then.
+/// [`UseCaseError`]; the session may still be active then.
 pub(crate) async fn announce_again<C>(
     session_id: &Id,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl RevocationStore, C>,
 ) -> Result<bool, UseCaseError> {
-    // Nothing but the session has a name here.
+    // Only the session is identified here.
     let session = TokenIds {
         issuer: &ctx.settings.issuing.issuer,
         subject: "",

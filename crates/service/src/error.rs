@@ -1,4 +1,4 @@
-//! Why a use case came to no end: never the caller's fault.
+//! The reasons why a use case failed; never an error of the caller.
 
 use thiserror::Error;
 
@@ -6,29 +6,29 @@ use crate::ports::ScreeningUnavailable;
 use crate::ports::{HashError, NoEntropy, SignError};
 use crate::store::StoreError;
 
-/// A use case came to no end. Whatever it was to change is unchanged or will be found done by a
-/// repetition.
+/// A use case failed. A change was either not made, or a retry finds it done.
 #[derive(Debug, Error)]
 pub enum UseCaseError {
-    /// The store did not do what it was asked.
+    /// A store operation failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A password was not hashed.
+    /// Hashing a password failed.
     #[error(transparent)]
     Hash(#[from] HashError),
-    /// A token was not signed.
+    /// Signing a token failed.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// A new password could not be screened.
+    /// Screening a new password failed.
     #[error(transparent)]
     Screen(#[from] ScreeningUnavailable),
-    /// The platform gave no random bytes.
+    /// The platform returned no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
-    /// Others changed what was to be changed, again and again; a repetition finds how it stands.
-    #[error("others were faster, again and again")]
+    /// Concurrent updates exhausted the retries; a retry of the use case reads the current state.
+    #[error("concurrent updates; retries exhausted")]
     Contended,
-    /// A revocation is written, but no feed row of it came within the bound that edges rely on.
+    /// A revocation is written, but no feed row of it was committed within the bound that edges
+    /// rely on.
     #[error("the revocation feed is too slow to acknowledge a revocation")]
     NotConfirmed,
 }

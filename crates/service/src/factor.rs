@@ -1,4 +1,5 @@
-//! Second factors: begun with the password, active with the first code, and asked for at login.
+//! Second factors: enrolment begins with the password, the first valid code activates the factor,
+//! and login asks for it.
 
 mod challenge;
 mod login;
@@ -27,32 +28,32 @@ use crate::store::{
     Account, AccountStore, AuditStore, FactorStore, Factors, TotpFactor, WriteOutcome,
 };
 
-/// How long a factor that was begun may be confirmed.
+/// The time within which a pending factor can be confirmed.
 const BEGUN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// What the owner of an account proves before its factors change.
+/// The proof that the owner of an account gives before its factors change.
 #[derive(Debug)]
 pub struct FactorChange {
-    /// Who asks, by a good token.
+    /// The caller, authenticated by a valid token.
     pub user_id: Id,
     /// The current password.
     pub password: Password,
 }
 
-/// A factor that was begun: its secret is told this once.
+/// A pending factor; its secret is returned only this once.
 #[derive(Debug)]
 pub struct NewTotp {
-    /// What the device keeps.
+    /// The secret for the device.
     pub secret: Secret<[u8; TOTP_SECRET_BYTES]>,
-    /// Whose it is, for the device to show.
+    /// The account name for the device to show.
     pub account: Account,
 }
 
-/// Begins a factor that shows codes by time, in place of one that never became active.
+/// Begins the enrolment of a TOTP factor and replaces one that was never activated.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; nothing was begun then.
+/// [`UseCaseError`]; no enrolment was begun then.
 pub async fn begin(
     change: &FactorChange,
     hasher: &impl PasswordHasher,
@@ -87,12 +88,12 @@ pub async fn begin(
     }
 }
 
-/// Makes the factor that `user_id` began active, if `code` is one of its codes; the recovery codes
-/// are told this once.
+/// Activates the pending factor of `user_id` if `code` is one of its codes. The recovery codes are
+/// returned only this once.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; a repetition may find the factor active.
+/// [`UseCaseError`]; a retry may find the factor active.
 pub async fn confirm(
     user_id: &Id,
     code: &TotpCode,
@@ -122,11 +123,11 @@ pub async fn confirm(
     }
 }
 
-/// Removes the second factor, with the password and a code.
+/// Removes the second factor, authorized by the password and a code.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the code may be spent then, and the factor may be there still.
+/// [`UseCaseError`]; the code may be used then, and the factor may remain.
 pub async fn remove(
     change: &FactorChange,
     proof: &Proof,
@@ -142,11 +143,11 @@ pub async fn remove(
     Ok(Ok(()))
 }
 
-/// Makes recovery codes anew, with the password and a code; the old ones are good for nothing more.
+/// Creates new recovery codes, authorized by the password and a code. The old ones become invalid.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the code may be spent then, and the old recovery codes may be good still.
+/// [`UseCaseError`]; the code may be used then, and the old recovery codes may still be valid.
 pub async fn renew_recovery_codes(
     change: &FactorChange,
     proof: &Proof,
@@ -178,7 +179,7 @@ pub async fn list<C>(
     Ok(found.map(|(_, factors)| factors).unwrap_or_default())
 }
 
-/// The account, if the password and the code are right; the code is spent then.
+/// The account, if the password and the code are correct; the code is marked as used then.
 async fn proved(
     change: &FactorChange,
     proof: &Proof,
@@ -208,7 +209,7 @@ async fn factors_of<C>(
     Ok(Some((account, factors)))
 }
 
-/// New codes, and what is kept of them.
+/// New recovery codes and their stored form.
 fn recovery_codes<S>(
     account: &Account,
     ctx: ServiceContext<'_, S, impl SecureRandom>,

@@ -1,4 +1,4 @@
-//! Reading the feed: what is closed from packs and from near by, the rest from its rows.
+//! Reads the feed: closed minutes from packs and the cache, the rest from its rows.
 
 use core::time::Duration;
 
@@ -14,37 +14,37 @@ use crate::join_all::join_all;
 use crate::ports::ImmutableCache;
 use crate::store::{PackStore, RevocationStore, StoreError};
 
-/// From how many closed minutes on the directory of packs is worth its reading.
+/// The number of closed minutes from which on reading the directory of packs pays off.
 const MIN_MINUTES_FOR_INDEX: usize = 3;
 
-/// How many reads are under way together. A Worker may have six connections open.
+/// The maximum of concurrent reads. A Worker may have six open connections.
 const MAX_CONCURRENT_READS: usize = 6;
 
-/// How many packs are read together: each takes a megabyte while it is unwrapped.
+/// The maximum of packs that are read concurrently: each takes 1 MB while it is decoded.
 const PACKS_TOGETHER: usize = 3;
 
-/// Up to how many names the rows of a span are read where its packs fail: as many as are kept whole.
-/// They are some 2 MB, read in a few pages. The rows of a full span would be a hundred times that:
-/// they would kill the isolate, and take from the table what it has for others.
+/// The maximum of entries that are read from rows when the packs of a span fail: as many as are
+/// kept whole. They are about 2 MB, read in a few pages. The rows of a full span would be a hundred
+/// times that: they would exceed the isolate's memory and use up the read capacity of the table.
 const MAX_ROW_FALLBACK: u64 = 8_192;
 
-/// How many minutes, the latest ones, are looked for on the shelf. One that is not there costs three
-/// calls, since a Worker's cache counts like a fetch: to look, to read the rows, to put them there.
-/// A request of the smallest plan may make 50. These are all minutes of a policy whose tokens live
-/// for ten, with a leeway: 33 calls, two for what is not closed yet, one each for directory, keys,
-/// a look-up and the origin.
+/// How many of the latest minutes are looked up in the cache. A miss costs three calls, since a
+/// Worker's cache counts like a fetch: the lookup, the read of the rows and the store. A request of
+/// the smallest plan may make 50. The limit covers all minutes of a policy with tokens of 10
+/// minutes and a leeway: 33 calls, two for the open minutes, and one each for directory, keys, a
+/// lookup and the origin.
 const CACHED_MINUTES: usize = 11;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What is `known` with everything that was announced since `since`, overlap included. `reach` is how
-/// far back anything may have been called back that matters to the policy, and `now` the moment
-/// before the reading begins.
+/// Extends `known` by every revocation announced since `since`, including the overlap. `reach` is
+/// the maximum age of a revocation that matters to the policy. `now` is the time before the read
+/// begins.
 ///
 /// # Errors
 ///
-/// [`StoreError`] if a part of it could not be read: then nothing new is known.
+/// [`StoreError`] if a part could not be read; `known` is not extended then.
 pub(crate) async fn read_revocations(
     mut known: Revocations,
     since: UnixTime,
@@ -63,14 +63,14 @@ pub(crate) async fn read_revocations(
     }
     known.forget(now);
     known.compact();
-    // Rows say how long any token could be shown, at the longest that any host issues. Here those
-    // count that the policy takes; with the same margin, for a host that was just issuing one.
+    // Row TTLs use the longest lifetime any host may issue. They are capped at this policy's
+    // maximum plus the same margin, for a host that was just issuing a token.
     let margin = MAX_LEEWAY.saturating_add(OVERLAP);
     known.forget_by(now.plus(reach).plus(margin));
     Ok(known)
 }
 
-/// The closed minutes from that of `from` on: packed ones by their packs, the others one by one.
+/// The closed minutes from that of `from` on: packed ones from their packs, the others one by one.
 async fn read_closed(
     mut known: Revocations,
     from: UnixTime,
@@ -83,23 +83,23 @@ async fn read_closed(
     let mut missing = minutes(from, closed);
     let directory = if missing.len() >= MIN_MINUTES_FOR_INDEX {
         match store.directory().await {
-            // Packs save reads and are no source of their own: without them the rows tell all.
+            // Packs only save reads: the rows contain every revocation.
             Err(error) if error.is_corrupt() => PackIndex::default(),
-            // A directory that could not be read does not tell that there are no packs, and only it
-            // tells how many names the rows would be. Whoever asks again in a second pays one read.
+            // A failed read of the directory does not prove that no packs exist. Only the directory
+            // tells how many entries the rows hold. A retry a second later costs one read.
             read => read?,
         }
     } else {
         PackIndex::default()
     };
-    // Where something is known already, a pack is of use only if it is all new: what is sifted
-    // twice takes its room twice.
+    // With earlier knowledge a pack is useful only if it is completely new: a revocation that is
+    // compacted twice takes twice the memory.
     let first = if known.is_empty() {
         UnixTime::default()
     } else {
         from.start_of_minute()
     };
-    // A span that cannot be closed yet was packed by a clock that is fast, and lacks what came later.
+    // A host with a fast clock packed this open span, so later rows are missing from it.
     let whole = closed_before(now.plus(CLOCK_SKEW));
     let touched = |span: &&PackedSpan| {
         from < span.to && span.from < closed && first <= span.from && span.to <= whole
@@ -120,7 +120,7 @@ async fn read_closed(
             Err(_) => continue,
             Ok(parts) => parts,
         };
-        // A part of a span is not the span, and neither is anything else of another size.
+        // An incomplete pack, or a pack of another size, does not replace the span.
         let whole: Option<Vec<Revocations>> = parts.into_iter().collect();
         let Some(packs) = whole.filter(|packs| lifetime.is_zero() || count(packs) == span.names)
         else {
@@ -137,8 +137,7 @@ async fn read_closed(
             FeedChunk::Minute(*minute)
         }
     });
-    // A minute matters to whoever starts cold for as long as it is within reach, however little of
-    // the past this reading is about.
+    // A cold start needs every minute within its reach, even if this read covers less of the past.
     for piece in fetch(pieces, MAX_CONCURRENT_READS, store, shelf, reach).await {
         known.absorb(piece?.unwrap_or_default());
         known.compact();
@@ -146,25 +145,25 @@ async fn read_closed(
     Ok(known)
 }
 
-/// How many names they hold.
+/// The number of their entries.
 fn count(packs: &[Revocations]) -> u64 {
     let names: usize = packs.iter().map(Revocations::len).sum();
     u64::try_from(names).unwrap_or(u64::MAX)
 }
 
-/// A piece of the past. One type for all kinds: each kind that is read together of its own would
-/// weigh some KB in wasm.
+/// A chunk of the past. One type for all kinds: a separate concurrent read for each kind would add
+/// some KB of wasm.
 #[derive(Clone, Copy)]
 enum FeedChunk<'d> {
-    /// A pack, from the shelf or the store.
+    /// A pack, from the cache or the store.
     Pack(&'d PackName),
-    /// A closed minute, from the shelf or its rows.
+    /// A closed minute, from the cache or its rows.
     Minute(UnixTime),
     /// A closed minute from its rows.
     Rows(UnixTime),
 }
 
-/// Reads `pieces`, so many together; `lifetime` is how long they are of use on the shelf.
+/// Reads `pieces` with limited concurrency; `lifetime` is how long the cache keeps them.
 async fn fetch(
     pieces: impl Iterator<Item = FeedChunk<'_>>,
     together_at_most: usize,
@@ -182,7 +181,7 @@ async fn fetch(
 }
 
 impl FeedChunk<'_> {
-    /// What was called back in it; `None` for a pack that is no pack.
+    /// The revocations in it; `None` if the pack is invalid.
     async fn read(
         self,
         store: &(impl RevocationStore + PackStore),
@@ -233,7 +232,7 @@ impl FeedChunk<'_> {
     }
 }
 
-/// The start of each minute from that of `from` to `end`, which does not belong to them.
+/// The start of each minute from that of `from` to `end` (exclusive).
 fn minutes(from: UnixTime, end: UnixTime) -> Vec<UnixTime> {
     let mut minutes = Vec::new();
     let mut minute = from.start_of_minute();

@@ -1,5 +1,5 @@
-//! Importing: an account from another system, with the hash it had there. No mail, and no password
-//! is seen: the hash is checked at the first login, and made anew.
+//! Imports an account with its hash from another system. No mail is sent, and the password is
+//! unknown: the first login verifies the hash and replaces it.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
@@ -12,34 +12,34 @@ use crate::error::UseCaseError;
 use crate::ports::{PasswordHasher, SecureRandom};
 use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
 
-/// An account as the other system knew it.
+/// An account of the other system.
 #[derive(Clone, Debug)]
 pub struct ImportRequest {
     /// Its address.
     pub email: EmailAddress,
     /// Its hash: bcrypt, scrypt, PBKDF2 or Argon2.
     pub password: PasswordHash,
-    /// When its address was verified there, if it was.
+    /// The time when the other system verified its address, if it did.
     pub verified_at: Option<UnixTime>,
 }
 
-/// How an import ends.
+/// The outcome of an import.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum ImportOutcome {
-    /// The account is there, under this id.
+    /// The account was created under this id.
     Imported(Id),
-    /// The address has an account; nothing was changed.
+    /// The address already has an account; nothing was changed.
     AddressTaken,
-    /// No host could check the hash: of an unknown kind, or too costly.
+    /// No host can verify the hash: its kind is unknown or its cost too high.
     UnusableHash,
 }
 
-/// Makes an account with a hash of another system.
+/// Creates an account with a hash of another system.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; no account was made then, or a repetition finds the address taken.
+/// [`UseCaseError`]; either no account was created, or a retry finds the address registered.
 pub async fn import(
     request: &ImportRequest,
     hasher: &impl PasswordHasher,

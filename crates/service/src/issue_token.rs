@@ -1,4 +1,4 @@
-//! Issuing: an access token for a session.
+//! Issues an access token for a session.
 
 use core::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::ports::{SecureRandom, SignError, Signer};
 pub struct AccessToken {
     /// The token itself.
     pub token: Secret<String>,
-    /// How long it is good for.
+    /// Its lifetime.
     pub expires_in: Duration,
 }
 
-/// Whom an access token speaks for.
+/// The subject and session of an access token.
 pub(crate) struct Bearer<'a> {
     pub(crate) user_id: &'a Id,
     pub(crate) session_id: &'a Id,

@@ -1,10 +1,10 @@
-//! A few futures under way together.
+//! Runs a few futures concurrently.
 
 use core::future::{Future, poll_fn};
 use core::task::Poll;
 
-/// What each of `futures` gives, in their order. For a handful: each is looked at whenever one of
-/// them moves, which costs a tenth of the code that a queue of those that moved does.
+/// The outputs of `futures`, in their order. For a few futures only: a wake-up polls all of them,
+/// which needs a tenth of the code of a ready queue.
 pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures
         .into_iter()
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_are_begun_before_any_has_ended_and_answer_in_their_order() {
+    fn join_all_starts_all_futures_and_returns_their_outputs_in_order() {
         let turns = Cell::new(0);
         let waits = |until: u32| {
             let turns = &turns;

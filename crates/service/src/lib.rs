@@ -1,7 +1,7 @@
-//! The use cases: what happens between a request and its answer, on any platform.
+//! The use cases: the steps between a request and its response, on any platform.
 //!
-//! Each is one async function over the [`ports`] and the [`store`]. It reads the store, asks the
-//! rules of `portcullis-core`, writes what they say, and answers; no rule is decided here.
+//! Each use case is one async function over the [`ports`] and the [`store`]. It reads the store,
+//! applies the rules of `portcullis-core`, writes the result and returns. No rule is decided here.
 
 pub mod administer;
 mod announce;
@@ -49,7 +49,7 @@ mod test_support {
     use crate::settings::Limits;
     use crate::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 
-    /// What an operator might have chosen.
+    /// Settings for tests.
     pub(crate) fn settings() -> Settings {
         Settings {
             limits: Limits::default(),
@@ -74,7 +74,7 @@ mod test_support {
         }
     }
 
-    /// What `future` gives, which a store in memory never keeps waiting.
+    /// The output of `future`, which is ready at once with a store in memory.
     pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => value,

@@ -1,4 +1,4 @@
-//! Limits: each attempt is counted before anything is done for it.
+//! Rate limits: each attempt is counted before any work is done for it.
 
 use core::time::Duration;
 
@@ -17,58 +17,59 @@ use crate::ports::{NoEntropy, SecureRandom};
 use crate::settings::LimitFailMode;
 use crate::store::{AuditStore, Bucket, LimitStore, StoreError};
 
-/// How much of a bucket's code is its name, in bytes: nobody can make two share one.
+/// The number of bytes of a bucket's MAC in its row key; too long for an attacker to find a
+/// collision.
 const NAME_BYTES: usize = 16;
 
-/// Whose attempts are counted together.
+/// The key under which attempts are counted together.
 #[derive(Clone, Copy, Debug)]
 pub enum LimitKey<'a> {
-    /// Those of the network that the call comes from. Calls of which the platform tells no address
-    /// are counted together.
+    /// The attempts from the client's network. Requests without a known client address share one
+    /// key.
     Network,
-    /// Those for one address, whether it has an account or not.
+    /// The attempts on one address, registered or not.
     Email(&'a EmailAddress),
-    /// Those for one address from one known browser.
+    /// The attempts on one address from one known browser.
     Device(&'a EmailAddress, &'a Id),
-    /// Those for one account. A raised generation begins anew.
+    /// The attempts on one account. A raised generation starts a new count.
     Account(&'a Id, u64),
-    /// Those of one session.
+    /// The attempts of one session.
     Session(&'a Id),
 }
 
-/// How an attempt comes in.
+/// The outcome for an attempt.
 #[derive(Debug)]
 #[must_use]
 pub enum LimitOutcome {
-    /// It passes.
+    /// The attempt is allowed.
     Allowed(Reservation),
-    /// It does not; nothing is to be done for it.
+    /// The attempt is rejected; no work is done for it.
     Limited(Limited),
 }
 
-/// Why an attempt does not pass.
+/// The reason for a rejection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Limited {
-    /// There were too many; the next one passes after this long.
+    /// Too many attempts; the next one is allowed after this time.
     RetryAfter(Duration),
-    /// So many have failed in a row that waiting does not help.
+    /// Too many consecutive failures: waiting does not help.
     LockedOut(LimitKind),
 }
 
-/// The place that an attempt takes up until it is given back.
+/// The counted attempt; it can be refunded.
 #[derive(Debug, Default)]
 pub struct Reservation {
     counted: Option<(Bucket, Attempt)>,
-    /// Why it passes uncounted, for the log.
+    /// The reason why the attempt is allowed uncounted, for the log.
     pub uncounted: Option<StoreError>,
 }
 
-/// Counts an attempt in `scope` by `whose` it is, unless there were too many. The first that is
-/// refused leaves a line in the audit trail; those that follow it cost one write and no line.
+/// Counts an attempt in `scope` under the key `whose` and rejects it if there were too many. The
+/// first rejection writes an audit entry; each later one costs one write and no entry.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; nothing is to be done for the attempt then.
+/// [`UseCaseError`]; no work may be done for the attempt then.
 pub async fn acquire(
     scope: LimitKind,
     whose: LimitKey<'_>,
@@ -104,15 +105,15 @@ pub async fn acquire(
     })
 }
 
-/// Counts a login: of a browser that has logged in to this address before by that browser alone,
-/// of any other by the network it comes from and by the address. So whoever guesses fills buckets
-/// that no known browser of the one they guess for is counted in, and neighbours behind one network
-/// address do not lock each other's known browsers out. The place is that of the browser or the
-/// address: a good login gives it back, and never the network's.
+/// Counts a login. A browser that has logged in to this address before is counted alone. Any other
+/// browser is counted by its network and by the address. So an attacker who guesses fills no bucket
+/// of the owner's known browsers. Clients behind one network address cannot lock out each other's
+/// known browsers either. The reservation is that of the browser or the address: a successful login
+/// refunds it, and never that of the network.
 ///
 /// # Errors
 ///
-/// As [`enter`].
+/// As [`acquire`].
 pub async fn acquire_login(
     email: &EmailAddress,
     device_cookie: Option<&str>,
@@ -131,11 +132,11 @@ pub async fn acquire_login(
     }
 }
 
-/// Gives `place` back: what was attempted has turned out good.
+/// Refunds `place`: the attempt was successful.
 ///
 /// # Errors
 ///
-/// [`StoreError`]; then it still counts, which costs its owner a place and nobody anything else.
+/// [`StoreError`]; the attempt still counts then, which costs only its owner.
 pub async fn refund<C>(
     place: &Reservation,
     ctx: ServiceContext<'_, impl LimitStore, C>,
@@ -146,7 +147,7 @@ pub async fn refund<C>(
     }
 }
 
-/// The cookie by which a browser that has just logged in to `email` is known from now on.
+/// The cookie that marks a browser as known after its login to `email`.
 ///
 /// # Errors
 ///
@@ -159,7 +160,7 @@ pub fn device_cookie<S>(
     Ok(device::issue(ctx.vault, email, &nonce, ctx.call.now))
 }
 
-/// An attempt of this call, told from all others by bits of our own.
+/// An identifier of an attempt of this request, unique by random bits.
 fn attempt<S>(ctx: ServiceContext<'_, S, impl SecureRandom>) -> Result<Attempt, NoEntropy> {
     let [a, b, c, d, ..] = ctx.chance.nonce()?;
     Ok(Attempt::new(ctx.call.now, u32::from_le_bytes([a, b, c, d])))
@@ -196,7 +197,7 @@ fn bucket<S, C>(
     }
 }
 
-/// A tally's numbers mean nothing under another quota, so that is part of its name.
+/// A count is valid only under its quota, so the quota is part of its key.
 fn bucket_name(
     vault: &RootKeys,
     scope: LimitKind,

@@ -1,4 +1,4 @@
-//! Login: an address and a password become a session and an access token.
+//! Login: exchanges an address and a password for a session and an access token.
 
 use portcullis_core::audit::{AuditKind, LoginDenial};
 use portcullis_core::email::EmailAddress;
@@ -17,53 +17,53 @@ use crate::store::{
     WriteOutcome,
 };
 
-/// What the caller sent, already parsed.
+/// The parsed request.
 #[derive(Clone, Debug)]
 pub struct LoginRequest {
     /// The account's address.
     pub email: EmailAddress,
     /// The password as typed.
     pub password: Password,
-    /// What the caller says it is.
+    /// The device as the client describes it.
     pub device: Device,
 }
 
-/// How a login ends.
+/// The outcome of a login.
 #[derive(Debug)]
 #[must_use]
 pub enum LoginOutcome {
-    /// The caller is let in.
+    /// The login succeeded.
     Admit(LoginAdmission),
-    /// The password is right; a code of the second factor is wanted besides.
+    /// The password is correct; a code of the second factor is required.
     Challenge(Challenge),
-    /// The caller is not let in; all reasons are one answer to them.
+    /// The login failed; the client gets the same response for every reason.
     Refuse(LoginDenial),
 }
 
-/// What becomes of a caller who is let in.
+/// The result of a successful login.
 #[derive(Debug)]
 pub struct LoginAdmission {
-    /// What they receive.
+    /// The tokens for the client.
     pub grant: TokenGrant,
-    /// Why a hash made with lesser parameters was not renewed, for the log: the next login tries
-    /// again.
+    /// The reason why an outdated hash was not replaced, for the log; the next login retries.
     pub not_rehashed: Option<UseCaseError>,
 }
 
-/// What becomes of a caller whose password is right, and who has a second factor.
+/// The result of a correct password on an account with a second factor.
 #[derive(Debug)]
 pub struct Challenge {
-    /// What to bring back with the code, within [`CHALLENGE_LIFETIME`](factor::CHALLENGE_LIFETIME).
+    /// The challenge to present with the code, within
+    /// [`CHALLENGE_LIFETIME`](factor::CHALLENGE_LIFETIME).
     pub challenge: Secret<String>,
     /// As in [`Admission`].
     pub not_rehashed: Option<UseCaseError>,
 }
 
-/// Signs the caller in, or says why not, and leaves a line in the audit trail either way.
+/// Logs the client in or denies it with a reason. Writes an audit entry in both cases.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; nobody is signed in then.
+/// [`UseCaseError`]; the login failed then.
 pub async fn login(
     request: &LoginRequest,
     hasher: &impl PasswordHasher,
@@ -76,7 +76,7 @@ pub async fn login(
 ) -> Result<LoginOutcome, UseCaseError> {
     let store = ctx.store;
     let account = store.account(&request.email).await?;
-    // SECURITY: an unknown address costs what a wrong password costs: the same hashes, one row.
+    // SECURITY: an unknown address costs as much as a wrong password: the same hashes, one row.
     let stored = account.as_ref().map(|account| &account.password);
     let verdict = hasher.verify(&request.password, stored).await?;
     let require_verified = ctx.settings.mailing.require_verified;
@@ -88,7 +88,7 @@ pub async fn login(
             return Ok(LoginOutcome::Refuse(denial));
         }
     };
-    // Only now: whether there is a factor is nobody's business who lacks the password.
+    // Checked only now: without the password, a client must not learn whether a factor exists.
     if store.factors(&account).await?.active().is_some() {
         let challenge = factor::challenge(&account, &request.device, ctx)?;
         let asked = ctx.event(AuditKind::FactorAsked, Some(&account.user_id))?;
@@ -100,7 +100,7 @@ pub async fn login(
     }
     let opened = open(&account, &request.device, Methods::Password, signer, ctx);
     let Some(grant) = opened.await? else {
-        // Disabled, or all its sessions ended, while the password was being checked.
+        // The account was disabled, or all its sessions were revoked, during the password check.
         let denial = LoginDenial::Disabled;
         let kind = AuditKind::LoginRefused(denial);
         store
@@ -108,14 +108,14 @@ pub async fn login(
             .await?;
         return Ok(LoginOutcome::Refuse(denial));
     };
-    // The session is open: whatever comes of this, the caller is signed in.
+    // The session is open: an error here does not fail the login.
     Ok(LoginOutcome::Admit(LoginAdmission {
         grant,
         not_rehashed: rehash(request, &account, verdict, hasher, ctx).await.err(),
     }))
 }
 
-/// The account that is let in, or why none is and whose it would have been.
+/// The account, or the reason for the denial and the account that it concerns.
 fn admit(
     account: Option<Account>,
     verdict: HashVerdict,
@@ -133,7 +133,7 @@ fn admit(
     Err((denial, Some(account.user_id)))
 }
 
-/// Renews a hash that is outdated; if the account changed meanwhile, the next login tries again.
+/// Replaces an outdated hash. After a concurrent change of the account, the next login retries.
 async fn rehash(
     request: &LoginRequest,
     account: &Account,

@@ -1,4 +1,4 @@
-//! Logout: the session ends, and what is left of it is called back everywhere.
+//! Logout: ends the session and revokes its remaining tokens everywhere.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
@@ -12,22 +12,22 @@ use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
 use crate::store::{RevocationStore, SessionStore};
 
-/// How a logout ends.
+/// The outcome of a logout.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum LogoutOutcome {
-    /// The session is over; every edge knows within its staleness bound.
+    /// The session has ended; every edge knows within its staleness bound.
     Done,
-    /// The token stems from no session of ours.
+    /// The token belongs to no session of this service.
     NoSession,
 }
 
-/// Ends the session of `caller`: its rows go, its token and session are called back, in one step,
-/// and the feed carries that to the edges before this returns.
+/// Ends the session of `caller`: deletes its rows and revokes its token and session in one
+/// transaction. Returns after the feed has carried that to the edges.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the caller may not take the session for ended then, and may try again.
+/// [`UseCaseError`]; the session may still be active then, and the caller may retry.
 pub async fn logout(
     caller: &Verified<Claims>,
     clock: &impl Clock,

@@ -1,4 +1,4 @@
-//! Logging out everywhere: one row, whatever the number of sessions.
+//! Logs out everywhere with one row, for any number of sessions.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
@@ -14,16 +14,16 @@ use crate::store::{
     Account, AccountChange, AccountStore, RevocationStore, SessionsEnd, WriteOutcome,
 };
 
-/// How often an account is read anew because somebody else changed it meanwhile.
+/// The attempts after concurrent changes of the account.
 const MAX_ATTEMPTS: usize = 4;
 
-/// Ends every session of the caller's account, the caller's own included: its generation is
-/// raised and what is below it called back, in one step with the audit row, and the feed carries
-/// that to the edges before this returns.
+/// Revokes every session of the caller's account, the caller's own included. One transaction raises
+/// the generation, revokes every session below it and writes the audit row. Returns after the feed
+/// has carried that to the edges.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the sessions may not be taken for ended then.
+/// [`UseCaseError`]; the sessions may still be active then.
 pub async fn logout_all(
     caller: &Verified<Claims>,
     clock: &impl Clock,
@@ -56,12 +56,12 @@ pub async fn logout_all(
     Err(UseCaseError::Contended)
 }
 
-/// Announces once more what ended every session of the caller's account, for somebody whose first
-/// answer was lost, or said that the feed was late.
+/// Announces the revocation of every session of the caller's account again, for a client whose
+/// first response was lost or reported a late feed.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; it may not be taken for announced then.
+/// [`UseCaseError`]; the revocation may be unknown to the edges then.
 pub async fn announce_again(
     caller: &Verified<Claims>,
     clock: &impl Clock,

@@ -1,8 +1,8 @@
-//! Mail, from the request that asks for one to the provider that takes it.
+//! Mail, from the request to the handover to the mail provider.
 //!
-//! A request never looks whether an address has an account: it writes a row in the outbox, the
-//! same for every address, and is answered. [`deliver`] reads the outbox behind its back, finds
-//! the account, and writes to it or to nobody.
+//! A request never looks up whether an address has an account. It writes a row to the outbox, the
+//! same for every address, and responds. [`deliver`] reads the outbox in the background, finds the
+//! account, and sends the mail or drops it.
 
 pub mod deliver;
 mod outbox;

@@ -1,4 +1,4 @@
-//! Opening: somebody who has proved who they are gets a session and its first tokens.
+//! Opens a session: an authenticated user gets a session and its first tokens.
 
 use core::time::Duration;
 
@@ -15,25 +15,25 @@ use crate::issue_token::{self, AccessToken};
 use crate::ports::{SecureRandom, Signer};
 use crate::store::{Account, SessionStore, WriteOutcome};
 
-/// What the bearer of a session receives, at its opening and at each refresh.
+/// The tokens that a client gets when a session is opened, and at each refresh.
 #[derive(Debug)]
 pub struct TokenGrant {
     /// The access token.
     pub access: AccessToken,
     /// The refresh token.
     pub refresh: Secret<String>,
-    /// How long the session lasts unless it is used.
+    /// The idle lifetime of the session.
     pub idle: Duration,
     /// The session.
     pub session_id: Id,
 }
 
-/// Opens a session of `account` on `device`, whose bearer has shown `methods`. `None` if the account was closed, or its sessions
-/// were ended, since it was read: then there is no session.
+/// Opens a session of `account` on `device`, authenticated by `methods`. Returns `None` if the
+/// account was closed or its sessions were revoked since the read; no session exists then.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the caller gets no session then.
+/// [`UseCaseError`]; the client gets no session then.
 pub(crate) async fn open(
     account: &Account,
     device: &Device,
@@ -56,7 +56,7 @@ pub(crate) async fn open(
         client_address: ctx.call.client_address.clone(),
         head: refresh.head(now, idle_end(now, ends_at, ctx.settings.sessions.idle)),
     };
-    // Signed before the session is opened: a session nobody holds a token of would be an orphan.
+    // Signed before the session is opened: a session without a delivered token would be an orphan.
     let grant = grant(&session, &refresh, session.head.idle_ends_at, signer, ctx)?;
     let event = ctx.session_event(AuditKind::LoggedIn, &account.user_id, &session.id)?;
     match ctx.store.open_session(&session, &event).await? {
@@ -65,7 +65,7 @@ pub(crate) async fn open(
     }
 }
 
-/// What the bearer of `session` gets with `refresh`, which is good until `idle_ends_at`.
+/// The tokens of `session` with `refresh`, which is valid until `idle_ends_at`.
 pub(crate) fn grant<S>(
     session: &Session,
     refresh: &RefreshToken,
@@ -81,7 +81,7 @@ pub(crate) fn grant<S>(
     })
 }
 
-/// When a session that ends at `ends_at` is over unless it is used after `now`.
+/// The idle end of a session with the absolute end `ends_at` after its use at `now`.
 pub(crate) fn idle_end(now: UnixTime, ends_at: UnixTime, idle: Duration) -> UnixTime {
     now.plus(idle).min(ends_at)
 }

@@ -1,10 +1,10 @@
-//! Packing: closed minutes of the feed are written into packs, so that an edge that starts cold
-//! reads a few rows instead of every minute back to the oldest token.
+//! Packing: writes closed minutes of the feed into packs, so an edge reads a few rows at a cold
+//! start instead of every minute back to the oldest token.
 //!
-//! Scheduled work, once a minute. Any number of hosts may do it: packs are named by what they
-//! hold, and the directory is replaced version by version. A round first packs what has closed,
-//! then what is older than anything packed, as far back as any policy lets tokens live. It goes
-//! step by step, and each step ends with a directory: a round that is cut off loses one step.
+//! Scheduled work, once a minute, on any number of hosts: packs are identified by their content,
+//! and the directory is replaced version by version. A run first packs the newly closed minutes,
+//! then those older than every pack, as far back as any policy lets tokens live. It works in steps,
+//! and each step ends with a new directory: an aborted run loses one step.
 
 use core::time::Duration;
 
@@ -18,62 +18,62 @@ use thiserror::Error;
 
 use crate::store::{PackStore, RevocationStore, StoreError, WriteOutcome};
 
-/// How long a span may grow, and how far: packs are written anew while they grow, and go as a
+/// The maximum length and reach of a span. A pack is rewritten while it grows, and deleted as a
 /// whole.
 const MAX_SPAN: Duration = Duration::from_secs(3_600);
 const MAX_IDENTIFIERS: u64 = 120_000;
 
-/// How much of the feed is held as rows at once. Four minutes are 120,000 rows where one partition
-/// takes all it can; what they call back is 4 bytes each once it is packed.
+/// The maximum of feed rows in memory. Four minutes are 120,000 rows at the write limit of one
+/// partition. Each revocation takes 4 bytes after packing.
 const ROWS: Duration = Duration::from_secs(4 * 60);
 
-/// How much of the feed one round reads: 360 queries, some seconds of work. The next round goes on
-/// from there. Whoever has rested for longer begins anew, so that what edges need first, the last
-/// minutes, is packed first.
+/// The maximum of the feed that one run reads: 360 queries, some seconds of work. The next run
+/// continues from there. After a longer pause packing restarts, so that the latest minutes, which
+/// edges need first, are packed first.
 const MAX_SPAN_PER_RUN: Duration = Duration::from_secs(6 * 3_600);
 
-/// How long a pack is kept after nothing of it matters: an edge may just be reading it.
+/// How long a pack is kept after its last revocation expires: an edge may just be reading it.
 const RETENTION_AFTER_EXPIRY: Duration = Duration::from_secs(3_600);
 
-/// How a round of packing ended.
+/// The outcome of a packing run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// Everything closed is packed.
+    /// Every closed minute is packed.
     Done {
-        /// How many names were packed by this round.
+        /// The number of entries that this run packed.
         names: u64,
     },
-    /// It read as much as one round may; the next one goes on.
+    /// The run reached its limit; the next one continues.
     Part {
-        /// How many names were packed by this round.
+        /// The number of entries that this run packed.
         names: u64,
-        /// Up to where the feed is packed.
+        /// The time up to which the feed is packed.
         until: UnixTime,
     },
-    /// Spans were listed of minutes that are not closed yet: somebody's clock is fast. They were
-    /// struck off, and the next round packs anew.
+    /// The directory listed spans that are still open, because the clock of a host is fast. They
+    /// were removed, and the next run packs them again.
     Withdrawn {
-        /// How many spans went.
+        /// The number of removed spans.
         spans: usize,
     },
-    /// Another host was at it; the next round will find what is left.
+    /// Another host packed concurrently; the next run packs the rest.
     Contended,
 }
 
 /// The feed was not packed.
 #[derive(Debug, Error)]
 pub enum PackingError {
-    /// The store failed.
+    /// A store operation failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The directory would not be one.
-    #[error("the directory of packs makes no sense any more")]
+    /// The directory would become invalid.
+    #[error("the directory of packs is not valid any more")]
     Directory(#[from] portcullis_core::revocation::PackIndexError),
 }
 
-/// Packs what has closed since the last round, and what is older than anything packed. `lifetime`
-/// is how long access tokens of this host live: where nothing is packed, it begins with what those
-/// need.
+/// Packs the minutes closed since the last run, and those older than every pack. `lifetime` is the
+/// access token lifetime of this host: without any pack, packing starts with the minutes that those
+/// tokens need.
 ///
 /// # Errors
 ///
@@ -85,8 +85,8 @@ pub async fn pack(
     request_id: &Id,
 ) -> Result<Outcome, PackingError> {
     let mut directory = store.directory().await?;
-    // INVARIANT: after a round by a good clock no span reaches beyond what is closed. What such a
-    // span lacks would be called back nowhere that starts cold.
+    // INVARIANT: after a run with a correct clock no span reaches beyond the closed minutes. A cold
+    // start would miss the revocations that such a span lacks.
     if let Some(kept) = directory.up_to(closed_before(now.plus(CLOCK_SKEW))) {
         let spans = directory.packed().len().abs_diff(kept.packed().len());
         return Ok(match store.replace_directory(&kept, request_id).await? {
@@ -113,7 +113,7 @@ pub async fn pack(
             WriteOutcome::Conflict => return Ok(Outcome::Contended),
         }
     }
-    // A policy may let tokens live for longer than this host does.
+    // A policy may accept a longer token lifetime than this host issues.
     let oldest = oldest(MAX_LIFETIME, now);
     while let Some(to) = directory.start()
         && oldest < to
@@ -137,8 +137,7 @@ pub async fn pack(
     })
 }
 
-/// The first minute in which anything may have been called back that matters to whoever takes
-/// tokens that live so long.
+/// The first minute with a revocation that matters to an edge that accepts tokens of this lifetime.
 const fn oldest(lifetime: Duration, now: UnixTime) -> UnixTime {
     now.minus(lifetime)
         .minus(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
@@ -146,7 +145,7 @@ const fn oldest(lifetime: Duration, now: UnixTime) -> UnixTime {
         .start_of_minute()
 }
 
-/// Reading the feed, as much of it as one round may.
+/// Reads the feed within the limit of one run.
 struct FeedReader<'s, S> {
     store: &'s S,
     now: UnixTime,
@@ -169,8 +168,7 @@ impl<'s, S: RevocationStore> FeedReader<'s, S> {
         !self.left.is_zero()
     }
 
-    /// What was called back from `from` on, for one step, and where that ends: at `end` at the
-    /// latest.
+    /// The revocations from `from` on, for one step, and the end of that step: at most `end`.
     async fn forth(
         &mut self,
         from: UnixTime,
@@ -187,8 +185,7 @@ impl<'s, S: RevocationStore> FeedReader<'s, S> {
         Ok((to, pack))
     }
 
-    /// What was called back before `to`, for one step, and where that begins: at `start` at the
-    /// earliest.
+    /// The revocations before `to`, for one step, and the start of that step: at least `start`.
     async fn back(
         &mut self,
         start: UnixTime,
@@ -205,7 +202,7 @@ impl<'s, S: RevocationStore> FeedReader<'s, S> {
         Ok((from, pack))
     }
 
-    /// What was called back from `from` on and before `to`, and matters.
+    /// The unexpired revocations from `from` on and before `to`.
     async fn read(&self, from: UnixTime, to: UnixTime) -> Result<Pack, StoreError> {
         let last = to.minus(Duration::from_secs(1));
         Ok(Pack::of(&self.store.feed(from, last).await?, self.now))
@@ -217,8 +214,7 @@ impl<'s, S: RevocationStore> FeedReader<'s, S> {
     }
 }
 
-/// Writes the packs of the span from `from` to `to`, with what the last span holds if both are
-/// small.
+/// Writes the packs of the span from `from` to `to`, merged with the last span if both are small.
 async fn grow(
     directory: &PackIndex,
     from: UnixTime,
@@ -229,7 +225,7 @@ async fn grow(
 ) -> Result<PackedSpan, StoreError> {
     let mergeable = directory
         .mergeable(to, count(&fresh), MAX_IDENTIFIERS, MAX_SPAN)
-        // Names that do not matter any more are not carried along.
+        // Expired entries are not copied.
         .filter(|last| last.parts.is_empty() || now < last.until);
     let (from, pack) = match mergeable {
         Some(last) => match read(last, store).await? {
@@ -241,7 +237,7 @@ async fn grow(
     write(from, to, pack, store).await
 }
 
-/// Writes `pack` as that of the span from `from` to `to`.
+/// Writes `pack` as the pack of the span from `from` to `to`.
 async fn write(
     from: UnixTime,
     to: UnixTime,
@@ -267,8 +263,8 @@ async fn write(
     })
 }
 
-/// What a span holds; `None` if a pack of it cannot be read any more: edges read its minutes one
-/// by one then, and so it stays.
+/// The content of a span; `None` if one of its packs is unreadable. Edges read its minutes one by
+/// one then, and the span stays as it is.
 async fn read(span: &PackedSpan, store: &impl PackStore) -> Result<Option<Pack>, StoreError> {
     let mut whole = Pack::default();
     for name in &span.parts {

@@ -1,4 +1,4 @@
-//! The ports that are no store: time, chance, signatures, hashing and mail.
+//! The ports other than the store: time, randomness, signatures, hashing and mail.
 
 mod mailer;
 
@@ -17,40 +17,40 @@ mod cache;
 
 pub use cache::{ImmutableCache, NoCache};
 
-/// What one call is made of besides its content.
+/// The metadata of one request.
 #[derive(Clone, Debug)]
 pub struct RequestMeta {
-    /// The second at which the door took it.
+    /// The second at which the adapter received it.
     pub now: UnixTime,
-    /// Its name; writes made for it bear it, so that a retry knows its own.
+    /// Its identifier. Every write for the request carries it, so a retry recognises its own write.
     pub request_id: Id,
-    /// The client's address as the platform reports it, or empty where it reports none.
+    /// The client's address as the platform reports it, or empty without such a report.
     pub client_address: String,
 }
 
-/// Reads the clock again after I/O, where an answer depends on how long that took.
+/// Reads the clock again after I/O, where the result depends on the duration.
 pub trait Clock {
-    /// The present second.
+    /// The current second.
     fn now(&self) -> UnixTime;
 }
 
-/// Draws new names and secrets.
+/// Generates random identifiers and secrets.
 pub trait SecureRandom {
     /// 128 random bits as an id.
     ///
     /// # Errors
     ///
-    /// [`NoEntropy`] if the platform has none to give; nothing may be named then.
+    /// [`NoEntropy`] if the platform returns no random bytes; nothing may be created then.
     fn id(&self) -> Result<Id, NoEntropy>;
 
-    /// 256 random bits that nobody may guess.
+    /// 256 random bits that an attacker cannot guess.
     ///
     /// # Errors
     ///
     /// [`NoEntropy`].
     fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy>;
 
-    /// A nonce for one sealing of the vault.
+    /// A nonce for one encryption under the root keys.
     ///
     /// # Errors
     ///
@@ -58,36 +58,37 @@ pub trait SecureRandom {
     fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy>;
 }
 
-/// The platform gave no random bytes.
+/// The platform returned no random bytes.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the platform gave no random bytes")]
 pub struct NoEntropy;
 
-/// Checks signatures on whatever the platform does that best with.
+/// Verifies signatures with the best implementation of the platform.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own implementation, so Send is inferred there"
+    reason = "each adapter has its own implementation, so Send is inferred there"
 )]
 pub trait SignatureVerifier {
-    /// Checks one signature. Implementations are held to the same answers by one corpus.
+    /// Verifies one signature. One test corpus holds all implementations to the same results.
     ///
     /// # Errors
     ///
-    /// [`UnusableKey`] if the platform does not take the key: a point off its curve, say.
+    /// [`UnusableKey`] if the platform rejects the key, for example a point that is not on its
+    /// curve.
     async fn check(&self, check: &SignatureCheck<'_>) -> Result<SignatureVerdict, UnusableKey>;
 }
 
-/// The platform does not take the key.
+/// The platform rejects the key.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the platform does not take this key")]
 pub struct UnusableKey;
 
-/// Signs the tokens we issue.
+/// Signs the tokens that this service issues.
 pub trait Signer {
-    /// The public half, named and pinned to one algorithm.
+    /// The public key, with its `kid` and one fixed algorithm.
     fn key(&self) -> &VerifyingKey;
 
-    /// Signs the bytes `header.payload`; the signature as JWS has it.
+    /// Signs the bytes `header.payload`; returns the signature in JWS form.
     ///
     /// # Errors
     ///
@@ -95,23 +96,23 @@ pub trait Signer {
     fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError>;
 }
 
-/// Nothing was signed.
+/// Signing failed.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("the signing key did not sign")]
+#[error("the signing key failed to sign")]
 pub struct SignError;
 
-/// Whoever knows of breaches did not answer, and the operator wants no password without it.
+/// The breached-password service did not respond, and the operator allows no password without it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("breached passwords could not be asked about")]
+#[error("the breached-password service could not be queried")]
 pub struct ScreeningUnavailable;
 
-/// Hashes passwords: slowly, within bounds, off the async threads.
+/// Hashes passwords: slowly, within limits, off the async threads.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own implementation, so Send is inferred there"
+    reason = "each adapter has its own implementation, so Send is inferred there"
 )]
 pub trait PasswordHasher {
-    /// Hashes a new password under a fresh salt and today's parameters.
+    /// Hashes a new password with a new salt and the current parameters.
     ///
     /// # Errors
     ///
@@ -119,7 +120,7 @@ pub trait PasswordHasher {
     async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError>;
 
     /// Compares `password` with a stored hash. Without one it takes as long over a decoy and
-    /// answers [`HashVerdict::Differs`].
+    /// returns [`HashVerdict::Differs`].
     ///
     /// # Errors
     ///
@@ -130,29 +131,29 @@ pub trait PasswordHasher {
         stored: Option<&PasswordHash>,
     ) -> Result<HashVerdict, HashError>;
 
-    /// Whether a hash that somebody else made can be checked here, within the bounds.
+    /// Whether a hash of another system can be verified here, within the limits.
     fn can_check(&self, stored: &PasswordHash) -> bool;
 }
 
-/// What comparing a password with its hash gave.
+/// The result of comparing a password with its hash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum HashVerdict {
-    /// It is the password, and its hash is as good as today's.
+    /// The password is correct, and its hash has the current parameters.
     Matches,
-    /// It is the password, and its hash was made with lesser parameters.
+    /// The password is correct, and its hash has weaker parameters.
     MatchesOutdated,
-    /// It is not the password.
+    /// The password is wrong.
     Differs,
 }
 
-/// Nothing was hashed.
+/// Hashing failed.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum HashError {
-    /// As many are being hashed as memory allows.
-    #[error("too many passwords are being hashed")]
+    /// The concurrent hashes use all of the allowed memory.
+    #[error("too many concurrent password hashes")]
     Busy,
-    /// The stored hash cannot be read, or the platform failed.
+    /// The stored hash cannot be parsed, or the platform failed.
     #[error("the password could not be hashed")]
     Failed,
 }

@@ -1,4 +1,4 @@
-//! Asking for the password again, before something that a stolen token alone may not do.
+//! Re-authentication with the password, before an action that a stolen token alone must not allow.
 
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
@@ -8,7 +8,7 @@ use crate::error::UseCaseError;
 use crate::ports::{HashVerdict, PasswordHasher};
 use crate::store::{Account, AccountStatus, AccountStore};
 
-/// The open account of `user_id`, if `password` is its password.
+/// The active account of `user_id`, if `password` is its password.
 pub(crate) async fn reauthenticate<C>(
     user_id: &Id,
     password: &Password,

@@ -1,4 +1,4 @@
-//! Refresh: a refresh token becomes an access token, and is spent for its successor.
+//! Refresh: exchanges a refresh token for an access token and a successor refresh token.
 
 use portcullis_core::audit::{AuditEvent, AuditKind, RefreshDenial};
 use portcullis_core::csrf::TokenSource;
@@ -15,37 +15,38 @@ use crate::store::{
     AccountStatus, AuditStore, RevocationStore, SessionStore, SessionWithAccount, WriteOutcome,
 };
 
-/// How often a head is read anew because somebody else advanced it first. Whoever loses once finds
-/// the successor; more happens only where the window is shorter than a write.
+/// The attempts after another request advanced the head first. One retry finds the successor; more
+/// happen only if the reuse window is shorter than a write.
 const MAX_ATTEMPTS: usize = 4;
 
-/// What the caller sent.
+/// The request.
 #[derive(Clone, Debug)]
 pub struct RefreshRequest {
-    /// The refresh token as it came.
+    /// The refresh token as received.
     pub token: Secret<String>,
-    /// How it came.
+    /// The source of the refresh token.
     pub carrier: TokenSource,
 }
 
-/// How a refresh ends.
+/// The outcome of a refresh.
 #[derive(Debug)]
 #[must_use]
 pub enum RefreshOutcome {
-    /// The session goes on.
+    /// The session continues.
     Renew(TokenGrant),
-    /// The token is not taken; its session, if there is one, is as it was.
+    /// The token is rejected; its session, if there is one, is unchanged.
     Refuse(RefreshDenial),
-    /// Two parties hold tokens of the family: its session is over, everywhere.
+    /// Refresh token reuse: two parties hold tokens of the family. The session is revoked
+    /// everywhere.
     Reused,
 }
 
-/// Renews the caller's tokens, or says why not, and leaves a line in the audit trail either way.
+/// Refreshes the client's tokens or denies it with a reason. Writes an audit entry in both cases.
 ///
 /// # Errors
 ///
 /// [`UseCaseError`]: the session is as it was, or a repetition within the window finds it advanced.
-/// Nothing may be taken for theft then.
+/// This error is no sign of theft.
 pub async fn refresh(
     request: &RefreshRequest,
     signer: &impl Signer,
@@ -90,7 +91,7 @@ pub async fn refresh(
     Err(UseCaseError::Contended)
 }
 
-/// Whether the account that `family` is of lets it go on.
+/// Whether the account of `family` permits the session to continue.
 pub(crate) fn is_alive(family: &SessionWithAccount) -> bool {
     let session = &family.session;
     family.account.as_ref().is_some_and(|account| {
@@ -103,7 +104,7 @@ pub(crate) fn is_alive(family: &SessionWithAccount) -> bool {
     })
 }
 
-/// Spends `token` for its successor; `None` if somebody else was first.
+/// Marks `token` as used and stores its successor; `None` if a concurrent request was first.
 async fn advance(
     token: &RefreshToken,
     session: &Session,
@@ -112,12 +113,13 @@ async fn advance(
     ctx: ServiceContext<'_, impl SessionStore, impl SecureRandom>,
 ) -> Result<Option<TokenGrant>, UseCaseError> {
     let (secret, nonce) = (ctx.chance.secret()?, ctx.chance.nonce()?);
-    // The window begins with the write and not with the call, so that none of it is lost while
-    // the store is slow.
+    // The reuse window starts with the write and not with the request, so a slow store does not
+    // shorten it.
     let now = clock.now();
     let idle_ends_at = idle_end(now, session.ends_at, ctx.settings.sessions.idle);
     let (next, head) = token.advance(secret, nonce, ctx.vault, now, idle_ends_at);
-    // Signed before the token is spent: one that brought nothing would be lost to its bearer.
+    // Signed before the token is used: if signing failed later, the client would lose its refresh
+    // token.
     let grant = grant(session, &next, idle_ends_at, signer, ctx)?;
     let event = ctx.session_event(AuditKind::Refreshed, &session.user_id, &session.id)?;
     match ctx.store.advance(session, &head, &event).await? {
@@ -126,7 +128,7 @@ async fn advance(
     }
 }
 
-/// Hands out the good token once more.
+/// Returns the current token again.
 async fn repeat(
     good: &RefreshToken,
     session: &Session,
@@ -139,7 +141,7 @@ async fn repeat(
     Ok(RefreshOutcome::Renew(grant))
 }
 
-/// Ends the session of a family that two parties hold tokens of.
+/// Revokes the session of a family after refresh token reuse.
 async fn end_family(
     session: &Session,
     clock: &impl Clock,

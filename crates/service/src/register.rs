@@ -1,4 +1,4 @@
-//! Registration: an address and a password become an account.
+//! Registration: creates an account from an address and a password.
 
 use portcullis_core::audit::{AuditKind, RegistrationDenial};
 use portcullis_core::email::EmailAddress;
@@ -15,40 +15,41 @@ use crate::ports::{PasswordHasher, SecureRandom};
 use crate::screen::{self, PasswordScreen};
 use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
 
-/// What the caller sent, already parsed.
+/// The parsed request.
 #[derive(Clone, Debug)]
 pub struct RegisterRequest {
-    /// The address the account is to have.
+    /// The address of the new account.
     pub email: EmailAddress,
     /// Its password.
     pub password: Password,
 }
 
-/// How a registration ends.
+/// The outcome of a registration.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum RegisterOutcome {
-    /// The caller is told this id, whether an account was made or the address had one already.
+    /// The client gets this id, whether an account was created or the address was already
+    /// registered.
     Accepted(Id),
-    /// The password is not one an account may have.
+    /// The password was rejected.
     BadPassword(PasswordRejection),
 }
 
-/// Makes an account, or notes that somebody tried to make a second one.
+/// Creates an account, or records the attempt to create a second one.
 ///
-/// Either way: one read, one hash, one transaction of as many rows. What differs is what the mail
-/// says, and that goes to the owner of the address alone.
+/// Both cases cost one read, one hash and one transaction of the same number of rows. Only the text
+/// of the mail differs, and only the owner of the address gets it.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; no account was made then, or a repetition finds it made.
+/// [`UseCaseError`]; either no account was created, or a retry finds it created.
 pub async fn register(
     request: &RegisterRequest,
     hasher: &impl PasswordHasher,
     screen: &impl PasswordScreen,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<RegisterOutcome, UseCaseError> {
-    // Before the store is asked, so that its health is not guessed from this.
+    // Runs before any call to the store, so the response does not reveal the health of the store.
     let rules = &ctx.settings.passwords;
     let context = PasswordContext {
         email: &request.email,
@@ -60,7 +61,7 @@ pub async fn register(
         return Ok(RegisterOutcome::BadPassword(unfit));
     }
     let owner = ctx.store.account(&request.email).await?;
-    // SECURITY: hashed before anything is written, so that a taken address costs a hash as well.
+    // SECURITY: hashed before any write, so a registered address costs a hash as well (timing).
     let password = hasher.hash(&request.password).await?;
     let account = Account {
         user_id: ctx.chance.id()?,

@@ -1,4 +1,4 @@
-//! Revocation by the token itself ([RFC 7009]): whoever holds it may end it.
+//! Token revocation ([RFC 7009]): the bearer of a token may revoke it.
 //!
 //! [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
 
@@ -19,13 +19,13 @@ use crate::logout_all;
 use crate::ports::{Clock, SecureRandom, SignatureVerifier};
 use crate::store::{AccountStore, KeyStore, RevocationStore, SessionStore};
 
-/// Calls `token` back: an access token by itself, a refresh token with its session and all that
-/// was issued for it. A token that is none, or no more, is called back already: the caller is told
-/// no difference ([RFC 7009 §2.2]).
+/// Revokes `token`: an access token alone, a refresh token with its session and every token issued
+/// for it. An invalid or expired token counts as revoked: the client gets the same response ([RFC
+/// 7009 §2.2]).
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the token may not be taken for called back then.
+/// [`UseCaseError`]; the token may still be active then.
 ///
 /// [RFC 7009 §2.2]: https://www.rfc-editor.org/rfc/rfc7009#section-2.2
 pub async fn revoke(
@@ -44,12 +44,12 @@ pub async fn revoke(
     }
     let now = ctx.call.now;
     match authenticate_token(gate, token.expose(), ctx.store, signatures, now).await? {
-        // What is called back is announced again: the first answer may have been lost.
+        // An earlier revocation is announced again: the first response may have been lost.
         Authentication::Known(caller) | Authentication::Revoked(caller) => {
             call_back(caller.get(), clock, ctx).await
         }
-        // It went with all sessions of its account. One that has no account any more was announced
-        // before that was removed.
+        // It was revoked with all sessions of its account. Without an account, the revocation was
+        // announced before the account was deleted.
         Authentication::SubjectRevoked(caller) => {
             let (LogoutOutcome::Done | LogoutOutcome::NoSession) =
                 logout_all::announce_again(&caller, clock, ctx).await?;
@@ -65,7 +65,7 @@ async fn end_family(
     ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
 ) -> Result<(), UseCaseError> {
     let Some(family) = ctx.store.family(token.session_id()).await? else {
-        // Only who had the session's token could show this one: its MAC says so.
+        // Only a bearer of the session's token can present this one: its MAC proves that.
         end_session::announce_again(token.session_id(), clock, ctx).await?;
         return Ok(());
     };

@@ -1,8 +1,8 @@
-//! Rotation: the signing key gives way to a new one, in the four steps of Secrets Manager.
+//! Rotation: replaces the signing key in the four steps of Secrets Manager.
 //!
-//! INVARIANT: each step looks at what is there before it does anything, so it may be repeated, and
-//! cut off between any two calls. Nothing here waits: `sign_from` and `ends_at` in the key
-//! document tell hosts and edges what to do when.
+//! INVARIANT: each step checks the current state first, so it may be repeated, or aborted between
+//! any two calls. No step waits: `sign_from` and `ends_at` in the key document tell hosts and edges
+//! when to act.
 
 mod error;
 pub mod manual;
@@ -32,44 +32,44 @@ use crate::rotate::ports::{
 };
 use crate::store::WriteOutcome;
 
-/// How often a change of the document gives way to another's, or is stamped anew.
+/// The attempts to change the document, after a concurrent change or a slow write.
 const MAX_ATTEMPTS: usize = 8;
 
 /// One of the four steps, in their order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
-    /// Makes the key.
+    /// Creates the key.
     Create,
-    /// Publishes it.
+    /// Publishes the key.
     Set,
-    /// Signs with it, and verifies under the published key.
+    /// Signs a test token and verifies it under the published key.
     Test,
-    /// Puts it in force.
+    /// Makes the version current.
     Finish,
 }
 
-/// What a rotation works with.
+/// The ports and settings of a rotation.
 #[derive(Debug)]
 pub struct Rotation<'a, V, D, K, S, C, H> {
     /// The versions of the secret.
     pub secrets: &'a V,
     /// The key document.
     pub documents: &'a D,
-    /// What makes keys.
+    /// The key factory.
     pub smith: &'a K,
-    /// What checks the trial signature.
+    /// The verifier of the test signature.
     pub signatures: &'a S,
-    /// The clock, read again at every write whose time matters.
+    /// The clock, read again at every write that depends on the time.
     pub clock: &'a C,
-    /// What draws names.
+    /// The source of random identifiers.
     pub chance: &'a H,
-    /// The host's own secrets: what lines of the audit trail are sealed with.
+    /// The root keys of the host, which authenticate audit entries.
     pub vault: &'a RootKeys,
-    /// Who rotates, as the audit trail shall say it in the place of a client's address.
+    /// The actor of the rotation, recorded in the audit trail in place of a client's address.
     pub actor: &'a str,
-    /// How long others keep what changes.
+    /// How long hosts, edges and third parties cache keys.
     pub bounds: RotationBounds,
-    /// What new keys sign by.
+    /// The algorithm of new keys.
     pub algorithm: Algorithm,
 }
 
@@ -81,9 +81,9 @@ struct StagedKeyIds {
 }
 
 impl StagedKeyIds {
-    /// The key that the next one follows: that of the version in force, unless it was withdrawn or
-    /// told its end while the one before it was not. So it is after an emergency, and where somebody
-    /// has moved the stages by hand.
+    /// The predecessor of the next key: the current key, unless it was revoked or has an end while
+    /// the previous key has none. That happens after an emergency, and after manual changes of the
+    /// stages.
     fn predecessor(&self, document: &KeyDocument) -> Option<&str> {
         let (current, previous) = (self.current.as_deref(), self.previous.as_deref());
         let stands = |id: &&str| document.find(id).is_some();
@@ -110,7 +110,7 @@ where
     C: Clock,
     H: SecureRandom,
 {
-    /// Does `step` for the version `token`.
+    /// Runs `step` for the version `token`.
     ///
     /// # Errors
     ///
@@ -118,7 +118,8 @@ where
     pub async fn step(&self, step: Step, token: &str) -> Result<(), RotateError> {
         let request_id = key_id_of(token)?;
         let stages = self.secrets.stages().await?;
-        // The first version of a secret is in force as soon as it has a value, all others at the end.
+        // The first version of a secret becomes current as soon as it has a value, every other one
+        // in the last step.
         let in_force = stages.has(token, Stage::Current);
         match step {
             Step::Finish => self.finish(token, &stages, &request_id).await,
@@ -143,7 +144,7 @@ where
         }
         let held = self.held(stages).await?;
         let document = self.documents.key_document().await?;
-        // A rotation that was cut off at its very end left the old key without one.
+        // A rotation that was aborted in its last step left the old key without an end.
         let reigning = held.predecessor(&document);
         let document = self
             .retire_predecessors(reigning, document, request_id)
@@ -155,7 +156,7 @@ where
             .put_pending(token, &self.smith.write(&key))
             .await?
         {
-            // Another run of this very step was faster; its key is as good.
+            // A concurrent run of this step was faster; its key serves as well.
             WriteOutcome::Applied | WriteOutcome::Conflict => Ok(()),
         }
     }
@@ -184,7 +185,7 @@ where
                     .ok_or(RotateError::NotPublished);
             };
             let done = self.change(&next, KeyAct::Publish, request_id).await?;
-            // INVARIANT: `sign_from` counts from a stamp that the write was close behind.
+            // INVARIANT: `sign_from` counts from a stamp shortly before the write.
             if done == WriteOutcome::Applied && self.clock.now() <= now.plus(WRITE_BOUND) {
                 return Ok(());
             }
@@ -197,7 +198,7 @@ where
         let document = self.documents.key_document().await?;
         let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
         if document.is_withdrawn(id) {
-            // It was called back after its rotation was over.
+            // It was revoked after its rotation had finished.
             return in_force.then_some(()).ok_or(RotateError::Withdrawn);
         }
         let published = document.find(id).ok_or(RotateError::NotPublished)?;
@@ -211,7 +212,7 @@ where
         }
     }
 
-    /// Puts the version in force at once: hosts sign with the one before until `sign_from`.
+    /// Makes the version current at once: hosts sign with the previous one until `sign_from`.
     async fn finish(
         &self,
         token: &str,
@@ -235,8 +236,9 @@ where
             let is_open = document.find(id).filter(|key| key.ends_at.is_none());
             is_open.ok_or(RotateError::NotPublished)?;
             let held = self.held(stages).await?;
-            // INVARIANT: whoever signs keeps one of the two stages. Another rotation may have come to
-            // its end since this one began, and two changes in a row would take it from the signer.
+            // INVARIANT: the signing version keeps one of the two stages. Another rotation may have
+            // finished since this one began, and two changes in a row would take the stage from the
+            // signing version.
             self.check_can_start(&document, &held)?;
             let current = self.repair_stages(&document, &held, stages).await?;
             self.secrets.promote(current, token).await?;
@@ -246,8 +248,8 @@ where
         Ok(())
     }
 
-    /// The version in force, once it is that of the reigning key: where that is the one before, it
-    /// must not lose its stage.
+    /// Returns the current version, after making it that of the predecessor key. If the predecessor
+    /// is the previous version, it must not lose its stage.
     async fn repair_stages<'s>(
         &self,
         document: &KeyDocument,
@@ -268,14 +270,14 @@ where
     fn check_can_start(&self, document: &KeyDocument, held: &StagedKeyIds) -> Result<(), TooEarly> {
         let now = self.clock.now();
         if self.signs(document, held, now) == SignWith::Neither {
-            // There is nobody to wait for, and nobody whose stage could be lost.
+            // No reader to wait for, and no signing version that could lose its stage.
             return Ok(());
         }
         check_can_start(document, held.predecessor(document), &self.bounds, now)
     }
 
-    /// Tells every key before the one in force when it ends. Gives the document as it is then;
-    /// `document` is how it was read last.
+    /// Sets the end of every key before the current one. Returns the changed document; `document`
+    /// is the last one read.
     async fn retire_predecessors(
         &self,
         current: Option<&str>,
@@ -328,7 +330,8 @@ where
         Ok(self.smith.read(&kept.ok_or(RotateError::NotCreated)?)?)
     }
 
-    /// The names of the keys that hosts hold. What is no key counts as none: a rotation mends it.
+    /// The ids of the keys that hosts hold. An unreadable key counts as absent: a rotation replaces
+    /// it.
     async fn held(&self, stages: &Stages) -> Result<StagedKeyIds, RotateError> {
         Ok(StagedKeyIds {
             current: self.key_id(stages.version(Stage::Current)).await?,
@@ -345,7 +348,7 @@ where
         Ok(key.and_then(|key| key.key().id().map(str::to_owned)))
     }
 
-    /// A token that nobody takes, signed by `key`.
+    /// A token signed by `key` that no service accepts.
     fn test_token(&self, key: &K::Key) -> Result<String, RotateError> {
         let (Some(algorithm), Some(key_id)) = (key.key().algorithm(), key.key().id()) else {
             return Err(SignError.into());
@@ -370,12 +373,12 @@ where
     }
 }
 
-/// Whether the key called `id` is in the document, or was and has been withdrawn.
+/// Whether the key called `id` is in the document, or was and has been revoked.
 fn was_published(document: &KeyDocument, id: &str) -> bool {
     document.find(id).is_some() || document.is_withdrawn(id)
 }
 
-/// The token as the name of a request.
+/// The token as the identifier of a request.
 fn key_id_of(token: &str) -> Result<Id, RotateError> {
     let fits = (32..=64).contains(&token.len());
     let name = Id::parse(token).ok().filter(|_| fits);

@@ -1,4 +1,4 @@
-//! Screening a new password: by its own rules, by the lists, and by how easily it is guessed.
+//! Screens a new password by the operator's rules, the lists of common passwords and its strength.
 
 use portcullis_core::password::advice::{PasswordRejection, StrengthFeedback};
 use portcullis_core::password::judge::PasswordContext;
@@ -7,33 +7,33 @@ use portcullis_core::password::{Password, PasswordError};
 use crate::ports::ScreeningUnavailable;
 use crate::settings::PasswordRules;
 
-/// Knows what attackers try.
+/// The knowledge of common and breached passwords.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own implementation, so Send is inferred there"
+    reason = "each adapter has its own implementation, so Send is inferred there"
 )]
 pub trait PasswordScreen {
     /// Whether `text` is on a list of common passwords, in any case.
     fn is_listed(&self, text: &str) -> bool;
 
-    /// Whether the password is known from a breach. Where nobody was told to ask, it is not.
+    /// Whether the password is known from a breach. Without a configured service it is not.
     ///
     /// # Errors
     ///
-    /// [`ScreeningUnavailable`] if it could not be asked and may not be guessed.
+    /// [`ScreeningUnavailable`] if the service did not respond and the operator set fail closed.
     async fn is_breached(&self, password: &Password) -> Result<bool, ScreeningUnavailable>;
 
-    /// How easily the password is guessed by somebody who also tries the words `known`, and how
-    /// to choose a better one.
+    /// The strength of the password against an attacker who also tries the words `known`, and
+    /// feedback for a stronger one.
     async fn advise(&self, password: &Password, known: Vec<String>) -> StrengthFeedback;
 }
 
-/// Why `password` is not one that the account of `context` may have from now on, with advice;
-/// nothing if it may. For registration, change and reset alike: before hashing.
+/// The reason to reject `password` for the account of `context`, with feedback; `None` if it is
+/// accepted. For registration, change and reset alike: before hashing.
 ///
 /// # Errors
 ///
-/// [`ScreeningUnavailable`]; the password is neither good nor bad then.
+/// [`ScreeningUnavailable`]; the password is neither accepted nor rejected then.
 pub async fn screen_password(
     password: &Password,
     context: &PasswordContext<'_>,
@@ -50,7 +50,7 @@ pub async fn screen_password(
     let mut known = context.address_words();
     known.extend(context.service_words());
     let advice = screen.advise(password, known).await;
-    // NIST SP 800-63B-4 knows no score: it refuses only where the operator says so.
+    // NIST SP 800-63B-4 defines no score: it rejects only if the operator sets a minimum.
     let weak = (advice.score < rules.least_score).then_some(PasswordError::TooWeak);
     Ok(broken
         .or(weak)

@@ -1,4 +1,4 @@
-//! Sessions as their owner sees them: listed, and ended one by one.
+//! The owner's view of sessions: lists them and revokes single ones.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
@@ -12,8 +12,7 @@ use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
 use crate::store::{Account, AccountStore, RevocationStore, SessionStore};
 
-/// The sessions of the caller's account that go on, the newest first; of a great many only the
-/// newest.
+/// The active sessions of the caller's account, newest first; with a great many, only the newest.
 ///
 /// # Errors
 ///
@@ -37,7 +36,8 @@ pub(crate) async fn of_account<C>(
     ctx: ServiceContext<'_, impl SessionStore, C>,
 ) -> Result<Vec<Session>, UseCaseError> {
     let mut sessions = ctx.store.sessions(&account.email).await?;
-    // Rows go late, and those of an erased account may still lie beside its successor's.
+    // Expired rows are deleted late, and rows of a deleted account may remain beside those of its
+    // successor.
     sessions.retain(|session| {
         session.user_id == account.user_id
             && session.generation == account.generation
@@ -46,22 +46,22 @@ pub(crate) async fn of_account<C>(
     Ok(sessions)
 }
 
-/// How the end of a session ends.
+/// The outcome of ending a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum EndOutcome {
-    /// The session is over; every edge knows within its staleness bound.
+    /// The session has ended; every edge knows within its staleness bound.
     Done,
     /// The caller has no such session.
     Unknown,
 }
 
 /// Ends the session `session_id` of the caller's account, as [`crate::logout::logout`] ends the
-/// caller's own. Asking again is no mistake.
+/// caller's own. Idempotent.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the session may not be taken for ended then.
+/// [`UseCaseError`]; the session may still be active then.
 pub async fn end_session(
     caller: &Verified<Claims>,
     session_id: &Id,
@@ -69,7 +69,7 @@ pub async fn end_session(
     ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
 ) -> Result<EndOutcome, UseCaseError> {
     let Some(family) = ctx.store.family(session_id).await? else {
-        // Whose it was is not known any more, and its id was known to its owner alone.
+        // The owner of the deleted session is unknown, but only the owner knew its id.
         return Ok(match announce_again(session_id, clock, ctx).await? {
             true => EndOutcome::Done,
             false => EndOutcome::Unknown,

@@ -1,56 +1,56 @@
-//! What the operator of a host chose. A door reads it from its configuration.
+//! The operator's settings of a host. An adapter reads them from its configuration.
 
 use core::time::Duration;
 
 use portcullis_core::limit::quotas::Quotas;
 
-/// The limits of a host.
+/// The rate limits of a host.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
-    /// How much passes.
+    /// The quotas.
     pub quotas: Quotas,
-    /// What becomes of an attempt that cannot be counted.
+    /// The handling of attempts that cannot be counted.
     pub fail_mode: LimitFailMode,
 }
 
-/// What becomes of an attempt while the store does not count.
+/// The handling of attempts while the store cannot count.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum LimitFailMode {
-    /// It fails as everything else does.
+    /// Fail closed: the attempt fails like every other request.
     #[default]
     Closed,
-    /// It passes uncounted: for those to whom an hour without logins is worse than an hour in
-    /// which passwords can be tried.
+    /// Fail open: the attempt is allowed uncounted. For operators who prefer an hour of unlimited
+    /// password attempts to an hour without logins.
     Open,
 }
 
-/// Everything that is the operator's to choose.
+/// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How access tokens are made out.
+    /// The properties of access tokens.
     pub issuing: Issuing,
-    /// How long sessions live.
+    /// The lifetimes of sessions.
     pub sessions: Sessions,
-    /// What a new password must be beyond the rules that always hold.
+    /// The operator's rules for a new password.
     pub passwords: PasswordRules,
-    /// What mail says, and what it is for.
+    /// The settings of mail.
     pub mailing: Mailing,
-    /// How much of what passes.
+    /// The rate limits.
     pub limits: Limits,
 }
 
-/// How long sessions live.
+/// The lifetimes of sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Sessions {
-    /// For how long a session may be left unused.
+    /// The idle lifetime.
     pub idle: Duration,
-    /// How long a session lives at the most, however often it is used.
+    /// The absolute lifetime, independent of use.
     pub absolute: Duration,
-    /// For how long a spent refresh token may come again.
+    /// How long a used refresh token may be reused.
     pub grace: Duration,
 }
 
-/// Two weeks unused, a month at the most, ten seconds for racers.
+/// 14 days idle, 30 days absolute, 10 s for concurrent refreshes.
 impl Default for Sessions {
     fn default() -> Self {
         let day = Duration::from_secs(24 * 60 * 60);
@@ -62,16 +62,16 @@ impl Default for Sessions {
     }
 }
 
-/// What the operator says of new passwords.
+/// The operator's rules for new passwords.
 #[derive(Clone, Debug, Default)]
 pub struct PasswordRules {
-    /// What the service is called: words that count for nothing in a password.
+    /// The name of the service: its words do not count towards the strength of a password.
     pub services: Vec<String>,
-    /// The least score, of 0 to 4, that a password must have; 0 asks for none.
+    /// The minimum score of a password, 0 to 4; 0 disables the check.
     pub least_score: u8,
 }
 
-/// How the access tokens of this host are made out.
+/// The properties of the access tokens of this host.
 #[derive(Clone, Debug)]
 pub struct Issuing {
     /// `iss`.
@@ -80,27 +80,27 @@ pub struct Issuing {
     pub audience: String,
     /// `client_id`.
     pub client_id: String,
-    /// How long each is good for.
+    /// The lifetime of an access token.
     pub lifetime: Duration,
 }
 
-/// What mail says, and what it is for.
+/// The settings of mail.
 #[derive(Clone, Debug)]
 pub struct Mailing {
-    /// What the service is called, to those who get its mail.
+    /// The name of the service in its mails.
     pub service_name: String,
-    /// The page that a mail to verify links to; the token goes behind a `#`.
+    /// The page that a verification mail links to; the token follows a `#`.
     pub verify_page: String,
-    /// The page that a mail to set a new password links to; the token goes behind a `#`.
+    /// The page that a mail for a new password links to; the token follows a `#`.
     pub reset_page: String,
-    /// The page that a mail to unlock links to; the token goes behind a `#`.
+    /// The page that an unlock mail links to; the token follows a `#`.
     pub unlock_page: String,
-    /// How long a link to verify is good for, from when its mail leaves.
+    /// The lifetime of a verification link, from when its mail is sent.
     pub verify_lifetime: Duration,
-    /// How long a link to set a new password is good for, from when its mail leaves.
+    /// The lifetime of a link for a new password, from when its mail is sent.
     pub reset_lifetime: Duration,
-    /// How long a link to unlock is good for, from when its mail leaves.
+    /// The lifetime of an unlock link, from when its mail is sent.
     pub unlock_lifetime: Duration,
-    /// Whether an address must be verified before anyone logs in with it.
+    /// Whether login requires a verified address.
     pub require_verified: bool,
 }

@@ -1,8 +1,8 @@
-//! Which key a host signs with: the version of the secret in force and the one before it, by what
-//! the key document says, read on first need and again as their time runs out.
+//! Chooses the key a host signs with: the key document selects the current or the previous version
+//! of the secret. Both are read on first use and again after their cache time.
 //!
-//! INVARIANT: never more than these two versions. What is put right in the store or in the secret is
-//! taken up without a restart.
+//! INVARIANT: never more than these two versions. A repair of the store or the secret takes effect
+//! without a restart.
 
 mod error;
 pub mod jwks_cache;
@@ -24,18 +24,18 @@ use crate::signing::jwks_cache::JwksCache;
 pub use crate::signing::key_source::{SigningEvent, SigningKeySource, Version};
 use crate::store::WriteOutcome;
 
-/// How often a publication gives way to another host's before it is given up.
+/// The attempts to publish after concurrent publications of other hosts.
 const MAX_ATTEMPTS: usize = 8;
 
-/// How long a secret that could not be read keeps the next reading waiting.
+/// The wait after a failed read of the secret before the next read.
 pub const RETRY: Duration = Duration::from_secs(10);
 
-/// The signing keys of a host, and the rule which of them signs.
+/// The signing keys of a host, and the rule for choosing one.
 #[derive(Debug)]
 pub struct SigningKeys<K> {
-    /// How long the tokens live that are signed.
+    /// The lifetime of the signed tokens.
     lifetime: Duration,
-    /// How long the versions are relied on before they are read again.
+    /// The cache time of the versions.
     cache: Duration,
     held: RwLock<Option<Held<K>>>,
     reading: Mutex<()>,
@@ -44,7 +44,7 @@ pub struct SigningKeys<K> {
 /// The two versions that a host may sign with.
 #[derive(Debug)]
 struct Versions<K> {
-    /// Of an id that changes whenever another version is put in force.
+    /// Its version id, which changes with every new current version.
     current_id: String,
     current: Arc<K>,
     previous: Option<Arc<K>>,
@@ -60,7 +60,7 @@ impl<K> Clone for Versions<K> {
     }
 }
 
-/// The versions as they were last read.
+/// The versions as last read.
 #[derive(Debug)]
 struct Held<K> {
     versions: Versions<K>,
@@ -69,8 +69,7 @@ struct Held<K> {
 }
 
 impl<K: Signer> SigningKeys<K> {
-    /// Keys for tokens that live for `lifetime`, whose versions are relied on for `cache`; nothing is
-    /// read yet.
+    /// Keys for tokens with `lifetime`; the versions are cached for `cache`. Nothing is read yet.
     pub fn new(lifetime: Duration, cache: Duration) -> Self {
         Self {
             lifetime,
@@ -80,11 +79,11 @@ impl<K: Signer> SigningKeys<K> {
         }
     }
 
-    /// The key to sign with at `now`, by what the key document says, which `published` keeps.
+    /// The key to sign with at `now`, selected by the key document, which `published` caches.
     ///
     /// # Errors
     ///
-    /// [`SigningError`]; the next call tries again.
+    /// [`SigningError`]; the next call retries.
     pub async fn ready<C: SigningKeySource<Key = K>>(
         &self,
         published: &JwksCache,
@@ -101,7 +100,7 @@ impl<K: Signer> SigningKeys<K> {
         if let Some(key) = usable.as_ref().filter(|_| !is_due) {
             return Ok(Arc::clone(key));
         }
-        // One reads; whoever has a key meanwhile does not wait for that.
+        // One call reads; a call that has a usable key does not wait for it.
         let reading = match (usable, self.reading.try_lock()) {
             (_, Some(reading)) => reading,
             (Some(key), None) => return Ok(key),
@@ -125,7 +124,7 @@ impl<K: Signer> SigningKeys<K> {
             return Ok(key);
         }
         drop(reading);
-        // What was published or withdrawn a moment ago.
+        // Picks up a publication or revocation of the last seconds.
         let document = published.read(documents, now).await?;
         self.choose(&versions, &document, now).ok_or_else(|| {
             let forever = choose(&versions, &document, Duration::ZERO, now).is_some();
@@ -137,7 +136,7 @@ impl<K: Signer> SigningKeys<K> {
         })
     }
 
-    /// The key that signs at `now` by what is held, and whether that is to be read again.
+    /// The cached key that signs at `now`, and whether the versions are due to be read again.
     fn usable(&self, document: &KeyDocument, now: UnixTime) -> (Option<Arc<K>>, bool) {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         let Some(held) = held.as_ref() else {
@@ -149,15 +148,15 @@ impl<K: Signer> SigningKeys<K> {
         (usable, is_due && !was_tried)
     }
 
-    /// The versions, if they were read in this very second: by whom one waited for.
+    /// The versions, if a concurrent call read them in this very second.
     fn read_at(&self, now: UnixTime) -> Option<Versions<K>> {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         let fresh = held.as_ref().filter(|held| held.read_at == now);
         fresh.map(|held| held.versions.clone())
     }
 
-    /// The versions as they are now; where they cannot be read but one of them still signs, as
-    /// they were.
+    /// The current versions. After a failed read the previous result is kept while one of its keys
+    /// still signs.
     async fn read<C: SigningKeySource<Key = K>>(
         &self,
         custody: &C,
@@ -169,7 +168,8 @@ impl<K: Signer> SigningKeys<K> {
             held.as_ref()
                 .map(|held| (held.versions.clone(), held.read_at))
         };
-        // What does not sign may have been put right behind a version in force that is still the same.
+        // Without a signing key the previous version is read again, even if the current version id
+        // is unchanged: an operator may have repaired it.
         let known = known.filter(|(versions, _)| self.choose(versions, document, now).is_some());
         let before = known.as_ref().map(|(versions, _)| versions);
         let (versions, read_at) = match (versions(custody, before).await, known) {
@@ -199,7 +199,7 @@ impl<K: Signer> SigningKeys<K> {
     }
 }
 
-/// Which of `versions` signs at `now` a token that lives for `lifetime`.
+/// The key of `versions` that signs at `now` a token with `lifetime`.
 fn choose<K: Signer>(
     versions: &Versions<K>,
     document: &KeyDocument,
@@ -215,7 +215,7 @@ fn choose<K: Signer>(
     }
 }
 
-/// Reads the two versions; where that of `before` is still in force, nothing more than that is asked.
+/// Reads the two versions. If the current version of `before` is unchanged, nothing else is read.
 async fn versions<C: SigningKeySource>(
     custody: &C,
     before: Option<&Versions<C::Key>>,
@@ -237,7 +237,7 @@ async fn versions<C: SigningKeySource>(
     });
     let (key, previous) = match (current.key, previous) {
         (Ok(key), previous) => (key, previous),
-        // SECURITY: a version that cannot be read locks nobody out while the one before signs.
+        // SECURITY: an unreadable version does not stop logins while the previous one signs.
         (Err(error), Some(previous)) => {
             custody.on_event(SigningEvent::NoKey(Stage::Current, &error));
             (previous, None)
@@ -251,8 +251,8 @@ async fn versions<C: SigningKeySource>(
     })
 }
 
-/// Whether a host may publish its key by itself: the first ever, and one that it alone has. All others
-/// come by a rotation.
+/// Whether a host may publish its key itself: only the first key of all, or a key that no other
+/// host has. All others are published by a rotation.
 fn must_publish<K: Signer>(
     versions: &Versions<K>,
     is_sole_holder: bool,
@@ -263,8 +263,8 @@ fn must_publish<K: Signer>(
     is_new && (is_sole_holder || document.version() == 0)
 }
 
-/// Puts the public half of `key` into the key document, if it is not there yet. Hosts that start
-/// together write one after the other: each writes the version after the one it read.
+/// Adds the public half of `key` to the key document, if it is missing. Hosts that start together
+/// write one after the other: each replaces the version that it read.
 async fn publish<C: SigningKeySource>(
     key: &C::Key,
     custody: &C,

@@ -1,4 +1,4 @@
-//! Reading the world: keys and revocations from the store into a snapshot, and following them.
+//! Reads keys and revocations from the store into a snapshot, and follows their changes.
 
 use futures_util::future::join;
 use portcullis_core::keys::document::KeyDocument;
@@ -10,26 +10,26 @@ use crate::feed::read_revocations;
 use crate::ports::ImmutableCache;
 use crate::store::{KeyStore, PackStore, RevocationStore, StoreError};
 
-/// Whether the keys are read too.
+/// When to read the keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Keys {
-    /// Once they are due by the policy.
+    /// When they are due by the policy.
     WhenDue,
-    /// Now: somebody showed a key that is not known.
+    /// Now: a client presented an unknown `kid`.
     Now,
 }
 
-/// What a reading has brought.
+/// The result of a read.
 #[derive(Debug)]
 pub struct SnapshotRead {
-    /// What is known then. A half that could not be read is as it was, and as old.
+    /// The new snapshot. A part that could not be read keeps its content and age.
     pub snapshot: Snapshot,
-    /// Why a half could not be read, for the log.
+    /// The reason why a part could not be read, for the log.
     pub error: Option<StoreError>,
 }
 
-/// Reads what has changed since `previous`, which is [`Snapshot::unread`] the first time. `now` is the
-/// moment before the reading begins.
+/// Reads the changes since `previous`, which is [`Snapshot::unread`] the first time. `now` is the
+/// time before the read begins.
 pub async fn follow(
     policy: &Policy,
     previous: Snapshot,
@@ -65,8 +65,9 @@ pub async fn follow(
         None => {}
     }
     match revocations {
-        // INVARIANT: a key called back matters for longer than a token lives, which is how far back is
-        // read. Whoever has missed more than that must have the keys as they are now.
+        // INVARIANT: a revoked key matters for longer than a token lives, and the feed is read back
+        // only for a token lifetime. A snapshot that missed more than that must read the current
+        // keys.
         Ok(revocations) if !has_gap || reading.error.is_none() => {
             reading.snapshot = reading.snapshot.with_revocations(revocations, now);
         }

@@ -1,7 +1,7 @@
-//! The store ports: what the use cases need kept, in whole steps, and nothing about where.
+//! The store ports: the atomic operations that the use cases need, independent of the storage.
 //!
-//! What must be atomic is one call. Each write names the request it is made for, so that one that
-//! is repeated after a lost answer recognises itself.
+//! Each atomic operation is one call. Each write carries the identifier of its request, so a retry
+//! after a lost response recognises its own write.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -30,7 +30,7 @@ pub use limits::{Bucket, Counted, LimitStore};
 pub use mail::{MailTokenStore, NewMailToken, OutboxEntry, OutboxMail, OutboxStore, SpentToken};
 pub use packs::PackStore;
 
-/// The store did not do what it was asked.
+/// A store operation failed.
 #[derive(Debug, Error)]
 #[error("{operation} failed in the store")]
 pub struct StoreError {
@@ -40,7 +40,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// Names what was attempted; `source` holds why it failed.
+    /// Names the attempted operation; `source` is the cause.
     pub fn new(
         operation: &'static str,
         source: impl core::error::Error + Send + Sync + 'static,
@@ -52,7 +52,7 @@ impl StoreError {
         }
     }
 
-    /// What was asked for is there and makes no sense: asking again gives the same.
+    /// The stored data is invalid: a retry returns the same.
     pub fn corrupt(
         operation: &'static str,
         source: impl core::error::Error + Send + Sync + 'static,
@@ -63,70 +63,70 @@ impl StoreError {
         }
     }
 
-    /// Whether it was made by [`StoreError::damage`].
+    /// Whether the error was created by [`StoreError::damage`].
     pub const fn is_corrupt(&self) -> bool {
         self.is_damage
     }
 
-    /// What was attempted.
+    /// The attempted operation.
     pub const fn operation(&self) -> &'static str {
         self.operation
     }
 }
 
-/// An account as it is kept.
+/// A stored account.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// The stable name tokens speak for (`sub`).
+    /// The stable subject of its tokens (`sub`).
     pub user_id: Id,
-    /// The address it was made with, in both forms.
+    /// The address it was created with, in both forms.
     pub email: EmailAddress,
     /// The hash of its password.
     pub password: PasswordHash,
-    /// Whether it may be used.
+    /// Whether it is active.
     pub status: AccountStatus,
-    /// When it was made.
+    /// The time of its creation.
     pub created_at: UnixTime,
-    /// When its address was verified, if it was.
+    /// The time when its address was verified, if it was.
     pub verified_at: Option<UnixTime>,
-    /// Raised to end every session of the subject.
+    /// Incremented to revoke every session of the subject.
     pub generation: u64,
-    /// Raised by every write.
+    /// Incremented by every write.
     pub version: u64,
 }
 
-/// Whether an account may be used.
+/// Whether an account is active.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AccountStatus {
-    /// It may.
+    /// Active.
     Active,
-    /// An operator closed it.
+    /// Closed by an operator.
     Disabled,
 }
 
-/// A session as it stands, with the account it is of.
+/// The current state of a session, with its account.
 #[derive(Clone, Debug)]
 pub struct SessionWithAccount {
     /// The session.
     pub session: Session,
-    /// The account under the address it was opened with, if there is one.
+    /// The account under the address that the session was opened with, if it exists.
     pub account: Option<Account>,
 }
 
-/// How a write that may be made once ended.
+/// The outcome of a conditional write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum WriteOutcome {
-    /// It is done, now or by an earlier attempt of the same request.
+    /// It is applied, now or by an earlier attempt of the same request.
     Applied,
-    /// Somebody else was first; nothing was written.
+    /// A concurrent write was first; nothing was written.
     Conflict,
 }
 
-/// Keeps accounts.
+/// Stores accounts.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait AccountStore {
     /// The account under `email`, read consistently.
@@ -143,8 +143,8 @@ pub trait AccountStore {
     /// [`StoreError`].
     async fn account_of(&self, user_id: &Id) -> Result<Option<Account>, StoreError>;
 
-    /// Makes the account: user, user by id and domain, the mail that goes out about it and the
-    /// audit row, all or none. [`WriteOutcome::Conflict`] if the address has one.
+    /// Creates the account atomically: user, user by id and domain, its mail and the audit row.
+    /// Returns [`WriteOutcome::Conflict`] if the address is registered.
     ///
     /// # Errors
     ///
@@ -156,8 +156,8 @@ pub trait AccountStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Makes an account that another system knew, without a word to its owner.
-    /// [`WriteOutcome::Conflict`] if the address has one.
+    /// Creates an account from another system without a mail to its owner. Returns
+    /// [`WriteOutcome::Conflict`] if the address is registered.
     ///
     /// # Errors
     ///
@@ -168,8 +168,8 @@ pub trait AccountStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Costs what making `account` costs, in rows, bytes and units, and makes none of it: only the
-    /// mail and the audit row are written, since the address has an account.
+    /// Costs as many rows, bytes and units as creating `account`, but creates nothing: only the
+    /// mail and the audit row are written, since the address is registered.
     ///
     /// # Errors
     ///
@@ -181,8 +181,9 @@ pub trait AccountStore {
         event: &AuditEvent,
     ) -> Result<(), StoreError>;
 
-    /// Changes `account` as `change` says, with its audit row, all or none. [`WriteOutcome::Conflict`]
-    /// if the account changed since it was read, or the session that was to stay is gone.
+    /// Applies `change` to `account` with its audit row, atomically. Returns
+    /// [`WriteOutcome::Conflict`] if the account changed since it was read, or the retained session
+    /// is gone.
     ///
     /// # Errors
     ///
@@ -194,10 +195,10 @@ pub trait AccountStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Removes `account` and all that stands beside it: sessions and their locators, factors, the
-    /// way from its id, its place among its domain. The account itself and its audit row come
-    /// last, in one step: what was cut off before can be repeated. [`WriteOutcome::Conflict`] if the
-    /// account changed since it was read. Nobody may be able to log in to it any more.
+    /// Deletes `account` and all its rows: sessions and their locators, factors, the index by id
+    /// and by domain. One last step removes the account and writes the audit row, so an aborted
+    /// deletion can be repeated. Returns [`WriteOutcome::Conflict`] if the account changed since it
+    /// was read. The account must be closed before.
     ///
     /// # Errors
     ///
@@ -209,16 +210,16 @@ pub trait AccountStore {
     ) -> Result<WriteOutcome, StoreError>;
 }
 
-/// How many sessions of an account are listed.
+/// The maximum of listed sessions per account.
 pub const MAX_SESSIONS: u32 = 100;
 
-/// Keeps sessions.
+/// Stores sessions.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait SessionStore {
-    /// Opens a session: its row, its locator and the audit row, all or none. Refused with
+    /// Opens a session atomically: its row, its locator and the audit row. Returns
     /// [`WriteOutcome::Conflict`] if the account's generation or status changed since it was read.
     ///
     /// # Errors
@@ -230,16 +231,16 @@ pub trait SessionStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// The session and its account, read consistently; `None` if there is no such session.
+    /// The session and its account, read consistently; `None` if the session does not exist.
     ///
     /// # Errors
     ///
     /// [`StoreError`]: then nothing is known of it.
     async fn family(&self, session_id: &Id) -> Result<Option<SessionWithAccount>, StoreError>;
 
-    /// Puts `next` in the place of the head that `session` was read with, with the audit row.
-    /// [`WriteOutcome::Conflict`] if it is not the head any more, or the session is gone: of any number
-    /// of hosts that advance one head, one does.
+    /// Replaces the head that `session` was read with by `next`, with the audit row. Returns
+    /// [`WriteOutcome::Conflict`] if the head has changed or the session is gone. Of any number of
+    /// hosts that advance one head, exactly one succeeds.
     ///
     /// # Errors
     ///
@@ -251,17 +252,17 @@ pub trait SessionStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// The sessions opened with `email`, the newest first and at most [`MOST_SESSIONS`], read
-    /// consistently; some may be over.
+    /// The sessions opened with `email`, the newest first and at most [`MAX_SESSIONS`], read
+    /// consistently; some may have ended.
     ///
     /// # Errors
     ///
     /// [`StoreError`], also if only part of them could be read.
     async fn sessions(&self, email: &EmailAddress) -> Result<Vec<Session>, StoreError>;
 
-    /// Ends a session and calls back what is left of it, in one step: the session row and its
-    /// locator go, each revocation and its feed row, stamped `stamp`, and the audit row come.
-    /// A session that is already gone is no error: what is called back is written all the same.
+    /// Ends a session and revokes its remaining tokens atomically: deletes the session row and its
+    /// locator, and writes each revocation with its feed row, stamped `stamp`, and the audit row.
+    /// If the session is already gone, the revocations are written all the same.
     ///
     /// # Errors
     ///
@@ -275,13 +276,13 @@ pub trait SessionStore {
     ) -> Result<(), StoreError>;
 }
 
-/// Knows what was called back.
+/// Reads and writes revocations.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait RevocationStore {
-    /// What stands against this one token, read consistently from its own rows.
+    /// The revocations that affect this one token, read consistently from its own rows.
     ///
     /// # Errors
     ///
@@ -295,8 +296,8 @@ pub trait RevocationStore {
     /// [`StoreError`], also if only part of it could be read.
     async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError>;
 
-    /// Calls tokens back: each revocation and its feed row, stamped `stamp`, and the audit row, all
-    /// or none.
+    /// Revokes tokens atomically: each revocation and its feed row, stamped `stamp`, and the audit
+    /// row.
     ///
     /// # Errors
     ///
@@ -308,7 +309,7 @@ pub trait RevocationStore {
         event: &AuditEvent,
     ) -> Result<(), StoreError>;
 
-    /// Writes feed rows again, stamped afresh, for revocations whose first rows took too long.
+    /// Writes feed rows again with a new stamp, for revocations with a late first row.
     ///
     /// # Errors
     ///
@@ -321,27 +322,27 @@ pub trait RevocationStore {
     ) -> Result<(), StoreError>;
 }
 
-/// Keeps the key document.
+/// Stores the key document.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait KeyStore {
     /// The document, read consistently; empty (version 0) before the first write.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; a document that does not parse is one too, with `KeyDocumentError` as source.
+    /// [`StoreError`], also if the document does not parse, with `KeyDocumentError` as source.
     async fn key_document(&self) -> Result<KeyDocument, StoreError>;
 }
 
-/// Keeps the audit trail of what changes no other state.
+/// Stores audit entries of events that change no other state.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait AuditStore {
-    /// Writes one line.
+    /// Writes one entry.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use portcullis_core::token::verifier::Verified;
 
 use crate::ports::SignatureVerifier;
 
-/// Inspects `token`, has its signature checked, and accepts it.
+/// Inspects `token`, verifies its signature and accepts it.
 pub(crate) async fn verify(
     gate: &Gate,
     token: &str,

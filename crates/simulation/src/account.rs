@@ -13,7 +13,7 @@ use crate::world::World;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// An account that nobody but its owner knows of.
+/// An account that only its owner knows.
 pub(crate) fn account(world: &World, email: &str) -> EmailAddress {
     let email = EmailAddress::parse(email).expect("an address");
     let password = Password::parse(&Secret::new(PASSWORD.to_owned())).expect("long enough");

@@ -1,5 +1,5 @@
-//! Those who have what is not theirs: tokens that were ended, refresh tokens that were spent, private
-//! keys that leaked. And one who guesses passwords.
+//! Attackers with stolen secrets: tokens of ended sessions, used refresh tokens, leaked private
+//! keys. One more attacker guesses passwords.
 
 use std::rc::Rc;
 
@@ -14,12 +14,12 @@ use crate::promise::Promise;
 use crate::user::{Login, User, own_id};
 use crate::world::World;
 
-/// How long a spent refresh token may come again: the product's own ten seconds, and what clocks
-/// may make of them.
+/// The reuse window of a used refresh token: the product's own 10 s, plus the differences of
+/// clocks.
 const WINDOW: u64 = 10_000 + SKEW + ROUNDING;
 
 impl User {
-    /// Shows the tokens of a session that was ended.
+    /// Presents the tokens of an ended session.
     pub(crate) async fn show(self, stolen: Vec<Held>) {
         for _ in 0..50 {
             self.world.sleep(self.world.random.within(200, 1_800)).await;
@@ -27,7 +27,7 @@ impl User {
         }
     }
 
-    /// Brings a refresh token that was spent just now, once its window is over.
+    /// Presents a used refresh token after its reuse window.
     pub(crate) async fn refresh_again(self, stolen: Login) {
         let world = &self.world;
         world.sleep(WINDOW + world.random.within(1, 25_000)).await;
@@ -57,7 +57,7 @@ impl User {
         }
     }
 
-    /// Guesses, by many hosts at once.
+    /// Guesses passwords at many hosts at once.
     pub(crate) async fn guess(self) {
         loop {
             self.world
@@ -74,7 +74,7 @@ impl User {
     }
 }
 
-/// Signs with every key that there ever was, and with some that nobody published.
+/// Signs with every key that ever existed, and with some that were never published.
 pub(crate) async fn sign(world: Rc<World>, edges: Vec<Rc<Edge>>) {
     loop {
         let random = &world.random;

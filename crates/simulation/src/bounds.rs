@@ -10,32 +10,32 @@ pub(crate) const EPOCH: u64 = 1_795_435_200_000;
 pub(crate) const ISSUER: &str = "https://login.example";
 pub(crate) const AUDIENCE: &str = "https://api.example";
 
-/// How old an edge's knowledge of revocations may be: the product's own hard bound.
+/// The maximum age of an edge's revocations: the product's own hard bound.
 pub(crate) const REVOCATIONS_HARD: Duration = Duration::from_secs(30);
 
-/// How old the keys of an edge may be.
+/// The maximum age of an edge's keys.
 pub(crate) const KEYS_HARD: Duration = Duration::from_secs(40);
 
-/// How old they may be before they are read anew.
+/// The age at which they are read again.
 pub(crate) const KEYS_SOFT: Duration = Duration::from_secs(20);
 
-/// How old a host's knowledge of the key document and of the secret may be.
+/// The maximum age of a host's key document and secret.
 pub(crate) const HOST_CACHE: Duration = Duration::from_secs(10);
 
-/// So many attempts to log in as one user, or by one known browser, may be made within [`PER`].
+/// The login attempts of one user, or from one known browser, within [`PER`].
 pub(crate) const ATTEMPTS: u32 = 12;
 pub(crate) const PER: Duration = Duration::from_secs(60);
 
-/// After how long a node waits for an answer no more.
+/// The timeout of a call, in milliseconds.
 pub(crate) const TIME_OUT: u64 = 3_000;
 
-/// The second that `offset` milliseconds make of the true time `now`.
+/// The second shown by a clock that is `offset` milliseconds from the true time `now`.
 pub(crate) fn second(now: u64, offset: i64) -> UnixTime {
     let millis = now.saturating_add(EPOCH).saturating_add_signed(offset);
     UnixTime::from_secs(millis / 1_000)
 }
 
-/// The true time at which a clock that is right comes to `second`, in milliseconds.
+/// The true time, in milliseconds, at which a correct clock reaches `second`.
 pub(crate) fn millis_of(second: UnixTime) -> u64 {
     (second.as_secs() * 1_000).saturating_sub(EPOCH)
 }

@@ -1,4 +1,4 @@
-//! Clocks that are wrong: at most a second off the true one, and in some worlds set now and then.
+//! Clocks that are wrong by at most one second, and in some runs are set now and then.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -45,7 +45,7 @@ impl Clock for SimClock {
     }
 }
 
-/// So far off that no two are more than the skew apart; in an ambush, as far off as may be.
+/// Offset so that no two clocks differ by more than the skew; in an ambush, by the maximum.
 fn draw(world: &World) -> i64 {
     let most = i64::try_from(SKEW / 2).expect("small");
     if world.plan.ambushed.is_some() {
@@ -54,7 +54,7 @@ fn draw(world: &World) -> i64 {
     i64::try_from(world.random.within(0, SKEW)).expect("small") - most
 }
 
-/// The second that `offset` milliseconds make of the true time `now`.
+/// The second that a clock with `offset` milliseconds shows at the true time `now`.
 pub(crate) fn second(now: u64, offset: i64) -> UnixTime {
     let millis = now.saturating_add(EPOCH).saturating_add_signed(offset);
     UnixTime::from_secs(millis / 1_000)

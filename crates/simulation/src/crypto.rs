@@ -1,5 +1,5 @@
-//! Signatures and hashes that cost nothing and prove nothing. They are what they seem for this
-//! crate alone, which has no secrets to keep.
+//! Fake signatures and hashes without cost and without security. Only this crate, which has no
+//! secrets, accepts them.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -40,7 +40,7 @@ fn code(parts: &[&[u8]]) -> [u8; 64] {
     code
 }
 
-/// A key that is nothing but its name.
+/// A key that consists only of its name.
 #[derive(Clone, Debug)]
 pub(crate) struct SimKey(VerifyingKey);
 
@@ -69,8 +69,8 @@ impl Signer for SimKey {
     }
 }
 
-/// A good token that no host issued, under the key called `key`: whoever has a private key can make
-/// it.
+/// A valid token that no host issued, signed with the key called `key`: an attacker with the
+/// private key can create it.
 pub(crate) fn forge(world: &World, key: &str) -> String {
     let id = || world.id().expect("chance");
     let draft = AccessTokenDraft {
@@ -83,7 +83,7 @@ pub(crate) fn forge(world: &World, key: &str) -> String {
         generation: 0,
         authenticated_at: UnixTime::default(),
         methods: Methods::Password,
-        // No edge takes it for one of the future.
+        // Early enough that no edge rejects it as issued in the future.
         issued_at: second(world.now(), -1_000),
         lifetime: world.plan.lifetime,
         scopes: Scopes::default(),
@@ -95,7 +95,7 @@ pub(crate) fn forge(world: &World, key: &str) -> String {
     input.with_signature(&signature).expose().clone()
 }
 
-/// A key is kept as its name.
+/// A key is stored as its name.
 impl KeyFactory for World {
     type Key = SimKey;
 
@@ -117,7 +117,7 @@ impl KeyFactory for World {
     }
 }
 
-/// Checks what [`SimKey`] signs.
+/// Verifies the signatures of [`SimKey`].
 pub(crate) struct SimSignatures;
 
 impl SignatureVerifier for SimSignatures {
@@ -132,7 +132,7 @@ impl SignatureVerifier for SimSignatures {
     }
 }
 
-/// Hashes in no time.
+/// Hashes without delay.
 pub(crate) struct SimHasher;
 
 pub(crate) fn hash_of(password: &Password) -> PasswordHash {

@@ -1,5 +1,5 @@
-//! An edge: isolates with the product's own knowledge and gate, between requests that may vanish in
-//! the midst of a reading.
+//! An edge: isolates with the product's own snapshot cache and gate. Requests may be aborted during
+//! a read.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -38,11 +38,11 @@ pub(crate) struct Edge {
     isolate: RefCell<Rc<Isolate>>,
 }
 
-/// What goes with an isolate.
+/// The state that is lost with an isolate.
 struct Isolate {
     knowledge: SnapshotCache,
     store: View,
-    /// Whether a reading is under way, for [`Mutation::HoldClaim`].
+    /// Whether a read is in progress, for [`Mutation::HoldClaim`].
     reads: Cell<bool>,
 }
 
@@ -58,9 +58,9 @@ impl Edge {
         })
     }
 
-    /// Its isolate takes no more requests, and the next one meets a new one.
+    /// Its isolate takes no more requests, and the next request gets a new one.
     pub(crate) fn evict(&self) {
-        self.world.tell(|| format!("{} begins anew", self.name));
+        self.world.tell(|| format!("{} restarts", self.name));
         self.isolate.replace(Isolate::new(&self.world, &self.name));
     }
 
@@ -68,7 +68,7 @@ impl Edge {
         self.judge(token, mode, true).await
     }
 
-    /// `is_kept` says that a reading goes on though the client that caused it leaves.
+    /// `is_kept` means that a read continues although the client that caused it disconnects.
     async fn judge(self: Rc<Self>, token: String, mode: RevocationMode, is_kept: bool) -> Answer {
         let isolate = Rc::clone(&self.isolate.borrow());
         let before = isolate.known();
@@ -80,8 +80,8 @@ impl Edge {
         }
     }
 
-    /// The client goes away before it is answered, and every other time its reading with it: a
-    /// platform promises no more than to try.
+    /// The client disconnects before the response, and every second time its read is aborted too: a
+    /// platform promises no more than an attempt.
     pub(crate) async fn leave(self: Rc<Self>, token: String, mode: RevocationMode, after: u64) {
         let world = Rc::clone(&self.world);
         let is_kept = world.random.chance(500);
@@ -113,7 +113,7 @@ impl Edge {
         authorize(&visit, &requirement, token).await.map(drop)
     }
 
-    /// Whether somebody else's reading keeps everybody from theirs.
+    /// Whether the read of another request blocks all others.
     fn is_held_up(&self, isolate: &Isolate) -> bool {
         self.world.mutation == Some(Mutation::HoldClaim) && isolate.reads.get()
     }
@@ -125,8 +125,8 @@ impl Edge {
                 let revocations = began_at.since(known.revocations_at).as_secs();
                 format!("its keys are {keys} s old, its revocations {revocations} s")
             });
-            let age = age.unwrap_or_else(|| "it knows nothing".to_owned());
-            format!("{} begins to read ({keys:?}): {age}", self.name)
+            let age = age.unwrap_or_else(|| "it has no snapshot".to_owned());
+            format!("{} starts to read ({keys:?}): {age}", self.name)
         });
         isolate.reads.set(true);
         let (policy, shelf) = (self.gate.policy(), &self.shelf);
@@ -134,21 +134,21 @@ impl Edge {
             isolate
                 .knowledge
                 .refresh(policy, keys, began_at, &isolate.store, shelf, &self.clock);
-        // The view has told what failed.
+        // The view has already logged the failure.
         let read = read.await;
         isolate.reads.set(false);
         self.world.tell(|| {
             let end = if read.is_ok() {
                 "has read"
             } else {
-                "has not read all"
+                "could not read everything"
             };
             format!("{} {end}", self.name)
         });
     }
 }
 
-/// One request, in the isolate that it met.
+/// One request in the isolate that received it.
 struct Visit {
     edge: Rc<Edge>,
     isolate: Rc<Isolate>,
@@ -190,7 +190,7 @@ impl EdgeRequest for Visit {
 
     async fn refresh(&self, keys: Keys, began_at: UnixTime) {
         let reading = self.reading(keys, began_at);
-        // Where probes may vanish is a matter of the world.
+        // The plan decides whether probes may vanish.
         if self.is_kept || self.store_unavailable() {
             let _ = self.edge.world.executor.remote(reading).await;
         } else {

@@ -3,19 +3,19 @@
 use portcullis_core::denial::Denial;
 use portcullis_core::time::UnixTime;
 
-/// When what an isolate knows was read, by its own clock.
+/// The time of the isolate's last reads, by its own clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     pub(crate) keys_at: UnixTime,
     pub(crate) revocations_at: UnixTime,
 }
 
-/// What an edge says, and what it knew.
+/// The response of an edge, and its snapshot.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) said: Result<(), Denial>,
-    /// What it knew as the request came.
+    /// Its snapshot when the request arrived.
     pub(crate) before: Option<Known>,
-    /// What it knows now.
+    /// Its snapshot now.
     pub(crate) after: Option<Known>,
 }

@@ -1,5 +1,5 @@
-//! One thread, one clock that jumps: what runs next is drawn by the seed, and time passes only
-//! when nothing can run.
+//! One thread and one clock that jumps: the seed draws the next task, and time passes only when no
+//! task can run.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(crate) struct Executor {
     crashing: Cell<bool>,
 }
 
-/// Puts its task among those that can run.
+/// Makes its task runnable.
 struct Ready {
     task: u64,
     ready: Arc<Mutex<Vec<u64>>>,
@@ -40,7 +40,7 @@ impl Wake for Ready {
 }
 
 impl Executor {
-    /// Milliseconds since the beginning, by the one true clock.
+    /// Milliseconds since the start, by the one true clock.
     pub(crate) const fn now(&self) -> u64 {
         self.now.get()
     }
@@ -60,14 +60,14 @@ impl Executor {
         }
     }
 
-    /// Ends the task that runs, here and now: nothing of it goes on, and nobody is told.
+    /// Ends the running task here: none of it continues, and no other task is notified.
     pub(crate) async fn crash(&self) -> ! {
         self.crashing.set(true);
         pending::<()>().await;
         unreachable!("a crashed task is never run again")
     }
 
-    /// Runs everything until `end`.
+    /// Runs every task until `end`.
     pub(crate) fn run(&self, end: u64, random: &Random) {
         loop {
             while let Some(task) = self.take_ready(random) {
@@ -85,7 +85,7 @@ impl Executor {
         self.clear();
     }
 
-    /// Forgets what waits: it would hold the world, and the world this.
+    /// Drops the waiting tasks: they hold the world, and the world holds this executor.
     pub(crate) fn clear(&self) {
         let (tasks, timers) = (self.tasks.take(), self.timers.take());
         drop((tasks, timers));
@@ -148,7 +148,7 @@ impl Future for Sleep {
     }
 }
 
-/// What a call brings: an answer, or the news that none will come.
+/// The result of a call: a response, or the notice that none will come.
 struct Slot<T> {
     answer: Option<T>,
     over: bool,
@@ -169,7 +169,7 @@ impl<T> Drop for Line<T> {
 }
 
 impl Executor {
-    /// Has `work` done by a task of its own, that may crash without the caller; `None` then.
+    /// Runs `work` in a task of its own, which may crash without the caller; returns `None` then.
     pub(crate) async fn remote<T: 'static>(
         &self,
         work: impl Future<Output = T> + 'static,
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_jumps_to_what_comes_next_and_a_crash_is_heard_of() {
+    fn time_jumps_to_the_next_event_and_a_crash_is_reported() {
         let executor = Rc::new(Executor::default());
         let seen = Rc::new(RefCell::new(Vec::new()));
         for millis in [500, 20] {

@@ -1,4 +1,4 @@
-//! A host: the use cases of `portcullis-service`, each call a task that may end anywhere.
+//! A host: the use cases of `portcullis-service`. Each call is a task that may end at any point.
 
 mod keys;
 
@@ -41,18 +41,18 @@ use crate::settings::settings;
 use crate::store::View;
 use crate::world::World;
 
-/// Who asks to be logged in.
+/// The credentials of a login.
 #[derive(Clone, Debug)]
 pub(crate) struct Credentials {
     pub(crate) email: EmailAddress,
     pub(crate) password: Secret<String>,
-    /// By which a browser that has logged in before is known.
+    /// The cookie of a browser that has logged in before.
     pub(crate) cookie: Option<String>,
-    /// Where they come from.
+    /// The network address of the client.
     pub(crate) address: String,
 }
 
-/// What a user asks of a host.
+/// A user's request to a host.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     Login(Credentials),
@@ -61,17 +61,17 @@ pub(crate) enum Ask {
     LogoutAll(String),
 }
 
-/// What a host says.
+/// A host's response.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// The two tokens, and what the browser is known by from now on.
+    /// The two tokens, and the browser's new cookie.
     Granted(String, String, Option<String>),
     Done,
-    /// Not now, or not any more: by the code of the refusal.
+    /// A denial, temporary or final, with its error code.
     Refused(&'static str),
     /// 503: nothing may be concluded.
     Failed,
-    /// 503 too: the document lets no key sign.
+    /// Also 503: the document lets no key sign.
     NoKey,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Host {
     process: RefCell<Rc<Process>>,
 }
 
-/// What goes with a process.
+/// The state that is lost with a process.
 struct Process {
     store: View,
     secrets: View,
@@ -135,13 +135,13 @@ impl Host {
         })
     }
 
-    /// Its process takes no more requests, and the next one meets a new one.
+    /// Its process takes no more requests, and the next request gets a new one.
     pub(crate) fn restart(&self) {
-        self.world.tell(|| format!("{} begins anew", self.name));
+        self.world.tell(|| format!("{} restarts", self.name));
         self.process.replace(Process::new(&self.world, &self.name));
     }
 
-    /// Answers; crashes are the caller's to see. The name of the request marks what it wrote.
+    /// Handles a request; the caller sees a crash. The identifier of the request marks its writes.
     pub(crate) async fn answer(self: Rc<Self>, ask: Ask, request_id: Id) -> Reply {
         let client_address = match &ask {
             Ask::Login(credentials) => credentials.address.clone(),
@@ -210,8 +210,8 @@ impl Host {
         }
     }
 
-    /// As the door does it: no place is taken up while no key signs, and a good login gives its own
-    /// back.
+    /// As the adapter does: nothing is counted while no key signs, and a successful login is
+    /// refunded.
     async fn log_in(
         &self,
         credentials: Credentials,
@@ -227,7 +227,7 @@ impl Host {
         let LimitOutcome::Allowed(place) = entry else {
             return Ok(Reply::Refused("too_many_attempts"));
         };
-        // Every cookie here is one of ours.
+        // Every cookie here was issued by a host.
         let bucket = cookie.unwrap_or_else(|| email.as_str().to_owned());
         self.world.oracle.borrow_mut().passes(&bucket, arrived);
         let request = LoginRequest {
@@ -238,7 +238,7 @@ impl Host {
         match login(&request, &SimHasher, &*key, ctx).await? {
             LoginOutcome::Admit(admission) => {
                 self.world.oracle.borrow_mut().gives_back(&bucket, arrived);
-                // Where that fails it still counts, and the login is good.
+                // If the refund fails, the attempt still counts, and the login succeeds.
                 drop(refund(&place, ctx).await);
                 let cookie = device_cookie(&request.email, ctx)?;
                 Ok(granted(&admission.grant, Some(cookie)))
@@ -301,7 +301,7 @@ impl Host {
 /// The root keys that all hosts share.
 pub(crate) fn vault() -> RootKeys {
     let document = RootKeys::document(&Secret::new([7; 32]));
-    RootKeys::parse(document.expose().as_bytes()).expect("the form of a vault")
+    RootKeys::parse(document.expose().as_bytes()).expect("valid root keys")
 }
 
 fn granted(grant: &TokenGrant, cookie: Option<String>) -> Reply {

@@ -1,5 +1,5 @@
-//! The worst that can happen to an edge as a new key comes: it reads its keys just before that is
-//! published, and not again until it signs. Chance alone would take millions of seeds for it.
+//! The worst case of an edge at a key change: it reads its keys just before the publication, and
+//! not again until the new key signs. Random timing would need millions of seeds for it.
 
 use std::rc::{Rc, Weak};
 
@@ -15,13 +15,14 @@ use crate::oracle::{Case, Held};
 use crate::probe::ask_edge;
 use crate::world::World;
 
-/// So long before the publication the edge begins to read.
+/// The edge begins to read this many milliseconds before the publication.
 const BEFORE: u64 = 60;
 
-/// So long after it the edge is cut off from its keys: until they are too old, and a little more.
+/// The edge cannot read its keys for this many milliseconds after it: until they are too old, and a
+/// little longer.
 const CUT_OFF: u64 = 50_000;
 
-/// So long after it somebody begins to ask for a token under the new key, and for so long.
+/// The delay after it, and the span, in which a client requests a token under the new key.
 const SCOUT_FROM: u64 = 37_000;
 const SCOUT_FOR: u64 = 6_000;
 
@@ -33,14 +34,14 @@ pub(crate) fn install(world: &Rc<World>, hosts: &[Rc<Host>], edges: &[Rc<Edge>])
     world.on_publication.replace(Some(Box::new(hook)));
 }
 
-/// Lays an ambush about a publication that is made now, if this world has one: how long the
-/// publication is to be on its way then.
+/// Starts a race around a publication that is made now, if the plan has one. Returns how long the
+/// publication then takes to arrive.
 fn lay(world: &Rc<World>, hosts: &[Weak<Host>], edges: &[Weak<Edge>]) -> Option<u64> {
     let who = world.plan.ambushed.clone()?;
     if world.plan.is_quiet(world.now()) || world.is_cut_off() {
         return None;
     }
-    // As long as its maker relies on it, and not a moment longer.
+    // Just short of the longest delay that the rotation tolerates.
     let there = world.random.within(2_000, 2_950);
     let own = Rc::clone(world);
     let (hosts, edges) = (hosts.to_vec(), edges.to_vec());
@@ -75,7 +76,7 @@ async fn spring(world: &Rc<World>, hosts: &[Weak<Host>], edge: &Rc<Edge>, key: &
     }
 }
 
-/// Waits for the first token of `host` that is not under `former` any more, and shows it to `edge`.
+/// Waits for the first token of `host` under a key other than `former`, and presents it to `edge`.
 async fn scout(world: Rc<World>, host: Rc<Host>, edge: Rc<Edge>, former: String) {
     let name = format!("scout of {}", host.name);
     let credentials = Credentials {

@@ -1,10 +1,9 @@
-//! The whole system in virtual time: several hosts, edge isolates whose clocks disagree, users,
-//! rotations, crashes between any two steps, and a store that fails in every way there is.
+//! The whole system in virtual time: several hosts, edge isolates with different clocks, users,
+//! rotations, crashes between any two steps, and a store with every kind of failure.
 //!
-//! The rules and the use cases are the product's own; the store is an in-memory one behind the same
-//! ports, and signatures are fakes that cost nothing. Everything that happens is drawn from one
-//! seed, so a seed that fails fails again, and tells its story. `docs/simulation.md` says what is
-//! held to what.
+//! The rules and the use cases are the product's own. The store is in memory behind the same ports,
+//! and signatures are fakes. One seed draws every event, so a failing seed fails again and prints
+//! its events. `docs/simulation.md` lists the invariants.
 
 mod account;
 mod attacker;
@@ -53,21 +52,21 @@ use crate::rotation::rotate_on_schedule;
 use crate::user::User;
 use crate::world::World;
 
-/// What became of one seed.
+/// The result of one seed.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// How often each invariant had something to say.
+    /// How often each invariant was checked.
     pub counters: BTreeMap<Invariant, u64>,
-    /// How often each case was met.
+    /// How often each case occurred.
     pub met: BTreeMap<Case, u64>,
-    /// The first that did not hold.
+    /// The first violated invariant.
     pub violation: Option<Violation>,
-    /// What happened, line by line, where that was wanted.
+    /// The events, line by line, if they were requested.
     pub story: Vec<String>,
 }
 
-/// Lives through the world of `seed`; `told` keeps its story. What stops on a broken assumption, here
-/// or in the product, is a violation as well, with the story so far.
+/// Runs the simulation of `seed`; `told` records its events. A panic, here or in the product, also
+/// counts as a violation, with the events so far.
 pub fn run(seed: u64, mutation: Option<Mutation>, told: bool) -> Report {
     let world = World::new(seed, mutation, told);
     world.tell(|| format!("seed {seed}: {:?}", world.plan));
@@ -95,7 +94,7 @@ pub fn run(seed: u64, mutation: Option<Mutation>, told: bool) -> Report {
     }
 }
 
-/// Puts everybody in their places.
+/// Creates and starts all nodes.
 fn furnish(world: &Rc<World>) {
     first_key(world);
     let hosts: Vec<_> = (1..=world.plan.hosts)
@@ -143,7 +142,7 @@ fn furnish(world: &Rc<World>) {
     world.executor.spawn(operator::work(Rc::clone(world)));
 }
 
-/// The key that is there from the beginning, in force and published.
+/// The initial key, current and published.
 fn first_key(world: &World) {
     const VERSION: &str = "11111111-1111-1111-1111-111111111111";
     let key = world.make(Algorithm::EdDsa).expect("a key");

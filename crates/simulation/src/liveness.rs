@@ -1,4 +1,4 @@
-//! The look at what is back after an outage.
+//! Checks the recovery after an outage.
 
 use std::rc::Rc;
 
@@ -18,13 +18,14 @@ use crate::probe::ask_edge;
 use crate::rotation::Machine;
 use crate::world::World;
 
-/// So long before the end of an outage its nodes are asked whether they are down.
+/// The time before the end of an outage at which its nodes are checked for being down, in
+/// milliseconds.
 const LOOK_BEFORE: u64 = 5_000;
 
-/// How long a look rests.
+/// The wait between two checks, in milliseconds.
 const REST: u64 = 150;
 
-/// Looks at everything that an outage concerns: what is asked all the while is back in time.
+/// Checks every node of an outage: a node under constant requests recovers in time.
 pub(crate) fn watch_outages(
     world: &Rc<World>,
     hosts: &[Rc<Host>],
@@ -76,14 +77,14 @@ pub(crate) fn watch_outages(
     }
 }
 
-/// Asks `who` from shortly before `outage` ends until it serves. Who was down as it ended has to be
-/// back in time.
+/// Sends requests to `who` from shortly before `outage` ends until it serves. A node that was down
+/// at the end must recover in time.
 async fn look(world: &World, outage: &Outage, who: &str, serves: impl AsyncFn() -> bool) {
     let healed_at = outage.until;
     let bound = world.plan.back_within();
     let mut was_down = false;
     world.sleep(healed_at.saturating_sub(LOOK_BEFORE)).await;
-    // Who is in an ambush is not back before that is over.
+    // A node in an ambush recovers only after it.
     while world.now() < world.plan.end && !world.is_ambushed(who) {
         let is_served = serves().await;
         let now = world.now();
@@ -96,12 +97,12 @@ async fn look(world: &World, outage: &Outage, who: &str, serves: impl AsyncFn() 
         }
         let took = now.saturating_sub(healed_at);
         if took > bound {
-            let what = format!("{who} is not back {bound} ms after the outage");
+            let what = format!("{who} has not recovered {bound} ms after the outage");
             world.oracle.borrow_mut().fail(Invariant::Healed, what);
             return;
         }
         if now > healed_at && is_served {
-            world.tell(|| format!("{who} is back {took} ms after the outage"));
+            world.tell(|| format!("{who} has recovered {took} ms after the outage"));
             world.oracle.borrow_mut().count(Invariant::Healed);
             return;
         }
@@ -109,7 +110,7 @@ async fn look(world: &World, outage: &Outage, who: &str, serves: impl AsyncFn() 
     }
 }
 
-/// Shows a good token, under the key that signed last.
+/// Presents a valid token, under the key that signed last.
 async fn lets_in(world: &World, edge: &Rc<Edge>) -> bool {
     let Some(key) = world.oracle.borrow().signing().map(str::to_owned) else {
         return false;
@@ -120,7 +121,7 @@ async fn lets_in(world: &World, edge: &Rc<Edge>) -> bool {
         return false;
     };
     world.oracle.borrow_mut().answered(&asked, &token, &answer);
-    // Whether it may refuse, after an emergency say, is judged there.
+    // The oracle decides whether it may reject the token, for example after an emergency.
     !matches!(
         answer.said,
         Err(Denial::StaleSnapshot | Denial::RevocationUnknown)
@@ -133,13 +134,13 @@ async fn logs_in(world: &World, host: &Rc<Host>, credentials: &Credentials) -> b
     let work = Rc::clone(host).answer(Ask::Login(credentials.clone()), id);
     match world.executor.remote(work).await {
         Some(Reply::Granted(..)) => true,
-        // After an emergency there may be no key, until the operator made one.
+        // After an emergency no key may exist until the operator creates one.
         Some(Reply::NoKey) => {
             let mut oracle = world.oracle.borrow_mut();
             oracle.lacks_key(&host.name, asked_at, world.now());
             true
         }
-        // Whoever asks too often asks again.
+        // A throttled client retries.
         Some(Reply::Refused(_) | Reply::Done | Reply::Failed) | None => false,
     }
 }

@@ -1,4 +1,4 @@
-//! `simulate`: many seeds, or one with its story.
+//! `simulate`: many seeds, or one with its events.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -9,19 +9,21 @@ use std::thread;
 use clap::Parser;
 use portcullis_simulation::{Case, Invariant, Report, run};
 
-/// So many seeds must have met every case.
+/// From this number of seeds on, every case must have occurred.
 const ENOUGH: u64 = 1_000;
 
 #[derive(Parser)]
-#[command(about = "Hosts, edges and users in virtual time, under every fault a seed draws")]
+#[command(
+    about = "Simulates hosts, edges and users in virtual time, with faults drawn from a seed"
+)]
 struct Arguments {
-    /// How many seeds
+    /// Number of seeds
     #[arg(long, default_value_t = 10_000, conflicts_with = "seed")]
     seeds: u64,
-    /// The first of them
+    /// First seed
     #[arg(long, default_value_t = 1, conflicts_with = "seed")]
     from: u64,
-    /// Only this one, with its story
+    /// Run only this seed and print its events
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -67,7 +69,7 @@ fn run_many(first: u64, seeds: u64) -> ExitCode {
         let mut failed: Option<u64> = None;
         for (seed, report) in reports {
             if report.violation.is_some() {
-                // Seeds are begun in their order: all below this one are done or under way.
+                // Seeds start in order: every seed below this one is done or running.
                 next.store(end, Ordering::Relaxed);
                 failed = Some(failed.map_or(seed, |lowest| lowest.min(seed)));
             }
@@ -97,7 +99,7 @@ fn run_many(first: u64, seeds: u64) -> ExitCode {
         .map(|one| format!("{one:?}"));
     match idle.chain(unmet).next() {
         Some(idle) => {
-            eprintln!("error: no seed met the case of {idle}: run more of them");
+            eprintln!("error: {idle} did not occur in any seed; run more seeds");
             ExitCode::FAILURE
         }
         None => ExitCode::SUCCESS,
@@ -131,7 +133,7 @@ fn print_counters(report: &Report) {
     }
 }
 
-/// A line that fills up; on anything but a terminal, one line at the end.
+/// A progress bar; on anything but a terminal, one line at the end.
 struct Bar {
     total: u64,
     done: u64,
@@ -155,7 +157,7 @@ impl Bar {
             let start = if self.drawn { "\r" } else { "" };
             let bar = "#".repeat(filled);
             print!("{start}[{bar:<25}] {percent:>3} %  {} seeds", self.done);
-            // A terminal that is gone is no reason to stop.
+            // A closed terminal is no reason to stop.
             drop(io::stdout().flush());
         }
     }

@@ -1,66 +1,66 @@
-//! Ways to break the system on purpose, so that it shows that each invariant can fail.
+//! Mutations that break the system on purpose, to prove that each invariant can fail.
 
 use crate::oracle::Invariant;
 
-/// One thing done wrongly.
+/// One deliberate fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mutation {
-    /// Edges read the feed from where they last stopped, and look no further back.
+    /// Edges read the feed only from the end of their last poll.
     DropOverlap,
-    /// A new key signs before everybody has it.
+    /// A new key signs before all edges have it.
     LeadTooShort,
-    /// An old key goes while its tokens are about.
+    /// An old key is removed while its tokens are live.
     TailTooShort,
-    /// A host signs with what is in force, whenever that is to sign.
+    /// A host signs with the current key before its `sign_from`.
     SignNewest,
-    /// A revocation is acknowledged however long its write took.
+    /// A late write of a revocation is acknowledged.
     AcknowledgeLate,
     /// Two hosts may both advance one head.
     ForkAdvance,
-    /// A write is acknowledged and not made, now and then.
+    /// A write is sometimes acknowledged without being executed.
     LoseWrites,
-    /// An attempt is judged first and counted afterwards.
+    /// An attempt is checked first and counted later.
     CountLater,
-    /// A login gives its place back although the password was wrong.
+    /// An attempt is refunded although the password was wrong.
     RefundRefused,
-    /// A dropped key leaves the document, and nobody is told.
+    /// A key revocation leaves the document without an announcement.
     DropSilently,
     /// Minutes of the feed are packed before they are closed.
     PackEarly,
-    /// An edge goes on with what it has, however old that is.
+    /// An edge uses its snapshot at any age.
     TrustStale,
-    /// A breaker waits for a minute before it probes.
+    /// A breaker probes once a minute.
     ProbeSeldom,
-    /// A breaker waits for a probe that was lost for good.
+    /// A breaker waits permanently for a lost probe.
     AwaitLostProbe,
-    /// A reading whose maker vanished keeps all others from theirs.
+    /// The lease of an aborted reader never expires.
     HoldClaim,
-    /// Nothing can be looked up.
+    /// Every lookup fails.
     FailLookUps,
-    /// A step of a rotation that was begun before is not taken up again.
+    /// An interrupted step of a rotation is not resumed.
     BeginOnce,
-    /// A new key signs once edges would like to have read it, not once they must.
+    /// A new key signs after the edges' `soft` bound for keys instead of the `hard` bound.
     LeadFromSoft,
-    /// A key that is called back stays in the document.
+    /// A revoked key stays in the document.
     KeepWithdrawn,
-    /// A key that has a successor is never told its end.
+    /// A key with a successor never gets its end.
     TellNoEnd,
-    /// A refresh token that comes again ends nothing.
+    /// The reuse of a refresh token does not end the session.
     ForgiveReuse,
-    /// A spent refresh token may come again for twice as long as it should.
+    /// A used refresh token may be reused for twice the window.
     LongWindow,
-    /// A spent refresh token may not come again at all, whatever became of the answer.
+    /// A used refresh token may not be reused at all, even if the response was lost.
     NoWindow,
-    /// An edge takes a key that nobody published.
+    /// An edge accepts a key that was never published.
     TrustUnpublished,
-    /// A host that was restarted answers nobody for a while.
+    /// A restarted host does not respond for a while.
     RestAfterStart,
-    /// The simulation stops in the midst.
+    /// The simulation panics.
     Panic,
 }
 
 impl Mutation {
-    /// Each with the invariant that must notice it.
+    /// Every mutation with the invariant that must detect it.
     pub const ALL: [(Self, Invariant); 26] = [
         (Self::DropOverlap, Invariant::Revoked),
         (Self::LeadTooShort, Invariant::GoodFaith),

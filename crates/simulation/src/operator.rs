@@ -1,4 +1,4 @@
-//! An emergency: a key is called back, and another is made in its place.
+//! An emergency: the operator revokes a key and creates another.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::oracle::service::Failures;
 use crate::rotation::{Machine, retire};
 use crate::world::World;
 
-/// Calls a key back at the moment that the plan says, if it says one.
+/// Revokes a key at the time in the plan, if it has one.
 pub(crate) async fn work(world: Rc<World>) {
     let Some(at) = world.plan.drops_at else {
         return;
@@ -31,12 +31,12 @@ pub(crate) async fn work(world: Rc<World>) {
     loop {
         let begun = world.now();
         let done = rotate(&terminal).await;
-        // It is too early only where there is a key that signs.
+        // It is too early only if a key signs.
         let is_answered = matches!(done, Some(Ok(_) | Err(RotateError::TooEarly(_))));
         if is_answered {
             world.oracle.borrow_mut().next_key(world.now());
         }
-        let what = "rotating by hand";
+        let what = "a manual rotation";
         world.tried("operator", what, &mut failures, is_answered, begun);
         if let Some(Ok(version)) = done {
             retire(&world, &version);
@@ -49,16 +49,16 @@ pub(crate) async fn work(world: Rc<World>) {
     }
 }
 
-/// Calls `name` back, and sees it through.
+/// Revokes `name` and retries until it is done.
 async fn drop_key(terminal: &Rc<Machine>, name: &str) {
     let world = &terminal.world;
-    world.tell(|| format!("operator drops {name}"));
+    world.tell(|| format!("operator revokes {name}"));
     let mut failures = Failures::default();
     loop {
         let begun = world.now();
         world.oracle.borrow_mut().key_drops(name, begun, false);
         let is_done = try_drop(terminal, name).await;
-        let what = "calling a key back";
+        let what = "the revocation of a key";
         world.tried("operator", what, &mut failures, is_done, begun);
         if is_done {
             break;
@@ -68,7 +68,7 @@ async fn drop_key(terminal: &Rc<Machine>, name: &str) {
     let now = world.now();
     world.oracle.borrow_mut().key_drops(name, now, true);
     world.oracle.borrow_mut().meet(Case::Emergency);
-    world.tell(|| format!("operator has dropped {name}"));
+    world.tell(|| format!("operator has revoked {name}"));
 }
 
 async fn try_drop(terminal: &Rc<Machine>, name: &str) -> bool {
@@ -88,14 +88,14 @@ async fn try_drop(terminal: &Rc<Machine>, name: &str) -> bool {
     }
 }
 
-/// The next key, by hand; nothing if the command came to no end.
+/// Creates the next key manually; `None` if the command did not complete.
 async fn rotate(terminal: &Rc<Machine>) -> Option<Result<String, RotateError>> {
     let machine = Rc::clone(terminal);
     let work = async move {
         let done = rotate_now(&machine.rotation()).await;
         machine.world.tell(|| {
             let said = done.as_ref().map_or_else(|error| error.code(), |_| "done");
-            format!("operator rotates by hand: {said}")
+            format!("operator rotates manually: {said}")
         });
         done
     };

@@ -1,5 +1,4 @@
-//! What must hold, whatever happens: told by what the outside sees, and by nothing the system
-//! says of itself.
+//! The invariants, checked only by observations from outside.
 
 mod catalogue;
 pub(crate) mod edges;
@@ -15,11 +14,11 @@ pub use self::catalogue::{Case, Invariant, Violation};
 use crate::bounds::{ATTEMPTS, PER};
 use crate::plan::{Plan, ROUNDING, SKEW};
 
-/// After so long nothing that was called back passes any edge: the hard bound, and the second that
-/// two readings in whole seconds may hide. Where clocks are set, the skew more.
+/// The time after which no edge accepts a revoked token: the hard bound, and one second for the
+/// rounding of two readings to whole seconds. If clocks are set, plus the skew.
 pub const REVOKED_WITHIN: u64 = 30_000 + ROUNDING;
 
-/// How long after it was begun a call may still change something.
+/// How long after its start a call may still change something.
 const LATEST: u64 = 30_000;
 
 /// A token as its holder knows it.
@@ -50,7 +49,7 @@ impl Held {
     }
 }
 
-/// When something was begun, last tried and acknowledged.
+/// The times of the start, the last attempt and the acknowledgement of a revocation.
 #[derive(Clone, Copy, Debug, Default)]
 struct Called {
     begun: Option<u64>,
@@ -58,30 +57,30 @@ struct Called {
     acknowledged: Option<u64>,
 }
 
-/// Sees everything from outside.
+/// Observes the system from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     pub(crate) counters: BTreeMap<Invariant, u64>,
     pub(crate) met: BTreeMap<Case, u64>,
     pub(crate) violation: Option<Violation>,
-    /// Whether no fault happens but outages.
+    /// Whether outages are the only faults.
     is_calm: bool,
-    /// What setting a clock may add to a span that is measured by it.
+    /// The error that setting a clock may add to a measured span.
     stepped: u64,
     sessions: BTreeMap<String, Called>,
     subjects: BTreeMap<(String, u64), Called>,
     keys: BTreeMap<String, Called>,
-    /// The sessions that each subject is known to have had.
+    /// The known sessions of each subject.
     known: BTreeMap<String, BTreeSet<String>>,
-    /// Until when a logout everywhere that was begun may still take effect.
+    /// The time until which an unacknowledged logout everywhere may still take effect.
     doubts: BTreeMap<String, u64>,
     /// The key that signed last.
     signing: Option<String>,
-    /// Which edge was shown tokens under which key.
+    /// The pairs of edge and key whose tokens were presented.
     shown: BTreeSet<(String, String)>,
-    /// Until when a key that has a successor may be good.
+    /// The time until which a key with a successor may be valid.
     retired: BTreeMap<String, u64>,
-    /// From when on no key may sign, and until when.
+    /// The start and the end of the span in which no key may sign.
     keyless: Option<(u64, Option<u64>)>,
     heads: BTreeMap<String, String>,
     passed: BTreeMap<String, Vec<u64>>,
@@ -115,7 +114,8 @@ impl Oracle {
 
     pub(crate) fn subject_ends(&mut self, subject: &str, below: u64, now: u64, acknowledged: bool) {
         if !acknowledged {
-            // Its write may come late, after others, and end what they began.
+            // Its write may arrive late, after others, and end sessions that were opened in
+            // between.
             self.doubts.insert(subject.to_owned(), now + LATEST);
             let known = self.known.get(subject).cloned().unwrap_or_default();
             for session in known {
@@ -127,8 +127,8 @@ impl Oracle {
         called.note(now, acknowledged);
     }
 
-    /// A host or the store itself has answered for the login of `token`, to a question of
-    /// `asked_at`: what was tried so long before that, and nobody acknowledged, was never done.
+    /// A host or the store itself has confirmed the session of `token`, to a request of `asked_at`.
+    /// An unacknowledged revocation attempt old enough by then was never executed.
     pub(crate) fn goes_on(&mut self, token: &Held, asked_at: u64) {
         let never_done =
             |called: &Called| called.acknowledged.is_none() && called.latest + LATEST < asked_at;
@@ -140,7 +140,7 @@ impl Oracle {
         });
     }
 
-    /// What stands against the login of a token: the earliest of each.
+    /// The revocations that affect the session of a token: the earliest times.
     fn login(&self, token: &Held) -> Called {
         let mut called = self
             .sessions
@@ -156,12 +156,12 @@ impl Oracle {
         called
     }
 
-    /// Whether nobody began to end the login of `token`.
+    /// Whether no revocation of the session of `token` was started.
     pub(crate) fn is_good(&self, token: &Held) -> bool {
         self.login(token).begun.is_none()
     }
 
-    /// Whether the one thing that was done to end the login of `token` was begun at `at`.
+    /// Whether the only revocation of the session of `token` was started at `at`.
     fn is_ended_by(&self, token: &Held, at: u64) -> bool {
         let session = self.sessions.get(&token.session);
         let by_it = session.is_some_and(|called| {
@@ -173,7 +173,7 @@ impl Oracle {
                 .any(|(subject, below)| *subject == token.subject && token.generation < *below)
     }
 
-    /// A token came into somebody's hands who asked for it at `asked_at`.
+    /// A client received a token that it requested at `asked_at`.
     pub(crate) fn issued(&mut self, token: &Held, asked_at: u64, now: u64) {
         self.signs(token, asked_at);
         let known = self.known.entry(token.subject.clone()).or_default();
@@ -184,7 +184,7 @@ impl Oracle {
         }
     }
 
-    /// A refresh token came into somebody's hands.
+    /// A client received a refresh token.
     pub(crate) fn holds(&mut self, refresh: &str) {
         let mut parts = refresh.split('.');
         let place = format!(
@@ -202,8 +202,8 @@ impl Oracle {
         }
     }
 
-    /// An attempt that is counted in `bucket` was let through, that came at `now`. Clocks that
-    /// disagree take three seconds of the window: two of skew, one of rounding.
+    /// An attempt at `now`, counted in `bucket`, was allowed. Clock differences shorten the window
+    /// by 3 s: 2 s of skew, 1 s of rounding.
     pub(crate) fn passes(&mut self, bucket: &str, now: u64) {
         let most = usize::try_from(ATTEMPTS).expect("few");
         let per = PER.as_secs() * 1_000;
@@ -214,12 +214,12 @@ impl Oracle {
             .windows(most + 1)
             .any(|some| some[most] - some[0] + SKEW + ROUNDING < per);
         if exceeded {
-            let what = format!("more than {most} attempts passed within {per} ms");
+            let what = format!("more than {most} attempts were allowed within {per} ms");
             self.fail(Invariant::Quota, what);
         }
     }
 
-    /// The attempt in `bucket` that came at `now` was good, and is about to be given back.
+    /// The attempt in `bucket` at `now` was successful and is about to be refunded.
     pub(crate) fn gives_back(&mut self, bucket: &str, now: u64) {
         let passed = self.passed.entry(bucket.to_owned()).or_default();
         if let Some(place) = passed.iter().position(|at| *at == now) {
@@ -244,7 +244,7 @@ fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     one.into_iter().chain(other).min()
 }
 
-/// The beginning of a name: enough to follow it through a story.
+/// The start of an identifier: enough to follow it through the events.
 pub(crate) fn brief(name: &str) -> &str {
     name.get(..6).unwrap_or(name)
 }

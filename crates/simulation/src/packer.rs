@@ -1,4 +1,4 @@
-//! The scheduled work of a host: closed minutes of the feed are packed.
+//! The scheduled work of a host: packs closed minutes of the feed.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::plan::Dependency;
 use crate::store::View;
 use crate::world::World;
 
-/// Packs about once a minute, for as long as the world lasts.
+/// Packs about once a minute until the end of the run.
 pub(crate) async fn work(world: Rc<World>) {
     let store = View::new(&world, "packer", Dependency::Store);
     let clock = Rc::new(SimClock::new(&world, "packer"));
@@ -30,12 +30,12 @@ pub(crate) async fn work(world: Rc<World>) {
         let round = round.await;
         assert!(
             world.mutation != Some(Mutation::Panic),
-            "a mutation wants it so"
+            "the mutation `Panic` stops the simulation"
         );
         world.tell(|| match round {
             Some(Ok(outcome)) => format!("packer: {outcome:?}"),
             Some(Err(error)) => format!("packer: {error}"),
-            None => "packer is gone".to_owned(),
+            None => "packer has crashed".to_owned(),
         });
     }
 }

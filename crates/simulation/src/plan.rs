@@ -1,4 +1,4 @@
-//! What a seed makes of its world: how many there are, when something is away, and what goes wrong.
+//! The plan that a seed draws: the number of nodes, the outages and the faults.
 
 use std::time::Duration;
 
@@ -7,35 +7,36 @@ use portcullis_core::breaker::BreakerConfig;
 use crate::bounds::TIME_OUT;
 use crate::random::Random;
 
-/// So long before a dependency heals no fault happens, so that what is seen after it is the healing.
+/// The time before a recovery without faults, in milliseconds, so that only the recovery is
+/// measured.
 const QUIET_BEFORE: u64 = 6_000;
 
-/// So long after it none happens either.
+/// The time after a recovery without faults, in milliseconds.
 const QUIET_AFTER: u64 = 14_000;
 
-/// How far two clocks may be apart (S), in milliseconds: each is at most half of it off.
+/// The maximum difference of two clocks (S), in milliseconds: each is off by at most half of it.
 pub(crate) const SKEW: u64 = 2_000;
 
-/// What a reading in whole seconds may hide, in milliseconds.
+/// The maximum error of a reading in whole seconds, in milliseconds.
 pub(crate) const ROUNDING: u64 = 1_000;
 
-/// How long the asking itself takes, of one who finds everything there.
+/// The duration of a request itself with all dependencies available, in milliseconds.
 pub(crate) const ASKING: u64 = 500;
 
-/// What a node depends on.
+/// A dependency of a node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dependency {
     Store,
-    /// Its one row, the rest of the store answers.
+    /// Its one row is unavailable, the rest of the store responds.
     KeyDocument,
     Secrets,
 }
 
-/// When a dependency is away, in milliseconds.
+/// An outage of a dependency, in milliseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Outage {
     pub(crate) of: Dependency,
-    /// The one node that is cut off; everybody, if it is none.
+    /// The one node that is cut off; every node, if `None`.
     pub(crate) who: Option<String>,
     pub(crate) from: u64,
     pub(crate) until: u64,
@@ -51,40 +52,40 @@ impl Outage {
     }
 }
 
-/// What a seed draws at the beginning.
+/// The plan of one seed.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// When the world ends, in milliseconds.
+    /// The end of the run, in milliseconds.
     pub(crate) end: u64,
-    /// How long tokens live: everything is as in the product but shorter, so that minutes hold
-    /// whole rotations.
+    /// The token lifetime. All times except the bounds of revocations are shorter than in the
+    /// product, so that a few minutes contain whole rotations.
     pub(crate) lifetime: Duration,
     pub(crate) hosts: u64,
     pub(crate) edges: u64,
     pub(crate) users: u64,
     pub(crate) outages: Vec<Outage>,
-    /// Whether what is away says nothing, instead of refusing.
+    /// Whether an unavailable dependency does not respond, instead of rejecting calls.
     pub(crate) hangs: bool,
-    /// How many ways of a thousand take seconds.
+    /// The number of slow transmissions per thousand, which take seconds.
     pub(crate) slow: u64,
-    /// A host to which most ways are long, though none too long for its answers.
+    /// A host with mostly slow transmissions, though none is too slow for its timeouts.
     pub(crate) laggard: Option<String>,
-    /// Whether a key is called back, and when.
+    /// The time when a key is revoked, if one is.
     pub(crate) drops_at: Option<u64>,
-    /// Whether single calls fail, dawdle or crash. Where they do not, everybody must be served.
+    /// Whether single calls fail, are slow or crash. Without them every request must be served.
     pub(crate) faults: bool,
-    /// Whether probes vanish up to the moment at which a dependency heals.
+    /// Whether probes are lost until a dependency recovers.
     pub(crate) loses_probes: bool,
-    /// An edge that reads its keys just before a new one is published, and cannot read them again
-    /// until that one signs.
+    /// The edge of the ambush: it reads its keys just before a new one is published, and cannot
+    /// read them again until that one signs.
     pub(crate) ambushed: Option<String>,
-    /// Whether clocks are set now and then, within what they may be off.
+    /// Whether clocks are set now and then, within their maximum error.
     pub(crate) steps: bool,
 }
 
 impl Plan {
     pub(crate) fn draw(random: &Random) -> Self {
-        // Where tokens live longer, a cold edge looks far enough back to find packs.
+        // With longer-lived tokens a cold edge reads far enough back to find packs.
         let (end, lifetime) = if random.chance(120) {
             (480_000, Duration::from_secs(160))
         } else {
@@ -131,7 +132,7 @@ impl Plan {
         plan
     }
 
-    /// What is away, and for whom.
+    /// The target of an outage: a dependency, and the affected node.
     fn target(&self, random: &Random) -> (Dependency, Option<String>) {
         let host = format!("host-{}", random.within(1, self.hosts));
         let edge = format!("edge-{}", random.within(1, self.edges));
@@ -145,13 +146,13 @@ impl Plan {
         }
     }
 
-    /// Whether `dependency` is away from `node` at `now`.
+    /// Whether `dependency` is unavailable to `node` at `now`.
     pub(crate) fn is_away(&self, dependency: Dependency, node: &str, now: u64) -> bool {
         let mut outages = self.outages.iter();
         outages.any(|one| one.of == dependency && one.concerns(node) && one.lasts_at(now))
     }
 
-    /// Whether something is about to heal, or has just healed.
+    /// Whether a dependency is about to recover, or has just recovered.
     pub(crate) fn is_quiet(&self, now: u64) -> bool {
         let mut outages = self.outages.iter();
         outages.any(|one| {
@@ -159,16 +160,16 @@ impl Plan {
         })
     }
 
-    /// Whether something is about to heal.
+    /// Whether a dependency is about to recover.
     pub(crate) fn is_healing(&self, now: u64) -> bool {
         let mut outages = self.outages.iter();
         outages.any(|one| (one.until.saturating_sub(QUIET_BEFORE)..one.until).contains(&now))
     }
 
-    /// After a dependency heals, so long until service must be back: a probe that hung when it
-    /// healed runs out of time and the breaker stays open for an interval, or a probe that was lost
-    /// is given up and another made; then a failed reading is repeated after a second, clocks tell
-    /// whole seconds, and whoever looks takes a moment.
+    /// The time limit for the recovery of service after that of a dependency. Either a hanging
+    /// probe times out and the breaker stays open for an interval, or a lost probe is abandoned and
+    /// another one sent. Then a failed read is repeated after 1 s; rounding to whole seconds and
+    /// the request itself come on top.
     pub(crate) fn back_within(&self) -> u64 {
         let millis = |span: Duration| u64::try_from(span.as_millis()).expect("short");
         let hung = if self.hangs { TIME_OUT } else { 0 };
@@ -181,15 +182,15 @@ impl Plan {
         hung.max(lost) + interval + 1_000 + ROUNDING + ASKING
     }
 
-    /// Whether between `from` and `to` nothing that `node` depends on was away from it, nor had
-    /// just come back.
+    /// Whether all dependencies of `node` were available between `from` and `to`, and none had just
+    /// recovered.
     pub(crate) fn spares(&self, node: &str, from: u64, to: u64) -> bool {
         let mut outages = self.outages.iter();
         let back_within = self.back_within();
         outages.all(|one| !one.concerns(node) || to < one.from || one.until + back_within < from)
     }
 
-    /// What setting a clock may add to a span that is measured by it.
+    /// The error that setting a clock may add to a measured span.
     pub(crate) const fn stepped(&self) -> u64 {
         if self.steps { SKEW } else { 0 }
     }

@@ -1,4 +1,4 @@
-//! One question to an edge, as the outside sees it.
+//! One request to an edge, seen from outside.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::oracle::edges::Asked;
 use crate::oracle::{Held, brief};
 use crate::world::World;
 
-/// How a route has revocations found: now and then it has them looked up.
+/// The revocation mode of a route: now and then a lookup.
 pub(crate) fn draw_mode(world: &World) -> RevocationMode {
     if world.random.chance(80) {
         RevocationMode::Lookup
@@ -20,7 +20,7 @@ pub(crate) fn draw_mode(world: &World) -> RevocationMode {
     }
 }
 
-/// Has `who` show `token` to `edge`: what it was asked, and its answer. Nothing if that crashed.
+/// `who` presents `token` to `edge`. Returns the request and the response; `None` after a crash.
 pub(crate) async fn ask_edge<'e>(
     world: &World,
     edge: &'e Rc<Edge>,

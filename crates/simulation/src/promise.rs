@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_core::id::Id;
 
-/// What somebody was told is done.
+/// An operation that was acknowledged to a client.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Promise {
     /// This request opened this session.
     Opened(Id, Id),
-    /// This session is over.
+    /// This session has ended.
     Ended(Id),
-    /// Every session of this user below this generation is over.
+    /// Every session of this user below this generation has ended.
     EndedAll(Id, u64),
 }
 
-/// What was promised, to be looked for at the end.
+/// The acknowledged operations, to be checked at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Promises {
     pub(crate) done: BTreeSet<Promise>,

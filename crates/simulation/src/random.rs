@@ -1,4 +1,4 @@
-//! Chance that is the same each time: SplitMix64 from a seed.
+//! Reproducible random numbers: SplitMix64 from a seed.
 
 use std::cell::Cell;
 
@@ -19,17 +19,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// One of `from..=to`.
+    /// A number of `from..=to`.
     pub(crate) fn within(&self, from: u64, to: u64) -> u64 {
         from + self.next() % (to - from + 1)
     }
 
-    /// True `in_thousand` times of a thousand.
+    /// True with a probability of `in_thousand` per thousand.
     pub(crate) fn chance(&self, in_thousand: u64) -> bool {
         self.next() % 1_000 < in_thousand
     }
 
-    /// One of `some`.
+    /// An element of `some`.
     pub(crate) fn pick<'a, T>(&self, some: &'a [T]) -> &'a T {
         let place = self.next() % u64::try_from(some.len()).expect("few");
         &some[usize::try_from(place).expect("few")]

@@ -1,5 +1,5 @@
-//! The rotation function: the product's own four steps, each in an invocation of its own that may
-//! end anywhere, and Secrets Manager, which repeats them.
+//! The rotation function: the product's own four steps, each in its own invocation that may end at
+//! any point, and Secrets Manager, which repeats them.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::world::World;
 
 const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 
-/// A machine that rotations run on: the function's, or an operator's own.
+/// A machine that runs rotations: the function's or an operator's own.
 pub(crate) struct Machine {
     pub(crate) world: Rc<World>,
     pub(crate) name: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct Machine {
     pub(crate) clock: SimClock,
 }
 
-/// The product's rotation, on this world.
+/// The product's rotation in this simulation.
 pub(crate) type SimRotation<'a> = Rotation<'a, View, View, World, SimSignatures, SimClock, World>;
 
 impl Machine {
@@ -62,13 +62,13 @@ impl Machine {
         self.rotation().step(step, token).await
     }
 
-    /// Does once more what was done last, which changes nothing: whether it was answered.
+    /// Repeats the last call, which changes nothing; returns whether it got a response.
     pub(crate) async fn repeat(self: Rc<Self>) -> bool {
         let version = {
             let tables = self.world.tables.borrow();
             tables.stages.version(Stage::Current).map(str::to_owned)
         };
-        let version = version.expect("there is one from the beginning");
+        let version = version.expect("the initial one");
         let done = self.rotation().step(Step::Finish, &version).await;
         !matches!(done, Err(RotateError::Store(_)))
     }
@@ -89,8 +89,8 @@ impl Machine {
     }
 }
 
-/// How long others keep what changes, as it is in this world. Where clocks are set, keys may be
-/// older than an edge's clock tells.
+/// The cache times in this simulation. If clocks are set, keys may be older than an edge's clock
+/// shows.
 pub(crate) fn true_bounds(world: &World) -> RotationBounds {
     RotationBounds {
         edge: KEYS_HARD + Duration::from_millis(world.plan.stepped()),
@@ -101,7 +101,7 @@ pub(crate) fn true_bounds(world: &World) -> RotationBounds {
     }
 }
 
-/// What rotations are told of that.
+/// The bounds that rotations use.
 fn bounds(world: &World) -> RotationBounds {
     let mut bounds = true_bounds(world);
     if world.mutation == Some(Mutation::LeadFromSoft) {
@@ -116,7 +116,7 @@ fn bounds(world: &World) -> RotationBounds {
     bounds
 }
 
-/// The invocations of a function may find a container that is warm, or not.
+/// The containers of the function: an invocation may find a warm one, or not.
 pub(crate) fn machines(world: &Rc<World>) -> [Rc<Machine>; 2] {
     [
         Machine::new(world, "rotation-1"),
@@ -124,7 +124,7 @@ pub(crate) fn machines(world: &Rc<World>) -> [Rc<Machine>; 2] {
     ]
 }
 
-/// Rotates again and again, as a schedule does.
+/// Rotates repeatedly, as a schedule does.
 pub(crate) async fn rotate_on_schedule(world: Rc<World>, machines: [Rc<Machine>; 2]) {
     loop {
         world.sleep(world.random.within(1_000, 15_000)).await;
@@ -133,7 +133,7 @@ pub(crate) async fn rotate_on_schedule(world: Rc<World>, machines: [Rc<Machine>;
     }
 }
 
-/// What Secrets Manager does first: it stages a version for the rotation, unless one is under way.
+/// The first action of Secrets Manager: stages a version for the rotation, unless one is pending.
 fn begin(world: &World) -> String {
     let mut tables = world.tables.borrow_mut();
     let stages = &mut tables.stages;
@@ -147,7 +147,7 @@ fn begin(world: &World) -> String {
     token
 }
 
-/// The four steps, each until it is done; over and over where one fails.
+/// The four steps, each repeated until it is done.
 async fn rotate(world: &Rc<World>, machines: &[Rc<Machine>], token: &str) {
     let (mut step, mut failures) = (0, Failures::default());
     while let Some(next) = STEPS.get(step) {
@@ -159,7 +159,7 @@ async fn rotate(world: &Rc<World>, machines: &[Rc<Machine>], token: &str) {
                 world.tell(|| format!("rotation: {early}"));
                 return;
             }
-            // A key that was called back is given up by hand.
+            // A revoked key is replaced manually.
             Some(Err(RotateError::Withdrawn | RotateError::NotPending)) => return,
             Some(Err(_)) | None => true,
         };
@@ -180,8 +180,8 @@ async fn rotate(world: &Rc<World>, machines: &[Rc<Machine>], token: &str) {
     world.tell(|| "rotation: finished".to_owned());
 }
 
-/// Tells the oracle that `token` has come into force, if it still is: from its `sign_from` on the others live for a
-/// tail, or as long as an edge may not have heard of that.
+/// Reports to the oracle that `token` has become current, if it still is. From its `sign_from` on,
+/// the other keys live for a retirement delay, or as long as an edge may not have read that.
 pub(crate) fn retire(world: &World, token: &str) {
     let millis = |span: Duration| u64::try_from(span.as_millis()).expect("short");
     let tables = world.tables.borrow();
@@ -198,11 +198,11 @@ pub(crate) fn retire(world: &World, token: &str) {
     let ends =
         millis_of(current.sign_from).max(latest) + millis(true_bounds(world).retirement_delay());
     let heard = world.now() + millis(KEYS_HARD) + world.plan.stepped();
-    // Whoever was published later is to follow it, and is told nothing.
+    // A key published later will follow this one and gets no end.
     let is_current = |name: &str| name == key.name();
     let names = tables.document.keys().iter().map(|other| {
         let name = other.key.id().unwrap_or_default();
-        // What it was told before stands.
+        // An end that was set before stays.
         (name, other.ends_at.map(millis_of).unwrap_or_default())
     });
     for (name, told) in names.take_while(|(name, _)| !is_current(name)) {
@@ -211,7 +211,7 @@ pub(crate) fn retire(world: &World, token: &str) {
     }
 }
 
-/// One invocation; now and then two at once. `None` if it ended without an answer.
+/// One invocation; now and then two at once. `None` if it ended without a response.
 async fn invoke(
     world: &Rc<World>,
     machines: &[Rc<Machine>],

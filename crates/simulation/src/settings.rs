@@ -1,4 +1,4 @@
-//! What the operator of the simulated hosts chose.
+//! The settings of the simulated hosts.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
     }
 }
 
-/// What the edges go by: the bounds of revocations are the product's own.
+/// The policy of the edges: the bounds of revocations are the product's own.
 pub(crate) fn policy(lifetime: Duration, mutation: Option<Mutation>) -> Policy {
     let secs = Duration::from_secs;
     let hard = if mutation == Some(Mutation::TrustStale) {

@@ -1,5 +1,5 @@
-//! The store as one node reaches it: each call may be slow, refused, lost on its way there or
-//! back, come late, or find its caller gone.
+//! The store as one node reaches it. Each call may be slow, rejected, lost on the way there or
+//! back, late, or outlive its caller.
 
 mod cache;
 mod factors;
@@ -27,26 +27,26 @@ use crate::plan::Dependency;
 use crate::tables::Tables;
 use crate::world::World;
 
-/// The operation that edges know new keys by.
+/// The operation by which edges learn new keys.
 const READING_KEYS: &str = "reading the keys";
 
-/// The operation that brings a new key.
+/// The operation that publishes a new key.
 const PUBLISHING: &str = "publishing a key";
 
-/// Why a call failed.
+/// The reason why a call failed.
 #[derive(Clone, Copy, Debug, Error)]
 enum Fault {
     #[error("the breaker is open")]
     Open,
-    #[error("the request was refused")]
+    #[error("the request was rejected")]
     Refused,
-    #[error("no answer came")]
+    #[error("no response")]
     NoAnswer,
-    #[error("the simulation does not know how")]
+    #[error("the simulation does not support this")]
     NotSimulated,
 }
 
-/// One node's way to one dependency.
+/// The connection of one node to one dependency.
 #[derive(Clone)]
 pub(crate) struct View {
     pub(crate) world: Rc<World>,
@@ -80,12 +80,12 @@ impl View {
         }
     }
 
-    /// How the breaker stands.
+    /// The state of the breaker.
     pub(crate) fn standing(&self) -> BreakerState {
         self.breaker.borrow().standing()
     }
 
-    /// Does `act` to the tables, in one moment somewhere between request and answer, or not at all.
+    /// Applies `act` to the tables at one point between request and response, or not at all.
     async fn call<T: 'static>(
         &self,
         operation: &'static str,
@@ -100,7 +100,7 @@ impl View {
         self.maybe_lose(permit, operation).await;
         self.maybe_crash(operation).await;
         let called = self.exchange(operation, act).await;
-        // An answer that says "not now" is one: the store is there.
+        // A "not now" is a response: the store is available.
         let outcome = match &called {
             Ok(_) | Err(Fault::Refused | Fault::Open | Fault::NotSimulated) => Outcome::Answered,
             Err(Fault::NoAnswer) => Outcome::Failed,
@@ -135,7 +135,7 @@ impl View {
         let world = &self.world;
         let (there, back) = (self.span(operation), self.span(""));
         if there >= TIME_OUT {
-            // It arrives all the same, when nobody waits for it any more.
+            // It arrives although its caller has given up.
             let (late, to, node) = (Rc::clone(world), self.to, Rc::clone(&self.node));
             world.executor.spawn(async move {
                 late.sleep(there).await;
@@ -174,7 +174,7 @@ impl View {
         Ok(done)
     }
 
-    /// How long one way takes: milliseconds as a rule, seconds now and then.
+    /// The duration of one transmission: usually milliseconds, seconds now and then.
     fn span(&self, operation: &str) -> u64 {
         let random = &self.world.random;
         if operation == PUBLISHING
@@ -195,18 +195,18 @@ impl View {
     async fn maybe_crash(&self, operation: &str) {
         if self.world.fault(2) {
             self.world
-                .tell(|| format!("{} crashes about {operation}", self.node));
+                .tell(|| format!("{} crashes during {operation}", self.node));
             self.world.oracle.borrow_mut().meet(Case::Crash);
             self.world.executor.crash().await;
         }
     }
 
-    /// Where a dependency is about to heal, whoever probes it may vanish, and tell nobody.
+    /// While a dependency is about to recover, a probing task may vanish without a notice.
     async fn maybe_lose(&self, permit: Permit, operation: &str) {
         let world = &self.world;
         let may = permit.is_probe() && world.plan.loses_probes;
         if may && world.plan.is_healing(world.now()) && world.random.chance(400) {
-            world.tell(|| format!("{} vanishes as it probes by {operation}", self.node));
+            world.tell(|| format!("{} crashes while probing by {operation}", self.node));
             world.oracle.borrow_mut().meet(Case::LostProbe);
             world.executor.crash().await;
         }
@@ -217,8 +217,7 @@ impl View {
     }
 }
 
-/// Rows of the feed that were committed now, and the second that they are stamped with, since the
-/// beginning.
+/// The feed rows committed now, with their stamp in seconds since the start.
 fn tell_rows(world: &World, rows: &[Revocation], stamp: UnixTime) {
     for row in rows {
         world.tell(|| {

@@ -1,4 +1,4 @@
-//! What is kept. Each method is one transaction.
+//! The stored data. Each method is one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use portcullis_service::store::{Account, Bucket, Counted, SessionWithAccount, Wr
 
 use crate::bounds::second;
 
-/// Every row.
+/// All rows.
 #[derive(Default)]
 pub(crate) struct Tables {
     pub(crate) accounts: BTreeMap<String, Account>,
@@ -25,18 +25,18 @@ pub(crate) struct Tables {
     pub(crate) revoked: BTreeMap<RevocationTarget, UnixTime>,
     pub(crate) feed: Vec<(UnixTime, Revocation)>,
     pub(crate) document: KeyDocument,
-    /// The keys whose times an emergency has changed, and when: not everybody knows in time.
+    /// The keys whose times an emergency has changed, and when: some nodes learn that late.
     pub(crate) hurried: BTreeMap<String, u64>,
-    /// The keys that were ever published.
+    /// Every key that was ever published.
     pub(crate) published: BTreeSet<String>,
-    /// Whether a key was called back.
+    /// Whether a key was revoked.
     pub(crate) emergency: bool,
     pub(crate) stages: Stages,
     pub(crate) versions: BTreeMap<String, Secret<String>>,
     pub(crate) directory: PackIndex,
     pub(crate) packs: BTreeMap<String, Vec<u8>>,
     pub(crate) windows: BTreeMap<String, SlidingWindow>,
-    /// The requests that left a line, and what it says they did.
+    /// The requests with an audit entry, and the change it records.
     pub(crate) audit: BTreeSet<(Id, &'static str)>,
 }
 
@@ -92,7 +92,7 @@ impl Tables {
         Some(SessionWithAccount { session, account })
     }
 
-    /// `any` leaves the condition out.
+    /// `any` skips the condition.
     pub(crate) fn advance(
         &mut self,
         read: &Session,
@@ -144,7 +144,7 @@ impl Tables {
                         key.sign_from < held.sign_from
                             || (held.ends_at.is_some() && key.ends_at.is_none())
                     }
-                    // It came too late for all but itself.
+                    // It signs before other nodes can have read it.
                     None => key.sign_from <= second(now, 2_000),
                 }
             });

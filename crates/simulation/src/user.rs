@@ -1,5 +1,5 @@
-//! Users: they log in on a few devices, use the edges, refresh, log out, and try again when
-//! nobody answers.
+//! Users: they log in on some devices, use the edges, refresh, log out, and retry without a
+//! response.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use crate::probe::{ask_edge, draw_mode};
 use crate::promise::Promise;
 use crate::world::World;
 
-/// A refresh token that was sent more than so long ago may have been spent outside its window.
+/// A refresh token sent longer ago than this may have been used outside its window.
 const SAFE_TO_REPEAT: u64 = 5_000;
 
 /// One device of one user.
@@ -24,22 +24,22 @@ pub(crate) struct User {
     pub(crate) world: Rc<World>,
     pub(crate) name: String,
     pub(crate) email: EmailAddress,
-    /// Where it is on the network.
+    /// Its network address.
     pub(crate) address: String,
     pub(crate) hosts: Vec<Rc<Host>>,
     pub(crate) edges: Vec<Rc<Edge>>,
 }
 
-/// What a device holds.
+/// The tokens of a device.
 pub(crate) struct Login {
     pub(crate) access: Held,
     pub(crate) refresh: String,
-    /// When this refresh token was first sent.
+    /// The time when this refresh token was first sent.
     sent_at: Option<u64>,
 }
 
 impl User {
-    /// Lives until the end of the world.
+    /// Runs until the end of the simulation.
     pub(crate) async fn live(self) {
         let mut login: Option<Login> = None;
         let mut cookie = None;
@@ -70,7 +70,7 @@ impl User {
                     self.log_out(&ended, random.chance(250)).await;
                     old.push(ended.clone());
                     login = None;
-                    // Whoever stole them goes on for as long as they work.
+                    // A thief of the tokens continues for as long as they work.
                     let of_session = |token: &&Held| token.session == ended.session;
                     let stolen = old.iter().filter(of_session).cloned().collect();
                     let (thief, world) = (self.again(), Rc::clone(&self.world));
@@ -86,7 +86,7 @@ impl User {
         }
     }
 
-    /// Somebody who has what this user had.
+    /// A thief with a copy of this user's tokens.
     fn again(&self) -> Self {
         Self {
             world: Rc::clone(&self.world),
@@ -111,7 +111,7 @@ impl User {
         }
     }
 
-    /// Asks one host; `None` if it crashed or its answer was lost.
+    /// Calls one host; `None` after a crash or a lost response.
     pub(crate) async fn ask(&self, ask: Ask) -> (Id, Option<Reply>) {
         let asked_at = self.world.now();
         let (id, host, reply) = self.send(ask).await;
@@ -120,12 +120,13 @@ impl User {
         }
         let reply = reply.filter(|_| !self.world.fault(10));
         if reply.is_none() {
-            self.world.tell(|| format!("{} hears nothing", self.name));
+            self.world
+                .tell(|| format!("{} gets no response", self.name));
         }
         (id, reply)
     }
 
-    /// The same without the right to be answered.
+    /// The same without the requirement to be served.
     pub(crate) async fn send(&self, ask: Ask) -> (Id, Rc<Host>, Option<Reply>) {
         let host = self.world.random.pick(&self.hosts);
         let id = self.world.id().expect("chance");
@@ -139,7 +140,7 @@ impl User {
                 Ask::LogoutAll(_) => "logout everywhere",
             };
             let said = match &reply {
-                None => "no answer",
+                None => "no response",
                 Some(Reply::Granted(access, ..)) => {
                     let held = Held::read(access);
                     return format!(
@@ -161,7 +162,7 @@ impl User {
         (id, Rc::clone(host), reply)
     }
 
-    /// Whoever asks here has a right to be answered.
+    /// A request that must be served.
     fn judge(&self, host: &Host, asked_at: u64, reply: &Reply) {
         let now = self.world.now();
         let spared = self.world.spares(&host.name, asked_at);
@@ -214,12 +215,12 @@ impl User {
         }
     }
 
-    /// Refreshes, sometimes by two hosts at once; whether the session goes on.
+    /// Refreshes, sometimes at two hosts at once; returns whether the session continues.
     async fn refresh(&self, held: &mut Login) -> bool {
         let now = self.world.now();
         let sent_at = *held.sent_at.get_or_insert(now);
         if now - sent_at > SAFE_TO_REPEAT {
-            // It may be taken for a thief's, and rightly so.
+            // It may correctly count as theft.
             let mut oracle = self.world.oracle.borrow_mut();
             oracle.session_ends(&held.access.session, now, false);
         }
@@ -242,7 +243,8 @@ impl User {
             match reply {
                 Some(Reply::Granted(access, refresh, _)) => {
                     let taken = self.take(&access, refresh, now);
-                    // Of two that raced about the end of the window, one may be the spent one.
+                    // Of two concurrent refreshes near the end of the window, one may have returned
+                    // the used token.
                     let newer = |held: &Login| generation(&held.refresh);
                     next = Some(match next {
                         Some(held) if newer(&held) > newer(&taken) => held,
@@ -264,7 +266,7 @@ impl User {
             self.world.head_reaches(session, reached);
             self.world.oracle.borrow_mut().goes_on(&next.access, now);
             let before = std::mem::replace(held, next);
-            // Of two hosts, the silent one may have been the one that went on to the next.
+            // Of two hosts, the one without a response may have issued the successor.
             held.sent_at = is_doubtful.then_some(now);
             if generation(&before.refresh) < reached && self.world.random.chance(40) {
                 let (thief, world) = (self.again(), Rc::clone(&self.world));

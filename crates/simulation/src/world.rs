@@ -1,4 +1,5 @@
-//! The world of one seed: what everybody in it shares, and what was promised there.
+//! The world of one seed: the state that all nodes share, and the operations that were
+//! acknowledged.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use crate::tables::Tables;
 /// Called when a publication is sent; returns its travel time in milliseconds if it is part of a race.
 pub(crate) type OnPublication = Box<dyn Fn(&Rc<World>) -> Option<u64>>;
 
-/// Everything there is.
+/// The whole state of one run.
 pub(crate) struct World {
     pub(crate) executor: Rc<Executor>,
     pub(crate) random: Random,
@@ -28,15 +29,15 @@ pub(crate) struct World {
     pub(crate) mutation: Option<Mutation>,
     pub(crate) tables: RefCell<Tables>,
     pub(crate) oracle: RefCell<Oracle>,
-    /// What is kept near the edges.
+    /// The cache near the edges.
     pub(crate) shelf: RefCell<BTreeMap<String, Vec<u8>>>,
-    /// How many keys were made.
+    /// The number of created keys.
     pub(crate) keys: Cell<u64>,
-    /// The steps of rotations that were begun.
+    /// The started steps of rotations.
     pub(crate) begun: RefCell<BTreeSet<String>>,
     /// Starts the race of a key's publication against an edge's read, if this world has one.
     pub(crate) on_publication: RefCell<Option<OnPublication>>,
-    /// Who has been, and from when until when it cannot read its keys.
+    /// The node in that race, and the start and end of the span in which it cannot read its keys.
     cut_off: RefCell<Option<(String, u64, u64)>>,
     promises: RefCell<Promises>,
     story: Option<RefCell<Vec<String>>>,
@@ -71,9 +72,9 @@ impl World {
         self.executor.sleep(millis)
     }
 
-    /// Adds a line to the story, if anybody listens.
+    /// Adds a line to the events, if they are recorded.
     pub(crate) fn tell(&self, line: impl FnOnce() -> String) {
-        // It ends with what must not be.
+        // The events end with the first violation.
         let over = |oracle: &RefCell<Oracle>| {
             let oracle = oracle.try_borrow();
             oracle.is_ok_and(|oracle| oracle.violation.is_some())
@@ -90,7 +91,7 @@ impl World {
         self.story.as_ref().map(RefCell::take).unwrap_or_default()
     }
 
-    /// Whether `dependency` is away from `node`.
+    /// Whether `dependency` is unavailable to `node`.
     pub(crate) fn is_away(&self, dependency: Dependency, node: &str) -> bool {
         let now = self.now();
         let is_ambushed = |cut: &Option<(String, u64, u64)>| {
@@ -101,7 +102,7 @@ impl World {
             || (dependency == Dependency::KeyDocument && is_ambushed(&self.cut_off.borrow()))
     }
 
-    /// Cuts the edge `who` off from its keys, for `span` from a moment that is close.
+    /// Cuts the edge `who` off from its keys, for `span` from a time shortly after now.
     pub(crate) fn cut_off(&self, who: &str, from: u64, span: u64) {
         self.cut_off
             .replace(Some((who.to_owned(), from, from + span)));
@@ -114,19 +115,19 @@ impl World {
             .is_some_and(|(_, _, until)| self.now() < *until)
     }
 
-    /// Whether `node` was not kept from anything since `from`.
+    /// Whether all dependencies of `node` were available since `from`.
     pub(crate) fn spares(&self, node: &str, from: u64) -> bool {
         self.plan.spares(node, from, self.now()) && !self.was_ambushed(node, from)
     }
 
-    /// Whether `node` was in an ambush at `from`, or had just come out of one.
+    /// Whether `node` was in an ambush at `from`, or had just left one.
     fn was_ambushed(&self, node: &str, from: u64) -> bool {
         let cut = self.cut_off.borrow();
         cut.as_ref()
             .is_some_and(|(who, _, until)| who == node && from < until + self.plan.back_within())
     }
 
-    /// Whether `node` is in an ambush, or has just come out of one.
+    /// Whether `node` is in an ambush, or has just left one.
     pub(crate) fn is_ambushed(&self, node: &str) -> bool {
         self.was_ambushed(node, self.now())
     }
@@ -145,20 +146,20 @@ impl World {
         oracle.tried(what, failures, done, is_spared);
     }
 
-    /// Whether a fault happens that does so `in_thousand` times of a thousand. About the end of an
-    /// outage none does: what is looked at there is how service comes back.
+    /// Whether a fault with a probability of `in_thousand` per thousand happens. None happens near
+    /// the end of an outage, so that only the recovery is measured.
     pub(crate) fn fault(&self, in_thousand: u64) -> bool {
         self.plan.faults && !self.plan.is_quiet(self.now()) && self.random.chance(in_thousand)
     }
 
-    /// Has the story say when an outage begins and ends.
+    /// Records the start and the end of each outage.
     pub(crate) fn tell_outages(self: &Rc<Self>) {
         for outage in &self.plan.outages {
-            let who = outage.who.as_deref().unwrap_or("everybody");
-            let what = format!("{:?} is away from {who}", outage.of);
+            let who = outage.who.as_deref().unwrap_or("all nodes");
+            let of = outage.of;
             for (at, line) in [
-                (outage.from, what.clone()),
-                (outage.until, what + " no more"),
+                (outage.from, format!("{of:?} is unavailable to {who}")),
+                (outage.until, format!("{of:?} is available to {who} again")),
             ] {
                 let world = Rc::clone(self);
                 self.executor.spawn(async move {
@@ -179,21 +180,21 @@ impl World {
         self.promises.borrow_mut().done.insert(promise);
     }
 
-    /// Somebody was told that `session` has come to `generation`.
+    /// A client was told that `session` has reached `generation`.
     pub(crate) fn head_reaches(&self, session: Id, generation: u64) {
         let mut promises = self.promises.borrow_mut();
         let known = promises.heads.entry(session).or_default();
         *known = generation.max(*known);
     }
 
-    /// Looks whether everything that was promised is there.
+    /// Checks that every acknowledged operation took effect.
     pub(crate) fn settle_accounts(&self) {
         let (tables, promises) = (self.tables.borrow(), self.promises.borrow());
         let mut oracle = self.oracle.borrow_mut();
         for promise in &promises.done {
             oracle.count(Invariant::NothingLost);
             if !is_kept(promise, &tables) {
-                let what = format!("{promise:?} was acknowledged, and there is no trace of it");
+                let what = format!("{promise:?} was acknowledged, but is missing");
                 oracle.fail(Invariant::NothingLost, what);
             }
         }
@@ -201,19 +202,20 @@ impl World {
             oracle.count(Invariant::NothingLost);
             let kept = tables.sessions.get(session);
             if kept.is_some_and(|kept| kept.head.generation < *generation) {
-                let what = format!("session {session} has gone back behind {generation}");
+                let what =
+                    format!("session {session} has gone back behind generation {generation}");
                 oracle.fail(Invariant::NothingLost, what);
             }
         }
     }
 
-    /// The end of the world: what is left to be done is not.
+    /// The end of the run: pending work is dropped.
     pub(crate) fn run(&self) {
         self.executor.run(self.plan.end, &self.random);
     }
 }
 
-/// A state change and its line in the audit trail are one: a session that is gone was there.
+/// A state change and its audit entry are atomic: a session that is gone had existed.
 fn is_kept(promise: &Promise, tables: &Tables) -> bool {
     match promise {
         Promise::Opened(request, session) => {

@@ -1,4 +1,4 @@
-//! Thousands of seeds hold every invariant, every invariant was met, and each can fail.
+//! Thousands of seeds satisfy every invariant, every invariant was checked, and each can fail.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -6,14 +6,13 @@ use std::thread;
 
 use portcullis_simulation::{Case, Invariant, Mutation, run};
 
-/// How many worlds are lived through in a test run.
+/// The number of seeds in a test run.
 const SEEDS: u64 = 2_000;
 
-/// Within so many seeds a mutation is noticed.
+/// The number of seeds within which a mutation is detected.
 const NOTICED_WITHIN: u64 = 600;
 
-/// Does `work` to all of `items`, each on whichever thread is free, and gives what came of it in
-/// no order.
+/// Applies `work` to all of `items` on parallel threads; returns the results in no order.
 fn in_threads<I: Send, T: Send>(
     items: impl Iterator<Item = I> + Send,
     work: impl Fn(I) -> T + Sync,
@@ -35,7 +34,7 @@ fn in_threads<I: Send, T: Send>(
 }
 
 #[test]
-fn thousands_of_seeds_hold_every_invariant_and_meet_each_of_their_cases() {
+fn thousands_of_seeds_satisfy_every_invariant_and_cover_each_case() {
     let mut met: BTreeMap<Invariant, u64> = BTreeMap::new();
     let mut cases: BTreeMap<Case, u64> = BTreeMap::new();
     let mut reports = in_threads(1..=SEEDS, |seed| (seed, run(seed, None, false)));
@@ -67,13 +66,13 @@ fn thousands_of_seeds_hold_every_invariant_and_meet_each_of_their_cases() {
 }
 
 #[test]
-fn each_thing_done_wrongly_is_noticed() {
+fn each_mutation_is_detected_by_its_invariant() {
     let unnoticed: Vec<_> = in_threads(Mutation::ALL.into_iter(), |(mutation, invariant)| {
         let noticed = (1..=NOTICED_WITHIN).find(|seed| {
             let violation = run(*seed, Some(mutation), false).violation;
             violation.is_some_and(|violation| violation.invariant == invariant)
         });
-        println!("{mutation:?} is noticed by {invariant:?} in seed {noticed:?}");
+        println!("{mutation:?} is detected by {invariant:?} in seed {noticed:?}");
         noticed.is_none().then_some((mutation, invariant))
     });
     let unnoticed: Vec<_> = unnoticed.into_iter().flatten().collect();
@@ -81,12 +80,12 @@ fn each_thing_done_wrongly_is_noticed() {
 }
 
 #[test]
-fn a_seed_tells_the_same_story_each_time() {
+fn a_seed_produces_the_same_events_each_time() {
     for seed in 1..=20 {
         let (one, other) = (run(seed, None, true), run(seed, None, true));
         assert_eq!(one.story, other.story);
         assert!(one.story.len() > 50, "{}", one.story.len());
-        // Telling it changes nothing.
+        // Recording the events changes nothing.
         assert_eq!(one.counters, run(seed, None, false).counters);
     }
 }

@@ -1,8 +1,9 @@
-//! What an isolate at the edge knows of keys and revocations, and when it reads them anew.
+//! The snapshot cache of an isolate at the edge: its keys and revocations, and when to refresh
+//! them.
 //!
-//! INVARIANT: no reading is shared. A platform may end I/O with the request that began it, so who
-//! awaited another request's reading would hang or fail with it. Who reads is settled by a claim
-//! with a deadline; others look now and then, by timers of their own, whether it has ended.
+//! INVARIANT: no read is shared between requests. A platform may abort I/O together with the
+//! request that started it, and a request that awaits it would hang or fail. A lease with a
+//! deadline decides which request reads. Other requests poll with their own timers for its end.
 
 use core::cell::RefCell;
 use core::time::Duration;
@@ -20,17 +21,17 @@ use crate::ports::{Clock, ImmutableCache};
 use crate::snapshot::{self, Keys, SnapshotRead};
 use crate::store::{KeyStore, PackStore, RevocationStore, StoreError};
 
-/// How long a request that waits for another's reading sleeps at a time.
+/// The poll interval of a request that waits for the refresh of another request.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// How often it does so where it could do without.
+/// The number of polls when the current snapshot is still usable.
 pub const MAX_POLLS_WITH_SNAPSHOT: u32 = 8;
 
-/// How often where it could not: until the claim of whoever reads has ended for sure, whose whole
-/// seconds may hide two more.
+/// The number of polls when it is not usable. They cover the whole lease plus 2 s, because
+/// deadlines are rounded to whole seconds.
 pub const MAX_POLLS_WITHOUT_SNAPSHOT: u32 = 7 * 40;
 
-/// What one isolate knows, from its first request to its last.
+/// The state of one isolate, from its first request to its last.
 #[derive(Debug, Default)]
 pub struct SnapshotCache {
     snapshot: RefCell<Option<Rc<Snapshot>>>,
@@ -38,47 +39,49 @@ pub struct SnapshotCache {
     key_lease: RefCell<RefreshLease>,
 }
 
-/// What a request does before it is judged.
+/// The step before a request is decided.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum RefreshPlan {
-    /// Nothing: what is known has to do, whether it may be relied on or not.
+    /// Use the current snapshot, whether it is usable or not.
     UseCurrent,
-    /// It has the world read behind its answer.
+    /// Refresh the snapshot in the background, after the response.
     RefreshInBackground,
-    /// It reads the world first.
+    /// Refresh the snapshot first.
     RefreshFirst,
-    /// Another request is reading: it looks again in a moment, but only so often.
+    /// Another request is refreshing: poll again, up to this many times.
     WaitForOther(u32),
 }
 
-/// What a request does whose token is signed with a key that nobody knows.
+/// The step for a request whose token names an unknown `kid`.
 #[derive(Clone, Debug)]
 #[must_use]
 pub enum UnknownKey {
-    /// The keys were read a moment ago: there is no such key.
+    /// The keys were read within the cooldown: the key does not exist.
     NoSuchKey,
-    /// They could not be read a moment ago: nobody can say yet that the token is bad.
+    /// The last read of the keys failed within the cooldown: the token cannot be called invalid
+    /// yet.
     Undetermined,
-    /// They were read meanwhile: it is judged by these.
+    /// Newer keys are available: decide with these.
     Newer(Rc<Snapshot>),
-    /// Another request is reading them: it looks again in a moment.
+    /// Another request is reading the keys: poll again.
     Wait,
-    /// It reads them.
+    /// Read the keys.
     Read,
 }
 
 impl SnapshotCache {
-    /// The newest snapshot there is, whether it may be relied on or not: the gate judges that.
+    /// The newest snapshot, usable or not; the gate checks its age.
     pub fn current(&self) -> Option<Rc<Snapshot>> {
         self.snapshot.borrow().clone()
     }
 
-    /// What a request at `now` that needs `requirement` does before it is judged. Whoever is told to read
-    /// has the claim, and ends it by [`SnapshotCache::refresh`].
+    /// The step before a request at `now` with `requirement` is decided. On `RefreshFirst` and
+    /// `RefreshInBackground` the caller holds the lease and must call [`SnapshotCache::refresh`],
+    /// which releases it.
     ///
-    /// `store_is_away` is what the circuit breaker says: then nobody waits for the store as long as
-    /// there is something to rely on.
+    /// `store_is_away` is the state of the circuit breaker. While it is set, no request waits for
+    /// the store if the current snapshot is usable.
     pub fn plan(
         &self,
         gate: &Gate,
@@ -116,9 +119,9 @@ impl SnapshotCache {
         }
     }
 
-    /// What a request at `now` does whose token names a key that `snapshot` lacks. The keys are read
-    /// for its sake a while after they were read, so that made-up names cost nothing; where they
-    /// could not be read, as soon as any other reading is tried again.
+    /// The step for a request at `now` whose token names a key that `snapshot` lacks. The keys are
+    /// read again only after a cooldown, so invented identifiers cause few reads. After a failed
+    /// read, the retry delay of every other read applies.
     pub fn on_unknown_key(&self, snapshot: &Snapshot, now: UnixTime) -> UnknownKey {
         if let Some(held) = self
             .current()
@@ -139,12 +142,13 @@ impl SnapshotCache {
         }
     }
 
-    /// Reads the world, or what is new in it since, keeps what is newer than what is held, and ends
-    /// the claim. `began_at` is the moment before the reading begins; `clock` tells when it ended.
+    /// Reads the snapshot, or the part added since the last read, keeps every newer part and
+    /// releases the lease. `began_at` is the time before the read; `clock` returns the time after
+    /// it.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if a part could not be read. What could be is kept all the same.
+    /// [`StoreError`] if a part could not be read. The parts that were read are kept.
     pub async fn refresh(
         &self,
         policy: &Policy,
@@ -154,7 +158,7 @@ impl SnapshotCache {
         shelf: &impl ImmutableCache,
         clock: &impl Clock,
     ) -> Result<(), StoreError> {
-        // What a clock that was set back makes of its age cannot be followed.
+        // After a clock was set back, the age of the snapshot is unknown.
         let held = self.current().filter(|held| !held.is_ahead_of(began_at));
         let previous = held.map_or_else(|| Snapshot::unread(policy), |held| (*held).clone());
         let read = snapshot::follow(policy, previous, keys, store, shelf, began_at);

@@ -1,5 +1,5 @@
 //! Acknowledgement under a slow feed. The store here is a port whose writes take as long as the
-//! test says; the real one meets real faults in the flow tests.
+//! test says. The flow tests cover the real store with real faults.
 
 use core::cell::{Cell, RefCell};
 use core::future::Future;
@@ -25,7 +25,7 @@ use portcullis_core::session::Session;
 
 const NOON: u64 = 1_000;
 
-/// A clock that stands still but for writes, each of which takes the next of these spans.
+/// A clock that stands still except during writes; each write takes the next of these spans.
 struct Slow {
     now: Cell<u64>,
     spans: RefCell<Vec<u64>>,
@@ -119,7 +119,7 @@ impl SecureRandom for Ids {
     }
 }
 
-/// Nothing in these tests ever waits.
+/// These tests never wait.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -154,21 +154,21 @@ fn ends(store: &Slow) -> Result<(), UseCaseError> {
 }
 
 #[test]
-fn a_write_within_its_bound_is_acknowledged_at_once() {
+fn a_revocation_written_within_the_bound_is_acknowledged_at_once() {
     let store = Slow::taking(&[2]);
     assert!(ends(&store).is_ok());
     assert_eq!(*store.stamps.borrow(), [1_000]);
 }
 
 #[test]
-fn a_late_write_is_announced_afresh_before_it_is_acknowledged() {
+fn a_late_revocation_is_announced_again_before_it_is_acknowledged() {
     let store = Slow::taking(&[3, 9, 1]);
     assert!(ends(&store).is_ok());
     assert_eq!(*store.stamps.borrow(), [1_000, 1_003, 1_012]);
 }
 
 #[test]
-fn a_feed_that_stays_late_is_never_acknowledged() {
+fn a_revocation_is_never_acknowledged_while_the_feed_stays_late() {
     let store = Slow::taking(&[3; 16]);
     assert!(matches!(ends(&store), Err(UseCaseError::NotConfirmed)));
     assert_eq!(store.stamps.borrow().len(), 1 + MAX_ATTEMPTS);

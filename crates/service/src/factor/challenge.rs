@@ -1,5 +1,5 @@
-//! What the first step of a login gives, and the second brings back: sealed, so that it is nothing
-//! but that.
+//! The login challenge: the first step of a login returns it, and the second step presents it. It
+//! is encrypted and serves no other purpose.
 
 use core::time::Duration;
 
@@ -14,21 +14,22 @@ use crate::context::ServiceContext;
 use crate::ports::{NoEntropy, SecureRandom};
 use crate::store::Account;
 
-/// How long the second step may take.
+/// The time limit of the second step.
 pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(300);
 
-/// The account whose password was right.
+/// The account that passed the password check.
 #[derive(Debug)]
 pub struct Challenged {
     /// Its address.
     pub email: EmailAddress,
-    /// Whose it is.
+    /// Its id.
     pub user_id: Id,
-    /// Raised by each change of the password: a challenge from before is good for nothing.
+    /// Incremented by each password change, which invalidates every earlier challenge.
     pub generation: u64,
 }
 
-/// Seals that the password of `account` was right, for the second step from the same device.
+/// Encrypts the fact that the password of `account` was correct, for the second step from the same
+/// device.
 pub(crate) fn challenge<S>(
     account: &Account,
     device: &Device,
@@ -51,7 +52,7 @@ pub(crate) fn challenge<S>(
     Ok(Secret::new(sealed))
 }
 
-/// Opens what [`challenge`] sealed, unless its time is over.
+/// Decrypts the result of [`challenge`], unless it has expired.
 pub(super) fn open<S, C>(
     sealed: &Secret<String>,
     device: &Device,

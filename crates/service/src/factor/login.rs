@@ -1,4 +1,4 @@
-//! The second step of a login: a code, and what the first step gave.
+//! The second step of a login: a code and the challenge of the first step.
 
 use portcullis_core::audit::{AuditKind, LoginDenial};
 use portcullis_core::id::Id;
@@ -13,19 +13,18 @@ use crate::open_session::{TokenGrant, open};
 use crate::ports::{SecureRandom, Signer};
 use crate::store::{Account, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore};
 
-/// What the caller sent, already parsed.
+/// The parsed request.
 #[derive(Debug)]
 pub struct FactorLoginRequest {
-    /// What the first step gave.
+    /// The challenge of the first step.
     pub challenge: Secret<String>,
     /// The code.
     pub proof: Proof,
-    /// What the caller says it is: the same as at the first step.
+    /// The device as the client describes it: the same as at the first step.
     pub device: Device,
 }
 
-/// Whose login `request` goes on with, before its code is looked at; `None` if it is no good
-/// challenge.
+/// The account of `request`, before its code is checked; `None` if the challenge is invalid.
 pub fn challenged<S, C>(
     request: &FactorLoginRequest,
     ctx: ServiceContext<'_, S, C>,
@@ -33,12 +32,12 @@ pub fn challenged<S, C>(
     challenge::open(&request.challenge, &request.device, ctx)
 }
 
-/// Signs the caller in by the second factor, or says why not, and leaves a line in the audit trail
-/// either way.
+/// Completes a login with the second factor or denies it with a reason. Writes an audit entry in
+/// both cases.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; nobody is signed in then, and the code may be spent.
+/// [`UseCaseError`]; the login failed then, and the code may be used.
 pub async fn login(
     request: &FactorLoginRequest,
     signer: &impl Signer,
@@ -65,7 +64,7 @@ pub async fn login(
     }
     let factors = ctx.store.factors(&account).await?;
     if factors.active().is_none() {
-        // Removed since the first step, which now asks for the password alone.
+        // The factor was removed since the first step; a new login needs only the password.
         return refuse(user_id, LoginDenial::BadChallenge, ctx).await;
     }
     if !proof::spend(&request.proof, &account, &factors, ctx).await? {
@@ -77,7 +76,7 @@ pub async fn login(
     };
     match open(&account, &request.device, methods, signer, ctx).await? {
         Some(grant) => Ok(Ok(grant)),
-        // Disabled, or all its sessions ended, while the code was being checked.
+        // The account was disabled, or all its sessions were revoked, during the check of the code.
         None => refuse(user_id, LoginDenial::Disabled, ctx).await,
     }
 }

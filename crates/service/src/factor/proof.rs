@@ -1,4 +1,4 @@
-//! Showing a second factor: each code is taken once, by one host.
+//! Verifying a second factor: each code is accepted once, by one host.
 
 use portcullis_core::factor::{RecoveryCode, TOTP_SECRET_BYTES, TotpCode};
 use portcullis_core::root_keys::Purpose;
@@ -8,16 +8,16 @@ use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::store::{Account, FactorStore, Factors, TotpFactor, WriteOutcome};
 
-/// What shows that somebody has the second factor.
+/// The proof of possession of the second factor.
 #[derive(Debug)]
 pub enum Proof {
-    /// What the device shows.
+    /// A TOTP code.
     Totp(TotpCode),
-    /// A code on paper.
+    /// A recovery code.
     Recovery(RecoveryCode),
 }
 
-/// The step that `code` is the code of, unless that step's, or a later one's, was taken.
+/// The time step of `code`, unless this step or a later one was used before.
 pub(super) fn step<S, C>(
     code: &TotpCode,
     factor: &TotpFactor,
@@ -33,9 +33,9 @@ pub(super) fn step<S, C>(
     step.filter(|step| *step > factor.last_step)
 }
 
-/// Whether `proof` is right; it is spent then.
-// SECURITY: judged by what was read and spent by one conditional write, so that of two hosts with
-// one code one alone goes on.
+/// Whether `proof` is correct; it is marked as used then.
+// SECURITY: verified against the state that was read and marked as used by one conditional write.
+// If two hosts get the same code, only one accepts it.
 pub(super) async fn spend<C>(
     proof: &Proof,
     account: &Account,
@@ -58,7 +58,7 @@ pub(super) async fn spend<C>(
     }
 }
 
-/// How often the codes are read again because another one of them was just spent.
+/// The attempts to read the codes again after a concurrent use of another code.
 const MAX_ATTEMPTS: usize = 3;
 
 async fn spend_recovery_code<C>(

@@ -1,4 +1,4 @@
-//! What is read from where, and that nothing called back is ever lost on the way.
+//! The source of each read, and the proof that no revocation is lost.
 
 mod packs;
 
@@ -22,10 +22,10 @@ const fn at(secs: u64) -> UnixTime {
     UnixTime::from_secs(secs)
 }
 
-/// How far back a policy goes that takes tokens of 10 minutes with a minute of leeway.
+/// The reach of a policy that accepts tokens of 10 minutes with a leeway of one minute.
 const REACH: Duration = Duration::from_secs(660);
 
-/// A feed, the packs made of it, and a shelf, in memory. Everything counts its reads.
+/// A feed, its packs and a cache, in memory. Each counts its reads.
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) rows: RefCell<Vec<(UnixTime, Revocation)>>,
@@ -164,7 +164,7 @@ impl World {
         ))
     }
 
-    /// The longest span of the feed that was asked for at once, in seconds.
+    /// The longest span of the feed in a single read, in seconds.
     pub(crate) fn longest_reading(&self) -> u64 {
         let spans = self.spans.borrow();
         let longest = spans.iter().map(|(from, to)| to.abs_diff(*from)).max();
@@ -188,22 +188,22 @@ pub(crate) fn token(id: &str) -> TokenIds<'_> {
 }
 
 #[test]
-fn a_cold_reading_takes_closed_minutes_one_by_one_and_the_rest_at_once() {
+fn a_cold_read_takes_closed_minutes_one_by_one_and_the_open_ones_at_once() {
     let world = World::default();
-    // At 10,024 the minute from 9,960 is the last one closed.
+    // At 10,024 the minute from 9,960 is the last closed one.
     world.knows(10_024);
     let spans = world.spans.borrow();
     assert_eq!(spans.len(), 12);
     assert!(spans.contains(&(9_360, 9_419)) && spans.contains(&(9_960, 10_019)));
     assert!(spans.contains(&(10_020, 10_026)));
     drop(spans);
-    // One second earlier it is not closed yet.
+    // One second earlier it is still open.
     world.knows(10_023);
     assert!(world.spans.borrow().contains(&(9_960, 10_025)));
 }
 
 #[test]
-fn what_is_closed_is_read_once_where_there_is_a_shelf() {
+fn a_closed_minute_is_read_once_with_a_cache() {
     let world = World::default();
     world.revoke(9_500, "t1", 10_900);
     for reads in [12, 1, 1] {
@@ -211,7 +211,7 @@ fn what_is_closed_is_read_once_where_there_is_a_shelf() {
         assert_eq!(known.status(token("t1")), RevocationStatus::Revoked);
         assert_eq!(world.spans.borrow().len(), reads);
     }
-    // What lies there and makes no sense is read again.
+    // An invalid cache entry is read again from the store.
     for bytes in world.shelf.borrow_mut().values_mut() {
         bytes.pop();
     }
@@ -220,27 +220,27 @@ fn what_is_closed_is_read_once_where_there_is_a_shelf() {
     assert!(world.spans.borrow().len() > 1);
 }
 
-/// The calls that a cold start makes at the most, wherever in its minute it begins.
+/// The maximum of calls of a cold start, at any second of a minute.
 fn calls_of_a_cold_start(reach: Duration) -> u64 {
     let mut most = 0;
     for now in 10_000..10_060 {
         let world = World::default();
         world.cold_by(reach, now, &world).expect("read");
         let spans = world.spans.borrow();
-        // The store asks one partition for each minute that a span touches.
+        // The store queries one partition for each minute of a span.
         let queries: u64 = spans
             .iter()
             .map(|(from, to)| (to / 60).abs_diff(from / 60).saturating_add(1))
             .sum();
         let shelf = u64::try_from(world.shelf_calls.get()).expect("few");
-        // Directory, keys, a look-up and the origin.
+        // Directory, keys, a lookup and the origin.
         most = most.max([queries, shelf, 4].iter().sum());
     }
     most
 }
 
 #[test]
-fn a_cold_start_with_an_empty_shelf_makes_as_many_calls_as_the_docs_say() {
+fn a_cold_start_with_an_empty_cache_makes_the_documented_number_of_calls() {
     let minutes = |count: u64| Duration::from_secs(count * 60);
     for (reach, calls) in [(10, 36), (11, 39), (22, 50)] {
         assert_eq!(calls_of_a_cold_start(minutes(reach)), calls, "{reach}");
@@ -248,9 +248,9 @@ fn a_cold_start_with_an_empty_shelf_makes_as_many_calls_as_the_docs_say() {
 }
 
 #[test]
-fn what_a_warm_reading_shelves_lasts_for_whoever_starts_cold() {
+fn a_minute_cached_by_a_warm_read_serves_later_cold_starts() {
     let world = World::default();
-    // Ten seconds are read, and a minute closes among them.
+    // Ten seconds are read, and a minute closes within them.
     let since = at(10_076);
     let read = read_revocations(
         Revocations::default(),
@@ -267,7 +267,7 @@ fn what_a_warm_reading_shelves_lasts_for_whoever_starts_cold() {
 }
 
 #[test]
-fn what_rows_keep_for_a_day_an_edge_keeps_for_as_long_as_its_policy_takes_tokens() {
+fn an_edge_keeps_a_revocation_only_as_long_as_its_policy_accepts_the_token() {
     let world = World::default();
     world.revoke(9_900, "t1", 9_900 + 86_462);
     let known = world.knows(9_910);
@@ -278,7 +278,7 @@ fn what_rows_keep_for_a_day_an_edge_keeps_for_as_long_as_its_policy_takes_tokens
     };
     // The reach, and 64 s for leeway and a host that was just issuing a token.
     assert!(knows(9_910 + 660 + 63) && !knows(9_910 + 660 + 64));
-    // From a pack, too.
+    // Also from a pack.
     world.pack(9_990);
     let mut known = world.knows(9_990);
     assert_eq!(known.status(token("t1")), RevocationStatus::MaybeRevoked);
@@ -287,7 +287,7 @@ fn what_rows_keep_for_a_day_an_edge_keeps_for_as_long_as_its_policy_takes_tokens
 }
 
 #[test]
-fn a_pack_is_read_once_where_there_is_a_shelf() {
+fn a_pack_is_read_once_with_a_cache() {
     let world = World::default();
     world.revoke(9_500, "t1", 10_900);
     assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
@@ -303,7 +303,7 @@ fn a_pack_is_read_once_where_there_is_a_shelf() {
 }
 
 #[test]
-fn what_is_neither_packed_nor_read_is_a_failure() {
+fn a_read_fails_if_a_minute_is_in_no_pack_and_its_rows_are_unreadable() {
     let world = World::default();
     world.pack(9_830);
     world.feed_fails_before.set(9_830);
@@ -315,9 +315,10 @@ fn what_is_neither_packed_nor_read_is_a_failure() {
 }
 
 proptest! {
-    /// Whatever was called back when, packed when, and read when: it is never taken for clear.
+    /// At any time of revocation, packing and reading, a revoked token is never reported as not
+    /// revoked.
     #[test]
-    fn packed_and_recent_together_lose_nothing(
+    fn packs_and_recent_rows_together_lose_no_revocation(
         revoked in prop::collection::vec((9_000_u64..10_100, 0_u64..40), 0..40),
         rounds in prop::collection::vec(9_100_u64..10_100, 0..6),
         spoiled in any::<bool>(), with_shelf in any::<bool>(),
@@ -329,7 +330,7 @@ proptest! {
         let mut rounds = rounds;
         rounds.sort_unstable();
         for now in &rounds {
-            // A round sees what was announced before it.
+            // A packing run reads every revocation announced before it.
             let later = world.rows.replace(Vec::new());
             let (earlier, later) = later.into_iter().partition(|(stamp, _)| *stamp <= at(*now));
             world.rows.replace(earlier);

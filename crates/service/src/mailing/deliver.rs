@@ -1,8 +1,8 @@
-//! Delivery: what waits in the outbox becomes mail.
+//! Delivery: sends the mails of the outbox.
 //!
-//! INVARIANT: whoever dies between any two steps leaves a mail that somebody else finds once the
-//! claim has run out: it is sent at least once, and each time with the same link. A link that was
-//! used is not made good again.
+//! INVARIANT: if a dispatcher crashes between any two steps, another one takes the mail over when
+//! its lease expires. The mail is sent at least once, always with the same link. A used link never
+//! becomes valid again.
 
 use core::time::Duration;
 
@@ -19,63 +19,63 @@ use crate::store::{
     WriteOutcome,
 };
 
-/// For how long a claim holds others off: longer than all the steps of one delivery may take.
+/// The duration of a lease: longer than all steps of one delivery can take.
 pub const CLAIM: Duration = Duration::from_secs(60);
 
-/// How often a mail is tried.
+/// The maximum of delivery attempts per mail.
 pub const MAX_ATTEMPTS: u64 = 10;
 
-/// The wait after the first failure; each further one doubles it.
+/// The wait after the first failure; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
 
 /// The longest wait.
 const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
-/// How many mails one round takes on, so that it ends before the signatures made for its moment
-/// do, and what is due is looked at anew.
+/// The maximum of mails per run. The run ends before its request signatures expire, and the next
+/// run reads the due mails again.
 const BATCH_SIZE: usize = 64;
 
-/// What one round of delivery came to.
+/// The result of one delivery run.
 #[derive(Debug, Default)]
 pub struct Delivery {
-    /// Mails that were handed over.
+    /// The number of mails handed over.
     pub sent: usize,
-    /// Mails that were for nobody, or are not needed any more.
+    /// The number of mails without a recipient, or no longer needed.
     pub dropped: usize,
-    /// Mails that will be tried again, each with the reason.
+    /// The mails to be retried, each with the reason.
     pub postponed: Vec<DeliveryError>,
-    /// Mails that are given up, each with the reason.
+    /// The mails that are given up, each with the reason.
     pub given_up: Vec<DeliveryError>,
-    /// Whether more is due that another round would take on now.
+    /// Whether more mails are due that another run would take now.
     pub more: bool,
 }
 
-/// Why a mail did not leave.
+/// The reason why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// Whoever delivers did not take it.
+    /// The mail provider did not accept it.
     #[error(transparent)]
     Mail(#[from] MailError),
-    /// Something on our side failed; the claim runs out, and somebody tries again.
+    /// An internal error; the lease expires, and a dispatcher retries.
     #[error(transparent)]
     Service(#[from] UseCaseError),
-    /// It was claimed as often as may be, and nobody came back from it.
-    #[error("nobody finished sending the mail")]
+    /// Every allowed attempt took the lease, and none finished.
+    #[error("no attempt to send the mail was finished")]
     Unfinished,
 }
 
-/// How one mail ended that was claimed.
+/// The outcome of one leased mail.
 enum Ended {
     Sent,
     Dropped,
     Postponed(DeliveryError),
-    /// Nobody was asked: it waits as if it had never been claimed.
+    /// The provider was not called: the mail waits as if it had never been leased.
     PutBack(DeliveryError),
     GivenUp(DeliveryError),
 }
 
-/// Sends what is due. One mail that fails holds up no other, but where nobody is asked any more
-/// the round ends.
+/// Sends the due mails. A mail that fails blocks no other. The run ends when the mailer's circuit
+/// breaker is open.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ pub async fn deliver_due(
     Ok(delivery)
 }
 
-/// Claims one mail, sends it and removes it; `None` if somebody else has it.
+/// Leases one mail, sends it and removes it; `None` if another dispatcher holds it.
 async fn deliver(
     read: &OutboxEntry,
     mailer: &impl Mailer,
@@ -148,7 +148,7 @@ async fn deliver(
             store.remove(&claimed).await?;
             Ended::Sent
         }
-        // Its tries are for those who answer.
+        // An attempt counts only if the provider responds.
         Err(error @ MailError::NotAsked(_)) => {
             let as_before = OutboxEntry {
                 due_at: clock.now(),
@@ -173,7 +173,7 @@ async fn deliver(
     Ok(Some(ended))
 }
 
-/// The account that is written to, if there is one and it is to hear of this.
+/// The account of the recipient, if it exists and is due to get this mail.
 async fn addressee(
     claimed: &OutboxEntry,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
@@ -192,14 +192,14 @@ async fn addressee(
 }
 
 enum Link {
-    /// This mail has none.
+    /// This mail has no link.
     None,
     Some(Secret<String>),
-    /// A later mail has the link that counts, or this one's was used.
+    /// A later mail has the current link, or the link of this one was used.
     Contended,
 }
 
-/// The link of this mail, once the account knows its token.
+/// The link of this mail, after its token is stored with the account.
 async fn link(
     account: &Account,
     claimed: &OutboxEntry,
@@ -237,8 +237,8 @@ async fn link(
     let kind = AuditKind::MailTokenIssued(purpose);
     let event = ctx.event(kind, Some(&account.user_id))?;
     Ok(match ctx.store.issue_token(account, &new, &event).await? {
-        // The token stands behind the `#`: browsers send that part to nobody, so that it is in no
-        // server's log, no `Referer`, and nothing that opens links by itself can use it.
+        // The token is in the fragment (after `#`). Browsers do not send the fragment to the
+        // server, so it appears in no server log and no `Referer`, and link scanners cannot use it.
         WriteOutcome::Applied => {
             Link::Some(Secret::new(format!("{page}#{}", token.to_text().expose())))
         }
@@ -253,7 +253,7 @@ async fn put_off(
 ) -> Result<(), UseCaseError> {
     let (store, request_id) = (ctx.store, &ctx.call.request_id);
     match store.reserve(claimed, later, request_id).await? {
-        // Where the claim had run out, somebody else has it.
+        // If the lease expired, another dispatcher may hold it.
         WriteOutcome::Applied | WriteOutcome::Conflict => Ok(()),
     }
 }
@@ -267,7 +267,7 @@ async fn give_up(
     Ok(ctx.store.give_up(claimed, &event).await?)
 }
 
-/// How long to wait after attempt number `attempts` has failed.
+/// The wait after failed attempt number `attempts`.
 fn wait(attempts: u64) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
     let factor = 2_u32.saturating_pow(doublings);

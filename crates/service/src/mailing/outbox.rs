@@ -1,4 +1,4 @@
-//! Rows for the outbox.
+//! The rows of the outbox.
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
@@ -9,7 +9,7 @@ use crate::error::UseCaseError;
 use crate::ports::SecureRandom;
 use crate::store::OutboxMail;
 
-/// A mail of `kind` about `email`, asked for now.
+/// A mail of `kind` about `email`, requested now.
 pub(crate) fn mail<S>(
     kind: MailKind,
     email: &EmailAddress,

@@ -1,4 +1,4 @@
-//! Redeeming the token of a mailed link: whoever has it reads the mail of the address.
+//! Redeems the token of a mailed link: its bearer can read the mail of the address.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
@@ -20,50 +20,50 @@ use crate::store::{
     RevocationStore, SessionsEnd, SpentToken, WriteOutcome,
 };
 
-/// How often a change is tried anew because the account changed meanwhile, for another reason.
+/// The attempts after concurrent changes of the account.
 const MAX_ATTEMPTS: usize = 3;
 
-/// A token as it was presented: one, or no token at all.
+/// A token as presented: well-formed or not.
 pub type Presented = Result<MailToken, MailTokenError>;
 
-/// How the verification of an address ends.
+/// The outcome of an address verification.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum VerifyOutcome {
-    /// It is verified.
+    /// The address is verified.
     Done,
-    /// The token is not taken; all reasons are one answer to the caller.
+    /// The token is rejected; the client gets the same response for every reason.
     Refuse(MailTokenDenial),
 }
 
-/// How a reset ends.
+/// The outcome of a reset.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum ResetOutcome {
-    /// The password is the new one, and every session is over. Whoever brought the token reads the
-    /// mail of this address.
+    /// The new password is set, and every session is revoked. The token proved that its bearer
+    /// reads the mail of this address.
     Done(EmailAddress),
-    /// The token is not taken; all reasons are one answer to the caller.
+    /// The token is rejected; the client gets the same response for every reason.
     Refuse(MailTokenDenial),
-    /// The password is not one an account may have. The token is still good.
+    /// The password was rejected. The token is still valid.
     BadPassword(PasswordRejection),
 }
 
-/// How the unlocking of a browser ends.
+/// The outcome of unlocking a browser.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum UnlockOutcome {
-    /// Whoever brought the token reads the mail of this address: their browser may be known.
+    /// The bearer of the token reads the mail of this address: the browser may be marked as known.
     Done(EmailAddress),
-    /// The token is not taken; all reasons are one answer to the caller.
+    /// The token is rejected; the client gets the same response for every reason.
     Refuse(MailTokenDenial),
 }
 
-/// Verifies the address of the account that `token` is for.
+/// Verifies the address of the account that `token` was issued for.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the token is still good then, or a repetition of the same request finds the
+/// [`UseCaseError`]; either the token is still valid, or a retry of the same request finds the
 /// address verified.
 pub async fn verify(
     token: &Presented,
@@ -90,12 +90,12 @@ pub async fn verify(
     refuse_verification(token, MailTokenDenial::Used, ctx).await
 }
 
-/// Takes the token of a mail that lets an owner in where too many logins have failed. It signs
-/// nobody in and forgives no failure: it only shows whose browser this is.
+/// Redeems the token of an unlock mail, which gives the owner access after too many failed logins.
+/// It logs no client in and resets no failure count: it only marks this browser as the owner's.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the token is still good then, or a repetition finds it spent.
+/// [`UseCaseError`]; either the token is still valid, or a retry finds it used.
 pub async fn unlock(
     token: &Presented,
     ctx: ServiceContext<'_, impl AccountStore + MailTokenStore + AuditStore, impl SecureRandom>,
@@ -126,14 +126,14 @@ pub async fn unlock(
     Ok(UnlockOutcome::Refuse(denial))
 }
 
-/// Sets `password` for the account that `token` is for, and ends all its sessions. Nobody is
-/// signed in by it: a second factor is asked for as ever. The address is verified, since the mail
-/// was read.
+/// Sets `password` for the account that `token` was issued for and revokes all its sessions. It
+/// logs no client in: the next login still requires the second factor. The address becomes
+/// verified, since the mail was read.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the token is still good then, or the password is set and a repetition finds
-/// the token spent. After [`UseCaseError::LateFeed`] the latter.
+/// [`UseCaseError`]; either the token is still valid, or the password is set and a retry finds the
+/// token used. After [`UseCaseError::LateFeed`] the password is set.
 pub async fn reset(
     token: &Presented,
     password: &Password,
@@ -154,8 +154,8 @@ pub async fn reset(
         };
         let hash = match &mut hash {
             Some(hash) => hash,
-            // Only for a token that is good: nobody makes the host hash by guessing. Judged before
-            // the token is spent, so that a bad password costs no new mail.
+            // Only a valid token starts the hash, so guessing causes no load. The screening runs
+            // before the token is used, so a rejected password needs no new mail.
             none => {
                 if let Some(unfit) = screen_password(password, &account, screen, ctx).await? {
                     return Ok(ResetOutcome::BadPassword(unfit));
@@ -171,7 +171,7 @@ pub async fn reset(
     refuse_reset(token, MailTokenDenial::Used, ctx).await
 }
 
-/// Why `password` is not one for `account`, if it is not.
+/// The reason to reject `password` for `account`, if there is one.
 async fn screen_password(
     password: &Password,
     account: &Account,
@@ -183,15 +183,15 @@ async fn screen_password(
     let context = PasswordContext {
         email: &account.email,
         services: &rules.services,
-        // One that is about to be forgotten is none to rely on.
+        // A token that is about to be deleted is not accepted.
         second_factor: account.verified_at.is_some() && factors.active().is_some(),
     };
     Ok(screen::screen_password(password, &context, rules, screen).await?)
 }
 
-/// Removes the second factor of an account whose address nobody verified: whoever set it up never
-/// showed that the address is theirs, and whoever reads its mail does. A verified account keeps
-/// its factor: a reset does not go round it.
+/// Removes the second factor of an account with an unverified address. The person who enrolled the
+/// factor never proved the address, but the reader of its mail does. A verified account keeps its
+/// factor: a reset does not bypass it.
 async fn forget_factors(
     account: &Account,
     ctx: ServiceContext<'_, impl FactorStore, impl SecureRandom>,
@@ -203,7 +203,7 @@ async fn forget_factors(
     Ok(())
 }
 
-/// Puts `hash` in place, with all that goes with it, and sees the end of the sessions announced.
+/// Stores `hash` with all related changes and announces the revocation of the sessions.
 async fn set(
     account: &Account,
     hash: &PasswordHash,
@@ -243,7 +243,7 @@ async fn set(
     Ok(written)
 }
 
-/// The account that takes `token` for `purpose` now, and what it knows of it.
+/// The account that accepts `token` for `purpose` now, with its stored token.
 async fn owner(
     token: &Presented,
     purpose: MailPurpose,
@@ -292,7 +292,7 @@ async fn refuse(
     denial: MailTokenDenial,
     ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
 ) -> Result<(), UseCaseError> {
-    // The id in a token that no account answers to is only what somebody wrote.
+    // The id in a token of an unknown account is unverified input.
     let user_id = match denial {
         MailTokenDenial::Unknown => None,
         MailTokenDenial::Used | MailTokenDenial::Expired | MailTokenDenial::Disabled => {

@@ -1,4 +1,4 @@
-//! Asking for a mail: the same single transaction for every address there is.
+//! Requests a mail: the same single transaction for every address.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
@@ -12,11 +12,11 @@ use crate::limit::{self, LimitKey, LimitOutcome};
 use crate::ports::SecureRandom;
 use crate::store::{AuditStore, LimitStore, OutboxStore};
 
-/// Asks for a mail that verifies `email`.
+/// Requests a mail that verifies `email`.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; no mail was asked for then.
+/// [`UseCaseError`]; no mail was requested then.
 pub async fn ask_to_verify(
     email: &EmailAddress,
     ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
@@ -30,11 +30,11 @@ pub async fn ask_to_verify(
     .await
 }
 
-/// Asks for a mail that lets whoever reads it set a new password.
+/// Requests a mail with a link to set a new password.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; no mail was asked for then.
+/// [`UseCaseError`]; no mail was requested then.
 pub async fn ask_to_reset(
     email: &EmailAddress,
     ctx: ServiceContext<'_, impl OutboxStore, impl SecureRandom>,
@@ -42,12 +42,12 @@ pub async fn ask_to_reset(
     ask(MailKind::Reset, AuditKind::ResetRequested, email, ctx).await
 }
 
-/// Asks for a mail that lets the owner of `email` in from a browser that nobody knows, unless one
-/// was asked for a short while ago: whoever goes on guessing does not fill a mailbox.
+/// Requests a mail that gives the owner of `email` access from an unknown browser, unless one was
+/// requested a short time ago. So guessing does not fill the owner's mailbox.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; no mail was asked for then.
+/// [`UseCaseError`]; no mail was requested then.
 pub async fn offer_unlock(
     email: &EmailAddress,
     ctx: ServiceContext<'_, impl OutboxStore + LimitStore + AuditStore, impl SecureRandom>,
@@ -60,7 +60,7 @@ pub async fn offer_unlock(
     }
 }
 
-// SECURITY: nothing is looked up. Whoever measures learns nothing, for there is nothing to learn.
+// SECURITY: no account is looked up, so timing reveals nothing (no account enumeration).
 async fn ask(
     kind: MailKind,
     tried: AuditKind,

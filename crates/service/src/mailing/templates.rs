@@ -1,4 +1,4 @@
-//! What our mails say: plain words, as text and as HTML.
+//! The texts of the mails: plain sentences, as text and as HTML.
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::mail::MailKind;
@@ -7,7 +7,7 @@ use portcullis_core::secret::Secret;
 use crate::ports::{Mail, Subject};
 use crate::settings::Mailing;
 
-/// What one mail says: paragraphs, with a link behind the first where there is one.
+/// The content of one mail: paragraphs, with an optional link after the first.
 struct MessageTemplate {
     subject: String,
     before: String,
@@ -15,7 +15,7 @@ struct MessageTemplate {
     after: Vec<String>,
 }
 
-/// The mail of `kind` to `to`, with the link it needs.
+/// The mail of `kind` to `to`, with its link.
 pub(super) fn write(
     kind: MailKind,
     to: &EmailAddress,
@@ -27,16 +27,16 @@ pub(super) fn write(
         MailKind::Verify => MessageTemplate {
             subject: format!("Verify your address for {name}"),
             before: format!(
-                "This address was used to make an account at {name}. If that was you, open this \
+                "This address was used to create an account at {name}. If that was you, open this \
                  link to verify it:"
             ),
             link,
             after: vec![
                 format!(
-                    "The link is good for {}, and once.",
+                    "The link is valid for {} and works once.",
                     minutes(settings.verify_lifetime)
                 ),
-                "If it was not you, do not open it: somebody else knows the password of that \
+                "If it was not you, do not open it: another person knows the password of that \
                  account."
                     .to_owned(),
             ],
@@ -44,47 +44,48 @@ pub(super) fn write(
         MailKind::Reset => MessageTemplate {
             subject: format!("Set a new password for {name}"),
             before: format!(
-                "Somebody asked to set a new password for your account at {name}. If that was \
-                 you, open this link:"
+                "A new password was requested for your account at {name}. If that was you, open \
+                 this link:"
             ),
             link,
             after: vec![
                 format!(
-                    "The link is good for {}, and once.",
+                    "The link is valid for {} and works once.",
                     minutes(settings.reset_lifetime)
                 ),
-                "If it was not you, you need do nothing: your password stays as it is.".to_owned(),
+                "If it was not you, you do not need to do anything: your password stays the same."
+                    .to_owned(),
             ],
         },
         MailKind::Unlock => MessageTemplate {
             subject: format!("Log in to {name} again"),
             before: format!(
-                "So many logins to your account at {name} have failed that only browsers are let \
-                 in which have logged in before. To log in from another one, open this link there:"
+                "After many failed logins, your account at {name} can be used only from browsers \
+                 that have logged in before. To log in from another browser, open this link there:"
             ),
             link,
             after: vec![
                 format!(
-                    "The link is good for {}, and once. You still need your password.",
+                    "The link is valid for {} and works once. You still need your password.",
                     minutes(settings.unlock_lifetime)
                 ),
-                "If you did not try to log in, somebody else is guessing your password. You need \
-                 do nothing: they are not let in."
+                "If you did not try to log in, another person is guessing your password. You do \
+                 not need to do anything: they cannot log in."
                     .to_owned(),
             ],
         },
         MailKind::AlreadyRegistered => MessageTemplate {
-            subject: format!("You have an account at {name} already"),
+            subject: format!("You already have an account at {name}"),
             before: format!(
-                "Somebody tried to make an account at {name} with this address, which has one. \
-                 Nothing was changed."
+                "This address was used to create another account at {name}, but it already has an \
+                 account. Nothing was changed."
             ),
             link: None,
             after: vec![
-                "If that was you, log in with the password you have, or ask for a new one where \
-                 you log in."
+                "If that was you, log in with your password, or request a new one on the login \
+                 page."
                     .to_owned(),
-                "If it was not you, you need do nothing.".to_owned(),
+                "If it was not you, you do not need to do anything.".to_owned(),
             ],
         },
         MailKind::PasswordChanged => MessageTemplate {
@@ -95,8 +96,8 @@ pub(super) fn write(
             ),
             link: None,
             after: vec![
-                "If that was not you, ask for a new password where you log in, at once: the link \
-                 comes to this address."
+                "If that was not you, request a new password on the login page at once: the link \
+                 is sent to this address."
                     .to_owned(),
             ],
         },
@@ -152,7 +153,7 @@ fn minutes(span: core::time::Duration) -> String {
     }
 }
 
-/// Text as HTML shows it, between tags and in quoted attributes.
+/// Escapes text for HTML content and quoted attributes.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_where_it_does_something_and_nowhere_else() {
+    fn a_link_appears_only_in_the_mails_that_need_it() {
         for kind in MailKind::ALL {
             let mail = letter(kind, "Acme");
             let has_link = matches!(kind, MailKind::Verify | MailKind::Reset | MailKind::Unlock);
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_become_markup() {
+    fn a_service_name_is_escaped_and_cannot_inject_markup() {
         let mail = letter(MailKind::Verify, "A&B <script>\"'");
         assert!(!mail.html.expose().contains("<script>"));
         assert!(

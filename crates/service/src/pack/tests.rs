@@ -13,14 +13,14 @@ fn spans(world: &World) -> Vec<(u64, u64, u64)> {
     directory.packed().iter().map(told).collect()
 }
 
-/// A moment before which there is a day to be packed.
+/// A time with a full day to pack before it.
 const LATE: u64 = 864_030;
 
-/// The queries of the rounds until everything is packed, and what each of them packed.
+/// The queries of each run until everything is packed, and the result of each run.
 fn rounds_until_done(world: &World, now: u64) -> Vec<u64> {
     let mut rounds = Vec::new();
     loop {
-        assert!(rounds.len() < 16, "it comes to an end");
+        assert!(rounds.len() < 16, "the runs end");
         match world.pack(now) {
             Outcome::Part { names, .. } => rounds.push(names),
             Outcome::Done { names } => {
@@ -33,7 +33,7 @@ fn rounds_until_done(world: &World, now: u64) -> Vec<u64> {
 }
 
 #[test]
-fn a_first_round_begins_with_what_tokens_of_this_host_need() {
+fn a_first_run_starts_with_the_minutes_that_tokens_of_this_host_need() {
     let world = World::default();
     world.revoke(LATE - 30_000, "t1", LATE + 40_000);
     let until = closed_before(UnixTime::from_secs(LATE));
@@ -41,14 +41,14 @@ fn a_first_round_begins_with_what_tokens_of_this_host_need() {
     // 600 s and 60 s of leeway, 2 s of skew and 4 s of overlap.
     let spans = spans(&world);
     assert_eq!(spans.last(), Some(&(LATE - 690, LATE - 30, 0)));
-    // One round reads six hours, and no more than an hour for one span.
+    // One run reads six hours, and at most one hour for one span.
     assert_eq!(spans.first().map(|first| first.0), Some(LATE - 30 - 21_600));
     assert_eq!(spans.len(), 7, "{spans:?}");
     assert!(spans.iter().all(|(from, to, _)| to - from <= 3_600));
 }
 
 #[test]
-fn further_rounds_go_back_as_far_as_any_policy_lets_tokens_live() {
+fn further_runs_go_back_as_far_as_any_policy_lets_tokens_live() {
     let world = World::default();
     world.revoke(LATE - 30_000, "t1", LATE + 40_000);
     assert_eq!(rounds_until_done(&world, LATE), [0, 1, 0, 0, 0]);
@@ -56,24 +56,24 @@ fn further_rounds_go_back_as_far_as_any_policy_lets_tokens_live() {
     let packed = spans(&world);
     assert_eq!(packed[0].0, LATE - 86_400 - 90);
     assert!(packed.windows(2).all(|pair| pair[0].1 == pair[1].0));
-    // The first round had 49 minutes left for its last step.
+    // The first run had 49 minutes left for its last step.
     assert_eq!(packed.len(), 26, "{packed:?}");
     let version = world.directory.borrow().version();
     assert_eq!(world.pack(LATE), Outcome::Done { names: 0 });
     assert_eq!(world.directory.borrow().version(), version);
-    // Deleted at any time, it is as it was after five rounds.
+    // After a deletion at any time, five runs restore it.
     world.directory.replace(PackIndex::default());
     assert_eq!(rounds_until_done(&world, LATE), [0, 1, 0, 0, 0]);
     assert_eq!(spans(&world), packed);
 }
 
 #[test]
-fn a_round_that_is_cut_off_loses_one_step() {
+fn an_aborted_run_loses_one_step() {
     let world = World::default();
     world.revoke(LATE - 200, "t1", LATE + 40_000);
     let id = Id::parse("r1").expect("an id");
     let lifetime = Duration::from_secs(600);
-    // What came last is packed; the third of the hours before fails.
+    // The latest minutes are packed; the third of the earlier hours fails.
     world.feed_fails_before.set(LATE - 9_000);
     let round = pack(&world, lifetime, UnixTime::from_secs(LATE), &id);
     assert!(crate::test_support::ready(round).is_err());
@@ -89,16 +89,16 @@ fn a_round_that_is_cut_off_loses_one_step() {
 }
 
 #[test]
-fn no_more_than_four_minutes_are_held_as_rows() {
+fn at_most_four_minutes_are_held_as_rows() {
     let world = World::default();
     world.pack(LATE);
     world.pack(LATE + 7_200);
     let longest = world.longest_reading();
-    assert_eq!(longest, 239, "the last second belongs to it");
+    assert_eq!(longest, 239, "the last second is included");
 }
 
 #[test]
-fn a_step_ends_where_its_pack_is_full() {
+fn a_step_ends_when_its_pack_is_full() {
     let world = World::default();
     world.pack(LATE);
     for minute in 1..=20 {
@@ -110,7 +110,7 @@ fn a_step_ends_where_its_pack_is_full() {
     let before = spans(&world).len();
     world.pack(LATE + 1_260);
     let grown = spans(&world);
-    // Once there are enough, no more than one reading comes on top.
+    // Once the limit is reached, at most one more read follows.
     let new = grown.get(before..).unwrap_or_default();
     assert!(new.iter().all(|span| span.2 < 240_000), "{new:?}");
     assert_eq!(new.iter().map(|span| span.2).sum::<u64>() / 1_000, 599);
@@ -118,13 +118,13 @@ fn a_step_ends_where_its_pack_is_full() {
     assert!(known.contains(token("t20-29999")) && known.contains(token("t10-1")));
 }
 
-/// A packer whose clock is fast by so much.
+/// A packer with a clock that is fast by this many seconds.
 fn fast(world: &World, now: u64, fast_by: u64) {
     let _ = world.pack(now.saturating_add(fast_by));
 }
 
 #[test]
-fn what_a_fast_clock_packed_early_is_struck_off_and_packed_anew() {
+fn a_span_packed_early_by_a_fast_clock_is_removed_and_packed_again() {
     let world = World::default();
     world.pack(LATE);
     fast(&world, LATE, 60);
@@ -134,7 +134,7 @@ fn what_a_fast_clock_packed_early_is_struck_off_and_packed_anew() {
     assert!(spans(&world).iter().all(|span| span.1 <= LATE - 30));
     let _ = world.pack(LATE + 34);
     assert!(world.knows(LATE + 34).contains(token("t1")));
-    // Two seconds are no fault.
+    // Two seconds are tolerated.
     let world = World::default();
     fast(&world, LATE + 32, 2);
     assert_eq!(spans(&world).last().map(|last| last.1), Some(LATE + 30));
@@ -143,10 +143,10 @@ fn what_a_fast_clock_packed_early_is_struck_off_and_packed_anew() {
 }
 
 proptest! {
-    /// Whatever packers with fast clocks did: after a round by a good clock no span reaches beyond
-    /// what is closed.
+    /// After any runs of packers with fast clocks, a run with a correct clock leaves no span beyond
+    /// the closed minutes.
     #[test]
-    fn after_a_round_by_a_good_clock_only_what_is_closed_is_packed(
+    fn after_a_run_with_a_correct_clock_only_closed_minutes_are_packed(
         rounds in prop::collection::vec((0_u64..900, 0_u64..400), 1..8),
         last in 900_u64..1_000,
     ) {
@@ -191,7 +191,7 @@ fn spans_grow_to_an_hour_and_follow_each_other_without_a_gap() {
 }
 
 #[test]
-fn after_a_rest_of_more_than_six_hours_it_begins_anew() {
+fn after_a_pause_of_more_than_six_hours_packing_restarts() {
     for (rest, names, start) in [(21_540, 1, LATE - 690), (21_660, 1, LATE + 21_660 - 690)] {
         let world = World::default();
         world.pack(LATE);
@@ -206,7 +206,7 @@ fn after_a_rest_of_more_than_six_hours_it_begins_anew() {
 }
 
 #[test]
-fn hours_that_were_missed_become_spans_of_an_hour() {
+fn missed_hours_become_spans_of_an_hour() {
     let world = World::default();
     world.pack(10_030);
     world.pack(10_030 + 3 * 3_600);
@@ -220,7 +220,7 @@ fn hours_that_were_missed_become_spans_of_an_hour() {
 }
 
 #[test]
-fn a_pack_that_cannot_be_read_is_left_to_its_rows_and_a_new_span_begins() {
+fn an_unreadable_pack_is_left_to_its_rows_and_a_new_span_begins() {
     let world = World::default();
     world.revoke(9_990, "t1", 10_700);
     world.pack(10_030);
@@ -235,7 +235,7 @@ fn a_pack_that_cannot_be_read_is_left_to_its_rows_and_a_new_span_begins() {
 }
 
 #[test]
-fn of_two_hosts_one_is_overtaken_and_a_failing_store_is_an_error() {
+fn of_two_concurrent_hosts_one_loses_and_a_failing_store_is_an_error() {
     let world = World::default();
     world.overtaken.set(true);
     assert_eq!(world.pack(10_030), Outcome::Contended);

@@ -1,22 +1,22 @@
-//! A shelf near the edge for what never changes.
+//! A cache near the edge for immutable data.
 
 use core::time::Duration;
 
-/// Keeps bytes that never change under their name, for as long as it likes: everything on it can
-/// be read from the store again.
+/// Keeps immutable bytes under their key, for as long as it likes: all of its content can be read
+/// from the store again.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own shelf, so Send is inferred there"
+    reason = "each adapter has its own cache, so Send is inferred there"
 )]
 pub trait ImmutableCache {
-    /// What was put there under `name`, if it is still there.
+    /// The bytes under `name`, if they are still cached.
     async fn get(&self, name: &str) -> Option<Vec<u8>>;
 
-    /// Puts `bytes` there, for at most `lifetime`.
+    /// Caches `bytes` under `name`, for at most `lifetime`.
     async fn put(&self, name: &str, bytes: &[u8], lifetime: Duration);
 }
 
-/// No shelf at all.
+/// No cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoCache;
 

@@ -1,4 +1,4 @@
-//! The port that hands mail to whoever delivers it.
+//! The port that hands mail to the mail provider.
 
 use core::fmt;
 
@@ -6,26 +6,26 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::secret::Secret;
 use thiserror::Error;
 
-/// One mail to one person. Nothing in it can become a header: the address was parsed, the subject
-/// is one line, and the rest is body.
+/// One mail to one recipient. No part of it can become a header: the address was parsed, the
+/// subject is one line, and the rest is the body.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// Whom it is for.
+    /// The recipient.
     pub to: EmailAddress,
-    /// What stands above it.
+    /// The subject.
     pub subject: Subject,
-    /// What it says, as text. It may hold a link that nobody else may see.
+    /// The text body. It may contain a secret link.
     pub text: Secret<String>,
-    /// What it says, as HTML.
+    /// The HTML body.
     pub html: Secret<String>,
 }
 
-/// One line of text: no control character, so no header can follow it.
+/// One line of text: without control characters, so it cannot inject a header.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Subject(String);
 
 impl Subject {
-    /// The line of what is printable in `text`.
+    /// The printable characters of `text` as one line.
     pub fn new(text: &str) -> Self {
         let blank = |letter: char| if letter.is_control() { ' ' } else { letter };
         Self(text.chars().map(blank).collect())
@@ -43,13 +43,13 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Hands mail to whoever delivers it.
+/// Hands mail to the mail provider.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own implementation, so Send is inferred there"
+    reason = "each adapter has its own implementation, so Send is inferred there"
 )]
 pub trait Mailer {
-    /// Hands `mail` over. Done twice, it may arrive twice.
+    /// Hands `mail` over. A repeated call may deliver it twice.
     ///
     /// # Errors
     ///
@@ -57,22 +57,22 @@ pub trait Mailer {
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
 }
 
-/// A mail was not taken. Quotes nothing of it.
+/// A mail was not accepted. Quotes nothing of it.
 #[derive(Debug, Error)]
 pub enum MailError {
-    /// It will never be: the address or the mail itself is refused.
-    #[error("the mail is refused")]
+    /// Permanent: the address or the mail itself is rejected.
+    #[error("the mail is rejected")]
     Permanent(#[source] Cause),
-    /// It may be later.
+    /// Transient: a retry may succeed.
     #[error("the mail cannot be handed over now")]
     Transient(#[source] Cause),
-    /// Nobody was asked: whoever takes mail has failed too often just now. It says nothing of
-    /// this mail, and the next one would fare no better.
-    #[error("nobody was asked to take the mail")]
+    /// The provider was not called: its circuit breaker is open. This says nothing about the mail,
+    /// and the next one would fail too.
+    #[error("the mail provider was not called")]
     NotAsked(#[source] Cause),
 }
 
-/// Why, in the words of the implementation.
+/// The reason, in the words of the implementation.
 type Cause = Box<dyn core::error::Error + Send + Sync>;
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subject_is_one_line() {
+    fn a_subject_is_one_line_and_injects_no_header() {
         let subject = Subject::new("Hello\r\nBcc: eve@example.com\u{85}\0");
         assert_eq!(subject.as_str(), "Hello  Bcc: eve@example.com  ");
     }

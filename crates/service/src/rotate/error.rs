@@ -1,4 +1,4 @@
-//! Why a rotation came to no end.
+//! The reasons why a rotation failed.
 
 use portcullis_core::keys::rotation::TooEarly;
 use thiserror::Error;
@@ -7,49 +7,50 @@ use crate::ports::{NoEntropy, SignError};
 use crate::rotate::ports::KeyFactoryError;
 use crate::store::StoreError;
 
-/// A step of a rotation was not done. Repeating it is always safe.
+/// A step of a rotation failed. A retry is always safe.
 #[derive(Debug, Error)]
 pub enum RotateError {
-    /// The store or Secrets Manager did not do what it was asked.
+    /// An operation of the store or of Secrets Manager failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The platform gave no random bytes.
+    /// The platform returned no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
-    /// There is no key.
+    /// The key is missing.
     #[error(transparent)]
     Key(#[from] KeyFactoryError),
-    /// The key did not sign.
+    /// Signing with the key failed.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// The rotation before is not over.
+    /// The previous rotation is not finished.
     #[error(transparent)]
     TooEarly(#[from] TooEarly),
-    /// The request token is no name that a version can have.
+    /// The request token is not a valid version id.
     #[error("the request token is not 32 to 64 letters, digits and hyphens")]
     Token,
     /// The version was not staged for a rotation.
     #[error("the version is not AWSPENDING")]
     NotPending,
-    /// The version has no value yet: createSecret has not been done.
+    /// The version has no value yet: createSecret has not run.
     #[error("the version has no key yet")]
     NotCreated,
-    /// The key is not in the document, or cannot be: setSecret has not been done.
+    /// The key is not in the document, or cannot be: setSecret has not run.
     #[error("the key of the version is not in the key document")]
     NotPublished,
-    /// The key was withdrawn: this rotation ends here.
-    #[error("the key of the version was withdrawn")]
+    /// The key was revoked: this rotation ends here.
+    #[error("the key of the version was revoked")]
     Withdrawn,
-    /// What the key signs does not verify under the key in the document.
+    /// The signature of the key does not verify under the key in the document.
     #[error("a signature of the new key does not verify under the published key")]
     DoesNotVerify,
-    /// Others kept changing the document, or each write took too long to be relied on.
+    /// Concurrent changes of the document exhausted the retries, or each write took longer than the
+    /// bound.
     #[error("the key document could not be changed in time")]
     Contended,
 }
 
 impl RotateError {
-    /// A stable name.
+    /// A stable identifier.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Store(_) => "store_unavailable",

@@ -1,15 +1,14 @@
-//! A rotation by hand: the four steps in their order, without Secrets Manager driving them.
+//! A manual rotation: runs the four steps in order, without Secrets Manager.
 
 use crate::ports::{Clock, SecureRandom, SignatureVerifier};
 use crate::rotate::ports::{KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage};
 use crate::rotate::{RotateError, Rotation, Step};
 
-/// Rotates now, or brings the rotation that was cut off to its end. Gives the version that is in
-/// force then.
+/// Rotates now, or completes an aborted rotation. Returns the version that is current then.
 ///
 /// # Errors
 ///
-/// [`RotateError`]; repeating it goes on where it stopped.
+/// [`RotateError`]; a retry continues where it stopped.
 pub async fn rotate_now<V, D, K, S, C, H>(
     rotation: &Rotation<'_, V, D, K, S, C, H>,
 ) -> Result<String, RotateError>
@@ -27,13 +26,13 @@ where
     if let Some(token) = begun {
         match all(rotation, token).await {
             Ok(()) => return Ok(token.to_owned()),
-            // Its key was called back before it came into force, or it is none: it is given up for
+            // Its key was revoked before it became current, or is unreadable: it is replaced by
             // another.
             Err(RotateError::Withdrawn | RotateError::Key(KeyFactoryError::NoKey)) => {}
             Err(error) => return Err(error),
         }
     }
-    // Secrets Manager wants 32 characters or more.
+    // Secrets Manager requires at least 32 characters.
     let token = format!("{}-{}", rotation.chance.id()?, rotation.chance.id()?);
     all(rotation, &token).await?;
     Ok(token)

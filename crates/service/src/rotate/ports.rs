@@ -1,4 +1,4 @@
-//! What a rotation needs kept and made: the versions of one secret, new keys, the key document.
+//! The ports of a rotation: the versions of one secret, new keys, the key document.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ use thiserror::Error;
 use crate::ports::Signer;
 use crate::store::{KeyStore, StoreError, WriteOutcome};
 
-/// What a version of the secret stands for. At most one version has each.
+/// The stage of a version of the secret. At most one version has each stage.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Stage {
-    /// The version in force.
+    /// The current version.
     Current,
-    /// The version in force before.
+    /// The previous version.
     Previous,
-    /// The version that a rotation is bringing up.
+    /// The version that a rotation prepares.
     Pending,
 }
 
-/// Which version of the secret has which stage, by the versions' ids.
+/// The version ids of the secret by stage.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Stages(pub BTreeMap<Stage, String>);
 
 impl Stages {
-    /// The version that has `stage`.
+    /// The version with `stage`.
     pub fn version(&self, stage: Stage) -> Option<&str> {
         self.0.get(&stage).map(String::as_str)
     }
@@ -40,28 +40,28 @@ impl Stages {
     }
 }
 
-/// Keeps the versions of the one secret that the private key is in.
+/// Stores the versions of the secret with the private key.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait SecretStore {
-    /// The stages as they are.
+    /// The current stages.
     ///
     /// # Errors
     ///
-    /// [`StoreError`], also if there is no such secret.
+    /// [`StoreError`], also if the secret does not exist.
     async fn stages(&self) -> Result<Stages, StoreError>;
 
-    /// The value of the version `id`; none if it has none yet.
+    /// The value of the version `id`; `None` if it has no value yet.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError>;
 
-    /// Gives the version `id` its value and [`Stage::Pending`]. [`WriteOutcome::Conflict`] if it has
-    /// another value already, which stays.
+    /// Gives the version `id` its value and [`Stage::Pending`]. Returns [`WriteOutcome::Conflict`]
+    /// if it has another value already, which stays.
     ///
     /// # Errors
     ///
@@ -72,58 +72,58 @@ pub trait SecretStore {
         value: &Secret<String>,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Moves [`Stage::Current`] to the version `to`, away from `from`, which becomes
+    /// Moves [`Stage::Current`] from `from` to the version `to`; `from` becomes
     /// [`Stage::Previous`].
     ///
     /// # Errors
     ///
-    /// [`StoreError`], also if `from` is not in force any more.
+    /// [`StoreError`], also if `from` is not current any more.
     async fn promote(&self, from: Option<&str>, to: &str) -> Result<(), StoreError>;
 }
 
-/// Makes private keys, and reads and writes them in the form they are kept in.
+/// Creates private keys, and decodes and encodes their stored form.
 pub trait KeyFactory {
     /// A private key.
     type Key: Signer;
 
-    /// A new key.
+    /// Creates a key.
     ///
     /// # Errors
     ///
-    /// [`KeyFactoryError`] if no keys are made for `algorithm`, or no random bytes are to be had.
+    /// [`KeyFactoryError`] if `algorithm` is unsupported, or no random bytes are available.
     fn make(&self, algorithm: Algorithm) -> Result<Self::Key, KeyFactoryError>;
 
-    /// Reads a key.
+    /// Decodes a key.
     ///
     /// # Errors
     ///
-    /// [`KeyFactoryError`] if it is none.
+    /// [`KeyFactoryError`] if it is invalid.
     fn read(&self, kept: &Secret<String>) -> Result<Self::Key, KeyFactoryError>;
 
-    /// Writes a key.
+    /// Encodes a key.
     fn write(&self, key: &Self::Key) -> Secret<String>;
 }
 
-/// There is no key. Never quotes what was read.
+/// No usable key. Never quotes its input.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum KeyFactoryError {
-    /// What was read is no signing key.
+    /// The input is no signing key.
     #[error("the version of the secret holds no signing key")]
     NoKey,
-    /// None could be made.
-    #[error("no signing key could be made for this algorithm")]
+    /// No key could be created.
+    #[error("no signing key could be created for this algorithm")]
     NotMade,
 }
 
 /// Changes the key document after its first version.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait KeyChangeStore: KeyStore {
-    /// Replaces version `document.version() - 1`, with a line in the audit trail, in one step.
-    /// Where a key is `called_back` for it, its revocation and a feed row of the stamp given come
-    /// in the same step. [`WriteOutcome::Conflict`] if it is not that version any more.
+    /// Replaces version `document.version() - 1` and writes an audit entry in one transaction. If a
+    /// key is revoked (`called_back`), the same transaction writes its revocation and a feed row
+    /// with the given stamp. Returns [`WriteOutcome::Conflict`] if the version has changed.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A key that is called back at once: an emergency.
+//! Emergency revocation of a signing key.
 
 use core::time::Duration;
 
@@ -12,31 +12,32 @@ use crate::rotate::Rotation;
 use crate::rotate::ports::KeyChangeStore;
 use crate::store::{RevocationStore, WriteOutcome};
 
-/// How often the change of the document gives way to another's.
+/// The attempts to change the document after concurrent changes.
 const MAX_ATTEMPTS: usize = 8;
 
-/// How long the change may be under way: until it has come, an edge may still read the key.
+/// The maximum duration of the change: until it is committed, an edge may still read the key.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
-/// How the revocation of a key ends.
+/// The outcome of revoking a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum KeyRevocation {
-    /// Every edge refuses its tokens within the staleness bound, and it never comes back.
+    /// Every edge rejects its tokens within the staleness bound, and the key never becomes valid
+    /// again.
     Done,
     /// The document has no such key.
     UnknownKey,
-    /// Others kept changing the document: nothing was done.
+    /// Concurrent changes of the document exhausted the retries: nothing was done.
     Contended,
 }
 
-/// Calls back the key `key_id`: it leaves the document for good, its revocation and feed row come
-/// in the same step, and the feed carries that to the edges before this returns. Repeating it
-/// announces it anew.
+/// Revokes the key `key_id`. One transaction removes it from the document permanently and writes
+/// its revocation and feed row. Returns after the feed has carried that to the edges. A repeated
+/// call announces the revocation again.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; the key may not be taken for called back then.
+/// [`UseCaseError`]; the key may still be valid then.
 pub async fn revoke_key<V, D, K, S, C, H>(
     key_id: &str,
     rotation: &Rotation<'_, V, D, K, S, C, H>,

@@ -1,8 +1,8 @@
-//! A world for rotations, and what they leave in it.
+//! A test environment for rotations, and their final state.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::unreachable,
-    reason = "a world that only tests live in may stop at the first surprise"
+    reason = "test code may stop at the first unexpected value"
 )]
 
 mod emergency;
@@ -34,15 +34,14 @@ const SECOND: &str = "22222222-2222-2222-2222-222222222222";
 const THIRD: &str = "33333333-3333-3333-3333-333333333333";
 const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 
-/// Everything a rotation touches. It fails at the call that it is told to, before that call has
-/// done anything or after.
+/// The ports of a rotation. The chosen call fails, before or after its effect.
 struct World {
     vault: RootKeys,
     now: Cell<u64>,
     drawn: Cell<u8>,
     calls: Cell<usize>,
     fails: Cell<Option<(usize, Cut)>>,
-    /// How long each write of the document takes.
+    /// The duration of each write of the document.
     slow: Cell<u64>,
     stages: RefCell<Stages>,
     values: RefCell<BTreeMap<String, Secret<String>>>,
@@ -79,7 +78,7 @@ impl World {
         }
     }
 
-    /// Whoever else is about may have its turn before it.
+    /// A point where concurrent tasks may run first.
     async fn call<T>(&self, effect: impl FnOnce() -> T) -> Result<T, StoreError> {
         turn().await;
         let number = self.calls.get();
@@ -118,7 +117,7 @@ impl World {
         ready(self.rotation().step(step, token))
     }
 
-    /// What Secrets Manager does before the first step, and then the steps.
+    /// The actions of Secrets Manager before the first step, then the steps.
     fn rotate(&self, token: &str) -> Result<(), RotateError> {
         self.stage(token);
         STEPS.iter().try_for_each(|step| self.step(*step, token))
@@ -129,7 +128,7 @@ impl World {
         stages.insert(Stage::Pending, token.to_owned());
     }
 
-    /// A world whose first key came, and whose second is published and in force.
+    /// An environment with a first key, and a second one that is published and current.
     fn rotated() -> Self {
         let world = Self::new();
         world.rotate(FIRST).expect("a first key");
@@ -176,7 +175,7 @@ impl World {
         )
     }
 
-    /// Everything that is left behind, but for names and how often it was written.
+    /// The final state without identifiers and the number of writes.
     fn outcome(&self) -> (Stages, usize, Vec<(u64, Option<u64>)>, SignWith) {
         let document = self.document.borrow();
         let times = document.keys().iter();
@@ -211,7 +210,7 @@ impl SecretStore for World {
                 .borrow_mut()
                 .insert(id.to_owned(), value.clone());
             self.stage(id);
-            // As Secrets Manager does with the first version of all.
+            // As Secrets Manager does with the first version of a secret.
             let stages = &mut self.stages.borrow_mut().0;
             stages
                 .entry(Stage::Current)
@@ -223,7 +222,7 @@ impl SecretStore for World {
     async fn promote(&self, from: Option<&str>, to: &str) -> Result<(), StoreError> {
         self.call(|| {
             let stages = &mut self.stages.borrow_mut().0;
-            // As Secrets Manager does: it is taken from the one that is said to have it, or from none.
+            // As Secrets Manager does: the stage moves from the given version, or from none.
             if stages.get(&Stage::Current).map(String::as_str) != from {
                 return Err(StoreError::new("test", CutOff));
             }
@@ -278,7 +277,7 @@ impl RevocationStore for World {
         _: UnixTime,
         _: &AuditEvent,
     ) -> Result<(), StoreError> {
-        unreachable!("a key leaves the document in the step that calls it back")
+        unreachable!("a key leaves the document in the transaction that revokes it")
     }
     async fn announce(
         &self,
@@ -292,7 +291,7 @@ impl RevocationStore for World {
     }
 }
 
-/// A key that is kept as the one octet it is made of, and signs with its own thumbprint.
+/// A key stored as its single octet, which signs with its own thumbprint.
 struct Toy(VerifyingKey, u8);
 
 impl Signer for Toy {
@@ -356,7 +355,7 @@ impl SecureRandom for World {
     }
 }
 
-/// Lets others have a turn.
+/// Yields to other tasks.
 async fn turn() {
     let mut had = false;
     core::future::poll_fn(|_| {

@@ -6,34 +6,35 @@ use thiserror::Error;
 
 use crate::store::StoreError;
 
-/// There is no key to sign with. Never quotes one.
+/// No signing key is available. Never quotes a key.
 #[derive(Debug, Error)]
 pub enum SigningError<E: Error + 'static> {
-    /// The versions are not to be had, or hold no key.
+    /// The versions are unavailable or contain no key.
     #[error(transparent)]
     SigningKeySource(E),
-    /// No version is in force.
+    /// The secret has no current version.
     #[error("the signing secret has no current version")]
     NoCurrent,
-    /// The key cannot be verified by anyone else: it is a shared secret.
+    /// The key is a shared secret, so third parties cannot verify with it.
     #[error("the signing key is a shared secret, which cannot be published")]
     Unpublishable,
-    /// The document says that the key's time is over.
+    /// The key has ended by the key document.
     #[error("the signing key has been retired in the key document")]
     Retired,
-    /// Neither version of the secret signs now: not published by a rotation, withdrawn, or ended.
+    /// Neither version of the secret signs now: unpublished, revoked or ended.
     #[error("the key document lets neither version of the signing key sign now")]
     NoneSigns,
-    /// One would sign, but its end is known and the tokens of this host would outlive it.
+    /// A key could sign, but it has an end that the tokens of this host would outlive.
     #[error(
-        "tokens would outlive the key that signs: they live longer here than its rotation reckoned with"
+        "PORTCULLIS_ACCESS_LIFETIME is longer than the rotation assumed; tokens would outlive the signing key"
     )]
     Outlived,
-    /// Other hosts kept changing the document.
-    #[error("the key document kept changing while the signing key was published")]
+    /// Concurrent changes of the document by other hosts exhausted the retries.
+    #[error("concurrent changes of the key document; could not publish the signing key")]
     Contended,
-    /// This host's key could not be published. Whoever may write the document can do so by a rotation.
-    #[error("the first signing key could not be published; a rotation publishes one, too")]
+    /// This host's key could not be published. A rotation, which may write the document, can
+    /// publish a key.
+    #[error("the first signing key could not be published; a rotation can publish one")]
     Publication(#[source] StoreError),
     /// The key document cannot be read.
     #[error("the key document cannot be read")]

@@ -1,5 +1,5 @@
-//! The published keys as others read them, kept for a moment so that nobody can make us read the
-//! store at will.
+//! The published keys for clients and edges, cached briefly so that requests cannot cause unlimited
+//! reads of the store.
 
 use core::time::Duration;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,40 +9,40 @@ use portcullis_core::time::UnixTime;
 
 use crate::store::{KeyStore, StoreError};
 
-/// How old the document may be before it is read again.
+/// The age at which the document is read again.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// The key document as it was last read.
+/// The key document as last read.
 #[derive(Debug)]
 pub struct JwksCache {
-    /// How old anybody's knowledge of the set may become, ours included.
+    /// The maximum age of the JWK Set at any reader, this host included.
     max_age: Duration,
     last: RwLock<Option<Known>>,
 }
 
-/// The key document, and since when it is known.
+/// The key document, and the time of its read.
 #[derive(Debug)]
 pub struct Known {
-    /// When its reading began.
+    /// The start of its read.
     pub read_at: UnixTime,
     /// The document.
     pub document: Arc<KeyDocument>,
-    /// Why it was not read anew though it was time, for the log.
+    /// The reason why a due read failed, for the log.
     pub error: Option<StoreError>,
 }
 
 /// A JWK Set, ready to be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PublishedSet {
-    /// The set's JSON.
+    /// The JSON of the set.
     pub json: String,
-    /// How long it may be kept.
+    /// How long it may be cached.
     pub max_age: Duration,
 }
 
 impl JwksCache {
-    /// Keys that are known to nobody for longer than `max_age` after they were read: a rotation
-    /// waits that long before the new one signs.
+    /// A cache that no reader keeps for longer than `max_age` after its read. A rotation waits that
+    /// long before the new key signs.
     pub fn new(max_age: Duration) -> Self {
         Self {
             max_age,
@@ -50,12 +50,12 @@ impl JwksCache {
         }
     }
 
-    /// The keys that verify at `now`, of the document as it is `known`.
+    /// The keys that verify at `now`, from the document in `known`.
     pub fn set(&self, known: &Known, now: UnixTime) -> PublishedSet {
         let keys = known.document.keys().iter();
         let good = keys.filter(|published| published.verifies(now));
-        // Nobody may keep the set beyond the end of a key in it, nor for longer than it may be
-        // relied on since it was read.
+        // A cached set must expire before any of its keys ends, and no later than the maximum age
+        // after its read.
         let ends = good
             .filter_map(|published: &PublishedKey| published.remaining(now))
             .min();
@@ -66,16 +66,16 @@ impl JwksCache {
         }
     }
 
-    /// The document, if it need not be read for that.
+    /// The cached document, if it is not due to be read again.
     pub fn fresh(&self, now: UnixTime) -> Option<Known> {
         self.younger_than(FRESH.min(self.max_age), now)
     }
 
-    /// The document, a few seconds old at the most while the store answers.
+    /// The document, at most a few seconds old while the store responds.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store does not answer and what was last read is too old.
+    /// [`StoreError`] if the store does not respond and the cached document is too old.
     pub async fn known(&self, store: &impl KeyStore, now: UnixTime) -> Result<Known, StoreError> {
         if let Some(last) = self.fresh(now) {
             return Ok(last);
@@ -96,11 +96,11 @@ impl JwksCache {
         }
     }
 
-    /// The document as it is now.
+    /// The current document.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store does not answer.
+    /// [`StoreError`] if the store does not respond.
     pub async fn read(
         &self,
         store: &impl KeyStore,

@@ -1,4 +1,4 @@
-//! Where the private keys of a host are.
+//! The source of a host's private keys.
 
 use core::error::Error;
 use std::sync::Arc;
@@ -10,65 +10,65 @@ use crate::rotate::ports::Stage;
 use crate::signing::error::SigningError;
 use crate::store::StoreError;
 
-/// Keeps the private keys of a host.
+/// Stores the private keys of a host.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own, so Send is inferred there"
+    reason = "each adapter names its own, so Send is inferred there"
 )]
 pub trait SigningKeySource {
     /// A private key.
     type Key: Signer;
 
-    /// Why there is none.
+    /// The error of a failed read.
     type Error: Error + 'static;
 
-    /// The version that has `stage` now; none if no version has it.
+    /// The version that has `stage` now; `None` if no version has it.
     ///
     /// # Errors
     ///
-    /// If nobody can say.
+    /// If the source cannot be read.
     async fn version(
         &self,
         stage: Stage,
     ) -> Result<Option<Version<Self::Key, Self::Error>>, Self::Error>;
 
-    /// Whether this host alone has the key, so that nobody else publishes it.
+    /// Whether only this host has the key, so that no other host publishes it.
     fn is_sole_holder(&self) -> bool;
 
-    /// A line for the audit trail about what this host does to the key document.
+    /// An audit entry about this host's change of the key document.
     ///
     /// # Errors
     ///
-    /// If none can be sealed or named.
+    /// If no MAC or identifier can be created.
     async fn event(&self, kind: AuditKind) -> Result<AuditEvent, Self::Error>;
 
-    /// Something to be logged: signing goes on.
+    /// Logs an event that does not stop the signing.
     fn on_event(&self, notice: SigningEvent<'_, Self::Error>);
 }
 
-/// A version of the secret, whose value may be no key.
+/// A version of the secret, which may not contain a valid key.
 #[derive(Debug)]
 pub struct Version<K, E> {
-    /// Its name, which no other version has.
+    /// Its unique version id.
     pub id: String,
-    /// The key in it.
+    /// Its key.
     pub key: Result<Arc<K>, E>,
 }
 
-/// What happened while a key was looked for.
+/// An event during the selection of a key.
 #[derive(Debug)]
 pub enum SigningEvent<'a, E: Error + 'static> {
     /// The host published its own key.
     Published {
-        /// Its name.
+        /// The `kid` of the key.
         key_id: &'a str,
-        /// The document's version with it.
+        /// The new version of the document.
         version: u64,
     },
-    /// The version that has this stage holds no key.
+    /// The version with this stage contains no key.
     NoKey(Stage, &'a E),
-    /// The versions could not be read: what was read last has to do.
+    /// The versions could not be read: the last ones are used.
     LastVersions(&'a SigningError<E>),
-    /// The same with the key document.
+    /// The key document could not be read: the last one is used.
     LastDocument(&'a StoreError),
 }

@@ -1,8 +1,7 @@
-//! Publications that meet others', versions that cannot be read, and keys whose time has not come or
-//! is over.
+//! Concurrent publications, unreadable versions, and keys that do not sign yet or have ended.
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "a world that only tests live in may stop at the first surprise"
+    reason = "test code may stop at the first unexpected value"
 )]
 
 use core::cell::{Cell, RefCell};
@@ -61,7 +60,7 @@ enum Gone {
 struct World {
     vault: RootKeys,
     document: RefCell<KeyDocument>,
-    /// How often somebody else writes the document just before us.
+    /// How often a concurrent host writes the document just before this one.
     rivals: Cell<usize>,
     current: RefCell<Option<Result<Toy, Gone>>>,
     previous: RefCell<Option<Result<Toy, Gone>>>,
@@ -91,7 +90,7 @@ impl World {
         }
     }
 
-    /// The key in force was published by a rotation, behind that of `before`.
+    /// A rotation published the current key after the key `before`.
     fn rotated(before: u8, current: u8) -> Self {
         let world = Self::new(current);
         world.previous.replace(Some(Ok(toy(before))));
@@ -170,7 +169,7 @@ impl KeyChangeStore for World {
         called_back: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
-        assert!(called_back.is_none(), "a host calls no key back");
+        assert!(called_back.is_none(), "a host revokes no key");
         if self.rivals.get() > 0 {
             self.rivals.set(self.rivals.get().saturating_sub(1));
             self.number.set(self.number.get() + 1);
@@ -188,7 +187,7 @@ impl KeyChangeStore for World {
 }
 
 #[test]
-fn a_publication_gives_way_leaves_its_line_and_loses_nobodys_key() {
+fn a_contended_publication_retries_writes_an_audit_entry_and_loses_no_other_key() {
     let world = World::new(1);
     world.rivals.set(3);
     assert_eq!(
@@ -205,7 +204,7 @@ fn a_publication_gives_way_leaves_its_line_and_loses_nobodys_key() {
 }
 
 #[test]
-fn a_publication_that_never_gets_its_turn_says_so() {
+fn a_publication_that_is_always_contended_is_an_error() {
     let world = World::new(1);
     world.rivals.set(usize::MAX);
     let end = world.signs(&keys(), NOON);
@@ -233,7 +232,7 @@ fn a_shared_secret_and_a_retired_key_never_sign() {
 }
 
 #[test]
-fn only_the_first_key_and_one_that_nobody_else_has_are_published_without_a_rotation() {
+fn only_the_first_key_and_a_key_of_a_single_host_are_published_without_a_rotation() {
     for (alone, signs) in [(false, false), (true, true)] {
         let world = World {
             alone,
@@ -248,7 +247,7 @@ fn only_the_first_key_and_one_that_nobody_else_has_are_published_without_a_rotat
 }
 
 #[test]
-fn the_key_in_force_signs_from_its_time_on_and_the_one_before_until_then() {
+fn the_current_key_signs_from_sign_from_on_and_the_previous_one_until_then() {
     let (world, keys) = (World::rotated(1, 2), keys());
     let lead = RotationBounds::default().propagation_delay().as_secs();
     for (now, number) in [(0, 1), (lead - 1, 1), (lead, 2)] {
@@ -258,11 +257,12 @@ fn the_key_in_force_signs_from_its_time_on_and_the_one_before_until_then() {
 }
 
 #[test]
-fn a_host_whose_tokens_would_outlive_the_key_says_why_it_signs_none() {
+fn a_host_with_tokens_that_outlive_the_key_reports_the_reason() {
     let world = World::rotated(1, 2);
     let bounds = RotationBounds::default();
     let hour = SigningKeys::new(Duration::from_secs(3_600), CACHE);
-    // The key before ends a tail behind the lead: an hour and a minute earlier its tokens do not fit.
+    // The previous key ends one retirement delay after the propagation delay: one hour and one
+    // minute earlier, its tokens would outlive it.
     let last = (bounds.propagation_delay() + bounds.retirement_delay()).as_secs() - 3_600 - 60 - 2;
     world.signs(&hour, after(last)).expect("just fits");
     let end = world.signs(&hour, after(last + 1));
@@ -273,10 +273,10 @@ fn a_host_whose_tokens_would_outlive_the_key_says_why_it_signs_none() {
 }
 
 #[test]
-fn a_version_without_a_key_locks_nobody_out_while_the_one_before_signs() {
+fn the_previous_version_signs_while_the_current_one_contains_no_key() {
     let world = World::rotated(1, 2);
     world.current.replace(Some(Err(Gone::NoKey)));
-    let signs = world.signs(&keys(), NOON).expect("the one before");
+    let signs = world.signs(&keys(), NOON).expect("the previous one");
     assert_eq!(signs, toy(1).0.thumbprint());
     assert_eq!(*world.notices.borrow(), ["NoKey(Current, NoKey)"]);
     world.previous.replace(None);
@@ -291,37 +291,39 @@ fn a_version_without_a_key_locks_nobody_out_while_the_one_before_signs() {
 }
 
 #[test]
-fn a_version_in_force_that_is_gone_is_bridged_and_what_is_put_right_is_taken_up() {
+fn a_missing_current_version_is_bridged_by_the_cache_and_a_repair_takes_effect() {
     let (world, keys) = (World::rotated(1, 2), keys());
     world.signs(&keys, NOON).expect("read");
     world.current.replace(None);
     world.signs(&keys, after(300)).expect("bridged");
     assert_eq!(world.notices.borrow().len(), 1);
-    // Neither signs any more, and the stage of the one before is given to another, behind the same
-    // current one.
+    // Neither key signs any more, and the previous stage moves to another version while the current
+    // version is unchanged.
     world.current.replace(Some(Ok(toy(2))));
     let document = KeyDocument::default().with(toy(3).0, NOON);
     world.document.replace(document);
     assert!(world.signs(&keys, after(310)).is_err());
     world.previous.replace(Some(Ok(toy(3))));
-    let signs = world.signs(&keys, after(311)).expect("taken up");
+    let signs = world
+        .signs(&keys, after(311))
+        .expect("the repair takes effect");
     assert_eq!(signs, toy(3).0.thumbprint());
 }
 
 #[test]
-fn a_secret_that_is_away_is_bridged_and_not_asked_by_everybody() {
+fn an_unavailable_secret_is_bridged_by_the_cache_with_one_retry_per_interval() {
     let (world, keys) = (World::rotated(1, 2), keys());
     world.signs(&keys, NOON).expect("read");
     assert_eq!(world.reads.get(), 2);
     world.signs(&keys, after(299)).expect("kept");
-    assert_eq!(world.reads.get(), 2, "relied on for 300 s");
+    assert_eq!(world.reads.get(), 2, "cached for 300 s");
     world.away.set(true);
     for (now, reads) in [(300, 3), (309, 3), (310, 4)] {
         world.signs(&keys, after(now)).expect("bridged");
         assert_eq!(world.reads.get(), reads, "{now}");
     }
     assert_eq!(world.notices.borrow().len(), 2);
-    // Where what is held does not sign, nothing is bridged, and everybody tries.
+    // If no cached key signs, nothing is bridged, and every call reads.
     world.document.replace_with(|held| {
         held.withdrawing(&toy(1).0.thumbprint(), NOON)
             .and_then(|it| it.withdrawing(&toy(2).0.thumbprint(), NOON))

@@ -1,4 +1,4 @@
-//! What is read, and what stays when half of it cannot be.
+//! The parts that are read, and the state after one part failed.
 
 use core::cell::RefCell;
 
@@ -22,7 +22,7 @@ pub(crate) const fn at(secs: u64) -> UnixTime {
     UnixTime::from_secs(secs)
 }
 
-/// A store with one key and one revoked token, which fails where it is told to.
+/// A store with one key and one revoked token; the chosen part fails.
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) keys_fail: bool,
@@ -92,7 +92,7 @@ impl PackStore for World {
 }
 
 impl World {
-    /// The first and the last second of the feed that were read since this was last asked.
+    /// The first and the last second of the feed that were read since the previous call.
     fn range(&self) -> (u64, u64) {
         let ranges = self.ranges.take();
         let first = ranges.iter().map(|(from, _)| *from).min();
@@ -118,12 +118,12 @@ fn knows_the_key(snapshot: &Snapshot, now: UnixTime) -> bool {
         .find("https://us", &key().thumbprint(), now)
         .is_some()
 }
-/// What is read at `now` by one who knew `previous`.
+/// The result of a read at `now` on top of `previous`.
 fn follow_from(previous: Snapshot, keys: Keys, world: &World, now: u64) -> SnapshotRead {
     ready(follow(&policy(), previous, keys, world, &NoCache, at(now)))
 }
 
-/// What is known after a first reading.
+/// The snapshot after a first read.
 fn first(world: &World, now: u64) -> Snapshot {
     let reading = follow_from(Snapshot::unread(&policy()), Keys::WhenDue, world, now);
     assert!(reading.error.is_none());
@@ -132,7 +132,7 @@ fn first(world: &World, now: u64) -> Snapshot {
 }
 
 #[test]
-fn a_first_reading_goes_back_as_far_as_a_token_can_be_old() {
+fn a_first_read_goes_back_by_the_maximum_token_age() {
     let world = World::default();
     let unread = Snapshot::unread(&policy());
     let snapshot = follow_from(unread, Keys::WhenDue, &world, 10_000).snapshot;
@@ -143,12 +143,12 @@ fn a_first_reading_goes_back_as_far_as_a_token_can_be_old() {
 }
 
 #[test]
-fn following_overlaps_by_write_bound_and_skew_and_forgets_what_has_ended() {
+fn a_following_read_overlaps_by_write_bound_and_skew_and_drops_expired_revocations() {
     let world = World::default();
     let next = follow_from(first(&world, 10_000), Keys::WhenDue, &world, 10_005);
     assert_eq!(world.range(), (10_000 - 4, 10_005 + 2));
     assert_eq!(next.snapshot.revocations_read_at(), at(10_005));
-    // The keys are not due before a minute has passed.
+    // The keys become due after one minute.
     assert_eq!(
         (*world.key_reads.borrow(), next.snapshot.keys_read_at()),
         (1, at(10_000))
@@ -162,14 +162,14 @@ fn following_overlaps_by_write_bound_and_skew_and_forgets_what_has_ended() {
 }
 
 #[test]
-fn a_long_sleep_reads_no_further_back_than_a_first_reading() {
+fn a_read_after_a_long_pause_goes_back_no_further_than_a_first_read() {
     let world = World::default();
     follow_from(first(&world, 10_000), Keys::WhenDue, &world, 90_000);
     assert_eq!(world.range(), ((90_000 - 600 - 4) / 60 * 60, 90_000 + 2));
 }
 
 #[test]
-fn keys_that_cannot_be_read_leave_the_last_good_ones_at_their_age() {
+fn unreadable_keys_leave_the_last_keys_at_their_stale_age() {
     let broken = World {
         keys_fail: true,
         ..World::default()
@@ -182,12 +182,13 @@ fn keys_that_cannot_be_read_leave_the_last_good_ones_at_their_age() {
 }
 
 #[test]
-fn who_slept_through_more_than_is_read_back_learns_nothing_without_the_keys() {
+fn a_snapshot_older_than_the_read_back_is_not_updated_without_the_keys() {
     let broken = World {
         keys_fail: true,
         ..World::default()
     };
-    // Just as far as is read, and a second more: a key called back in that second is not told.
+    // One second more than the feed is read back: the read misses a key that was revoked in that
+    // second.
     for (slept, read_at) in [(600, 10_600), (601, 10_000)] {
         let before = first(&World::default(), 10_000);
         let followed = follow_from(before, Keys::WhenDue, &broken, 10_000 + slept);
@@ -195,7 +196,7 @@ fn who_slept_through_more_than_is_read_back_learns_nothing_without_the_keys() {
         let known_at = followed.snapshot.revocations_read_at();
         assert_eq!(known_at, at(read_at), "{slept}");
     }
-    // With the keys it is a reading like any other, though they are not due by the policy.
+    // With the keys it is a normal read, even if they are not due by the policy.
     let lazy = POLICY.replace(
         "\"routes\"",
         "\"keys\":{\"poll\":900,\"soft\":900,\"hard\":3600},\"routes\"",
@@ -210,7 +211,7 @@ fn who_slept_through_more_than_is_read_back_learns_nothing_without_the_keys() {
 }
 
 #[test]
-fn a_feed_that_cannot_be_read_whole_leaves_what_was_known_of_it_and_the_keys_are_kept() {
+fn an_unreadable_feed_leaves_the_revocations_unchanged_and_new_keys_are_kept() {
     let broken = World {
         feed_fails: true,
         ..World::default()

@@ -1,4 +1,4 @@
-//! Reading the audit trail, and keeping the digests of its days.
+//! Reads the audit trail and stores the digests of its days.
 
 use portcullis_core::audit::digest::AuditDigest;
 use portcullis_core::audit::entry::AuditEntry;
@@ -7,26 +7,25 @@ use portcullis_core::time::UnixTime;
 
 use crate::store::{StoreError, WriteOutcome};
 
-/// What stands in a row of the trail.
+/// The content of a row of the trail.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum StoredEntry {
-    /// A line, genuine or not.
+    /// An entry, genuine or not.
     Line(AuditEntry),
-    /// No line, or not where it belongs; named by its place in its shard.
+    /// No entry, or not at its place; identified by its place in its shard.
     Unreadable(String),
 }
 
 /// Reads the audit trail by day and shard.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait AuditReader {
-    /// Over how many shards each day is spread.
+    /// The number of shards of each day.
     fn audit_shards(&self) -> u32;
 
-    /// Everything in one shard of the day that `day` lies in, in the order of time, read
-    /// consistently.
+    /// All entries in one shard of the day of `day`, ordered by time, read consistently.
     ///
     /// # Errors
     ///
@@ -44,7 +43,8 @@ pub trait AuditReader {
         shard: u32,
     ) -> Result<Option<AuditDigest>, StoreError>;
 
-    /// Keeps a digest. [`WriteOutcome::Conflict`] if the shard was sealed before: the first one stays.
+    /// Stores a digest. Returns [`WriteOutcome::Conflict`] if the shard was sealed before: the
+    /// first digest stays.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What one step may change of an account.
+//! The changes of an account that one transaction may make.
 
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
@@ -7,37 +7,38 @@ use portcullis_core::time::UnixTime;
 
 use super::{Account, AccountStatus, OutboxMail, SpentToken};
 
-/// What changes of an account; what is `None` stays as it is.
+/// A change of an account; `None` leaves a field unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountChange<'a> {
     /// The hash of its new password.
     pub password: Option<&'a PasswordHash>,
-    /// Whether it may be used from now on.
+    /// Whether it is active from now on.
     pub status: Option<AccountStatus>,
-    /// When its address was verified.
+    /// The time when its address was verified.
     pub verified_at: Option<UnixTime>,
-    /// Ends its sessions, whatever their number.
+    /// Revokes its sessions, any number of them.
     pub sessions: Option<SessionsEnd<'a>>,
-    /// The token it hangs on. Without it nothing changes; with it the token is spent.
+    /// The token that the change depends on. Without a valid token nothing changes; with it the
+    /// token is used.
     pub spends: Option<SpentToken<'a>>,
-    /// The mail that goes out about it.
+    /// The mail about the change.
     pub mail: Option<&'a OutboxMail>,
 }
 
-/// Every session of an account ends: its generation is raised by one, and all that is below it is
-/// called back and announced.
+/// Revokes every session of an account: increments its generation, and revokes and announces every
+/// session below it.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionsEnd<'a> {
-    /// Calls back what is below [`Account::next_generation`].
+    /// Revokes every session below [`Account::next_generation`].
     pub revocation: &'a Revocation,
-    /// What its feed row is stamped with.
+    /// The stamp of its feed row.
     pub stamp: UnixTime,
-    /// The one session that stays: it is moved to the new generation. Its bearer needs a new
+    /// The one session that stays: it is moved to the new generation, and its client needs a new
     /// access token.
     pub kept: Option<&'a RetainedSession>,
 }
 
-/// A session as its access token tells of it: enough to find its row beside the account.
+/// A session as its access token describes it: enough to find its row beside the account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RetainedSession {
     /// `sid`.
@@ -47,8 +48,7 @@ pub struct RetainedSession {
 }
 
 impl Account {
-    /// The generation that follows on this one: that of sessions which begin after all others
-    /// have ended.
+    /// The next generation: that of sessions opened after all earlier ones were revoked.
     pub const fn next_generation(&self) -> u64 {
         self.generation.saturating_add(1)
     }

@@ -1,4 +1,4 @@
-//! Who has accounts, by the domain of their address: for the operator, not for requests.
+//! The accounts by the domain of their address: for the operator, not for requests.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use super::StoreError;
 /// Counts accounts.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait DomainStore {
-    /// How many accounts have an address of `domain`, in its ASCII form.
+    /// The number of accounts with an address of `domain`, in its ASCII form.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     async fn accounts_of_domain(&self, domain: &str) -> Result<u64, StoreError>;
 
-    /// How many accounts of which domain one part of the table holds, beginning behind `after`.
-    /// Reads every row there is, page by page: it costs what the table is large.
+    /// The number of accounts by domain in one part of the table, which begins after `after`. Reads
+    /// every row, page by page: the cost grows with the table.
     ///
     /// # Errors
     ///
@@ -29,14 +29,14 @@ pub trait DomainStore {
 /// One part of the table.
 #[derive(Clone, Debug, Default)]
 pub struct DomainPage {
-    /// How many accounts it holds of which domain.
+    /// The number of its accounts by domain.
     pub accounts: BTreeMap<String, u64>,
-    /// How many rows were looked at.
+    /// The number of rows read.
     pub rows: u64,
-    /// Where the next part begins, if there is one.
+    /// The start of the next part, if there is one.
     pub next: Option<PageCursor>,
 }
 
-/// Where a page ended, in the store's own words.
+/// The end of a page, in the store's own format.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PageCursor(pub String);

@@ -1,4 +1,4 @@
-//! Second factors, beside the account they belong to.
+//! Second factors, stored beside their account.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
@@ -6,42 +6,42 @@ use portcullis_core::time::UnixTime;
 
 use super::{Account, StoreError, WriteOutcome};
 
-/// The factors of an account, begun or active.
+/// The factors of an account, pending or active.
 #[derive(Clone, Debug, Default)]
 pub struct Factors {
-    /// Codes by time.
+    /// TOTP.
     pub totp: Option<TotpFactor>,
-    /// Codes on paper; there are some while another factor is active.
+    /// Recovery codes; they exist only while another factor is active.
     pub recovery: Vec<String>,
 }
 
 impl Factors {
-    /// The active one: what a login asks for.
+    /// The active factor, which login requires.
     pub fn active(&self) -> Option<&TotpFactor> {
         let totp = self.totp.as_ref();
         totp.filter(|factor| factor.confirmed_at.is_some())
     }
 }
 
-/// A factor that shows codes by time, as it is kept.
+/// A stored TOTP factor.
 #[derive(Clone, Debug)]
 pub struct TotpFactor {
-    /// Its name: a new one is another.
+    /// Its identifier: a new factor has another.
     pub id: Id,
-    /// Its secret, sealed.
+    /// Its secret, encrypted.
     pub sealed: String,
-    /// When it was begun.
+    /// The time when the enrolment began.
     pub created_at: UnixTime,
-    /// When its owner first showed a code of it; until then it asks for nothing.
+    /// The time of the first valid code; until then login does not require it.
     pub confirmed_at: Option<UnixTime>,
-    /// The last step whose code was taken.
+    /// The time step of the last used code.
     pub last_step: u64,
 }
 
-/// Keeps second factors. What belongs to another user than the account's is not there.
+/// Stores second factors. Rows of another user than the account's are ignored.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait FactorStore {
     /// The factors of `account`, read consistently.
@@ -51,8 +51,8 @@ pub trait FactorStore {
     /// [`StoreError`].
     async fn factors(&self, account: &Account) -> Result<Factors, StoreError>;
 
-    /// Keeps a factor that is begun, in place of one that never became active.
-    /// [`WriteOutcome::Conflict`] if there is an active one.
+    /// Stores a pending factor and replaces one that was never activated. Returns
+    /// [`WriteOutcome::Conflict`] if a factor is active.
     ///
     /// # Errors
     ///
@@ -64,8 +64,9 @@ pub trait FactorStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Makes the factor active with the step that showed it and its recovery codes, all or none.
-    /// [`WriteOutcome::Conflict`] if it is not the one that was begun last, or is active already.
+    /// Activates the factor atomically, with the time step of its code and its recovery codes.
+    /// Returns [`WriteOutcome::Conflict`] if it is not the latest pending factor, or is active
+    /// already.
     ///
     /// # Errors
     ///
@@ -79,8 +80,8 @@ pub trait FactorStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Takes the code of `step`: each step once, and none before it any more.
-    /// [`WriteOutcome::Conflict`] if it, or a later one, was taken.
+    /// Marks the code of `step` as used: each step once, and no earlier step afterwards. Returns
+    /// [`WriteOutcome::Conflict`] if it or a later one was used.
     ///
     /// # Errors
     ///
@@ -93,8 +94,8 @@ pub trait FactorStore {
         request_id: &Id,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Leaves `rest` of the recovery codes that were read as `all`. [`WriteOutcome::Conflict`] if they
-    /// are not those any more.
+    /// Replaces the recovery codes that were read as `all` by `rest`. Returns
+    /// [`WriteOutcome::Conflict`] if they have changed.
     ///
     /// # Errors
     ///
@@ -107,7 +108,7 @@ pub trait FactorStore {
         request_id: &Id,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Puts new recovery codes in place of the old.
+    /// Replaces the recovery codes by new ones.
     ///
     /// # Errors
     ///

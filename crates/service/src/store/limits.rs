@@ -1,48 +1,48 @@
-//! Rate windows: one write an attempt.
+//! Rate limit windows: one write per attempt.
 
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 
 use super::StoreError;
 
-/// What attempts are counted in: a scope, its quota, and whose attempts they are.
+/// The bucket of an attempt: a limit, its quota and its key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bucket {
-    /// What is limited.
+    /// The kind of limit.
     pub scope: LimitKind,
-    /// How much of it passes.
+    /// The quota.
     pub quota: Quota,
-    /// Whose it is: a code that only hosts can make, for the row holds no address.
+    /// The key as an HMAC under a host key, because the row must contain no address.
     pub name: String,
 }
 
-/// What became of an attempt.
+/// The result of counting an attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct Counted {
-    /// Whether it passed, and was counted then.
+    /// Whether it is allowed, and counted then.
     pub judged: LimitDecision,
-    /// Whether it is the first in its bucket to be refused for as long as the quota's span: the
-    /// one that is worth a line in the audit trail.
+    /// Whether it is the first rejection in its bucket within the span of the quota; only this one
+    /// writes an audit entry.
     pub is_first_refusal: bool,
 }
 
 /// Counts attempts.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait LimitStore {
-    /// Counts `attempt` if it passes, in one step: however many hosts ask at once, no more pass than
-    /// the quota says. Asked again for the same attempt, the answer is the same.
+    /// Counts `attempt` atomically if it is allowed: with any number of concurrent hosts, the quota
+    /// is never exceeded. A retry for the same attempt returns the same result.
     ///
     /// # Errors
     ///
     /// [`StoreError`]: then the attempt may have been counted.
     async fn count(&self, bucket: &Bucket, attempt: Attempt) -> Result<Counted, StoreError>;
 
-    /// Takes back `attempt`, which turned out good, and forgets the failures before it. Of use in
-    /// buckets whose quota is exact; once it is out of its window there is nothing to take back.
+    /// Refunds the successful `attempt` and resets the failures before it. Useful in buckets with
+    /// an exact quota; after the window has passed, nothing is refunded.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is kept about mail: what waits to be sent, and the tokens in what was.
+//! The stored mail data: the outbox, and the tokens in sent mails.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -8,56 +8,57 @@ use portcullis_core::time::UnixTime;
 
 use super::{Account, StoreError, WriteOutcome};
 
-/// A mail that is to be sent. It holds no secret, and nothing was looked up for it: it is the same
-/// whether the address has an account or not.
+/// A mail to be sent. It contains no secret, and no account was looked up for it: it is the same
+/// whether the address is registered or not.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OutboxMail {
-    /// Its name; the token that it will hold comes of it.
+    /// Its identifier; its token is derived from it.
     pub id: Id,
-    /// What it is about.
+    /// Its kind.
     pub kind: MailKind,
-    /// The address in question. Its normal form finds the account, and the mail goes to the
-    /// address that the account has.
+    /// The address. Its normal form finds the account, and the mail goes to the address of the
+    /// account.
     pub email: EmailAddress,
-    /// The account it must be, where that is known: an address may pass to another.
+    /// The expected account, if it is known: an address may pass to another account.
     pub user_id: Option<Id>,
-    /// When it was asked for.
+    /// The time of the request.
     pub asked_at: UnixTime,
 }
 
-/// A mail that waits, as it was read.
+/// An outbox entry, as read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OutboxEntry {
     /// The mail.
     pub mail: OutboxMail,
-    /// How often somebody set out to send it.
+    /// The number of started attempts.
     pub attempts: u64,
-    /// Nobody touches it before: a claim moves this to the claim's end, a failure to the next try.
+    /// Not processed before this time: a lease sets it to the end of the lease, a failure to the
+    /// next attempt.
     pub due_at: UnixTime,
 }
 
-/// Keeps mail until it is sent.
+/// Stores mails until they are sent.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait OutboxStore {
-    /// Puts a mail in the outbox, with its audit row, all or none.
+    /// Adds a mail to the outbox with its audit row, atomically.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     async fn enqueue(&self, mail: &OutboxMail, event: &AuditEvent) -> Result<(), StoreError>;
 
-    /// What is due at `now`, the oldest of each shard first.
+    /// The mails due at `now`, the oldest of each shard first.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     async fn due_mail(&self, now: UnixTime) -> Result<Vec<OutboxEntry>, StoreError>;
 
-    /// Puts `next`, the same mail, in the place of `read`. [`WriteOutcome::Conflict`] if that is not
-    /// what stands there any more: somebody else has the mail.
+    /// Replaces `read` by `next`, the same mail. Returns [`WriteOutcome::Conflict`] if the entry
+    /// has changed: another dispatcher holds the lease.
     ///
     /// # Errors
     ///
@@ -69,16 +70,16 @@ pub trait OutboxStore {
         request_id: &Id,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Removes a mail that was sent or is not to be. If somebody else has claimed it since, it
-    /// stays theirs.
+    /// Removes a mail that was sent or is no longer needed. If another dispatcher has leased it
+    /// since, it stays.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     async fn remove(&self, claimed: &OutboxEntry) -> Result<(), StoreError>;
 
-    /// Removes a mail that is given up, with its audit row, all or none. If somebody else has
-    /// claimed it since, it stays theirs.
+    /// Removes a mail that is given up, with its audit row, atomically. If another dispatcher has
+    /// leased it since, it stays.
     ///
     /// # Errors
     ///
@@ -86,24 +87,24 @@ pub trait OutboxStore {
     async fn give_up(&self, claimed: &OutboxEntry, event: &AuditEvent) -> Result<(), StoreError>;
 }
 
-/// A token that an account is to take from now on.
+/// A token that an account accepts from now on.
 #[derive(Clone, Debug)]
 pub struct NewMailToken {
-    /// What it is good for; it replaces the one there was for that.
+    /// Its purpose; it replaces the previous token for that purpose.
     pub purpose: MailPurpose,
-    /// What is kept of it, and its end.
+    /// Its stored form and its end.
     pub pending: PendingToken,
-    /// When its mail was asked for: what was asked for later is not replaced.
+    /// The time of the request for its mail: a token of a later request is not replaced.
     pub asked_at: UnixTime,
 }
 
-/// Keeps what accounts know of the tokens in their mail.
+/// Stores the accounts' side of the tokens in their mails.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait MailTokenStore {
-    /// The account of `user_id` and the token for `purpose` that it would take, read consistently.
+    /// The account of `user_id` and its stored token for `purpose`, read consistently.
     ///
     /// # Errors
     ///
@@ -114,9 +115,9 @@ pub trait MailTokenStore {
         purpose: MailPurpose,
     ) -> Result<Option<(Account, Option<PendingToken>)>, StoreError>;
 
-    /// Gives `account` a token, with its audit row. [`WriteOutcome::Conflict`] if a mail that was asked
-    /// for later has replaced it, or if this very token was used: it is good once, however often
-    /// its mail is sent.
+    /// Gives `account` a token, with its audit row. Returns [`WriteOutcome::Conflict`] if the token
+    /// of a later request has replaced it, or this token was used: a token works once, even if its
+    /// mail is sent several times.
     ///
     /// # Errors
     ///
@@ -129,11 +130,11 @@ pub trait MailTokenStore {
     ) -> Result<WriteOutcome, StoreError>;
 }
 
-/// A token on which a change of its account hangs: it is spent with the change, or neither is.
+/// A token that a change of its account depends on: the change and its use are atomic.
 #[derive(Clone, Copy, Debug)]
 pub struct SpentToken<'a> {
-    /// What it is for.
+    /// Its purpose.
     pub purpose: MailPurpose,
-    /// What the account must know of it.
+    /// The expected stored token of the account.
     pub digest: &'a MailTokenDigest,
 }

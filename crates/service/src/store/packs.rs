@@ -1,4 +1,4 @@
-//! The port of the packs: closed spans of the feed, written down small.
+//! The port of the packs: closed spans of the feed in a compact form.
 
 use portcullis_core::id::Id;
 use portcullis_core::revocation::{PackIndex, PackName};
@@ -6,10 +6,10 @@ use portcullis_core::time::UnixTime;
 
 use super::{StoreError, WriteOutcome};
 
-/// Keeps packs and their directory.
+/// Stores packs and their directory.
 #[expect(
     async_fn_in_trait,
-    reason = "each door names its own store, so Send is inferred there"
+    reason = "each adapter has its own store, so Send is inferred there"
 )]
 pub trait PackStore {
     /// The directory, read consistently; empty (version 0) before the first write.
@@ -19,15 +19,15 @@ pub trait PackStore {
     /// [`StoreError`]; [`StoreError::damage`] if it does not parse.
     async fn directory(&self) -> Result<PackIndex, StoreError>;
 
-    /// The bytes of a pack, as they were written, if there is one of that name. A row without bytes
-    /// is none.
+    /// The bytes of a pack as written; `None` if it does not exist. A row without bytes counts as
+    /// missing.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     async fn pack(&self, name: &PackName) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Writes a pack under the name its bytes have; it may be deleted after `until`.
+    /// Writes a pack under the identifier of its bytes; it may be deleted after `until`.
     ///
     /// # Errors
     ///
@@ -39,7 +39,8 @@ pub trait PackStore {
         until: UnixTime,
     ) -> Result<(), StoreError>;
 
-    /// Replaces version `directory.version() - 1`. [`WriteOutcome::Conflict`] if it is not that any more.
+    /// Replaces version `directory.version() - 1`. Returns [`WriteOutcome::Conflict`] if that
+    /// version has changed.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Where a host of the simulation finds its keys: two readings of the secret, which may fall on either
-//! side of a change.
+//! The key source of a simulated host: two reads of the secret, which may fall before and after a
+//! change.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::crypto::SimKey;
 use crate::store::View;
 use crate::world::World;
 
-/// Why a version gave no key.
+/// The reason why a version contains no key.
 #[derive(Debug, Error)]
 pub(crate) enum Keyless {
     #[error(transparent)]
@@ -26,7 +26,7 @@ pub(crate) enum Keyless {
     Key(#[from] KeyFactoryError),
 }
 
-/// The secret as one call reaches it.
+/// The secret as one call reads it.
 pub(super) struct SimSigningKeys<'a> {
     pub(super) world: &'a World,
     pub(super) host: &'a str,

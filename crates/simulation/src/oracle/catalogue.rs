@@ -1,13 +1,13 @@
-//! What is held to, and what a run has to have met.
+//! The invariants, and the cases that a run must have covered.
 
-/// What must always hold.
+/// An invariant of the system.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Invariant {
-    /// A token issued in good faith is never refused because of a rotation.
+    /// No token issued in good faith is rejected because of a rotation.
     GoodFaith,
-    /// A token signed by a dropped key is refused after the bound.
+    /// A token signed by a dropped key is rejected after the bound.
     DroppedKey,
-    /// A revoked token is not accepted after the bound.
+    /// A revoked token is rejected after the bound.
     Revoked,
     /// No acknowledged write is lost.
     NothingLost,
@@ -15,20 +15,20 @@ pub enum Invariant {
     OneHead,
     /// No quota is exceeded.
     Quota,
-    /// When a dependency heals, service is back within one probe interval.
+    /// When a dependency recovers, service recovers within one probe interval.
     Healed,
     /// No rotation leaves a host without a key to sign with.
     Signs,
-    /// Who can be served is served.
+    /// Every valid request is served.
     Served,
-    /// A refresh token is good until it is spent, and ends its session if it comes again.
+    /// A refresh token is valid until its use, and its reuse ends its session.
     SessionWithAccount,
-    /// Nothing stops on a broken assumption.
+    /// No assumption of the code is violated.
     Runs,
 }
 
 impl Invariant {
-    /// All of them.
+    /// All of them, in the order of the report.
     pub const ALL: [Self; 11] = [
         Self::GoodFaith,
         Self::DroppedKey,
@@ -43,85 +43,82 @@ impl Invariant {
         Self::Runs,
     ];
 
-    /// What it says, and what its counter counts.
+    /// The text of the invariant, and that of its counter.
     pub const fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::GoodFaith => (
-                "a token issued in good faith is never refused because of a rotation",
-                "first showings of a new key, and tokens let in under one that signs no more",
+                "no token issued in good faith is rejected because of a rotation",
+                "first uses of a new key, and tokens accepted under a key that no longer signs",
             ),
             Self::DroppedKey => (
-                "a token signed by a dropped key is refused after the bound",
-                "tokens of dropped and retired keys shown after it, forged ones among them",
+                "a token signed by a dropped key is rejected after the bound",
+                "tokens of dropped and retired keys presented after the bound, including forged ones",
             ),
             Self::Revoked => (
-                "a revoked token is never accepted after the bound",
-                "revoked tokens shown after it",
+                "a revoked token is rejected after the bound",
+                "revoked tokens presented after the bound",
             ),
             Self::NothingLost => (
                 "no acknowledged write is lost",
-                "acknowledged writes found at the end",
+                "acknowledged writes checked at the end",
             ),
             Self::OneHead => (
                 "no session has two live heads",
                 "refreshes that lost a race for one head",
             ),
-            Self::Quota => ("no quota is exceeded", "attempts over a quota refused"),
+            Self::Quota => ("no quota is exceeded", "rejected attempts over a quota"),
             Self::Healed => (
-                "when a dependency heals, service is back within one probe interval",
-                "hosts, edges and rotations that were down as a dependency healed",
+                "when a dependency recovers, service recovers within one probe interval",
+                "hosts, edges and rotations without service at the recovery",
             ),
             Self::Signs => (
                 "no rotation leaves a host without a key to sign with",
                 "tokens signed while two keys were published",
             ),
             Self::Served => (
-                "who can be served is served",
-                "good requests answered where nothing fails and nothing is away",
+                "every valid request is served",
+                "valid requests served in calm runs with all dependencies available",
             ),
             Self::SessionWithAccount => (
-                "a refresh token is good until it is spent, and ends its session if it comes again",
-                "spent tokens that came again after their window",
+                "a refresh token is valid until its use, and its reuse ends its session",
+                "used tokens reused after their window",
             ),
-            Self::Runs => (
-                "nothing stops on a broken assumption",
-                "worlds lived through to their end",
-            ),
+            Self::Runs => ("no assumption of the code is violated", "completed runs"),
         }
     }
 }
 
-/// Something that a run has to have met to have shown anything.
+/// A case that a run must have covered to be meaningful.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Case {
-    /// A rotation came to its end.
+    /// A rotation completed.
     Rotation,
-    /// A step of one was cut off or failed, and was repeated.
+    /// A step of a rotation was interrupted or failed, and was repeated.
     CutOff,
-    /// A key was called back.
+    /// A key was revoked.
     Emergency,
     /// A pack was read.
     Pack,
     /// A token was looked up by its own rows.
     LookUp,
-    /// A task ended between two of its steps.
+    /// A task crashed between two of its steps.
     Crash,
-    /// A good login gave its place back.
+    /// A successful login was refunded.
     Refund,
-    /// A client left before it was answered.
+    /// A client disconnected before its response.
     Left,
     /// A host was restarted.
     Restart,
-    /// A probe vanished while a breaker was half open.
+    /// A probe was lost while a breaker was half open.
     LostProbe,
-    /// A token forged under a key that had ended was shown after the bound.
+    /// A forged token under an ended key was presented after the bound.
     Retired,
     /// An edge read its keys just before a new one was published, and not again.
     Ambush,
 }
 
 impl Case {
-    /// All of them.
+    /// All of them, in the order of the report.
     pub const ALL: [Self; 12] = [
         Self::Rotation,
         Self::CutOff,
@@ -137,30 +134,32 @@ impl Case {
         Self::Ambush,
     ];
 
-    /// What is counted.
+    /// The text of its counter.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::Rotation => "rotations that came to their end",
-            Self::CutOff => "steps of rotations that were cut off or failed, and were repeated",
-            Self::Emergency => "keys that were called back",
+            Self::Rotation => "completed rotations",
+            Self::CutOff => "steps of rotations that were interrupted or failed, and were repeated",
+            Self::Emergency => "revoked keys",
             Self::Pack => "packs read by edges",
             Self::LookUp => "tokens looked up by their own rows",
-            Self::Crash => "tasks that ended between two of their steps",
-            Self::Refund => "good logins that gave their place back",
-            Self::Left => "clients that left before they were answered",
-            Self::Restart => "hosts that were restarted",
-            Self::LostProbe => "probes that vanished while a breaker was half open",
-            Self::Retired => "tokens forged under keys that had ended, shown after the bound",
-            Self::Ambush => "edges cut off from their keys just before a new one was published",
+            Self::Crash => "tasks that crashed between two of their steps",
+            Self::Refund => "refunded attempts of successful logins",
+            Self::Left => "clients that disconnected before their response",
+            Self::Restart => "restarts of hosts",
+            Self::LostProbe => "probes lost while a breaker was half open",
+            Self::Retired => "forged tokens under ended keys, presented after the bound",
+            Self::Ambush => {
+                "ambushes of edges: no read of the keys from just before a publication on"
+            }
         }
     }
 }
 
-/// An invariant that did not hold.
+/// A violated invariant.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Violation {
-    /// Which.
+    /// The invariant.
     pub invariant: Invariant,
-    /// How.
+    /// The observation.
     pub what: String,
 }

@@ -1,4 +1,4 @@
-//! What edges may answer.
+//! The permitted responses of edges.
 
 use portcullis_core::denial::Denial;
 use portcullis_core::route::RevocationMode;
@@ -8,28 +8,27 @@ use crate::bounds::{EPOCH, KEYS_HARD, REVOCATIONS_HARD};
 use crate::edge_answer::{Answer, Known};
 use crate::plan::{ROUNDING, SKEW};
 
-/// So long after a reading of its keys an edge takes a key that it lacks for made up, in seconds:
-/// the product's own ten, and what rounding hides.
+/// How long after a read of its keys an edge takes an unknown key for nonexistent, in seconds: the
+/// product's own 10 s, plus rounding.
 const COOL_DOWN: u64 = 10 + 1;
 
-/// One question to an edge, in the true time and in its own.
+/// One request to an edge, in true time and in the edge's time.
 pub(crate) struct Asked<'a> {
     pub(crate) edge: &'a str,
     pub(crate) mode: RevocationMode,
     pub(crate) asked_at: u64,
     pub(crate) answered_at: u64,
-    /// What its clock said as it was asked, and says now, in seconds.
+    /// The edge's clock at the request and now, in seconds.
     pub(crate) edge_asked: u64,
     pub(crate) edge_now: u64,
-    /// When an emergency changed the times of the token's key.
+    /// The time when an emergency changed the times of the token's key.
     pub(crate) changed_at: Option<u64>,
-    /// Whether all the while nothing was away from the edge.
+    /// Whether all dependencies of the edge were available the whole time.
     pub(crate) is_spared: bool,
 }
 
 impl Asked<'_> {
-    /// Whether the bound on what was called back at `called` is over. Whoever looks it up knows at
-    /// once.
+    /// Whether the bound after the revocation at `called` is over. A lookup sees it at once.
     pub(super) fn is_late(&self, called: Called, stepped: u64) -> bool {
         match (called.acknowledged, self.mode) {
             (Some(at), RevocationMode::Feed) => self.answered_at > at + REVOKED_WITHIN + stepped,
@@ -38,8 +37,8 @@ impl Asked<'_> {
         }
     }
 
-    /// Whether the edge may lack the key, whose times were changed a moment ago: it goes by what
-    /// it read before, for as long as it may.
+    /// Whether the edge may lack the key with recently changed times: it may use its earlier
+    /// snapshot within the bounds.
     fn may_lack_key(&self, answer: &Answer, stepped: u64) -> bool {
         let Some(changed_at) = self.changed_at else {
             return false;
@@ -54,14 +53,14 @@ impl Asked<'_> {
         !lapsed && !answer.after.is_some_and(surely_after)
     }
 
-    /// Whether the edge read its keys so recently that it takes a key that it lacks for made up.
+    /// Whether the edge read its keys so recently that it takes an unknown key for nonexistent.
     fn is_cool(&self, answer: &Answer, stepped: u64) -> bool {
         answer.after.is_some_and(|known| {
             self.edge_asked < known.keys_at.as_secs() + COOL_DOWN + stepped / 1_000
         })
     }
 
-    /// Whether what the edge knew as it was asked could be relied on until it answered.
+    /// Whether the snapshot at the request stayed usable until the response.
     fn could_rely(&self, answer: &Answer) -> bool {
         answer.before.is_some_and(|known| {
             let age = |read_at: u64| self.edge_now.saturating_sub(read_at);
@@ -76,8 +75,7 @@ impl Asked<'_> {
 }
 
 impl Oracle {
-    /// An edge has answered the bearer of a token that a host issued, or that nothing stands
-    /// against.
+    /// An edge has answered the bearer of a token that a host issued, or of a valid forged one.
     pub(crate) fn answered(&mut self, asked: &Asked<'_>, token: &Held, answer: &Answer) {
         let login = self.login(token);
         let key = self.keys.get(&token.key).copied().unwrap_or_default();
@@ -101,7 +99,7 @@ impl Oracle {
                 self.fail(Invariant::Revoked, told("still accepts the revoked token"));
             }
             Ok(()) if key_is_late => {
-                let what = told("still accepts, though its key was dropped, token");
+                let what = told("still accepts, under its dropped key, token");
                 self.fail(Invariant::DroppedKey, what);
             }
             Ok(()) => {
@@ -113,30 +111,32 @@ impl Oracle {
                 }
             }
             Err(_) if !is_good => {}
-            // An edge goes by the times it was told until it reads the next: the price of an
-            // emergency, not of a rotation.
+            // An edge uses the times it read until its next read: the price of an emergency, not of
+            // a rotation.
             Err(Denial::UnknownKey) if may_lack_key && asked.is_cool(answer, self.stepped) => {}
             Err(Denial::StaleSnapshot) if may_lack_key => {}
             Err(Denial::StaleSnapshot) if asked.could_rely(answer) => {
-                let what = told("knows enough to judge, and has no answer to the good token");
+                let what = told("has a usable snapshot, and rejects as stale the valid token");
                 self.fail(Invariant::GoodFaith, what);
             }
             Err(denial @ (Denial::StaleSnapshot | Denial::RevocationUnknown)) => {
                 if self.is_calm && asked.is_spared {
                     let code = denial.code();
-                    let what = told(&format!("answers {code}, with nothing away, to"));
+                    let what = told(&format!(
+                        "answers {code}, with all dependencies available, to"
+                    ));
                     self.fail(Invariant::Served, what);
                 }
             }
             Err(denial) => {
                 let code = denial.code();
-                let what = told(&format!("refuses as {code} the good token"));
+                let what = told(&format!("rejects as {code} the valid token"));
                 self.fail(Invariant::GoodFaith, what);
             }
         }
     }
 
-    /// Counts what a rotation could have made go wrong.
+    /// Counts the occasions for a rotation to break a token.
     fn shows(&mut self, asked: &Asked<'_>, token: &Held, answer: &Answer) {
         let is_first = self
             .shown
@@ -147,8 +147,8 @@ impl Oracle {
         }
     }
 
-    /// An edge has answered a token that somebody forged, who has the private key called `key`;
-    /// `published` says whether it ever was.
+    /// An edge has answered a forged token under the private key called `key`; `published` says
+    /// whether the key was ever published.
     pub(crate) fn forged(
         &mut self,
         asked: &Asked<'_>,
@@ -174,7 +174,7 @@ impl Oracle {
         };
         if answer.said.is_ok() {
             let what = format!(
-                "{} lets a token in under {key}, which was {why}",
+                "{} accepts a token under {key}, which was {why}",
                 asked.edge
             );
             self.fail(Invariant::DroppedKey, what);

@@ -1,30 +1,31 @@
-//! What hosts and rotations may leave undone.
+//! The permitted failures of hosts and rotations.
 
 use super::{Held, Invariant, Oracle};
 
-/// How often in a row something may fail where nothing is away: two that race make one another
-/// fail once.
+/// The permitted consecutive failures with all dependencies available: of two concurrent writers,
+/// one fails once.
 const FAILURES: u32 = 3;
 
-/// How often something has failed in a row.
+/// The number of consecutive failures.
 #[derive(Debug, Default)]
 pub(crate) struct Failures(u32);
 
 impl Oracle {
-    /// `host` has answered somebody with every right to be served; `is_served` says whether it
-    /// could, `is_spared` whether all the while nothing was away from it.
+    /// `host` has answered a valid request. `is_served` says whether it was served, `is_spared`
+    /// whether all of the host's dependencies were available the whole time.
     pub(crate) fn replied(&mut self, host: &str, is_served: bool, is_spared: bool) {
         if !self.is_calm || !is_spared {
             return;
         }
         self.count(Invariant::Served);
         if !is_served {
-            let what = format!("{host} answers 503, with nothing away");
+            let what = format!("{host} answers 503, with all dependencies available");
             self.fail(Invariant::Served, what);
         }
     }
 
-    /// `what` was done by a rotation or a terminal, or failed: in a row that must not go on.
+    /// A rotation or an operator's command did `what`, or failed; the number of consecutive
+    /// failures is limited.
     pub(crate) fn tried(
         &mut self,
         what: &str,
@@ -38,33 +39,33 @@ impl Oracle {
         }
         failures.0 += 1;
         if failures.0 > FAILURES {
-            let what = format!("{what} fails again and again, with nothing away");
+            let what = format!("{what} fails repeatedly, with all dependencies available");
             self.fail(Invariant::Served, what);
         }
     }
 
-    /// The bearer of a refresh token that was first sent a moment ago was refused.
+    /// A refresh token that was first sent a short time ago was rejected.
     pub(crate) fn refused(&mut self, token: &Held, code: &str) {
         if self.is_good(token) {
             let what = format!(
-                "the good refresh token of session {} is refused as {code}",
+                "the valid refresh token of session {} is rejected as {code}",
                 super::brief(&token.session)
             );
             self.fail(Invariant::SessionWithAccount, what);
         }
     }
 
-    /// A refresh token came again long after it was spent, to a question of `asked_at` that ends its
-    /// session; `code` is what was said, or nothing if it was handed out anew.
+    /// A used refresh token was reused long after its use, in a request of `asked_at` that ends its
+    /// session. `code` is the error code, or `None` if a new token was issued.
     pub(crate) fn came_again(&mut self, token: &Held, asked_at: u64, code: Option<&str>, now: u64) {
         self.count(Invariant::SessionWithAccount);
         match code {
             Some("reused") => self.session_ends(&token.session, now, true),
-            // Somebody else began to end it.
+            // Another request started to end it.
             Some(_) if !self.is_ended_by(token, asked_at) => {}
             said => {
                 let what = format!(
-                    "a spent refresh token of session {} is answered: {}",
+                    "a used refresh token of session {} gets: {}",
                     super::brief(&token.session),
                     said.unwrap_or("a new one")
                 );

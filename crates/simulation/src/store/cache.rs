@@ -1,4 +1,4 @@
-//! What is kept near the edges: all of it may be gone at any time.
+//! The cache near the edges: any of it may be evicted at any time.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use portcullis_service::ports::ImmutableCache;
 
 use crate::world::World;
 
-/// The shelf of the one place that all edges are at.
+/// The cache of the one location of all edges.
 pub(crate) struct SimCache(pub(crate) Rc<World>);
 
 impl ImmutableCache for SimCache {

@@ -1,4 +1,4 @@
-//! Second factors: nobody in this world has one, and nobody asks for one.
+//! Second factors: the simulated accounts have none, and no request needs one.
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;

@@ -239,7 +239,7 @@ impl RevocationStore for View {
         .await
     }
 
-    // Each minute is a query of its own, and all are under way together.
+    // Each minute is a query of its own, and all run concurrently.
     async fn feed(&self, from: UnixTime, to: UnixTime) -> Result<Vec<Revocation>, StoreError> {
         let from = if self.world.mutation == Some(Mutation::DropOverlap) {
             from.plus(portcullis_core::revocation::WRITE_BOUND)
@@ -308,7 +308,7 @@ impl KeyStore for View {
     }
 }
 
-/// The document as one reads it who does not care when a key signs.
+/// The document, for a reader that ignores when a key signs.
 fn signing_at_once(document: &KeyDocument) -> KeyDocument {
     const TIME: &str = r#""sign_from":"#;
     let json = document.to_json();
@@ -335,7 +335,7 @@ impl LimitStore for View {
         let owned = bucket.clone();
         if self.world.mutation == Some(Mutation::CountLater) {
             let judged = self
-                .call("judging an attempt", move |tables, _| {
+                .call("checking an attempt", move |tables, _| {
                     tables.judge(&owned, attempt)
                 })
                 .await?;
@@ -356,7 +356,7 @@ impl LimitStore for View {
 
     async fn refund(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
         let bucket = bucket.clone();
-        self.call("settling an attempt", move |tables, _| {
+        self.call("refunding an attempt", move |tables, _| {
             let window = tables.windows.entry(bucket.name).or_default();
             *window = window.clone().refund(attempt);
         })

@@ -124,7 +124,7 @@ impl KeyChangeStore for View {
     }
 }
 
-/// Whether a key is told its end by `next` that has none yet.
+/// Whether `next` sets the end of a key that has none yet.
 fn tells_an_end(tables: &Tables, next: &KeyDocument) -> bool {
     next.keys().iter().any(|key| {
         let held = key.key.id().and_then(|id| tables.document.find(id));
@@ -132,7 +132,7 @@ fn tells_an_end(tables: &Tables, next: &KeyDocument) -> bool {
     })
 }
 
-/// What the key document says from now on, times in seconds since the beginning.
+/// The keys of the document from now on, times in seconds since the start.
 fn tell_document(world: &World, document: &KeyDocument) {
     world.tell(|| {
         let keys: Vec<_> = document

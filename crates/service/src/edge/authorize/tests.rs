@@ -1,7 +1,8 @@
-//! Requests that meet each other's readings, and keys that are found, not found, or not to be read.
+//! Requests that wait for the refreshes of other requests, and keys that are found, unknown or
+//! unreadable.
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "a world that only tests live in may stop at the first surprise"
+    reason = "test code may stop at the first unexpected value"
 )]
 
 use core::cell::{Cell, RefCell};
@@ -25,7 +26,7 @@ impl SignatureVerifier for NoSignature {
 
 const COLD: u64 = 10_000;
 
-/// What a token is told whose key is known: here nobody signs anything.
+/// The denial of a token with a known key: these tests sign nothing.
 const JUDGED: Denial = Denial::InsufficientScope;
 
 const NEED: Requirement = Requirement {
@@ -35,7 +36,7 @@ const NEED: Requirement = Requirement {
     revocation: RevocationMode::Feed,
 };
 
-/// One request of an isolate, and what happens while it waits.
+/// One request of an isolate, and the events while it waits.
 struct Guest {
     gate: Gate,
     knowledge: SnapshotCache,
@@ -44,9 +45,9 @@ struct Guest {
     away: bool,
     sleeps: Cell<u32>,
     reads: RefCell<Vec<Keys>>,
-    /// At which sleep another request's reading of what comes to its end.
+    /// The sleep at which another request's refresh completes, and the parts it refreshed.
     other_ends: Option<(u32, Keys)>,
-    /// From which reading of the keys on, in seconds, the token's key is among them.
+    /// The age of the keys, in seconds, from which on they include the token's key.
     key_since: u64,
 }
 
@@ -65,14 +66,14 @@ impl Guest {
         }
     }
 
-    /// One whose isolate has read the keys at [`COLD`] and the feed at `now`.
+    /// A request whose isolate read the keys at [`COLD`] and the feed at `now`.
     fn current(now: u64, with: impl FnOnce(Self) -> Self) -> Self {
         let guest = Self::warm(now);
         ready(guest.refresh(Keys::WhenDue, at(now)));
         with(guest)
     }
 
-    /// One whose isolate has read everything at [`COLD`].
+    /// A request whose isolate read keys and feed at [`COLD`].
     fn warm(now: u64) -> Self {
         let guest = Self::at(COLD);
         ready(guest.refresh(Keys::WhenDue, at(COLD)));
@@ -102,7 +103,7 @@ impl Guest {
         let requirement = NEED;
         let decided =
             by_usable_snapshot(self, &requirement, async |snapshot| self.decide(snapshot));
-        let denial = ready(decided).expect_err("no token is signed here");
+        let denial = ready(decided).expect_err("these tests sign no token");
         (denial, self.sleeps.get(), self.reads.borrow().len())
     }
 }
@@ -158,7 +159,7 @@ impl EdgeRequest for Guest {
 }
 
 #[test]
-fn who_finds_a_cold_isolate_being_read_for_is_judged_by_that_reading() {
+fn a_request_on_a_cold_isolate_waits_for_the_refresh_of_another_request() {
     let guest = Guest {
         other_ends: Some((3, Keys::WhenDue)),
         ..Guest::at(COLD)
@@ -169,7 +170,7 @@ fn who_finds_a_cold_isolate_being_read_for_is_judged_by_that_reading() {
 }
 
 #[test]
-fn who_finds_that_the_reader_vanished_reads_once_its_claim_has_ended() {
+fn a_request_takes_over_the_refresh_when_the_lease_of_an_aborted_reader_expires() {
     let guest = Guest::at(COLD);
     let first = guest.knowledge.plan(&guest.gate, &NEED, false, at(COLD));
     assert_eq!(first, RefreshPlan::RefreshFirst);
@@ -178,7 +179,7 @@ fn who_finds_that_the_reader_vanished_reads_once_its_claim_has_ended() {
 }
 
 #[test]
-fn who_can_do_with_what_there_is_waits_a_little_for_what_is_newer() {
+fn a_request_with_a_usable_stale_snapshot_waits_only_briefly_for_a_refresh() {
     let guest = Guest::warm(COLD + 12);
     let now = at(COLD + 12);
     let first = guest.knowledge.plan(&guest.gate, &NEED, false, now);
@@ -189,7 +190,7 @@ fn who_can_do_with_what_there_is_waits_a_little_for_what_is_newer() {
 }
 
 #[test]
-fn a_failed_reading_of_a_cold_isolate_is_no_open_door() {
+fn a_failed_refresh_of_a_cold_isolate_fails_closed() {
     let guest = Guest {
         store: World {
             feed_fails: true,
@@ -198,12 +199,12 @@ fn a_failed_reading_of_a_cold_isolate_is_no_open_door() {
         ..Guest::at(COLD)
     };
     assert_eq!(guest.admitted(), (Denial::StaleSnapshot, 0, 1));
-    // Nor is the next, which asks nobody within the same second.
+    // The next request within the same second reads nothing either.
     assert_eq!(guest.admitted(), (Denial::StaleSnapshot, 0, 1));
 }
 
 #[test]
-fn a_key_that_is_new_is_read_for_once_and_whoever_comes_meanwhile_is_judged_by_it() {
+fn an_unknown_kid_triggers_one_refresh_and_concurrent_requests_use_its_keys() {
     let now = COLD + 20;
     let alone = Guest::current(now, |guest| Guest {
         key_since: now,
@@ -224,7 +225,7 @@ fn a_key_that_is_new_is_read_for_once_and_whoever_comes_meanwhile_is_judged_by_i
 }
 
 #[test]
-fn a_key_that_cannot_be_looked_for_is_no_bad_token_and_one_that_is_not_there_is() {
+fn an_unreadable_key_set_is_no_invalid_token_and_an_unknown_kid_is() {
     let now = COLD + 20;
     let guest = |keys_fail| {
         let store = World {
@@ -245,7 +246,7 @@ fn a_key_that_cannot_be_looked_for_is_no_bad_token_and_one_that_is_not_there_is(
     for _ in 0..2 {
         assert_eq!(cannot_be_read.admitted(), (Denial::StaleSnapshot, 0, 1));
     }
-    // Somebody took the claim and is gone.
+    // A request took the lease and was aborted.
     let stuck = guest(false);
     let snapshot = stuck.knowledge.current().expect("warm");
     let first = stuck.knowledge.on_unknown_key(&snapshot, at(now));

@@ -1,4 +1,4 @@
-//! Who reads when, and what stays when a reading fails or vanishes.
+//! Which request refreshes and when, and what remains after a failed or aborted refresh.
 
 use core::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::test_support::ready;
 
 const COLD: u64 = 10_000;
 
-/// A clock that stands.
+/// A clock that stands still.
 struct At(u64);
 
 impl Clock for At {
@@ -47,7 +47,7 @@ fn read(
     ready(knowledge.refresh(&policy, keys, at(now), snapshot, &NoCache, &clock))
 }
 
-/// What has read everything at [`COLD`].
+/// A cache that read everything at [`COLD`].
 fn warm() -> SnapshotCache {
     let knowledge = SnapshotCache::default();
     assert_eq!(prepare(&knowledge, COLD), RefreshPlan::RefreshFirst);
@@ -56,10 +56,10 @@ fn warm() -> SnapshotCache {
 }
 
 #[test]
-fn a_cold_isolate_is_read_for_by_one_and_the_others_look_again_until_its_claim_ends() {
+fn one_request_refreshes_a_cold_isolate_and_the_others_wait_until_its_lease_ends() {
     let knowledge = SnapshotCache::default();
     assert!(knowledge.current().is_none());
-    // The first to come vanishes.
+    // The first request is aborted.
     assert_eq!(prepare(&knowledge, COLD), RefreshPlan::RefreshFirst);
     let ends = COLD + LEASE_DURATION.as_secs();
     for now in [COLD, ends - 1] {
@@ -75,16 +75,16 @@ fn a_cold_isolate_is_read_for_by_one_and_the_others_look_again_until_its_claim_e
 }
 
 #[test]
-fn what_is_due_is_read_behind_one_answer_and_what_is_late_before_it() {
+fn a_due_snapshot_is_refreshed_in_the_background_and_a_late_one_before_the_response() {
     let knowledge = warm();
     assert_eq!(
         prepare(&knowledge, COLD + 6),
         RefreshPlan::RefreshInBackground
     );
     assert_eq!(prepare(&knowledge, COLD + 6), RefreshPlan::UseCurrent);
-    // Whoever had the claim has vanished, and it is late by now.
+    // The holder of the lease was aborted, and the snapshot is late now.
     assert_eq!(prepare(&knowledge, COLD + 12), RefreshPlan::RefreshFirst);
-    // Others could do with what there is, and wait for that only a little.
+    // Other requests have a usable snapshot and wait only briefly.
     let few = RefreshPlan::WaitForOther(MAX_POLLS_WITH_SNAPSHOT);
     assert_eq!(prepare(&knowledge, COLD + 12), few);
     read(&knowledge, Keys::WhenDue, &World::default(), COLD + 13).expect("all there");
@@ -92,7 +92,7 @@ fn what_is_due_is_read_behind_one_answer_and_what_is_late_before_it() {
 }
 
 #[test]
-fn a_claim_whose_holder_vanished_is_free_again_after_its_time() {
+fn the_lease_of_an_aborted_refresh_is_free_after_its_deadline() {
     let knowledge = warm();
     assert_eq!(
         prepare(&knowledge, COLD + 5),
@@ -106,12 +106,13 @@ fn a_claim_whose_holder_vanished_is_free_again_after_its_time() {
 }
 
 #[test]
-fn a_store_that_is_away_is_not_waited_for_while_there_is_something_to_rely_on() {
+fn no_request_waits_for_an_unavailable_store_while_a_stale_snapshot_is_usable() {
     let knowledge = warm();
     let late = prepare_without(&knowledge, &NEED, COLD + 20);
     assert_eq!(late, RefreshPlan::RefreshInBackground);
     knowledge.lease.borrow_mut().release();
-    // Past the hard bound there is nothing left to lose by waiting, unless the route says otherwise.
+    // After the hard bound a request waits for the whole lease, unless the route allows a stale
+    // snapshot.
     let spent = prepare_without(&knowledge, &NEED, COLD + 60);
     assert_eq!(spent, RefreshPlan::RefreshFirst);
     knowledge.lease.borrow_mut().release();
@@ -129,7 +130,7 @@ fn a_store_that_is_away_is_not_waited_for_while_there_is_something_to_rely_on() 
 }
 
 #[test]
-fn a_reading_that_failed_is_not_repeated_at_once_and_costs_nothing_that_was_known() {
+fn a_failed_refresh_is_retried_only_after_a_delay_and_keeps_the_snapshot() {
     let knowledge = warm();
     let broken = World {
         feed_fails: true,
@@ -138,21 +139,21 @@ fn a_reading_that_failed_is_not_repeated_at_once_and_costs_nothing_that_was_know
     assert_eq!(prepare(&knowledge, COLD + 12), RefreshPlan::RefreshFirst);
     assert!(read(&knowledge, Keys::WhenDue, &broken, COLD + 12).is_err());
     assert_eq!(prepare(&knowledge, COLD + 12), RefreshPlan::UseCurrent);
-    let held = knowledge.current().expect("what was known");
+    let held = knowledge.current().expect("the kept snapshot");
     assert_eq!(held.revocations_read_at(), at(COLD));
     let retry = COLD + 12 + RETRY_INTERVAL.as_secs();
     assert_eq!(prepare(&knowledge, retry), RefreshPlan::RefreshFirst);
 }
 
 #[test]
-fn keys_that_cannot_be_read_are_an_error_and_the_feed_is_kept() {
+fn unreadable_keys_are_an_error_and_the_feed_is_kept() {
     let knowledge = warm();
     let broken = World {
         keys_fail: true,
         ..World::default()
     };
     assert!(read(&knowledge, Keys::Now, &broken, COLD + 20).is_err());
-    let held = knowledge.current().expect("what was known");
+    let held = knowledge.current().expect("the kept snapshot");
     assert_eq!(
         (held.keys_read_at(), held.revocations_read_at()),
         (at(COLD), at(COLD + 20))
@@ -160,7 +161,7 @@ fn keys_that_cannot_be_read_are_an_error_and_the_feed_is_kept() {
 }
 
 #[test]
-fn made_up_keys_cost_one_reading_and_a_key_on_its_way_is_no_refusal() {
+fn an_unknown_kid_triggers_one_refresh_per_cooldown_and_no_denial_while_it_runs() {
     use UnknownKey::{Newer, NoSuchKey, Read, Undetermined, Wait};
     let knowledge = warm();
     let snapshot = knowledge.current().expect("warm");
@@ -168,16 +169,16 @@ fn made_up_keys_cost_one_reading_and_a_key_on_its_way_is_no_refusal() {
     let lacks = |now| knowledge.on_unknown_key(&snapshot, at(now));
     assert!(matches!(lacks(COLD + cool - 1), NoSuchKey));
     assert!(matches!(lacks(COLD + cool), Read));
-    // The one reads, and the others look again.
+    // One request reads, and the others poll.
     assert!(matches!(lacks(COLD + cool), Wait));
     read(&knowledge, Keys::Now, &World::default(), COLD + cool).expect("all there");
-    // Whoever was judged before it ended is judged once more, and then there is no such key.
+    // A request that was decided before the read is decided again, and then the key does not exist.
     let Newer(newer) = lacks(COLD + cool + 1) else {
         panic!("read meanwhile");
     };
     let lacks = |now| knowledge.on_unknown_key(&newer, at(now));
     assert!(matches!(lacks(COLD + cool + 1), NoSuchKey));
-    // Where nothing could be read nobody can say so, and it is tried again in a moment.
+    // After a failed read the key may still exist, and the read is retried soon.
     assert!(matches!(lacks(COLD + 2 * cool), Read));
     let broken = World {
         keys_fail: true,
@@ -190,11 +191,11 @@ fn made_up_keys_cost_one_reading_and_a_key_on_its_way_is_no_refusal() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_forgets_what_it_cannot_date() {
+fn a_clock_that_was_set_back_expires_the_snapshot() {
     let knowledge = warm();
     let earlier = COLD - 3_600;
     read(&knowledge, Keys::WhenDue, &World::default(), earlier).expect("all there");
-    let held = knowledge.current().expect("read anew");
+    let held = knowledge.current().expect("read again");
     assert_eq!(held.revocations_read_at(), at(earlier));
     assert!(at(COLD).since(at(earlier)) > Duration::from_secs(60));
 }

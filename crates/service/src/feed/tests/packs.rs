@@ -1,9 +1,9 @@
-//! What packs tell, and what is read where they tell nothing.
+//! The content of packs, and the reads that replace a failed pack.
 
 use super::*;
 
 #[test]
-fn packs_stand_for_their_minutes_and_what_came_later_is_read_from_its_rows() {
+fn packs_replace_their_minutes_and_later_minutes_are_read_from_rows() {
     let world = World::default();
     world.revoke(9_500, "t1", 10_900);
     assert_eq!(world.pack(9_830), Outcome::Done { names: 1 });
@@ -18,7 +18,7 @@ fn packs_stand_for_their_minutes_and_what_came_later_is_read_from_its_rows() {
 }
 
 #[test]
-fn packs_that_cannot_be_read_are_no_packs() {
+fn an_unreadable_pack_is_replaced_by_its_rows() {
     let world = World::default();
     world.revoke(9_500, "t1", 10_900);
     world.revoke(9_700, "t2", 10_900);
@@ -39,7 +39,7 @@ fn packs_that_cannot_be_read_are_no_packs() {
     spoil(&|bytes| bytes.truncate(20));
     spoil(&|bytes| bytes.push(0));
     spoil(&|bytes| bytes[7] = 2);
-    // A good pack, but of something else.
+    // A valid pack of another span.
     spoil(&|bytes| *bytes = Pack::of(&[], at(0)).to_bytes());
     world.packs.borrow_mut().clear();
     revoked(&world, RevocationStatus::Revoked);
@@ -49,7 +49,7 @@ fn packs_that_cannot_be_read_are_no_packs() {
 }
 
 #[test]
-fn packs_that_fail_are_no_packs_where_the_rows_are_few() {
+fn failing_packs_with_few_entries_are_replaced_by_their_rows() {
     let world = World::default();
     world.revoke(9_500, "t1", 10_900);
     assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
@@ -59,7 +59,7 @@ fn packs_that_fail_are_no_packs_where_the_rows_are_few() {
 }
 
 #[test]
-fn packs_of_many_names_that_fail_are_not_made_up_for_by_their_rows() {
+fn failing_packs_with_many_entries_are_an_error_and_their_rows_are_not_read() {
     let many = MAX_ROW_FALLBACK.saturating_add(1);
     for (names, reads) in [(MAX_ROW_FALLBACK, true), (many, false)] {
         let world = World::default();
@@ -69,7 +69,7 @@ fn packs_of_many_names_that_fail_are_not_made_up_for_by_their_rows() {
         assert_eq!(world.pack(10_030), Outcome::Done { names });
         world.packs_fail.set(true);
         assert_eq!(world.cold(10_030, &NoCache).is_ok(), reads, "{names}");
-        // One that is absent or damaged stays so: what it held is to be had from its rows alone.
+        // An absent or damaged pack stays so: only the rows hold its revocations.
         world.packs_fail.set(false);
         world.packs.borrow_mut().clear();
         assert!(world.cold(10_030, &NoCache).is_ok(), "{names}");
@@ -77,7 +77,7 @@ fn packs_of_many_names_that_fail_are_not_made_up_for_by_their_rows() {
 }
 
 #[test]
-fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
+fn a_failed_directory_read_does_not_count_as_an_empty_directory() {
     let world = World::default();
     world.revoke(9_500, "t1", 10_900);
     assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
@@ -90,7 +90,7 @@ fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
         .filter(|span| span.0 < 10_020)
         .count();
     assert_eq!(rows, 0, "not one closed minute was read");
-    // Who has been away for two minutes asks no directory.
+    // An edge that missed only two minutes reads no directory.
     let since = at(9_920);
     let read = read_revocations(
         Revocations::default(),
@@ -104,17 +104,17 @@ fn a_directory_that_fails_does_not_tell_that_there_are_no_packs() {
 }
 
 #[test]
-fn a_span_that_cannot_be_closed_yet_is_left_to_its_rows() {
+fn a_pack_of_a_span_that_is_still_open_is_ignored_for_its_rows() {
     let world = World::default();
-    // By a clock that is fast by a minute, round after round.
+    // Every run of the packer uses a clock that is one minute fast.
     let _ = world.pack(10_090);
     world.revoke(10_070, "t1", 10_900);
     let _ = world.pack(10_150);
     assert!(world.knows(10_095).contains(token("t1")));
-    // The clocks of a host and an edge may differ by two seconds.
+    // The clocks of a host and an edge may differ by 2 s.
     let world = World::default();
     let _ = world.pack(10_090);
-    // The clocks of a host and an edge may differ by two seconds.
+    // The clocks of a host and an edge may differ by 2 s.
     world.knows(10_082);
     let spans = world.spans.borrow().clone();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Who takes mail here does as the test says; the outbox is a list.
+//! The mailer here does what the test says; the outbox is a list.
 
 use core::cell::{Cell, RefCell};
 use core::future::Future;
@@ -42,7 +42,7 @@ impl Outbox {
         Self(RefCell::new(waiting.collect()))
     }
 
-    /// How often each mail that still waits was tried, and when it is due.
+    /// The attempts of each waiting mail, and the time when it is due.
     fn state(&self) -> Vec<(u64, u64)> {
         let waiting = self.0.borrow();
         let state = |it: &OutboxEntry| (it.attempts, it.due_at.as_secs());
@@ -152,7 +152,7 @@ impl MailTokenStore for Outbox {
     }
 }
 
-/// Fails so many mails, and is asked no more after that.
+/// Fails this many mails, then its breaker is open.
 struct Failing {
     left: Cell<usize>,
 }
@@ -164,7 +164,7 @@ impl Mailer for Failing {
                 self.left.set(left);
                 Err(MailError::Transient("it failed".into()))
             }
-            None => Err(MailError::NotAsked("it has failed too often".into())),
+            None => Err(MailError::NotAsked("too many calls have failed".into())),
         }
     }
 }
@@ -193,7 +193,7 @@ fn email() -> EmailAddress {
     EmailAddress::parse("ann@example.com").expect("an address")
 }
 
-/// Nothing in these tests ever waits.
+/// These tests never wait.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -201,7 +201,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// One round, in which the mailer fails `failures` mails before it is asked no more.
+/// One run, in which the mailer fails `failures` mails before its breaker opens.
 fn round(outbox: &Outbox, failures: usize) -> Delivery {
     let call = RequestMeta {
         now: NOON,
@@ -224,7 +224,7 @@ fn round(outbox: &Outbox, failures: usize) -> Delivery {
 }
 
 #[test]
-fn each_wait_is_twice_the_one_before_up_to_an_hour() {
+fn each_retry_delay_doubles_up_to_an_hour() {
     let waits: Vec<_> = (1..=MAX_ATTEMPTS)
         .map(|attempt| wait(attempt).as_secs())
         .collect();
@@ -234,10 +234,10 @@ fn each_wait_is_twice_the_one_before_up_to_an_hour() {
 }
 
 #[test]
-fn a_mail_that_nobody_was_asked_to_take_has_lost_no_try_and_ends_the_round() {
+fn an_open_mailer_breaker_costs_no_attempt_and_ends_the_run() {
     let outbox = Outbox::with(&[0, 3, 0, 5]);
     let delivery = round(&outbox, 2);
-    // Two failed and wait, the third was put back as it was, the fourth was not touched.
+    // Two failed and wait, the third was put back unchanged, the fourth was not touched.
     let waiting = [(1, 1_030), (4, 1_240), (0, 1_000), (5, 1_000)];
     assert_eq!(outbox.state(), waiting);
     assert_eq!(delivery.postponed.len(), 3);
@@ -249,7 +249,7 @@ fn a_mail_that_nobody_was_asked_to_take_has_lost_no_try_and_ends_the_round() {
 }
 
 #[test]
-fn no_other_round_is_asked_for_while_nobody_takes_mail() {
+fn no_further_run_is_requested_while_the_mailer_breaker_is_open() {
     let outbox = Outbox::with(&[0; BATCH_SIZE + 2]);
     assert!(round(&outbox, BATCH_SIZE).more);
     let outbox = Outbox::with(&[0; BATCH_SIZE + 2]);
@@ -257,7 +257,7 @@ fn no_other_round_is_asked_for_while_nobody_takes_mail() {
 }
 
 #[test]
-fn the_last_try_is_spent_by_an_answer_alone() {
+fn only_a_response_of_the_provider_uses_up_the_last_attempt() {
     let outbox = Outbox::with(&[MAX_ATTEMPTS - 1]);
     for _ in 0..3 {
         let delivery = round(&outbox, 0);

@@ -1,9 +1,9 @@
-//! Keys that are called back, and what follows them.
+//! Revoked keys, and the rotations after an emergency.
 
 use super::*;
 
 #[test]
-fn a_key_that_is_called_back_is_gone_announced_and_never_published_again() {
+fn a_revoked_key_is_removed_announced_and_never_published_again() {
     let world = World::rotated();
     let kid = world.key_id(FIRST);
     let version = world.document.borrow().version();
@@ -21,7 +21,7 @@ fn a_key_that_is_called_back_is_gone_announced_and_never_published_again() {
     assert_eq!(row.until, world.now().plus(Duration::from_secs(3_662)));
     assert_eq!(*stamp, world.now.get());
     assert_eq!(world.document.borrow().version(), version + 1);
-    // A repetition announces it anew and writes no document.
+    // A repeated call announces the revocation again and writes no document.
     assert_eq!(world.revoke(&kid).expect("done"), KeyRevocation::Done);
     assert_eq!(world.feed.borrow().len(), 2);
     assert_eq!(world.document.borrow().version(), version + 1);
@@ -30,8 +30,9 @@ fn a_key_that_is_called_back_is_gone_announced_and_never_published_again() {
 }
 
 #[test]
-fn after_an_emergency_the_next_rotation_begins_at_once_and_signs_when_it_must() {
-    // The key in force is gone and the one before has its end taken away: it bridges.
+fn after_an_emergency_the_next_rotation_starts_at_once_and_signs_without_delay() {
+    // The current key is revoked, and the previous one loses its end: it signs until the next
+    // rotation.
     let world = World::rotated();
     world.pass(87_000);
     assert_eq!(world.signs(), SignWith::Current);
@@ -44,7 +45,7 @@ fn after_an_emergency_the_next_rotation_begins_at_once_and_signs_when_it_must() 
     world.pass(RotationBounds::default().propagation_delay().as_secs());
     assert_eq!(world.signs(), SignWith::Current);
 
-    // Nobody is left to sign: the next key does not wait for its readers.
+    // No key signs: the next key does not wait until readers know it.
     let world = World::rotated();
     for token in [FIRST, SECOND] {
         let _ = world.revoke(&world.key_id(token)).expect("done");
@@ -55,7 +56,7 @@ fn after_an_emergency_the_next_rotation_begins_at_once_and_signs_when_it_must() 
 }
 
 #[test]
-fn a_rotation_whose_key_was_called_back_is_given_up_for_another() {
+fn a_rotation_with_a_revoked_key_is_replaced_by_another_rotation() {
     let world = World::new();
     world.rotate(FIRST).expect("a first key");
     world.stage(SECOND);
@@ -75,7 +76,7 @@ fn a_rotation_whose_key_was_called_back_is_given_up_for_another() {
 }
 
 #[test]
-fn a_key_called_back_between_trial_and_end_is_said_to_be() {
+fn a_key_revoked_between_test_and_finish_is_reported_as_revoked() {
     let world = World::new();
     world.rotate(FIRST).expect("a first key");
     world.stage(SECOND);
@@ -88,7 +89,7 @@ fn a_key_called_back_between_trial_and_end_is_said_to_be() {
 }
 
 #[test]
-fn a_key_called_back_beside_one_that_was_given_up_leaves_the_signer_its_stage() {
+fn a_revocation_beside_an_abandoned_key_leaves_the_signing_version_its_stage() {
     let world = World::new();
     world.rotate(FIRST).expect("a first key");
     world.pass(86_400);
@@ -96,7 +97,7 @@ fn a_key_called_back_beside_one_that_was_given_up_leaves_the_signer_its_stage() 
     for step in [Step::Create, Step::Set] {
         world.step(step, THIRD).expect("done");
     }
-    // Its stage is taken from it, and another rotation goes to its end.
+    // It loses its stage, and another rotation completes.
     world.rotate(SECOND).expect("a second key");
     world.pass(3_600);
     let _ = world.revoke(&world.key_id(SECOND)).expect("done");
@@ -108,10 +109,10 @@ fn a_key_called_back_beside_one_that_was_given_up_leaves_the_signer_its_stage() 
 }
 
 #[test]
-fn where_nobody_signs_no_rotation_is_too_early() {
+fn without_a_signing_key_no_rotation_is_too_early() {
     let world = World::rotated();
     world.pass(3_600);
-    // A value that somebody put into the secret by hand takes the stages.
+    // A value that was put into the secret manually takes the stages.
     let text = Secret::new("somebody else's".to_owned());
     world.values.borrow_mut().insert(THIRD.to_owned(), text);
     let stages = [(Stage::Current, THIRD), (Stage::Previous, SECOND)];

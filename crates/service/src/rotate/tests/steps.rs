@@ -1,9 +1,9 @@
-//! The four steps, cut off between any two calls, and what stands at the end.
+//! The four steps, aborted between any two calls, and the final state.
 
 use super::*;
 
 #[test]
-fn a_rotation_publishes_puts_in_force_and_tells_the_old_key_its_end() {
+fn a_rotation_publishes_the_new_key_promotes_it_and_sets_the_end_of_the_old_key() {
     let world = World::rotated();
     let (bounds, now) = (RotationBounds::default(), world.now());
     let (stages, values, times, signs) = world.outcome();
@@ -24,9 +24,9 @@ fn a_rotation_publishes_puts_in_force_and_tells_the_old_key_its_end() {
     assert_eq!(
         *world.acts.borrow(),
         acts,
-        "the first key has none to follow"
+        "the first key has no predecessor"
     );
-    // Asked again in any order, nothing more happens.
+    // Repeated steps in any order change nothing more.
     for step in STEPS.iter().rev() {
         world.step(*step, SECOND).expect("done before");
     }
@@ -34,7 +34,7 @@ fn a_rotation_publishes_puts_in_force_and_tells_the_old_key_its_end() {
     let early = world.rotate(THIRD);
     assert!(matches!(early, Err(RotateError::TooEarly(TooEarly { until })) if until == end));
     world.now.set(end.as_secs());
-    world.rotate(THIRD).expect("the cycle before is over");
+    world.rotate(THIRD).expect("the previous cycle is over");
     assert_eq!(
         world.document.borrow().keys().len(),
         2,
@@ -43,7 +43,7 @@ fn a_rotation_publishes_puts_in_force_and_tells_the_old_key_its_end() {
 }
 
 #[test]
-fn cut_off_before_or_after_any_call_a_repetition_ends_the_same() {
+fn a_retry_of_a_rotation_aborted_at_any_call_reaches_the_same_state() {
     let undisturbed = World::rotated();
     let (expected, whole) = (undisturbed.outcome(), undisturbed.calls.get());
     let mut cuts = 0;
@@ -62,11 +62,11 @@ fn cut_off_before_or_after_any_call_a_repetition_ends_the_same() {
             assert_eq!(world.outcome(), expected, "call {at}, {cut:?}");
         }
     }
-    assert_eq!(cuts, 2 * whole, "each cut was felt");
+    assert_eq!(cuts, 2 * whole, "each abort was reported");
 }
 
 #[test]
-fn a_rotation_that_was_never_finished_hurts_nobody_and_is_taken_up_by_hand() {
+fn an_unfinished_rotation_is_harmless_and_a_manual_rotation_completes_it() {
     let world = World::new();
     world.rotate(FIRST).expect("a first key");
     world.stage(SECOND);
@@ -74,7 +74,11 @@ fn a_rotation_that_was_never_finished_hurts_nobody_and_is_taken_up_by_hand() {
         world.step(step, SECOND).expect("done");
     }
     world.pass(90 * 86_400);
-    assert_eq!(world.signs(), SignWith::Current, "the old key signs on");
+    assert_eq!(
+        world.signs(),
+        SignWith::Current,
+        "the old key continues to sign"
+    );
     assert_eq!(
         ready(rotate_now(&world.rotation())).expect("finished"),
         SECOND
@@ -85,7 +89,7 @@ fn a_rotation_that_was_never_finished_hurts_nobody_and_is_taken_up_by_hand() {
 }
 
 #[test]
-fn a_write_that_took_too_long_is_stamped_anew() {
+fn a_write_slower_than_the_bound_is_stamped_again() {
     let world = World::new();
     world.rotate(FIRST).expect("a first key");
     world.slow.set(3);
@@ -108,7 +112,7 @@ fn a_write_that_took_too_long_is_stamped_anew() {
 }
 
 #[test]
-fn steps_out_of_order_and_strange_tokens_are_refused() {
+fn steps_out_of_order_and_malformed_tokens_are_rejected() {
     let world = World::new();
     for step in [Step::Set, Step::Test] {
         assert!(matches!(
@@ -144,7 +148,7 @@ fn steps_out_of_order_and_strange_tokens_are_refused() {
 }
 
 #[test]
-fn what_a_secret_held_before_its_first_key_is_in_nobodys_way() {
+fn a_secret_value_that_is_no_key_does_not_block_the_first_rotation() {
     let world = World::new();
     let version = "00000000-0000-4000-8000-000000000000";
     let made_up = Secret::new("made by a template".to_owned());
@@ -161,7 +165,7 @@ fn what_a_secret_held_before_its_first_key_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_published_key_that_is_not_the_secrets_own_is_found_by_the_trial() {
+fn the_test_step_detects_a_published_key_that_differs_from_the_secret() {
     let world = World::new();
     world.stage(FIRST);
     for step in [Step::Create, Step::Set] {
@@ -192,7 +196,7 @@ fn a_published_key_that_is_not_the_secrets_own_is_found_by_the_trial() {
 }
 
 #[test]
-fn a_pending_version_that_holds_no_key_is_given_up_by_hand() {
+fn a_pending_version_without_a_key_is_replaced_by_a_manual_rotation() {
     let world = World::new();
     world.rotate(FIRST).expect("a first key");
     world.stage(SECOND);

@@ -1,11 +1,11 @@
-//! Rotations that meet each other, and stages that somebody else moved.
+//! Concurrent rotations, and stages that were moved manually.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Runs both to their ends, whose turns come as `turns` says and then one after the other;
-/// `between` looks at what is between any two calls.
+/// Runs both to their ends: their turns follow `turns` and then alternate; `between` checks the
+/// state between any two calls.
 fn side_by_side<T>(
     one: impl Future<Output = T>,
     other: impl Future<Output = T>,
@@ -27,14 +27,14 @@ fn side_by_side<T>(
     }
 }
 
-/// A rotation under another token that began before this one ended, and goes on after it.
+/// A rotation under another token that began before this one finished, and continues after it.
 #[test]
-fn a_rotation_that_another_overtook_waits_and_takes_nobody_off_the_stages() {
+fn an_overtaken_rotation_waits_and_takes_no_stage_from_the_signing_version() {
     let world = World::new();
     world.rotate(FIRST).expect("a first key");
     world.pass(86_400);
     world.stage(THIRD);
-    // It has judged that it may begin, and is about to put its key into the secret.
+    // It has decided that it may start, and is about to put its key into the secret.
     let mut late = Box::pin(async { world.rotation().step(Step::Create, THIRD).await });
     let mut context = Context::from_waker(Waker::noop());
     let calls = world.calls.get();
@@ -59,7 +59,7 @@ fn a_rotation_that_another_overtook_waits_and_takes_nobody_off_the_stages() {
 }
 
 #[test]
-fn a_version_whose_key_was_told_its_end_is_not_put_in_force() {
+fn a_version_with_an_ended_key_is_not_promoted() {
     let world = World::rotated();
     let bounds = RotationBounds::default();
     world.pass((bounds.propagation_delay() + bounds.retirement_delay()).as_secs());
@@ -69,7 +69,7 @@ fn a_version_whose_key_was_told_its_end_is_not_put_in_force() {
 }
 
 #[test]
-fn a_stage_moved_back_by_hand_brings_no_old_key_back() {
+fn a_stage_that_was_moved_back_manually_does_not_reactivate_an_old_key() {
     let world = World::rotated();
     let bounds = RotationBounds::default();
     let first_ends = bounds.propagation_delay() + bounds.retirement_delay();
@@ -88,7 +88,7 @@ fn a_stage_moved_back_by_hand_brings_no_old_key_back() {
 }
 
 #[test]
-fn an_end_said_again_late_tells_no_successor_its_end() {
+fn a_late_repeated_finish_sets_no_end_for_its_successor() {
     let world = World::rotated();
     let bounds = RotationBounds::default();
     world.pass((bounds.propagation_delay() + bounds.retirement_delay()).as_secs());
@@ -96,7 +96,9 @@ fn an_end_said_again_late_tells_no_successor_its_end() {
     for step in [Step::Create, Step::Set] {
         world.step(step, THIRD).expect("done");
     }
-    world.step(Step::Finish, SECOND).expect("done long before");
+    world
+        .step(Step::Finish, SECOND)
+        .expect("finished long before");
     let kid = world.key_id(THIRD);
     let ends_at = |world: &World| world.document.borrow().find(&kid).expect("there").ends_at;
     assert_eq!(ends_at(&world), None);
@@ -107,10 +109,10 @@ fn an_end_said_again_late_tells_no_successor_its_end() {
 }
 
 proptest! {
-    /// Two that rotate at once under tokens of their own, whatever the order of their calls: somebody
-    /// signs at any time, and once the first of them is over the next goes to its end.
+    /// Two concurrent rotations under different tokens, in any order of their calls: some key can
+    /// sign at any time, and after the first of them finishes, the next one completes.
     #[test]
-    fn two_rotations_at_once_leave_somebody_to_sign(
+    fn two_concurrent_rotations_always_leave_a_signing_key(
         turns in prop::collection::vec(any::<bool>(), 0..80), apart in 0_u64..3, emergency: bool,
     ) {
         let world = World::new();
@@ -140,10 +142,10 @@ proptest! {
         for _ in 0..2 {
             world.pass((bounds.propagation_delay() + bounds.retirement_delay()).as_secs() + 4);
             prop_assert_ne!(world.signs(), SignWith::Neither);
-            ready(rotate_now(&world.rotation())).expect("goes to its end");
+            ready(rotate_now(&world.rotation())).expect("the rotation completes");
             prop_assert_ne!(world.signs(), SignWith::Neither);
         }
-        // Nobody stands in the document whom nobody will tell an end.
+        // Every key in the document will get its end.
         let open = world.document.borrow().keys().iter().filter(|key| key.ends_at.is_none()).count();
         prop_assert_eq!(open, 1);
     }

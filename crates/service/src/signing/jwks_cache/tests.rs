@@ -1,4 +1,4 @@
-//! How long the document is relied on, and how long others may keep the set.
+//! How long the document is cached here, and the set at its readers.
 
 use core::cell::{Cell, RefCell};
 
@@ -43,7 +43,7 @@ impl KeyStore for Store {
 }
 
 #[test]
-fn the_document_is_read_again_once_it_is_ten_seconds_old() {
+fn the_cached_key_document_is_read_again_after_ten_seconds() {
     let (keys, store) = (five_minutes(), Store::default());
     for (at, reads) in [(NOON, 1), (after(9), 1), (after(10), 2), (NOON, 3)] {
         set_at(&keys, &store, at).expect("read");
@@ -52,11 +52,11 @@ fn the_document_is_read_again_once_it_is_ten_seconds_old() {
 }
 
 #[test]
-fn a_store_that_is_down_is_bridged_for_five_minutes() {
+fn a_stale_key_document_bridges_a_store_failure_for_five_minutes() {
     let (keys, store) = (five_minutes(), Store::default());
     set_at(&keys, &store, NOON).expect("read");
     store.down.set(true);
-    // Who keeps what we kept before keeps it for what is left of its time.
+    // A reader of our cached copy may keep it only for the rest of its time.
     let set = set_at(&keys, &store, after(299)).expect("bridged");
     assert_eq!(set.max_age, Duration::from_secs(1));
     assert!(set_at(&keys, &store, after(300)).is_err());
@@ -64,7 +64,7 @@ fn a_store_that_is_down_is_bridged_for_five_minutes() {
 }
 
 #[test]
-fn nobody_keeps_the_set_beyond_the_end_of_a_key() {
+fn the_max_age_of_the_jwk_set_ends_with_its_first_key() {
     let material = KeyMaterial::Ed25519 { x: [7; 32] };
     let key = VerifyingKey::new(material, Algorithm::EdDsa).expect("fits");
     let jwk = key.to_jwk().expect("public");
