@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use portcullis_core::json::Json;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
+use portcullis_service::rotate::ports::Stage;
 
 use crate::client::{ApiCall, Client};
 use crate::error::{CallError, ResponseError};
@@ -17,25 +18,12 @@ use crate::operation::Operation;
 use crate::response_body::ResponseBody;
 use crate::transport::Transport;
 
-/// A stage that Secrets Manager defines. At most one version of a secret has it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Stage {
-    /// The current version.
-    Current,
-    /// The previous current version.
-    Previous,
-    /// The version that a rotation is preparing.
-    Pending,
-}
-
-impl Stage {
-    /// The stage's label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Current => "AWSCURRENT",
-            Self::Previous => "AWSPREVIOUS",
-            Self::Pending => "AWSPENDING",
-        }
+/// The staging label of `stage` in Secrets Manager. At most one version of a secret has it.
+pub const fn label(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Current => "AWSCURRENT",
+        Stage::Previous => "AWSPREVIOUS",
+        Stage::Pending => "AWSPENDING",
     }
 }
 
@@ -73,7 +61,7 @@ pub struct SecretDescription {
 impl SecretDescription {
     /// The id of the version with `stage`.
     pub fn version_at(&self, stage: Stage) -> Option<&str> {
-        let label = stage.as_str();
+        let label = label(stage);
         let mut versions = self.versions.iter();
         let (id, _) = versions.find(|(_, stages)| stages.iter().any(|held| held == label))?;
         Some(id)
@@ -106,11 +94,11 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
     ) -> Result<Option<SecretVersion>, CallError> {
         let call = ApiCall::new(Operation::GetSecretValue).with("SecretId", secret);
         let call = match version {
-            Version::Stage(stage) => call.with("VersionStage", stage.as_str()),
+            Version::Stage(stage) => call.with("VersionStage", label(stage)),
             Version::Id(id) => call.with("VersionId", id),
             Version::Staged(id, stage) => call
                 .with("VersionId", id)
-                .with("VersionStage", stage.as_str()),
+                .with("VersionStage", label(stage)),
         };
         let mut answer = match self.client.call(&call, self.now).await {
             Ok(answer) => answer,
@@ -171,7 +159,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
             .with("SecretId", secret)
             .with("ClientRequestToken", id)
             .with("SecretString", value.expose().as_str())
-            .with("VersionStages", vec![Json::from(stage.as_str())]);
+            .with("VersionStages", vec![Json::from(label(stage))]);
         self.client.call(&call, self.now).await.map(drop)
     }
 
@@ -190,7 +178,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
     ) -> Result<(), CallError> {
         let call = ApiCall::new(Operation::UpdateSecretVersionStage)
             .with("SecretId", secret)
-            .with("VersionStage", stage.as_str())
+            .with("VersionStage", label(stage))
             .with("MoveToVersionId", to);
         let call = match from {
             Some(from) => call.with("RemoveFromVersionId", from),

@@ -5,7 +5,7 @@ mod file;
 use std::sync::Arc;
 
 use portcullis_aws::error::CallError;
-use portcullis_aws::secrets_manager::{self, SecretsManager, Stage as Label};
+use portcullis_aws::secrets_manager::{self, SecretsManager};
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::id::Id;
 use portcullis_core::root_keys::Purpose;
@@ -106,14 +106,9 @@ impl SigningKeySource for HostSigningKeys<'_> {
             }
             (SecretSource::File(_), Stage::Previous | Stage::Pending) => return Ok(None),
         };
-        let label = match stage {
-            Stage::Current => Label::Current,
-            Stage::Previous => Label::Previous,
-            Stage::Pending => Label::Pending,
-        };
         let manager = SecretsManager::at(self.client, self.now);
         let found = manager
-            .value(name, secrets_manager::Version::Stage(label))
+            .value(name, secrets_manager::Version::Stage(stage))
             .await;
         let found = found.map_err(SigningKeySourceError::Secret)?;
         Ok(found.map(|version| {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use portcullis_aws::error::CallError;
-use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};
+use portcullis_aws::secrets_manager::{SecretsManager, Version};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
+use portcullis_service::rotate::ports::Stage;
 use thiserror::Error;
 
 use crate::transport::AwsClient;

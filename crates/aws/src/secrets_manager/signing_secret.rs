@@ -1,11 +1,11 @@
 //! The secret that a rotation changes, as its port defines it.
 
 use portcullis_core::secret::Secret;
-use portcullis_service::rotate::ports::{self, SecretStore, Stages};
+use portcullis_service::rotate::ports::{SecretStore, Stage, Stages};
 use portcullis_service::store::{StoreError, WriteOutcome};
 
 use crate::error_code::ErrorCode;
-use crate::secrets_manager::{SecretsManager, Stage, Version};
+use crate::secrets_manager::{SecretsManager, Version};
 use crate::transport::Transport;
 
 /// The secret that holds the private signing key, at a given time.
@@ -27,16 +27,12 @@ impl<T: Transport> SecretStore for SigningSecret<'_, T> {
         let described = self.manager.describe(self.name).await;
         let described =
             described.map_err(|error| StoreError::new("describing the secret", error))?;
-        let version = |stage, label| {
-            let id = described.version_at(label)?;
+        let stages = [Stage::Current, Stage::Previous, Stage::Pending];
+        let staged = stages.into_iter().filter_map(|stage| {
+            let id = described.version_at(stage)?;
             Some((stage, id.to_owned()))
-        };
-        let stages = [
-            version(ports::Stage::Current, Stage::Current),
-            version(ports::Stage::Previous, Stage::Previous),
-            version(ports::Stage::Pending, Stage::Pending),
-        ];
-        Ok(Stages(stages.into_iter().flatten().collect()))
+        });
+        Ok(Stages(staged.collect()))
     }
 
     async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {

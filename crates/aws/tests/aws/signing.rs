@@ -11,7 +11,7 @@ use portcullis_aws::credentials::Credentials;
 use portcullis_aws::dependency::Dependency;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::endpoint::Region;
-use portcullis_aws::secrets_manager::{SecretsManager, Stage, Version};
+use portcullis_aws::secrets_manager::{SecretsManager, Version};
 use portcullis_aws::sign::{CredentialScope, sign};
 use portcullis_aws::transport::{Transport, TransportError};
 use portcullis_core::audit::{AuditKind, KeyAct};
@@ -20,7 +20,7 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::KeyChangeStore as _;
+use portcullis_service::rotate::ports::{KeyChangeStore as _, Stage};
 use portcullis_service::store::{
     AccountStore as _, AuditStore as _, KeyStore as _, RevocationStore as _, SessionStore as _,
 };
