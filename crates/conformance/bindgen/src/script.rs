@@ -17,7 +17,7 @@ const MEMORY: &str = "memory";
 /// All that `crates/worker/js/worker.js` may import.
 const PUBLIC: [&str; 2] = ["__wbg_reset_state", "fetch"];
 
-/// Removes the classes. They are empty once [`crate::prune`] has removed their methods.
+/// Removes the classes. They are empty once [`crate::prune()`] has removed their methods.
 ///
 /// # Errors
 ///
