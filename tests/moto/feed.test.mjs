@@ -1,5 +1,5 @@
-// A second opinion about DynamoDB: registration, login, logout, the feed, its packs and look-ups on moto's tables
-// instead of the local engine's. moto does not throttle, split or order what DynamoDB may; the engine's tests do that.
+// A second implementation of DynamoDB: registration, login, logout, the feed, its packs and lookups on moto's tables
+// instead of the local engine's. moto does not throttle, split or reorder as DynamoDB may; the engine's tests do.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -12,8 +12,8 @@ const POLL = 1;
 
 let system;
 let moto;
-// The limits of the host are off: their updates put a function within a function, which DynamoDB has a rule for in its
-// grammar and moto has not.
+// The limits of the host are off: their updates nest one function in another. DynamoDB's grammar allows that, and
+// moto does not parse it.
 before(async () => {
   system = new System();
   system.folder = scratch();
@@ -36,7 +36,7 @@ after(async () => {
   await moto.stop();
 });
 
-/** A cold Worker whose feed is read every second, with one route that looks revocations up. */
+/** A cold Worker that reads the feed every second, with one lookup route. */
 async function startWorker() {
   const policy = JSON.parse(system.policy);
   policy.revocations = { poll: POLL, soft: POLL, hard: 30 };
@@ -52,7 +52,7 @@ async function feedRows() {
   return Items.filter((row) => row.PK.S.startsWith("FEED#"));
 }
 
-test("a logout on moto's tables bites at once where it is looked up, and within a poll where it is not", async () => {
+test("on moto's tables a logout takes effect at once on a lookup route, and within one poll on a feed route", async () => {
   const [one, other] = [await system.logIn(), await system.logIn()];
   for (const where of ["/hello", "/sure/thing"]) {
     assert.equal((await ask(one, where)).status, 200);
@@ -68,10 +68,10 @@ test("a logout on moto's tables bites at once where it is looked up, and within 
   assert.ok(rows.some((row) => row.target_id?.S === sessionOf(one)), JSON.stringify(rows));
 });
 
-test("what moto keeps of a pack, a cold Worker reads, and what is in doubt is looked up there", async () => {
+test("a cold Worker reads a pack from moto, and looks up an ambiguous match there", async () => {
   const token = await system.logIn();
   await system.logOut(token);
-  // Three minutes old, as far as the feed tells, and the minutes since are closed.
+  // Three minutes old according to the feed, and the minutes since are closed.
   const then = new Date(Date.now() - 180_000).toISOString().replace(/\.\d+/, "");
   for (const row of await feedRows()) {
     const moved = { ...row, PK: { S: `FEED#${then.slice(0, 16)}#0` }, SK: { S: `${then}#${row.SK.S.split("#")[1]}` } };
@@ -87,7 +87,7 @@ test("what moto keeps of a pack, a cold Worker reads, and what is in doubt is lo
     return Item?.spans.L.some((span) => Number(span.M.names.N) > 0);
   };
   await eventually(packed, "the feed is packed", () => system.host.log);
-  // Without its rows, only the pack and the session's own row can tell.
+  // Without the feed rows, only the pack and the session's own row contain it.
   for (const { PK, SK } of await feedRows()) await system.dynamo("DeleteItem", { Key: { PK, SK } });
   await startWorker();
   const answer = await ask(token);

@@ -1,4 +1,4 @@
-// moto's server: another's doubles of AWS services, in one process on a free port.
+// moto's server: third-party doubles of AWS services, in one process on a free port.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -7,10 +7,10 @@ import path from "node:path";
 
 import { BINARIES, eventually, freePort } from "../worker/programs.mjs";
 
-/** The region that everything is in. */
+/** The region of every resource. */
 export const REGION = "us-east-1";
 
-/** By this, moto knows which service and region are meant; it checks no signature. */
+/** moto reads the service and the region from this; it verifies no signature. */
 const authorization = (service) =>
   `AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/${REGION}/${service}/aws4_request, SignedHeaders=host, Signature=00`;
 
@@ -40,7 +40,7 @@ export class Moto {
     await once(this.child, "close");
   }
 
-  /** A call of a service that is asked by path. */
+  /** A call of a service with a REST API. */
   async send(service, where, { headers = {}, ...init } = {}) {
     const signed = { ...headers, authorization: authorization(service) };
     const answer = await fetch(this.url + where, { ...init, headers: signed });
@@ -55,7 +55,7 @@ export class Moto {
     return JSON.parse(await this.send("secretsmanager", "/", { method: "POST", headers, body: JSON.stringify(body) }));
   }
 
-  /** A call of a service that is asked by forms and answers with XML. */
+  /** A call of a service with form requests and XML responses. */
   query(service, version, fields) {
     const body = new URLSearchParams({ Version: version, ...fields });
     return this.send(service, "/", { method: "POST", body });

@@ -1,5 +1,5 @@
-// A second opinion about Secrets Manager: the same rotation, from the operator's terminal, against moto instead of a
-// double of our own. Only the steps of the terminal and the host's readings meet it; moto is less strict than AWS.
+// A second implementation of Secrets Manager: the same rotation, from the operator's terminal, against moto instead
+// of our own double. Only the CLI's steps and the host's reads use it; moto is less strict than AWS.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -37,7 +37,7 @@ after(async () => {
 
 const ask = (operation, body) => moto.secrets(operation, body);
 
-/** `portcullis --json keys ...`: its exit code and what it says. */
+/** `portcullis --json keys ...`: its exit code and its output. */
 async function keys(...args) {
   const terminal = new Program("portcullis", ["--json", "keys", ...args], system.hostSettings);
   const [exit] = await terminal.ended;
@@ -56,10 +56,10 @@ const staged = async (stage) => {
   return Object.keys(versions).find((id) => versions[id].includes(stage));
 };
 
-test("moto's Secrets Manager and ours agree about a rotation", { timeout: 90_000 }, async () => {
+test("a rotation gives the same result with moto's Secrets Manager and our double", { timeout: 90_000 }, async () => {
   const first = await keys("rotate");
   assert.equal(first.exit, 0, JSON.stringify(first.said));
-  assert.equal(first.said.key.state, "signing", "there is nobody that it would disturb");
+  assert.equal(first.said.key.state, "signing", "no other key is current");
   assert.equal(await staged("AWSCURRENT"), first.said.request_id);
   assert.equal((await system.post("/v1/register", USER)).status, 201);
   const old = await eventually(kid, "a login", () => system.host.log);

@@ -1,4 +1,4 @@
-// The whole system with chaos between it and its database, and with a database that says nothing at all.
+// The whole system with injected faults between it and its database, and with a database that never responds.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => system.stop());
 
-test("under chaos no answer is wrong, and afterwards all is well", async () => {
+test("under injected store faults no response is wrong, and the system recovers", async () => {
   const args = ["chaos", "--listen", "127.0.0.1:0", "--upstream", `127.0.0.1:${system.enginePort}`, "--seed", "5"];
   const chaos = new Program("portcullis-local", args);
   const url = await chaos.until(() => chaos.log.match(/listens on (http:\S+)/)?.[1], "chaos listens");
@@ -27,7 +27,7 @@ test("under chaos no answer is wrong, and afterwards all is well", async () => {
   const allowed = (answer, ...right) => {
     if (answer.status === 503) {
       const wait = answer.headers.get?.("retry-after") ?? answer.headers["retry-after"];
-      assert.match(wait, /^[0-9]+$/, "a 503 says when to come back");
+      assert.match(wait, /^[0-9]+$/, "a 503 has Retry-After");
       return false;
     }
     assert.ok(right.includes(answer.status), `${answer.status}: ${answer.text ?? ""}`);
@@ -54,7 +54,7 @@ test("under chaos no answer is wrong, and afterwards all is well", async () => {
     const init = { method: "POST", headers: bearer(token) };
     await atLast(() => fetch(`${system.hostUrl}/v1/logout`, init), 204);
   };
-  // Some at once, so that calls can overtake each other, until everything that can go wrong has.
+  // Several concurrent requests, so that calls can be reordered, until every kind of fault has occurred.
   let counts = {};
   const isTame = () => Object.values(counts).some((count) => count === 0);
   for (let round = 0; round === 0 || (round < 12 && isTame()); round++) {
@@ -73,10 +73,10 @@ test("under chaos no answer is wrong, and afterwards all is well", async () => {
   await chaos.stop();
 });
 
-// How long the Worker waits for an answer of the database.
+// The Worker's timeout for a database call.
 const TIME_OUT = 2_000;
 
-test("a database that says nothing is asked a few times, and nobody waits for it after that", async () => {
+test("the circuit breaker opens on store timeouts, and no further request waits for the store", async () => {
   let hanging = false;
   let hung = 0;
   const door = createServer((request, response) => {
@@ -98,7 +98,7 @@ test("a database that says nothing is asked a few times, and nobody waits for it
   }).listen(0, "127.0.0.1");
   await once(door, "listening");
   const policy = JSON.parse(system.policy.replaceAll("$PORTCULLIS_ISSUER", system.issuer));
-  // Too old after a second, good for ten minutes: each request would wait for a reading.
+  // Stale after one second, usable for ten minutes: each request would wait for a refresh.
   policy.revocations = { poll: 1, soft: 1, hard: 600 };
   policy.keys = { poll: 1, soft: 1, hard: 600 };
   await system.startWorker({
@@ -117,7 +117,7 @@ test("a database that says nothing is asked a few times, and nobody waits for it
   assert.match(system.workerLog, /the circuit breaker of dynamodb is open/);
   const before = hung;
   let longest = 0;
-  // Long enough for probes to go out, none of which is ever answered.
+  // Long enough for several probes; none gets a response.
   const end = Date.now() + 3 * TIME_OUT;
   for (let round = 0; round < 100 || Date.now() < end; round++) {
     const begun = Date.now();
@@ -125,10 +125,10 @@ test("a database that says nothing is asked a few times, and nobody waits for it
     longest = Math.max(longest, Date.now() - begun);
     await sleep(20);
   }
-  // Whoever waited for the database would have waited for at least as long as it is given.
+  // A request that waits for the database takes at least the timeout.
   assert.ok(longest < TIME_OUT * 0.75, `a request took ${longest} ms`);
-  assert.ok(hung > before, "nobody ever looked whether it is back");
-  // Only probes go out by now, and behind the requests: one for each interval that has passed.
+  assert.ok(hung > before, "no probe was sent");
+  // Only probes are sent now, in the background: one for each interval.
   assert.ok(hung - before <= 10, `${hung - before} calls for hundreds of requests`);
 
   hanging = false;

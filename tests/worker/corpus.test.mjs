@@ -1,4 +1,4 @@
-// The corpus inside workerd: four ways to check a signature, one set of answers.
+// The corpus inside workerd: four signature backends, one set of results.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -32,14 +32,14 @@ before(async () => {
 
 after(() => miniflare?.dispose());
 
-/** What the native layer has: the questions, or its answers. */
+/** A file of the native run: the questions, or the results. */
 async function native(corpus, ...flags) {
   const limits = { maxBuffer: 64 * 1024 * 1024 };
   const { stdout } = await promisify(execFile)(path.join(BINARIES, "corpus"), [corpus, ...flags], limits);
   return stdout;
 }
 
-/** The first line that differs, beside its question, says more than two texts of thousands of lines. */
+/** Shows the first lines that differ, each with its question. */
 function assertSame(answers, expected, questions) {
   const [ours, theirs, asked] = [answers, expected, questions].map((text) => text.split("\n"));
   const differ = theirs.flatMap((line, place) => (line === ours[place] ? [] : [place]));
@@ -53,9 +53,9 @@ for (const [corpus, least] of [
   ["decisions", 100],
 ]) {
   for (const crypto of ["subtle", "portable"]) {
-    test(`${corpus} by ${crypto} crypto are answered as natively, byte for byte`, { timeout: 300_000 }, async () => {
+    test(`${corpus} by ${crypto} crypto gives the same results as the native build, byte for byte`, { timeout: 300_000 }, async () => {
       const [questions, expected] = await Promise.all([native(corpus), native(corpus, "--answers")]);
-      assert.ok(questions.split("\n").length > least, "the corpus has shrunk");
+      assert.ok(questions.split("\n").length > least, "the corpus has fewer questions");
       const init = { method: "POST", body: questions };
       const response = await miniflare.dispatchFetch(`http://corpus.example/${corpus}/${crypto}`, init);
       assert.equal(response.status, 200, await response.clone().text());

@@ -1,4 +1,4 @@
-// What the Worker does when something it needs is missing: it closes, says so by a stable code, and recovers.
+// The Worker without one of its dependencies: it fails closed with a stable error code, and recovers.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -29,7 +29,7 @@ for (const missing of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PORTCULLIS
   });
 }
 
-test("a policy that cannot be read closes every route and is not quoted", async () => {
+test("an invalid policy closes every route, and the response does not contain it", async () => {
   await system.startWorker({ PORTCULLIS_POLICY: '{"issuers": "sesame"}' });
   for (const path of ["/hello", "/public/page"]) {
     const answer = await ask(path);
@@ -39,7 +39,7 @@ test("a policy that cannot be read closes every route and is not quoted", async 
   }
 });
 
-test("with the database away a cold Worker refuses, and recovers when it is back", async () => {
+test("a cold Worker without its store fails closed, and recovers with the store", async () => {
   await system.engine.stop();
   await system.startWorker();
   const answer = await ask();
@@ -49,7 +49,7 @@ test("with the database away a cold Worker refuses, and recovers when it is back
   await system.untilStatus(token, 200, 20);
 });
 
-test("with the database away a warm Worker goes on within its bound", async () => {
+test("a warm Worker without its store serves from its snapshot within the staleness bound", async () => {
   await system.startWorker();
   assert.equal((await ask()).status, 200);
   await system.engine.stop();
@@ -57,7 +57,7 @@ test("with the database away a warm Worker goes on within its bound", async () =
   await system.startEngine();
 });
 
-test("with the origin away the answer is a gateway's, and it recovers", async () => {
+test("an unreachable origin gives 502, and the Worker recovers", async () => {
   await system.startWorker();
   assert.equal((await ask()).status, 200);
   await system.origin.stop();
@@ -69,21 +69,21 @@ test("with the origin away the answer is a gateway's, and it recovers", async ()
   assert.equal((await ask()).status, 200);
 });
 
-test("a cold Worker answers many at once, each from its own reading or a shared snapshot", async () => {
+test("a cold Worker serves concurrent requests, from their own read or a shared snapshot", async () => {
   await system.startWorker();
   const answers = await Promise.all(Array.from({ length: 40 }, () => ask()));
   const statuses = answers.map((answer) => answer.status);
   assert.deepEqual(new Set(statuses), new Set([200]), statuses.join(" "));
 });
 
-test("one who starts the first reading and hangs up leaves the Worker whole", async () => {
+test("a client that starts the first read and disconnects does not block the Worker", async () => {
   for (let round = 0; round < 5; round++) {
     await system.startWorker();
     const { hostname, port } = system.workerUrl;
     const socket = connect(Number(port), hostname);
     await once(socket, "connect");
     socket.write(`GET /hello HTTP/1.1\r\nhost: ${hostname}\r\nauthorization: Bearer ${token}\r\n\r\n`);
-    // Some rounds hang up before the Worker has begun, some in the midst of its reading.
+    // In some rounds the client disconnects before the Worker starts, in others during its read.
     await new Promise((resolve) => setTimeout(resolve, round * 3));
     socket.destroy();
     const answers = await Promise.all(Array.from({ length: 5 }, () => ask()));
@@ -91,7 +91,7 @@ test("one who starts the first reading and hangs up leaves the Worker whole", as
   }
 });
 
-test("a reading goes on though its starter hangs up, and who comes meanwhile waits for it", async () => {
+test("a read continues after its client disconnects, and concurrent requests wait for it", async () => {
   const store = await CountedStore.start(system.engineUrl);
   store.pause = { FEED: 600 };
   await system.startWorker({ PORTCULLIS_DYNAMODB_ENDPOINT: store.url });
@@ -103,11 +103,11 @@ test("a reading goes on though its starter hangs up, and who comes meanwhile wai
   socket.destroy();
   const answers = await Promise.all(Array.from({ length: 8 }, () => ask()));
   for (const answer of answers) assert.equal(answer.status, 200, answer.text);
-  assert.equal(store.count("KEYS"), 1, "one reading for all of them");
+  assert.equal(store.count("KEYS"), 1, "one read for all of them");
   store.stop();
 });
 
-test("a look-up route with a feed that cannot be read asks the token's own rows", async () => {
+test("a lookup route reads the token's own rows when the feed is unavailable", async () => {
   const store = await CountedStore.start(system.engineUrl);
   store.broken.add("FEED");
   const policy = JSON.parse(system.policy);
@@ -119,7 +119,7 @@ test("a look-up route with a feed that cannot be read asks the token's own rows"
   store.stop();
 });
 
-test("a cache and a counter that say nothing keep nobody waiting for good", async () => {
+test("a cache and a rate limiter that never respond do not block a request", async () => {
   const front = `
     import worker from "./index.js";
     const never = () => new Promise(() => {});
@@ -134,7 +134,7 @@ test("a cache and a counter that say nothing keep nobody waiting for good", asyn
   assert.match(system.workerLog, /"rate_limit_failed","reason":"timeout"/);
 });
 
-test("garbage for a token is refused, whatever it is made of", async () => {
+test("a malformed bearer token is rejected, whatever its bytes", async () => {
   await system.startWorker();
   const garbage = ["", ".", "..", "a.b.c", "é.é.é", "x".repeat(7_000), `${token}.`, token.slice(0, -1), `${token}=`];
   for (const text of garbage) {
@@ -147,6 +147,6 @@ test("garbage for a token is refused, whatever it is made of", async () => {
   assert.notEqual(twice.status, 200);
 });
 
-test("nothing of it left a trap in the log", async () => {
+test("no test of this file caused a wasm trap", async () => {
   assert.doesNotMatch(system.workerLog, /panicked|RuntimeError|trapped|hung|different request/);
 });

@@ -1,4 +1,4 @@
-// What reaches the origin, and what comes back: methods, bodies, redirects, headers, paths.
+// Forwarding: methods, bodies, redirects, headers and paths, in both directions.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -19,7 +19,7 @@ after(() => system.stop());
 const identity = ["x-auth-issuer", "x-auth-subject", "x-auth-scope", "x-auth-session"];
 
 for (const method of ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]) {
-  test(`${method} is forwarded as it is`, async () => {
+  test(`${method} is forwarded unchanged`, async () => {
     const answer = await system.ask("/some/where?a=b&c", { method, headers: auth(token) });
     assert.equal(answer.status, 200, answer.text);
     if (method === "HEAD") return;
@@ -28,7 +28,7 @@ for (const method of ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
   });
 }
 
-test("a body of 8 MB arrives whole, and comes back whole", async () => {
+test("a body of 8 MB is complete at the origin and in the response", async () => {
   const body = randomBytes(8_000_000);
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/octet-stream" };
   const answer = await fetch(new URL("/echo", system.workerUrl), { method: "POST", headers, body });
@@ -36,7 +36,7 @@ test("a body of 8 MB arrives whole, and comes back whole", async () => {
   assert.ok(body.equals(Buffer.from(await answer.arrayBuffer())));
 });
 
-test("a body is passed on while it is still being sent, and so is the answer", async () => {
+test("request and response bodies are streamed, not buffered", async () => {
   const { hostname, port } = system.workerUrl;
   const headers = { authorization: `Bearer ${token}`, "transfer-encoding": "chunked" };
   const request = http.request({ hostname, port, path: "/echo", method: "POST", headers });
@@ -46,19 +46,19 @@ test("a body is passed on while it is still being sent, and so is the answer", a
   let length = 0;
   for await (const chunk of answer) {
     length += chunk.length;
-    // INVARIANT: the second part is sent only when the first is back, so nobody can be holding the body.
+    // INVARIANT: the second part is sent only after the first has returned, so a buffering proxy fails here.
     if (length === first.length && !request.writableEnded) request.end("the end");
   }
   assert.equal(length, first.length + "the end".length);
 });
 
-test("a redirect of the origin is handed on and not followed", async () => {
+test("a redirect of the origin is forwarded, not followed", async () => {
   const answer = await system.ask("/redirect", { headers: auth(token) });
   assert.equal(answer.status, 302);
   assert.equal(answer.headers.location, "http://127.0.0.1:9/elsewhere");
 });
 
-test("the origin is told who calls", async () => {
+test("the origin receives the identity headers", async () => {
   const headers = received(await system.ask("/who", { headers: auth(token) }));
   const claims = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
   assert.equal(headers.get("x-auth-issuer"), claims.iss);
@@ -74,7 +74,7 @@ for (const spell of [
   (name) => name.replace("x-auth-", "X-Auth_"),
   (name) => name.replace("x-", "x_").toUpperCase(),
 ]) {
-  test(`nobody can name themselves by ${spell("x-auth-subject")}`, async () => {
+  test(`a client cannot spoof the identity header as ${spell("x-auth-subject")}`, async () => {
     const spoofed = identity.flatMap((name) => [spell(name), "intruder"]);
     for (const [path, headers] of [
       ["/who", [...auth(token), ...spoofed]],
@@ -87,12 +87,12 @@ for (const spell of [
   });
 }
 
-test("an open route gets no identity, though a token came", async () => {
+test("an open route forwards no identity, even with a token", async () => {
   const headers = received(await system.ask("/public/who", { headers: auth(token) }));
   for (const name of identity) assert.ok(!headers.has(name), name);
 });
 
-test("other headers pass, and a repeated one keeps all its values", async () => {
+test("other headers are forwarded, and a repeated one keeps all its values", async () => {
   const headers = [...auth(token), "x-mine", "one", "x-mine", "two", "accept-language", "nl"];
   const seen = received(await system.ask("/who", { headers }));
   assert.equal(seen.get("x-mine"), "one, two");
@@ -109,22 +109,22 @@ for (const path of [
   "/public/%zz",
   "/public/%2",
 ]) {
-  test(`${path} is refused as a path`, async () => {
+  test(`the path ${path} is rejected`, async () => {
     const answer = await system.ask(path, { headers: auth(token) });
     assert.equal(answer.status, 400, answer.text);
     assert.equal(code(answer), "bad_path");
   });
 }
 
-test("an escaped letter is judged and forwarded as the letter", async () => {
+test("a percent-encoded letter is matched and forwarded decoded", async () => {
   assert.equal((await system.ask("/%61dmin/", { headers: auth(token) })).status, 403);
   const answer = await system.ask("/%70ublic/p%61ge");
   assert.equal(JSON.parse(answer.text).path, "/public/page");
 });
 
 for (const path of ["/public/../private", "/public/%2e%2e/private", "/public/.%2E/private"]) {
-  test(`${path} does not pass as public`, async () => {
-    // The runtime may resolve the dots before the Worker sees them: then it is judged as what it became.
+  test(`path traversal ${path} does not match the public route`, async () => {
+    // The runtime may resolve the dots before the Worker sees them; then the resolved path is matched.
     const answer = await system.ask(path);
     assert.ok(["bad_path", "missing_token"].includes(code(answer)), `${answer.status} ${answer.text}`);
   });

@@ -1,4 +1,4 @@
-// The Worker's front (`crates/worker/js/worker.js`) in workerd, over a module that traps on demand.
+// The JavaScript entry of the Worker (`crates/worker/js/worker.js`) in workerd, over a module that traps on demand.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { ROOT, eventually } from "./programs.mjs";
 /** (module (func (export "trap") unreachable)) */
 const TRAP = Buffer.from("0061736d01000000010401600000030201000708010474726170" + "00000a05010300000b", "hex");
 
-/** Stands where the bindings of the Rust module stand: the same export, and traps as a panic makes them. */
+/** Replaces the bindings of the Rust module: the same export, with the traps of a panic. */
 const BINDINGS = `
   import module from "./trap.wasm";
   const { trap } = new WebAssembly.Instance(module).exports;
@@ -20,7 +20,7 @@ const BINDINGS = `
   export async function fetch(request) {
     const { pathname } = new URL(request.url);
     if (pathname === "/trap") trap();
-    // As a task of the Rust module goes on after it has waited: in a microtask, or behind a promise.
+    // A task of the Rust module continues after an await in a microtask or a promise.
     if (pathname === "/later") return new Promise(() => setTimeout(() => queueMicrotask(trap), 50));
     if (pathname === "/behind") return new Promise(() => void Promise.resolve().then(trap));
     if (pathname === "/waiting") return new Promise((resolve) => setTimeout(resolve, 60_000, count++));
@@ -63,13 +63,13 @@ async function expectRefusal(answer) {
 }
 
 for (const where of ["/trap", "/later", "/behind", "/throws"]) {
-  test(`${where} is answered 500 by a stable code, and the next request is served`, async () => {
+  test(`${where} gives 500 with a stable code, and the next request is served`, async () => {
     await expectRefusal(await ask(where));
     assert.equal(await (await ask("/well")).text(), "judged");
   });
 }
 
-test("all who wait in a module that traps are answered, and none hangs", { timeout: 20_000 }, async () => {
+test("a wasm trap ends every pending request with a response, and none hangs", { timeout: 20_000 }, async () => {
   for (const [round, how] of ["/later", "/trap"].entries()) {
     const waiting = ["/waiting", "/waiting", "/waiting"].map(ask);
     const counted = async () => (await (await ask("/count")).text()) === String(3 * (round + 1));

@@ -1,4 +1,4 @@
-// The main job: register, log in, reach the origin through the Worker, log out, be refused.
+// The main job: registration, login, a request through the Worker, logout, rejection.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,7 +9,7 @@ let system;
 before(async () => (system = await System.start()));
 after(() => system.stop());
 
-test("a person logs in, reaches the origin, logs out and is refused within 10 s", async () => {
+test("a user logs in, reaches the origin, logs out and is rejected within 10 s", async () => {
   const user = { email: "ada@example.com", password: PASSWORD };
   const registered = await system.post("/v1/register", user);
   assert.equal(registered.status, 201);
@@ -32,7 +32,7 @@ test("a person logs in, reaches the origin, logs out and is refused within 10 s"
   assert.equal(code(await system.ask("/hello", { headers: auth(token) })), "revoked");
 });
 
-test("an ended session and a logout from everywhere are refused at the edge within 10 s", async () => {
+test("the edge rejects an ended session and a logout-all within 10 s", async () => {
   const user = { email: "eve@example.com", password: PASSWORD };
   assert.equal((await system.post("/v1/register", user)).status, 201);
   const logIn = async () => (await (await system.post("/v1/login", user)).json()).access_token;
@@ -50,14 +50,14 @@ test("an ended session and a logout from everywhere are refused at the edge with
   assert.equal((await system.ask("/hello", { headers: auth(await logIn()) })).status, 200);
 });
 
-test("another's logout changes nothing for the one who stays", async () => {
+test("the logout of one user does not affect another", async () => {
   const [gone, stays] = [await system.logIn(), await system.logIn()];
   await system.logOut(gone);
   await system.untilStatus(gone, 401, 10);
   assert.equal((await system.ask("/hello", { headers: auth(stays) })).status, 200);
 });
 
-test("without a token there is a bearer challenge that names no error", async () => {
+test("a request without a token gets a Bearer challenge without an error attribute", async () => {
   const answer = await system.ask("/hello");
   assert.equal(answer.status, 401);
   assert.equal(code(answer), "missing_token");
@@ -67,21 +67,21 @@ test("without a token there is a bearer challenge that names no error", async ()
   assert.equal(answer.headers["cache-control"], "no-store");
 });
 
-test("a token without the scope is 403, and the scope is named", async () => {
+test("a token without the required scope gets 403 with the scope", async () => {
   const answer = await system.ask("/admin/", { headers: auth(await system.logIn()) });
   assert.equal(answer.status, 403);
   assert.equal(code(answer), "insufficient_scope");
   assert.match(answer.headers["www-authenticate"], /error="insufficient_scope".*scope="admin"/);
 });
 
-test("an open route asks for nothing and a bad token there still opens no other", async () => {
+test("an open route needs no token, and an invalid token there opens no other route", async () => {
   assert.equal((await system.ask("/public/page")).status, 200);
   const answer = await system.ask("/private", { headers: auth("not.a.token") });
   assert.equal(answer.status, 401);
   assert.match(answer.headers["www-authenticate"], /error="invalid_token"/);
 });
 
-test("a token with one bit of its signature changed is refused", async () => {
+test("a token with one changed bit in its signature is rejected", async () => {
   const token = await system.logIn();
   const [header, claims, signature] = token.split(".");
   const bytes = Buffer.from(signature, "base64url");

@@ -1,5 +1,5 @@
-// What the Worker does about keys it does not know, and about a key document that it cannot read: how often it
-// asks the store is counted by a proxy between them.
+// Unknown keys (kid) and an unavailable key document at the Worker. A proxy between the Worker and the
+// store counts the reads.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -23,7 +23,7 @@ after(async () => {
 
 const keyReads = () => store.count("KEYS");
 
-/** A Worker that reaches the database by way of the count. `keys` are the policy's bounds of age for keys. */
+/** A Worker behind the counting proxy. `keys` are the policy's maximum ages of keys. */
 async function startWorker(keys) {
   const policy = {
     issuers: [
@@ -45,7 +45,7 @@ async function startWorker(keys) {
   });
 }
 
-/** A token whose claims are good, under a key that nobody has. */
+/** A token with valid claims, signed by an unknown key. */
 function madeUp(kid) {
   const now = Math.floor(Date.now() / 1000);
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -63,7 +63,7 @@ function madeUp(kid) {
 
 const ask = (token) => system.ask("/hello", { headers: auth(token) });
 
-test("made-up key names cost one reading, and a key published since is found within ten seconds", async () => {
+test("unknown kids cause one key read, and a new key is found within ten seconds", async () => {
   const token = await system.logIn();
   const { Item: published } = await system.dynamo("GetItem", { Key: KEY });
   await system.dynamo("DeleteItem", { Key: KEY });
@@ -72,11 +72,11 @@ test("made-up key names cost one reading, and a key published since is found wit
     const answer = await ask(madeUp(`made-up-${turn}`));
     assert.equal(code(answer), "unknown_key", answer.text);
   }
-  assert.equal(keyReads(), 1, "the first reading of a cold Worker, and none for a made-up name");
+  assert.equal(keyReads(), 1, "the first read of a cold Worker, and none for an unknown kid");
 
   await system.dynamo("PutItem", { Item: published });
   await sleep(10_500);
-  // Whoever comes while the key is being looked for is asked to come back: 401 would be a lie.
+  // A request during the key read gets 503: 401 would be wrong.
   store.pause = { KEYS: 700 };
   const answers = await Promise.all(Array.from({ length: 8 }, () => ask(token)));
   store.pause = {};
@@ -85,7 +85,7 @@ test("made-up key names cost one reading, and a key published since is found wit
   assert.equal((await ask(token)).status, 200);
   assert.equal(keyReads(), 2);
 
-  // Where that takes a moment only, they are waited for.
+  // A fast read is awaited.
   await system.dynamo("DeleteItem", { Key: KEY });
   await startWorker();
   assert.equal(code(await ask(token)), "unknown_key");
@@ -98,24 +98,24 @@ test("made-up key names cost one reading, and a key published since is found wit
   assert.equal(keyReads(), 2);
 });
 
-test("a key that cannot be looked for is no bad token", async () => {
+test("an unknown kid with an unavailable store gives 503, not 401", async () => {
   const token = await system.logIn();
   const { Item: published } = await system.dynamo("GetItem", { Key: KEY });
   await system.dynamo("DeleteItem", { Key: KEY });
   await startWorker();
-  assert.equal(code(await ask(token)), "unknown_key", "the keys were read a moment ago, and it is not there");
+  assert.equal(code(await ask(token)), "unknown_key", "the keys are fresh and do not contain it");
   await system.dynamo("PutItem", { Item: published });
   await sleep(10_500);
   store.broken.add("KEYS");
   for (let turn = 0; turn < 3; turn += 1) {
     const answer = await ask(token);
     assert.equal(code(answer), "stale_snapshot", answer.text);
-    assert.ok(answer.headers["retry-after"], "503 says when to come back");
+    assert.ok(answer.headers["retry-after"], "503 has Retry-After");
   }
   store.broken.clear();
 });
 
-test("a key document that cannot be read leaves the last good keys until their bound, and is not asked for by everybody", async () => {
+test("an unavailable key document keeps the cached keys until their bound, without a read per request", async () => {
   const token = await system.logIn();
   await startWorker({ poll: 1, soft: 2, hard: 6 });
   assert.equal((await ask(token)).status, 200);
@@ -125,11 +125,11 @@ test("a key document that cannot be read leaves the last good keys until their b
   store.forget();
   const begun = Date.now();
   for (let turn = 0; turn < 40; turn += 1) {
-    assert.equal((await ask(token)).status, 200, "the last good keys are still good");
+    assert.equal((await ask(token)).status, 200, "the cached keys are within their bound");
     await sleep(25);
   }
   const seconds = Math.ceil((Date.now() - begun) / 1000);
-  assert.ok(keyReads() >= 1 && keyReads() <= seconds + 1, `${keyReads()} readings in ${seconds} s`);
+  assert.ok(keyReads() >= 1 && keyReads() <= seconds + 1, `${keyReads()} reads in ${seconds} s`);
 
   await sleep(5_000);
   const stale = await ask(token);
@@ -139,7 +139,7 @@ test("a key document that cannot be read leaves the last good keys until their b
   await system.untilStatus(token, 200, 10);
 });
 
-test("a key that left the document verifies nothing after the next reading", async () => {
+test("a key removed from the document verifies no token after the next read", async () => {
   const token = await system.logIn();
   await startWorker({ poll: 1, soft: 2, hard: 600 });
   assert.equal((await ask(token)).status, 200);
@@ -148,7 +148,7 @@ test("a key that left the document verifies nothing after the next reading", asy
   assert.equal(emptied.keys.length, 1, good.document.S);
   emptied.keys = [];
   await system.dynamo("PutItem", { Item: { ...good, document: { S: JSON.stringify(emptied) } } });
-  // The imported key is still in the isolate's memory; the ring that names it is not.
+  // The imported key is still in the isolate's memory; the key set no longer contains it.
   await sleep(2_100);
   assert.equal(code(await ask(token)), "unknown_key");
   await system.dynamo("PutItem", { Item: good });

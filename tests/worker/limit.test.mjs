@@ -1,4 +1,4 @@
-// The platform's rate limit in front of it all: by network, before anything is done for a request.
+// The platform's rate limit: by network, before any other work for a request.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -18,7 +18,7 @@ before(async () => {
 });
 after(() => system.stop());
 
-/** The platform's counter begins anew with each period: what lay across two is tried again, on a new counter. */
+/** The platform's counter restarts with each period. A test that spans two periods is retried on a new counter. */
 function testInOnePeriod(name, body) {
   const period = () => Math.floor(Date.now() / (PERIOD * 1000));
   test(name, async () => {
@@ -56,7 +56,7 @@ testInOnePeriod("more than the limit from one address is 429, and another addres
   assert.equal(problem.status, 429);
   assert.equal(problem.retry_after, PERIOD);
   assert.equal(problem.request_id, answer.headers["x-request-id"]);
-  // In the clothes of an IPv6 address it is who it is.
+  // An IPv4-mapped IPv6 address counts as the IPv4 address.
   assert.equal((await from("::ffff:203.0.113.7")).status, 429);
   assert.equal((await from("203.0.113.8")).status, 200);
 });
@@ -67,7 +67,7 @@ testInOnePeriod("addresses of one /64 share the limit, the next /64 has its own"
   assert.equal((await from("2001:db8:1:3::1")).status, 200);
 });
 
-testInOnePeriod("what is no address shares one count", async () => {
+testInOnePeriod("values that are no IP address share one rate limit", async () => {
   const names = ["unknown", "203.0.113", "198.51.100.7:80", "[::1]", "x".repeat(500)];
   assert.deepEqual(await statuses(LIMIT, (place) => names[place]), passing(LIMIT));
   assert.equal((await from("nonsense")).status, 429);
@@ -82,20 +82,20 @@ testInOnePeriod("refused requests count too, and beyond the limit nothing is sai
   }
 });
 
-test("a counter that fails stops nobody and is told in the log", async () => {
-  // A binding of this name that is no counter: calling it fails as an unreachable one does.
+test("a failing rate limiter fails open and is logged", async () => {
+  // A binding of this name that is no rate limiter: a call fails as with an unreachable one.
   await system.startWorker({ RATE_LIMIT: "no counter" });
   assert.equal((await from("203.0.113.7")).status, 200);
   assert.equal((await from("203.0.113.7", "/hello")).status, 401);
   assert.match(system.workerLog, /rate_limit_failed/);
 });
 
-test("without the binding nothing is counted", async () => {
+test("without the rate limit binding no request is limited", async () => {
   await system.startWorker();
   assert.deepEqual(await statuses(4 * LIMIT, () => "203.0.113.7"), passing(4 * LIMIT));
 });
 
-test("a period that the platform does not have closes every route", async () => {
+test("an unsupported rate limit period closes every route", async () => {
   await system.startWorker({ PORTCULLIS_RATE_PERIOD: "30" });
   const answer = await from("203.0.113.7");
   assert.equal(answer.status, 503);
@@ -103,7 +103,7 @@ test("a period that the platform does not have closes every route", async () => 
   assert.match(system.workerLog, /PORTCULLIS_RATE_PERIOD must be 10 or 60/);
 });
 
-test("wrangler.toml names the binding, and tells the Worker the period it has", () => {
+test("wrangler.toml sets the rate limit binding, and the same period for the Worker", () => {
   const wrangler = readFileSync(path.join(ROOT, "wrangler.toml"), "utf8");
   const [, limit, period] = wrangler.match(/name = "RATE_LIMIT"[^]*?simple = { limit = (\d+), period = (\d+) }/);
   assert.ok(Number(limit) > 0);

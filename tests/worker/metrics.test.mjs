@@ -1,4 +1,4 @@
-// What an isolate tells of itself once a minute: a line of the log, and a data point where there is a dataset.
+// The metrics of an isolate, once a minute: a log line, and a data point if there is a dataset.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -7,7 +7,7 @@ import { eventually } from "./programs.mjs";
 import { CountedStore } from "./store.mjs";
 import { System, auth, code, fronted } from "./system.mjs";
 
-/** A Worker whose clock goes ahead when it is told to, and whose dataset can be read. */
+/** A Worker with a controllable clock and a readable dataset. */
 const FRONT = `
   import worker from "./index.js";
   const clock = Date.now;
@@ -52,7 +52,7 @@ const lines = () =>
 
 const points = async () => JSON.parse((await system.ask("/points")).text);
 
-test("once a minute an isolate tells how old the knowledge was that it let people in by", async () => {
+test("once a minute an isolate reports the snapshot age of its accepted requests", async () => {
   const policy = JSON.parse(system.policy);
   policy.revocations = { poll: 5, soft: 10, hard: 30 };
   policy.keys = { poll: 5, soft: 10, hard: 30 };
@@ -65,7 +65,7 @@ test("once a minute an isolate tells how old the knowledge was that it let peopl
   assert.equal((await ask("/sure/thing")).status, 200);
   assert.deepEqual(lines(), [], "not before a minute has passed");
 
-  // The store is away: what is known ages, and one route relies on it beyond the bound.
+  // The store is unavailable: the snapshot ages, and one route serves it beyond the bound.
   for (const name of ["KEYS", "FEED", "PACKS"]) store.broken.add(name);
   await system.ask("/ahead?seconds=45");
   assert.equal((await ask("/stale/page")).status, 200);
@@ -84,7 +84,7 @@ test("once a minute an isolate tells how old the knowledge was that it let peopl
   const [point] = await points();
   assert.deepEqual(point.doubles, Object.values(line).slice(1), "the same numbers in the same order");
 
-  // What was told is not told again, and a quiet minute is told as one.
+  // A reported value is not reported again, and a minute without requests is reported as such.
   store.broken.clear();
   await system.ask("/ahead?seconds=61");
   await ask("/hello");
@@ -93,7 +93,7 @@ test("once a minute an isolate tells how old the knowledge was that it let peopl
   assert.equal(next.served_stale, 0);
 });
 
-test("the platform's own dataset takes the data point", async () => {
+test("the platform's dataset accepts the data point", async () => {
   const policy = JSON.parse(system.policy);
   const front = FRONT.replace("{ ...env, METRICS }", "env");
   await startWorker(policy, { ...fronted(front), analyticsEngineDatasets: { METRICS: { dataset: "portcullis" } } });

@@ -1,5 +1,5 @@
-// A site with a million live revocations: how soon a cold isolate is ready, and how much memory it takes. The
-// time is printed, the memory is held to its bound.
+// A site with a million live revocations: start-up time and memory of a cold isolate. The test prints
+// the time and asserts the memory bound.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -14,10 +14,10 @@ import { System, auth, fronted } from "./system.mjs";
 
 const MILLION = 1_000_000;
 const MINUTE = 60;
-/** In bytes of linear memory, beyond what the module has with nothing called back. */
+/** In bytes of linear memory, in addition to the module's use without revocations. */
 const MOST_MEMORY = 8_000_000;
 
-/** Runs before the Worker's own file, and keeps the memory of the instance that it makes. */
+/** Runs before the Worker's own file, and keeps the memory of the new instance. */
 const WATCHED = `
   import worker from "./index.js";
   export default {
@@ -52,9 +52,9 @@ async function startWorker(platform = {}) {
   await system.startWorker({ PORTCULLIS_DYNAMODB_ENDPOINT: store.url }, { ...front, ...platform });
 }
 
-/** A million names in packs of the last closed minutes, in place of what is packed. */
+/** A million identifiers in packs of the last closed minutes. Replaces the existing packs. */
 async function packAMillion() {
-  // So that the host, whose clock may close the next minute meanwhile, has nothing left to pack of this span.
+  // The host's clock may close the next minute meanwhile; then it must find nothing left to pack in this span.
   const to = Math.floor((Date.now() / 1000 - 5) / MINUTE) * MINUTE;
   const [from, until] = [to - 15 * MINUTE, to + 15 * MINUTE];
   await system.host.stop();
@@ -82,7 +82,7 @@ async function packAMillion() {
   return { names, packs: lines.length };
 }
 
-/** Milliseconds of processor time that workerd, our own child, has used: what a busy machine cannot blur. */
+/** Processor time of workerd, our child process, in milliseconds. It does not depend on the load of the machine. */
 function processorTime() {
   const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ");
   const texts = children.map((pid) => readFileSync(`/proc/${pid}/stat`, "utf8"));
@@ -92,10 +92,10 @@ function processorTime() {
   return (user + system) * 10;
 }
 
-/** The first requests of a cold isolate: their time in milliseconds, and the memory behind them. */
+/** The first requests of a cold isolate: their time in milliseconds, and the memory after them. */
 async function coldStart(token, { requests = 1, ...platform } = {}) {
   await startWorker(platform);
-  // Loads the module, which the platform does before it gives an isolate its first request.
+  // Loads the module. The platform does this before an isolate's first request.
   await system.ask("/memory");
   store.forget();
   const [used, begun] = [processorTime(), performance.now()];
@@ -112,7 +112,7 @@ test("a cold isolate holds a million revocations in less than 8 MB", { timeout: 
   const resourcePersistencePath = path.join(system.folder, "cache");
   const empty = await coldStart(token);
   const { names, packs } = await packAMillion();
-  assert.ok(names > 0.999 * MILLION, `${names} names differ in 32 bits`);
+  assert.ok(names > 0.999 * MILLION, `${names} identifiers differ in 32 bits`);
   const full = await coldStart(token, { resourcePersistencePath });
   store.replays = true;
   const quick = await coldStart(token);
@@ -121,10 +121,10 @@ test("a cold isolate holds a million revocations in less than 8 MB", { timeout: 
   const near = await coldStart(token, { resourcePersistencePath });
 
   const show = ({ took, cpu, memory }) => `${took.toFixed(0)} ms, ${cpu} ms of processor, ${(memory / 1e6).toFixed(1)} MB`;
-  t.diagnostic(`nothing called back: ${show(empty)}`);
-  t.diagnostic(`${names} names in ${packs} packs from the local engine: ${show(full)}`);
-  t.diagnostic(`the same from a store that takes no time: ${show(quick)}`);
-  t.diagnostic(`the same for twenty requests at once: ${show(crowded)}`);
+  t.diagnostic(`no revocation: ${show(empty)}`);
+  t.diagnostic(`${names} identifiers in ${packs} packs from the local engine: ${show(full)}`);
+  t.diagnostic(`the same from a store without latency: ${show(quick)}`);
+  t.diagnostic(`the same for twenty concurrent requests: ${show(crowded)}`);
   t.diagnostic(`the same from the cache: ${show(near)}`);
   assert.equal(full.reads.filter((name) => name === "PACK").length, packs);
   assert.equal(quick.reads.filter((name) => name === "PACK").length, packs);

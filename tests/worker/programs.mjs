@@ -1,4 +1,4 @@
-// Programs that a test starts: each on a free port, each gone when the test is.
+// Programs of a test: each on a free port, each ended with the test.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,15 +12,15 @@ import { fileURLToPath } from "node:url";
 /** The root of the repository. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Where the compiled programs of the workspace lie. */
+/** The folder of the compiled programs. */
 export const BINARIES = process.env.PORTCULLIS_BINARIES ?? path.join(ROOT, "target/debug");
 const running = new Set();
 
-// A test that breaks off leaves nothing behind.
+// An aborted test leaves no process.
 process.on("exit", () => running.forEach((program) => program.child.kill("SIGKILL")));
 
 export class Program {
-  /** Starts a compiled program of the workspace; its output is kept for a failing test to show. */
+  /** Starts a compiled program of the workspace, and keeps its output for the message of a failing test. */
   constructor(name, args, env) {
     this.name = name;
     this.log = "";
@@ -35,7 +35,7 @@ export class Program {
     running.add(this);
   }
 
-  /** Waits until `look` gives something; fails when the program ends before. */
+  /** Waits until `look` returns a truthy value; fails if the program ends before. */
   async until(look, what) {
     const found = await eventually(async () => this.child.exitCode !== null || look(), what, () => this.log);
     if (found === true && this.child.exitCode !== null) {
@@ -53,7 +53,7 @@ export class Program {
   }
 }
 
-/** What `look` gives once it gives something; fails after `seconds`. */
+/** The first truthy value of `look`; fails after `seconds`. */
 export async function eventually(look, what, detail = () => "", seconds = 30) {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
@@ -64,7 +64,7 @@ export async function eventually(look, what, detail = () => "", seconds = 30) {
   }
 }
 
-/** A port that nobody listened on a moment ago. */
+/** A port that was free a moment ago. */
 export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -74,7 +74,7 @@ export async function freePort() {
   return port;
 }
 
-/** A folder that goes when the test process does. */
+/** A folder that is removed when the test process ends. */
 export function scratch() {
   const folder = mkdtempSync(path.join(tmpdir(), "portcullis-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

@@ -1,4 +1,4 @@
-// How the Worker learns what was called back: by the feed, its cache and its packs, or by a look-up for one request.
+// Revocation at the Worker: through the feed, its cache and its packs, or through a lookup per request.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -7,7 +7,7 @@ import { eventually, scratch } from "./programs.mjs";
 import { CountedStore } from "./store.mjs";
 import { System, auth, code } from "./system.mjs";
 
-/** A closed minute of the past that a cold isolate goes back to: three minutes before now. */
+/** A closed minute that a cold isolate still reads: three minutes before now. */
 const BACK = 180;
 /** The feed is not read again within a test. */
 const SLOWLY = { poll: 290, soft: 295, hard: 300 };
@@ -44,7 +44,7 @@ const POLICY = {
   revocations: SLOWLY,
 };
 
-/** A cold Worker that reaches the store by way of the count. */
+/** A cold Worker behind the counting proxy. */
 async function startWorker(platform, policy = POLICY) {
   await system.startWorker(
     { PORTCULLIS_DYNAMODB_ENDPOINT: store.url, PORTCULLIS_POLICY: JSON.stringify(policy) },
@@ -56,7 +56,7 @@ async function startWorker(platform, policy = POLICY) {
 const ask = (token, where = "/hello") => system.ask(where, { headers: auth(token) });
 const claims = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
 
-/** The feed row of a token, stamped so many seconds ago, as a host wrote it then. */
+/** The feed row of a token, with a timestamp this many seconds ago, as a host wrote it then. */
 async function announce(tokenId, secondsAgo) {
   const stamp = new Date(Date.now() - secondsAgo * 1000).toISOString().replace(/\.\d+/, "");
   const row = {
@@ -76,7 +76,7 @@ const revocationOf = (tokenId) => ({
 
 const DIRECTORY = { PK: { S: "PACKS" }, SK: { S: "DIRECTORY" } };
 
-/** Has the host pack the feed afresh, and waits until it has packed `names` names. */
+/** Makes the host pack the feed again, and waits until it has packed `names` identifiers. */
 async function pack(names) {
   await system.host.stop();
   await system.dynamo("DeleteItem", { Key: DIRECTORY });
@@ -89,7 +89,7 @@ async function pack(names) {
   await eventually(packed, "the feed is packed", () => system.host.log);
 }
 
-test("a look-up route refuses the moment a logout is acknowledged, a feed route within its bound", async () => {
+test("a lookup route rejects a revoked token as soon as the logout is acknowledged, a feed route within its bound", async () => {
   await startWorker();
   const token = await system.logIn();
   assert.equal((await ask(token)).status, 200);
@@ -98,10 +98,10 @@ test("a look-up route refuses the moment a logout is acknowledged, a feed route 
   const answer = await ask(token, "/sure/thing");
   assert.equal(answer.status, 401);
   assert.equal(code(answer), "revoked");
-  assert.equal((await ask(token)).status, 200, "the snapshot is younger than the policy asks");
+  assert.equal((await ask(token)).status, 200, "the snapshot is within the bound of the policy");
 });
 
-test("a look-up is one read for each request, and none for a token that is no token", async () => {
+test("a lookup is one read per request, and none for an invalid token", async () => {
   await startWorker();
   const token = await system.logIn();
   assert.equal((await ask(token)).status, 200);
@@ -115,7 +115,7 @@ test("a look-up is one read for each request, and none for a token that is no to
   assert.deepEqual(store.reads, []);
 });
 
-test("a look-up that fails closes its route and no other", async () => {
+test("a failed lookup closes its route and no other", async () => {
   await startWorker();
   const token = await system.logIn();
   assert.equal((await ask(token)).status, 200);
@@ -129,11 +129,11 @@ test("a look-up that fails closes its route and no other", async () => {
   assert.equal((await ask(token, "/sure/thing")).status, 200);
 });
 
-test("closed minutes are read once where isolates share a cache", async () => {
+test("isolates with a shared cache read each closed minute once", async () => {
   const resourcePersistencePath = scratch();
   const token = await system.logIn();
   await announce(claims(token).jti, BACK);
-  // Without packs: a directory that makes no sense is none. The host leaves it to an operator.
+  // Without packs: a corrupt directory counts as none. The host leaves its repair to an operator.
   await system.dynamo("PutItem", { Item: DIRECTORY });
   const feedReads = [];
   for (let isolate = 0; isolate < 2; isolate += 1) {
@@ -143,16 +143,16 @@ test("closed minutes are read once where isolates share a cache", async () => {
     feedReads.push(store.count("FEED"));
   }
   const [first, second] = feedReads;
-  assert.ok(first >= 11, `${first} readings: every minute that a token lives`);
+  assert.ok(first >= 11, `${first} reads: every minute of a token's lifetime`);
   // A minute may have closed meanwhile.
-  assert.ok(second <= 3, `${second} readings: what is not closed yet`);
+  assert.ok(second <= 3, `${second} reads: the open minutes`);
 });
 
-test("a cold isolate reads packs in place of minutes, and a doubt is settled by the token's own rows", async () => {
+test("a cold isolate reads packs instead of minutes, and resolves an ambiguous match by the token's own rows", async () => {
   const [revoked, doubted, other] = [await system.logIn(), await system.logIn(), await system.logIn()];
   const ids = [revoked, doubted].map((token) => claims(token).jti);
   await system.dynamo("PutItem", { Item: { PK: { S: `TOKEN#${ids[0]}` }, SK: { S: "REVOKED" }, ...revocationOf(ids[0]) } });
-  // The second one is only announced: as a token looks whose short name is that of another.
+  // The second one is only in the index, like a token with the fingerprint of another.
   for (const id of ids) await announce(id, BACK);
   await pack(2);
   await startWorker();
@@ -161,24 +161,24 @@ test("a cold isolate reads packs in place of minutes, and a doubt is settled by 
   assert.equal(store.count("PACKS"), 1);
   assert.equal(store.count("PACK"), 1);
   assert.ok(store.count("FEED") <= 3, `${store.reads}`);
-  assert.equal(store.count("BatchGetItem"), 0, "whoever was not called back is not looked up");
+  assert.equal(store.count("BatchGetItem"), 0, "a token that is not revoked is not looked up");
 
   assert.equal(code(await ask(revoked)), "revoked");
   assert.equal((await ask(doubted)).status, 200);
   assert.equal(store.count("BatchGetItem"), 2);
-  // What was found out holds as long as the packs do.
+  // The result is cached as long as the packs.
   assert.equal(code(await ask(revoked)), "revoked");
   assert.equal((await ask(doubted)).status, 200);
   assert.equal(store.count("BatchGetItem"), 2);
 
-  // A logout after that is known whole by the feed, whatever was found out before.
+  // A later logout is in the feed with its full identifier, independent of the cached result.
   await startWorker(undefined, { ...POLICY, revocations: { poll: 1, soft: 2, hard: 30 } });
   assert.equal((await ask(doubted)).status, 200);
   await system.logOut(doubted);
   await system.untilStatus(doubted, 401, 10);
 });
 
-test("a doubt that cannot be settled is not taken for good", async () => {
+test("an ambiguous match that cannot be resolved is not accepted", async () => {
   const token = await system.logIn();
   await announce(claims(token).jti, BACK);
   await pack(1);
@@ -189,7 +189,7 @@ test("a doubt that cannot be settled is not taken for good", async () => {
   assert.equal(code(answer), "revocation_unknown");
 });
 
-test("without its packs a cold isolate reads every minute", async () => {
+test("a cold isolate without packs reads every minute", async () => {
   const token = await system.logIn();
   await announce(claims(token).jti, BACK);
   await pack(1);
@@ -199,7 +199,7 @@ test("without its packs a cold isolate reads every minute", async () => {
   assert.ok(store.count("FEED") >= 11, `${store.reads}`);
 });
 
-test("a directory of packs that is out of reach is no sign that there are none", async () => {
+test("an unavailable pack directory is not taken for an empty one", async () => {
   const token = await system.logIn();
   const id = claims(token).jti;
   await system.dynamo("PutItem", { Item: { PK: { S: `TOKEN#${id}` }, SK: { S: "REVOKED" }, ...revocationOf(id) } });
@@ -210,7 +210,7 @@ test("a directory of packs that is out of reach is no sign that there are none",
   const answer = await ask(token);
   assert.equal(answer.status, 503);
   assert.equal(code(answer), "stale_snapshot");
-  assert.ok(store.count("FEED") <= 2, `${store.reads}: what is not closed yet, and not every minute`);
+  assert.ok(store.count("FEED") <= 2, `${store.reads}: the open minutes, and not every minute`);
   store.broken.clear();
   await system.untilStatus(token, 401, 10);
 });

@@ -1,5 +1,5 @@
-// The signing key gives way to another while people come and go: a Secrets Manager drives the function that ships,
-// and nobody at the Worker notices. Then a key is called back, and everybody does.
+// Rotation of the signing key under load: a Secrets Manager invokes the released function, and no request at
+// the Worker fails. Then a key is revoked, and its tokens are rejected.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -10,7 +10,7 @@ import { Program, freePort, scratch } from "./programs.mjs";
 import { PASSWORD, System, auth, code } from "./system.mjs";
 
 const SECRET = "portcullis/signing-key";
-/** How old keys may be at this Worker, in seconds: the rotation waits for that. */
+/** The maximum age of keys at this Worker, in seconds. The rotation waits for it. */
 const KEYS = { poll: 1, soft: 2, hard: 4 };
 const USER = { email: "ada@example.com", password: PASSWORD };
 
@@ -38,7 +38,7 @@ before(async () => {
     PORTCULLIS_THIRD_PARTY_CACHE: "0",
     PORTCULLIS_LIMITS: "login_address=off",
   };
-  // The host has no key yet: the first rotation, which begins by itself, makes it.
+  // The host has no key yet: the first rotation starts automatically and creates it.
   await system.startHost(() => settings);
   rotation = new Program("portcullis-rotation", [], {
     ...system.hostSettings,
@@ -71,7 +71,7 @@ after(async () => {
   await Promise.all([rotation, secrets].map((program) => program?.stop()));
 });
 
-/** Asks Secrets Manager to rotate; the status of its answer, which comes when all steps are done. */
+/** Starts a rotation in Secrets Manager. Returns the status of the response, which arrives after all steps. */
 async function rotate() {
   const answer = await fetch(secretsUrl, {
     method: "POST",
@@ -93,7 +93,7 @@ const ask = (token) => system.ask("/hello", { headers: auth(token) });
 let old;
 let next;
 
-test("a rotation is not noticed: tokens from before, during and after it pass at every moment", { timeout: 90_000 }, async () => {
+test("a key rotation rejects no token: tokens from before, during and after it are accepted throughout", { timeout: 90_000 }, async () => {
   old = await logIn();
   const tokens = [old];
   const rotated = rotate();
@@ -111,12 +111,12 @@ test("a rotation is not noticed: tokens from before, during and after it pass at
   assert.equal(await rotated, 200, rotation.log);
   next = tokens.at(-1);
   assert.equal(new Set(tokens.map(kid)).size, 2);
-  // The next one would have to wait for the end of the old key.
+  // The next rotation would have to wait for the end of the old key.
   assert.equal(await rotate(), 400);
   assert.match(rotation.log, /rotation_too_early/);
 });
 
-test("a key that is called back opens nothing within 30 s, and the other goes on", { timeout: 90_000 }, async () => {
+test("tokens of a revoked key are rejected within 30 s, and those of the other key accepted", { timeout: 90_000 }, async () => {
   assert.equal((await ask(old)).status, 200);
   const terminal = new Program("portcullis", ["keys", "revoke", kid(old)], system.hostSettings);
   const [exit] = await terminal.ended;

@@ -1,4 +1,4 @@
-// The two ways to run the Worker by hand: `wrangler dev` alone, and `cargo xtask dev` with all around it.
+// The two ways to run the Worker manually: `wrangler dev` alone, and `cargo xtask dev` with the whole system.
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
@@ -19,7 +19,7 @@ const QUIET = {
   WRANGLER_SEND_METRICS: "false",
 };
 
-/** A program in a process group of its own, ended with all it has started. */
+/** A program in its own process group, ended with all its child processes. */
 class Group {
   constructor(command, args, env) {
     this.log = "";
@@ -44,12 +44,12 @@ class Group {
   }
 }
 
-test("wrangler dev alone builds the Worker, which says that it has no credentials", async () => {
+test("wrangler dev alone builds the Worker, which reports missing credentials", async () => {
   const port = await freePort();
   const folder = scratch();
   const script = path.join(ROOT, "node_modules/wrangler/bin/wrangler.js");
   const flags = ["dev", "--port", String(port), "--inspector-port", "0", "--persist-to", folder];
-  // In place of whatever variables a developer keeps in the root.
+  // Replaces the variables that a developer may have in the root.
   const variables = path.join(folder, "none.env");
   writeFileSync(variables, "");
   const wrangler = new Group(process.execPath, [script, ...flags, "--env-file", variables], {
@@ -72,7 +72,7 @@ test("wrangler dev alone builds the Worker, which says that it has no credential
   }
 });
 
-/** `cargo xtask dev` on free ports, in a folder of its own. */
+/** `cargo xtask dev` on free ports, in its own folder. */
 async function startDev(folder, ...more) {
   const names = ["worker", "host", "dynamodb", "origin", "mailbox", "secrets", "chaos"];
   const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
@@ -90,7 +90,7 @@ function session(log) {
   return lines.map((line) => line.trim()).join("\n");
 }
 
-/** Every process that names the folder in its command line or its environment. */
+/** Every process with the folder in its command line or its environment. */
 function left(folder) {
   const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
   return processes.filter((pid) => {
@@ -102,7 +102,7 @@ function left(folder) {
   });
 }
 
-test("xtask dev runs the session that it prints, keeps accounts, and leaves no process", { timeout: 400_000 }, async () => {
+test("the session printed by xtask dev works; accounts persist, and no process remains", { timeout: 400_000 }, async () => {
   const folder = scratch();
   let run = await startDev(folder);
   try {
@@ -127,7 +127,7 @@ test("xtask dev runs the session that it prints, keeps accounts, and leaves no p
   }
 });
 
-test("xtask dev --chaos serves all the same, and says what went wrong", { timeout: 400_000 }, async () => {
+test("xtask dev --chaos serves requests and lists the injected faults", { timeout: 400_000 }, async () => {
   const folder = scratch();
   const { dev, ports } = await startDev(folder, "--chaos=7");
   try {
@@ -147,7 +147,7 @@ test("xtask dev --chaos serves all the same, and says what went wrong", { timeou
     const host = `http://127.0.0.1:${ports.host}`;
     const register = await atLast("a registration", `${host}/v1/register`, init);
     assert.equal(register.status, 201, await register.text());
-    // Enough for something to have gone wrong.
+    // Enough for at least one fault.
     let login;
     for (let round = 0; round < 5; round++) {
       login = await atLast("a login", `${host}/v1/login`, init);
@@ -178,7 +178,7 @@ async function stop(dev, signal, folder) {
   await eventually(look, "all processes are gone", () => left(folder).join(" "), 5);
 }
 
-test("xtask dev names a taken port with its flag and starts nothing", async () => {
+test("xtask dev reports a used port with its flag and starts nothing", async () => {
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
   const { port } = taken.address();

@@ -1,18 +1,18 @@
-// The store with a count in front of it: what the Worker asks, how long that takes, and that it may fail.
+// A proxy before the store: it counts the Worker's reads, delays them, and makes them fail.
 
 import { once } from "node:events";
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export class CountedStore {
-  /** What was asked, in order: a row's or a partition's key up to its first `#`, or the operation of a batch. */
+  /** The reads, in order: the key of a row or partition up to its first `#`, or the operation of a batch. */
   reads = [];
-  /** How long answers of a name are kept waiting, in milliseconds. */
+  /** The delay of responses by name, in milliseconds. */
   pause = {};
-  /** Names that are answered as by a store out of order. */
+  /** Names with a failure as response. */
   broken = new Set();
 
-  /** Whether what was answered once is answered again without asking the engine: a store that takes no time. */
+  /** Whether responses are cached and repeated without the engine: a store without latency. */
   replays = false;
   #answers = new Map();
 
@@ -47,7 +47,7 @@ export class CountedStore {
     onward.end(body);
   }
 
-  /** How often `name` was asked for. */
+  /** The number of reads of `name`. */
   count(name) {
     return this.reads.filter((read) => read === name).length;
   }

@@ -13,16 +13,16 @@ const ISSUER = "https://login.example";
 const WRANGLER = readFileSync(path.join(ROOT, "wrangler.toml"), "utf8");
 const setting = (pattern) => WRANGLER.match(pattern)[1];
 
-/** Keys of the local database, which checks none. */
+/** Credentials of the local database, which verifies none. */
 const CREDENTIALS = { AWS_ACCESS_KEY_ID: "AKIDTEST", AWS_SECRET_ACCESS_KEY: "only-a-test-secret" };
 
-/** Fifteen characters or more, as the host wants it. */
+/** At least fifteen characters, as the host requires. */
 export const PASSWORD = "gates fall at nightfall";
 
 export class System {
   /**
-   * Starts it all. `bindings` change the Worker's variables; `undefined` takes one away. `platform` is
-   * what the platform gives it besides: counters, a cache that outlives an isolate.
+   * Starts the whole system. `bindings` change the Worker's variables; `undefined` removes one. `platform`
+   * sets the platform's services: rate limiters, a cache that outlives an isolate.
    */
   static async start({ bindings = {}, platform = {} } = {}) {
     const system = new System();
@@ -32,14 +32,14 @@ export class System {
       await Promise.all([system.startOrigin(), system.startHost()]);
       await system.startWorker(bindings, platform);
     } catch (fault) {
-      // A program that still runs would keep the test process alive.
+      // A running program would keep the test process alive.
       await system.stop();
       throw fault;
     }
     return system;
   }
 
-  /** Only the host and what it needs; `settings` are variables of its own, given its address. */
+  /** Only the host and its dependencies; `settings` returns its variables, given its address. */
   static async startHostAlone(settings = () => ({})) {
     const system = new System();
     system.folder = scratch();
@@ -48,7 +48,7 @@ export class System {
     return system;
   }
 
-  /** The engine keeps its data on a file, so that it can be taken away and come back. */
+  /** The engine keeps its data in a file, so that it can be stopped and restarted. */
   async startEngine() {
     this.enginePort ??= await freePort();
     const data = path.join(this.folder, "dynamodb.sqlite");
@@ -83,7 +83,7 @@ export class System {
     await this.host.until(healthy, "the host is healthy");
   }
 
-  /** A Worker of its own isolate: it has read nothing yet. */
+  /** A Worker in a new isolate: it has read nothing yet. */
   async startWorker(bindings = {}, platform = {}) {
     await this.worker?.dispose();
     const built = (name) => path.join(ROOT, "target/worker", name);
@@ -116,12 +116,12 @@ export class System {
     this.workerUrl = await this.worker.ready;
   }
 
-  /** A call to the table of revocations itself. */
+  /** A direct call to the table of revocations. */
   async dynamo(operation, body) {
     const headers = {
       "content-type": "application/x-amz-json-1.0",
       "x-amz-target": `DynamoDB_20120810.${operation}`,
-      // The local engine wants the form of a signature and does not check it.
+      // The local engine requires the form of a signature and does not verify it.
       "x-amz-date": "20260101T000000Z",
       authorization:
         "AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=00",
@@ -179,7 +179,7 @@ export class System {
     const sized = body === undefined ? [] : ["content-length", String(Buffer.byteLength(body))];
     const all = ["host", `${hostname}:${port}`, ...headers, ...sized];
     return new Promise((resolve, reject) => {
-      // A connection of its own: one that is kept may be closed by the runtime just as it is used again.
+      // A new connection: the runtime may close a kept one just when it is reused.
       const target = { hostname, port, path: rawPath, method, headers: all, agent: false };
       const request = http.request(target, (answer) => {
         const chunks = [];
@@ -195,7 +195,7 @@ export class System {
     });
   }
 
-  /** Waits until a request with this token has the status, and says how many seconds that took. */
+  /** Waits until a request with this token gets the status, and returns the seconds it took. */
   async untilStatus(token, status, seconds) {
     const begun = Date.now();
     const look = async () => (await this.ask("/status", { headers: auth(token) })).status === status;
@@ -205,7 +205,7 @@ export class System {
 }
 
 /**
- * What makes `front` the Worker, which may import the built one from "./index.js": for `startWorker`. `more`
+ * Options for `startWorker` that make `front` the Worker; it may import the built one from "./index.js". `more`
  * are further modules by their names.
  */
 export function fronted(front, more = {}) {
@@ -225,7 +225,7 @@ export const auth = (token) => ["authorization", `Bearer ${token}`];
 /** The problem code of a refusal. */
 export const code = (answer) => JSON.parse(answer.text).code;
 
-/** The headers the origin was sent, by name; a name that came twice has both values. */
+/** The headers that the origin received, by name; a repeated name has both values. */
 export function received(answer) {
   const headers = new Map();
   for (const [name, value] of JSON.parse(answer.text).headers) {

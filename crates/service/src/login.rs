@@ -55,7 +55,7 @@ pub struct Challenge {
     /// The challenge to present with the code, within
     /// [`CHALLENGE_LIFETIME`](factor::CHALLENGE_LIFETIME).
     pub challenge: Secret<String>,
-    /// As in [`Admission`].
+    /// As in [`LoginAdmission`].
     pub not_rehashed: Option<UseCaseError>,
 }
 

@@ -63,7 +63,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the error was created by [`StoreError::damage`].
+    /// Whether the error was created by [`StoreError::corrupt`].
     pub const fn is_corrupt(&self) -> bool {
         self.is_damage
     }
@@ -301,7 +301,7 @@ pub trait RevocationStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: then nothing may be taken for called back.
+    /// [`StoreError`]; the caller must not report the revocation as done.
     async fn put_revocation(
         &self,
         revocations: &[Revocation],

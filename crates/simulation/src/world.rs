@@ -1,4 +1,4 @@
-//! The world of one seed: the state that all nodes share, and the operations that were
+//! [`World`], the simulation of one seed: the state that all nodes share, and the operations that were
 //! acknowledged.
 
 use std::cell::{Cell, RefCell};

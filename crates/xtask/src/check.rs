@@ -5,7 +5,7 @@ use std::{env, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    invariants, processes, setup,
+    invariants, processes, prose, setup,
     setup::WASM,
     step::{quietly, show, step},
     workspace::Workspace,
@@ -32,6 +32,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     doc.args(&native).env("RUSTDOCFLAGS", "-D warnings");
     let checks = [
         show("format", &mut workspace.cargo(["fmt", "--all", "--check"])),
+        step("words", || prose::check(workspace)).map(|counts| println!("{counts}")),
         step("layers, import cycles and the purity of core", || {
             invariants::check(workspace)
         }),

@@ -13,6 +13,7 @@ mod node;
 mod passwords;
 mod prerequisites;
 mod processes;
+mod prose;
 mod python;
 mod setup;
 mod simulate;
@@ -51,7 +52,7 @@ enum Command {
     Bench(bench::Options),
     /// Run simulated systems, or one with a detailed log
     Simulate(simulate::Options),
-    /// Check formatting, lints on both targets, documentation, dependencies
+    /// Check formatting, words, layers, lints on both targets, documentation, dependencies
     Check,
 }
 

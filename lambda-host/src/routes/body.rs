@@ -99,13 +99,13 @@ mod tests {
 
     #[tokio::test]
     async fn only_utf_8_json_without_content_encoding_is_read() {
-        for good in [
+        for accepted in [
             "application/json",
             "Application/JSON",
             "application/json; charset=utf-8",
             "application/json;charset=\"UTF-8\"",
         ] {
-            assert_eq!(code(good, Body::from("{}")).await, Ok(2), "{good}");
+            assert_eq!(code(accepted, Body::from("{}")).await, Ok(2), "{accepted}");
         }
         for bad in [
             "",

@@ -156,7 +156,7 @@ pub(super) async fn remove(call: ApiCall, request: Request<Body>) -> Result<Resp
     tag = "factors",
     security(("bearer" = [])),
     request_body = ProofBody,
-    responses((status = 200, description = "Made anew", body = RecoveryBody), ProofProblems)
+    responses((status = 200, description = "The new recovery codes; the old ones are invalid", body = RecoveryBody), ProofProblems)
 )]
 pub(super) async fn renew_recovery_codes(
     call: ApiCall,

@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_accepted_on_loopback_only() {
-        for good in [
+        for accepted in [
             "https://login.example",
             "https://login.example/tenant",
             "http://127.0.0.1:8788",
@@ -198,7 +198,7 @@ mod tests {
             "http://localhost:1",
             "http://[::1]:8788/",
         ] {
-            assert!(plain_or_loopback(good).is_ok(), "{good}");
+            assert!(plain_or_loopback(accepted).is_ok(), "{accepted}");
         }
         for bad in [
             "http://10.0.0.1",

@@ -133,7 +133,7 @@ pub async fn unlock(
 /// # Errors
 ///
 /// [`UseCaseError`]; either the token is still valid, or the password is set and a retry finds the
-/// token used. After [`UseCaseError::LateFeed`] the password is set.
+/// token used. After [`UseCaseError::NotConfirmed`] the password is set.
 pub async fn reset(
     token: &Presented,
     password: &Password,

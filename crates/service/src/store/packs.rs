@@ -16,7 +16,7 @@ pub trait PackStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; [`StoreError::damage`] if it does not parse.
+    /// [`StoreError`]; [`StoreError::corrupt`] if it does not parse.
     async fn directory(&self) -> Result<PackIndex, StoreError>;
 
     /// The bytes of a pack as written; `None` if it does not exist. A row without bytes counts as
