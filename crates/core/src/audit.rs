@@ -1,4 +1,4 @@
-//! What is worth remembering about a request, in words that are safe to keep.
+//! Audit events: the facts about a request that are safe to store.
 
 pub mod digest;
 pub mod entry;
@@ -10,30 +10,30 @@ use crate::mail::{MailKind, MailPurpose, MailTokenDenial};
 use crate::root_keys::{AuditMac, MAC_BYTES};
 use crate::time::UnixTime;
 
-/// One line of the audit trail. Holds names and reasons, never a password, token or address.
+/// One audit entry. Holds identifiers and reasons, never a password, token or email address.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuditEvent {
-    /// The line's own name: a retry of one write keeps it, so that it is one line.
+    /// The identifier of the entry. A retry of the write keeps it, so the trail has one entry.
     pub id: Id,
-    /// When it happened.
+    /// The time of the event.
     pub at: UnixTime,
-    /// What was tried, and how it ended.
+    /// The action and its outcome.
     pub kind: AuditKind,
-    /// Who: a user id, which is a pseudonym; `None` where no account is involved.
+    /// The actor: a user ID, which is a pseudonym; `None` if no account is involved.
     pub user_id: Option<Id>,
-    /// The session it concerns.
+    /// The affected session.
     pub session_id: Option<Id>,
-    /// Where from: the client's address as the platform reports it, or `operator:` and a name for
-    /// what was done at the operator's terminal.
+    /// The source: the client's address as the platform reports it, or `operator:` and an
+    /// identifier for commands at the operator's terminal.
     pub client_address: String,
-    /// The request that caused it; the edge and the origin see the same id.
+    /// The request ID, the same at the edge and at the origin.
     pub request_id: Id,
-    /// What its code is made with, so that no line can be kept without one.
+    /// The MAC generator; every entry requires one.
     pub sealer: AuditMac,
 }
 
 impl AuditEvent {
-    /// The code over everything that is kept of it, so that an alteration shows.
+    /// The MAC over all stored fields, so that changes are detected.
     pub fn mac(&self) -> [u8; MAC_BYTES] {
         self.sealer.mac(&self.fields().parts())
     }
@@ -53,185 +53,183 @@ impl AuditEvent {
     }
 }
 
-/// What happened.
+/// The event.
 ///
 /// Exhaustive on purpose: see `Denial`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuditKind {
-    /// An account was made.
+    /// An account was created.
     Registered,
-    /// Somebody tried to register an address that has an account.
+    /// A client tried to register an address that already has an account.
     RegistrationRefused(RegistrationDenial),
-    /// Someone signed in.
+    /// A login succeeded.
     LoggedIn,
-    /// Someone tried to, and could not.
+    /// A login failed.
     LoginRefused(LoginDenial),
-    /// The password was right, and a second factor was asked for.
+    /// The password was correct, and a second factor was requested.
     FactorAsked,
-    /// A second factor was begun.
+    /// A second-factor enrolment started.
     FactorBegun,
     /// A second factor became active.
     FactorConfirmed,
     /// The second factor was removed.
     FactorRemoved,
-    /// Recovery codes were made anew.
+    /// Recovery codes were regenerated.
     RecoveryCodesRenewed,
-    /// Something about second factors was refused.
+    /// A second-factor operation was rejected.
     FactorRefused(FactorDenial),
-    /// A password was changed by its owner, and the other sessions ended.
+    /// The owner changed the password, and the other sessions ended.
     PasswordChanged,
-    /// A change of a password was refused.
+    /// A password change was rejected.
     PasswordChangeRefused(PasswordChangeDenial),
-    /// An account was brought from elsewhere with the hash it had there.
+    /// An account was imported with its existing password hash.
     Imported,
-    /// A session was ended by its bearer.
+    /// The bearer ended the session.
     LoggedOut,
     /// A session was ended from another one of the same account.
     SessionEnded,
-    /// All sessions of an account were ended by one of their bearers.
+    /// A bearer ended all sessions of the account.
     LoggedOutEverywhere,
-    /// A refresh token was spent for its successor.
+    /// A refresh token was rotated.
     Refreshed,
-    /// A refresh token within its window was answered once more.
+    /// A refresh token was retried within its grace window and got the same response.
     RefreshRepeated,
-    /// A refresh token was not taken.
+    /// A refresh token was rejected.
     RefreshRefused(RefreshDenial),
-    /// A refresh token was brought again long after it was spent: its session was ended.
+    /// A refresh token was replayed after its grace window (reuse): its session was ended.
     RefreshReused,
-    /// One access token was called back.
+    /// One access token was revoked.
     AccessTokenRevoked,
     /// A session was ended by one of its refresh tokens.
     RefreshTokenRevoked,
-    /// A client did not prove who it is.
+    /// Client authentication failed.
     ClientRefused,
-    /// A password hash was renewed because the parameters rose.
+    /// A password was rehashed with stronger parameters.
     PasswordRehashed,
-    /// An operator did something to an account.
+    /// An operator changed an account.
     Administered(AdminAct),
-    /// The keys that our tokens are signed with changed.
+    /// The signing keys changed.
     KeysChanged(KeyAct),
-    /// Somebody asked for a mail that verifies an address; whether it has an account was not
-    /// looked at.
+    /// A verification mail was requested; the existence of the account was not checked.
     VerificationRequested,
-    /// Somebody asked for a mail that resets a password; whether the address has an account was
-    /// not looked at.
+    /// A password reset mail was requested; the existence of the account was not checked.
     ResetRequested,
-    /// A login met an address at which too many had failed, and a mail to let its owner in was asked
-    /// for; whether the address has an account was not looked at.
+    /// A login hit a locked address, and an unlock mail for the owner was requested; the existence
+    /// of the account was not checked.
     UnlockRequested,
-    /// An account was given a token, which is in a mail that is about to leave.
+    /// A mail token was issued for an account; the mail is about to be sent.
     MailTokenIssued(MailPurpose),
-    /// A mail could not be delivered, and is not tried any more.
+    /// A mail could not be delivered and is not retried.
     MailGivenUp(MailKind),
     /// An address was verified.
     EmailVerified,
-    /// Somebody tried to verify one, and could not.
+    /// An address verification failed.
     VerificationRefused(MailTokenDenial),
-    /// A password was set by a mailed token.
+    /// A password was set with a mailed token.
     PasswordReset,
-    /// Somebody tried to set one, and could not.
+    /// A password reset failed.
     ResetRefused(MailTokenDenial),
-    /// A browser was made known by a mailed token.
+    /// A mailed token registered a browser as known.
     BrowserUnlocked,
-    /// Somebody tried to make one known, and could not.
+    /// A browser registration failed.
     UnlockRefused(MailTokenDenial),
-    /// There were too many attempts of a kind; told once in the span of its quota.
+    /// A rate limit was exceeded; recorded once per window of its quota.
     Limited(LimitKind),
 }
 
-/// What happened to the keys.
+/// The change of the signing keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeyAct {
-    /// The next one was published.
+    /// The next key was published.
     Publish,
-    /// The next one is in force, and the one before was told its end.
+    /// The next key was promoted, and its predecessor got its end.
     Rotate,
-    /// One was withdrawn at once.
+    /// A key was revoked at once.
     Revoke,
 }
 
-/// What an operator did to an account.
+/// The operator's action on an account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AdminAct {
-    /// Closed it; its sessions ended.
+    /// The account was disabled; its sessions ended.
     Disable,
-    /// Opened it again.
+    /// The account was enabled again.
     Enable,
-    /// Ended all its sessions.
+    /// All sessions ended.
     LogOut,
-    /// Ended one of its sessions.
+    /// One session ended.
     EndSession,
-    /// Removed it with all that stood beside it.
+    /// The account was deleted with all its data.
     Delete,
 }
 
-/// Why a registration was refused, as we know it; the caller is told nothing.
+/// The internal reason for a rejected registration; the client does not see it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RegistrationDenial {
-    /// The address has an account.
+    /// The address already has an account.
     AddressTaken,
 }
 
-/// Why a sign-in was refused, as we know it; the caller is told less.
+/// The internal reason for a rejected login; the client sees less.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LoginDenial {
-    /// No account has that address.
+    /// The address has no account.
     UnknownAddress,
-    /// The account is there, the password is not right.
+    /// The account exists, the password is wrong.
     WrongPassword,
-    /// The password is right, the account is disabled.
+    /// The password is correct, the account is disabled.
     Disabled,
-    /// The password is right, the address has yet to be verified.
+    /// The password is correct, the address is unverified.
     Unverified,
-    /// The password was right, the code of the second factor is not, or was used before.
+    /// The password was correct; the second-factor code is wrong or already used.
     WrongCode,
-    /// What the first step of the login gave is not what was brought to the second, or too old.
+    /// The login challenge is invalid or expired.
     BadChallenge,
 }
 
-/// Why something about second factors was refused.
+/// The reason for a rejected second-factor operation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FactorDenial {
-    /// The current password is not right.
+    /// The current password is wrong.
     WrongPassword,
-    /// The code is not right, or was used before.
+    /// The code is wrong or already used.
     WrongCode,
-    /// There is an active one.
+    /// A second factor is already active.
     AlreadyActive,
-    /// There is none that it could be done with.
+    /// There is no second factor for this operation.
     NoFactor,
 }
 
-/// Why a password was not changed.
+/// The reason for a rejected password change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PasswordChangeDenial {
-    /// The current password is not right.
+    /// The current password is wrong.
     WrongPassword,
-    /// The new one is not one that the account may have.
+    /// The new password is not acceptable for the account.
     PasswordRejected,
-    /// The account changed meanwhile, or the session is over.
+    /// The account changed concurrently, or the session has ended.
     Changed,
 }
 
-/// Why a refresh token was not taken.
+/// The reason for a rejected refresh token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RefreshDenial {
-    /// It is no refresh token of ours.
+    /// The text is no refresh token of this deployment.
     NotOurs,
-    /// Its session is not there any more, or was never there.
+    /// The session does not exist.
     NoSession,
-    /// Its session was not used for too long, or is too old.
+    /// The session is expired by its idle or absolute lifetime.
     Expired,
-    /// All sessions of its account were ended, or the account is closed or gone.
+    /// All sessions of the account were ended, or the account is disabled or deleted.
     SessionsEnded,
-    /// It does not go with what is kept of its session.
+    /// The token does not fit the stored state of its session.
     Unknown,
-    /// It came as a cookie, and nothing shows that a page of ours sent it.
+    /// The token came in a cookie without a valid CSRF proof.
     CrossSite,
 }
 
 impl AuditKind {
-    /// A stable name of what was tried.
+    /// The stable identifier of the action.
     pub const fn action(self) -> &'static str {
         match self {
             Self::Registered | Self::RegistrationRefused(_) => "register",
@@ -275,7 +273,7 @@ impl AuditKind {
         }
     }
 
-    /// A stable name of how it ended.
+    /// The stable identifier of the outcome.
     pub const fn outcome(self) -> &'static str {
         match self {
             Self::Registered

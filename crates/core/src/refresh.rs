@@ -1,9 +1,9 @@
-//! Refresh tokens: a family for each session, of which one token at a time is good.
+//! Refresh tokens with rotation: one token family per session, with one current token at a time.
 //!
-//! A token is `sid.generation.secret.mac`. The code at its end is the host's own, so that only what
-//! was once issued can be taken for a spent token, and nobody ends a session by guessing. At rest
-//! there is a hash of the secret, and for a while the successor of the last spent token, sealed
-//! under that token: neither the table nor an old token opens it alone.
+//! A token is `sid.generation.secret.mac`. The MAC is computed by the host, so only a token that a
+//! host issued can count as replayed, and guesses cannot end a session. The store holds a hash of
+//! the secret and, for a while, the successor of the last used token, encrypted under that token.
+//! Neither the table nor an old token alone decrypts it.
 
 use core::fmt;
 use core::time::Duration;
@@ -22,13 +22,13 @@ use crate::time::UnixTime;
 /// The length of the secret, in bytes.
 pub const SECRET_BYTES: usize = 32;
 
-/// The longest text that is looked at: a name of 64 characters, a number of 20, two of 43.
+/// The maximum length of a token: an identifier of 64 characters, a number of 20, two parts of 43.
 const MAX_BYTES: usize = 64 + 20 + 43 + 43 + 3;
 
-/// The generation that a session begins with.
+/// The first generation of a session.
 const FIRST: u64 = 1;
 
-/// One token of a family, issued by a host of ours: [`RefreshToken::parse`] has seen its code.
+/// One token of a family, issued by a host: [`RefreshToken::parse`] has verified its MAC.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     session_id: Id,
@@ -36,44 +36,45 @@ pub struct RefreshToken {
     secret: Secret<[u8; SECRET_BYTES]>,
 }
 
-/// The text is no refresh token of ours.
+/// The text is no refresh token of this deployment.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("this is no refresh token of this host")]
 pub struct RefreshTokenError;
 
-/// What is kept of a family: which token is good, and how long.
+/// The stored state of a family: its current token and its expiry.
 #[derive(Clone, Eq, PartialEq)]
 pub struct RefreshHead {
-    /// The generation of the good token; all below are spent.
+    /// The generation of the current token; all lower ones are used.
     pub generation: u64,
     /// The SHA-256 of its secret.
     pub hash: [u8; 32],
-    /// When it became the good one.
+    /// The time when it became the current token.
     pub advanced_at: UnixTime,
-    /// When it ends unless it is used before: never later than its session.
+    /// Its expiry if it stays unused; never later than its session's.
     pub idle_ends_at: UnixTime,
-    /// The secret of the good token, sealed under the one spent for it; the first has none.
+    /// The secret of the current token, encrypted under its predecessor; the first token has none.
     pub sealed: Option<String>,
 }
 
-/// What is to be done with a token that was presented.
+/// The decision on a presented token.
 #[derive(Debug)]
 #[must_use]
 pub enum Redemption {
-    /// It is the good one: it is spent for a successor.
+    /// The token is current: it is exchanged for a successor.
     Rotate,
-    /// It is the good one and so young that others may still come with its predecessor: it is
-    /// handed back as it stands.
+    /// The token is current but younger than the grace window, so requests with its predecessor may
+    /// still arrive. It is returned unchanged.
     StillCurrent,
-    /// It was spent a moment ago: this is the successor that it was spent for.
+    /// The token was used within the grace window: this is its successor.
     Replayed(RefreshToken),
-    /// It was spent after it came in: whoever brought it was overtaken, and is no thief.
+    /// The token was used after this request arrived: a concurrent request was faster, so this is
+    /// no theft.
     Conflict,
-    /// It was spent before: two parties hold tokens of this family.
+    /// The token was used before: two parties hold tokens of this family (reuse).
     Reused,
-    /// The family is over, by its idle or its absolute end.
+    /// The family is expired, by its idle or its absolute lifetime.
     Expired,
-    /// It was never issued on top of what is kept: the table was restored, say.
+    /// The token does not fit the stored state, for example after a restore of the table.
     Unknown,
 }
 
@@ -87,11 +88,11 @@ impl RefreshToken {
         }
     }
 
-    /// Reads a token that came from outside.
+    /// Parses and authenticates a token from a client.
     ///
     /// # Errors
     ///
-    /// [`RefreshTokenError`] if it has not the form of one, or another code than ours at its end.
+    /// [`RefreshTokenError`] if the token is malformed or its MAC is invalid.
     pub fn parse(text: &str, vault: &RootKeys) -> Result<Self, RefreshTokenError> {
         if text.len() > MAX_BYTES {
             return Err(RefreshTokenError);
@@ -117,7 +118,7 @@ impl RefreshToken {
         known.then_some(token).ok_or(RefreshTokenError)
     }
 
-    /// The token as its bearer gets it.
+    /// The token as sent to the client.
     pub fn to_text(&self, vault: &RootKeys) -> Secret<String> {
         let code = vault.mac(
             Purpose::RefreshToken,
@@ -133,12 +134,12 @@ impl RefreshToken {
         ))
     }
 
-    /// The session (`sid`) whose family it is of.
+    /// The session (`sid`) of the family.
     pub const fn session_id(&self) -> &Id {
         &self.session_id
     }
 
-    /// What is kept of it once it is the first of its session.
+    /// The stored state when this is the first token of its session.
     pub fn head(&self, now: UnixTime, idle_ends_at: UnixTime) -> RefreshHead {
         RefreshHead {
             generation: self.generation,
@@ -149,7 +150,7 @@ impl RefreshToken {
         }
     }
 
-    /// The token that it is spent for, made of `secret`, and what is kept of that.
+    /// The successor of this token, created from `secret`, and its stored state.
     pub fn advance(
         &self,
         secret: Secret<[u8; SECRET_BYTES]>,
@@ -176,7 +177,7 @@ impl RefreshToken {
         (next, head)
     }
 
-    /// The successor that `sealed` holds, if this is the token that it was sealed under.
+    /// The successor in `sealed`, if it was encrypted under this token.
     fn successor(&self, sealed: &str, vault: &RootKeys) -> Option<Self> {
         let generation = self.generation.to_be_bytes();
         let opened = vault.open(Purpose::RefreshSuccessor, &self.parts(&generation), sealed);
@@ -199,8 +200,8 @@ impl RefreshToken {
 }
 
 impl RefreshHead {
-    /// What is to be done with `presented`, a token of this family that came in at `now`. A spent
-    /// one may come again for `window`.
+    /// Decides on `presented`, a token of this family that arrived at `now`. A used one may be
+    /// reused for `window`.
     pub fn redeem(
         &self,
         presented: &RefreshToken,
@@ -211,8 +212,8 @@ impl RefreshHead {
         let young = now < self.advanced_at.plus(window);
         let spent = presented.generation < self.generation;
         let last_spent = presented.generation.checked_add(1) == Some(self.generation);
-        // INVARIANT: whoever comes within the window is never taken for a thief: the good token
-        // cannot be spent before the window is over, hence not before they came.
+        // INVARIANT: a retry within the window never counts as theft. The current token cannot be
+        // used before the window is over, so it was not used before the retry arrived.
         if spent && !last_spent && now < self.advanced_at {
             return Redemption::Conflict;
         }
@@ -236,7 +237,7 @@ impl RefreshHead {
     }
 }
 
-// SECURITY: what is sealed and hashed is nobody's to see, even so.
+// SECURITY: hides the hash and the encrypted successor.
 impl fmt::Debug for RefreshHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
@@ -247,7 +248,7 @@ impl fmt::Debug for RefreshHead {
     }
 }
 
-/// A number in its one spelling.
+/// A number in its canonical spelling.
 fn whole(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)

@@ -1,7 +1,6 @@
-//! The digest of a closed day: how many lines each shard of it held, and which.
+//! The digest of a closed day: the number and the MACs of the entries in each shard.
 //!
-//! A chain from line to line would make writers wait for each other; a digest is made once, behind
-//! them all.
+//! A hash chain would serialise the writers; a digest is computed once, afterwards.
 
 use core::time::Duration;
 
@@ -10,30 +9,30 @@ use sha2::{Digest as _, Sha256};
 use crate::root_keys::{Purpose, RootKeys};
 use crate::time::UnixTime;
 
-/// How long after midnight a day is closed: no request takes that long.
+/// The time from midnight until a day closes, longer than any request takes.
 const CLOSES_AFTER: Duration = Duration::from_secs(24 * 60 * 60 + 600);
 
-/// What one shard of one day held when it was sealed.
+/// The content of one shard of one day at the time of its digest.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuditDigest {
     /// The first second of the day.
     pub day: UnixTime,
     /// The shard.
     pub shard: u32,
-    /// How many lines.
+    /// The number of entries.
     pub lines: u64,
-    /// SHA-256 over their codes, sorted.
+    /// SHA-256 over their sorted MACs.
     pub hash: [u8; 32],
-    /// When it was sealed.
+    /// The time of the digest.
     pub sealed_at: UnixTime,
-    /// The root key its code was made with.
+    /// The root key of the MAC.
     pub root: String,
-    /// The code over all of it.
+    /// The MAC over all fields.
     pub code: Vec<u8>,
 }
 
 impl AuditDigest {
-    /// Seals what bears `codes`.
+    /// Creates the digest of the entries with the MACs `codes`.
     pub fn seal(
         day: UnixTime,
         shard: u32,
@@ -54,12 +53,12 @@ impl AuditDigest {
         digest
     }
 
-    /// Whether it says what was once sealed.
+    /// Whether the MAC is valid.
     pub fn is_genuine(&self, vault: &RootKeys) -> bool {
         self.with_parts(|parts| vault.verify_mac(Purpose::Audit, parts, &self.code))
     }
 
-    /// Whether it was made of `codes`.
+    /// Whether the digest matches the entries with the MACs `codes`.
     pub fn covers(&self, codes: &[Vec<u8>]) -> bool {
         self.lines == length(codes) && self.hash == hash(codes)
     }
@@ -77,7 +76,7 @@ impl AuditDigest {
     }
 }
 
-/// Whether the day that begins at `day` is closed at `now`.
+/// Whether the day that starts at `day` is closed at `now`.
 pub const fn is_closed(day: UnixTime, now: UnixTime) -> bool {
     day.plus(CLOSES_AFTER).as_secs() <= now.as_secs()
 }
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_knows_its_lines_in_any_order_and_no_others() {
+    fn a_digest_matches_its_entries_in_any_order_and_no_others() {
         let digest = AuditDigest::seal(DAY, 3, &codes(&[1, 2, 3]), DAY, &vault());
         assert!(digest.is_genuine(&vault()));
         assert!(digest.covers(&codes(&[3, 1, 2])));
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_altered_digest_is_not_genuine() {
+    fn a_modified_digest_fails_its_mac() {
         let alterations: [fn(&mut AuditDigest); 6] = [
             |digest| digest.day = UnixTime::from_secs(0),
             |digest| digest.shard = 1,
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_closes_ten_minutes_after_midnight() {
+    fn an_audit_day_closes_ten_minutes_after_midnight() {
         let closed = DAY.plus(Duration::from_secs(87_000));
         assert!(is_closed(DAY, closed));
         assert!(!is_closed(DAY, closed.minus(Duration::from_secs(1))));

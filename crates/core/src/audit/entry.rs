@@ -1,36 +1,36 @@
-//! A line of the audit trail as it is read back: whatever stands there, true or not.
+//! An audit entry as read from the store, before its MAC is verified.
 
 use crate::id::Id;
 use crate::root_keys::{Purpose, RootKeys};
 use crate::time::UnixTime;
 
-/// A line as it stands in the trail. Its words are those of the version that wrote it.
+/// A stored entry. Its strings are those of the version that wrote it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuditEntry {
-    /// Its own name.
+    /// The identifier of the entry.
     pub id: Id,
-    /// When it happened.
+    /// The time of the event.
     pub at: UnixTime,
-    /// What was tried.
+    /// The action.
     pub action: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: String,
-    /// Who.
+    /// The actor.
     pub user_id: Option<Id>,
-    /// The session it concerns.
+    /// The affected session.
     pub session_id: Option<Id>,
-    /// Where from.
+    /// The source.
     pub client_address: String,
-    /// The request that caused it.
+    /// The request ID.
     pub request_id: Id,
-    /// The root key its code was made with.
+    /// The root key of the MAC.
     pub root: String,
-    /// The code it bears.
+    /// The stored MAC.
     pub code: Vec<u8>,
 }
 
 impl AuditEntry {
-    /// Whether it says what was once written.
+    /// Whether the MAC is valid.
     pub fn is_genuine(&self, vault: &RootKeys) -> bool {
         let fields = Fields {
             root: &self.root,
@@ -47,7 +47,7 @@ impl AuditEntry {
     }
 }
 
-/// Everything that a line's code covers; the place of its row follows from `id` and `at`.
+/// All fields under the MAC; `id` and `at` determine the key of the row.
 pub(super) struct Fields<'a> {
     pub(super) root: &'a str,
     pub(super) id: &'a str,
@@ -69,7 +69,7 @@ impl Fields<'_> {
             &self.at,
             self.action.as_bytes(),
             self.outcome.as_bytes(),
-            // No id is empty, so nothing is nobody.
+            // No user ID is empty, so the empty text means no actor.
             self.user_id.unwrap_or_default().as_bytes(),
             self.session_id.unwrap_or_default().as_bytes(),
             self.client_address.as_bytes(),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_genuine_until_any_of_it_is_altered() {
+    fn a_modified_audit_entry_fails_its_mac() {
         let vault = vault("1");
         assert!(line().is_genuine(&vault));
         let id = || Id::parse("other").expect("an id");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_without_the_key_makes_a_line() {
+    fn an_audit_entry_cannot_be_forged_without_the_root_key() {
         let other = br#"{"id":"1","key":"fedcba9876543210fedcba9876543210"}"#;
         assert!(!line().is_genuine(&RootKeys::parse(other).expect("a document")));
     }

@@ -23,7 +23,7 @@ fn after(seconds: u64) -> UnixTime {
     NOON.plus(Duration::from_secs(seconds))
 }
 
-/// The family of [`first`] after it was advanced at each of `moments`, with every token of it.
+/// The family of [`first`] after one rotation at each of `moments`, with all its tokens.
 fn family(moments: &[u64], vault: &RootKeys) -> (Vec<RefreshToken>, RefreshHead) {
     let mut tokens = vec![first()];
     let mut head = first().head(NOON, NOON.plus(IDLE));
@@ -51,7 +51,7 @@ fn word(verdict: &Redemption) -> &'static str {
 }
 
 #[test]
-fn a_token_reads_back_under_its_root_key_and_the_one_that_replaced_it() {
+fn a_refresh_token_parses_under_the_current_and_a_replaced_root_key() {
     let text = first().to_text(&vault("1", ""));
     assert!(text.expose().starts_with("s1.1.AQEB"));
     for vault in [vault("1", ""), vault("2", "1")] {
@@ -64,7 +64,7 @@ fn a_token_reads_back_under_its_root_key_and_the_one_that_replaced_it() {
 }
 
 #[test]
-fn no_part_can_be_exchanged_and_none_has_two_spellings() {
+fn a_refresh_token_with_a_changed_part_or_other_spelling_is_rejected() {
     let vault = vault("1", "");
     let text = first().to_text(&vault);
     let parts: Vec<_> = text.expose().split('.').collect();
@@ -103,7 +103,7 @@ fn no_part_can_be_exchanged_and_none_has_two_spellings() {
 }
 
 #[test]
-fn the_good_token_stands_for_the_window_and_is_spent_after_it() {
+fn the_current_refresh_token_is_rotated_only_after_the_grace_window() {
     let vault = vault("1", "");
     let (tokens, head) = family(&[100], &vault);
     for (second, expected) in [
@@ -120,7 +120,7 @@ fn the_good_token_stands_for_the_window_and_is_spent_after_it() {
 }
 
 #[test]
-fn a_spent_token_gets_its_successor_for_the_window_and_is_a_theft_after_it() {
+fn reuse_of_a_refresh_token_returns_its_successor_in_the_window_and_is_theft_after_it() {
     let vault = vault("1", "");
     let (tokens, head) = family(&[100], &vault);
     for (second, expected) in [
@@ -144,7 +144,7 @@ fn a_spent_token_gets_its_successor_for_the_window_and_is_a_theft_after_it() {
 }
 
 #[test]
-fn one_of_an_older_generation_is_a_theft_at_once_but_for_who_came_before_it_was_spent() {
+fn reuse_of_an_older_generation_is_theft_unless_the_request_arrived_before_rotation() {
     let vault = vault("1", "");
     let (tokens, head) = family(&[100, 110], &vault);
     for (second, expected) in [(109, "overtaken"), (110, "reused"), (115, "reused")] {
@@ -154,7 +154,7 @@ fn one_of_an_older_generation_is_a_theft_at_once_but_for_who_came_before_it_was_
 }
 
 #[test]
-fn a_successor_opens_to_its_predecessor_alone_and_only_here() {
+fn a_sealed_successor_decrypts_only_under_its_predecessor() {
     let host = vault("1", "");
     let (tokens, head) = family(&[100, 200], &host);
     let sealed = head.sealed.as_deref().expect("sealed");
@@ -171,7 +171,7 @@ fn a_successor_opens_to_its_predecessor_alone_and_only_here() {
 }
 
 #[test]
-fn what_does_not_go_with_the_head_is_neither_good_nor_a_theft() {
+fn a_refresh_token_that_does_not_fit_the_stored_state_is_neither_current_nor_reuse() {
     let vault = vault("1", "");
     let (tokens, head) = family(&[100], &vault);
     let (_, restored) = family(&[], &vault);
@@ -192,7 +192,7 @@ fn what_does_not_go_with_the_head_is_neither_good_nor_a_theft() {
 }
 
 #[test]
-fn a_head_prints_neither_hash_nor_seal() {
+fn debug_output_of_the_refresh_state_omits_hash_and_seal() {
     let (_, head) = family(&[100], &vault("1", ""));
     let printed = format!("{head:?}");
     assert!(printed.contains("generation: 2") && !printed.contains("sealed"));
@@ -201,7 +201,7 @@ fn a_head_prints_neither_hash_nor_seal() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text: String, generation: u64, secret: [u8; 32]) {
+    fn any_text_parses_as_a_refresh_token_or_is_rejected(text: String, generation: u64, secret: [u8; 32]) {
         let vault = vault("1", "");
         prop_assert!(RefreshToken::parse(&text, &vault).is_err());
         let session_id = Id::from_random([7; 16]);
