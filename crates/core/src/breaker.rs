@@ -1,4 +1,4 @@
-//! The circuit breaker: who has failed long enough is left alone, and asked now and then.
+//! The circuit breaker: a failing dependency is not called, except for occasional probes.
 //!
 //! Closed, every call passes. A failure counts one, an answer takes half a failure away, and at so
 //! many failures it opens: calls are refused at once, so that nobody waits for an answer that does
@@ -7,27 +7,28 @@
 //! After a while it is half open: a few probes pass. One that is answered closes it, one that fails
 //! opens it anew.
 //!
-//! Time is a reading of any clock that goes on while its host is frozen; one that was set back makes
-//! it probe. Chance spreads the waits.
+//! Time comes from any clock that advances while the host is frozen; a clock set back triggers a
+//! probe. Random bits spread the waits.
 
 use core::time::Duration;
 
-/// When it opens, and how it finds out that it may close.
+/// The thresholds for opening and the rules for probing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BreakerConfig {
-    /// How many failures open it, of which each answer takes half a one away.
+    /// The number of failures that opens it; each response takes half a failure away.
     pub failures: u32,
-    /// How long it stays open at the most; chance takes up to half of that away, so that many
-    /// breakers that opened together do not probe together.
+    /// The maximum open time. Random jitter reduces it by up to half, so that breakers that opened
+    /// together do not probe together.
     pub interval: Duration,
-    /// How many probes may be under way at once.
+    /// The maximum number of concurrent probes.
     pub probes: u32,
-    /// After how long a probe that told nothing is given up: whoever made it may have vanished.
+    /// The time after which a probe without a result is given up, because its caller may have
+    /// crashed.
     pub probe_timeout: Duration,
 }
 
 impl BreakerConfig {
-    /// The rules of every door: once what was away is back, it is used again within two seconds.
+    /// The configuration of every adapter: a recovered dependency is used again within two seconds.
     pub const DEFAULT: Self = Self {
         failures: 5,
         interval: Duration::from_secs(2),
@@ -36,7 +37,7 @@ impl BreakerConfig {
     };
 }
 
-/// One way to one dependency.
+/// The breaker of one dependency.
 #[derive(Clone, Debug)]
 pub struct Breaker {
     rules: BreakerConfig,
@@ -46,7 +47,7 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// In halves of a failure.
+    /// In half failures.
     Closed {
         halves: u32,
     },
@@ -60,19 +61,19 @@ enum State {
     },
 }
 
-/// How a breaker stands, for logs and metrics.
+/// The state of a breaker, for logs and metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BreakerState {
     /// Every call passes.
     Closed,
-    /// A few calls pass, to see.
+    /// A few probes pass.
     HalfOpen,
     /// No call passes.
     Open,
 }
 
 impl BreakerState {
-    /// Its number in metrics. 0 is well: so an alarm needs one threshold.
+    /// The number in metrics. 0 is healthy, so an alarm needs one threshold.
     pub const fn level(self) -> u8 {
         match self {
             Self::Closed => 0,
@@ -81,7 +82,7 @@ impl BreakerState {
         }
     }
 
-    /// Its name in logs.
+    /// The identifier in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -91,19 +92,19 @@ impl BreakerState {
     }
 }
 
-/// What a call may do.
+/// The decision on a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum BreakerPermit {
-    /// It may go out; what becomes of it is told by [`Breaker::settle`].
+    /// The call may go out; its caller reports the result to [`Breaker::settle`].
     Pass(Permit),
-    /// Probes are under way: what becomes of them will be known in a moment.
+    /// Probes are running; their results are expected soon.
     Wait,
-    /// It may not go out.
+    /// The call is rejected.
     Refuse,
 }
 
-/// The right to make one call, in the state that gave it.
+/// The permit for one call, in the state that issued it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct Permit {
@@ -118,17 +119,17 @@ impl Permit {
     }
 }
 
-/// What became of a call, as far as the way is concerned.
+/// The result of a call, as a sign of the dependency's health.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// There was an answer, whatever it said.
+    /// The dependency responded, with any content.
     Answered,
-    /// There was none, or one that says that the other side is ill.
+    /// There was no response, or one that shows a failure of the dependency.
     Failed,
 }
 
 impl Breaker {
-    /// A closed one.
+    /// A closed breaker.
     pub const fn new(rules: BreakerConfig) -> Self {
         Self {
             rules,
@@ -137,7 +138,7 @@ impl Breaker {
         }
     }
 
-    /// How it stands.
+    /// The current state.
     pub const fn standing(&self) -> BreakerState {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,
@@ -150,7 +151,7 @@ impl Breaker {
     pub fn admit(&mut self, now: Duration) -> BreakerPermit {
         match self.state {
             State::Closed { .. } => return self.permit(false),
-            // A clock that went back says nothing about how long this has been open.
+            // A clock that was set back gives no valid open time.
             State::Open { since, until } if since <= now && now < until => {
                 return BreakerPermit::Refuse;
             }
@@ -175,8 +176,7 @@ impl Breaker {
         self.permit(true)
     }
 
-    /// Takes note of what became of a call that passed. What was permitted in an earlier state
-    /// tells nothing of this one, and is passed over.
+    /// Records the result of a permitted call. Permits of an earlier state are ignored.
     pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Duration, chance: u64) {
         if permit.epoch != self.epoch {
             return;
@@ -198,7 +198,7 @@ impl Breaker {
                 self.turn(State::Closed { halves: 0 });
             }
             (State::HalfOpen { .. }, Outcome::Failed) => self.open(now, chance),
-            // Nothing is permitted while it is open.
+            // An open breaker issues no permits.
             (State::Open { .. }, _) => {}
         }
     }
@@ -221,7 +221,7 @@ impl Breaker {
     }
 }
 
-/// `interval` less up to a half of it, in whole milliseconds.
+/// `interval` minus up to half of it, in whole milliseconds.
 fn wait(interval: Duration, chance: u64) -> Duration {
     let half = interval.checked_div(2).unwrap_or_default();
     let steps = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);

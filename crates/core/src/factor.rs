@@ -1,4 +1,4 @@
-//! The second factor: codes by time ([RFC 6238]), and codes on paper for when the device is lost.
+//! The second factor: TOTP codes ([RFC 6238]) and recovery codes for a lost device.
 //!
 //! [RFC 6238]: https://www.rfc-editor.org/rfc/rfc6238
 
@@ -13,47 +13,47 @@ use crate::root_keys::{Purpose, RootKeys};
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
-/// The length of a secret, in bytes: that of SHA-1, as RFC 4226 §4 recommends.
+/// The length of a TOTP secret, in bytes: that of SHA-1, as RFC 4226 §4 recommends.
 pub const TOTP_SECRET_BYTES: usize = 20;
 
-/// How long a code by time is shown.
+/// The time step of TOTP.
 pub const TOTP_STEP: Duration = Duration::from_secs(30);
 
-/// How many digits it has.
+/// The number of digits of a TOTP code.
 pub const TOTP_DIGITS: u8 = 6;
 
-/// How many steps a device's clock may be off, either way (RFC 6238 §5.2).
+/// The permitted clock drift of a device, in steps in either direction (RFC 6238 §5.2).
 const SKEW: u16 = 1;
 
-/// How many recovery codes are given out at a time.
+/// The number of recovery codes in a set.
 pub const RECOVERY_CODES: usize = 10;
 
-/// What a recovery code is drawn from: 80 bits.
+/// The entropy of a recovery code: 80 bits.
 pub const RECOVERY_CODE_BYTES: usize = 10;
 
-/// Crockford's alphabet: no two letters that look alike.
+/// Crockford's alphabet, without letters that look alike.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// How much of a code's authentication code is kept, in bytes.
+/// The length of the stored MAC of a recovery code, in bytes.
 const KEPT_BYTES: usize = 16;
 
-/// A text is no code of its kind. Never quotes it.
+/// The text is no code of its kind. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum CodeError {
-    /// Not six digits.
+    /// The text is not six digits.
     #[error("the code is six digits")]
     Totp,
-    /// Not sixteen characters of the alphabet.
+    /// The text is not sixteen characters of the alphabet.
     #[error("a recovery code is sixteen letters and digits")]
     Recovery,
 }
 
-/// What a device shows: six digits.
+/// A TOTP code: six digits.
 #[derive(Clone, Debug)]
 pub struct TotpCode(Secret<String>);
 
 impl TotpCode {
-    /// Reads six digits; blanks between them are forgiven.
+    /// Parses six digits; whitespace between them is ignored.
     ///
     /// # Errors
     ///
@@ -66,8 +66,8 @@ impl TotpCode {
             .ok_or(CodeError::Totp)
     }
 
-    /// The step that it is the code of at `now` under `secret`, if any: this one, the one before or
-    /// the one after.
+    /// The time step at `now` that the code matches under `secret`, if any: the current, the
+    /// previous or the next one.
     pub fn step(&self, secret: &Secret<[u8; TOTP_SECRET_BYTES]>, now: UnixTime) -> Option<u64> {
         let totp = Builder::new()
             .with_algorithm(Algorithm::SHA1)
@@ -81,12 +81,12 @@ impl TotpCode {
     }
 }
 
-/// A code on paper: good for one login, whatever became of the device.
+/// A recovery code: valid for one login without the device.
 #[derive(Clone, Debug)]
 pub struct RecoveryCode(Secret<String>);
 
 impl RecoveryCode {
-    /// Writes 80 random bits as a code.
+    /// Encodes 80 random bits as a code.
     pub fn from_random(bits: &[u8; RECOVERY_CODE_BYTES]) -> Self {
         let mut text = String::with_capacity(16);
         // Five bytes are eight letters.
@@ -102,8 +102,8 @@ impl RecoveryCode {
         Self(Secret::new(text))
     }
 
-    /// Reads a code as it was typed: case, blanks and hyphens are forgiven, and so are `o` for zero,
-    /// `i` and `l` for one.
+    /// Parses a code as typed. Case, whitespace and hyphens are ignored; `o` counts as zero, `i`
+    /// and `l` as one.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl RecoveryCode {
             .ok_or(CodeError::Recovery)
     }
 
-    /// The code as it is shown, in groups of four.
+    /// The code for display, in groups of four.
     pub fn to_text(&self) -> Secret<String> {
         let mut text = String::with_capacity(19);
         for (place, letter) in self.0.expose().chars().enumerate() {
@@ -135,13 +135,13 @@ impl RecoveryCode {
         Secret::new(text)
     }
 
-    /// What is kept of it: a code that only hosts can make, bound to its owner.
+    /// The stored form: a MAC under a host key, bound to the owner.
     pub fn kept(&self, vault: &RootKeys, user_id: &Id) -> String {
         let code = vault.mac(Purpose::RecoveryCode, &self.parts(user_id));
         base64url::encode(code.get(..KEPT_BYTES).unwrap_or_default())
     }
 
-    /// Whether `kept` is what is kept of it.
+    /// Whether `kept` is the stored form of this code.
     pub fn is(&self, kept: &str, vault: &RootKeys, user_id: &Id) -> bool {
         let kept = base64url::decode(kept).unwrap_or_default();
         vault.verify_mac(Purpose::RecoveryCode, &self.parts(user_id), &kept)
@@ -166,8 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn the_codes_of_rfc_6238_are_known() {
-        // The vectors have eight digits; six are their end (RFC 4226 §5.3).
+    fn the_totp_codes_of_rfc_6238_match() {
+        // The vectors have eight digits; their last six are the six-digit code (RFC 4226 §5.3).
         for (now, code) in [
             (59, "287082"),
             (1_111_111_109, "081804"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_may_be_a_step_off_and_no_more() {
+    fn totp_accepts_one_step_of_clock_drift_and_no_more() {
         let at = 1_111_111_111 / 30;
         for (now, known) in [
             (at * 30 - 31, None),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn six_digits_are_a_code_and_nothing_else() {
+    fn a_totp_code_is_exactly_six_digits() {
         assert!(TotpCode::parse("123 456").is_ok());
         for bad in [
             "",
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recovery_code_is_read_as_people_type() {
+    fn a_recovery_code_parses_as_people_type_it() {
         let code = RecoveryCode::from_random(&[0, 1, 2, 3, 4, 0xff, 0xfe, 0xfd, 0xfc, 0xfb]);
         let text = code.to_text().expose().clone();
         assert_eq!(text, "000g-40r4-zzzf-vz7v");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_belongs_to_its_owner_and_survives_a_new_root_key() {
+    fn a_stored_recovery_code_is_bound_to_its_owner_and_survives_root_key_rotation() {
         let document = |text: &str| RootKeys::parse(text.as_bytes()).expect("a document");
         let old = r#"{"id":"1","key":"old-old-old-old-old-old-old-old-old"}"#;
         let new = r#"{"id":"2","key":"new-new-new-new-new-new-new-new-new","previous":[OLD]}"#;
@@ -252,14 +252,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_code_that_was_shown_is_read_back(bits: [u8; 10]) {
+        fn a_displayed_recovery_code_parses(bits: [u8; 10]) {
             let text = RecoveryCode::from_random(&bits).to_text();
             let read = RecoveryCode::parse(text.expose()).expect("a code").to_text();
             prop_assert_eq!(read.expose(), text.expose());
         }
 
         #[test]
-        fn any_text_is_a_code_or_none(text: String, now: u64) {
+        fn any_text_parses_as_a_code_or_is_rejected(text: String, now: u64) {
             let _ = RecoveryCode::parse(&text);
             if let Ok(code) = TotpCode::parse(&text) {
                 let _ = code.step(&SECRET, UnixTime::from_secs(now >> 1));

@@ -1,7 +1,7 @@
-//! Mail and the links in it: what proves that somebody reads the mail of an address.
+//! Mails and mailed links, which prove access to the mailbox of an address.
 //!
-//! A link holds a token for one purpose and one account. The store keeps its digest and its end
-//! beside the account; who reads the store, or a backup of it, learns nothing that opens anything.
+//! SECURITY: a link holds a token for one purpose and one account. The store keeps only its digest
+//! and expiry beside the account, so a leaked store or backup contains no usable token.
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -13,25 +13,25 @@ use crate::root_keys::{MAC_BYTES, Purpose, RootKeys};
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
-/// What a mail is about.
+/// The subject of a mail.
 ///
-/// Exhaustive on purpose: each has its words.
+/// Exhaustive on purpose: each kind has its own template.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MailKind {
     /// A link that verifies the address.
     Verify,
     /// A link that sets a new password.
     Reset,
-    /// A link that makes the browser known it is opened in, where too many logins have failed.
+    /// A link that registers the browser as known, after too many failed logins to the address.
     Unlock,
-    /// Somebody tried to register the address, which has an account.
+    /// A client tried to register the address, which already has an account.
     AlreadyRegistered,
     /// The password was changed.
     PasswordChanged,
 }
 
 impl MailKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 5] = [
         Self::Verify,
         Self::Reset,
@@ -40,7 +40,7 @@ impl MailKind {
         Self::PasswordChanged,
     ];
 
-    /// A stable name, for the store.
+    /// The stable identifier, for the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Verify => "verify",
@@ -51,25 +51,25 @@ impl MailKind {
         }
     }
 
-    /// The kind of this name.
+    /// The kind with this identifier.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
-/// What a mailed token is good for; one for the one is no good for the other.
+/// The purpose of a mailed token; a token is invalid for any other purpose.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MailPurpose {
     /// To verify the address.
     Verify,
     /// To set a new password.
     Reset,
-    /// To log in from a browser that nobody knows, where too many logins have failed.
+    /// To log in from an unknown browser after too many failed logins.
     Unlock,
 }
 
 impl MailPurpose {
-    /// A stable name: part of the secret.
+    /// The stable identifier: an input of the secret.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Verify => "verify",
@@ -79,22 +79,22 @@ impl MailPurpose {
     }
 }
 
-/// The token of a mailed link: `<user id>.<secret>`. The user id finds the account, the secret
-/// proves the mail was read.
+/// The token of a mailed link: `<user id>.<secret>`. The user ID finds the account, the secret
+/// proves access to the mail.
 #[derive(Clone, Debug)]
 pub struct MailToken {
     user_id: Id,
     secret: Secret<[u8; MAC_BYTES]>,
 }
 
-/// The text is no token of a mailed link. Never quotes it.
+/// The text is no mail token. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not the token of a mailed link")]
 pub struct MailTokenError;
 
 impl MailToken {
-    /// The token in the mail called `mail_id`. The same mail has the same token however often it
-    /// is sent, so that nothing secret has to wait in the store until it is.
+    /// The token of the mail `mail_id`. It is derived, so every retry of a mail has the same token
+    /// and the outbox holds no secret.
     pub fn of_mail(vault: &RootKeys, mail_id: &Id, purpose: MailPurpose, user_id: &Id) -> Self {
         let parts = [mail_id.as_str(), purpose.as_str(), user_id.as_str()].map(str::as_bytes);
         Self {
@@ -103,7 +103,7 @@ impl MailToken {
         }
     }
 
-    /// Reads a token as a link held it.
+    /// Parses a token from a link.
     ///
     /// # Errors
     ///
@@ -118,65 +118,65 @@ impl MailToken {
         })
     }
 
-    /// The token as a link holds it.
+    /// The token as the link contains it.
     pub fn to_text(&self) -> Secret<String> {
         let secret = base64url::encode(self.secret.expose());
         Secret::new(format!("{}.{secret}", self.user_id))
     }
 
-    /// Whose account it is for.
+    /// The user ID of its account.
     pub const fn user_id(&self) -> &Id {
         &self.user_id
     }
 
-    /// What is kept of it.
+    /// The stored digest of the token.
     pub fn digest(&self) -> MailTokenDigest {
         let digest = Sha256::digest(self.secret.expose());
         MailTokenDigest(base64url::encode(&digest))
     }
 }
 
-/// The SHA-256 of a token's secret, in base64url. The secret has 256 bits: nothing slower is
-/// needed.
+/// The SHA-256 of a token's secret, in base64url. The secret has 256 bits, so a slow hash is
+/// unnecessary.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MailTokenDigest(String);
 
 impl MailTokenDigest {
-    /// A digest as it was kept.
+    /// Parses a stored digest.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The digest as it is kept.
+    /// The digest in its stored form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What an account knows of the one token of a purpose that it would take.
+/// The stored state of an account's one valid token of a purpose.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PendingToken {
-    /// Of the token.
+    /// The digest of the token.
     pub digest: MailTokenDigest,
-    /// The first second at which it is good no more.
+    /// The expiry: the first second at which the token is invalid.
     pub ends_at: UnixTime,
 }
 
-/// Why a token is not taken, as we know it; the caller is told one thing.
+/// The internal reason for a rejected mail token; the client sees one error for all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MailTokenDenial {
-    /// It is none, or its account is not there.
+    /// The token is malformed, or its account does not exist.
     Unknown,
-    /// It was used, or a newer mail replaced it.
+    /// The token was used, or a newer mail replaced it.
     Used,
-    /// Its time is over.
+    /// The token is expired.
     Expired,
-    /// The account is closed.
+    /// The account is disabled.
     Disabled,
 }
 
 impl MailTokenDenial {
-    /// A stable name.
+    /// The stable identifier.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown_token",
@@ -188,7 +188,7 @@ impl MailTokenDenial {
 }
 
 impl PendingToken {
-    /// Judges a presented token at `now`.
+    /// Checks a presented token at `now`.
     ///
     /// # Errors
     ///
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_has_one_token_and_no_other_mail_purpose_or_account_has_it() {
+    fn a_mail_token_is_unique_to_its_mail_purpose_and_account() {
         let digest = token("m1", MailPurpose::Reset, "u1").digest();
         assert_eq!(token("m1", MailPurpose::Reset, "u1").digest(), digest);
         for other in [
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_the_sha_256_of_the_secret() {
+    fn the_stored_digest_is_the_sha_256_of_the_secret() {
         let token = token("m1", MailPurpose::Reset, "u1");
         let text = token.to_text();
         let secret = text.expose().strip_prefix("u1.").expect("the user id");
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_until_the_second_it_ends() {
+    fn a_mail_token_is_valid_until_the_second_it_expires() {
         let good = token("m1", MailPurpose::Verify, "u1");
         let read = MailToken::parse(&good.to_text()).expect("ours");
         let pending = PendingToken {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_known_by_its_name() {
+    fn each_mail_kind_is_found_by_its_identifier() {
         for kind in MailKind::ALL {
             assert_eq!(MailKind::parse(kind.as_str()), Some(kind));
         }
@@ -281,7 +281,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_token_or_none(text: String, bytes: Vec<u8>) {
+        fn any_text_parses_as_a_mail_token_or_is_rejected(text: String, bytes: Vec<u8>) {
             for text in [text, format!("u1.{}", base64url::encode(&bytes))] {
                 if let Ok(token) = MailToken::parse(&Secret::new(text.clone())) {
                     let written = token.to_text();

@@ -1,4 +1,4 @@
-//! Passwords and their hashes, before and after the hashing itself.
+//! Passwords and their hashes; the hashing itself is elsewhere.
 
 pub mod advice;
 mod hash;
@@ -11,40 +11,42 @@ use zeroize::Zeroizing;
 pub use self::hash::{PasswordHash, PasswordHashError};
 use crate::secret::Secret;
 
-/// The fewest code points of a password that stands alone (NIST SP 800-63B-4 §3.1.1.2).
+/// The minimum number of code points of a password without a second factor (NIST SP 800-63B-4
+/// §3.1.1.2).
 pub const MIN_PASSWORD_CODE_POINTS: usize = 15;
 
-/// The fewest code points of a password that a second factor stands beside (the same section).
+/// The minimum number of code points of a password with a second factor (the same section).
 pub const MIN_CODE_POINTS_BESIDE_FACTOR: usize = 8;
 
-/// The most code points: twice what ASVS 5.0 6.2.9 asks for, few enough to normalise at once.
+/// The maximum number of code points: twice the minimum of ASVS 5.0 6.2.9, and few enough to
+/// normalise at once.
 pub const MAX_PASSWORD_CODE_POINTS: usize = 256;
 
-/// A password as it is hashed: in NFC, at most 256 code points.
+/// A password in the form that is hashed: in NFC, at most 256 code points.
 #[derive(Clone, Debug)]
 pub struct Password(Secret<String>);
 
-/// Why a password is not taken.
+/// The reason why a password is rejected.
 ///
 /// Exhaustive on purpose: see `Denial`.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum PasswordError {
-    /// Fewer than 15 code points, and nothing beside it.
+    /// Fewer than 15 code points, without a second factor.
     #[error("a password has at least 15 characters; a few words in a row are easy to keep")]
     TooShort,
-    /// Fewer than 8 code points beside a second factor.
+    /// Fewer than 8 code points, with a second factor.
     #[error("beside a second factor, a password has at least 8 characters")]
     TooShortBesideFactor,
     /// More than 256 code points.
     #[error("a password has at most 256 characters")]
     TooLong,
-    /// A few characters over and over.
+    /// A few repeated characters.
     #[error("this password repeats a few characters; it is as easy to guess as they are")]
     Repeats,
-    /// On a list of what attackers try first.
+    /// On a list of common passwords.
     #[error("this password is on a list of common ones, which are tried first")]
     Common,
-    /// Known from a breach of some other service.
+    /// Known from a breach of another service.
     #[error("this password was found in a breach of another service")]
     Breached,
     /// Little more than the account's own address.
@@ -53,13 +55,13 @@ pub enum PasswordError {
     /// Little more than the service's name.
     #[error("without the name of this service, less than 8 characters of this password are left")]
     ContainsServiceName,
-    /// Weaker than the operator wants it.
+    /// Weaker than the operator's minimum.
     #[error("this password is easy to guess")]
     TooWeak,
 }
 
 impl PasswordError {
-    /// A stable name.
+    /// The stable identifier.
     pub const fn code(self) -> &'static str {
         match self {
             Self::TooShort | Self::TooShortBesideFactor => "password_too_short",
@@ -75,8 +77,8 @@ impl PasswordError {
 }
 
 impl Password {
-    /// Reads a password as it was typed. Length is the only rule about its form: there are no
-    /// composition rules (NIST SP 800-63B-4 §3.1.1.2).
+    /// Parses a password as typed. Length is the only rule about its form: there are no composition
+    /// rules (NIST SP 800-63B-4 §3.1.1.2).
     ///
     /// # Errors
     ///
@@ -86,8 +88,8 @@ impl Password {
         if too_long(typed.expose()) {
             return Err(PasswordError::TooLong);
         }
-        // NFC makes at most three times the bytes (Unicode TR 15 §9): no growing buffer leaves
-        // copies behind.
+        // NFC creates at most three times the bytes (Unicode TR 15 §9), so no growing buffer leaves
+        // copies in memory.
         let mut normal = Zeroizing::new(String::with_capacity(
             typed.expose().len().saturating_mul(3),
         ));
@@ -98,12 +100,12 @@ impl Password {
         Ok(Self(Secret::new(core::mem::take(&mut *normal))))
     }
 
-    /// As text, for whoever judges it.
+    /// The text, for the strength check.
     pub fn as_text(&self) -> &str {
         self.0.expose()
     }
 
-    /// What is hashed.
+    /// The bytes to hash.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.expose().as_bytes()
     }
@@ -118,10 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn at_least_128_are_allowed_and_256_at_most() {
+    fn at_least_128_characters_are_allowed_and_256_at_most() {
         assert!(parse(&"a".repeat(256)).is_ok());
         assert_eq!(parse(&"a".repeat(257)).err(), Some(PasswordError::TooLong));
-        // One code point that NFC makes three of: it must not pass the limit by expanding.
+        // NFC expands this one code point to three: the expanded form must respect the limit.
         assert_eq!(
             parse(&"\u{fb2c}".repeat(200)).err(),
             Some(PasswordError::TooLong)
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn two_spellings_of_a_letter_are_one_password() {
+    fn two_unicode_spellings_of_a_letter_are_one_password() {
         let (composed, decomposed) = (
             parse("caf\u{e9}").expect("fits"),
             parse("cafe\u{301}").expect("fits"),

@@ -1,39 +1,39 @@
-//! Login sessions: what ties the tokens of one login together.
+//! Login sessions, which connect the tokens of one login.
 
 use crate::email::EmailAddress;
 use crate::id::Id;
 use crate::refresh::RefreshHead;
 use crate::time::UnixTime;
 
-/// The longest description of a device that is kept, in bytes.
+/// The maximum length of a stored device description, in bytes.
 const MAX_DEVICE_BYTES: usize = 128;
 
-/// A session as it is kept.
+/// A stored session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Its name (`sid`).
+    /// The session identifier (`sid`).
     pub id: Id,
-    /// Whose it is.
+    /// The user.
     pub user_id: Id,
-    /// The address it was opened with: the row stands beside the account.
+    /// The address used at login; the session row is stored beside the account.
     pub email: EmailAddress,
-    /// When the password was checked.
+    /// The time of the password check.
     pub opened_at: UnixTime,
-    /// When it ends, however often it is used.
+    /// The absolute expiry, independent of use.
     pub ends_at: UnixTime,
-    /// What its bearer showed then.
+    /// The authentication methods at login.
     pub methods: Methods,
     /// The subject's generation at login; raising it ends every session at once.
     pub generation: u64,
-    /// What it was opened from, as the caller described itself.
+    /// The device, as the client described itself.
     pub device: Device,
-    /// The client's address it was opened from, as the platform reported it.
+    /// The client's address at login, as the platform reported it.
     pub client_address: String,
-    /// Which refresh token is the good one.
+    /// The current refresh token.
     pub head: RefreshHead,
 }
 
-/// What somebody showed to be let in, as `amr` tells it in the names of [RFC 8176 §2].
+/// The authentication methods of a login, written to `amr` with the values of [RFC 8176 §2].
 ///
 /// [RFC 8176 §2]: https://www.rfc-editor.org/rfc/rfc8176#section-2
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -41,18 +41,18 @@ pub enum Methods {
     /// The password.
     #[default]
     Password,
-    /// The password, and a code by time.
+    /// Password and TOTP code.
     Totp,
-    /// The password, and a code on paper. That is no `otp`, which the RFC ties to RFC 4226 and 6238;
-    /// but it is a second factor, which `mfa` says of any.
+    /// Password and recovery code. The RFC ties `otp` to RFC 4226 and 6238, so a recovery code is
+    /// none. It is a second factor, and `mfa` covers any.
     RecoveryCode,
 }
 
 impl Methods {
-    /// Every one.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Password, Self::Totp, Self::RecoveryCode];
 
-    /// The names of what was shown.
+    /// The `amr` values.
     pub const fn amr(self) -> &'static [&'static str] {
         match self {
             Self::Password => &["pwd"],
@@ -61,12 +61,12 @@ impl Methods {
         }
     }
 
-    /// What [`Methods::amr`] names so; `None` if no token of ours does.
+    /// The methods with these [`Methods::amr`] values; `None` if no token of this issuer has them.
     pub fn of_amr(names: &[String]) -> Option<Self> {
         Self::ALL.into_iter().find(|methods| names == methods.amr())
     }
 
-    /// A stable name of what was shown besides the password, for the store.
+    /// The stable identifier of the second factor, for the store.
     pub const fn second(self) -> Option<&'static str> {
         match self {
             Self::Password => None,
@@ -75,7 +75,7 @@ impl Methods {
         }
     }
 
-    /// What [`Methods::second`] gave this for.
+    /// The methods with this [`Methods::second`] identifier.
     pub fn of_second(second: Option<&str>) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -83,12 +83,12 @@ impl Methods {
     }
 }
 
-/// A `User-Agent` fit to be kept and shown: printable ASCII, at most 128 bytes.
+/// A `User-Agent` value that is safe to store and show: printable ASCII, at most 128 bytes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Device(String);
 
 impl Device {
-    /// Keeps what is printable of a `User-Agent` value.
+    /// Keeps the printable characters of a `User-Agent` value.
     pub fn new(user_agent: &str) -> Self {
         let printable = user_agent
             .chars()
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_way_in_is_known_by_its_names_and_by_nothing_else() {
+    fn authentication_methods_round_trip_through_amr() {
         for methods in Methods::ALL {
             let names: Vec<_> = methods.amr().iter().map(ToString::to_string).collect();
             assert_eq!(Methods::of_amr(&names), Some(methods));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_short_and_printable() {
+    fn a_device_description_is_short_and_printable() {
         assert_eq!(
             Device::new("curl/8\r\nset-cookie: x\u{202e}").as_str(),
             "curl/8set-cookie: x"

@@ -42,7 +42,7 @@ fn answer(breaker: &mut Breaker, now: Duration) {
 }
 
 #[test]
-fn so_many_failures_in_a_row_open_it_and_one_less_does_not() {
+fn the_breaker_opens_at_the_failure_threshold_and_not_before() {
     let mut breaker = Breaker::new(RULES);
     (0..2).for_each(|_| fail(&mut breaker, at(0), 0));
     assert_eq!(breaker.standing(), BreakerState::Closed);
@@ -52,12 +52,12 @@ fn so_many_failures_in_a_row_open_it_and_one_less_does_not() {
 }
 
 #[test]
-fn an_answer_takes_half_a_failure_away_and_is_not_kept_in_store() {
+fn a_response_takes_half_a_failure_away_and_is_not_saved_up() {
     let mut breaker = Breaker::new(RULES);
     (0..100).for_each(|_| answer(&mut breaker, at(0)));
     (0..2).for_each(|_| fail(&mut breaker, at(0), 0));
     (0..2).for_each(|_| answer(&mut breaker, at(0)));
-    // One failure is left.
+    // One failure remains.
     fail(&mut breaker, at(0), 0);
     assert_eq!(breaker.standing(), BreakerState::Closed);
     fail(&mut breaker, at(0), 0);
@@ -65,7 +65,7 @@ fn an_answer_takes_half_a_failure_away_and_is_not_kept_in_store() {
 }
 
 #[test]
-fn it_is_open_for_its_interval_less_what_chance_takes() {
+fn the_breaker_stays_open_for_its_interval_minus_jitter() {
     for (chance, until) in [(0, 2_000), (1, 1_999), (1_000, 1_000), (1_001, 2_000)] {
         let mut breaker = Breaker::new(RULES);
         (0..3).for_each(|_| fail(&mut breaker, at(0), chance));
@@ -79,7 +79,7 @@ fn it_is_open_for_its_interval_less_what_chance_takes() {
 }
 
 #[test]
-fn so_many_probes_pass_and_one_answer_closes_it() {
+fn a_half_open_breaker_limits_probes_and_one_response_closes_it() {
     let mut breaker = opened();
     let first = pass(&mut breaker, at(2_000));
     let second = pass(&mut breaker, at(2_000));
@@ -87,13 +87,13 @@ fn so_many_probes_pass_and_one_answer_closes_it() {
     assert_eq!(breaker.admit(at(2_001)), BreakerPermit::Wait);
     breaker.record(second, Outcome::Answered, at(2_002), 0);
     assert_eq!(breaker.standing(), BreakerState::Closed);
-    // The other probe belongs to a state that is over.
+    // The other probe belongs to an earlier state.
     breaker.record(first, Outcome::Failed, at(2_003), 0);
     assert!(!pass(&mut breaker, at(2_003)).is_probe());
 }
 
 #[test]
-fn a_probe_that_fails_opens_it_anew() {
+fn a_failed_probe_reopens_the_breaker() {
     let mut breaker = opened();
     let probe = pass(&mut breaker, at(2_000));
     breaker.record(probe, Outcome::Failed, at(4_500), 0);
@@ -102,7 +102,7 @@ fn a_probe_that_fails_opens_it_anew() {
 }
 
 #[test]
-fn a_probe_whose_maker_vanished_is_given_up() {
+fn a_probe_of_a_crashed_caller_is_given_up() {
     let mut breaker = opened();
     let lost = pass(&mut breaker, at(2_000));
     let _ = pass(&mut breaker, at(2_500));
@@ -115,7 +115,7 @@ fn a_probe_whose_maker_vanished_is_given_up() {
 }
 
 #[test]
-fn a_clock_that_went_back_does_not_keep_it_open() {
+fn a_clock_set_back_does_not_keep_the_breaker_open() {
     let mut breaker = opened();
     let probe = pass(&mut breaker, at(100_000));
     breaker.record(probe, Outcome::Failed, at(100_000), 0);
@@ -140,14 +140,15 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, each rule of the module holds at every step.
+    /// Every rule of the module holds at every step, in any order of events.
     #[test]
-    fn every_history_keeps_the_rules(steps in prop::collection::vec(step(), 1..200)) {
+    fn every_breaker_history_keeps_the_rules(steps in prop::collection::vec(step(), 1..200)) {
         let mut breaker = Breaker::new(RULES);
         let mut now = at(0);
         let mut under_way: Vec<Permit> = vec![];
         let (mut opened_at, mut halves) = (None, 0_u32);
-        // Probes permitted since it was last anything but half open, or since one was given up.
+        // Probes permitted since the breaker was last in another state, or since a probe was given
+        // up.
         let (mut probes, mut latest) = (0, at(0));
         for step in steps {
             let before = breaker.standing();
@@ -204,15 +205,15 @@ proptest! {
                 Step::Settle(..) => {}
             }
         }
-        // It never stays shut: after the longest wait there is, somebody may ask.
+        // It never stays open: after the maximum wait a probe is permitted.
         let later = now + RULES.interval + RULES.probe_timeout;
         prop_assert!(matches!(breaker.admit(later), BreakerPermit::Pass(_)));
     }
 
-    /// Where of each two calls that follow each other at least one fails, in whatever order, it opens
-    /// within twenty calls.
+    /// If at least one of every two consecutive calls fails, in any order, the breaker opens within
+    /// twenty calls.
     #[test]
-    fn what_fails_every_other_time_is_given_up(
+    fn a_dependency_that_fails_every_other_call_opens_the_breaker(
         pairs in prop::collection::vec(
             prop_oneof![Just([true, false]), Just([false, true]), Just([false, false])],
             10,
@@ -232,9 +233,9 @@ proptest! {
         prop_assert_eq!(breaker.standing(), BreakerState::Open);
     }
 
-    /// Where two answers stand between any two failures it never opens, however long that goes on.
+    /// With two responses between any two failures the breaker never opens.
     #[test]
-    fn what_fails_now_and_then_is_not_given_up(
+    fn occasional_failures_do_not_open_the_breaker(
         gaps in prop::collection::vec(2_usize..6, 1..200),
     ) {
         let mut breaker = Breaker::new(BreakerConfig::DEFAULT);

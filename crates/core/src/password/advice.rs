@@ -1,26 +1,26 @@
-//! What somebody is told whose new password is not taken.
+//! The feedback for a rejected new password.
 
 use super::PasswordError;
 
-/// How many suggestions there are at most.
+/// The maximum number of suggestions.
 pub const MAX_SUGGESTIONS: usize = 4;
 
-/// How easily a password is guessed, and how to choose a better one. Never quotes it.
+/// The guessability of a password, with suggestions for a better one. Never quotes it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct StrengthFeedback {
-    /// From 0 (among the first thousand guesses) to 4 (safe even offline).
+    /// From 0 (among the first thousand guesses) to 4 (resists offline guessing).
     pub score: u8,
-    /// What makes it easy to guess.
+    /// The reason why it is easy to guess.
     pub warning: Option<&'static str>,
-    /// What would be better.
+    /// Suggestions for a better one.
     pub suggestions: [Option<&'static str>; MAX_SUGGESTIONS],
 }
 
-/// A password that an account may not have: why not, and what would be better.
+/// A rejected password: the reason and the feedback.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PasswordRejection {
-    /// The rule it breaks.
+    /// The violated rule.
     pub error: PasswordError,
-    /// How to choose a better one.
+    /// Feedback on how to choose a better one.
     pub advice: StrengthFeedback,
 }

@@ -1,4 +1,4 @@
-//! The hash of a password as it is kept.
+//! The stored hash of a password.
 
 use core::fmt;
 
@@ -6,12 +6,12 @@ use thiserror::Error;
 
 use crate::secret::Secret;
 
-/// The longest PHC string that is kept, in bytes.
+/// The maximum length of a stored PHC string, in bytes.
 const MAX_PHC_BYTES: usize = 512;
 
 /// A stored password hash in PHC string form: `$argon2id$v=19$m=19456,t=2,p=1$salt$hash`.
 ///
-/// Its parameters are for whoever hashes to read; here it is a text that never prints.
+/// Only the hasher parses its parameters; here it is an opaque text that is never printed.
 #[derive(Clone)]
 pub struct PasswordHash(Secret<String>);
 
@@ -21,11 +21,11 @@ pub struct PasswordHash(Secret<String>);
 pub struct PasswordHashError;
 
 impl PasswordHash {
-    /// Reads a PHC string.
+    /// Parses a PHC string.
     ///
     /// # Errors
     ///
-    /// [`PasswordHashError`] if it does not begin with `$`, is too long or not printable.
+    /// [`PasswordHashError`] if it does not start with `$`, is too long or not printable.
     pub fn parse(phc: &str) -> Result<Self, PasswordHashError> {
         let fits = phc.starts_with('$')
             && phc.len() <= MAX_PHC_BYTES

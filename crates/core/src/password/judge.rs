@@ -1,30 +1,31 @@
-//! What a new password must be: long enough without what anybody knows of its owner.
+//! The rules for a new password: its length without words that are easily associated with its
+//! owner.
 //!
-//! There are no composition rules (NIST SP 800-63B-4 §3.1.1.2). What is on lists is for whoever
-//! has the lists to say.
+//! There are no composition rules (NIST SP 800-63B-4 §3.1.1.2). Password lists are checked by the
+//! component that holds them.
 
 use super::{MIN_CODE_POINTS_BESIDE_FACTOR, MIN_PASSWORD_CODE_POINTS, Password, PasswordError};
 use crate::email::EmailAddress;
 
-/// How long a word must be to be looked for, in characters: shorter ones are in every sentence.
+/// The minimum length of a searched word, in characters; shorter ones occur in every sentence.
 const MIN_WORD_LENGTH: usize = 3;
 
-/// How much of a password must be left without the words that anybody would try first.
+/// The minimum length that remains of a password without words that an attacker tries first.
 const MIN_OWN_CHARS: usize = 8;
 
-/// Whose password it is to be.
+/// The context of the account that the password is for.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordContext<'a> {
-    /// The account's address.
+    /// The address of the account.
     pub email: &'a EmailAddress,
-    /// What the service is called.
+    /// The names of the service.
     pub services: &'a [String],
-    /// Whether the account has a second factor at this moment.
+    /// Whether the account has a second factor now.
     pub second_factor: bool,
 }
 
 impl PasswordContext<'_> {
-    /// The words of the address: itself, what stands before the `@`, the domain, and their parts.
+    /// The words of the address: the address, its local part, its domain, and their parts.
     pub fn address_words(&self) -> Vec<String> {
         let mut words = Vec::new();
         for spelling in [self.email.as_str(), self.email.as_typed()] {
@@ -33,7 +34,7 @@ impl PasswordContext<'_> {
                 continue;
             };
             words.push(domain.to_lowercase());
-            // The last label is everybody's.
+            // The last label is shared by many domains.
             let own = domain.rsplit_once('.').map_or("", |(own, _top)| own);
             words.extend([local, own].into_iter().flat_map(parts));
         }
@@ -47,12 +48,11 @@ impl PasswordContext<'_> {
 }
 
 impl Password {
-    /// Judges it as the password an account is to have from now on, as far as that can be told
-    /// without a list.
+    /// Checks the new password of an account against all rules that need no password list.
     ///
     /// # Errors
     ///
-    /// The first rule it breaks.
+    /// The first violated rule.
     pub fn check(&self, context: &PasswordContext<'_>) -> Result<(), PasswordError> {
         let length = self.as_text().chars().count();
         if context.second_factor && length < MIN_CODE_POINTS_BESIDE_FACTOR {
@@ -78,8 +78,8 @@ impl Password {
         Ok(())
     }
 
-    /// How many code points it says twice or more from its beginning to its end, the last time
-    /// perhaps not whole: 3 for `abcabcab`.
+    /// The length, in code points, of the unit that the password repeats from start to end, the
+    /// last repetition possibly truncated: 3 for `abcabcab`.
     fn repeated(&self) -> Option<usize> {
         let letters: Vec<char> = self.as_text().chars().collect();
         (1..=letters.len() / 2).find(|unit| {
@@ -88,7 +88,8 @@ impl Password {
         })
     }
 
-    /// What it says over and over, if it does: as good as the whole to somebody with a list.
+    /// The repeated unit, if there is one: to an attacker with a list it is equivalent to the whole
+    /// password.
     pub fn repeated_unit(&self) -> Option<&str> {
         let unit = self.repeated()?;
         let end = self.as_text().char_indices().nth(unit);
@@ -96,7 +97,7 @@ impl Password {
     }
 }
 
-/// A text and its parts between signs and blanks, in lower case.
+/// A text and its parts between punctuation and whitespace, in lower case.
 fn parts(text: &str) -> Vec<String> {
     let text = text.to_lowercase();
     let mut words: Vec<String> = text
@@ -114,7 +115,7 @@ fn known_once(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
-/// How many of `letters` belong to none of `words`.
+/// The number of `letters` outside all `words`.
 fn left_without(letters: &[char], words: &[String]) -> usize {
     let mut own = vec![true; letters.len()];
     for word in words {
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn length_counts_code_points_after_nfc() {
+    fn password_length_counts_code_points_after_nfc() {
         let keys = |count: usize| (0..count).map(|at| ['\u{1f511}', '\u{1f510}', 'x'][at * at % 3]);
         assert_eq!(
             judged(&keys(14).collect::<String>(), false),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_are_enough_beside_a_second_factor_and_seven_are_not() {
+    fn eight_characters_suffice_with_a_second_factor_and_seven_do_not() {
         assert_eq!(judged("tr0ub4do", true), Ok(()));
         assert_eq!(
             judged("tr0ub4d", true),
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_less_than_eight_characters_is_no_longer_than_they_are() {
+    fn a_repeated_unit_shorter_than_eight_characters_is_rejected() {
         for repeats in [
             "               ",
             "aaaaaaaaaaaaaaaa",
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_over_and_over_is_told() {
+    fn the_repeated_unit_of_a_password_is_found() {
         for (text, unit) in [
             ("password password ", Some("password ")),
             ("abcabcab", Some("abc")),
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_and_the_service_count_for_nothing() {
+    fn words_of_the_address_and_the_service_do_not_count() {
         use PasswordError::{ContainsAddress, ContainsServiceName};
         for (text, judgement) in [
             (
@@ -234,7 +235,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_shorter_than_the_rule_passes(text in "\\PC{0,80}", second_factor: bool) {
+        fn no_password_below_the_minimum_length_passes(text in "\\PC{0,80}", second_factor: bool) {
             let least = if second_factor { 8 } else { 15 };
             if judged(&text, second_factor).is_ok() {
                 let password = Password::parse(&Secret::new(text)).expect("short enough");
