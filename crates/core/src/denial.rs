@@ -1,93 +1,94 @@
-//! Why a request is refused: the words shared by the gate, the audit trail and the answer.
+//! The reasons to deny a request, shared by the gate, the audit trail and the response.
 
-/// Why a request was refused.
+/// The reason why a request is denied.
 ///
-/// Exhaustive on purpose: a new reason must fail to compile until every door has an answer for it.
+/// Exhaustive on purpose: a new reason must fail to compile until every adapter handles it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Denial {
     // The request.
-    /// The path is not in the one form that is judged and forwarded.
+    /// The path is not canonical.
     BadPath,
-    /// Too many requests came from the same network; none of this one was looked at.
+    /// Too many requests came from the same network; no other check ran.
     RateLimited(RatePeriod),
     /// No route of the policy covers the path.
     UnknownRoute,
-    /// A guarded route, and no token.
+    /// The route is guarded, and the request has no token.
     MissingToken,
-    /// An `Authorization` header that is not one `Bearer` token (RFC 6750 §2.1).
+    /// The `Authorization` header is not one `Bearer` token (RFC 6750 §2.1).
     MalformedAuthorization,
 
     // The token's form.
-    /// Longer than a token may be; nothing of it was parsed.
+    /// The token is too long and was not parsed.
     TokenTooLarge,
-    /// Not three parts between two dots (RFC 7515 §7.1).
+    /// The token does not have three parts separated by two dots (RFC 7515 §7.1).
     MalformedToken,
     /// A part is not canonical base64url without padding (RFC 7515 §2).
     MalformedBase64,
-    /// The header is no JSON object with each member once (RFC 7515 §4).
+    /// The header is no JSON object or repeats a member (RFC 7515 §4).
     MalformedHeader,
-    /// A header member that we refuse to act on.
+    /// The header has a forbidden member.
     ForbiddenHeader(ForbiddenHeader),
-    /// `alg` is `none` or one we do not know (RFC 8725 §3.1).
+    /// `alg` is `none` or unknown (RFC 8725 §3.1).
     UnsupportedAlgorithm,
-    /// `typ` is not the one this issuer's tokens bear (RFC 9068 §4, RFC 8725 §3.11).
+    /// `typ` is not the access token type (RFC 9068 §4, RFC 8725 §3.11).
     WrongType,
-    /// No `kid`.
+    /// `kid` is missing.
     MissingKeyId,
 
     // The claims.
-    /// The payload is no JSON object with each member once, or a claim has the wrong type.
+    /// The payload is no JSON object, repeats a member, or has a claim of the wrong type.
     MalformedClaims,
-    /// A claim that must be there is not.
+    /// A required claim is missing.
     MissingClaim(RequiredClaim),
-    /// A claim would not survive as a header value.
+    /// A claim cannot be forwarded as a header value.
     UnforwardableClaim,
-    /// The token is bound to a key (`cnf`), and nothing proves its possession.
+    /// The token is bound to a key (`cnf`), without proof of possession.
     BoundToken,
-    /// Nobody the policy trusts issued it.
+    /// The policy does not trust the issuer.
     UnknownIssuer,
-    /// Meant for somebody else (RFC 7519 §4.1.3).
+    /// The audience does not match (RFC 7519 §4.1.3).
     WrongAudience,
-    /// Its time has passed (RFC 7519 §4.1.4).
+    /// The token is expired (RFC 7519 §4.1.4).
     Expired,
-    /// Its time has not come (RFC 7519 §4.1.5).
+    /// The token is not yet valid (RFC 7519 §4.1.5).
     NotYetValid,
-    /// It says it was issued later than now.
+    /// `iat` is in the future.
     IssuedInFuture,
-    /// It lives longer than the policy lets this issuer's tokens live.
+    /// The lifetime exceeds the policy's maximum for this issuer.
     LifetimeTooLong,
-    /// It was issued longer ago than the policy allows.
+    /// The token exceeds the policy's maximum age.
     TooOld,
 
     // The signature.
     /// The key exists, but not for this algorithm, or the policy does not list it.
     AlgorithmNotAllowed,
-    /// No such key, or its time is over.
+    /// The key is unknown or expired.
     UnknownKey,
-    /// The platform cannot use the key: a point off its curve, say.
+    /// The platform cannot use the key, for example a point off its curve.
     UnusableKey,
     /// The signature does not match.
     BadSignature,
 
-    // What is known of the bearer.
-    /// Called back before it expired: the token, its session, its key or its subject.
+    // Revocation and scopes.
+    /// The token, its session, its key or its subject is revoked.
     Revoked,
-    /// The token lacks a scope that the route asks for (RFC 6750 §3.1).
+    /// The token lacks a scope that the route requires (RFC 6750 §3.1).
     InsufficientScope,
 
-    // Ours to answer for.
-    /// Keys and revocations are older than the policy lets anyone rely on.
+    // Failures on our side.
+    /// Keys and revocations are older than the policy allows.
     StaleSnapshot,
-    /// Whether the token was called back had to be looked up, and could not be.
+    /// The revocation lookup failed.
     RevocationUnknown,
-    /// The door lacks a setting or a secret.
+    /// The adapter lacks a setting or a secret.
     NotConfigured,
-    /// The origin did not answer.
+    /// The origin did not respond.
     OriginUnreachable,
 }
 
-/// Over how long an edge platform counts requests: one passes again after it at the latest.
-// As small as the other reasons: a denial is part of nearly every answer, and a wide one weighs in wasm.
+/// The window of an edge platform's rate limiter; a request passes again after it at the latest.
+// As small as the other variants: a denial is part of nearly every result, and a large one adds to
+// the wasm size.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RatePeriod {
     /// 10 seconds.
@@ -106,27 +107,27 @@ impl RatePeriod {
     }
 }
 
-/// A JOSE header member that could change what the signature means or where the key comes from.
+/// A JOSE header member that could change the meaning of the signature or the source of the key.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ForbiddenHeader {
     /// `b64` (RFC 7797): the payload would not be base64url.
     B64,
-    /// `crit` (RFC 7515 §4.1.11): extensions we must understand; we know none.
+    /// `crit` (RFC 7515 §4.1.11): extensions that a verifier must understand; none is supported.
     Crit,
-    /// `cty` (RFC 7515 §4.1.10): the payload is something else than claims.
+    /// `cty` (RFC 7515 §4.1.10): the payload is not a set of claims.
     Cty,
-    /// `jku` (RFC 7515 §4.1.2): a key from wherever the sender likes.
+    /// `jku` (RFC 7515 §4.1.2): a key from a URL of the sender's choice.
     Jku,
-    /// `jwk` (RFC 7515 §4.1.3): a key of the sender's own.
+    /// `jwk` (RFC 7515 §4.1.3): the sender's own key.
     Jwk,
-    /// `x5u` (RFC 7515 §4.1.5): a certificate from wherever the sender likes.
+    /// `x5u` (RFC 7515 §4.1.5): a certificate from a URL of the sender's choice.
     X5u,
-    /// `zip`: compression, a decompression bomb at best.
+    /// `zip`: compression, a risk of decompression bombs.
     Zip,
 }
 
 impl ForbiddenHeader {
-    /// Each with the member's name.
+    /// Each variant with the member's name.
     pub const ALL: [(&'static str, Self); 7] = [
         ("b64", Self::B64),
         ("crit", Self::Crit),
@@ -138,7 +139,7 @@ impl ForbiddenHeader {
     ];
 }
 
-/// A claim that a token cannot do without (RFC 9068 §2.2).
+/// A required claim (RFC 9068 §2.2).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RequiredClaim {
     /// `aud`.
@@ -158,7 +159,7 @@ pub enum RequiredClaim {
 }
 
 impl Denial {
-    /// A stable name for answers, metrics and audit: never holds anything the caller sent.
+    /// The stable identifier for responses, metrics and audit. Never contains client input.
     pub const fn code(self) -> &'static str {
         match self {
             Self::BadPath => "bad_path",

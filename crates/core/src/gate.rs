@@ -1,4 +1,4 @@
-//! The edge's whole question: may this request pass?
+//! The gate decides whether a request may pass.
 
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
@@ -22,17 +22,17 @@ impl Gate {
         Self { policy }
     }
 
-    /// The policy it stands under.
+    /// The policy of the gate.
     pub const fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Judges tokens of the issuers the policy trusts.
+    /// Verifies tokens of the issuers that the policy trusts.
     pub fn verifier(&self) -> Verifier<'_> {
         Verifier::new(&self.policy.issuers)
     }
 
-    /// What the policy asks of a request for `path`.
+    /// The policy's requirement for `path`.
     ///
     /// # Errors
     ///
@@ -43,14 +43,14 @@ impl Gate {
 
     /// Decides whether `caller` satisfies `requirement` at `now`.
     ///
-    /// The decision covers everything that can change after the signature check: the age of `snapshot`, the times of
-    /// the token, the end of its key, revocations and scopes. A caller of an issuer that the policy no longer trusts
-    /// is denied.
+    /// The decision covers everything that can change after the signature check: the age of
+    /// `snapshot`, the times of the token, the end of its key, revocations and scopes. A caller of
+    /// an issuer that the policy no longer trusts is denied.
     ///
     /// # Errors
     ///
-    /// The first [`Denial`] met; [`Denial::RevocationUnknown`] if only the token's own rows in the store can tell
-    /// whether it is revoked.
+    /// The first [`Denial`]; [`Denial::RevocationUnknown`] if only the token's own rows in the
+    /// store can tell whether it is revoked.
     pub fn decide(
         &self,
         requirement: &Requirement,
@@ -110,7 +110,7 @@ impl Gate {
             RevocationStatus::MaybeRevoked => return Err(Denial::RevocationUnknown),
             RevocationStatus::NotRevoked => {}
         }
-        // INVARIANT: a route that asks for a look-up is never decided by the feed.
+        // INVARIANT: a route with a lookup is never decided by the feed.
         if requirement.revocation == RevocationMode::Lookup && !snapshot.is_looked_up() {
             return Err(Denial::RevocationUnknown);
         }
@@ -125,11 +125,13 @@ impl Gate {
         }
     }
 
-    /// Whether a token of this route may be checked by `snapshot` at all. Revocations that a route looks up may be old.
+    /// Checks that `snapshot` may decide about a token of this route. Revocations may be old if the
+    /// route looks them up.
     ///
     /// # Errors
     ///
-    /// [`Denial::StaleSnapshot`] if `snapshot` is older than the policy allows, or the route by its `serve_stale`.
+    /// [`Denial::StaleSnapshot`] if `snapshot` is older than the policy or the route's
+    /// `serve_stale` allows.
     pub fn check_staleness(
         &self,
         requirement: &Requirement,
@@ -175,7 +177,7 @@ fn status_of(caller: &Verified<Claims>, snapshot: &Snapshot) -> RevocationStatus
     snapshot.revocations().status(token)
 }
 
-/// The parts of a snapshot whose age counts.
+/// The parts of a snapshot with a maximum age.
 #[derive(Clone, Copy)]
 enum Ages {
     Keys,

@@ -1,4 +1,4 @@
-//! Keys that check signatures: how they are read, kept and published.
+//! Verification keys: parsing, storage and publication.
 
 pub mod document;
 pub mod error;

@@ -1,9 +1,9 @@
-//! Rate limits: how many attempts pass in a span of time, and when the next one will.
+//! Rate limits: how many attempts pass in a window, and when the next one may.
 //!
-//! A [`Quota`] of up to [`MOST_EXACT`] attempts is judged by a [`window::Window`], which keeps the
-//! last ones; a larger one by a [`tally::Tally`], which counts the span before in full. Both are
-//! exact about when to come back. What an attempt is, and which bucket it falls into, is a
-//! [`scope::LimitKind`]'s to say.
+//! A [`Quota`] of up to [`MAX_EXACT_ATTEMPTS`] attempts uses a [`sliding_window::SlidingWindow`], which
+//! keeps the last attempts. A larger one uses a [`fixed_window::FixedWindow`], which counts the
+//! previous window in full. Both return an exact retry time. A [`kind::LimitKind`] defines the
+//! attempt and its bucket.
 
 pub mod client;
 pub mod device;
@@ -18,29 +18,29 @@ use thiserror::Error;
 
 use crate::time::UnixTime;
 
-/// The largest quota that is kept attempt by attempt: more would not fit into one write unit.
+/// The largest quota with a sliding window: more attempts would not fit into one write unit.
 pub const MAX_EXACT_ATTEMPTS: u32 = 32;
 
 /// The largest quota.
 pub const MAX_ATTEMPTS: u32 = 1_000_000;
 
-/// The longest span of a quota.
+/// The longest window of a quota.
 pub const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many attempts may pass in how long a time.
+/// The number of permitted attempts per window.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Quota {
     attempts: u32,
     seconds: u64,
 }
 
-/// The text is no quota.
+/// The text is no valid quota.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("a quota is attempts/seconds: 1 to 1000000 attempts in 1 to 86400 seconds")]
 pub struct QuotaError;
 
 impl Quota {
-    /// `attempts` in `per`, each moved to the nearest that a quota can have.
+    /// A quota of `attempts` in `per`, each clamped to its valid range.
     pub const fn of(attempts: u32, per: Duration) -> Self {
         let seconds = per.as_secs();
         Self {
@@ -57,73 +57,73 @@ impl Quota {
         }
     }
 
-    /// Reads `10/3600`: ten in an hour.
+    /// Parses `10/3600`: ten attempts in an hour.
     ///
     /// # Errors
     ///
-    /// [`QuotaError`] if it is not written so or outside the bounds.
+    /// [`QuotaError`] if the text is malformed or out of range.
     pub fn parse(text: &str) -> Result<Self, QuotaError> {
         let (attempts, seconds) = text.split_once('/').ok_or(QuotaError)?;
         let attempts = attempts.parse().map_err(|_| QuotaError)?;
         let seconds = seconds.parse().map_err(|_| QuotaError)?;
         let quota = Self::of(attempts, Duration::from_secs(seconds));
-        // What had to be moved was out of bounds.
+        // A clamped value was out of range.
         let fits = quota.attempts == attempts && quota.seconds == seconds;
         fits.then_some(quota).ok_or(QuotaError)
     }
 
-    /// How many attempts pass.
+    /// The number of permitted attempts.
     pub const fn attempts(self) -> u32 {
         self.attempts
     }
 
-    /// In how long a time.
+    /// The length of the window.
     pub const fn per(self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 
-    /// Whether it is kept attempt by attempt.
+    /// Whether the quota uses a sliding window.
     pub const fn is_exact(self) -> bool {
         self.attempts <= MAX_EXACT_ATTEMPTS
     }
 }
 
-/// `10/3600`, as [`Quota::parse`] reads it.
+/// `10/3600`, as [`Quota::parse`] accepts it.
 impl core::fmt::Display for Quota {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{}/{}", self.attempts, self.seconds)
     }
 }
 
-/// How many tags there are within a second.
+/// The number of tags within a second.
 const TAGS: u64 = 1_000_000_000;
 
-/// One attempt: its second, and a tag drawn at random that tells it from others of that second.
+/// One attempt: its second, and a random tag that distinguishes attempts of the same second.
 ///
-/// The tag is how an attempt knows itself again in its bucket: a write repeated after a lost
-/// answer finds it, and a completed login takes its own attempt back and no other's. It is drawn by
-/// the host: with a tag of the caller's choice, many attempts could pass as one.
+/// The tag identifies an attempt in its bucket: a write retried after a lost response finds itself,
+/// and a completed login refunds only its own attempt. SECURITY: the host draws the tag; with a tag
+/// of the client's choice, many attempts could pass as one.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Attempt(u64);
 
 impl Attempt {
-    /// An attempt at `at`; `random` are bits that the caller of the host has no say in.
+    /// An attempt at `at`. The client must have no influence on the bits in `random`.
     pub fn new(at: UnixTime, random: u32) -> Self {
         let tag = u64::from(random).checked_rem(TAGS).unwrap_or(0);
         Self(Self::first_of(at).0.saturating_add(tag))
     }
 
-    /// The least attempt there can be in the second `at`: attempts compare as their seconds do.
+    /// The smallest attempt of the second `at`: attempts sort by their seconds.
     pub const fn first_of(at: UnixTime) -> Self {
         Self(at.as_secs().saturating_mul(TAGS))
     }
 
-    /// Reads what [`Attempt::stamp`] gave.
+    /// Parses the value of [`Attempt::stamp`].
     pub const fn from_stamp(stamp: u64) -> Self {
         Self(stamp)
     }
 
-    /// Second and tag in one number, for keeping.
+    /// Second and tag in one number, for storage.
     pub const fn stamp(self) -> u64 {
         self.0
     }
@@ -134,15 +134,15 @@ impl Attempt {
     }
 }
 
-/// What is to become of an attempt.
+/// The decision on an attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum LimitDecision {
-    /// It passes.
+    /// The attempt is allowed.
     Allow,
-    /// It may come back after this long, to the second, if nobody else takes the place.
+    /// The client may retry after this time, to the second, unless another attempt takes the place.
     RetryAfter(Duration),
-    /// So many have failed one after the other that waiting does not help.
+    /// The bucket has too many consecutive failures; waiting does not help.
     LockedOut,
 }
 
@@ -156,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_quota_is_read_within_its_bounds() {
+    fn a_quota_is_parsed_within_its_bounds() {
         for text in ["1/1", "10/3600", "32/60", "1000000/86400"] {
             assert_eq!(
                 Quota::parse(text).map(|quota| quota.to_string()),

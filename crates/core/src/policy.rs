@@ -1,4 +1,5 @@
-//! The policy: whom the gate trusts, what each route asks, how old its knowledge may be.
+//! The policy: the trusted issuers, the requirement of each route, and the maximum age of the
+//! snapshot.
 
 mod members;
 mod text;
@@ -12,109 +13,110 @@ use crate::keys::set::JwkSet;
 use crate::route::Routes;
 use crate::token::algorithm::Algorithm;
 
-/// What stands for our own issuer in a policy text: the door knows its name.
+/// The placeholder for this deployment's issuer in a policy text; the adapter knows the issuer.
 pub const OWN_ISSUER: &str = "$PORTCULLIS_ISSUER";
 
-/// No access token lives longer than a day: neither do hosts issue such, nor does any policy take one.
+/// The maximum lifetime of an access token: one day. Hosts issue no longer one, and policies accept
+/// none.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// The longest leeway an issuer may be given.
+/// The maximum leeway of an issuer.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
-/// The longest hard staleness bound a policy may set.
+/// The maximum hard staleness bound of a policy.
 pub const MAX_STALENESS: Duration = Duration::from_secs(3_600);
 
-/// A policy, checked as a whole.
+/// A validated policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Whom it trusts; each issuer once.
+    /// The trusted issuers; each occurs once.
     pub issuers: Vec<TrustedIssuer>,
-    /// What each route asks.
+    /// The requirement of each route.
     pub routes: Routes,
-    /// How old revocations may be.
+    /// The staleness bounds of revocations.
     pub revocations: Staleness,
-    /// How old keys may be.
+    /// The staleness bounds of keys.
     pub keys: Staleness,
-    /// Whether the `Authorization` header stays at the edge.
+    /// Whether the edge removes the `Authorization` header.
     pub strip_token: bool,
 }
 
-/// An issuer and what its tokens must satisfy.
+/// An issuer and the rules for its tokens.
 #[derive(Clone, Debug)]
 pub struct TrustedIssuer {
-    /// Its name, compared as it stands (`iss`).
+    /// The issuer identifier, compared byte for byte (`iss`).
     pub issuer: String,
-    /// Names we go by; a token must be meant for one of them (`aud`).
+    /// The accepted audiences; a token must contain one of them (`aud`).
     pub audience: Vec<String>,
-    /// The algorithms it may sign with.
+    /// The permitted signature algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// Where its keys are.
+    /// The source of its keys.
     pub keys: KeySource,
-    /// How much its clock and ours may differ: 0 to 60 s.
+    /// The permitted clock difference: 0 to 60 s.
     pub leeway: Duration,
-    /// How long its tokens may live (`exp - iat`).
+    /// The maximum lifetime of its tokens (`exp - iat`).
     pub max_lifetime: Duration,
-    /// How long ago they may have been issued, if that matters beyond their lifetime.
+    /// The maximum time since issue, if it is limited beyond the lifetime.
     pub max_age: Option<Duration>,
 }
 
-/// Where an issuer's keys are.
+/// The source of an issuer's keys.
 #[derive(Clone, Debug)]
 pub enum KeySource {
-    /// In the key document of the store: our own issuer.
+    /// The key document of the store, for this deployment's own issuer.
     Document,
-    /// In the policy itself.
+    /// The policy itself.
     Fixed(JwkSet),
 }
 
-/// How knowledge ages.
+/// Staleness bounds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Staleness {
-    /// From this age on it is read again, behind the request that finds it so.
+    /// From this age on, a request triggers a refresh in the background.
     pub poll: Duration,
-    /// Beyond this age a request waits for the reading.
+    /// Beyond this age a request waits for the refresh.
     pub soft: Duration,
-    /// Beyond this age nobody relies on it.
+    /// Beyond this age the data is not used.
     pub hard: Duration,
 }
 
-/// Why a policy is refused. May quote the policy, never a key.
+/// The reason why a policy is invalid. May quote the policy, never a key.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum PolicyError {
-    /// Not strict JSON.
+    /// The text is not strict JSON.
     #[error("the policy is not one JSON value with each member at most once")]
     NotJson,
-    /// A member is missing, unknown or of another type.
+    /// A member is missing, unknown or of the wrong type.
     #[error("{0} is not {1}")]
     Malformed(String, &'static str),
-    /// No issuer, or one twice.
+    /// There is no issuer, or one occurs twice.
     #[error("a policy names at least one issuer, and each once")]
     Issuers,
-    /// Two issuers would share the key document, which is one issuer's.
+    /// Two issuers use the key document, which belongs to one issuer.
     #[error("only one issuer may have its keys in the document")]
     TwoDocuments,
-    /// The policy leaves our own issuer to the door, and the door has no name for it.
+    /// The policy uses the placeholder for the issuer, and the adapter has no issuer configured.
     #[error("the policy says $PORTCULLIS_ISSUER, and PORTCULLIS_ISSUER is not set")]
     NoOwnIssuer,
-    /// An issuer without audience or algorithms, or with an algorithm we do not know.
+    /// An issuer without audience or algorithms, or with an unknown algorithm.
     #[error("issuer {0}: audience and algorithms must be given, each algorithm one we know")]
     Issuer(String),
-    /// A profile there is none of.
+    /// An unknown profile.
     #[error("issuer {0}: the profile is at+jwt")]
     Profile(String),
-    /// An issuer's fixed keys cannot be read, or none of them is of use.
+    /// An issuer's fixed keys are malformed, or none of them is supported.
     #[error("issuer {0}: its keys are not acceptable: {1}")]
     Keys(String, JwkError),
-    /// HS256 without a fixed key of its own, or beside algorithms with public keys.
+    /// HS256 without a fixed key of its own, or combined with algorithms that use public keys.
     #[error("issuer {0}: HS256 stands alone and needs fixed keys of at least 32 bytes")]
     SharedSecret(String),
-    /// A length of time is out of its range.
+    /// A duration is out of range.
     #[error("{0} is out of its range")]
     Range(&'static str),
-    /// A route's path is no canonical path or subtree, or stands twice.
+    /// A route's path is no canonical path or subtree, or occurs twice.
     #[error("route {0:?}: a path is canonical, ends in /* at the most, and stands once")]
     Route(String),
-    /// A route's access, scopes or way to find revocations make no sense.
+    /// A route's access, scopes or revocation check are inconsistent.
     #[error(
         "route {0:?}: access is open (with nothing else) or token; scopes are scope tokens; \
          revocation is feed or lookup"
@@ -123,30 +125,31 @@ pub enum PolicyError {
 }
 
 impl Policy {
-    /// Reads a policy from its JSON text; `own_issuer` replaces [`OWN_ISSUER`].
+    /// Parses a policy from JSON; `own_issuer` replaces [`OWN_ISSUER`].
     ///
-    /// The shape is told in `docs/policy.md`. Unknown and repeated members are refused.
+    /// `docs/policy.md` describes the format. Unknown and repeated members are rejected.
     ///
     /// # Errors
     ///
-    /// The first [`PolicyError`] met.
+    /// The first [`PolicyError`] found.
     pub fn parse(json: &str, own_issuer: Option<&str>) -> Result<Self, PolicyError> {
         text::parse(json, own_issuer)
     }
 
-    /// The issuer called `name`.
+    /// The issuer with the identifier `name`.
     pub fn issuer(&self, name: &str) -> Option<&TrustedIssuer> {
         self.issuers.iter().find(|trusted| trusted.issuer == name)
     }
 
-    /// The issuer whose keys are in the document, if the policy trusts one.
+    /// The issuer with its keys in the key document, if the policy trusts one.
     pub fn document_issuer(&self) -> Option<&TrustedIssuer> {
         self.issuers
             .iter()
             .find(|trusted| matches!(trusted.keys, KeySource::Document))
     }
 
-    /// How far back a revocation can still stop a token: no token this policy takes is older.
+    /// The maximum age of a revocation that can still affect a token: the policy accepts no older
+    /// token.
     pub fn revocation_reach(&self) -> Duration {
         let reach = |trusted: &TrustedIssuer| trusted.max_lifetime.saturating_add(trusted.leeway);
         self.issuers.iter().map(reach).max().unwrap_or_default()
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_policy_reads_with_its_defaults() {
+    fn the_demo_policy_parses_with_its_defaults() {
         let policy = parse(DEMO).expect("the demo policy");
         let us = policy.issuer("https://us").expect("our own");
         assert_eq!(
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_is_told_how_to_learn_of_revocations_or_follows_the_feed() {
+    fn a_route_sets_its_revocation_check_or_defaults_to_the_feed() {
         let mode = |members: &str| {
             let admin = r#""path": "/admin/*", "access": "token", "scopes": ["admin"]"#;
             let policy = parse(&DEMO.replace(admin, &format!(r#""path": "/a", {members}"#)))?;
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_secret_is_named_with_its_key_or_refused() {
+    fn a_shared_secret_algorithm_without_its_key_is_rejected() {
         let key = "A".repeat(43);
         let hs = DEMO.replace("EdDSA", "HS256").replace(
             r#""document""#,
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_its_place() {
+    fn an_invalid_policy_is_rejected_with_the_place_of_the_error() {
         for (from, to) in [
             (r#""algorithms": ["EdDSA"]"#, r#""algorithms": []"#),
             (r#"["EdDSA"]"#, r#"["none"]"#),

@@ -1,4 +1,4 @@
-//! The answer to a refused request, the same from every door ([RFC 6750 §3], [RFC 9457]).
+//! The response to a denied request, the same from every adapter ([RFC 6750 §3], [RFC 9457]).
 //!
 //! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
@@ -9,20 +9,20 @@ use crate::identity::REQUEST_ID_HEADER;
 use crate::json::Json;
 use crate::route::Requirement;
 
-/// A refusal, ready to be sent.
+/// A denial response, ready to send.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DenialResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The headers, names in lower case.
+    /// The headers, with lower-case names.
     pub headers: Vec<(&'static str, String)>,
     /// Problem JSON: `type`, `title`, `status`, `detail`, `code` and `request_id`.
     pub body: String,
 }
 
 impl DenialResponse {
-    /// The answer to a request refused for `denial`. `requirement` is what its route asks, as far as it
-    /// came to that: it names the scopes that would do.
+    /// The response to a request denied for `denial`. `requirement` is that of its route, if known:
+    /// it lists the sufficient scopes.
     pub fn new(denial: Denial, requirement: Option<&Requirement>, request_id: &Id) -> Self {
         let status = denial.status();
         let mut headers = vec![
@@ -35,7 +35,7 @@ impl DenialResponse {
         if let Denial::RateLimited(period) = denial {
             let seconds = period.secs();
             headers.push(("retry-after", seconds.to_string()));
-            // The member that the host's own answers of this code have.
+            // The same member as in the host's own responses with this code.
             let _brace = body.pop();
             body.push_str(&format!(r#","retry_after":{seconds}}}"#));
         } else if status == 503 {
@@ -49,7 +49,7 @@ impl DenialResponse {
     }
 }
 
-/// Problem JSON ([RFC 9457 §3.1]) with our two members: a stable `code` and the `request_id`.
+/// Problem JSON ([RFC 9457 §3.1]) with two extension members: a stable `code` and the `request_id`.
 ///
 /// [RFC 9457 §3.1]: https://www.rfc-editor.org/rfc/rfc9457#section-3.1
 pub fn problem_json(status: u16, detail: &str, code: &str, request_id: &Id) -> String {
@@ -62,10 +62,10 @@ pub fn problem_json(status: u16, detail: &str, code: &str, request_id: &Id) -> S
     )
 }
 
-/// The `WWW-Authenticate` value, where a token would help or did not.
+/// The `WWW-Authenticate` value, if a token is missing or was rejected.
 fn challenge(denial: Denial, requirement: Option<&Requirement>) -> Option<String> {
     let error = match (denial, denial.status()) {
-        // RFC 6750 §3.1: no error code for a request that brought no token.
+        // RFC 6750 §3.1: no error code for a request without a token.
         (Denial::MissingToken, _) => return Some("Bearer".to_owned()),
         (Denial::MalformedAuthorization, _) => "invalid_request",
         (_, 401) => "invalid_token",
@@ -85,7 +85,7 @@ fn challenge(denial: Denial, requirement: Option<&Requirement>) -> Option<String
     Some(value)
 }
 
-/// The name of the status, which is what `about:blank` stands for ([RFC 9110 §15]).
+/// The reason phrase of the status, the title for `about:blank` ([RFC 9110 §15]).
 ///
 /// [RFC 9110 §15]: https://www.rfc-editor.org/rfc/rfc9110#section-15
 const fn title(status: u16) -> &'static str {
@@ -107,7 +107,7 @@ const fn title(status: u16) -> &'static str {
 }
 
 impl Denial {
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub const fn status(self) -> u16 {
         match self {
             Self::BadPath | Self::MalformedAuthorization => 400,
@@ -144,7 +144,7 @@ impl Denial {
         }
     }
 
-    /// The reason in one sentence, of the characters that `error_description` allows.
+    /// The reason in one sentence, in the characters that `error_description` allows.
     pub const fn detail(self) -> &'static str {
         match self {
             Self::BadPath => "the path has no canonical form",
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn challenges_are_those_of_rfc_6750() {
+    fn www_authenticate_challenges_follow_rfc_6750() {
         for (denial, status, challenge) in [
             (Denial::MissingToken, 401, Some("Bearer")),
             (
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_says_when_to_come_back_twice() {
+    fn a_rate_limit_response_has_retry_after_in_header_and_body() {
         let refusal = refuse(Denial::RateLimited(RatePeriod::Minute));
         assert_eq!(refusal.status, 429);
         assert_eq!(header(&refusal, "retry-after").as_deref(), Some("60"));

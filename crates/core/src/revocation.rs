@@ -1,4 +1,4 @@
-//! Tokens, sessions, keys and subjects that were called back before they expired.
+//! Revocation of tokens, sessions, keys and subjects before their expiry.
 
 mod fingerprint;
 mod fingerprint_set;
@@ -16,29 +16,30 @@ pub use minute::{MinuteError, parse_minute, write_minute};
 pub use pack::{MAX_PACK_BYTES, Pack, PackError, PackName};
 pub use pack_index::{PackIndex, PackIndexError, PackedSpan};
 
-/// How long a write of the feed may take from its stamp to its commit: D of the design. A host
-/// that saw it take longer writes a fresh row before it acknowledges.
+/// The maximum time from a feed row's timestamp to its commit: D of the design. A host whose write
+/// takes longer writes a fresh row before it acknowledges.
 pub const WRITE_BOUND: Duration = Duration::from_secs(2);
 
-/// How far the clocks of hosts and edges may stand apart: S of the design.
+/// The maximum clock skew between hosts and edges: S of the design.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 
-/// How far behind its stamp a row of the feed may appear to a reader: it took [`WRITE_BOUND`] to
-/// commit, and the clock that stamped it was [`CLOCK_SKEW`] behind the reader's.
+/// The maximum delay between the timestamp of a feed row and its visibility to a reader:
+/// [`WRITE_BOUND`] for the commit, plus [`CLOCK_SKEW`] if the writer's clock is behind the
+/// reader's.
 pub const OVERLAP: Duration = WRITE_BOUND.saturating_add(CLOCK_SKEW);
 
-/// Over how many partitions each minute of the feed is spread by those who write it. One takes 500
-/// rows a second: each is written in a transaction, at two units, and a partition takes 1000.
+/// The number of partitions over which hosts spread each minute of the feed. One takes 500 rows a
+/// second: each row is written in a transaction at two units, and a partition takes 1000.
 ///
-/// Constants, not settings: whoever reads fewer than another writes loses revocations. To have more,
-/// raise [`READ_SHARDS`] first and deploy it to every edge and every host, which packs what it reads;
-/// then raise this one. To have fewer, lower this one first, and the other when what was written
-/// before has expired.
+/// Constants, not settings: a reader with fewer shards than a writer loses revocations. To increase
+/// them, raise [`READ_SHARDS`] first and deploy it to every edge and every host (hosts pack the
+/// feed); then raise this one. To decrease them, lower this one first, and the other after all
+/// earlier rows have expired.
 pub const WRITE_SHARDS: u32 = 1;
 
-/// How many partitions of each minute are read. Each costs every edge one query more for each poll
-/// and for each minute that is read by its rows: with a second one an isolate pays 1740 units an
-/// hour, not 900. As long as one is enough for what is written, there is no reason to.
+/// The number of partitions of each minute that are read. Each costs every edge one more query for
+/// each poll and for each minute read by its rows. With a second one an isolate pays 1740 units an
+/// hour, not 900, so it stays at one while one suffices for the writes.
 pub const READ_SHARDS: u32 = 1;
 
 const _: () = assert!(
@@ -46,36 +47,36 @@ const _: () = assert!(
     "what is written is read"
 );
 
-/// One thing called back.
+/// One revocation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Revocation {
-    /// What it is.
+    /// The revoked identifier.
     pub target: RevocationTarget,
-    /// When nothing it could stop is alive any more, so that it can be forgotten.
+    /// The time when every affected token has expired, so that the revocation can be removed.
     pub until: UnixTime,
 }
 
-/// What can be called back.
+/// The kinds of revocable identifiers.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum RevocationTarget {
     /// One token, by its `jti`.
     Token(String),
     /// All tokens of a session, by its `sid`.
     Session(String),
-    /// All tokens of a subject whose generation is below this one.
+    /// All tokens of a subject with a generation below this one.
     Subject {
-        /// Whose subject it is: `sub` means nothing without `iss`.
+        /// The issuer of the subject: `sub` is unique only within `iss`.
         issuer: String,
         /// The `sub`.
         subject: String,
-        /// The first generation that is good again.
+        /// The first valid generation.
         generation: u64,
     },
     /// All tokens signed by a key, by its `kid`: an emergency.
     Key(String),
 }
 
-/// What of a token can be called back.
+/// The revocable identifiers of a token.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenIds<'a> {
     /// `iss`.
@@ -88,11 +89,11 @@ pub struct TokenIds<'a> {
     pub session_id: Option<&'a str>,
     /// `gen`: the subject's generation when the session began.
     pub generation: Option<u64>,
-    /// The key that signed it.
+    /// The signing key.
     pub key_id: &'a str,
 }
 
-/// Up to where the feed can change no more at `now`: the start of the first minute that is not
+/// The end of the immutable part of the feed at `now`: the start of the first minute that is not
 /// closed. A minute closes [`OVERLAP`] after its end.
 pub const fn closed_before(now: UnixTime) -> UnixTime {
     now.minus(OVERLAP).start_of_minute()
@@ -113,7 +114,7 @@ mod tests {
         key_id: "k1",
     };
 
-    /// A token whose names are few enough to meet those of [`any_revocations`].
+    /// A token with few enough identifiers to collide with those of [`any_revocations`].
     #[derive(Clone, Debug)]
     pub(super) struct AnyToken {
         names: [String; 5],
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_closes_four_seconds_after_its_end() {
+    fn a_feed_minute_closes_four_seconds_after_its_end() {
         let at = UnixTime::from_secs;
         assert_eq!(closed_before(at(6_063)), at(6_000));
         assert_eq!(closed_before(at(6_064)), at(6_060));

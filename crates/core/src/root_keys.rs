@@ -1,8 +1,8 @@
-//! The host's own secrets: what it authenticates, seals and hides under keys that only hosts hold.
+//! The root keys: host-only keys for MACs, encryption and password peppers.
 //!
-//! There is one root key, and room for those it replaced. Each purpose has its own key, derived by
-//! HKDF ([RFC 5869]) under the purpose's name, so that nothing made for one is good for another.
-//! What needs chance gets it as an argument.
+//! There is one current root key and a list of replaced ones. HKDF ([RFC 5869]) derives a separate
+//! key for each purpose, so a value created for one purpose is invalid for another. Random bits are
+//! passed as arguments.
 //!
 //! [RFC 5869]: https://www.rfc-editor.org/rfc/rfc5869
 
@@ -19,45 +19,45 @@ use crate::base64url;
 use crate::json::{Json, Object};
 use crate::secret::Secret;
 
-/// The shortest root key, in characters: 128 bits and more, however it is spelled.
+/// The minimum length of a root key, in characters: at least 128 bits in any encoding.
 const MIN_KEY_CHARACTERS: usize = 32;
 
-/// The longest root key, in characters.
+/// The maximum length of a root key, in characters.
 const MAX_KEY_CHARACTERS: usize = 512;
 
-/// How many replaced root keys are still good for reading.
+/// The maximum number of replaced root keys, which only verify and decrypt.
 const MAX_PREVIOUS: usize = 8;
 
-/// The longest name of a root key, in characters.
+/// The maximum length of a root key identifier, in characters.
 const MAX_ID_CHARACTERS: usize = 16;
 
-/// The length of an authentication code, in bytes.
+/// The length of a MAC, in bytes.
 pub const MAC_BYTES: usize = 32;
 
-/// The length of the nonce that each sealing needs, in bytes: long enough to be drawn at random
+/// The length of the nonce of each encryption, in bytes: long enough for random nonces
 /// ([draft-irtf-cfrg-xchacha §2]).
 ///
 /// [draft-irtf-cfrg-xchacha §2]: https://datatracker.ietf.org/doc/html/draft-irtf-cfrg-xchacha#section-2
 pub const NONCE_BYTES: usize = 24;
 
-/// What a derived key is for; nothing made for one purpose is good for another.
+/// The purpose of a derived key; a value created for one purpose is invalid for another.
 ///
 /// Exhaustive on purpose: each purpose has its label, and a label never changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
-    /// The code at the end of a refresh token.
+    /// The MAC at the end of a refresh token.
     RefreshToken,
-    /// The successor of a refresh token, kept for the grace window.
+    /// The successor of a refresh token, encrypted for the grace window.
     RefreshSuccessor,
-    /// The names of rate windows: rows that need only recognise an address hold no address.
+    /// The keyed hash of rate-limit keys, so that their rows hold no address.
     LimitKey,
-    /// The code of an audit row and of a day's digest.
+    /// The MAC of an audit entry and of a day's digest.
     Audit,
     /// The secret in a mailed link.
     MailToken,
-    /// The code of a device cookie.
+    /// The MAC of a device cookie.
     DeviceCookie,
-    /// What a login is told to bring back with its second factor.
+    /// The token that connects the first login step with the second factor.
     LoginChallenge,
     /// The secret of a second factor at rest.
     FactorSecret,
@@ -65,7 +65,7 @@ pub enum Purpose {
     RecoveryCode,
     /// The pepper of password hashes.
     Pepper,
-    /// The value that a browser must echo beside its cookie.
+    /// The CSRF token that a browser must send beside its cookie.
     CsrfToken,
 }
 
@@ -87,8 +87,8 @@ impl Purpose {
     }
 }
 
-/// The root keys of a deployment: one that everything is made with, and those it replaced, which
-/// still read what they made.
+/// The root keys of a deployment: the current one creates all values; replaced ones verify and
+/// decrypt their own earlier values.
 #[derive(Clone, Debug)]
 pub struct RootKeys {
     current: RootKey,
@@ -98,38 +98,38 @@ pub struct RootKeys {
 #[derive(Clone, Debug)]
 struct RootKey {
     id: String,
-    /// What HKDF extracted from the text, so that each use is one expansion.
+    /// The HKDF-extracted key, so that each use is one expansion.
     pseudorandom: Secret<[u8; 32]>,
 }
 
-/// The document holds no root keys. Never quotes it.
+/// The document is invalid. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum VaultError {
-    /// It is not a JSON object of `id`, `key` and, at most, `previous`.
+    /// The text is not a JSON object of `id`, `key` and an optional `previous`.
     #[error(
         r#"the host's secret is a JSON object: {{"id": "..", "key": "..", "previous": [{{"id", "key"}}]}}"#
     )]
     Malformed,
-    /// An id is empty, too long, not of letters and digits, or used twice.
+    /// An identifier is empty, too long, not alphanumeric, or used twice.
     #[error("each root key has an id of its own: 1 to 16 letters and digits")]
     BadId,
     /// A key is too short, too long or not printable.
     #[error("a root key is 32 to 512 printable ASCII characters")]
     BadKey,
-    /// More replaced keys than are kept.
+    /// There are too many replaced keys.
     #[error("a host's secret has at most 8 previous root keys")]
     TooMany,
 }
 
-/// What was to be opened was not sealed here for this purpose and context, or was altered.
+/// Decryption failed: wrong key, wrong purpose or context, or modified data.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("this was not sealed here, for this, or was altered")]
 pub struct OpenError;
 
 impl RootKeys {
-    /// Reads `{"id": "1", "key": "...", "previous": [{"id": "0", "key": "..."}]}`; `previous` may
-    /// be left out. A key is any 32 to 512 printable characters drawn at random: what Secrets
-    /// Manager generates is one.
+    /// Parses `{"id": "1", "key": "...", "previous": [{"id": "0", "key": "..."}]}`; `previous` is
+    /// optional. A key has 32 to 512 random printable characters, such as Secrets Manager
+    /// generates.
     ///
     /// # Errors
     ///
@@ -156,25 +156,25 @@ impl RootKeys {
         Ok(vault)
     }
 
-    /// A new document with one root key of `random` bits, for a host that is alone on its machine.
+    /// A new document with one root key of `random` bits, for a single-machine host.
     pub fn document(random: &Secret<[u8; 32]>) -> Secret<String> {
         let key = Zeroizing::new(base64url::encode(random.expose()));
         Secret::new(format!(r#"{{"id":"1","key":"{}"}}"#, *key))
     }
 
-    /// The id of the root key that things are made with now.
+    /// The identifier of the current root key.
     pub fn current_id(&self) -> &str {
         &self.current.id
     }
 
-    /// The authentication code of `parts` for `purpose`, under the current root key. The parts are
-    /// framed: no two lists of them are one message.
+    /// The MAC of `parts` for `purpose`, under the current root key. Length framing makes the
+    /// message of each list of parts unique.
     pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
         self.current.mac(purpose, parts)
     }
 
-    /// What makes codes for `purpose` under the current root key, and nothing else: for those who
-    /// have no business with the vault.
+    /// Returns a MAC generator for `purpose` under the current root key. It gives its user no
+    /// access to other root keys or purposes.
     pub fn sealer(&self, purpose: Purpose) -> AuditMac {
         AuditMac {
             root: self.current.id.clone(),
@@ -182,7 +182,7 @@ impl RootKeys {
         }
     }
 
-    /// The code under the root key called `id`; `None` if it is not kept any more.
+    /// The MAC under the root key `id`; `None` if that key was removed.
     pub fn code_under(
         &self,
         id: &str,
@@ -193,9 +193,9 @@ impl RootKeys {
         Some(key.mac(purpose, parts))
     }
 
-    /// Whether `code` is the code of `parts` under any root key still kept. A code cut short is
-    /// compared as far as it goes, and is none below 16 bytes.
-    // SECURITY: compared in constant time, every root key in turn.
+    /// Whether `code` is the MAC of `parts` under any current or replaced root key. A truncated MAC
+    /// is compared over its length and is invalid below 16 bytes.
+    // SECURITY: compares in constant time, with every root key in turn.
     pub fn verify_mac(&self, purpose: Purpose, parts: &[&[u8]], code: &[u8]) -> bool {
         if !(16..=MAC_BYTES).contains(&code.len()) {
             return false;
@@ -209,13 +209,13 @@ impl RootKeys {
         })
     }
 
-    /// Seals `plain` for `purpose`, so that it opens only with the same `context`, by
-    /// XChaCha20-Poly1305. `nonce` is drawn at random for each sealing.
+    /// Encrypts `plain` for `purpose` with XChaCha20-Poly1305. Decryption needs the same `context`.
+    /// `nonce` is random for each call.
     ///
-    /// The key is derived from the context, which may hold a secret itself: then nobody without
-    /// that secret opens it, not even with the root key.
+    /// The key is derived from the context. If the context holds a secret, decryption needs that
+    /// secret in addition to the root key.
     ///
-    /// The shape: the id of the root key and its length before it, the nonce, the ciphertext; in
+    /// The format: the length and the identifier of the root key, the nonce, the ciphertext; in
     /// base64url.
     pub fn seal(
         &self,
@@ -231,7 +231,7 @@ impl RootKeys {
         let mut text = Vec::with_capacity(plain.len().saturating_add(16));
         text.extend_from_slice(plain);
         let cipher = self.current.cipher(purpose, context);
-        // Fails only for texts of many gigabytes; then nothing is sealed, and nothing opens.
+        // Fails only for texts of many gigabytes; the result then never decrypts.
         if cipher
             .encrypt_in_place(&XNonce::from(nonce), b"", &mut text)
             .is_ok()
@@ -241,8 +241,8 @@ impl RootKeys {
         base64url::encode(&sealed)
     }
 
-    /// Opens what [`Vault::seal`] sealed for the same purpose and context, also under a root key
-    /// that was replaced since.
+    /// Decrypts the result of [`RootKeys::seal`] for the same purpose and context, also under a
+    /// replaced root key.
     ///
     /// # Errors
     ///
@@ -273,7 +273,7 @@ impl RootKeys {
     }
 }
 
-/// Makes the codes of one purpose under one root key.
+/// Computes MACs for one purpose under one root key.
 #[derive(Clone, Debug)]
 pub struct AuditMac {
     root: String,
@@ -281,12 +281,12 @@ pub struct AuditMac {
 }
 
 impl AuditMac {
-    /// The id of the root key.
+    /// The identifier of the root key.
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// What [`Vault::code`] gives for the purpose.
+    /// The result of [`RootKeys::mac`] for the purpose.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
         authenticate(self.key.expose(), parts)
     }
@@ -335,8 +335,8 @@ impl RootKey {
     }
 
     fn key(&self, label: &[u8]) -> Zeroizing<[u8; 32]> {
-        // Neither step can fail: the key has the hash's length, and so has the output. If one did,
-        // the key would still be a secret one.
+        // Both steps are infallible: the key and the output have the hash's length. After a failure
+        // the key would still be secret.
         let mut key = Zeroizing::new(*self.pseudorandom.expose());
         if let Ok(expander) = Hkdf::<Sha256>::from_prk(self.pseudorandom.expose()) {
             let _ = expander.expand(label, &mut *key);
@@ -345,11 +345,11 @@ impl RootKey {
     }
 }
 
-/// HMAC-SHA-256 ([RFC 2104]) of the parts, each behind its length.
+/// HMAC-SHA-256 ([RFC 2104]) of the parts, each prefixed by its length.
 ///
 /// [RFC 2104]: https://www.rfc-editor.org/rfc/rfc2104
 fn authenticate(key: &[u8; 32], parts: &[&[u8]]) -> [u8; MAC_BYTES] {
-    // HMAC fills a key up to its block with zeros.
+    // HMAC pads a key to its block size with zeros.
     let mut block = Zeroizing::new([0; 64]);
     for (place, byte) in block.iter_mut().zip(key) {
         *place = *byte;
@@ -388,9 +388,9 @@ mod tests {
         ))
     }
 
-    /// Reckoned with Python's `hmac` by RFC 5869 and RFC 2104, step by step.
+    /// Computed with Python's `hmac` by RFC 5869 and RFC 2104, step by step.
     #[test]
-    fn codes_are_hmac_under_a_key_by_hkdf() {
+    fn macs_are_hmac_under_an_hkdf_derived_key() {
         let code = first().mac(Purpose::LimitKey, &[b"login", b"ann@example.com"]);
         assert_eq!(
             base64url::encode(&code),
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_replaced_key_made_is_still_known_and_opened() {
+    fn values_of_a_replaced_root_key_still_verify_and_decrypt() {
         let code = first().mac(Purpose::Audit, &[b"a"]);
         assert!(rotated().verify_mac(Purpose::Audit, &[b"a"], &code));
         assert!(!first().verify_mac(
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_made_for_one_purpose_or_context_is_good_for_another() {
+    fn a_mac_is_valid_only_for_its_purpose_and_context() {
         let vault = first();
         let code = vault.mac(Purpose::Audit, &[b"ab", b"c"]);
         assert!(vault.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code));
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused_by_its_reason_and_never_printed() {
+    fn an_invalid_root_key_document_is_rejected_and_never_printed() {
         let short = &KEY[1..];
         let nine = vec![format!(r#"{{"id":"9","key":"{KEY}"}}"#); 9].join(",");
         for (document, error) in [
@@ -468,14 +468,14 @@ mod tests {
     }
 
     #[test]
-    fn a_drawn_document_reads_back() {
+    fn a_generated_root_key_document_parses() {
         let document = RootKeys::document(&Secret::new([9; 32]));
         assert_eq!(vault(document.expose()).current_id(), "1");
     }
 
     proptest! {
         #[test]
-        fn what_was_sealed_opens_and_what_was_altered_does_not(
+        fn a_sealed_value_decrypts_and_a_modified_one_does_not(
             plain: Vec<u8>, place: prop::sample::Index, bit in 0_u8..8,
         ) {
             let vault = first();
@@ -490,7 +490,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_opened_or_refused(text: String, bytes: Vec<u8>) {
+        fn any_text_decrypts_or_is_rejected(text: String, bytes: Vec<u8>) {
             let _ = first().open(Purpose::LoginChallenge, &[], &text);
             let _ = first().open(Purpose::LoginChallenge, &[], &base64url::encode(&bytes));
             let _ = RootKeys::parse(&bytes);

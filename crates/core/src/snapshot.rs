@@ -1,4 +1,4 @@
-//! What an edge knows of the world, and how long that may be relied on.
+//! The snapshot: keys and revocations at an edge, and how long they may be used.
 
 use core::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::policy::{KeySource, Policy, Staleness};
 use crate::revocation::{CLOCK_SKEW, Revocations};
 use crate::time::UnixTime;
 
-/// Keys and revocations, and when each was read.
+/// Keys and revocations, with the time of each read.
 ///
-/// Times are the start of the oldest read that the knowledge rests on: what was written while a
-/// read was under way may be missing from it.
+/// Each time is the start of the oldest read involved, because a read may miss writes that happen
+/// during it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     keys: KeyRing,
@@ -23,7 +23,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What is known before anything was read: the keys that the policy itself names.
+    /// The snapshot before any read: the policy's own fixed keys.
     pub fn unread(policy: &Policy) -> Self {
         let mut keys = KeyRing::default();
         for trusted in &policy.issuers {
@@ -42,7 +42,7 @@ impl Snapshot {
         }
     }
 
-    /// What is known after a reading of both that began at `read_at`.
+    /// The snapshot after a read of both that began at `read_at`.
     pub fn new(
         policy: &Policy,
         document: &KeyDocument,
@@ -54,8 +54,8 @@ impl Snapshot {
             .with_revocations(revocations, read_at)
     }
 
-    /// The same keys, with what the store's own rows say of one token: `revocations`, read at
-    /// `read_at`. Good for that token alone.
+    /// The same keys with the store's own rows of one token: `revocations`, read at `read_at`.
+    /// Valid for that token alone.
     #[must_use]
     pub fn for_one(&self, revocations: Revocations, read_at: UnixTime) -> Self {
         Self {
@@ -68,12 +68,12 @@ impl Snapshot {
         }
     }
 
-    /// Whether its revocations were looked up for the one token in question.
+    /// Whether the revocations come from a lookup of the one token.
     pub const fn is_looked_up(&self) -> bool {
         self.looked_up
     }
 
-    /// The same with the keys read anew.
+    /// The same snapshot with newly read keys.
     #[must_use]
     pub fn with_keys(mut self, policy: &Policy, document: &KeyDocument, read_at: UnixTime) -> Self {
         if let Some(trusted) = policy.document_issuer() {
@@ -84,10 +84,10 @@ impl Snapshot {
         self
     }
 
-    /// The newer half of each: two readings that ran side by side may end in any order.
+    /// The newer half of each, because two concurrent reads may end in any order.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
-        // Within one second the later reading is the one that knows more.
+        // Within one second the later read has more revocations.
         let has_newer_keys = other.has_newer_keys_than(&self);
         let known = |half: &Self| (half.revocations_read_at, half.revocations.len());
         if known(&self) < known(&other) {
@@ -107,13 +107,13 @@ impl Snapshot {
         (other.keys_read_at, other.keys_version) < (self.keys_read_at, self.keys_version)
     }
 
-    /// Whether a half of it was read later than `now`: the clock was set back, and nobody knows
-    /// how old it is.
+    /// Whether a half was read later than `now`. Then the clock was set back and the age is
+    /// unknown.
     pub fn is_ahead_of(&self, now: UnixTime) -> bool {
         now.plus(CLOCK_SKEW) < self.keys_read_at.max(self.revocations_read_at)
     }
 
-    /// The same with the feed followed further.
+    /// The same snapshot with later rows of the feed.
     #[must_use]
     pub fn with_revocations(mut self, revocations: Revocations, read_at: UnixTime) -> Self {
         self.revocations = revocations;
@@ -121,32 +121,32 @@ impl Snapshot {
         self
     }
 
-    /// The keys that verify.
+    /// The verification keys.
     pub const fn keys(&self) -> &KeyRing {
         &self.keys
     }
 
-    /// What was called back.
+    /// The revocations.
     pub const fn revocations(&self) -> &Revocations {
         &self.revocations
     }
 
-    /// When the reading of the keys began.
+    /// The start of the read of the keys.
     pub const fn keys_read_at(&self) -> UnixTime {
         self.keys_read_at
     }
 
-    /// When the reading of the revocations began.
+    /// The start of the read of the revocations.
     pub const fn revocations_read_at(&self) -> UnixTime {
         self.revocations_read_at
     }
 
-    /// How old the knowledge of revocations is, in whole seconds.
+    /// The age of the revocations, in whole seconds.
     pub const fn age(&self, now: UnixTime) -> Duration {
         now.since(self.revocations_read_at)
     }
 
-    /// How it stands under `policy`: as its staler half does.
+    /// The freshness under `policy`: that of the staler half.
     pub fn freshness(&self, policy: &Policy, now: UnixTime) -> Freshness {
         if self.is_ahead_of(now) {
             return Freshness::Expired;
@@ -157,16 +157,16 @@ impl Snapshot {
     }
 }
 
-/// What to do about knowledge of some age; later variants are staler.
+/// The action for a snapshot of some age; later variants are staler.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Freshness {
-    /// Rely on it.
+    /// Use the snapshot.
     Fresh,
-    /// Rely on it, and read it again behind this request.
+    /// Use the snapshot and refresh it in the background.
     StaleWhileRevalidate,
-    /// Read it again before answering; if that fails, rely on it once more.
+    /// Refresh before the response; if that fails, use the old snapshot.
     StaleIfError,
-    /// Read it again before answering; if that fails, refuse.
+    /// Refresh before the response; if that fails, reject the request.
     Expired,
 }
 
@@ -184,7 +184,7 @@ impl Freshness {
     }
 }
 
-/// Who reads next: a claim with a deadline instead of a lock, since its holder may vanish.
+/// The refresh lease. It has a deadline and is not a lock, because its holder may crash.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RefreshLease(State);
 
@@ -200,26 +200,27 @@ enum State {
     },
 }
 
-/// How it stands with the claim for one who wants it.
+/// The state of the lease for a requester.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum LeaseState {
-    /// It is theirs: they read, and tell how that ended.
+    /// The requester gets the lease: it reads and reports the result.
     Acquired,
-    /// Somebody else is reading.
+    /// Another request is reading.
     HeldByOther,
-    /// A reading has just failed, and the store is given a moment.
+    /// A read has just failed; the next one waits for a cooldown.
     BackingOff,
 }
 
-/// How long a reading may take before somebody else may begin one.
+/// The lifetime of a lease, after which another request may start a read.
 pub const LEASE_DURATION: Duration = Duration::from_secs(5);
 
-/// How long a failed reading keeps the next one waiting: so soon is service back once the store is.
+/// The cooldown after a failed read, and so the maximum delay until the edge recovers after the
+/// store.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl RefreshLease {
-    /// Takes the claim, if it is free.
+    /// Acquires the lease if it is free.
     pub fn take(&mut self, now: UnixTime) -> LeaseState {
         match self.0 {
             State::Reading { until } if now < until => return LeaseState::HeldByOther,
@@ -232,17 +233,17 @@ impl RefreshLease {
         LeaseState::Acquired
     }
 
-    /// Whether somebody is reading.
+    /// Whether a read is running.
     pub fn is_reading(&self, now: UnixTime) -> bool {
         matches!(self.0, State::Reading { until } if now < until)
     }
 
-    /// The reading ended well.
+    /// Releases the lease after a successful read.
     pub const fn release(&mut self) {
         self.0 = State::Free;
     }
 
-    /// The reading failed.
+    /// Releases the lease after a failed read.
     pub const fn fail(&mut self, now: UnixTime) {
         self.0 = State::Failed {
             until: now.plus(RETRY_INTERVAL),
@@ -250,8 +251,8 @@ impl RefreshLease {
     }
 }
 
-/// How long the keys are not read again though a token names one that is not known: made-up names
-/// cost nothing.
+/// The cooldown between key refreshes that an unknown `kid` triggers. It bounds the store reads
+/// that invented `kid` values cause.
 pub const UNKNOWN_KEY_COOLDOWN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn knowledge_ages_by_the_second() {
+    fn snapshot_freshness_changes_to_the_second() {
         let staleness = Staleness {
             poll: secs(5),
             soft: secs(10),
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_free_again_at_its_deadline_though_its_holder_vanished() {
+    fn a_lease_is_free_at_its_deadline_after_its_holder_crashed() {
         let mut claim = RefreshLease::default();
         assert_eq!(claim.take(NOON), LeaseState::Acquired);
         assert_eq!(
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_reading_is_not_repeated_in_the_same_second() {
+    fn a_failed_read_is_not_retried_in_the_same_second() {
         let mut claim = RefreshLease::default();
         assert_eq!(claim.take(NOON), LeaseState::Acquired);
         claim.fail(NOON);
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_readings_the_newer_half_of_each_stays_whichever_ends_last() {
+    fn concurrent_reads_merge_to_the_newer_keys_and_revocations() {
         for (one, other, both) in [
             (snapshot(1, 10, 10), snapshot(2, 20, 20), (2, 20, 20)),
             (snapshot(2, 20, 20), snapshot(1, 10, 30), (2, 20, 30)),
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_makes_nothing_fresh() {
+    fn a_clock_set_back_makes_no_stale_snapshot_fresh() {
         let policy = r#"{"issuers":[{"issuer":"https://us","audience":"api","algorithms":["EdDSA"],
             "keys":"document","profile":"at+jwt"}],"routes":[]}"#;
         let policy = Policy::parse(policy, None).expect("good");

@@ -1,4 +1,4 @@
-//! Access tokens: form, claims, and the proof that both were checked.
+//! Access tokens: form, claims, and the type that proves both were checked.
 
 pub mod algorithm;
 pub mod claims;

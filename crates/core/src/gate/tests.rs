@@ -1,5 +1,5 @@
-//! Tokens through the whole gate. The signature is taken for checked: that is a port's work, held
-//! to the standards' vectors elsewhere.
+//! Tokens through the whole gate. The signature counts as checked: an adapter does that, tested
+//! elsewhere with the standards' vectors.
 
 use proptest::prelude::*;
 
@@ -96,7 +96,7 @@ fn a_token_passes_until_the_second_it_expires() {
 }
 
 #[test]
-fn each_time_has_both_sides_of_its_edge() {
+fn each_time_claim_is_checked_on_both_sides_of_its_limit() {
     for (from, good, bad, denial) in [
         (
             "\"iat\":9900",
@@ -132,7 +132,7 @@ fn each_time_has_both_sides_of_its_edge() {
 }
 
 #[test]
-fn the_header_must_be_that_of_an_access_token_under_a_known_key() {
+fn the_header_needs_the_access_token_type_and_a_known_kid() {
     for (from, to, denial) in [
         ("at+jwt", "Application/AT+JWT", None),
         ("at+jwt", "JWT", Some(Denial::WrongType)),
@@ -153,7 +153,7 @@ fn the_header_must_be_that_of_an_access_token_under_a_known_key() {
 }
 
 #[test]
-fn issuer_and_audience_must_match_to_the_letter() {
+fn issuer_and_audience_must_match_exactly() {
     for (from, to, denial) in [
         ("https://us", "https://us/", Denial::UnknownIssuer),
         ("https://us", "HTTPS://us", Denial::UnknownIssuer),
@@ -170,7 +170,7 @@ fn issuer_and_audience_must_match_to_the_letter() {
 }
 
 #[test]
-fn only_a_valid_signature_makes_the_proof() {
+fn only_a_valid_signature_yields_verified_claims() {
     let (gate, snapshot) = (gate(), snapshot(None));
     let token = token(HEADER, CLAIMS);
     let inspected = gate
@@ -188,7 +188,7 @@ fn only_a_valid_signature_makes_the_proof() {
 }
 
 #[test]
-fn what_was_called_back_is_refused_though_it_verifies() {
+fn a_revoked_token_is_rejected_despite_its_valid_signature() {
     let key_id = key().thumbprint();
     for target in [
         RevocationTarget::Token("t1".into()),
@@ -220,7 +220,7 @@ fn what_was_called_back_is_refused_though_it_verifies() {
 }
 
 #[test]
-fn a_route_gets_every_scope_it_asks_for() {
+fn a_route_requires_all_its_scopes() {
     let snapshot = snapshot(None);
     assert_eq!(
         decide("/admin", CLAIMS, &snapshot, NOON),
@@ -236,7 +236,7 @@ fn a_route_gets_every_scope_it_asks_for() {
 }
 
 #[test]
-fn knowledge_past_its_bound_is_a_refusal_unless_the_route_bears_it() {
+fn a_stale_snapshot_is_rejected_unless_the_route_serves_stale() {
     let snapshot = snapshot(None);
     assert_eq!(decide("/x", CLAIMS, &snapshot, at(10_030)), None);
     assert_eq!(
@@ -247,7 +247,7 @@ fn knowledge_past_its_bound_is_a_refusal_unless_the_route_bears_it() {
 }
 
 #[test]
-fn what_was_called_back_stays_so_however_old_the_news_is() {
+fn a_revoked_token_stays_revoked_under_a_stale_snapshot() {
     let snapshot = snapshot(Some(RevocationTarget::Token("t1".to_owned())));
     for path in ["/x", "/stale/x", "/sure/x"] {
         let denial = decide(path, CLAIMS, &snapshot, at(10_031));
@@ -256,7 +256,7 @@ fn what_was_called_back_stays_so_however_old_the_news_is() {
 }
 
 #[test]
-fn a_route_that_looks_up_is_never_decided_by_the_feed() {
+fn a_route_with_lookup_is_never_decided_by_the_feed() {
     let snapshot = snapshot(None);
     assert_eq!(
         decide("/sure/x", CLAIMS, &snapshot, NOON),
@@ -264,7 +264,7 @@ fn a_route_that_looks_up_is_never_decided_by_the_feed() {
     );
     let looked_up = snapshot.for_one(Revocations::default(), NOON);
     assert_eq!(decide("/sure/x", CLAIMS, &looked_up, NOON), None);
-    // What was looked up grows old like everything else.
+    // The result of a lookup ages like everything else.
     assert_eq!(
         decide("/sure/x", CLAIMS, &looked_up, at(10_031)),
         Some(Denial::StaleSnapshot)
@@ -272,7 +272,7 @@ fn a_route_that_looks_up_is_never_decided_by_the_feed() {
 }
 
 #[test]
-fn a_doubt_that_nobody_settled_is_a_refusal() {
+fn an_unresolved_possible_revocation_is_rejected() {
     let target = RevocationTarget::Token("t1".to_owned());
     let revoked = [Revocation {
         target,
@@ -292,7 +292,7 @@ fn a_doubt_that_nobody_settled_is_a_refusal() {
 }
 
 #[test]
-fn a_key_counts_until_the_second_it_ends() {
+fn a_key_verifies_until_the_second_it_expires() {
     let ending = Snapshot::new(
         gate().policy(),
         &document(Some(10_010)),
@@ -307,7 +307,7 @@ fn a_key_counts_until_the_second_it_ends() {
 }
 
 #[test]
-fn no_caller_passes_a_guarded_route_and_no_route_is_no_way() {
+fn a_guarded_route_rejects_anonymous_callers_and_an_unknown_route_is_denied() {
     let (gate, snapshot) = (gate(), snapshot(None));
     let path = CanonicalPath::parse("/x").expect("canonical");
     let requirement = gate.requirement(&path).expect("covered");
@@ -322,13 +322,13 @@ fn no_caller_passes_a_guarded_route_and_no_route_is_no_way() {
 
 proptest! {
     #[test]
-    fn any_claims_are_read_or_refused(claims in "\\PC{0,300}", header in "\\PC{0,100}") {
+    fn any_claims_parse_or_are_rejected(claims in "\\PC{0,300}", header in "\\PC{0,100}") {
         let _ = inspect(&header, &claims, NOON);
         let _ = inspect(HEADER, &claims, NOON);
     }
 
     #[test]
-    fn no_second_passes_outside_the_lifetime(now in 0_u64..20_000) {
+    fn no_token_is_accepted_outside_its_lifetime(now in 0_u64..20_000) {
         let passes = inspect(HEADER, CLAIMS, at(now)).is_ok();
         prop_assert_eq!(passes, (9_898..10_100).contains(&now));
     }

@@ -1,6 +1,6 @@
-//! The key document: every public key of our own issuer, and when each may be used.
+//! The key document: every public key of this issuer with its validity times.
 //!
-//! Hosts write it by a conditional write on its version; the edge and the JWKS endpoint read it.
+//! Hosts update it by a conditional write on its version; the edge and the JWKS endpoint read it.
 
 use core::fmt::Write as _;
 use core::time::Duration;
@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::keys::jwk::{JwkError, VerifyingKey};
 use crate::time::UnixTime;
 
-/// The public keys of our own issuer, as they stand in the store.
+/// The public keys of this issuer, as stored.
 #[derive(Clone, Debug, Default)]
 pub struct KeyDocument {
     version: u64,
@@ -19,36 +19,38 @@ pub struct KeyDocument {
     withdrawn: Vec<String>,
 }
 
-/// A key with the times between which it is good.
+/// A key with its validity times.
 #[derive(Clone, Debug)]
 pub struct PublishedKey {
-    /// The public key; it always has a name.
+    /// The public key; it always has a `kid`.
     pub key: VerifyingKey,
-    /// From when hosts sign with it. It verifies from the moment it is published.
+    /// The time from which hosts sign with the key. It verifies from its publication on.
     pub sign_from: UnixTime,
-    /// When it stops verifying; open while no successor is known.
+    /// The time when the key stops verifying; `None` while no successor is known.
     pub ends_at: Option<UnixTime>,
 }
 
-/// The stored text is no key document. Never quotes it.
+/// The stored text is no valid key document. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum KeyDocumentError {
-    /// Not the object that we write.
+    /// The text lacks the expected structure.
     #[error("the key document does not have its form")]
     Malformed,
-    /// A key in it is not usable: nothing is passed over here, since we wrote it.
+    /// A key is invalid. Parsing fails instead of skipping the key, because hosts wrote the
+    /// document.
     #[error("a key of the document is not acceptable: {0}")]
     Key(#[from] JwkError),
 }
 
 impl KeyDocument {
-    /// Reads the document's JSON:
+    /// Parses the document's JSON:
     /// `{"version": 1, "keys": [{"jwk": {..}, "sign_from": 0, "ends_at": 0}], "withdrawn": ["kid"]}`,
-    /// times in seconds; `ends_at` and `withdrawn` may be left out.
+    /// times in seconds. `ends_at` and `withdrawn` are optional; unknown members are ignored.
     ///
     /// # Errors
     ///
-    /// [`KeyDocumentError`] for anything else, an unnamed key or a name that stands twice.
+    /// [`KeyDocumentError`] for a missing or malformed member, a key without a `kid`, a duplicate
+    /// `kid`, or a key that is also listed as revoked.
     pub fn parse(json: &[u8]) -> Result<Self, KeyDocumentError> {
         let members = Json::parse_object(json).map_err(|_| KeyDocumentError::Malformed)?;
         let version = members.get("version").and_then(Json::as_whole);
@@ -79,7 +81,7 @@ impl KeyDocument {
         Ok(document)
     }
 
-    /// How often it was written; 0 before the first time.
+    /// The number of writes; 0 before the first.
     pub const fn version(&self) -> u64 {
         self.version
     }
@@ -89,33 +91,34 @@ impl KeyDocument {
         &self.keys
     }
 
-    /// The key called `id`, good or ended.
+    /// The key with the `kid` `id`, current or expired.
     pub fn find(&self, id: &str) -> Option<&PublishedKey> {
         self.keys
             .iter()
             .find(|published| published.key.id() == Some(id))
     }
 
-    /// Whether the key called `id` was withdrawn: it never comes back.
+    /// Whether the key `id` was revoked. A revoked key is never published again.
     pub fn is_withdrawn(&self, id: &str) -> bool {
         self.withdrawn.iter().any(|withdrawn| withdrawn == id)
     }
 
-    /// The next version, with its keys changed by `change`, which neither adds nor renames any.
+    /// The next version, with its keys modified by `change`, which neither adds keys nor changes a
+    /// `kid`.
     #[must_use]
     pub(in crate::keys) fn changed(mut self, change: impl FnOnce(&mut Vec<PublishedKey>)) -> Self {
         self.version = self.version.saturating_add(1);
         self.revised(change)
     }
 
-    /// The same version, not written yet, with its keys changed by `change`.
+    /// The same version, not yet written, with its keys modified by `change`.
     #[must_use]
     pub(in crate::keys) fn revised(mut self, change: impl FnOnce(&mut Vec<PublishedKey>)) -> Self {
         change(&mut self.keys);
         self
     }
 
-    /// The next version without the key called `id`, for good.
+    /// The next version without the key `id`, which is permanently revoked.
     #[must_use]
     pub(in crate::keys) fn without(mut self, id: &str) -> Self {
         self.version = self.version.saturating_add(1);
@@ -126,8 +129,8 @@ impl KeyDocument {
         self
     }
 
-    /// The next version, with `key` good for signing from `sign_from`. Nameless keys, shared
-    /// secrets and withdrawn keys are not published: the document comes back as it was.
+    /// The next version, in which `key` signs from `sign_from` on. A key without a `kid`, a shared
+    /// secret, a revoked key or an already published key leaves the document unchanged.
     #[must_use]
     pub fn with(mut self, key: VerifyingKey, sign_from: UnixTime) -> Self {
         let is_new = |id| self.find(id).is_none() && !self.is_withdrawn(id);
@@ -142,7 +145,7 @@ impl KeyDocument {
         self
     }
 
-    /// The keys that verify at `now`, as the JWK Set others read.
+    /// The keys that verify at `now`, as the public JWK Set.
     pub fn to_jwks(&self, now: UnixTime) -> String {
         let good = self.keys.iter().filter(|published| published.verifies(now));
         let keys: Vec<_> = good
@@ -151,7 +154,7 @@ impl KeyDocument {
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
 
-    /// The document as it is stored.
+    /// The document as stored.
     pub fn to_json(&self) -> String {
         let keys: Vec<_> = self.keys.iter().filter_map(PublishedKey::to_json).collect();
         let mut json = format!(
@@ -171,12 +174,12 @@ impl KeyDocument {
 }
 
 impl PublishedKey {
-    /// Whether signatures of this key count at `now`: until the second before it ends.
+    /// Whether the key verifies signatures at `now`: until the second before `ends_at`.
     pub fn verifies(&self, now: UnixTime) -> bool {
         self.ends_at.is_none_or(|end| now < end)
     }
 
-    /// How long this key still verifies after `now`; `None` while its end is open.
+    /// The time from `now` until the key expires; `None` while `ends_at` is open.
     pub fn remaining(&self, now: UnixTime) -> Option<Duration> {
         self.ends_at.map(|end| now.until(end))
     }
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_survives_the_store() {
+    fn a_key_document_round_trips_through_json() {
         let mut document = KeyDocument::default().with(key(), NOON);
         document.keys[0].ends_at = Some(UnixTime::from_secs(2_000));
         let read = KeyDocument::parse(document.to_json().as_bytes()).expect("our own");
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawn_key_never_comes_back() {
+    fn a_revoked_key_cannot_be_published_again() {
         let document = KeyDocument::default().with(key(), NOON);
         let id = key().thumbprint();
         let document = document.without(&id).with(key(), NOON);
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn publishing_a_key_again_changes_nothing() {
+    fn publishing_an_existing_kid_changes_nothing() {
         let document = KeyDocument::default().with(key(), NOON);
         assert_eq!(
             document.clone().with(key(), NOON).to_json(),
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_leaves_the_set_the_second_it_ends() {
+    fn an_expired_key_leaves_the_jwk_set_in_the_second_of_its_end() {
         let mut document = KeyDocument::default().with(key(), NOON);
         document.keys[0].ends_at = Some(NOON);
         assert!(
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_did_not_write_is_refused() {
+    fn a_malformed_key_document_is_rejected() {
         let good = KeyDocument::default().with(key(), NOON).to_json();
         assert!(KeyDocument::parse(good.as_bytes()).is_ok());
         for bad in [

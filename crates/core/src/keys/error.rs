@@ -1,40 +1,41 @@
-//! Why a key is not taken.
+//! The reasons to reject a key.
 
 use thiserror::Error;
 
 use crate::keys::rsa::RsaModulusError;
 
-/// Why a JWK is not taken. Never quotes it.
+/// The reason why a JWK is rejected. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum JwkError {
-    /// Not an object with each member once, or a member of the wrong type.
+    /// The JWK is no object, repeats a member or has a member of the wrong type.
     #[error("not a JSON Web Key: an object with a text kty, each member once")]
     Malformed,
-    /// `kty` or `crv` is none we use.
+    /// `kty` or `crv` is unsupported.
     #[error("the key type or curve is not one in use here")]
     UnsupportedType,
-    /// A member the key type needs is missing, or not canonical base64url of the right length.
+    /// A member that the key type requires is missing, or is not canonical base64url of the right
+    /// length.
     #[error("the key's numbers are missing, not base64url or of the wrong length")]
     BadNumber,
-    /// A public key was expected, and this one has private members.
+    /// The JWK has private members where a public key is expected.
     #[error("the key holds private members where a public key belongs")]
     Private,
-    /// `use` or `key_ops` says it is for something else.
+    /// `use` or `key_ops` excludes signature verification.
     #[error("the key's use or key_ops is not the checking of signatures")]
     NotForSignatures,
-    /// `alg` is unknown or does not belong to this type of key.
+    /// `alg` is unknown or does not fit the key type.
     #[error("the key's alg is unknown or does not fit its type")]
     WrongAlgorithm,
-    /// Too weak to trust, or too large to check.
+    /// The modulus is too weak to trust, or too large to check.
     #[error("the RSA key is not acceptable: {0}")]
     WeakRsa(#[from] RsaModulusError),
-    /// The public exponent is even, 1 or beyond 32 bits.
+    /// The public exponent is even, 1 or longer than 32 bits.
     #[error("the RSA exponent must be odd, at least 3 and at most 32 bits")]
     BadExponent,
-    /// A shared secret shorter than its hash.
+    /// The shared secret is shorter than its hash.
     #[error("an HMAC key has at least 32 bytes")]
     ShortSecret,
-    /// `kid` is no text, empty or too long.
+    /// `kid` is not a string, is empty or is too long.
     #[error("the key's kid is no text of 1 to 256 bytes")]
     BadKeyId,
 }

@@ -1,6 +1,7 @@
-//! JSON Web Keys ([RFC 7517], [RFC 7518 §6], [RFC 8037 §2]), read strictly and written canonically.
+//! JSON Web Keys ([RFC 7517], [RFC 7518 §6], [RFC 8037 §2]), parsed strictly and written
+//! canonically.
 //!
-//! Only keys that check signatures are read here.
+//! This module parses verification keys only.
 //!
 //! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
 //! [RFC 7518 §6]: https://www.rfc-editor.org/rfc/rfc7518#section-6
@@ -15,7 +16,7 @@ use crate::keys::material::{text, write};
 use crate::token::algorithm::Algorithm;
 use crate::token::jws::MAX_KEY_ID_BYTES;
 
-/// A key that checks signatures, pinned to the algorithms it may be used with.
+/// A verification key, pinned to its permitted algorithms.
 #[derive(Clone)]
 pub struct VerifyingKey {
     id: Option<String>,
@@ -24,11 +25,11 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// A key of our own making, pinned to `algorithm`, named by its thumbprint.
+    /// A key of this issuer, pinned to `algorithm`; its `kid` is its thumbprint.
     ///
     /// # Errors
     ///
-    /// [`JwkError::WrongAlgorithm`] if that algorithm does not work with this type of key.
+    /// [`JwkError::WrongAlgorithm`] if the algorithm does not fit the key type.
     pub fn new(material: KeyMaterial, algorithm: Algorithm) -> Result<Self, JwkError> {
         if !material.fits(algorithm) {
             return Err(JwkError::WrongAlgorithm);
@@ -41,20 +42,20 @@ impl VerifyingKey {
         })
     }
 
-    /// Reads the JWK that `json` holds.
+    /// Parses the JWK in `json`.
     ///
     /// # Errors
     ///
-    /// The first [`JwkError`] that fits.
+    /// The first [`JwkError`] that applies.
     pub fn parse(json: &[u8]) -> Result<Self, JwkError> {
         Self::from_json(&Json::parse(json).map_err(|_| JwkError::Malformed)?)
     }
 
-    /// Reads a JWK from its parsed form.
+    /// Converts parsed JSON into a key.
     ///
     /// # Errors
     ///
-    /// The first [`JwkError`] that fits.
+    /// The first [`JwkError`] that applies.
     pub fn from_json(jwk: &Json) -> Result<Self, JwkError> {
         let members = jwk.as_object().ok_or(JwkError::Malformed)?;
         let material = KeyMaterial::from_members(members)?;
@@ -77,22 +78,23 @@ impl VerifyingKey {
         })
     }
 
-    /// Its name (`kid`), if it has one.
+    /// The `kid`, if the key has one.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// The one algorithm its JWK pins it to, if it does.
+    /// The one algorithm that the JWK pins, if any.
     pub const fn algorithm(&self) -> Option<Algorithm> {
         self.algorithm
     }
 
-    /// What the signature is checked with.
+    /// The key material.
     pub const fn material(&self) -> &KeyMaterial {
         &self.material
     }
 
-    /// Whether it may check signatures of `algorithm`: the one its JWK names, else any of its type.
+    /// Whether the key may verify signatures of `algorithm`: the JWK's own `alg`, else any
+    /// algorithm of the key type.
     pub fn allows(&self, algorithm: Algorithm) -> bool {
         self.algorithm.map_or_else(
             || self.material.fits(algorithm),
@@ -100,7 +102,7 @@ impl VerifyingKey {
         )
     }
 
-    /// Its [RFC 7638] thumbprint, SHA-256 in base64url: the name we give our own keys.
+    /// The [RFC 7638] thumbprint, SHA-256 in base64url: the `kid` of this issuer's own keys.
     ///
     /// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638#section-3
     pub fn thumbprint(&self) -> String {
@@ -120,7 +122,7 @@ impl VerifyingKey {
     }
 }
 
-/// Prints the name and type: a shared secret has no place in a log.
+/// SECURITY: prints `kid` and type only, so no shared secret reaches a log.
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyingKey")
@@ -130,7 +132,7 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// `use` and `key_ops` must both allow checking signatures where they stand ([RFC 7517 §4.2], §4.3).
+/// `use` and `key_ops`, if present, must both allow signature verification ([RFC 7517 §4.2], §4.3).
 ///
 /// [RFC 7517 §4.2]: https://www.rfc-editor.org/rfc/rfc7517#section-4.2
 fn judge_use(members: &Object) -> Result<(), JwkError> {
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn thumbprints_are_those_of_the_standards() {
+    fn thumbprints_match_the_rfc_examples() {
         let rsa = parse(RFC_7638).expect("RFC 7638 §3.1");
         assert_eq!(
             rsa.thumbprint(),
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_survives_export_and_import() {
+    fn a_public_key_round_trips_through_jwk() {
         for jwk in [RFC_8037, RFC_7638, P256] {
             let key = parse(jwk).expect("a standard's example");
             let again = parse(&key.to_jwk().expect("public")).expect("our own export");
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_keys_are_named_by_their_thumbprint() {
+    fn the_kid_of_our_own_key_is_its_thumbprint() {
         let key = parse(RFC_8037).expect("an example");
         let key = VerifyingKey::new(key.material().clone(), Algorithm::EdDsa).expect("fits");
         assert_eq!(key.id(), Some(key.thumbprint().as_str()));
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn use_and_key_ops_are_respected() {
+    fn use_and_key_ops_must_allow_verification() {
         for (more, fits) in [
             (r#""use":"sig""#, true),
             (r#""use":"enc""#, false),
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_is_not_taken_for_a_public_one() {
+    fn a_private_jwk_is_rejected_as_a_public_key() {
         for name in ["d", "p", "q", "dp", "dq", "qi", "oth"] {
             assert_eq!(
                 parse(&with(P256, &format!(r#""{name}":"AA""#))).err(),
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_their_exact_form() {
+    fn key_members_must_be_canonical_base64url_of_exact_length() {
         let short = P256.replace("f83O", "");
         assert_eq!(parse(&short).err(), Some(JwkError::BadNumber));
         assert_eq!(
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_secret_is_long_enough_and_never_leaves() {
+    fn a_shared_secret_has_a_minimum_length_and_is_never_exported() {
         let oct = |bytes: usize| {
             format!(
                 r#"{{"kty":"oct","k":"{}","alg":"HS256"}}"#,
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_types_and_broken_json_are_refused() {
+    fn unknown_key_types_and_malformed_json_are_rejected() {
         assert_eq!(parse("[]").err(), Some(JwkError::Malformed));
         assert_eq!(parse(r#"{"kty":1}"#).err(), Some(JwkError::Malformed));
         assert_eq!(

@@ -1,7 +1,7 @@
-//! The numbers a key is made of, read from a JWK's members and written in canonical form.
+//! The key parameters, parsed from JWK members and written in canonical form.
 //!
-//! Whether an EC or Ed25519 point lies on its curve is for the implementation of the signature
-//! check to say: no curve arithmetic is written here.
+//! The signature implementation checks whether an EC or Ed25519 point lies on its curve; this
+//! module contains no curve arithmetic.
 
 use core::fmt;
 
@@ -14,12 +14,12 @@ use crate::keys::rsa::RsaModulus;
 use crate::secret::Secret;
 use crate::token::algorithm::Algorithm;
 
-/// The shortest HMAC key, in bytes: as long as the hash ([RFC 7518 §3.2]).
+/// The minimum length of an HMAC key, in bytes: the length of the hash ([RFC 7518 §3.2]).
 ///
 /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
 pub const MIN_HMAC_KEY_BYTES: usize = 32;
 
-/// What a signature is checked with.
+/// The parameters of a verification key.
 #[derive(Clone)]
 pub enum KeyMaterial {
     /// An Ed25519 public key (`OKP`, `crv` `Ed25519`).
@@ -59,7 +59,7 @@ impl fmt::Debug for KeyMaterial {
 }
 
 impl KeyMaterial {
-    /// Whether both are the same public key. Shared secrets are not compared: they never are.
+    /// Whether both are the same public key; always `false` for shared secrets.
     pub fn is_same_public_key(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Ed25519 { x }, Self::Ed25519 { x: other }) => x == other,
@@ -70,7 +70,7 @@ impl KeyMaterial {
         }
     }
 
-    /// Whether signatures of `algorithm` are made with this type of key.
+    /// Whether `algorithm` uses this key type.
     pub const fn fits(&self, algorithm: Algorithm) -> bool {
         match self {
             Self::Ed25519 { .. } => matches!(algorithm, Algorithm::EdDsa),
@@ -123,7 +123,7 @@ impl KeyMaterial {
         }
     }
 
-    /// The bare public key as a JWK: no name, use or algorithm. `None` for a shared secret.
+    /// The bare public key as a JWK, without `kid`, `use` or `alg`. `None` for a shared secret.
     pub fn to_bare_jwk(&self) -> Option<String> {
         match self {
             Self::Ed25519 { .. } | Self::P256 { .. } | Self::P384 { .. } | Self::Rsa { .. } => {
@@ -142,7 +142,7 @@ impl KeyMaterial {
         }
     }
 
-    /// The members that make the key, by name in lexicographic order, as RFC 7638 §3.2 hashes them.
+    /// The required members in lexicographic order, the hash input of RFC 7638 §3.2.
     pub(super) fn canonical(&self) -> Vec<(&'static str, String)> {
         let encode = |bytes: &[u8]| base64url::encode(bytes);
         let kind = ("kty", self.key_type().to_owned());
@@ -187,7 +187,7 @@ fn exactly<const N: usize>(members: &Object, name: &str) -> Result<[u8; N], JwkE
 
 fn exponent(members: &Object) -> Result<u32, JwkError> {
     let bytes = number(members, "e")?;
-    // RFC 7518 §6.3.1.2: Base64urlUInt, the fewest octets that hold it.
+    // RFC 7518 §6.3.1.2: Base64urlUInt, the minimum number of octets.
     if bytes.first().is_none_or(|first| *first == 0) {
         return Err(JwkError::BadNumber);
     }
@@ -212,7 +212,7 @@ fn exponent_bytes(wide: &[u8; 4]) -> &[u8] {
     bytes
 }
 
-/// An object of texts in the order given, without blanks.
+/// A JSON object of strings in the given order, without whitespace.
 pub(super) fn write(members: &[(&'static str, String)]) -> String {
     let member = |(name, value): &(&str, String)| format!("\"{name}\":{}", Json::quote(value));
     format!(

@@ -1,4 +1,4 @@
-//! The key ring: which keys verify for which issuer, now.
+//! The key ring: the current verification keys of each issuer.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use crate::keys::document::{KeyDocument, PublishedKey};
 use crate::keys::set::JwkSet;
 use crate::time::UnixTime;
 
-/// The keys of every trusted issuer, found by issuer and `kid` together: a `kid` means nothing
-/// without its issuer.
+/// The keys of every trusted issuer, looked up by issuer and `kid` together. A `kid` is unique only
+/// within its issuer.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
     issuers: BTreeMap<String, Vec<PublishedKey>>,
 }
 
 impl KeyRing {
-    /// Puts the keys of a key document on the ring in place of what `issuer` had.
+    /// Replaces the keys of `issuer` with those of a key document.
     pub fn put_document(&mut self, issuer: &str, document: &KeyDocument) {
         self.issuers
             .insert(issuer.to_owned(), document.keys().to_vec());
     }
 
-    /// Puts a fixed set of keys on the ring in place of what `issuer` had; they do not end.
+    /// Replaces the keys of `issuer` with a fixed set; these keys do not expire.
     pub fn put_set(&mut self, issuer: &str, set: &JwkSet) {
         let published = set.keys().iter().map(|key| PublishedKey {
             key: key.clone(),
@@ -30,7 +30,7 @@ impl KeyRing {
         self.issuers.insert(issuer.to_owned(), published.collect());
     }
 
-    /// The key that `issuer` calls `key_id`, if it verifies at `now`.
+    /// The key `key_id` of `issuer`, if it verifies at `now`.
     pub fn find(&self, issuer: &str, key_id: &str, now: UnixTime) -> Option<&PublishedKey> {
         self.issuers
             .get(issuer)?
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_found_under_its_own_issuer_only() {
+    fn a_kid_is_found_only_under_its_own_issuer() {
         let set = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}"#;
         let mut ring = KeyRing::default();
         ring.put_set("https://one", &JwkSet::parse(set).expect("good"));

@@ -1,8 +1,8 @@
-//! Rotation: when a new key may come, when it signs, and when the old one goes.
+//! Key rotation: when a new key may be published, when it signs, and when the old key expires.
 //!
-//! A key's life is told by two times in the key document. `sign_from`: every reader has the key
-//! by then, so hosts may sign with it. `ends_at`: no token under it is alive any more, so it goes.
-//! Every host judges by the document alone which key it signs with; nothing waits for anything.
+//! Two times in the key document define a key's life. At `sign_from` every reader has the key, so
+//! hosts may sign with it. At `ends_at` every token signed by it has expired, so the key is
+//! removed. Every host selects its signing key by the document alone, without coordination.
 
 use core::time::Duration;
 
@@ -14,27 +14,27 @@ use crate::policy::{MAX_LEEWAY, MAX_STALENESS};
 use crate::revocation::{CLOCK_SKEW, WRITE_BOUND};
 use crate::time::UnixTime;
 
-/// What two readings of clocks in whole seconds may hide together: up to one each.
+/// The maximum rounding error between two clocks that count whole seconds: up to one second each.
 const ROUNDING: Duration = Duration::from_secs(2);
 
-/// How long others keep what a rotation changes. The rules below are exact for these numbers, so
-/// each must be at least what it stands for.
+/// The propagation bounds of a rotation. The rules below are exact for these numbers, so each must
+/// be at least the real value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RotationBounds {
-    /// How old the keys of an edge may be: the hard bound of its policy's `keys`.
+    /// The maximum age of the keys at an edge: the hard bound of its policy's `keys`.
     pub edge: Duration,
-    /// How long a reader may keep the JWK Set (`max-age`).
+    /// The cache time of the JWK Set (`max-age`).
     pub jwks_max_age: Duration,
-    /// How long parties that heed no `max-age` are known to keep it; zero where there are none.
+    /// The cache time of third parties that ignore `max-age`; zero if there are none.
     pub third_parties: Duration,
-    /// How old a host's knowledge of secret and document may be.
+    /// The maximum age of the secret and the document at a host.
     pub hosts: Duration,
-    /// How long a token lives.
+    /// The lifetime of a token.
     pub token_lifetime: Duration,
 }
 
 impl Default for RotationBounds {
-    /// What holds for every policy there can be, and for usual readers of the JWK Set.
+    /// Bounds that cover every possible policy, and usual readers of the JWK Set.
     fn default() -> Self {
         Self {
             edge: MAX_STALENESS,
@@ -47,9 +47,9 @@ impl Default for RotationBounds {
 }
 
 impl RotationBounds {
-    /// From the stamp of a publication until everybody has the key.
+    /// The time from a publication's timestamp until every reader has the key.
     pub fn propagation_delay(&self) -> Duration {
-        // Who keeps the set for so long may have got it from somebody who kept it by its `max-age`.
+        // Such a party may have read the set from a cache that kept it for `max-age`.
         let third_parties = if self.third_parties.is_zero() {
             Duration::ZERO
         } else {
@@ -62,12 +62,12 @@ impl RotationBounds {
             .saturating_add(ROUNDING)
     }
 
-    /// How long a token can be shown after it was signed.
+    /// The time during which a token is usable after signing.
     pub const fn max_token_age(&self) -> Duration {
         max_token_age(self.token_lifetime)
     }
 
-    /// From the moment another key signs until no token under this one is alive.
+    /// The time from the successor's first signature until every token under this key has expired.
     pub const fn retirement_delay(&self) -> Duration {
         self.hosts.saturating_add(self.max_token_age())
     }
@@ -79,21 +79,21 @@ const fn max_token_age(token_lifetime: Duration) -> Duration {
         .saturating_add(CLOCK_SKEW)
 }
 
-/// Which of the two versions of the secret a host signs with.
+/// The version of the secret that a host signs with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum SignWith {
-    /// The one in force, `AWSCURRENT`.
+    /// The current version, `AWSCURRENT`.
     Current,
-    /// The one before it, `AWSPREVIOUS`.
+    /// The previous version, `AWSPREVIOUS`.
     Previous,
-    /// Neither: both were withdrawn, have ended, or were never published.
+    /// Neither: both keys are revoked, expired or unpublished.
     Neither,
 }
 
-/// Which of the keys called `current` and `previous` signs at `now` a token that lives for
-/// `token_lifetime`: the one in force from its `sign_from` on, before that the other, and never
-/// one that the token would outlive.
+/// Selects which of the keys `current` and `previous` signs a token that lives for
+/// `token_lifetime`, at `now`. `current` signs from its `sign_from` on, before that `previous`. A
+/// key never signs a token that would outlive it.
 pub fn sign_with(
     document: &KeyDocument,
     current: Option<&str>,
@@ -116,20 +116,20 @@ pub fn sign_with(
     }
 }
 
-/// A rotation may not begin: the one before it is not over.
+/// A rotation cannot start because the previous one is unfinished.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the rotation before is over at {until}, and none may begin before that")]
 pub struct TooEarly {
-    /// From when on one may begin.
+    /// The earliest start of the next rotation.
     pub until: UnixTime,
 }
 
-/// Whether a rotation may begin at `now` while the key called `current` is in force: its
-/// predecessors have gone and it signs itself. One that was withdrawn may be followed at once.
+/// Checks that a rotation may start at `now` while `current` is the current key: its predecessors
+/// have expired and it signs itself. The successor of a revoked key may start at once.
 ///
 /// # Errors
 ///
-/// [`TooEarly`]. A predecessor that has yet to be told its end counts as if it were told now.
+/// [`TooEarly`]. A predecessor without an end counts as if its end were set now.
 pub fn check_can_start(
     document: &KeyDocument,
     current: Option<&str>,
@@ -151,18 +151,18 @@ pub fn check_can_start(
     }
 }
 
-/// When the predecessors of `current` end, if that is settled at `now`.
+/// The end of the predecessors of `current`, if it is set at `now`.
 fn end_after(current: &PublishedKey, bounds: &RotationBounds, now: UnixTime) -> UnixTime {
     current.sign_from.max(now).plus(bounds.retirement_delay())
 }
 
-/// From when on a key signs that signs at once: by every clock that is within the skew.
+/// The `sign_from` of a key that signs at once, on every clock within the skew.
 const fn at_once(now: UnixTime) -> UnixTime {
     now.minus(CLOCK_SKEW)
 }
 
 impl KeyDocument {
-    /// The keys that were published before `key`.
+    /// The keys published before `key`.
     fn predecessors_of(&self, key: &PublishedKey) -> impl Iterator<Item = &PublishedKey> {
         let id = key.key.id();
         self.keys()
@@ -170,20 +170,21 @@ impl KeyDocument {
             .take_while(move |held| held.key.id() != id)
     }
 
-    /// The next version with `key`, the first one ever or one that nobody else publishes: it signs
-    /// at once.
+    /// The next version with `key`, the first key or one without other publishers: it signs at
+    /// once.
     #[must_use]
     pub fn with_own(self, key: VerifyingKey, now: UnixTime) -> Self {
         self.with(key, at_once(now))
     }
 
     /// The next version with `key` published at `now`. Hosts that sign with another key meanwhile
-    /// (`bridged`) do so until everybody has the new one; where nobody can sign, it signs at once.
+    /// (`bridged`) do so until every reader has the new one. Without such a key, the new key signs
+    /// at once.
     ///
-    /// A key that is published already and does not sign yet is put off to what a publication at
-    /// `now` would give: nobody saw how long the earlier write took. `None` if nothing is to be
-    /// written: it signs already, was withdrawn, or its predecessor was told an end that was
-    /// reckoned by the time it has.
+    /// Postpones a published key that does not sign yet, as if it were published at `now`, because
+    /// the duration of the earlier write is unknown. `None` if there is nothing to write: the key
+    /// signs already, was revoked, or its predecessor has an end computed from the present
+    /// `sign_from`.
     pub fn publishing(
         &self,
         key: &VerifyingKey,
@@ -213,11 +214,11 @@ impl KeyDocument {
         })
     }
 
-    /// The next version once the key called `current` is in force: every key published before it is
-    /// told when it ends, and those that have ended are gone. `None` if that is settled, if there is
-    /// no such key, or if it was told its own end: it has a successor, and brings nobody's.
+    /// The next version once `current` is the current key: every predecessor gets its end, and
+    /// expired keys are removed. `None` if that is done already, if the key does not exist, or if
+    /// it has an end itself. Such a key has a successor and ends no other key.
     ///
-    /// INVARIANT: an end is never taken back here. Readers may have let the key go.
+    /// INVARIANT: an end is never removed here. Readers may have dropped the key already.
     pub fn settling(&self, current: &str, bounds: &RotationBounds, now: UnixTime) -> Option<Self> {
         let held = self.find(current).filter(|key| key.ends_at.is_none())?;
         let end = end_after(held, bounds, now);
@@ -235,9 +236,9 @@ impl KeyDocument {
         }))
     }
 
-    /// The next version without the key called `id`, which never comes back. Where nobody could
-    /// sign then, the key that waits for its turn signs at once, and those that were to leave stay:
-    /// which of them hosts hold does not stand here. `None` if there is no such key, or not any more.
+    /// The next version without the key `id`, which is permanently revoked. If no key could sign
+    /// then, the key waiting for its `sign_from` signs at once, and expiring keys stay. The
+    /// document does not tell which of them the hosts hold. `None` if the key does not exist.
     pub fn withdrawing(&self, id: &str, now: UnixTime) -> Option<Self> {
         self.find(id)?;
         let next = self.clone().without(id);
@@ -249,7 +250,7 @@ impl KeyDocument {
             for key in keys.iter_mut().filter(|key| key.verifies(now)) {
                 key.ends_at = None;
             }
-            // Whoever waits was published last.
+            // The waiting key was published last.
             let open = keys.iter_mut().filter(|key| key.ends_at.is_none());
             if let Some(next) = open.max_by_key(|key| key.sign_from) {
                 next.sign_from = next.sign_from.min(at_once(now));

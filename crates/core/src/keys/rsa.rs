@@ -1,48 +1,48 @@
-//! RSA moduli that are worth checking a signature with.
+//! RSA moduli that are safe for signature verification.
 
 use core::fmt;
 
 use thiserror::Error;
 
-/// The fewest bits an RSA modulus has here ([RFC 7518 §3.3]).
+/// The minimum size of an RSA modulus, in bits ([RFC 7518 §3.3]).
 ///
 /// [RFC 7518 §3.3]: https://www.rfc-editor.org/rfc/rfc7518#section-3.3
 pub const MIN_RSA_BITS: usize = 2_048;
 
-/// The most bits: every implementation of the check agrees up to here, and beyond it one
-/// signature costs milliseconds at the edge.
+/// The maximum size, in bits. Every implementation agrees up to here; beyond it one signature check
+/// costs milliseconds at the edge.
 pub const MAX_RSA_BITS: usize = 4_096;
 
 /// An RSA modulus: 2048 to 4096 bits, odd, without the ROCA fingerprint.
 #[derive(Clone, Eq, PartialEq)]
 pub struct RsaModulus(Vec<u8>);
 
-/// Why a modulus is not taken.
+/// The reason why a modulus is rejected.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum RsaModulusError {
-    /// It starts with a zero octet (RFC 7518 §6.3.1.1) or is empty.
+    /// The modulus starts with a zero octet (RFC 7518 §6.3.1.1) or is empty.
     #[error("the modulus is not in its shortest form")]
     NotMinimal,
-    /// It has fewer than 2048 bits.
+    /// The modulus has fewer than 2048 bits.
     #[error("the modulus has fewer than 2048 bits")]
     TooShort,
-    /// It has more than 4096 bits.
+    /// The modulus has more than 4096 bits.
     #[error("the modulus has more than 4096 bits")]
     TooLong,
-    /// It is even, so one of its primes is 2.
+    /// The modulus is even, so one of its primes is 2.
     #[error("the modulus is even")]
     Even,
-    /// It was made by a generator whose keys can be factored (CVE-2017-15361).
+    /// The modulus comes from a generator with factorable keys (CVE-2017-15361).
     #[error("the modulus has the ROCA fingerprint")]
     Roca,
 }
 
 impl RsaModulus {
-    /// Takes the big-endian octets of a modulus.
+    /// Checks the big-endian octets of a modulus.
     ///
     /// # Errors
     ///
-    /// The first [`RsaModulusError`] that fits.
+    /// The first [`RsaModulusError`] that applies.
     pub fn new(octets: Vec<u8>) -> Result<Self, RsaModulusError> {
         let (Some(first), Some(last)) = (octets.first(), octets.last()) else {
             return Err(RsaModulusError::NotMinimal);
@@ -50,7 +50,7 @@ impl RsaModulus {
         if *first == 0 {
             return Err(RsaModulusError::NotMinimal);
         }
-        // The top bit of 256 octets makes 2048 bits; 512 octets hold 4096.
+        // With its top bit set, a modulus of 256 octets has 2048 bits; 512 octets hold 4096.
         if octets.len() < MIN_RSA_BITS / 8 || octets.len() == MIN_RSA_BITS / 8 && *first < 0x80 {
             return Err(RsaModulusError::TooShort);
         }
@@ -78,9 +78,9 @@ impl fmt::Debug for RsaModulus {
     }
 }
 
-/// The flawed generator makes primes `k * M + 65537^a mod M`, so its moduli are powers of 65537
-/// modulo each small prime that divides `M`; a sound modulus is so for all of these once in 2^27
-/// ("The Return of Coppersmith's Attack", Nemec et al., CCS 2017, §2).
+/// The flawed generator creates primes `k * M + 65537^a mod M`, so its moduli are powers of 65537
+/// modulo each small prime that divides `M`. A sound modulus has this property for all of them with
+/// probability 2^-27 ("The Return of Coppersmith's Attack", Nemec et al., CCS 2017, §2).
 fn has_roca_fingerprint(octets: &[u8]) -> bool {
     const PRIMES: [u32; 17] = [
         11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_the_size_count() {
+    fn the_modulus_size_has_a_minimum_and_a_maximum() {
         assert_eq!(
             RsaModulus::new(modulus(255, 0x7f)),
             Err(RsaModulusError::TooShort)
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn form_counts() {
+    fn a_modulus_must_be_odd_and_without_leading_zero() {
         assert_eq!(RsaModulus::new(vec![]), Err(RsaModulusError::NotMinimal));
         let padded = [vec![0], modulus(255, 0x80)].concat();
         assert_eq!(RsaModulus::new(padded), Err(RsaModulusError::NotMinimal));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_of_65537_has_the_fingerprint() {
+    fn a_power_of_65537_has_the_roca_fingerprint() {
         // 65537^128 has 2049 bits, is odd, and is such a power modulo every prime.
         let mut octets = vec![1_u8];
         for _ in 0..128 {

@@ -1,4 +1,4 @@
-//! JWK Sets ([RFC 7517 §5]): what `/.well-known/jwks.json` holds.
+//! JWK Sets ([RFC 7517 §5]): the content of `/.well-known/jwks.json`.
 //!
 //! [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
 
@@ -12,21 +12,21 @@ pub struct JwkSet {
 }
 
 impl JwkSet {
-    /// Reads the set that `json` holds. Keys we have no use for are passed over, as [RFC 7517 §5]
-    /// asks, so that an issuer can publish encryption keys or new types beside the ones in use.
+    /// Parses the set in `json`. Unsupported keys are skipped, as [RFC 7517 §5] requires, so an
+    /// issuer can also publish encryption keys or new types.
     ///
     /// # Errors
     ///
-    /// [`JwkError::Malformed`] if it is no object with an array `keys`, each member once, or if
-    /// two keys in use bear the same `kid`: a name must mean one key; or if a shared secret stands
-    /// beside a public key.
+    /// [`JwkError::Malformed`] if the text is no object with an array `keys`, repeats a member, or
+    /// has two supported keys with the same `kid`. Also if the set mixes a shared secret with a
+    /// public key.
     ///
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     pub fn parse(json: &[u8]) -> Result<Self, JwkError> {
         Self::from_json(&Json::parse(json).map_err(|_| JwkError::Malformed)?)
     }
 
-    /// Reads a set from its parsed form.
+    /// Converts parsed JSON into a set.
     ///
     /// # Errors
     ///
@@ -50,7 +50,8 @@ impl JwkSet {
                 return Err(JwkError::Malformed);
             }
         }
-        // A shared secret has no place beside public keys: who may read the set could then sign.
+        // SECURITY: a public set must not hold a shared secret, because every reader could sign
+        // with it.
         let shared = |key: &&VerifyingKey| matches!(key.material(), KeyMaterial::Hmac(_));
         if (1..keys.len()).contains(&keys.iter().filter(shared).count()) {
             return Err(JwkError::Malformed);
@@ -63,7 +64,7 @@ impl JwkSet {
         &self.keys
     }
 
-    /// The key called `id`; without a name, the only key there is.
+    /// The key with the `kid` `id`; without `id`, the only key of the set.
     pub fn find(&self, id: Option<&str>) -> Option<&VerifyingKey> {
         match (id, self.keys.as_slice()) {
             (Some(_), keys) => keys.iter().find(|key| key.id() == id),
@@ -88,7 +89,7 @@ mod tests {
     const OKP: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}"#;
 
     #[test]
-    fn keys_of_no_use_are_passed_over() {
+    fn unsupported_keys_in_a_jwk_set_are_skipped() {
         let set =
             format!(r#"{{"keys":[{{"kty":"new"}},{OKP},{{"kty":"EC","use":"enc"}}],"more":1}}"#);
         let set = JwkSet::parse(set.as_bytes()).expect("one good key");
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_means_one_key() {
+    fn a_duplicate_kid_is_rejected() {
         let twice = format!(r#"{{"keys":[{OKP},{OKP}]}}"#);
         assert_eq!(
             JwkSet::parse(twice.as_bytes()).err(),
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_secret_stands_alone() {
+    fn a_shared_secret_beside_a_public_key_is_rejected() {
         let oct = format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43));
         let mixed = format!(r#"{{"keys":[{OKP},{oct}]}}"#);
         assert_eq!(

@@ -1,18 +1,18 @@
-//! Where a caller comes from, as far as limits are concerned.
+//! The network of a client, as rate limits count it.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 
-/// The network that is counted as one caller: an IPv4 address, or the `/64` of an IPv6 address,
-/// which is what one customer is given at the least ([RFC 6177 §2]).
+/// The network counted as one client: an IPv4 address, or the `/64` of an IPv6 address, the
+/// smallest assignment to one customer ([RFC 6177 §2]).
 ///
 /// [RFC 6177 §2]: https://www.rfc-editor.org/rfc/rfc6177#section-2
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ClientNetwork(IpAddr);
 
 impl ClientNetwork {
-    /// The network of an address; `None` if `text` is none. An IPv4 address in the clothes of an
-    /// IPv6 one (`::ffff:203.0.113.7`) is what it is.
+    /// Parses an address into its network; `None` if `text` is invalid. An IPv4-mapped IPv6 address
+    /// (`::ffff:203.0.113.7`) counts as IPv4.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self::of)
     }
@@ -28,7 +28,7 @@ impl ClientNetwork {
         }
     }
 
-    /// The octets of an IPv4 address, or the eight of an IPv6 network.
+    /// The octets of an IPv4 address, or the eight octets of an IPv6 network.
     pub fn octets(&self) -> Vec<u8> {
         match self.0 {
             IpAddr::V4(address) => address.octets().to_vec(),
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_in_a_64_are_one_caller() {
+    fn addresses_in_one_ipv6_64_count_as_one_client() {
         for (text, network) in [
             ("203.0.113.7", "203.0.113.7"),
             ("::ffff:203.0.113.7", "203.0.113.7"),

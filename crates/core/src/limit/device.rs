@@ -1,6 +1,5 @@
-//! Device cookies: how a browser that logged in before is known again, so that whoever guesses
-//! from elsewhere cannot lock its user out ([OWASP, "Slow Down Online Guessing Attacks with Device
-//! Cookies"]).
+//! Device cookies recognise a browser that logged in before, so an attacker who guesses elsewhere
+//! cannot lock the owner out ([OWASP, "Slow Down Online Guessing Attacks with Device Cookies"]).
 //!
 //! [OWASP, "Slow Down Online Guessing Attacks with Device Cookies"]: https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
 
@@ -12,14 +11,14 @@ use crate::id::Id;
 use crate::root_keys::{Purpose, RootKeys};
 use crate::time::UnixTime;
 
-/// How long a browser stays known after a login.
+/// The lifetime of a device cookie after a login.
 pub const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How much of the code stands in the cookie, in bytes.
+/// The length of the MAC in the cookie, in bytes.
 const MAC_BYTES: usize = 16;
 
-/// The cookie for a browser that has just logged in to `email`: `second.nonce.code`. It opens
-/// nothing: it only says in which bucket the logins from there are counted.
+/// The device cookie for a browser that has just logged in to `email`: `second.nonce.mac`. It
+/// grants no access and only selects the bucket that counts this browser's logins.
 pub fn issue(vault: &RootKeys, email: &EmailAddress, nonce: &Id, now: UnixTime) -> String {
     let issued_at = now.as_secs().to_string();
     let code = vault.mac(Purpose::DeviceCookie, &parts(email, &issued_at, nonce));
@@ -27,8 +26,8 @@ pub fn issue(vault: &RootKeys, email: &EmailAddress, nonce: &Id, now: UnixTime) 
     format!("{issued_at}.{nonce}.{}", base64url::encode(code))
 }
 
-/// The nonce in `cookie`, if a host of ours made it for `email` within the last year. Whatever else
-/// it holds, the browser is one that nobody knows.
+/// The nonce in `cookie`, if a host issued it for `email` within the last year. With any other
+/// content the browser is unknown.
 pub fn recognise(
     vault: &RootKeys,
     cookie: &str,
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_is_known_for_a_year_and_for_its_own_address() {
+    fn a_device_cookie_is_valid_for_a_year_and_its_own_address() {
         let (cookie, nonce) = cookie();
         let known = |address, now| recognise(&vault('k'), &cookie, &email(address), now);
         let end = NOON.plus(DEVICE_LIFETIME);
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_is_no_cookie_of_ours() {
+    fn a_modified_device_cookie_is_rejected() {
         let (cookie, _nonce) = cookie();
         let ann = email("ann@example.com");
         for place in 0..cookie.len() {

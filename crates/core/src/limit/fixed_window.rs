@@ -1,27 +1,26 @@
-//! The count of a bucket whose quota is too large to keep attempt by attempt.
+//! The fixed-window counter of a bucket with a quota too large for a sliding window.
 
 use std::collections::BTreeMap;
 
 use crate::limit::{Attempt, LimitDecision, Quota};
 use crate::time::UnixTime;
 
-/// How many attempts there have ever been, and how many there may be before each span counted
-/// from 1970 is full.
+/// The total of attempts so far, and the total at which each window, counted from 1970, is full.
 ///
-/// Spans of `per` follow each other from 1970 on. An attempt passes while the span before, in full,
-/// and its own hold fewer than the quota: more strictly than a sliding window, never less, since any
-/// span of `per` touches at most two of them. Two numbers only ever grow, so that one conditional
-/// write is enough: no span's count has to be set back.
+/// Windows of `per` follow each other from 1970 on. An attempt passes while the previous window, in
+/// full, and its own hold fewer than the quota. This is stricter than a sliding window, because any
+/// span of `per` touches at most two windows. Both numbers only grow, so one conditional write
+/// suffices and no window's count is reset.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FixedWindow {
     used: u64,
-    /// By span: the count at its first attempt, and the quota on top.
+    /// For each window: the total at its first attempt plus the quota.
     full_at: BTreeMap<u64, u64>,
     last: Option<Attempt>,
 }
 
 impl FixedWindow {
-    /// A tally as it was kept: the count so far, where each span is full, the last that passed.
+    /// A stored counter: the total, the limit of each window, and the last attempt that passed.
     pub const fn new(used: u64, full_at: BTreeMap<u64, u64>, last: Option<Attempt>) -> Self {
         Self {
             used,
@@ -30,20 +29,20 @@ impl FixedWindow {
         }
     }
 
-    /// The span that `now` lies in, counted from 1970.
+    /// The window of `now`, counted from 1970.
     pub fn span(quota: Quota, now: UnixTime) -> u64 {
         let seconds = quota.per().as_secs();
         now.as_secs().checked_div(seconds).unwrap_or(0)
     }
 
-    /// Whether `attempt` passes. The last one that was counted has passed: it is a repetition.
+    /// Whether `attempt` passes. The last counted attempt passes again, because it is a retry.
     pub fn check(&self, quota: Quota, attempt: Attempt) -> LimitDecision {
         let now = attempt.at();
         let span = Self::span(quota, now);
         if self.last == Some(attempt) || !self.is_full(span) {
             return LimitDecision::Allow;
         }
-        // A span of silence on top of its own, and nothing counts any more.
+        // After one more window without attempts nothing counts.
         let next = span.saturating_add(1);
         let free = if self.is_full(next) {
             next.saturating_add(1)
@@ -54,7 +53,7 @@ impl FixedWindow {
         LimitDecision::RetryAfter(now.until(UnixTime::from_secs(free_at)))
     }
 
-    /// The tally once `attempt` has passed.
+    /// The counter after `attempt` has passed.
     #[must_use]
     pub fn count(mut self, quota: Quota, attempt: Attempt) -> Self {
         if self.last != Some(attempt) {
@@ -67,8 +66,8 @@ impl FixedWindow {
         self
     }
 
-    /// Whether nobody passes in `span`: it counts from the first attempt of the span before, or
-    /// from its own where that had none.
+    /// Whether `span` is full. It counts from the first attempt of the previous window, or from its
+    /// own first attempt if that window had none.
     fn is_full(&self, span: u64) -> bool {
         let before = span.checked_sub(1);
         let before = before.and_then(|before| self.full_at.get(&before));
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The beginning of an hour.
+    /// The start of an hour.
     const NOON: u64 = 1_795_435_200;
 
     fn at(second: u64) -> Attempt {
@@ -119,16 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn the_span_before_counts_in_full() {
+    fn the_previous_window_counts_in_full() {
         let tally = with((0..60).chain(3_600..3_640));
         assert_eq!(tally.check(of_hundred(), at(3_640)), wait(3_560));
-        // The sixty of the first hour are gone with it; forty of the second are left.
+        // The sixty of the first hour no longer count; forty of the second remain.
         assert_eq!(tally.check(of_hundred(), at(7_199)), wait(1));
         assert_eq!(tally.check(of_hundred(), at(7_200)), LimitDecision::Allow);
     }
 
     #[test]
-    fn who_used_all_of_an_hour_waits_for_the_next_but_one() {
+    fn a_used_quota_is_available_again_after_the_next_window() {
         let tally = with(0..100);
         assert_eq!(tally.check(of_hundred(), at(100)), wait(7_100));
         assert_eq!(tally.check(of_hundred(), at(7_199)), wait(1));
@@ -136,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_write_counts_once() {
+    fn a_retried_write_counts_once_in_a_fixed_window() {
         let tally = with([0]);
         assert_eq!(tally.clone().count(of_hundred(), at(0)), tally);
     }
 
     proptest! {
         #[test]
-        fn no_span_holds_more_than_the_quota_and_the_wait_is_exact(
+        fn no_span_exceeds_the_quota_and_retry_after_is_exact(
             attempts in 33_u32..60, per in 1_u64..500,
             steps in prop::collection::vec(0_u64..20, 0..400),
         ) {

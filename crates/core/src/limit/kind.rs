@@ -1,10 +1,10 @@
-//! What is limited, by what, and how much of it passes where the operator says nothing else.
+//! The kinds of rate limits, their bucket keys and default quotas.
 
 use core::time::Duration;
 
 use crate::limit::Quota;
 
-/// How many logins in a row may fail in one bucket ([NIST SP 800-63B-4 §3.2.2]).
+/// The maximum number of consecutive failed logins in one bucket ([NIST SP 800-63B-4 §3.2.2]).
 ///
 /// [NIST SP 800-63B-4 §3.2.2]: https://pages.nist.gov/800-63-4/sp800-63b.html#throttle
 pub const MAX_FAILURES: u32 = 100;
@@ -12,27 +12,27 @@ pub const MAX_FAILURES: u32 = 100;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// Declares [`LimitKind`] with each one's name and quota.
+/// Declares [`LimitKind`] with the identifier and quota of each kind.
 macro_rules! scopes {
     ($($(#[$doc:meta])* $scope:ident = $name:literal, $attempts:literal in $per:expr;)*) => {
-        /// One kind of bucket: what is counted, and what it is counted by.
+        /// One kind of bucket: the counted attempts and the bucket key.
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub enum LimitKind {
             $($(#[$doc])* $scope,)*
         }
 
         impl LimitKind {
-            /// Every one.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$scope,)*];
 
-            /// Its stable name, in rows and settings.
+            /// The stable identifier, in rows and settings.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$scope => $name,)*
                 }
             }
 
-            /// What passes where the operator says nothing else.
+            /// The quota without an operator setting.
             pub const fn default_quota(self) -> Quota {
                 match self {
                     $(Self::$scope => Quota::of($attempts, Duration::from_secs($per)),)*
@@ -43,41 +43,41 @@ macro_rules! scopes {
 }
 
 scopes! {
-    /// Logins to an address from browsers that are not known.
+    /// Logins to an address from unknown browsers.
     LoginEmail = "login_email", 10 in HOUR;
-    /// Logins to an address from one browser that has logged in before.
+    /// Logins to an address from one browser that logged in before.
     LoginDevice = "login_device", 10 in HOUR;
     /// Logins from one network.
     LoginAddress = "login_address", 100 in HOUR;
-    /// Codes of the second factor, by account.
+    /// Second-factor codes, by account.
     FactorAccount = "factor_account", 5 in 15 * MINUTE;
     /// Registrations of an address.
     RegisterEmail = "register_email", 10 in HOUR;
     /// Registrations from one network.
     RegisterAddress = "register_address", 60 in HOUR;
-    /// Mails asked for to an address: reset, verification.
+    /// Mails requested for an address: reset, verification.
     MailEmail = "mail_email", 5 in HOUR;
-    /// Mails asked for from one network.
+    /// Mails requested from one network.
     MailAddress = "mail_address", 60 in HOUR;
-    /// Mails that let the owner of a locked address in: twice as often as their links live, so that
-    /// whoever is told of one finds one that is good for as long as the quota's span.
+    /// Login links mailed to the owner of a locked address: twice per link lifetime, so the latest
+    /// link stays valid for as long as the quota's window.
     UnlockEmail = "unlock_email", 1 in 30 * MINUTE;
-    /// Mailed links brought back from one network.
+    /// Redeemed mailed links from one network.
     LinkAddress = "link_address", 60 in HOUR;
     /// Refreshes of one session.
     RefreshSession = "refresh_session", 30 in 5 * MINUTE;
     /// Refreshes from one network.
     RefreshAddress = "refresh_address", 3_000 in 10 * MINUTE;
-    /// Times that a bearer is asked for the password again, by account.
+    /// Password confirmations of a logged-in user, by account.
     PasswordAccount = "password_account", 10 in HOUR;
     /// Calls of bearers for their own account, from one network.
     AccountAddress = "account_address", 600 in 10 * MINUTE;
-    /// Clients that did not authenticate themselves, from one network.
+    /// Failed client authentications from one network.
     ClientAddress = "client_address", 30 in 15 * MINUTE;
 }
 
 impl LimitKind {
-    /// The scope of that name.
+    /// The kind with that identifier.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL
             .iter()
@@ -85,7 +85,8 @@ impl LimitKind {
             .find(|scope| scope.as_str() == name)
     }
 
-    /// How many may fail in a row: wherever a password or a code is guessed for one account.
+    /// The maximum number of consecutive failures, for kinds that limit guesses of a password or a
+    /// code for one account.
     pub const fn max_consecutive_failures(self) -> Option<u32> {
         match self {
             Self::LoginEmail | Self::LoginDevice | Self::FactorAccount => Some(MAX_FAILURES),
@@ -104,7 +105,7 @@ impl LimitKind {
         }
     }
 
-    /// Whether an attempt can be given back: then the quota must be exact.
+    /// Whether an attempt can be refunded, which requires an exact window.
     pub const fn is_refundable(self) -> bool {
         self.max_consecutive_failures().is_some() || matches!(self, Self::PasswordAccount)
     }
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_is_found_by_its_name_and_what_is_settled_is_exact() {
+    fn a_limit_kind_is_found_by_identifier_and_refundable_kinds_are_exact() {
         for scope in LimitKind::ALL {
             assert_eq!(LimitKind::parse(scope.as_str()), Some(*scope));
             assert!(

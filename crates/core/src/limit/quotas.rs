@@ -1,4 +1,4 @@
-//! The quotas of a deployment: the usual ones, but for what its operator says.
+//! The quotas of a deployment: defaults plus the operator's overrides.
 
 use std::collections::BTreeMap;
 
@@ -7,42 +7,42 @@ use thiserror::Error;
 use crate::limit::kind::LimitKind;
 use crate::limit::{Quota, QuotaError};
 
-/// Every scope's quota.
+/// The quota of every limit kind.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Quotas {
-    /// What differs from the usual; `None` is no limit at all.
+    /// The overrides; `None` disables the limit.
     changed: BTreeMap<LimitKind, Option<Quota>>,
 }
 
-/// The list of quotas cannot be used. Never quotes it.
+/// The list of quotas is invalid. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum QuotasError {
-    /// A part is not `name=attempts/seconds` or `name=off`.
+    /// An item is not `name=attempts/seconds` or `name=off`.
     #[error("each limit is name=attempts/seconds or name=off")]
     Malformed,
-    /// A quota is none.
+    /// A quota is invalid.
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// There is no such limit.
+    /// A limit kind is unknown.
     #[error("there is no limit of that name")]
     Unknown,
-    /// One is named twice.
+    /// A limit kind is listed twice.
     #[error("a limit is named twice")]
     Twice,
-    /// One whose attempts can be given back is larger than what is kept attempt by attempt.
+    /// The quota of a refundable kind is too large for an exact window.
     #[error("{0} takes at most 32 attempts")]
     TooLarge(&'static str),
 }
 
 impl Quotas {
-    /// No limits at all: for a host under test.
+    /// Disables all limits, for a host under test.
     pub fn off() -> Self {
         let changed = LimitKind::ALL.iter().map(|scope| (*scope, None)).collect();
         Self { changed }
     }
 
-    /// Reads `login_email=5/600,register_address=off`: what is not named stays as usual. `off`
-    /// alone turns all of them off.
+    /// Parses `login_email=5/600,register_address=off`; unlisted kinds keep their default. A single
+    /// `off` disables all limits.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl Quotas {
         Ok(Self { changed })
     }
 
-    /// The quota of `scope`; `None` where there is no limit.
+    /// The quota of `scope`; `None` if the limit is disabled.
     pub fn of(&self, scope: LimitKind) -> Option<Quota> {
         let usual = || Some(scope.default_quota());
         self.changed.get(&scope).copied().unwrap_or_else(usual)
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_named_stays_as_usual() {
+    fn unlisted_rate_limits_keep_their_defaults() {
         let quotas = Quotas::parse("login_email=5/600, register_address=off").expect("good");
         let told = |scope| quotas.of(scope).map(|quota| quota.to_string());
         assert_eq!(told(LimitKind::LoginEmail).as_deref(), Some("5/600"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_be_wrong_is_told() {
+    fn each_invalid_quota_list_has_its_own_error() {
         for (text, error) in [
             ("", QuotasError::Malformed),
             ("login_email", QuotasError::Malformed),

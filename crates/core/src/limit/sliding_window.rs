@@ -1,13 +1,13 @@
-//! The exact window: the last attempts of a bucket, one by one.
+//! The exact sliding window: the last attempts of a bucket, one by one.
 
 use crate::limit::{Attempt, LimitDecision, Quota};
 
-/// The last attempts that passed, the latest first, and how many in a row have failed.
+/// The last attempts that passed, latest first, and the number of consecutive failures.
 ///
-/// INVARIANT: each attempt that passes stands at least `per` after the one `attempts` places
-/// before it. So of any `attempts + 1` two share their place modulo `attempts`, and lie `per` apart
-/// or more: no span of `per` ever holds more than the quota, in whatever order hosts whose clocks
-/// differ have written them.
+/// INVARIANT: each attempt that passes is at least `per` after the one `attempts` positions before
+/// it. Of any `attempts + 1`, two share their position modulo `attempts` and are at least `per`
+/// apart. So no span of `per` exceeds the quota, in whatever order hosts with different clocks
+/// write.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SlidingWindow {
     latest_first: Vec<Attempt>,
@@ -15,7 +15,7 @@ pub struct SlidingWindow {
 }
 
 impl SlidingWindow {
-    /// A window as it was kept: attempts with the latest first.
+    /// A stored window: attempts, latest first.
     pub const fn new(latest_first: Vec<Attempt>, failures: u32) -> Self {
         Self {
             latest_first,
@@ -23,18 +23,18 @@ impl SlidingWindow {
         }
     }
 
-    /// How many attempts in a row have passed and were not settled as good.
+    /// The number of consecutive attempts that passed and were not settled as successful.
     pub const fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// How many attempts came after `attempt`; `None` if it is not kept here.
+    /// The number of attempts after `attempt`; `None` if the window does not contain it.
     pub fn place_of(&self, attempt: Attempt) -> Option<usize> {
         self.latest_first.iter().position(|kept| *kept == attempt)
     }
 
-    /// Whether `attempt` passes. One that is kept already has passed: it is a repetition.
-    /// `ceiling` is the number of failures in a row from which on none passes.
+    /// Whether `attempt` passes. An attempt in the window passes again, because it is a retry.
+    /// `ceiling` is the number of consecutive failures that locks the bucket.
     pub fn check(&self, quota: Quota, ceiling: Option<u32>, attempt: Attempt) -> LimitDecision {
         if self.place_of(attempt).is_some() {
             return LimitDecision::Allow;
@@ -54,7 +54,7 @@ impl SlidingWindow {
         }
     }
 
-    /// The window once `attempt` has passed: it counts as failed until it is settled.
+    /// The window after `attempt` has passed. The attempt counts as failed until it is settled.
     #[must_use]
     pub fn shift(mut self, quota: Quota, attempt: Attempt) -> Self {
         if self.place_of(attempt).is_none() {
@@ -66,8 +66,8 @@ impl SlidingWindow {
         self
     }
 
-    /// The window once `attempt` has turned out good: its place is free again, and nothing has
-    /// failed since.
+    /// The window after `attempt` succeeded: its place is free again, and the failure count is
+    /// zero.
     #[must_use]
     pub fn refund(mut self, attempt: Attempt) -> Self {
         self.latest_first.retain(|kept| *kept != attempt);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_the_oldest_is_free_to_the_second() {
+    fn the_oldest_attempt_leaves_the_window_to_the_second() {
         let quota = quota(2, 60);
         let window = SlidingWindow::default()
             .shift(quota, at(0))
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_write_has_passed_and_counts_once() {
+    fn a_retried_write_counts_once_in_a_sliding_window() {
         let quota = quota(1, 60);
         let window = SlidingWindow::default().shift(quota, at(0));
         assert_eq!(window.check(quota, None, at(0)), LimitDecision::Allow);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_failures_in_a_row_end_it_and_a_good_login_begins_anew() {
+    fn a_hundred_consecutive_failures_lock_out_and_a_successful_login_resets() {
         let quota = quota(1, 1);
         let window = (0..100).fold(SlidingWindow::default(), |window, second| {
             assert_eq!(
@@ -150,9 +150,9 @@ mod tests {
     }
 
     proptest! {
-        /// Clocks of hosts differ: seconds come in any order.
+        /// Host clocks differ, so seconds come in any order.
         #[test]
-        fn no_span_ever_holds_more_than_the_quota(
+        fn no_span_exceeds_the_quota_in_a_sliding_window(
             attempts in 1_u32..=32, per in 1_u64..500,
             seconds in prop::collection::vec(0_u64..1_000, 0..200),
         ) {
@@ -173,7 +173,7 @@ mod tests {
         }
 
         #[test]
-        fn who_waits_as_long_as_told_passes_and_a_second_less_does_not(
+        fn an_attempt_passes_after_retry_after_and_not_a_second_earlier(
             attempts in 1_u32..=32, per in 1_u64..500,
             steps in prop::collection::vec(0_u64..60, 0..100),
         ) {
@@ -194,9 +194,9 @@ mod tests {
             }
         }
 
-        /// What is settled leaves its place as if it had never been, for clocks in order.
+        /// With ordered clocks, a settled attempt leaves no trace.
         #[test]
-        fn settled_attempts_take_nobody_elses_place(
+        fn a_settled_attempt_frees_only_its_own_place(
             attempts in 1_u32..=8,
             steps in prop::collection::vec((0_u64..30, any::<bool>()), 0..100),
         ) {

@@ -1,18 +1,18 @@
-//! An object of the policy text, taken apart member by member, so that none is passed over.
+//! Parses an object of the policy text member by member, so that unknown members are found.
 
 use core::time::Duration;
 
 use super::PolicyError;
 use crate::json::{Json, Object};
 
-/// The members of one object that nobody has read yet, and where in the policy it stands.
+/// The unread members of one object, and its place in the policy.
 pub(super) struct Members {
     place: String,
     members: Object,
 }
 
 impl Members {
-    /// Begins with `value`, which stands at `place`.
+    /// Starts with `value` at `place`.
     pub(super) fn of(value: Json, place: &str) -> Result<Self, PolicyError> {
         let members = value
             .into_object()
@@ -23,7 +23,7 @@ impl Members {
         })
     }
 
-    /// The objects of the array `name`, which must be there.
+    /// The required array of objects `name`.
     pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Self>, PolicyError> {
         let place = self.path(name);
         let elements = self
@@ -34,7 +34,7 @@ impl Members {
         elements.into_iter().enumerate().map(object).collect()
     }
 
-    /// The object `name`, if it is there.
+    /// The optional object `name`.
     pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, PolicyError> {
         let place = self.path(name);
         self.members
@@ -43,21 +43,21 @@ impl Members {
             .transpose()
     }
 
-    /// The value `name`, which must be there.
+    /// The required value `name`.
     pub(super) fn required(&mut self, name: &str) -> Result<Json, PolicyError> {
         self.members
             .remove(name)
             .ok_or_else(|| wrong(&self.path(name), "there"))
     }
 
-    /// The text `name`, which must be there.
+    /// The required string `name`.
     pub(super) fn text(&mut self, name: &str) -> Result<String, PolicyError> {
         self.required(name)?
             .into_text()
             .ok_or_else(|| wrong(&self.path(name), "a text"))
     }
 
-    /// The text `name`, if it is there.
+    /// The optional string `name`.
     pub(super) fn optional_text(&mut self, name: &str) -> Result<Option<String>, PolicyError> {
         let Some(value) = self.members.remove(name) else {
             return Ok(None);
@@ -67,7 +67,7 @@ impl Members {
             .ok_or_else(|| wrong(&self.path(name), "a text"))
     }
 
-    /// The texts of the array `name`; one text alone stands for an array of it.
+    /// The array of strings `name`; a single string counts as an array of one.
     pub(super) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, PolicyError> {
         let texts = match self.members.remove(name) {
             None => return Ok(None),
@@ -81,7 +81,7 @@ impl Members {
             .ok_or_else(|| wrong(&self.path(name), "a text or an array of texts"))
     }
 
-    /// The seconds `name`, if they are there.
+    /// The optional number of seconds `name`.
     pub(super) fn seconds(&mut self, name: &str) -> Result<Option<Duration>, PolicyError> {
         let Some(value) = self.members.remove(name) else {
             return Ok(None);
@@ -92,7 +92,7 @@ impl Members {
         Ok(Some(Duration::from_secs(seconds)))
     }
 
-    /// The switch `name`, off if it is not there.
+    /// The optional boolean `name`, `false` by default.
     pub(super) fn switch(&mut self, name: &str) -> Result<bool, PolicyError> {
         match self.members.remove(name) {
             None => Ok(false),
@@ -101,7 +101,7 @@ impl Members {
         }
     }
 
-    /// Ends the reading: whatever is left is a mistake of the writer's.
+    /// Rejects all remaining members as unknown.
     pub(super) fn end(self) -> Result<(), PolicyError> {
         match self.members.iter().next() {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! A policy as it is written: JSON, checked into a [`Policy`].
+//! Parses the JSON text of a policy into a checked [`Policy`].
 
 use core::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::route::{Access, Requirement, RevocationMode, RoutePattern, Routes};
 use crate::token::algorithm::Algorithm;
 use crate::token::scope::is_scope;
 
-/// Followed every 5 s, relied on for 10 s, never beyond 30 s.
+/// Refreshed every 5 s, used for 10 s, never used beyond 30 s.
 const REVOCATIONS: Staleness = staleness(5, 10, 30);
 
-/// Keys change seldom and are published long before they sign.
+/// Keys change rarely and are published long before they sign.
 const KEYS: Staleness = staleness(60, 300, 600);
 
-/// The access tokens of our own issuer live 10 minutes.
+/// Access tokens of this deployment's own issuer live 10 minutes.
 const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(600);
 
 const fn staleness(poll: u64, soft: u64, hard: u64) -> Staleness {
@@ -175,7 +175,7 @@ fn key_source(json: &Json) -> Result<KeySource, JwkError> {
         return Ok(KeySource::Document);
     }
     let set = JwkSet::from_json(json)?;
-    // A policy is written by hand: a set in which nothing is of use is a mistake.
+    // Operators write policies manually, so a set without a supported key is a mistake.
     if set.keys().is_empty() || set.keys().iter().any(|key| key.id().is_none()) {
         return Err(JwkError::Malformed);
     }

@@ -1,17 +1,17 @@
-//! Short names of what can be called back.
+//! Fingerprints of revocable identifiers.
 
 use sha2::{Digest as _, Sha256};
 
 use super::{RevocationTarget, TokenIds};
 
-/// The first 128 bits of a SHA-256 over kind, issuer and id.
+/// The first 128 bits of a SHA-256 over kind, issuer and identifier.
 ///
-/// Unkeyed, because hosts write them for edges that share no secret with them; a SHA-256, because
-/// nobody can make another name that has them.
+/// Unkeyed, because edges that share no secret with the hosts must compute it. SHA-256 makes a
+/// second identifier with the same fingerprint infeasible.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Fingerprint(u128);
 
-/// The names of one token: whatever of them was called back stops it.
+/// The fingerprints of one token; a revocation of any of them revokes the token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names {
     pub(super) token: Fingerprint,
@@ -45,14 +45,14 @@ impl Fingerprint {
         self.0
     }
 
-    /// Its first 32 bits, which is all that a sieve keeps of it.
+    /// The first 32 bits, the only part that a fingerprint set keeps.
     pub(super) fn short(self) -> u32 {
-        // Shifted so far it always fits.
+        // The shifted value always fits.
         u32::try_from(self.0 >> 96).unwrap_or_default()
     }
 
     fn new(kind: u8, issuer: &str, id: &str) -> Self {
-        // The length keeps apart what `issuer` ends with and `id` begins with.
+        // The length separates the end of `issuer` from the start of `id`.
         let length = u64::try_from(issuer.len()).unwrap_or(u64::MAX);
         let digest = Sha256::new()
             .chain_update([kind])
@@ -66,8 +66,8 @@ impl Fingerprint {
 }
 
 impl TokenIds<'_> {
-    /// A name for all of it together, its generation too: what is found out about one token holds
-    /// for those alone that have the same.
+    /// A digest of all identifiers and the generation. A cached lookup applies only to tokens with
+    /// the same digest.
     pub fn digest(self) -> u128 {
         let generation = self
             .generation
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kind_issuer_and_id_each_tell_names_apart() {
+    fn fingerprints_differ_by_kind_issuer_and_id() {
         let names = [
             Fingerprint::new(TOKEN, "", "a"),
             Fingerprint::new(SESSION, "", "a"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_differ_in_anything_have_other_digests() {
+    fn tokens_that_differ_in_any_identifier_have_different_digests() {
         let token = crate::revocation::tests::TOKEN;
         let others = [
             TokenIds {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn its_value_is_fixed_since_packs_hold_it() {
+    fn the_fingerprint_value_is_fixed_because_packs_store_it() {
         // sha256(00 00*8 "t1"), computed by `openssl dgst -sha256`.
         let name = Fingerprint::of(&RevocationTarget::Token("t1".to_owned()));
         assert_eq!(

@@ -1,18 +1,18 @@
-//! Names called back, 32 bits each: what is not in it was not called back, what is in it may be.
+//! Revoked identifiers, 32 bits each. A miss proves that an identifier is not revoked; a hit means
+//! that it may be.
 
 use crate::time::UnixTime;
 
 use super::fingerprint::Fingerprint;
 
-/// The first 32 bits of names, in order, each once.
+/// The first 32 bits of fingerprints, sorted and without duplicates.
 ///
-/// A million of them are 4 MB, and one name in four thousand that is not among them looks as if
-/// it were; a sorted list that can be merged, and that costs 17 steps to look through, was worth
-/// more than the two thirds a filter would save.
+/// A million of them take 4 MB, with a false-positive rate of one in four thousand. A sorted list
+/// merges easily and a lookup takes 17 steps; a filter would save two thirds of the memory.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct FingerprintSet {
     shorts: Vec<u32>,
-    /// When none of its names matters any more.
+    /// The time when the last of its revocations expires.
     until: UnixTime,
 }
 
@@ -25,7 +25,7 @@ impl FingerprintSet {
         Self { shorts, until }
     }
 
-    /// Takes shorts that are in order, each once.
+    /// Creates a set from prefixes that are sorted and without duplicates.
     pub(super) const fn from_sorted(shorts: Vec<u32>, until: UnixTime) -> Self {
         Self { shorts, until }
     }
@@ -42,7 +42,7 @@ impl FingerprintSet {
         self.until
     }
 
-    /// Lets its names matter until `end` at the latest.
+    /// Limits the expiry to `end`.
     pub(super) fn end_by(&mut self, end: UnixTime) {
         self.until = self.until.min(end);
     }
@@ -51,7 +51,7 @@ impl FingerprintSet {
         self.shorts.binary_search(&name.short()).is_ok()
     }
 
-    /// Both, for the longer time.
+    /// The union of both, with the later expiry.
     pub(super) fn merge(&self, other: &Self) -> Self {
         let mut shorts = Vec::with_capacity(self.len().saturating_add(other.len()));
         let mut theirs = other.shorts.iter().copied().peekable();

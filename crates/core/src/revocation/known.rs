@@ -1,4 +1,4 @@
-//! Everything called back that an edge knows of.
+//! All revocations that an edge knows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,52 +10,53 @@ use super::fingerprint_set::FingerprintSet;
 use super::pack::Pack;
 use super::{Revocation, RevocationTarget, TokenIds};
 
-/// How many names are kept whole before they go into a sieve. 40 bytes each and the tree round
-/// them: half a megabyte, against 4 bytes in a sieve.
+/// The maximum number of full fingerprints before compaction. With 40 bytes each and the tree they
+/// take half a megabyte, against 4 bytes each in a fingerprint set.
 const MAX_EXACT: usize = 8_192;
 
-/// Up to how many names sieves of one's own making are merged: a sieve goes as a whole.
+/// The maximum size up to which locally compacted fingerprint sets are merged, because a set
+/// expires as a whole.
 const FULL_SIEVE: usize = 65_536;
 
-/// Everything called back that an edge knows of and that has not been forgotten.
+/// All unexpired revocations that an edge knows.
 ///
-/// The newest names are kept whole, with the generation where it is a subject's. Older ones are
-/// sifted: they are told apart by 32 bits, and one that seems to be there is looked up in the
-/// store. Keys are always kept whole: one that was called back stops many tokens.
+/// The newest fingerprints are kept in full, with the generation for subjects. Older ones are
+/// compacted to 32 bits, and a hit there is confirmed by a store lookup. Keys are always kept in
+/// full, because one revoked key stops many tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Revocations {
     exact: BTreeMap<Fingerprint, Extent>,
     sieves: FingerprintSets,
 }
 
-/// What was sifted. Two of them are the same only if one is a copy of the other: what was found
-/// out about a token by the store holds as long as the sieves do.
+/// The compacted fingerprint sets. Two of them are equal only if one is a copy of the other. A
+/// cached store lookup of a token stays valid as long as the sets do.
 #[derive(Clone, Debug, Default)]
 pub struct FingerprintSets(Arc<Vec<Arc<FingerprintSet>>>);
 
-/// How a token stands by what is known.
+/// The revocation status of a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum RevocationStatus {
-    /// Nothing of it was called back.
+    /// None of its identifiers is revoked.
     NotRevoked,
-    /// It was called back: itself, its session, its key or its subject.
+    /// The token, its session, its key or its subject is revoked.
     Revoked,
-    /// It may have been: its own rows in the store tell.
+    /// The token may be revoked; its own rows in the store decide.
     MaybeRevoked,
 }
 
-/// How much of a name was called back, and for how long that matters.
+/// The extent and the expiry of one revocation.
 #[derive(Clone, Copy, Debug)]
 struct Extent {
-    /// For a subject the first generation that is good again; for all else none is.
+    /// For a subject, the first valid generation; `None` for every other kind.
     generation: u64,
     until: UnixTime,
     is_key: bool,
 }
 
 impl Revocations {
-    /// Takes note of `revocation`; the same one twice counts once, for the longer time.
+    /// Adds `revocation`. A duplicate counts once, with the later expiry.
     pub fn insert(&mut self, revocation: &Revocation) {
         let (generation, is_key) = match revocation.target {
             RevocationTarget::Token(_) | RevocationTarget::Session(_) => (u64::MAX, false),
@@ -70,7 +71,7 @@ impl Revocations {
         self.put(Fingerprint::of(&revocation.target), extent);
     }
 
-    /// Takes note of all that `pack` holds.
+    /// Adds all revocations of `pack`.
     pub fn load(&mut self, pack: Pack) {
         let until = pack.until();
         let (keys, sieve) = pack.into_parts();
@@ -85,7 +86,7 @@ impl Revocations {
         self.sieves.push(Arc::new(sieve));
     }
 
-    /// Takes note of all that `other` knows.
+    /// Adds all revocations of `other`.
     pub fn absorb(&mut self, other: Self) {
         for (name, extent) in other.exact {
             self.put(name, extent);
@@ -95,7 +96,7 @@ impl Revocations {
         }
     }
 
-    /// Takes note of a name kept whole, as [`super::parse_minute`] gives it.
+    /// Adds a full fingerprint, as parsed by [`super::parse_minute`].
     pub(super) fn put_exact(
         &mut self,
         name: Fingerprint,
@@ -111,14 +112,14 @@ impl Revocations {
         self.put(name, extent);
     }
 
-    /// Forgets what can stop nothing any more.
+    /// Removes expired revocations.
     pub fn forget(&mut self, now: UnixTime) {
         self.exact.retain(|_, extent| now < extent.until);
         self.sieves.forget(now);
     }
 
-    /// Keeps no name for longer than to `end`, however long its row says: there are tokens that live
-    /// longer than any that a policy takes. Keys, which stop whatever is signed, keep their time.
+    /// Limits the expiry of every fingerprint to `end`, because row TTLs use the longest lifetime
+    /// that any policy may set. Keys keep their expiry.
     pub fn forget_by(&mut self, end: UnixTime) {
         for extent in self.exact.values_mut().filter(|extent| !extent.is_key) {
             extent.until = extent.until.min(end);
@@ -126,7 +127,7 @@ impl Revocations {
         self.sieves.forget_by(end);
     }
 
-    /// Sifts the names that are kept whole, once they are many.
+    /// Compacts the full fingerprints once there are too many.
     pub fn compact(&mut self) {
         if self.exact.len() <= MAX_EXACT {
             return;
@@ -138,7 +139,7 @@ impl Revocations {
                 continue;
             }
             until = until.max(extent.until);
-            // The names come in their order, and so do their beginnings.
+            // The fingerprints are sorted, so their prefixes are too.
             if shorts.last() != Some(&name.short()) {
                 shorts.push(name.short());
             }
@@ -146,9 +147,9 @@ impl Revocations {
         self.sieves.grow(FingerprintSet::from_sorted(shorts, until));
     }
 
-    /// How `token` stands. One that tells no generation is older than any.
+    /// The revocation status of `token`. A token without a generation counts as older than any.
     pub fn status(&self, token: TokenIds<'_>) -> RevocationStatus {
-        // Most of the time nothing is called back anywhere, and nothing need be looked up.
+        // Fast path: usually there are no revocations at all.
         if self.is_empty() {
             return RevocationStatus::NotRevoked;
         }
@@ -162,38 +163,38 @@ impl Revocations {
         }
     }
 
-    /// Whether `token` was called back, or may have been.
+    /// Whether `token` is or may be revoked.
     pub fn contains(&self, token: TokenIds<'_>) -> bool {
         self.status(token) != RevocationStatus::NotRevoked
     }
 
-    /// Whether the token itself or its session was called back.
+    /// Whether the token itself or its session is revoked.
     pub fn revokes_token_or_session(&self, token: TokenIds<'_>) -> bool {
         self.names_login(&Names::of(token))
     }
 
-    /// Whether the key that signed it or the generation of its subject was called back: then
-    /// nothing that it says can be relied on.
+    /// Whether the signing key or the subject's generation is revoked. Then no claim of the token
+    /// is trustworthy.
     pub fn revokes_subject_or_key(&self, token: TokenIds<'_>) -> bool {
         self.names_authority(&Names::of(token), token.generation)
     }
 
-    /// Whether the key that signed it was called back: then it says nothing at all.
+    /// Whether the signing key is revoked. Then the token proves nothing.
     pub fn revokes_key(&self, token: TokenIds<'_>) -> bool {
         self.exact.contains_key(&Names::of(token).key)
     }
 
-    /// What was sifted.
+    /// The compacted fingerprint sets.
     pub const fn fingerprint_sets(&self) -> &FingerprintSets {
         &self.sieves
     }
 
-    /// How many names are known.
+    /// The number of known fingerprints.
     pub fn len(&self) -> usize {
         self.exact.len().saturating_add(self.sieves.len())
     }
 
-    /// Whether none is known.
+    /// Whether there are no revocations.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -217,7 +218,7 @@ impl Revocations {
 }
 
 impl FingerprintSets {
-    /// Whether these are the very sieves that `other` are.
+    /// Whether both are the same allocation.
     pub fn are(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -234,14 +235,14 @@ impl FingerprintSets {
     }
 
     fn forget(&mut self, now: UnixTime) {
-        // A copy without need would make them others.
+        // An unnecessary copy would lose the identity.
         if self.0.iter().any(|sieve| sieve.until() <= now) {
             Arc::make_mut(&mut self.0).retain(|sieve| now < sieve.until());
         }
     }
 
     fn forget_by(&mut self, end: UnixTime) {
-        // As above; and of what ends in time already, nothing is copied.
+        // As above; a set that expires in time is not copied.
         if self.0.iter().all(|sieve| sieve.until() <= end) {
             return;
         }
@@ -258,7 +259,7 @@ impl FingerprintSets {
         }
     }
 
-    /// Adds `sieve`, merged with the last one unless that is full.
+    /// Adds a fingerprint set, merged with the last one unless that is full.
     fn grow(&mut self, sieve: FingerprintSet) {
         let sieves = Arc::make_mut(&mut self.0);
         match sieves.last_mut() {
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_stops_its_own_and_no_other() {
+    fn each_revocation_stops_only_tokens_of_its_own_kind() {
         for (target, stops) in [
             (Token("t1".to_owned()), true),
             (Token("s1".to_owned()), false),
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_generation_is_older_than_any() {
+    fn a_token_without_generation_counts_as_older_than_any() {
         let token = TokenIds {
             generation: None,
             ..TOKEN
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_forgotten_the_second_it_ends_and_never_shortened() {
+    fn a_revocation_expires_to_the_second_and_is_never_shortened() {
         let mut known = known(Session("s1".to_owned()));
         let earlier = UnixTime::from_secs(500);
         known.insert(&Revocation {
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_keeps_its_highest_generation() {
+    fn a_revoked_subject_keeps_its_highest_generation() {
         let mut known = known(subject("us", 9));
         known.insert(&Revocation {
             target: subject("us", 2),
@@ -355,14 +356,14 @@ mod tests {
     }
 
     #[test]
-    fn whole_rows_of_a_subject_say_no_less_than_each_of_them() {
+    fn merged_revocations_of_a_subject_cover_each_single_one() {
         let row = |generation, until| Revocation {
             target: subject("us", generation),
             until: UnixTime::from_secs(until),
         };
         let mut known = Revocations::from_iter([row(2, 1_000), row(9, 500)]);
         known.forget(UnixTime::from_secs(500));
-        // The second has ended, and alone would be forgotten.
+        // The second set has expired and would be removed on its own.
         assert!(known.contains(TOKEN));
         let mut alone = Revocations::from_iter([row(9, 500)]);
         alone.forget(UnixTime::from_secs(500));
@@ -377,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn many_names_are_sifted_and_keys_are_not() {
+    fn many_fingerprints_are_compacted_and_keys_are_not() {
         let mut known = known(Session("s1".to_owned()));
         known.insert(&Revocation {
             target: Key("k9".to_owned()),
@@ -402,7 +403,7 @@ mod tests {
             ..TOKEN
         };
         assert_eq!(known.status(under_it), RevocationStatus::Revoked);
-        // What comes in anew is known whole again.
+        // A new revocation is kept in full again.
         known.insert(&Revocation {
             target: Session("s1".to_owned()),
             until: NOON,
@@ -413,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn sieves_are_the_same_until_one_is_added_or_has_ended() {
+    fn fingerprint_sets_keep_identity_until_one_is_added_or_expires() {
         let mut known = Revocations::default();
         let load = |known: &mut Revocations, number, until| {
             let revocation = Revocation {
@@ -436,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn names_whole_or_sifted_end_by_a_moment_and_keys_do_not() {
+    fn capping_the_expiry_affects_fingerprints_and_not_keys() {
         let (later, end) = (UnixTime::from_secs(9_000), UnixTime::from_secs(2_000));
         let row = |target, until| Revocation { target, until };
         let mut known = Revocations::default();
@@ -463,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sifted_name_takes_four_bytes() {
+    fn a_compacted_fingerprint_takes_four_bytes() {
         let mut known = Revocations::default();
         for number in 0..250_000 {
             known.insert(&token_of(number));
@@ -480,7 +481,7 @@ mod tests {
             .sum();
         assert!(sifted < 1_000_000 && known.exact.len() <= MAX_EXACT);
         assert!(known.sieves.0.len() <= 5, "{}", known.sieves.0.len());
-        // One of seventeen thousand strangers looks like one of them: 2 names, 250,000 in 2^32.
+        // The false-positive rate is one in seventeen thousand: 250,000 in 2^32.
         let strangers = (0..100_000).map(|number| {
             let id = format!("stranger-{number}");
             known.sieves.may_name(&Names {
@@ -495,10 +496,10 @@ mod tests {
     }
 
     proptest! {
-        /// Packed and sifted in whatever way, a token that a row of its own still calls back is
-        /// never clear, and what is said for certain is what whole names say.
+        /// However packed and compacted, a token with an unexpired revocation is never
+        /// `NotRevoked`, and `Revoked` agrees with the full fingerprints.
         #[test]
-        fn sifting_loses_nothing(
+        fn compaction_loses_no_revocation(
             rows in any_revocations(), ways in prop::collection::vec(0..4_u8, 24),
             token in any_token(), now in 0_u64..12,
         ) {
@@ -522,15 +523,15 @@ mod tests {
                 known.load(Pack::parse(&part.to_bytes()).unwrap());
             }
             known.forget(now);
-            // Kept whole, a subject's rows become one that has the highest generation of them
-            // and the longest time: that may say more than any of them did.
+            // Full rows of a subject merge into one with their highest generation and latest
+            // expiry. That may revoke more than any single row.
             let called_back = rows.iter().filter(|row| now < row.until).any(|row| {
                 Revocations::from_iter([row.clone()]).contains(token)
             });
             let standing = known.status(token);
             prop_assert!(!called_back || standing != RevocationStatus::NotRevoked, "lost");
             prop_assert!(!called_back || whole.contains(token), "lost whole");
-            // A key of a pack stands as long as the pack does.
+            // A key of a pack lasts as long as the pack.
             let by_key = rows.iter().any(|row| row.target == Key(token.key_id.to_owned()));
             prop_assert!(standing != RevocationStatus::Revoked || whole.contains(token) || by_key);
         }

@@ -1,4 +1,4 @@
-//! A closed minute of the feed as an edge may keep it near: every name whole.
+//! A closed minute of the feed in the form that an edge caches: every fingerprint in full.
 //!
 //! ```text
 //! "PTCMINU" version:1 | name:16 generation:8 until:8 key:1 ..
@@ -18,7 +18,7 @@ const MAGIC: &[u8; 8] = b"PTCMINU\x01";
 #[error("not a minute of the feed in this version's form")]
 pub struct MinuteError;
 
-/// Writes down what a closed minute called back.
+/// Encodes the revocations of a closed minute.
 pub fn write_minute(revocations: &[Revocation]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     for revocation in revocations {
@@ -35,7 +35,7 @@ pub fn write_minute(revocations: &[Revocation]) -> Vec<u8> {
     bytes
 }
 
-/// Takes note of all that a minute called back.
+/// Parses a minute and adds its revocations.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_no_minute_is_unreadable_and_leaves_what_is_known() {
+    fn a_malformed_minute_is_rejected_and_changes_no_known_revocation() {
         let target = RevocationTarget::Token("t1".to_owned());
         let until = UnixTime::from_secs(1_000);
         let good = write_minute(&[Revocation { target, until }]);
@@ -92,14 +92,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_minute_read_back_knows_what_its_rows_knew(rows in any_revocations()) {
+        fn a_cached_minute_round_trips_with_all_revocations(rows in any_revocations()) {
             let mut read = Revocations::default();
             parse_minute(&write_minute(&rows), &mut read).unwrap();
             prop_assert_eq!(format!("{read:?}"), format!("{:?}", Revocations::from_iter(rows)));
         }
 
         #[test]
-        fn any_bytes_are_a_minute_or_an_error(bytes: Vec<u8>) {
+        fn any_bytes_parse_as_a_minute_or_return_an_error(bytes: Vec<u8>) {
             let mut known = Revocations::default();
             let _ = parse_minute(&bytes, &mut known);
             let _ = parse_minute(&[&MAGIC[..], &bytes].concat(), &mut known);

@@ -1,11 +1,11 @@
-//! Packs: what a closed span of the feed called back, in a form small enough to be read at once.
+//! Packs: the revocations of a closed span of the feed in one small read.
 //!
 //! ```text
 //! "PTCPACK" version:1 until:8 keys:4 names:4  | key:16 ..  | first name, then the steps to the next
 //! ```
 //!
-//! Numbers are big-endian. A step is a LEB128 number of at least 1. Names are 32 bits of a
-//! SHA-256; keys, which are few and stop many tokens, stand whole.
+//! Numbers are big-endian. A step is a LEB128 number of at least 1. Fingerprints are 32 bits of a
+//! SHA-256; keys, which are few and stop many tokens, are kept in full.
 
 use core::fmt;
 
@@ -18,45 +18,46 @@ use super::fingerprint::Fingerprint;
 use super::fingerprint_set::FingerprintSet;
 use super::{Revocation, RevocationTarget};
 
-/// The longest pack in bytes. A row of DynamoDB has room for 400 KB.
+/// The maximum length of a pack in bytes. A DynamoDB row has room for 400 KB.
 pub const MAX_PACK_BYTES: usize = 390_000;
 
-/// How many names a pack holds: 120,000 steps, however they lie, are 363 KB at the most.
+/// The maximum number of fingerprints in a pack: 120,000 steps of any distribution take at most 363
+/// KB.
 const MAX_IDENTIFIERS: usize = 120_000;
 
-/// How many keys called back a pack holds: 16 KB of them.
+/// The maximum number of revoked keys in a pack: 16 KB.
 const MAX_KEYS: usize = 1_024;
 
 const MAGIC: &[u8; 8] = b"PTCPACK\x01";
 
-/// What a closed span of the feed called back.
+/// The revocations of a closed span of the feed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pack {
     keys: Vec<Fingerprint>,
     names: FingerprintSet,
 }
 
-/// The name of a pack: 128 bits of a digest of its bytes, in hexadecimal. Under one name there is
-/// never anything else.
+/// The identifier of a pack: 128 bits of a digest of its bytes, in hexadecimal. The content under
+/// one identifier never changes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PackName(String);
 
-/// The bytes are no pack.
+/// The bytes are no valid pack.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum PackError {
-    /// Another version's, or no pack at all.
+    /// The bytes are a pack of another version, or no pack.
     #[error("not a pack of this version")]
     Version,
-    /// Cut off, too long, or not in order.
+    /// The pack is truncated, too long or unsorted.
     #[error("a pack that is not well formed")]
     Malformed,
-    /// A name is 32 digits of lower case hexadecimal.
+    /// An identifier has 32 lower-case hexadecimal digits.
     #[error("not the name of a pack")]
     Name,
 }
 
 impl Pack {
-    /// What of `revocations` still matters at `now`.
+    /// A pack of those `revocations` that are unexpired at `now`.
     pub fn of<'r>(revocations: impl IntoIterator<Item = &'r Revocation>, now: UnixTime) -> Self {
         let (mut keys, mut names, mut until) = (Vec::new(), Vec::new(), UnixTime::default());
         for revocation in revocations {
@@ -80,7 +81,7 @@ impl Pack {
         }
     }
 
-    /// What both hold, for the longer time.
+    /// The union of both, with the later expiry.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.keys.extend(other.keys);
@@ -90,7 +91,7 @@ impl Pack {
         self
     }
 
-    /// The same in parts that each fit into a row; none if it is empty.
+    /// The same content in parts that each fit into a row; empty if the pack is.
     pub fn into_parts_that_fit(self) -> Vec<Self> {
         let until = self.until();
         let names = self.names.shorts().chunks(MAX_IDENTIFIERS);
@@ -108,22 +109,22 @@ impl Pack {
         parts
     }
 
-    /// When nothing of it matters any more.
+    /// The time when the last revocation expires.
     pub const fn until(&self) -> UnixTime {
         self.names.until()
     }
 
-    /// How many names and keys it holds.
+    /// The number of fingerprints and keys.
     pub fn len(&self) -> usize {
         self.keys.len().saturating_add(self.names.len())
     }
 
-    /// Whether it holds nothing.
+    /// Whether the pack is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Writes it down.
+    /// Encodes the pack.
     pub fn to_bytes(&self) -> Vec<u8> {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
         let mut bytes = MAGIC.to_vec();
@@ -141,7 +142,7 @@ impl Pack {
         bytes
     }
 
-    /// Reads one.
+    /// Parses a pack.
     ///
     /// # Errors
     ///
@@ -153,7 +154,7 @@ impl Pack {
         let mut rest = bytes.strip_prefix(MAGIC).ok_or(PackError::Version)?;
         let until = UnixTime::from_secs(u64::from_be_bytes(take(&mut rest)?));
         let [keys, names] = [count(&mut rest)?, count(&mut rest)?];
-        // INVARIANT: nothing is set aside for more names than there are bytes.
+        // INVARIANT: the capacity reserved never exceeds the number of input bytes.
         if keys > MAX_KEYS || names > MAX_IDENTIFIERS || names > rest.len() {
             return Err(PackError::Malformed);
         }
@@ -188,14 +189,14 @@ impl Pack {
 }
 
 impl PackName {
-    /// The name of the pack that `bytes` are.
+    /// The identifier of the pack in `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let digest = Sha256::digest(bytes);
         let digits = digest.iter().take(16).map(|byte| format!("{byte:02x}"));
         Self(digits.collect())
     }
 
-    /// Reads a name.
+    /// Parses an identifier.
     ///
     /// # Errors
     ///
@@ -209,7 +210,7 @@ impl PackName {
         }
     }
 
-    /// The name as text.
+    /// The identifier as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_it_stands_above() {
+    fn a_pack_is_encoded_in_the_documented_format() {
         let bytes = pack(vec![1, 129, u32::MAX]).to_bytes();
         assert_eq!(bytes[..8], *b"PTCPACK\x01");
         assert_eq!(bytes[8..16], 1_000_u64.to_be_bytes());
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_pack_of_this_version_is_unreadable_and_never_empty() {
+    fn a_truncated_or_foreign_pack_is_rejected_and_never_read_as_empty() {
         let good = pack(vec![1, 129, u32::MAX]).to_bytes();
         assert!(Pack::parse(&good).is_ok());
         let with = |place: usize, byte: u8| {
@@ -302,8 +303,8 @@ mod tests {
         assert_eq!(with(7, 2), Err(PackError::Version));
         assert_eq!(with(0, b'Q'), Err(PackError::Version));
         assert_eq!(Pack::parse(b""), Err(PackError::Version));
-        // More and fewer names than are told, a step of nothing, a sum beyond 32 bits, an order
-        // of keys that is none, a number beyond 32 bits.
+        // Too many and too few fingerprints, a zero step, a sum beyond 32 bits, unsorted keys, a
+        // number beyond 32 bits.
         for (place, byte) in [(23, 4), (23, 2), (19, 1), (57, 0), (63, 0x1f), (39, 10)] {
             assert_eq!(with(place, byte), Err(PackError::Malformed), "{place}");
         }
@@ -324,10 +325,10 @@ mod tests {
     }
 
     #[test]
-    fn the_fullest_pack_fits_into_a_row_wherever_its_names_lie() {
+    fn the_largest_pack_fits_into_a_row_for_any_fingerprints() {
         let many = u32::try_from(MAX_IDENTIFIERS).unwrap();
         let even = u32::MAX / many;
-        // Evenly spread, in one heap, and as many long steps as there is room for.
+        // Evenly spread, in one cluster, and with the maximum of long steps.
         let long = 1 << 21;
         for step in [even, 1, 1 << 14] {
             let shorts = (0..many).map(|place| place * step).collect();
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_fits_is_split_and_nothing_is_no_pack() {
+    fn an_oversized_pack_is_split_and_an_empty_one_yields_no_part() {
         let shorts: Vec<u32> = (0..250_000).collect();
         let parts = pack(shorts).into_parts_that_fit();
         assert_eq!(
@@ -359,16 +360,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read_back(shorts: std::collections::BTreeSet<u32>) {
+        fn a_pack_round_trips(shorts: std::collections::BTreeSet<u32>) {
             let pack = pack(shorts.into_iter().collect());
             prop_assert_eq!(Pack::parse(&pack.to_bytes()), Ok(pack));
         }
 
         #[test]
-        fn any_bytes_are_a_pack_or_an_error(bytes: Vec<u8>, shorts: Vec<u32>) {
+        fn any_bytes_parse_as_a_pack_or_return_an_error(bytes: Vec<u8>, shorts: Vec<u32>) {
             let _ = Pack::parse(&bytes);
             let _ = Pack::parse(&[&MAGIC[..], &bytes].concat());
-            // A good one with a few bytes changed.
+            // A valid pack with a few bytes changed.
             let mut near = Pack { names: FingerprintSet::new(shorts.into_iter().map(|short| Fingerprint::from_bits(u128::from(short) << 96)), NOON), ..pack(vec![]) }.to_bytes();
             for (spoilt, byte) in near.iter_mut().step_by(31).zip(bytes) {
                 *spoilt ^= byte;

@@ -1,4 +1,4 @@
-//! The directory of packs: which spans of the feed are packed, without a gap.
+//! The pack index: the packed spans of the feed, without a gap.
 
 use core::time::Duration;
 
@@ -8,47 +8,48 @@ use crate::time::UnixTime;
 
 use super::PackName;
 
-/// The packs there are, oldest first, each beginning where the one before ends.
+/// The packed spans, oldest first, each starting at the end of the previous one.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PackIndex {
     version: u64,
     packed: Vec<PackedSpan>,
 }
 
-/// A closed span of the feed and the packs that hold it.
+/// A closed span of the feed and its packs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PackedSpan {
     /// The start of its first minute.
     pub from: UnixTime,
-    /// The end of its last minute, which does not belong to it.
+    /// The end of its last minute, exclusive.
     pub to: UnixTime,
-    /// When nothing of it matters any more.
+    /// The time when its last revocation expires.
     pub until: UnixTime,
-    /// How many names it holds.
+    /// The number of its fingerprints.
     pub names: u64,
-    /// Its packs: all of them together are the span. None if nothing was called back.
+    /// Its packs, which together cover the span; empty if there were no revocations.
     pub parts: Vec<PackName>,
 }
 
-/// The spans are no directory.
+/// The spans form no valid index.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the spans of a directory are whole minutes and leave no gap")]
 pub struct PackIndexError;
 
-/// How many spans a directory may list. The oldest make room: edges read their minutes one by one.
+/// The maximum number of spans in an index. Beyond it the oldest are removed, and edges read their
+/// minutes one by one.
 const MAX_SPANS: usize = 256;
 
-/// How long a span stays listed after nothing of it matters: that it is empty is worth knowing, to
-/// whoever goes back as far as a policy lets tokens live.
+/// The retention of a span after its last revocation expires. An edge that reads as far back as a
+/// policy's token lifetime needs to know that the span is empty.
 const RETENTION: Duration = Duration::from_secs(25 * 3_600);
 
 impl PackIndex {
-    /// Version `version`, with the spans of `packed`.
+    /// Version `version`, with the spans in `packed`.
     ///
     /// # Errors
     ///
-    /// [`PackIndexError`] if a span is empty or upside down, is not of whole minutes, or does not
-    /// begin where the one before ends.
+    /// [`PackIndexError`] if a span is empty or reversed, is not of whole minutes, or does not
+    /// start at the end of the previous one.
     pub fn new(version: u64, packed: Vec<PackedSpan>) -> Result<Self, PackIndexError> {
         let whole = |moment: UnixTime| moment.start_of_minute() == moment;
         let sound = |span: &PackedSpan| span.from < span.to && whole(span.from) && whole(span.to);
@@ -63,7 +64,7 @@ impl PackIndex {
         }
     }
 
-    /// How often it was written; 0 before the first time.
+    /// The number of writes; 0 before the first.
     pub const fn version(&self) -> u64 {
         self.version
     }
@@ -73,30 +74,30 @@ impl PackIndex {
         &self.packed
     }
 
-    /// From where on the feed is packed.
+    /// The start of the packed part of the feed.
     pub fn start(&self) -> Option<UnixTime> {
         self.packed.first().map(|first| first.from)
     }
 
-    /// Up to where the feed is packed.
+    /// The end of the packed part of the feed.
     pub fn end(&self) -> Option<UnixTime> {
         self.packed.last().map(|last| last.to)
     }
 
-    /// The span that `minute` belongs to.
+    /// The span that contains `minute`.
     pub fn of(&self, minute: UnixTime) -> Option<&PackedSpan> {
         self.packed
             .iter()
             .find(|span| span.from <= minute && minute < span.to)
     }
 
-    /// Whether it may list one span more without another going.
+    /// Whether one more span fits without removing another.
     pub const fn has_room(&self) -> bool {
         self.packed.len() < MAX_SPANS
     }
 
-    /// The last span, if `next` may be merged into it: both together hold at most `names` and
-    /// take at most `span`.
+    /// The last span, if `next` may be merged into it: together they hold at most `names`
+    /// fingerprints and cover at most `span`.
     pub fn mergeable(
         &self,
         to: UnixTime,
@@ -109,8 +110,8 @@ impl PackIndex {
             .filter(|last| last.names.saturating_add(next) <= names && to.since(last.from) <= span)
     }
 
-    /// The next version: `packed` at the end, in place of the last span if that begins where
-    /// `packed` does. Spans at the front that nobody goes back to any more at `now` go.
+    /// The next version with `packed` at the end. It replaces the last span if both start at the
+    /// same time. Spans at the front that no edge reads at `now` are removed.
     ///
     /// # Errors
     ///
@@ -129,7 +130,7 @@ impl PackIndex {
         self.next(spans)
     }
 
-    /// The next version: `packed` before the first span.
+    /// The next version with `packed` before the first span.
     ///
     /// # Errors
     ///
@@ -140,9 +141,8 @@ impl PackIndex {
         self.next(spans)
     }
 
-    /// The next version, without the spans that end after `closed`; `None` if there are none.
-    /// Somebody packed them by a clock that is fast: what their minutes still held back is lost to
-    /// whoever takes them for whole.
+    /// The next version without the spans that end after `closed`; `None` if there are none. A host
+    /// with a fast clock packed them, so they may miss revocations of minutes that were still open.
     pub fn up_to(&self, closed: UnixTime) -> Option<Self> {
         let whole = self.packed.iter().take_while(|span| span.to <= closed);
         let packed: Vec<PackedSpan> = whole.cloned().collect();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_whole_minutes_and_leave_no_gap() {
+    fn index_spans_are_whole_minutes_without_gaps() {
         assert!(PackIndex::new(1, vec![]).is_ok());
         assert!(PackIndex::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).is_ok());
         let mut odd = span(1, 2, 9);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_belongs_to_one_span_or_none() {
+    fn a_minute_belongs_to_at_most_one_span() {
         let directory = PackIndex::new(1, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
         for (minute, from) in [
             (0, None),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_added_or_takes_the_last_ones_place_and_what_has_ended_goes() {
+    fn a_span_is_appended_or_replaces_the_last_one_and_expired_spans_are_removed() {
         let directory = PackIndex::new(1, vec![span(1, 2, 9), span(2, 5, 10)]).unwrap();
         let longer = directory.with(span(2, 6, 10), at(8)).unwrap();
         assert_eq!((longer.version(), longer.packed().len()), (2, 2));
@@ -215,13 +215,13 @@ mod tests {
         assert_eq!(kept.packed().len(), 3);
         let more = directory.with(span(5, 6, 12), at(1_502)).unwrap();
         assert_eq!(more.packed(), [span(2, 5, 10), span(5, 6, 12)]);
-        // Nothing was ever packed of the minutes between.
+        // The minutes between were never packed.
         assert_eq!(directory.with(span(6, 7, 12), at(8)), Err(PackIndexError));
         assert!(directory.with(span(6, 7, 12), at(1_505)).is_ok());
     }
 
     #[test]
-    fn the_oldest_spans_make_room() {
+    fn the_oldest_spans_are_removed_from_a_full_index() {
         let hours = |count: u64| (0..count).map(|hour| span(hour, hour + 1, 9_999)).collect();
         let full = PackIndex::new(1, hours(256)).unwrap();
         assert_eq!(PackIndex::new(1, hours(257)), Err(PackIndexError));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_put_before_the_first_one_while_there_is_room() {
+    fn a_span_is_prepended_while_the_index_has_room() {
         let directory = PackIndex::new(1, vec![span(3, 5, 9)]).unwrap();
         let longer = directory.with_earlier(span(1, 3, 9)).unwrap();
         assert_eq!((longer.version(), longer.start()), (2, Some(at(1))));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_that_reach_beyond_what_is_closed_go_and_all_behind_them() {
+    fn spans_beyond_the_closed_feed_and_all_later_ones_are_removed() {
         let directory = PackIndex::new(4, vec![span(1, 2, 9), span(2, 5, 9)]).unwrap();
         assert_eq!(directory.up_to(at(5)), None);
         let kept = directory.up_to(at(4)).unwrap();

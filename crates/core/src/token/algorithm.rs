@@ -1,16 +1,16 @@
-//! The signature algorithms a policy may name.
+//! The signature algorithms that a policy may allow.
 
 use core::fmt;
 
-/// A signature algorithm, by its `alg` name ([RFC 7518 §3.1], [RFC 8037 §3.1]).
+/// A signature algorithm, identified by its `alg` value ([RFC 7518 §3.1], [RFC 8037 §3.1]).
 ///
-/// There is no `none`: a token without a signature has no algorithm here.
+/// `none` is no variant: an unsigned token is always rejected.
 ///
 /// [RFC 7518 §3.1]: https://www.rfc-editor.org/rfc/rfc7518#section-3.1
 /// [RFC 8037 §3.1]: https://www.rfc-editor.org/rfc/rfc8037#section-3.1
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Algorithm {
-    /// Ed25519. Also read under its fully specified name `Ed25519` (RFC 9864 §2.2).
+    /// Ed25519. Its fully specified identifier `Ed25519` (RFC 9864 §2.2) is accepted too.
     EdDsa,
     /// ECDSA on P-256 with SHA-256.
     Es256,
@@ -28,12 +28,12 @@ pub enum Algorithm {
     Ps384,
     /// RSASSA-PSS with SHA-512.
     Ps512,
-    /// HMAC with SHA-256: only where a policy names it with its key.
+    /// HMAC with SHA-256: only if a policy lists it with its key.
     Hs256,
 }
 
 impl Algorithm {
-    /// Every algorithm there is.
+    /// All supported algorithms.
     pub const ALL: [Self; 10] = [
         Self::EdDsa,
         Self::Es256,
@@ -47,7 +47,7 @@ impl Algorithm {
         Self::Hs256,
     ];
 
-    /// Reads an `alg` value; names are case-sensitive.
+    /// Parses an `alg` value; the match is case-sensitive.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "EdDSA" | "Ed25519" => Some(Self::EdDsa),
@@ -64,7 +64,7 @@ impl Algorithm {
         }
     }
 
-    /// The `alg` value we write.
+    /// The canonical `alg` value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",
@@ -80,7 +80,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether signer and verifier share one secret.
+    /// Whether the algorithm is symmetric (signer and verifier share one secret).
     pub const fn is_symmetric(self) -> bool {
         matches!(self, Self::Hs256)
     }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_reads_back_and_no_other_does() {
+    fn each_alg_value_round_trips_and_unknown_ones_are_rejected() {
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::parse(algorithm.as_str()), Some(algorithm));
         }

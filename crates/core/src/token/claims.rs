@@ -1,4 +1,4 @@
-//! The claims of an access token, read strictly.
+//! The claims of an access token, parsed strictly.
 
 use crate::denial::{Denial, RequiredClaim};
 use crate::json::{Json, Object};
@@ -6,58 +6,58 @@ use crate::revocation::TokenIds;
 use crate::time::UnixTime;
 use crate::token::scope::Scopes;
 
-/// The longest claim that is used as a name, in bytes: `sub` has 255 in OpenID Connect Core §2,
-/// and each becomes part of a key in the store.
+/// The maximum length of a claim used as an identifier, in bytes. OpenID Connect Core §2 allows 255
+/// for `sub`; each identifier becomes part of a key in the store.
 pub const MAX_NAME_BYTES: usize = 512;
 
-/// The last second of the year 9999: a time beyond it is a mistake of units.
+/// The last second of the year 9999: a later time is a mistake of units.
 const MAX_TIME: u64 = 253_402_300_799;
 
-/// The claims this system reads ([RFC 7519 §4.1], [RFC 9068 §2.2]).
+/// The claims that this system reads ([RFC 7519 §4.1], [RFC 9068 §2.2]).
 ///
 /// [RFC 7519 §4.1]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1
 /// [RFC 9068 §2.2]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claims {
-    /// Who issued the token (`iss`).
+    /// The issuer (`iss`).
     pub issuer: String,
-    /// Whom it speaks for (`sub`).
+    /// The subject (`sub`).
     pub subject: String,
-    /// Whom it is meant for (`aud`); at least one.
+    /// The audiences (`aud`); at least one.
     pub audience: Vec<String>,
-    /// When it stops being good (`exp`).
+    /// The expiry time (`exp`).
     pub expires_at: UnixTime,
-    /// When it was issued (`iat`).
+    /// The time of issue (`iat`).
     pub issued_at: UnixTime,
-    /// When it starts being good (`nbf`).
+    /// The start of validity (`nbf`).
     pub not_before: Option<UnixTime>,
-    /// Its own name (`jti`).
+    /// The token identifier (`jti`).
     pub token_id: String,
-    /// The client it was issued to (`client_id`).
+    /// The client that the token was issued to (`client_id`).
     pub client_id: String,
-    /// What it lets its bearer do (`scope`).
+    /// The granted scopes (`scope`).
     pub scopes: Scopes,
-    /// The login it stems from (`sid`).
+    /// The session identifier (`sid`).
     pub session_id: Option<String>,
-    /// The subject's generation at that login (`gen`).
+    /// The subject's generation at login (`gen`).
     pub generation: Option<u64>,
-    /// When the bearer last proved who they are (`auth_time`).
+    /// The time of the last authentication (`auth_time`).
     pub authenticated_at: Option<UnixTime>,
-    /// How they did (`amr`, [RFC 8176]); empty if the token does not say.
+    /// The authentication methods (`amr`, [RFC 8176]); empty if the token has none.
     ///
     /// [RFC 8176]: https://www.rfc-editor.org/rfc/rfc8176
     pub methods: Vec<String>,
 }
 
 impl Claims {
-    /// Reads a payload.
+    /// Parses a payload.
     ///
     /// # Errors
     ///
-    /// [`Denial::MalformedClaims`] if it is no object with each member once or a claim has the
-    /// wrong type; [`Denial::MissingClaim`]; [`Denial::BoundToken`] for a `cnf`
-    /// ([RFC 7800 §3.1]): without its proof a bound token is worth nothing;
-    /// [`Denial::UnforwardableClaim`] where a claim that becomes a header value cannot be one.
+    /// [`Denial::MalformedClaims`] if the payload is no object, repeats a member or has a claim of
+    /// the wrong type; [`Denial::MissingClaim`]; [`Denial::BoundToken`] for a `cnf` ([RFC 7800
+    /// §3.1]), because a bound token is worthless without its proof; [`Denial::UnforwardableClaim`]
+    /// if a claim that becomes a header value contains a forbidden character.
     ///
     /// [RFC 7800 §3.1]: https://www.rfc-editor.org/rfc/rfc7800#section-3.1
     pub fn parse(payload: &[u8]) -> Result<Self, Denial> {
@@ -97,7 +97,7 @@ impl Claims {
         }
     }
 
-    /// What of it can be called back, signed by the key `key_id`.
+    /// The identifiers by which this token, signed by the key `key_id`, can be revoked.
     pub fn revocable<'a>(&'a self, key_id: &'a str) -> TokenIds<'a> {
         TokenIds {
             issuer: &self.issuer,
@@ -110,7 +110,7 @@ impl Claims {
     }
 }
 
-/// Visible ASCII: the same to every HTTP implementation, with nothing to trim or fold.
+/// Visible ASCII: every HTTP implementation treats it the same, without trimming or case folding.
 fn is_header_value(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -122,7 +122,7 @@ fn text<'m>(members: &'m Object, claim: &str) -> Result<Option<&'m str>, Denial>
         .transpose()
 }
 
-/// A text that names something: not empty, not too long.
+/// An identifier: not empty and within the maximum length.
 fn name(members: &Object, claim: &str) -> Result<Option<String>, Denial> {
     let Some(text) = text(members, claim)? else {
         return Ok(None);
@@ -140,8 +140,8 @@ fn whole(members: &Object, claim: &str) -> Result<Option<u64>, Denial> {
         .transpose()
 }
 
-/// A `NumericDate` in whole seconds. RFC 7519 §2 allows fractions; nobody needs them, and
-/// implementations round them differently.
+/// A `NumericDate` in whole seconds. RFC 7519 §2 allows fractions, but implementations round them
+/// differently.
 fn time(members: &Object, claim: &str) -> Result<Option<UnixTime>, Denial> {
     match whole(members, claim)? {
         Some(secs) if secs > MAX_TIME => Err(Denial::MalformedClaims),
@@ -149,7 +149,7 @@ fn time(members: &Object, claim: &str) -> Result<Option<UnixTime>, Denial> {
     }
 }
 
-/// One text or several, and not none.
+/// One string or an array of strings; at least one.
 fn audience(members: &Object) -> Result<Option<Vec<String>>, Denial> {
     match texts(members, "aud")? {
         Some(none) if none.is_empty() => Err(Denial::MalformedClaims),
@@ -157,8 +157,8 @@ fn audience(members: &Object) -> Result<Option<Vec<String>>, Denial> {
     }
 }
 
-/// One text or several. `amr` is an array by RFC 8176 §1, but some issuers write a
-/// single method as `aud` may be written.
+/// One string or an array of strings. RFC 8176 §1 defines `amr` as an array, but some issuers write
+/// a single method as a string, like `aud`.
 fn texts(members: &Object, claim: &str) -> Result<Option<Vec<String>>, Denial> {
     let Some(value) = members.get(claim) else {
         return Ok(None);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_claim_lands_in_its_place() {
+    fn every_claim_is_parsed_into_its_field() {
         let claims = with(
             r#""scope":"a b","sid":"s1","gen":3,"auth_time":900,"nbf":950,"amr":["pwd","otp"]"#,
         );
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn each_required_claim_is_missed() {
+    fn each_missing_required_claim_is_reported() {
         use RequiredClaim::{Audience, ClientId, ExpiresAt, IssuedAt, Issuer, Subject, TokenId};
         assert_eq!(denial(GOOD), None);
         for (claim, missed) in [
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_the_wrong_type_is_refused() {
+    fn a_claim_of_the_wrong_type_is_rejected() {
         for (from, to) in [
             ("2000", "\"2000\""),
             ("2000", "2000.0"),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_may_be_one_several_or_none() {
+    fn amr_may_hold_one_several_or_no_methods() {
         for (claim, told) in [
             (r#""amr":"pwd""#, &["pwd"][..]),
             (r#""amr":["pwd","mfa"]"#, &["pwd", "mfa"]),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_header_value_is_refused() {
+    fn a_claim_that_cannot_be_a_header_value_is_rejected() {
         for sub in [
             "josé",
             "a b",
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_token_is_refused() {
+    fn a_token_bound_by_cnf_is_rejected() {
         assert_eq!(
             denial(&with(r#""cnf":{"jkt":"x"}"#)),
             Some(Denial::BoundToken)

@@ -1,4 +1,4 @@
-//! Access tokens of our own, before and after they are signed.
+//! This issuer's own access tokens, before and after signing.
 
 use core::fmt;
 use core::time::Duration;
@@ -12,48 +12,48 @@ use crate::time::UnixTime;
 use crate::token::algorithm::Algorithm;
 use crate::token::scope::Scopes;
 
-/// What an access token of ours is to say ([RFC 9068 §2.2]).
+/// The claims of an access token to be issued ([RFC 9068 §2.2]).
 ///
 /// [RFC 9068 §2.2]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2
 #[derive(Clone, Debug)]
 pub struct AccessTokenDraft {
-    /// Us (`iss`).
+    /// This issuer (`iss`).
     pub issuer: String,
     /// The user (`sub`).
     pub subject: Id,
-    /// Whom it is meant for (`aud`).
+    /// The audience (`aud`).
     pub audience: String,
-    /// The client it is issued to (`client_id`).
+    /// The client that the token is issued to (`client_id`).
     pub client_id: String,
-    /// Its own name (`jti`).
+    /// The token identifier (`jti`).
     pub token_id: Id,
-    /// The login it stems from (`sid`).
+    /// The session identifier (`sid`).
     pub session_id: Id,
-    /// The subject's generation at that login (`gen`).
+    /// The subject's generation at login (`gen`).
     pub generation: u64,
-    /// When the password was checked (`auth_time`).
+    /// The time of the password check (`auth_time`).
     pub authenticated_at: UnixTime,
-    /// What was shown then (`amr`).
+    /// The authentication methods used then (`amr`).
     pub methods: Methods,
-    /// Now (`iat`).
+    /// The time of issue (`iat`).
     pub issued_at: UnixTime,
-    /// How long it is good for: `exp` is that much later.
+    /// The lifetime: `exp` is `iat` plus this duration.
     pub lifetime: Duration,
-    /// What it lets its bearer do (`scope`).
+    /// The granted scopes (`scope`).
     pub scopes: Scopes,
 }
 
-/// The two parts of a token that are signed, with the dot between them.
+/// The signing input: encoded header and payload, separated by a dot.
 #[derive(Clone)]
 pub struct SigningInput(String);
 
 impl AccessTokenDraft {
-    /// When the token will expire.
+    /// The expiry time of the token.
     pub const fn expires_at(&self) -> UnixTime {
         self.issued_at.plus(self.lifetime)
     }
 
-    /// Header and claims as they are signed ([RFC 7515 §5.1]), under the key `key_id`.
+    /// Header and claims as the signing input ([RFC 7515 §5.1]) for the key `key_id`.
     ///
     /// [RFC 7515 §5.1]: https://www.rfc-editor.org/rfc/rfc7515#section-5.1
     pub fn signing_input(&self, algorithm: Algorithm, key_id: &str) -> SigningInput {
@@ -112,7 +112,7 @@ mod tests {
     use crate::token::jws::Jws;
 
     #[test]
-    fn our_own_tokens_pass_our_own_rules() {
+    fn tokens_issued_here_pass_our_own_verifier() {
         let id = |byte| Id::from_random([byte; 16]);
         let draft = AccessTokenDraft {
             issuer: "https://us".into(),

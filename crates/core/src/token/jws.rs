@@ -1,51 +1,51 @@
-//! The layer below the claims: a compact JWS, taken apart and judged by its form alone.
+//! The layer below the claims: parses a compact JWS and checks only its form.
 
 use crate::base64url;
 use crate::denial::{Denial, ForbiddenHeader};
 use crate::json::{Json, Object};
 use crate::token::algorithm::Algorithm;
 
-/// The longest token that is looked at, in bytes. Cloudflare and CloudFront let all headers
-/// together be a few times that.
+/// The maximum length of a token, in bytes. Cloudflare and CloudFront allow a few times that for
+/// all headers together.
 pub const MAX_TOKEN_BYTES: usize = 8_192;
 
-/// The longest `kid` that is looked up, in bytes.
+/// The maximum length of a `kid`, in bytes.
 pub const MAX_KEY_ID_BYTES: usize = 256;
 
-/// A compact JWS ([RFC 7515 §7.1]) of acceptable form. Nothing in it is verified yet.
+/// A compact JWS ([RFC 7515 §7.1]) of valid form. Nothing in it is verified yet.
 ///
 /// [RFC 7515 §7.1]: https://www.rfc-editor.org/rfc/rfc7515#section-7.1
 #[derive(Clone)]
 pub struct Jws<'t> {
-    /// What the header says.
+    /// The header.
     pub header: Header,
     /// The payload, decoded.
     pub payload: Vec<u8>,
     /// The signature, decoded.
     pub signature: Vec<u8>,
-    /// What was signed: header and payload as they were sent, with the dot between them.
+    /// The signing input: header and payload as received, separated by a dot.
     pub signing_input: &'t str,
 }
 
-/// The members of a JOSE header that mean something here.
+/// The members of a JOSE header that this system uses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Header {
-    /// `alg`: what the sender claims; the key it names has the last word.
+    /// `alg`, as the sender claims it; the key's own algorithm decides.
     pub algorithm: Algorithm,
-    /// `kid`, looked up and never followed.
+    /// `kid`, used only for lookup and never as a URL.
     pub key_id: Option<String>,
     /// `typ`.
     pub media_type: Option<String>,
 }
 
 impl<'t> Jws<'t> {
-    /// Takes `token` apart, cheap refusals first.
+    /// Parses `token`, cheap checks first.
     ///
     /// # Errors
     ///
-    /// The first of [`Denial::TokenTooLarge`], [`Denial::MalformedToken`],
+    /// The first that applies of [`Denial::TokenTooLarge`], [`Denial::MalformedToken`],
     /// [`Denial::MalformedBase64`], [`Denial::MalformedHeader`], [`Denial::ForbiddenHeader`] and
-    /// [`Denial::UnsupportedAlgorithm`] that fits.
+    /// [`Denial::UnsupportedAlgorithm`].
     pub fn parse(token: &'t str) -> Result<Self, Denial> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Denial::TokenTooLarge);
@@ -54,7 +54,8 @@ impl<'t> Jws<'t> {
         let (header, payload) = signing_input
             .split_once('.')
             .ok_or(Denial::MalformedToken)?;
-        // A part too many would leave a dot in the payload. An empty signature is `none` by another name.
+        // A fourth part would leave a dot in the payload. An empty signature is equivalent to
+        // `none`.
         if payload.contains('.') || header.is_empty() || signature.is_empty() {
             return Err(Denial::MalformedToken);
         }
@@ -68,7 +69,7 @@ impl<'t> Jws<'t> {
     }
 }
 
-/// Prints the header only: the rest could be replayed.
+/// Prints the header only: the full token could be replayed.
 impl core::fmt::Debug for Jws<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Jws")
@@ -105,7 +106,7 @@ fn text<'m>(members: &'m Object, name: &str) -> Result<Option<&'m str>, Denial> 
         .transpose()
 }
 
-/// Canonical base64url: no padding, no blanks, no stray bits in the last character.
+/// Canonical base64url: no padding, no whitespace, no stray bits in the last character.
 fn decode(part: &str) -> Result<Vec<u8>, Denial> {
     base64url::decode(part).ok_or(Denial::MalformedBase64)
 }
@@ -163,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn size_is_judged_before_anything_else() {
+    fn the_token_size_is_checked_first() {
         let longest = "x".repeat(MAX_TOKEN_BYTES);
         assert_eq!(denial(&longest), Some(Denial::MalformedToken));
         assert_eq!(denial(&format!("{longest}x")), Some(Denial::TokenTooLarge));
     }
 
     #[test]
-    fn members_that_bend_the_signature_are_refused_whatever_they_hold() {
+    fn header_members_that_change_verification_are_rejected_with_any_value() {
         for (name, member) in ForbiddenHeader::ALL {
             for value in ["null", "[]", "false", r#""JWT""#] {
                 let bent = token(&format!(r#"{{"alg":"ES256","{name}":{value}}}"#));
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_algorithm_is_named_and_known() {
+    fn a_missing_or_unknown_alg_is_rejected() {
         for bad in [
             r#"{"alg":"none"}"#,
             r#"{"alg":"nOnE"}"#,
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_no_signature() {
+    fn debug_output_omits_the_signature() {
         let token = token(r#"{"alg":"ES256"}"#);
         let printed = format!("{:?}", Jws::parse(&token));
         assert!(printed.contains("Es256") && !printed.contains("AAAA") && !printed.contains("e30"));
@@ -224,13 +225,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "\\PC{0,200}", dots in "[A-Za-z0-9_.-]{0,200}") {
+        fn any_text_parses_or_is_rejected_without_panic(text in "\\PC{0,200}", dots in "[A-Za-z0-9_.-]{0,200}") {
             let _ = Jws::parse(&text);
             let _ = Jws::parse(&dots);
         }
 
         #[test]
-        fn what_parses_is_its_only_spelling(payload: Vec<u8>, signature in proptest::collection::vec(any::<u8>(), 1..80)) {
+        fn a_parsed_token_has_exactly_one_encoding(payload: Vec<u8>, signature in proptest::collection::vec(any::<u8>(), 1..80)) {
             let encode = |bytes: &[u8]| base64url::encode(bytes);
             let token = format!("{}.{}.{}", encode(br#"{"alg":"ES256"}"#), encode(&payload), encode(&signature));
             let jws = Jws::parse(&token).expect("well formed");

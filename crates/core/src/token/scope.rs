@@ -1,4 +1,4 @@
-//! Scopes: what a token lets its bearer do.
+//! Scopes: the permissions that a token grants.
 
 use crate::denial::Denial;
 
@@ -9,11 +9,11 @@ use crate::denial::Denial;
 pub struct Scopes(Vec<String>);
 
 impl Scopes {
-    /// Reads a `scope` value: names between single spaces. The empty text is no scope at all.
+    /// Parses a `scope` value: scopes separated by single spaces. The empty text is an empty list.
     ///
     /// # Errors
     ///
-    /// [`Denial::MalformedClaims`] for a character outside `scope-token` or an empty name.
+    /// [`Denial::MalformedClaims`] for a character outside `scope-token` or an empty scope.
     pub fn parse(text: &str) -> Result<Self, Denial> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -26,25 +26,25 @@ impl Scopes {
         }
     }
 
-    /// Whether `name` is among them; names are case-sensitive.
+    /// Whether the scope `name` is included; the match is case-sensitive.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|own| own == name)
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// The names between single spaces, as in the claim.
+/// The scopes separated by single spaces, as in the claim.
 impl core::fmt::Display for Scopes {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(&self.0.join(" "))
     }
 }
 
-/// Whether `name` is a `scope-token`: printable ASCII without blank, quote and backslash.
+/// Whether `name` is a `scope-token`: printable ASCII without space, quote and backslash.
 pub(crate) fn is_scope(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_between_single_spaces() {
+    fn scopes_are_separated_by_single_spaces() {
         let scopes = Scopes::parse("read admin:write").expect("well formed");
         assert!(
             scopes.contains("admin:write") && !scopes.contains("admin") && !scopes.contains("READ")

@@ -1,11 +1,12 @@
-//! The one effect in verifying a token: checking its signature, named here and done elsewhere.
+//! The one effect in verifying a token: the signature check, described here and executed by an
+//! adapter.
 
 use crate::denial::Denial;
 use crate::keys::jwk::VerifyingKey;
 use crate::token::algorithm::Algorithm;
 use crate::token::jws::Jws;
 
-/// One signature to check. The key is already known to allow the algorithm.
+/// One signature to check. The key already allows the algorithm.
 #[derive(Clone, Copy)]
 pub struct SignatureCheck<'a> {
     key: &'a VerifyingKey,
@@ -14,23 +15,23 @@ pub struct SignatureCheck<'a> {
     signature: &'a [u8],
 }
 
-/// What an implementation found.
+/// The result of a signature check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum SignatureVerdict {
-    /// The signature is the key's own over this input.
+    /// The key created the signature over this input.
     Valid,
-    /// It is not.
+    /// The signature does not match.
     Invalid,
 }
 
 impl<'a> SignatureCheck<'a> {
-    /// The check that `jws` asks for under `key`.
+    /// The check of `jws` under `key`.
     ///
     /// # Errors
     ///
-    /// [`Denial::AlgorithmNotAllowed`] if the key is pinned to another algorithm than the header
-    /// names ([RFC 8725 §3.1]).
+    /// [`Denial::AlgorithmNotAllowed`] if the key is pinned to an algorithm other than the header's
+    /// ([RFC 8725 §3.1]).
     ///
     /// [RFC 8725 §3.1]: https://www.rfc-editor.org/rfc/rfc8725#section-3.1
     pub fn new(jws: &'a Jws<'_>, key: &'a VerifyingKey) -> Result<Self, Denial> {
@@ -45,24 +46,24 @@ impl<'a> SignatureCheck<'a> {
         })
     }
 
-    /// The key to check with.
+    /// The verification key.
     pub const fn key(&self) -> &'a VerifyingKey {
         self.key
     }
 
-    /// The algorithm to check by.
+    /// The verification algorithm.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The bytes that were signed ([RFC 7515 §5.2] step 8).
+    /// The signing input ([RFC 7515 §5.2] step 8).
     ///
     /// [RFC 7515 §5.2]: https://www.rfc-editor.org/rfc/rfc7515#section-5.2
     pub const fn signing_input(&self) -> &'a [u8] {
         self.signing_input.as_bytes()
     }
 
-    /// The signature as JWS has it: for ECDSA `r` and `s` side by side.
+    /// The signature in JWS encoding: for ECDSA, `r` and `s` concatenated.
     pub const fn signature(&self) -> &'a [u8] {
         self.signature
     }

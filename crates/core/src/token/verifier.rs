@@ -1,4 +1,5 @@
-//! Verification as two pure steps round one effect: inspect, check the signature elsewhere, accept.
+//! Verification as two pure steps around one effect: inspect, check the signature in an adapter,
+//! accept.
 
 use crate::denial::Denial;
 use crate::keys::document::PublishedKey;
@@ -10,15 +11,15 @@ use crate::token::claims::Claims;
 use crate::token::jws::Jws;
 use crate::token::signature::{SignatureCheck, SignatureVerdict};
 
-/// Judges tokens of the issuers it trusts.
+/// Verifies tokens of the trusted issuers.
 #[derive(Clone, Copy, Debug)]
 pub struct Verifier<'p> {
     issuers: &'p [TrustedIssuer],
 }
 
-/// A token of good form with good claims whose signature nobody has checked yet.
+/// A token with valid form and claims, before its signature check.
 ///
-/// Nothing of its claims can be read before [`Inspected::accept`].
+/// Its claims are unreadable before [`Inspected::accept`].
 #[derive(Debug)]
 #[must_use]
 pub struct Inspected<'t, 'k> {
@@ -28,10 +29,10 @@ pub struct Inspected<'t, 'k> {
     claims: Claims,
 }
 
-/// A value whose signature and claims were checked.
+/// A value with a verified signature and checked claims.
 ///
-/// Only [`Inspected::accept`] makes one, so a function that takes `Verified<Claims>` cannot be
-/// reached by an unchecked token.
+/// INVARIANT: only [`Inspected::accept`] creates one, so an unchecked token cannot reach a function
+/// that takes `Verified<Claims>`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verified<T> {
     value: T,
@@ -45,29 +46,29 @@ impl<T> Verified<T> {
         &self.value
     }
 
-    /// The `kid` of the key that signed it.
+    /// The `kid` of the signing key.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// When that key stops verifying, as known when the signature was checked.
+    /// The time when that key stops verifying, as known at the signature check.
     pub const fn key_ends_at(&self) -> Option<UnixTime> {
         self.key_ends_at
     }
 }
 
 impl<'p> Verifier<'p> {
-    /// Trusts `issuers`, each with its own rules.
+    /// A verifier that trusts `issuers`, each with its own rules.
     pub const fn new(issuers: &'p [TrustedIssuer]) -> Self {
         Self { issuers }
     }
 
-    /// Judges everything about `token` that needs no key operation, cheap refusals first: form,
-    /// header, claims, issuer, type, audience, time, and that its key is known and allowed.
+    /// Checks everything about `token` that needs no key operation: form, claims, issuer, type,
+    /// audience, time, and that its key is known and allowed. Cheap checks run first.
     ///
     /// # Errors
     ///
-    /// The first [`Denial`] met in that order.
+    /// The first [`Denial`] in that order.
     pub fn inspect<'t, 'k>(
         &self,
         token: &'t str,
@@ -118,16 +119,16 @@ impl Inspected<'_, '_> {
     ///
     /// # Errors
     ///
-    /// None that [`Verifier::inspect`] has not met already.
+    /// None that [`Verifier::inspect`] has not returned already.
     pub fn check(&self) -> Result<SignatureCheck<'_>, Denial> {
         SignatureCheck::new(&self.jws, &self.key.key)
     }
 
-    /// The claims, now that the signature was checked.
+    /// Returns the claims after the signature check.
     ///
     /// # Errors
     ///
-    /// [`Denial::BadSignature`] unless it is valid.
+    /// [`Denial::BadSignature`] unless the signature is valid.
     pub fn accept(self, verdict: SignatureVerdict) -> Result<Verified<Claims>, Denial> {
         match verdict {
             SignatureVerdict::Valid => Ok(Verified {
@@ -141,14 +142,15 @@ impl Inspected<'_, '_> {
 }
 
 impl TrustedIssuer {
-    /// Judges the times of a token as they stand at `now`, forgiving this issuer's leeway.
+    /// Checks the times of a token at `now`, with this issuer's leeway.
     ///
-    /// A host's clock may run ahead of an edge's by [`CLOCK_SKEW`]: a token is not refused for
-    /// having been issued in the next two seconds. Its end is not moved by that.
+    /// `exp` and the maximum age get the leeway alone. `nbf` and `iat` get the leeway plus
+    /// [`CLOCK_SKEW`] (2 s), because a host's clock may run ahead of the edge's. The lifetime check
+    /// has no leeway.
     ///
     /// # Errors
     ///
-    /// [`Denial::Expired`] from the second of `exp` on ([RFC 7519 §4.1.4]),
+    /// [`Denial::Expired`] from `exp` plus the leeway on ([RFC 7519 §4.1.4]),
     /// [`Denial::NotYetValid`], [`Denial::IssuedInFuture`], [`Denial::LifetimeTooLong`],
     /// [`Denial::TooOld`].
     ///

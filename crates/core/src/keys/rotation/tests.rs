@@ -1,4 +1,5 @@
-//! The rules at their edges, and the promise they make: no token is refused for a rotation.
+//! The rotation rules at their boundaries, and their guarantee: no rotation causes the rejection of
+//! a token.
 
 use proptest::prelude::*;
 
@@ -25,7 +26,7 @@ fn id(number: u8) -> String {
     key(number).thumbprint()
 }
 
-/// 10 + 2 + 2 + 2 s until everybody has a key, 5 + 20 + 60 + 2 s until nobody needs one.
+/// 10 + 2 + 2 + 2 s until every reader has a key, 5 + 20 + 60 + 2 s until no reader needs it.
 const BOUNDS: RotationBounds = RotationBounds {
     edge: Duration::from_secs(10),
     jwks_max_age: Duration::from_secs(5),
@@ -40,7 +41,7 @@ fn one_key() -> KeyDocument {
     KeyDocument::default().with(key(1), NOON)
 }
 
-/// Key 1 was followed by key 2, published and put in force at noon.
+/// Key 2 succeeds key 1, published and promoted at noon.
 fn rotated() -> KeyDocument {
     let document = one_key().publishing(&key(2), true, &BOUNDS, NOON);
     let document = document.expect("a new key");
@@ -60,7 +61,7 @@ fn signs(document: &KeyDocument, now: UnixTime) -> SignWith {
 }
 
 #[test]
-fn the_numbers_of_the_design() {
+fn rotation_delays_match_the_design() {
     let usual = RotationBounds::default();
     assert_eq!(usual.propagation_delay(), secs(24 * 3_600 + 300 + 6));
     assert_eq!(usual.retirement_delay(), secs(300 + 600 + 60 + 2));
@@ -76,11 +77,11 @@ fn the_numbers_of_the_design() {
 }
 
 #[test]
-fn a_host_changes_keys_the_second_the_new_one_signs() {
+fn a_host_switches_keys_in_the_second_of_sign_from() {
     let document = rotated();
     assert_eq!(signs(&document, after(LEAD - 1)), SignWith::Previous);
     assert_eq!(signs(&document, after(LEAD)), SignWith::Current);
-    // One that has not heard of the new version signs until the token would outlive its key.
+    // A host that has not read the new version signs until the token would outlive its key.
     let old = |now| sign_with(&document, Some(&id(1)), None, BOUNDS.token_lifetime, now);
     assert_eq!(old(after(LEAD + 5)), SignWith::Current);
     assert_eq!(old(after(LEAD + 6)), SignWith::Neither);
@@ -89,7 +90,7 @@ fn a_host_changes_keys_the_second_the_new_one_signs() {
 }
 
 #[test]
-fn the_old_key_leaves_and_the_next_rotation_begins_in_the_same_second() {
+fn the_old_key_expires_and_the_next_rotation_may_start_in_the_same_second() {
     let document = rotated();
     let over = after(LEAD + TAIL);
     let begin = |now| check_can_start(&document, Some(&id(2)), &BOUNDS, now);
@@ -104,10 +105,10 @@ fn the_old_key_leaves_and_the_next_rotation_begins_in_the_same_second() {
 }
 
 #[test]
-fn a_first_key_signs_at_once_and_may_be_followed_at_once() {
+fn a_first_key_signs_at_once_and_may_be_rotated_at_once() {
     let document = KeyDocument::default().publishing(&key(1), false, &BOUNDS, NOON);
     let document = document.expect("a new key");
-    // By a clock that is behind, too.
+    // The same holds for a clock that is behind.
     let sign_from = document.find(&id(1)).expect("there").sign_from;
     assert_eq!(sign_from, NOON.minus(CLOCK_SKEW));
     assert_eq!(
@@ -118,7 +119,7 @@ fn a_first_key_signs_at_once_and_may_be_followed_at_once() {
 }
 
 #[test]
-fn a_repeated_publication_counts_from_the_repetition_until_the_key_signs() {
+fn a_retried_publication_postpones_sign_from_until_the_key_signs() {
     let document = one_key().publishing(&key(2), true, &BOUNDS, NOON);
     let document = document.expect("a new key");
     assert!(document.publishing(&key(2), true, &BOUNDS, NOON).is_none());
@@ -131,7 +132,7 @@ fn a_repeated_publication_counts_from_the_repetition_until_the_key_signs() {
     );
     let late = after(3 + LEAD);
     assert!(again.publishing(&key(2), true, &BOUNDS, late).is_none());
-    // Once its predecessor was told its end, which was reckoned by that, it is put off no more.
+    // Once the predecessor has an end, computed from that time, the key is not postponed again.
     let settled = again.settling(&id(2), &BOUNDS, after(4));
     let settled = settled.expect("one leaves");
     assert!(
@@ -142,7 +143,7 @@ fn a_repeated_publication_counts_from_the_repetition_until_the_key_signs() {
 }
 
 #[test]
-fn a_late_end_of_the_rotation_gives_the_old_key_its_whole_time() {
+fn a_late_end_of_the_rotation_gives_the_old_key_its_full_retirement_delay() {
     let document = one_key().publishing(&key(2), true, &BOUNDS, NOON);
     let late = after(1_000);
     let document = document.and_then(|it| it.settling(&id(2), &BOUNDS, late));
@@ -154,26 +155,26 @@ fn a_late_end_of_the_rotation_gives_the_old_key_its_whole_time() {
 }
 
 #[test]
-fn ends_are_told_to_predecessors_alone_and_never_taken_back() {
+fn rotation_sets_ends_for_predecessors_only_and_never_removes_them() {
     let over = after(LEAD + TAIL);
     let document = rotated().publishing(&key(3), true, &BOUNDS, over);
     let document = document.expect("a new key");
-    // Key 2 settles once more, late: key 1 has ended and goes, key 3 is told nothing.
+    // Key 2 settles again, late: key 1 has expired and is removed, key 3 is unchanged.
     let settled = document.settling(&id(2), &BOUNDS, over).expect("one goes");
     assert!(settled.find(&id(1)).is_none());
     assert_eq!(settled.find(&id(3)).expect("there").ends_at, None);
-    // Whoever was told its end brings nobody's, and does not come back.
+    // A key with an end sets no other key's end and is not restored.
     assert!(rotated().settling(&id(1), &BOUNDS, NOON).is_none());
 }
 
 #[test]
-fn a_withdrawn_key_leaves_somebody_to_sign() {
-    // The old one before the new one's turn: the new one signs at once, by every clock.
+fn revoking_a_key_leaves_a_signing_key() {
+    // The old key is revoked before the new one signs: the new one signs at once, on every clock.
     let document = rotated().withdrawing(&id(1), after(3)).expect("there");
     for now in [after(1), after(3)] {
         assert_eq!(signs(&document, now), SignWith::Current);
     }
-    // The new one, before its turn and after: the old one stays.
+    // The new key is revoked, before and after its `sign_from`: the old one stays.
     for now in [after(1), after(LEAD + 1)] {
         let document = rotated().withdrawing(&id(2), now).expect("there");
         assert_eq!(signs(&document, now), SignWith::Previous);
@@ -186,7 +187,7 @@ fn a_withdrawn_key_leaves_somebody_to_sign() {
         assert!(document.withdrawing(&id(2), now).is_none());
         assert!(document.publishing(&key(2), true, &BOUNDS, now).is_none());
     }
-    // Where a third one was published and given up, whoever hosts hold stays all the same.
+    // A third key was published and abandoned: the key that hosts hold stays.
     let three = one_key().publishing(&key(3), true, &BOUNDS, NOON);
     let three = three.and_then(|it| it.publishing(&key(2), true, &BOUNDS, NOON));
     let three = three.and_then(|it| it.settling(&id(2), &BOUNDS, NOON));
@@ -194,23 +195,23 @@ fn a_withdrawn_key_leaves_somebody_to_sign() {
     let document = document.expect("there");
     assert_eq!(signs(&document, after(1)), SignWith::Previous);
     assert_eq!(document.find(&id(1)).expect("there").ends_at, None);
-    // The only one: whoever comes next signs at once.
+    // The only key is revoked: its successor signs at once.
     let document = one_key().withdrawing(&id(1), NOON).expect("there");
     assert!(document.keys().is_empty());
 }
 
-/// One rotation after the other, with everything as late and as skewed as the bounds allow.
+/// Successive rotations, with every delay and skew at its bound.
 #[derive(Clone, Debug)]
 struct Cycle {
-    /// How long after the first moment allowed it begins.
+    /// The delay after the earliest permitted start.
     pause: u64,
-    /// How long the publication takes to commit: less than three seconds are told as two.
+    /// The duration of the publication's commit: less than three seconds, rounded down to two.
     commit: u64,
-    /// How long after the publication the version in force changes.
+    /// The time from the publication until the current version changes.
     finish: u64,
 }
 
-/// What the store held: each state from the second in which it was written.
+/// The history of the store: each state with the second of its write.
 #[derive(Default)]
 struct History {
     documents: Vec<(UnixTime, KeyDocument)>,
@@ -223,7 +224,7 @@ impl History {
         &written.expect("from the start").1
     }
 
-    /// The numbers of the keys in force and before.
+    /// The numbers of the current and the previous key.
     fn versions(&self, at: UnixTime) -> (u8, Option<u8>) {
         let mut before = self
             .versions
@@ -248,7 +249,7 @@ fn history(cycles: &[Cycle], bounds: &RotationBounds, skew: u64) -> (History, Un
             now = early.until;
         }
         now = now.plus(secs(cycle.pause));
-        // The rotation's clock is `skew` ahead of the true one that the history is told by.
+        // The rotation's clock is `skew` ahead of the true clock of the history.
         let by_its_clock = now.plus(secs(skew));
         let published = document.publishing(&key(number), true, bounds, by_its_clock);
         document = published.expect("a new key");
@@ -268,7 +269,7 @@ fn history(cycles: &[Cycle], bounds: &RotationBounds, skew: u64) -> (History, Un
 
 proptest! {
     #[test]
-    fn a_token_signed_by_any_host_is_accepted_by_every_edge_all_its_life(
+    fn every_edge_accepts_every_token_for_its_whole_life_during_rotation(
         cycles in prop::collection::vec(
             (0_u64..40, 0_u64..=3, prop_oneof![Just(0_u64), 0_u64..200])
                 .prop_map(|(pause, commit, finish)| Cycle { pause, commit, finish }), 1..5),
@@ -285,7 +286,7 @@ proptest! {
         let part = |whole: u64, share: u64| whole.saturating_mul(share) / 1000;
         let (rotation, host, reader) = skews;
         let (history, end) = history(&cycles, &bounds, rotation);
-        // The host knows what was true a while ago, and signs by its own clock.
+        // The host has a past state of the store and signs by its own clock.
         let signed = NOON.plus(secs(part(NOON.until(end).as_secs(), place)));
         let known = signed.minus(secs(part(hosts, ignorance))).max(NOON);
         let (current, previous) = history.versions(known);
@@ -299,7 +300,8 @@ proptest! {
             SignWith::Previous => previous.expect("chosen"),
             SignWith::Neither => return Err(TestCaseError::fail("there is always a key to sign with")),
         };
-        // An edge judges it some time in its life, by its own clock and keys of some age.
+        // An edge verifies the token at some time in its life, by its own clock and keys of some
+        // age.
         let expires = by_host.plus(bounds.token_lifetime).plus(MAX_LEEWAY);
         let by_edge = signed.plus(secs(reader));
         let looks = [0, look, 1000].map(|share| {
@@ -307,7 +309,8 @@ proptest! {
         });
         for now in looks {
             let truly = now.minus(secs(reader));
-            // Less than a second more is told as `edge`. What others keep was kept on its way.
+            // `edge` rounds down by less than a second. A third party's cache was filled in
+            // transit.
             let others = if third == 0 { max_age } else { third.saturating_add(max_age) };
             let read = truly.minus(secs(part(edge.saturating_add(1).max(others), age))).max(NOON);
             let found = history.document(read).find(&id(number));
