@@ -24,7 +24,7 @@ pub(crate) struct ApiError {
     failure: Option<Failure>,
 }
 
-/// Marks a response whose problem is written in OAuth terms (RFC 6749 §5.2).
+/// Marks a response with a problem in OAuth terms (RFC 6749 §5.2).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InOAuth;
 

@@ -45,7 +45,7 @@ pub fn main(program: impl FnOnce(Config) -> Result<(), StartError>) -> ExitCode 
     }
 }
 
-/// Fails outside Lambda; `instead` says what an operator runs there.
+/// Fails outside Lambda; `instead` names the program to run there.
 ///
 /// # Errors
 ///

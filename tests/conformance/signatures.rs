@@ -8,7 +8,7 @@ use portcullis_tests::vectors::{Expected, Vector, committed, folder};
 use portcullis_tests::{attacks, judge, wycheproof};
 use serde::Deserialize;
 
-/// Vectors whose official result differs from ours, with the reason. `set-3..7` are five of them.
+/// Vectors with an official result other than ours, with the reason. `set-3..7` are five of them.
 #[derive(Deserialize)]
 struct Exception {
     why: String,

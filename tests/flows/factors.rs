@@ -42,7 +42,7 @@ pub(crate) async fn call(
     peer.send(request.body(body).expect("a request")).await
 }
 
-/// A system whose account has an active factor: its secret, recovery codes and a token.
+/// A system with an account that has an active factor: its secret, recovery codes and a token.
 pub(crate) async fn with_factor() -> (System, String, Vec<String>, String) {
     let system = with_account().await;
     let peer = system.peer();
@@ -64,7 +64,7 @@ pub(crate) async fn with_factor() -> (System, String, Vec<String>, String) {
     (system, secret, codes, token)
 }
 
-/// The challenge of a login whose password is right.
+/// The challenge of a login with the correct password.
 pub(crate) async fn challenge(peer: &Peer) -> String {
     let reply = peer.login(EMAIL, PASSWORD).await;
     assert_eq!(reply.status, 200, "{reply:?}");

@@ -200,7 +200,7 @@ async fn a_token_is_revoked_by_its_holder() {
     assert_eq!(refresh(&peer, &refresh_text).await.code(), "session_over");
 }
 
-/// A host that knows the client `orders`, whose secret is `orders-secret`.
+/// A host with the client `orders` and its secret `orders-secret`.
 async fn with_client(system: &System) -> Peer {
     let path = system.folder().join("clients.json");
     let hash =

@@ -78,7 +78,7 @@ impl System {
         Self::with_patience(TIMEOUT).await
     }
 
-    /// A system whose host waits at most `patience` for its store.
+    /// A system with a host that waits at most `patience` for its store.
     ///
     /// # Errors
     ///

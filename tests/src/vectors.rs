@@ -13,7 +13,7 @@ pub struct Vector {
     pub id: String,
     /// The question, a line of JSON.
     pub line: String,
-    /// What the answer should be.
+    /// The expected result.
     pub expected: Expected,
 }
 
@@ -26,7 +26,7 @@ pub enum Expected {
     Reject(Option<String>),
 }
 
-/// What is compared of a line or an answer.
+/// The compared part of a line or a result.
 #[derive(Deserialize)]
 struct Outcome {
     id: String,
@@ -35,7 +35,7 @@ struct Outcome {
 }
 
 impl Expected {
-    /// What an answer says, with the id it bears.
+    /// The content of a result, with its id.
     ///
     /// # Panics
     ///

@@ -14,7 +14,7 @@ use wycheproof_ng_symmetric::mac::TestName as Mac;
 
 use crate::vectors::{Expected, Vector, vector};
 
-/// What there is.
+/// All vectors.
 #[derive(Debug, Default)]
 pub struct Wycheproof {
     /// The questions.
@@ -88,7 +88,7 @@ fn data(set: &str) -> &'static str {
 fn expected(test: &Value) -> Expected {
     match test["result"].as_str() {
         Some("valid") => Expected::Accept,
-        // What may be taken, we do not take.
+        // An "acceptable" vector is rejected.
         Some("invalid" | "acceptable") => Expected::Reject(None),
         other => panic!("no result here: {other:?}"),
     }

@@ -1,4 +1,4 @@
-//! Canonical base64url without padding ([RFC 7515 §2]), in time that does not tell what is in it.
+//! Canonical base64url without padding ([RFC 7515 §2]). Its time does not depend on the content.
 //!
 //! [RFC 7515 §2]: https://www.rfc-editor.org/rfc/rfc7515#section-2
 

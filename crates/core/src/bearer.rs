@@ -38,8 +38,8 @@ mod tests {
     #[test]
     fn one_token_behind_the_scheme() {
         assert_eq!(bearer_token(None), Ok(None));
-        for good in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c"] {
-            assert_eq!(bearer_token(Some(good)), Ok(Some("a.b.c")));
+        for accepted in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c"] {
+            assert_eq!(bearer_token(Some(accepted)), Ok(Some("a.b.c")));
         }
         for bad in [
             "",

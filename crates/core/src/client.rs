@@ -27,7 +27,7 @@ pub struct Clients(Vec<Client>);
 pub struct Client {
     /// `client_id`.
     pub id: String,
-    /// What the operator calls it, for logs.
+    /// The operator's name for it, for logs.
     pub name: String,
     secret_hash: [u8; 32],
 }
@@ -52,7 +52,7 @@ pub enum ClientsError {
 }
 
 impl Clients {
-    /// Reads `[{"client_id", "secret_sha256", "name"}]`; the hash is what `sha256sum` prints for
+    /// Reads `[{"client_id", "secret_sha256", "name"}]`; the hash is the output of `sha256sum` for
     /// the secret without a line's end.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
-//! Proof that a page of ours sent a cookie along, and not somebody else's.
+//! CSRF protection: proof that one of our own pages sent a cookie, and not a foreign site.
 //!
 //! A browser adds a cookie to whatever is asked of its host. So the page repeats a code that it was
 //! told with the cookie, in a header of its own: another site can neither read the code nor set
-//! the header. The code is bound to the session, so that nobody's own code is good for another's
+//! the header. The code is bound to the session, so that an attacker's own code is not accepted for another's
 //! cookie.
 
 use crate::base64url;
@@ -12,7 +12,7 @@ use crate::root_keys::{MAC_BYTES, Purpose, RootKeys};
 /// How a secret came: handed over on purpose, or added by a browser.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TokenSource {
-    /// In the body or a header: whoever sent it holds it.
+    /// In the body or a header: a foreign site cannot send it.
     Explicit,
     /// As a cookie.
     Cookie {
@@ -29,7 +29,7 @@ pub fn token(session_id: &Id, vault: &RootKeys) -> String {
 }
 
 impl TokenSource {
-    /// Whether what it carried, a secret of the session `session_id`, was sent on purpose.
+    /// Whether its secret, of the session `session_id`, was sent by one of our own pages.
     pub fn passes_csrf_check(&self, session_id: &Id, vault: &RootKeys) -> bool {
         match self {
             Self::Explicit => true,

@@ -54,7 +54,7 @@ impl EmailAddress {
     ///
     /// The first rule that `text` breaks.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        // Blanks, and no line breaks: those are nobody's slip.
+        // Blanks, but no line breaks: a user does not type those accidentally.
         let typed = text.trim_matches([' ', '\t', '\u{a0}']);
         if typed.len() > MAX_ADDRESS_BYTES {
             return Err(EmailError::TooLong);
@@ -65,7 +65,8 @@ impl EmailAddress {
             return Err(EmailError::BadDomain);
         }
         let local: String = typed_local.nfc().collect::<String>().to_lowercase();
-        // As it was typed, too: mail goes there, and composing may hide what would end a header.
+        // The typed form too: mail is sent to it, and normalisation may hide a character that ends a
+        // header.
         if !is_local_part(typed_local) || !is_local_part(&local) {
             return Err(EmailError::BadLocalPart);
         }

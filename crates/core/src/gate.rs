@@ -36,7 +36,7 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Denial::UnknownRoute`]: what no route covers is refused.
+    /// [`Denial::UnknownRoute`]: a path without a route is rejected.
     pub fn requirement(&self, path: &CanonicalPath) -> Result<&Requirement, Denial> {
         self.policy.routes.find(path).ok_or(Denial::UnknownRoute)
     }

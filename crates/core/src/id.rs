@@ -8,7 +8,7 @@ use crate::base64url;
 
 /// The name of a user, session, token or request: 1 to 64 of `A-Z a-z 0-9 - _`.
 ///
-/// One made by us is 128 random bits, 22 characters; nobody can guess a neighbour.
+/// A generated one is 128 random bits in 22 characters, so that none can be guessed from another.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Id(String);
 

@@ -1,14 +1,14 @@
-//! What the origin is told about the bearer, and what nobody else may tell it.
+//! The identity headers for the origin, which a client cannot set.
 
 use crate::id::Id;
 use crate::token::claims::Claims;
 use crate::token::verifier::Verified;
 
-/// The issuer whose subject this is.
+/// The issuer of this subject.
 pub const ISSUER_HEADER: &str = "x-auth-issuer";
 /// Whom the request speaks for.
 pub const SUBJECT_HEADER: &str = "x-auth-subject";
-/// What the bearer may do.
+/// The scopes of the bearer.
 pub const SCOPE_HEADER: &str = "x-auth-scope";
 /// The login it stems from.
 pub const SESSION_HEADER: &str = "x-auth-session";

@@ -17,7 +17,7 @@ use thiserror::Error;
 /// How deep arrays and objects may lie in each other.
 pub const MAX_DEPTH: usize = 64;
 
-/// A JSON value whose objects hold each member once.
+/// A JSON value. Its objects contain each member once.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Json {
     /// `null`.
@@ -40,7 +40,7 @@ pub enum Json {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Object(Vec<(String, Json)>);
 
-/// The bytes are not one strict JSON value. Never says what they hold.
+/// The bytes are not one strict JSON value. The error never contains them.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not one JSON value in UTF-8 with each member at most once")]
 pub struct JsonError;

@@ -1,4 +1,4 @@
-//! The rules of authentication: what a token proves, which key may sign, when to refuse.
+//! The rules of authentication: the claims of a token, the keys that may sign, the reasons to deny.
 //!
 //! Nothing here reads a clock, draws randomness or talks to a network: time and entropy are
 //! arguments and stored state is passed in, so every rule gives the same answer on a Worker, on

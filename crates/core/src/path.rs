@@ -7,7 +7,7 @@ use crate::denial::Denial;
 /// The longest path that is looked at, in bytes.
 pub const MAX_PATH_BYTES: usize = 8_192;
 
-/// A request path in canonical form: what the policy judges is what the origin gets.
+/// A request path in canonical form: the policy is applied to the path that the origin receives.
 ///
 /// It begins with `/`; unreserved characters stand for themselves (`/%61dmin` is `/admin`), other
 /// escapes are in upper case ([RFC 3986 §6.2.2]). Whatever two servers could read differently is

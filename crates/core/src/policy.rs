@@ -114,7 +114,7 @@ pub enum PolicyError {
     #[error("{0} is out of its range")]
     Range(&'static str),
     /// A route's path is no canonical path or subtree, or occurs twice.
-    #[error("route {0:?}: a path is canonical, ends in /* at the most, and stands once")]
+    #[error("route {0:?}: a path must be canonical, may end in /*, and must occur once")]
     Route(String),
     /// A route's access, scopes or revocation check are inconsistent.
     #[error(

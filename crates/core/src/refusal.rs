@@ -177,8 +177,8 @@ impl Denial {
             Self::BadSignature => "the signature does not match",
             Self::Revoked => "the token was revoked",
             Self::InsufficientScope => "the token lacks a scope that is needed here",
-            Self::StaleSnapshot => "keys and revocations are not known well enough",
-            Self::RevocationUnknown => "whether the token was called back cannot be looked up",
+            Self::StaleSnapshot => "the keys and revocations are too old",
+            Self::RevocationUnknown => "the revocation lookup failed",
             Self::NotConfigured => "the gate is not configured",
             Self::OriginUnreachable => "the origin did not answer",
         }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::path::CanonicalPath;
 
-/// What a route asks of its callers.
+/// The requirements of a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Requirement {
     /// Whether a token is needed at all.
@@ -15,14 +15,14 @@ pub struct Requirement {
     /// How old the knowledge of revocations may be for this route, where that is longer than the
     /// policy's hard bound: the route would rather serve than be sure.
     pub serve_stale: Option<Duration>,
-    /// How it is found out whether a token was called back.
+    /// How the route checks whether a token is revoked.
     pub revocation: RevocationMode,
 }
 
-/// How a route finds out whether a token was called back.
+/// How a route checks whether a token is revoked.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RevocationMode {
-    /// By what is known of the feed: no read for this request.
+    /// By the cached feed, without a read per request.
     #[default]
     Feed,
     /// By reading the token's own rows for this request.
@@ -32,7 +32,7 @@ pub enum RevocationMode {
 /// Who may pass.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
-    /// Anyone, and nobody's identity is forwarded.
+    /// Public: every request is forwarded, without an identity.
     Open,
     /// The bearer of a good token.
     Token,
@@ -111,7 +111,7 @@ impl Routes {
             .map(|(pattern, requirement)| (pattern, requirement))
     }
 
-    /// What covers `path`, if anything does.
+    /// The requirement of the route that covers `path`, if there is one.
     pub fn find(&self, path: &CanonicalPath) -> Option<&Requirement> {
         let mut routes = self.0.iter();
         routes

@@ -15,7 +15,7 @@ pub struct Session {
     pub id: Id,
     /// The user ID.
     pub user_id: Id,
-    /// The address of the account, whose partition holds the row.
+    /// The address of the account. Its partition holds the row.
     pub email: EmailAddress,
     /// The time of the login.
     pub opened_at: UnixTime,

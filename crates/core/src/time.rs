@@ -66,7 +66,7 @@ impl UnixTime {
                 .saturating_add(day.checked_sub(1)?)
                 .saturating_mul(DAY),
         );
-        // What does not read back was no day: 31 April, 1 January with a blank.
+        // A date that is printed differently is invalid: 31 April, 1 January with a blank.
         (moment.day() == text).then_some(moment)
     }
 

@@ -59,7 +59,7 @@ pub struct RequestClock<'a> {
 }
 
 impl<'a> RequestClock<'a> {
-    /// A clock whose first reading is `now`.
+    /// A clock that starts at `now`.
     pub const fn new(wall: &'a dyn WallClock, now: UnixTime) -> Self {
         Self {
             wall,

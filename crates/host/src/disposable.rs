@@ -20,7 +20,7 @@ pub struct DisposableConfig {
     pub more: Option<PathBuf>,
 }
 
-/// The domains whose addresses may not register.
+/// The e-mail domains that may not register.
 #[derive(Debug, Default)]
 pub struct Disposable {
     /// The built-in domains, sorted; empty where they are allowed.

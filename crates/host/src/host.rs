@@ -75,7 +75,7 @@ pub struct Host {
     pub settings: Settings,
     /// The mail transport.
     pub mailer: HostMailer,
-    /// The domains whose addresses may not register.
+    /// The e-mail domains that may not register.
     pub disposable: Disposable,
     /// Notified when there is mail to send.
     pub mail_waits: Notify,

@@ -1,6 +1,6 @@
 //! The runtime of the native programs: settings, keys, hashing, mail, tasks and rotation.
 //!
-//! Time, randomness, the environment and the network enter here; the layers below decide what they mean.
+//! Time, randomness, the environment and the network enter here; the layers below interpret them.
 //! The HTTP entry point (`lambda-host`) and the operator's terminal (`portcullis-cli`) share it. It holds no
 //! web stack: requests and responses are the entry point's.
 

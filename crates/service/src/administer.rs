@@ -16,7 +16,7 @@ use crate::store::{
     SessionsEnd, StoreError, WriteOutcome,
 };
 
-/// The attempts of an action whose account is changed concurrently.
+/// The attempts of an action on an account with concurrent changes.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The account that an operator addresses.
@@ -62,7 +62,7 @@ pub async fn find(
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; a retry finds out what was done.
+/// [`UseCaseError`]; a retry reads the completed part.
 pub async fn disable(
     subject: &AccountRef,
     clock: &impl Clock,
@@ -93,7 +93,7 @@ pub async fn disable(
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; a retry finds out what was done.
+/// [`UseCaseError`]; a retry reads the completed part.
 pub async fn enable(
     subject: &AccountRef,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,

@@ -1,4 +1,4 @@
-//! Announces revocations: defines what is revoked and until when, and confirms that every edge sees
+//! Announces revocations: defines their targets and expiry, and confirms that every edge sees
 //! it in time.
 
 use core::time::Duration;

@@ -21,7 +21,7 @@ use crate::verify::verify;
 pub enum Authentication {
     /// The bearer of a valid token.
     Known(Box<Verified<Claims>>),
-    /// The bearer of an otherwise valid token whose session is revoked. It permits only a repeated
+    /// The bearer of an otherwise valid token of a revoked session. It permits only a repeated
     /// logout.
     Revoked(Box<Verified<Claims>>),
     /// The bearer of an otherwise valid token whose subject's sessions are all revoked. It permits

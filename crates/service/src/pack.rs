@@ -77,7 +77,7 @@ pub enum PackingError {
 ///
 /// # Errors
 ///
-/// [`PackingError`]: what was packed before it stays good.
+/// [`PackingError`]; the packs written before it remain valid.
 pub async fn pack(
     store: &(impl RevocationStore + PackStore),
     lifetime: Duration,

@@ -76,7 +76,7 @@ pub(crate) struct Oracle {
     doubts: BTreeMap<String, u64>,
     /// The key that signed last.
     signing: Option<String>,
-    /// The pairs of edge and key whose tokens were presented.
+    /// The pairs of edge and key of the presented tokens.
     shown: BTreeSet<(String, String)>,
     /// The time until which a key with a successor may be valid.
     retired: BTreeMap<String, u64>,

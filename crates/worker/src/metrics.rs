@@ -142,7 +142,7 @@ fn narrowed(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Called by name and without a binding class, whose name is an internal detail of the platform.
+/// Called by name and without a binding class: its name is an internal detail of the platform.
 fn write(env: &Env, doubles: &Array) -> Result<(), JsValue> {
     let binding = Reflect::get(env, &BINDING.into())?;
     if binding.is_undefined() {

@@ -103,7 +103,7 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
             let is_skipped = |name: &&str| path.file_name().is_some_and(|own| own == *name);
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                if !SKIPPED_FOLDERS.iter().any(|name| is_skipped(name)) {
+                if !SKIPPED_FOLDERS.iter().any(is_skipped) {
                     folders.push(path);
                 }
             } else if kind.is_file()

@@ -30,7 +30,7 @@ pub enum TokenProblem {
     UnknownSession,
     /// The body is no form with each parameter once.
     MalformedForm,
-    /// Nobody is this client, or it does not prove it.
+    /// The client is unknown, or its authentication failed.
     BadClient,
     /// The client is not allowed to use this endpoint.
     ClientNotAllowed,

@@ -17,7 +17,7 @@ const MAX_BODY_BYTES: usize = 8 * 1024;
 /// The maximum time for a body to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the body of `request`, whose content type must be JSON.
+/// Reads the body of `request`; its content type must be JSON.
 ///
 /// # Errors
 ///

@@ -112,7 +112,7 @@ pub(super) async fn end_session(
     let of_caller = |own: Option<&str>| own == Some(session_id.as_str());
     let caller = match call.authenticate().await? {
         Authentication::Known(caller) => caller,
-        // A client whose first response was lost revokes its own session again.
+        // A client that lost the first response revokes its own session again.
         Authentication::Revoked(caller) if of_caller(caller.get().session_id.as_deref()) => caller,
         Authentication::Revoked(_) | Authentication::SubjectRevoked(_) => {
             return Err(Problem::Denied(Denial::Revoked).into());

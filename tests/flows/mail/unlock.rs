@@ -1,4 +1,4 @@
-//! The way back for an owner whose address an attacker has locked.
+//! Unlocking by mail, for an owner locked out by an attacker.
 
 use bytes::Bytes;
 use http::Request;
@@ -14,7 +14,7 @@ const NEXT: &str = "another long password";
 const NOBODY: &str = "nobody@example.com";
 
 impl Dispatcher {
-    /// With an account whose address is verified.
+    /// With an account with a verified address.
     async fn open_with_account() -> Self {
         let office = Self::open().await;
         assert_eq!(office.peer.register(EMAIL, PASSWORD).await.status, 201);

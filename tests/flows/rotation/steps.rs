@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{EMAIL, PASSWORD, with_account};
 
-/// A system whose key has signed, with a version staged for its successor.
+/// A system with a key that has signed, and a version staged for its successor.
 async fn staged() -> System {
     let system = with_account().await;
     log_in(&system.peer()).await;

@@ -82,7 +82,7 @@ pub(super) fn all() -> Vec<Vector> {
     .to_vec()
 }
 
-/// The letter whose code has one more unused bit set than the last of `token`.
+/// The letter with one more unused bit than the last letter of `token`.
 fn next_letter(token: &str) -> char {
     const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = token

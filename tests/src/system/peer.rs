@@ -19,7 +19,7 @@ pub struct Peer {
     client: Client,
 }
 
-/// What came back.
+/// The response.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.

@@ -1,4 +1,4 @@
-//! What a host in these tests is told.
+//! The settings of a host in these tests.
 
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_jwt::SigningKey;

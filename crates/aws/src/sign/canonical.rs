@@ -109,7 +109,7 @@ fn escape_once(text: &str) -> String {
     escape_all_but(b"-._~%", text)
 }
 
-/// Escapes what is neither alphanumeric nor one of `kept`.
+/// Escapes each byte that is neither alphanumeric nor one of `kept`.
 fn escape_all_but(kept: &[u8], text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {

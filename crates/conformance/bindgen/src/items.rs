@@ -51,7 +51,7 @@ fn item(name: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    /// What a module exports: the Worker's items, one that is not used, and the runtime.
+    /// The exports of a module: the Worker's items, an unused one, and the runtime.
     pub(crate) const EXPORTS: [&str; 7] = [
         "fetch_25b59070de574185",
         "__wbindgen_describe_fetch_25b59070de574185",

@@ -2,7 +2,7 @@
 
 use super::{Json, JsonError, MAX_DEPTH, Object};
 
-/// The longest number that is not whole: nobody writes more digits than an `f64` can tell apart.
+/// The maximum length of a number with a fraction: an `f64` cannot represent more digits.
 const MAX_DECIMAL_BYTES: usize = 40;
 
 pub(super) fn value(bytes: &[u8]) -> Result<Json, JsonError> {

@@ -141,7 +141,7 @@ fn any_json() -> impl Strategy<Value = Json> {
     })
 }
 
-/// What a well-known parser makes of it, repeated members aside.
+/// The result of a well-known parser, except for repeated members.
 fn oracle(bytes: &[u8]) -> Option<serde_json::Value> {
     serde_json::from_slice(bytes).ok()
 }

@@ -15,7 +15,7 @@ use crate::settings;
 pub struct ConfigError {
     /// The variable.
     pub variable: &'static str,
-    /// What is wrong about it.
+    /// The reason why it is invalid.
     pub fault: Fault,
 }
 

@@ -53,7 +53,7 @@ pub enum RefreshPlan {
     WaitForOther(u32),
 }
 
-/// The step for a request whose token names an unknown `kid`.
+/// The step for a request with an unknown `kid` in its token.
 #[derive(Clone, Debug)]
 #[must_use]
 pub enum UnknownKey {

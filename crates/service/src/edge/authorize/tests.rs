@@ -66,14 +66,14 @@ impl Guest {
         }
     }
 
-    /// A request whose isolate read the keys at [`COLD`] and the feed at `now`.
+    /// A request to an isolate that read the keys at [`COLD`] and the feed at `now`.
     fn current(now: u64, with: impl FnOnce(Self) -> Self) -> Self {
         let guest = Self::warm(now);
         ready(guest.refresh(Keys::WhenDue, at(now)));
         with(guest)
     }
 
-    /// A request whose isolate read keys and feed at [`COLD`].
+    /// A request to an isolate that read keys and feed at [`COLD`].
     fn warm(now: u64) -> Self {
         let guest = Self::at(COLD);
         ready(guest.refresh(Keys::WhenDue, at(COLD)));
@@ -89,7 +89,7 @@ impl Guest {
         let _ = read.await;
     }
 
-    /// The decision on a token whose key is known from [`Guest::key_since`] on.
+    /// The decision on a token with a key known from [`Guest::key_since`] on.
     fn decide(&self, snapshot: &Snapshot) -> Result<Verified<Claims>, Denial> {
         self.gate.check_staleness(&NEED, snapshot, self.now())?;
         Err(if snapshot.keys_read_at() < at(self.key_since) {
