@@ -1,11 +1,10 @@
 //! The circuit breaker: a failing dependency is not called, except for occasional probes.
 //!
-//! Closed, every call passes. A failure counts one, an answer takes half a failure away, and at so
-//! many failures it opens: calls are refused at once, so that nobody waits for an answer that does
-//! not come, and what is ill is not held down by those who ask again. So what fails every other
-//! time is given up too, though some of its calls are answered, and what fails now and then is not.
-//! After a while it is half open: a few probes pass. One that is answered closes it, one that fails
-//! opens it anew.
+//! While the breaker is closed, every call passes. A failure counts one, a response takes half a
+//! failure away, and at the threshold the breaker opens. Then calls are rejected at once: callers
+//! do not wait for a timeout, and retries do not overload the failing dependency. A dependency that
+//! fails every other call opens the breaker too; occasional failures do not. After a wait it is
+//! half open and a few probes pass. A successful probe closes it, a failed one reopens it.
 //!
 //! Time comes from any clock that advances while the host is frozen; a clock set back triggers a
 //! probe. Random bits spread the waits.
