@@ -1,16 +1,16 @@
-//! Canonical base64url without padding ([RFC 7515 §2]). Its time does not depend on the content.
+//! Canonical base64url without padding ([RFC 7515 §2]), in time independent of the content.
 //!
 //! [RFC 7515 §2]: https://www.rfc-editor.org/rfc/rfc7515#section-2
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 
-/// Writes `bytes`.
+/// Encodes `bytes`.
 pub fn encode(bytes: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(bytes)
 }
 
-/// Reads `text`; `None` for padding, blanks, another alphabet or stray bits in the last character,
-/// so that nothing has two spellings.
+/// Decodes `text`; `None` for padding, whitespace, another alphabet or stray bits in the last
+/// character, so every value has one encoding.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     Base64UrlUnpadded::decode_vec(text).ok()
 }
@@ -21,7 +21,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_the_canonical_spelling_is_read() {
+    fn only_canonical_base64url_decodes() {
         assert_eq!(decode("AA"), Some(vec![0]));
         assert_eq!(decode(""), Some(vec![]));
         for bad in [
@@ -33,12 +33,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(bytes: Vec<u8>) {
+        fn encoded_bytes_decode_to_the_same(bytes: Vec<u8>) {
             prop_assert_eq!(decode(&encode(&bytes)), Some(bytes));
         }
 
         #[test]
-        fn what_is_read_has_one_spelling(text in "[A-Za-z0-9_=+/ -]{0,12}") {
+        fn a_decoded_text_has_exactly_one_encoding(text in "[A-Za-z0-9_=+/ -]{0,12}") {
             if let Some(bytes) = decode(&text) {
                 prop_assert_eq!(encode(&bytes), text);
             }

@@ -4,15 +4,15 @@
 
 use crate::denial::Denial;
 
-/// Takes the token out of an `Authorization` value; `None` if there is no such header.
+/// Extracts the token from an `Authorization` value; `None` if there is no such header.
 ///
-/// The scheme's case does not matter ([RFC 9110 §11.1]). Other places a token could stand in
-/// (query, form body) are not looked at: they end up in logs.
+/// The scheme is case-insensitive ([RFC 9110 §11.1]). Tokens in a query or form body are ignored,
+/// because these end up in logs.
 ///
 /// # Errors
 ///
-/// [`Denial::MalformedAuthorization`] for another scheme, two values that were joined, or
-/// anything but one token behind the one space.
+/// [`Denial::MalformedAuthorization`] for another scheme, two joined values, or anything but one
+/// token after one space.
 ///
 /// [RFC 9110 §11.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.1
 pub fn bearer_token(authorization: Option<&str>) -> Result<Option<&str>, Denial> {
@@ -22,7 +22,7 @@ pub fn bearer_token(authorization: Option<&str>) -> Result<Option<&str>, Denial>
     let (scheme, token) = value
         .split_once(' ')
         .ok_or(Denial::MalformedAuthorization)?;
-    // b64token, of which a JWT uses a part; a comma or blank means more than one.
+    // b64token, a superset of the JWT characters; a comma or space means more than one value.
     let one = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(one) {
         Ok(Some(token))
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_token_behind_the_scheme() {
+    fn an_authorization_header_holds_one_bearer_token() {
         assert_eq!(bearer_token(None), Ok(None));
         for accepted in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c"] {
             assert_eq!(bearer_token(Some(accepted)), Ok(Some("a.b.c")));

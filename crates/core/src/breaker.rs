@@ -1,33 +1,33 @@
-//! The circuit breaker: calls to a failing dependency are refused, except for occasional probes.
+//! The circuit breaker: a failing dependency is not called, except for occasional probes.
 //!
-//! Closed, every call passes. A failure counts one, and a response removes half a failure. At the
-//! threshold the breaker opens: calls are refused at once, so that no client waits and no retries
-//! overload the dependency. A dependency that fails every other time is refused, too; one that
-//! fails now and then is not. After an interval the breaker is half open and lets a few probes
-//! pass. One response closes it; one failure opens it again.
+//! While the breaker is closed, every call passes. A failure counts one, a response takes half a
+//! failure away, and at the threshold the breaker opens. Then calls are rejected at once: callers
+//! do not wait for a timeout, and retries do not overload the failing dependency. A dependency that
+//! fails every other call opens the breaker too; occasional failures do not. After a wait it is
+//! half open and a few probes pass. A successful probe closes it, a failed one reopens it.
 //!
-//! The time may be any clock that advances while the host is frozen; a clock that was set back
-//! causes a probe. Randomness spreads the intervals.
+//! Time comes from any clock that advances while the host is frozen; a clock set back triggers a
+//! probe. Random bits spread the waits.
 
 use core::time::Duration;
 
-/// The thresholds and intervals.
+/// The thresholds for opening and the rules for probing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BreakerConfig {
-    /// The number of failures that opens it; each response removes half of one.
+    /// The number of failures that opens it; each response takes half a failure away.
     pub failures: u32,
-    /// The maximum time open. Randomness removes up to half, so that breakers that opened together
-    /// do not probe together.
+    /// The maximum open time. Random jitter reduces it by up to half, so that breakers that opened
+    /// together do not probe together.
     pub interval: Duration,
     /// The maximum number of concurrent probes.
     pub probes: u32,
-    /// The time after which a probe without outcome is given up: its caller may have vanished.
+    /// The time after which a probe without a result is given up, because its caller may have
+    /// crashed.
     pub probe_timeout: Duration,
 }
 
 impl BreakerConfig {
-    /// The configuration of every entry point: a recovered dependency is used again within two
-    /// seconds.
+    /// The configuration of every adapter: a recovered dependency is used again within two seconds.
     pub const DEFAULT: Self = Self {
         failures: 5,
         interval: Duration::from_secs(2),
@@ -46,7 +46,7 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// In halves of a failure.
+    /// In half failures.
     Closed {
         halves: u32,
     },
@@ -72,7 +72,7 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
-    /// Its number in metrics. Closed is 0, so one alarm threshold is enough.
+    /// The number in metrics. 0 is healthy, so an alarm needs one threshold.
     pub const fn level(self) -> u8 {
         match self {
             Self::Closed => 0,
@@ -81,7 +81,7 @@ impl BreakerState {
         }
     }
 
-    /// Its name in logs.
+    /// The identifier in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -91,19 +91,19 @@ impl BreakerState {
     }
 }
 
-/// The permission for a call.
+/// The decision on a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum BreakerPermit {
-    /// Send it; [`Breaker::record`] takes its outcome.
+    /// The call may go out; its caller reports the result to [`Breaker::record`].
     Pass(Permit),
-    /// Wait: probes are in flight, and their outcome comes soon.
+    /// Probes are running; their results are expected soon.
     Wait,
-    /// Do not send it.
+    /// The call is rejected.
     Refuse,
 }
 
-/// The permit for one call, in the state that granted it.
+/// The permit for one call, in the state that issued it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct Permit {
@@ -118,12 +118,12 @@ impl Permit {
     }
 }
 
-/// The outcome of a call for the breaker.
+/// The result of a call, as a sign of the dependency's health.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// A response, of any content.
+    /// The dependency responded, with any content.
     Answered,
-    /// No response, or one that reports a failing service.
+    /// There was no response, or one that shows a failure of the dependency.
     Failed,
 }
 
@@ -137,7 +137,7 @@ impl Breaker {
         }
     }
 
-    /// The state.
+    /// The current state.
     pub const fn standing(&self) -> BreakerState {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,
@@ -146,11 +146,11 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may be sent at `now`.
+    /// Whether a call may go out at `now`.
     pub fn admit(&mut self, now: Duration) -> BreakerPermit {
         match self.state {
             State::Closed { .. } => return self.permit(false),
-            // A clock that went back does not tell how long this has been open.
+            // A clock that was set back gives no valid open time.
             State::Open { since, until } if since <= now && now < until => {
                 return BreakerPermit::Refuse;
             }
@@ -175,7 +175,7 @@ impl Breaker {
         self.permit(true)
     }
 
-    /// Records the outcome of a permitted call. A permit of an earlier state is ignored.
+    /// Records the result of a permitted call. Permits of an earlier state are ignored.
     pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Duration, chance: u64) {
         if permit.epoch != self.epoch {
             return;
@@ -197,7 +197,7 @@ impl Breaker {
                 self.turn(State::Closed { halves: 0 });
             }
             (State::HalfOpen { .. }, Outcome::Failed) => self.open(now, chance),
-            // No call is permitted while it is open.
+            // An open breaker issues no permits.
             (State::Open { .. }, _) => {}
         }
     }

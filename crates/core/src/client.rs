@@ -1,7 +1,7 @@
-//! Clients that can keep a secret: resource servers that ask about tokens ([RFC 6749 §2.1]).
+//! Confidential clients: resource servers that introspect tokens ([RFC 6749 §2.1]).
 //!
-//! Their secrets are drawn at random and long, so a plain hash of each is all that is kept: there
-//! is nothing to guess that a slow hash would protect.
+//! Client secrets are long and random, so a plain hash suffices at rest: a slow hash would protect
+//! only guessable secrets.
 //!
 //! [RFC 6749 §2.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.1
 
@@ -12,17 +12,17 @@ use thiserror::Error;
 use crate::json::{Json, Object};
 use crate::secret::Secret;
 
-/// The most clients there may be.
+/// The maximum number of clients.
 const MAX_CLIENTS: usize = 256;
 
-/// The longest name and id of a client, in characters.
+/// The maximum length of a client's name and identifier, in characters.
 const MAX_CHARACTERS: usize = 128;
 
-/// The clients that an operator knows.
+/// The clients that the operator configured.
 #[derive(Clone, Debug, Default)]
 pub struct Clients(Vec<Client>);
 
-/// One of them.
+/// One client.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// `client_id`.
@@ -32,28 +32,28 @@ pub struct Client {
     secret_hash: [u8; 32],
 }
 
-/// The document holds no clients. Never quotes it.
+/// The document is no valid list of clients. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum ClientsError {
-    /// It is not a JSON array of objects with the three members.
+    /// The text is not a JSON array of objects with the three members.
     #[error(
         r#"clients are a JSON array: [{{"client_id": "..", "secret_sha256": "..", "name": ".."}}]"#
     )]
     Malformed,
-    /// An id or a name is empty, too long or not printable, or an id stands twice.
+    /// An identifier or a name is empty, too long or not printable, or an identifier occurs twice.
     #[error("each client has an id of its own and a name: 1 to 128 printable ASCII characters")]
     BadName,
-    /// A hash is not one.
+    /// A hash is malformed.
     #[error("the SHA-256 of a client's secret is 64 hexadecimal digits")]
     BadHash,
-    /// There are more than are kept.
+    /// There are too many clients.
     #[error("there are at most 256 clients")]
     TooMany,
 }
 
 impl Clients {
-    /// Reads `[{"client_id", "secret_sha256", "name"}]`; the hash is the output of `sha256sum` for
-    /// the secret without a line's end.
+    /// Parses `[{"client_id", "secret_sha256", "name"}]`; the hash is the output of `sha256sum` for
+    /// the secret without a line end.
     ///
     /// # Errors
     ///
@@ -78,8 +78,9 @@ impl Clients {
         Ok(Self(clients))
     }
 
-    /// The client that proves to be `id` by its secret.
-    // SECURITY: an unknown id is compared as well, with a hash that nothing has.
+    /// The client `id`, if the secret is correct.
+    // SECURITY: an unknown identifier is compared too, with a hash that no secret has (equal
+    // timing).
     pub fn authenticate(&self, id: &str, secret: &Secret<String>) -> Option<&Client> {
         let hash: [u8; 32] = Sha256::digest(secret.expose().as_bytes()).into();
         let client = self.0.iter().find(|client| client.id == id);
@@ -88,7 +89,7 @@ impl Clients {
         client.filter(|_| same)
     }
 
-    /// Whether one is called `id`.
+    /// Whether there is a client `id`.
     pub fn contains(&self, id: &str) -> bool {
         self.0.iter().any(|client| client.id == id)
     }
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_known_by_its_own_secret_alone() {
+    fn a_client_authenticates_only_with_its_own_secret() {
         let clients = read(&one("orders", HASH, "")).expect("clients");
         let is = |id, secret: &str| {
             let known = clients.authenticate(id, &Secret::new(secret.to_owned()));
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_clients_is_refused_by_its_reason() {
+    fn an_invalid_client_list_is_rejected_with_its_reason() {
         let good = one("a", HASH, "");
         let many = vec![good.as_str(); MAX_CLIENTS + 1].join(",");
         for (clients, error) in [

@@ -1,35 +1,35 @@
-//! CSRF protection: proof that one of our own pages sent a cookie, and not a foreign site.
+//! CSRF protection: proof that a page of this origin sent the cookie.
 //!
-//! A browser adds a cookie to whatever is asked of its host. So the page repeats a code that it was
-//! told with the cookie, in a header of its own: another site can neither read the code nor set
-//! the header. The code is bound to the session, so that an attacker's own code is not accepted for another's
-//! cookie.
+//! A browser adds a cookie to every request to its host. So the page sends a CSRF token, received
+//! with the cookie, in a header of its own: another site can neither read the token nor set the
+//! header. The token is bound to the session, so an attacker's own token is invalid for another
+//! session's cookie.
 
 use crate::base64url;
 use crate::id::Id;
 use crate::root_keys::{MAC_BYTES, Purpose, RootKeys};
 
-/// How a secret came: handed over on purpose, or added by a browser.
+/// The source of a secret: sent explicitly, or added by a browser.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TokenSource {
-    /// In the body or a header: a foreign site cannot send it.
+    /// In the body or a header: the sender holds the secret.
     Explicit,
     /// As a cookie.
     Cookie {
-        /// Whether the browser says that a page of this very origin asks.
+        /// Whether the browser reports a same-origin request.
         same_origin: bool,
-        /// The code that the page repeated, if it did.
+        /// The CSRF token of the request, if present.
         code: Option<String>,
     },
 }
 
-/// The code that a page repeats for the session `session_id`.
+/// The CSRF token of the session `session_id`.
 pub fn token(session_id: &Id, vault: &RootKeys) -> String {
     base64url::encode(&vault.mac(Purpose::CsrfToken, &[session_id.as_str().as_bytes()]))
 }
 
 impl TokenSource {
-    /// Whether its secret, of the session `session_id`, was sent by one of our own pages.
+    /// Whether a request with a secret of the session `session_id` passes the CSRF check.
     pub fn passes_csrf_check(&self, session_id: &Id, vault: &RootKeys) -> bool {
         match self {
             Self::Explicit => true,
@@ -51,7 +51,7 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn a_cookie_needs_the_code_of_its_session_and_a_page_of_its_origin() {
+    fn a_cookie_needs_the_csrf_token_of_its_session_and_a_same_origin_request() {
         let vault = RootKeys::document(&Secret::new([1; 32]));
         let vault = RootKeys::parse(vault.expose().as_bytes()).expect("a document");
         let [one, other] = [[1; 16], [2; 16]].map(Id::from_random);

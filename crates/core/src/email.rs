@@ -1,4 +1,4 @@
-//! E-mail addresses, parsed once and compared in one form.
+//! Email addresses, parsed once and compared in a normal form.
 
 use core::fmt;
 
@@ -6,20 +6,21 @@ use email_address::Options;
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The longest address, in bytes: a path of [RFC 5321 §4.5.3.1.3] less its brackets.
+/// The maximum length of an address, in bytes: a path of [RFC 5321 §4.5.3.1.3] without its
+/// brackets.
 ///
 /// [RFC 5321 §4.5.3.1.3]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
 pub const MAX_ADDRESS_BYTES: usize = 254;
 
-/// The longest local part, in bytes ([RFC 5321 §4.5.3.1.1]).
+/// The maximum length of a local part, in bytes ([RFC 5321 §4.5.3.1.1]).
 ///
 /// [RFC 5321 §4.5.3.1.1]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1
 const MAX_LOCAL_PART_BYTES: usize = 64;
 
-/// An address in two forms: the one accounts are found by, and the one mail goes to.
+/// An address in two forms: the normal form for account lookup, and the form for sending mail.
 ///
-/// The normal form is NFC, in lower case, the domain in its ASCII form (IDNA, UTS 46). Hosts may
-/// tell `Bob@` from `bob@` (RFC 5321 §2.4), people do not.
+/// The normal form is NFC, in lower case, with the domain in its ASCII form (IDNA, UTS 46). RFC
+/// 5321 §2.4 lets hosts distinguish `Bob@` from `bob@`, but people do not.
 #[derive(Clone, Eq, PartialEq)]
 pub struct EmailAddress {
     normal: String,
@@ -27,34 +28,34 @@ pub struct EmailAddress {
     domain_at: usize,
 }
 
-/// The text is not an address we accept. Says which rule, never the text.
+/// The text is no acceptable address. States the violated rule, never the text.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum EmailError {
     /// There is no `@`.
     #[error("an address has a local part and a domain around an @")]
     NoAtSign,
-    /// Longer than a path may be.
+    /// The address is longer than a path may be.
     #[error("an address is at most 254 bytes long")]
     TooLong,
-    /// The part before the `@` is none ([RFC 5321 §4.1.2], [RFC 6531 §3.3]), or a quoted one.
+    /// The local part is invalid ([RFC 5321 §4.1.2], [RFC 6531 §3.3]) or quoted.
     ///
     /// [RFC 5321 §4.1.2]: https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2
     /// [RFC 6531 §3.3]: https://www.rfc-editor.org/rfc/rfc6531#section-3.3
     #[error("the part before the @ is not one that mail can be sent to")]
     BadLocalPart,
-    /// The domain is no host name under a top-level domain; address literals are none.
+    /// The domain is no host name under a top-level domain; address literals are rejected.
     #[error("the part behind the @ is not a full domain name")]
     BadDomain,
 }
 
 impl EmailAddress {
-    /// Reads an address as a person typed it; blanks around it are forgiven.
+    /// Parses an address as typed; surrounding spaces are ignored.
     ///
     /// # Errors
     ///
-    /// The first rule that `text` breaks.
+    /// The first rule that `text` violates.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        // Blanks, but no line breaks: a user does not type those accidentally.
+        // Trims spaces but not line breaks, which are no typing mistake.
         let typed = text.trim_matches([' ', '\t', '\u{a0}']);
         if typed.len() > MAX_ADDRESS_BYTES {
             return Err(EmailError::TooLong);
@@ -65,8 +66,8 @@ impl EmailAddress {
             return Err(EmailError::BadDomain);
         }
         let local: String = typed_local.nfc().collect::<String>().to_lowercase();
-        // The typed form too: mail is sent to it, and normalisation may hide a character that ends a
-        // header.
+        // Also checks the typed form: mail goes there, and composition may hide a character that
+        // would end a header.
         if !is_local_part(typed_local) || !is_local_part(&local) {
             return Err(EmailError::BadLocalPart);
         }
@@ -82,18 +83,18 @@ impl EmailAddress {
         })
     }
 
-    /// The normal form: two addresses are one account if it is the same.
+    /// The normal form: addresses with the same normal form belong to one account.
     pub fn as_str(&self) -> &str {
         &self.normal
     }
 
-    /// The address as it was typed, for sending mail to.
+    /// The address as typed, for sending mail.
     pub fn as_typed(&self) -> &str {
         &self.typed
     }
 
-    /// The address to write to: the local part as it was typed, since only its host may say that
-    /// another spelling is the same ([RFC 5321 §2.4]), at the domain in its ASCII form.
+    /// The address for mail: the local part as typed, because only its host may treat spellings as
+    /// equal ([RFC 5321 §2.4]), and the domain in its ASCII form.
     ///
     /// [RFC 5321 §2.4]: https://www.rfc-editor.org/rfc/rfc5321#section-2.4
     pub fn deliverable(&self) -> String {
@@ -107,10 +108,10 @@ impl EmailAddress {
     }
 }
 
-/// Whether mail can be sent to this local part. Quoted ones are none.
+/// Whether mail can be sent to this local part. Quoted ones are rejected.
 fn is_local_part(local: &str) -> bool {
-    // The crate knows only letters and digits beyond ASCII, while RFC 6531 lets in every mark that
-    // a script needs: it judges the shape, and we those characters.
+    // Beyond ASCII the crate accepts only letters and digits, but RFC 6531 permits every mark that
+    // a script needs. The crate checks the structure, this function those characters.
     let stands_for = |letter: char| if letter.is_ascii() { letter } else { 'a' };
     let shape: String = local.chars().map(stands_for).collect();
     let options = Options::default()
@@ -123,8 +124,8 @@ fn is_local_part(local: &str) -> bool {
         && email_address::EmailAddress::parse_with_options(&shape, options).is_ok()
 }
 
-/// Whether a character beyond ASCII is a blank, a control, of private use, or shapes others without
-/// being seen: two addresses that look the same would be two accounts.
+/// Whether a non-ASCII character is whitespace, a control, private use or an invisible format
+/// character. Two accounts could otherwise have addresses that look the same.
 fn is_unseen(letter: char) -> bool {
     let invisible = matches!(letter,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -133,7 +134,7 @@ fn is_unseen(letter: char) -> bool {
     invisible || letter.is_control() || letter.is_whitespace()
 }
 
-/// A last label of digits would make it an IPv4 address to some ([RFC 3696 §2]).
+/// Some parsers read a numeric last label as an IPv4 address ([RFC 3696 §2]).
 ///
 /// [RFC 3696 §2]: https://www.rfc-editor.org/rfc/rfc3696#section-2
 fn is_dotted_number(domain: &str) -> bool {
@@ -141,7 +142,7 @@ fn is_dotted_number(domain: &str) -> bool {
     last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Prints the domain alone: logs hold no full address.
+/// SECURITY: prints the domain alone, so logs hold no full address.
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EmailAddress(..@{})", self.domain())
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn each_broken_rule_is_told() {
+    fn each_violated_address_rule_is_reported() {
         use EmailError::{BadDomain, BadLocalPart, NoAtSign, TooLong};
         for (text, error) in [
             ("", NoAtSign),
@@ -220,7 +221,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_address_can_end_a_header(text in "\\PC{0,20}", odd in any::<char>()) {
+        fn no_address_can_inject_a_header(text in "\\PC{0,20}", odd in any::<char>()) {
             for text in [format!("{text}{odd}@example.com"), format!("a@{odd}{text}.example.com")] {
                 if let Ok(address) = EmailAddress::parse(&text) {
                     let to = address.deliverable();
@@ -231,7 +232,7 @@ mod tests {
         }
 
         #[test]
-        fn the_normal_form_is_its_own(text in "\\PC{0,60}", ascii in "[a-z.+@A-Z0-9-]{0,30}") {
+        fn normalisation_of_an_address_is_idempotent(text in "\\PC{0,60}", ascii in "[a-z.+@A-Z0-9-]{0,30}") {
             for text in [text, ascii] {
                 if let Ok(normal) = parse(&text) {
                     prop_assert_eq!(parse(&normal), Ok(normal.clone()));

@@ -1,4 +1,4 @@
-//! Names we give out: random, opaque, safe in a key, a header and a URL.
+//! Generated identifiers: random, opaque, safe in a store key, a header and a URL.
 
 use core::fmt;
 
@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use crate::base64url;
 
-/// The name of a user, session, token or request: 1 to 64 of `A-Z a-z 0-9 - _`.
+/// The identifier of a user, session, token or request: 1 to 64 of `A-Z a-z 0-9 - _`.
 ///
-/// A generated one is 128 random bits in 22 characters, so that none can be guessed from another.
+/// A generated one has 128 random bits in 22 characters, so it cannot be guessed.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Id(String);
 
@@ -18,16 +18,16 @@ pub struct Id(String);
 pub struct IdError;
 
 impl Id {
-    /// Writes 128 random bits as an id.
+    /// Encodes 128 random bits as an identifier.
     pub fn from_random(bits: [u8; 16]) -> Self {
         Self(base64url::encode(&bits))
     }
 
-    /// Reads an id that came from outside.
+    /// Parses an identifier from outside.
     ///
     /// # Errors
     ///
-    /// [`IdError`] if it is empty, too long or has another character.
+    /// [`IdError`] if the text is empty, too long or has another character.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
@@ -37,7 +37,7 @@ impl Id {
         }
     }
 
-    /// The id as text.
+    /// The identifier as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -54,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_random_id_reads_back() {
+    fn a_random_id_parses() {
         let id = Id::from_random([0xff; 16]);
         assert_eq!(id.as_str(), "_____________________w");
         assert_eq!(Id::parse(id.as_str()), Ok(id));
     }
 
     #[test]
-    fn what_could_leave_its_row_is_no_id() {
+    fn a_text_that_could_alter_its_store_key_is_no_id() {
         let longest = "a".repeat(64);
         assert!(Id::parse(&longest).is_ok());
         for text in ["", "a#b", "a b", "ä", "a/b", &format!("{longest}a")] {

@@ -1,18 +1,18 @@
-//! The identity headers for the origin, which a client cannot set.
+//! The identity headers for the origin; the edge removes any that a client sent.
 
 use crate::id::Id;
 use crate::token::claims::Claims;
 use crate::token::verifier::Verified;
 
-/// The issuer of this subject.
+/// The issuer of the subject.
 pub const ISSUER_HEADER: &str = "x-auth-issuer";
-/// Whom the request speaks for.
+/// The subject.
 pub const SUBJECT_HEADER: &str = "x-auth-subject";
-/// The scopes of the bearer.
+/// The granted scopes.
 pub const SCOPE_HEADER: &str = "x-auth-scope";
-/// The login it stems from.
+/// The session identifier.
 pub const SESSION_HEADER: &str = "x-auth-session";
-/// The request's name at the edge and at the origin.
+/// The request ID, the same at the edge and at the origin.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
 const RESERVED: [&str; 5] = [
@@ -23,8 +23,8 @@ const RESERVED: [&str; 5] = [
     REQUEST_ID_HEADER,
 ];
 
-/// Whether an inbound header of this name could be taken for one of ours, and so is stripped:
-/// whatever its case, and with underscores for hyphens, since CGI and WSGI servers make both one.
+/// Whether an inbound header could pass for an identity header and is removed. The match ignores
+/// case and treats underscores as hyphens, because CGI and WSGI servers do not distinguish them.
 pub fn is_reserved_header(name: &str) -> bool {
     let same = |ours: &&str| {
         ours.len() == name.len()
@@ -35,8 +35,8 @@ pub fn is_reserved_header(name: &str) -> bool {
     RESERVED.iter().any(same)
 }
 
-/// The headers to set on the forwarded request; every value is visible ASCII, scopes with single
-/// spaces between them.
+/// The headers to set on the forwarded request; every value is visible ASCII, with single spaces
+/// between scopes.
 pub fn identity_headers(
     caller: Option<&Verified<Claims>>,
     request_id: &Id,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_spelling_of_our_headers_gets_through() {
+    fn a_forged_identity_header_is_removed_in_any_spelling() {
         for name in [
             "x-auth-subject",
             "X-Auth-Subject",
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_caller_only_the_request_has_a_name() {
+    fn an_anonymous_request_is_forwarded_with_only_a_request_id() {
         let id = Id::from_random([1; 16]);
         assert_eq!(
             identity_headers(None, &id),

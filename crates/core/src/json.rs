@@ -1,9 +1,9 @@
-//! Strict JSON: one value, no member twice at any depth.
+//! Strict JSON: one value, without duplicate members at any depth.
 //!
-//! [RFC 8259 §4] leaves open what a repeated member means, and two parsers that answer differently
-//! are a way round the one that judges ([RFC 7515 §4] and [RFC 7519 §4] let us refuse). The parser
-//! is our own because it is part of the token rules, and because a general one is a fifth of what
-//! the Worker may weigh.
+//! [RFC 8259 §4] leaves the meaning of a duplicate member open. Two parsers that differ would let
+//! an attacker bypass the check ([RFC 7515 §4] and [RFC 7519 §4] permit rejection). This parser is
+//! our own because it is part of the token rules, and because a general one takes a fifth of the
+//! Worker's size limit.
 //!
 //! [RFC 8259 §4]: https://www.rfc-editor.org/rfc/rfc8259#section-4
 //! [RFC 7515 §4]: https://www.rfc-editor.org/rfc/rfc7515#section-4
@@ -14,10 +14,10 @@ mod write;
 
 use thiserror::Error;
 
-/// How deep arrays and objects may lie in each other.
+/// The maximum nesting depth of arrays and objects.
 pub const MAX_DEPTH: usize = 64;
 
-/// A JSON value. Its objects contain each member once.
+/// A JSON value without duplicate members.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Json {
     /// `null`.
@@ -26,7 +26,7 @@ pub enum Json {
     Bool(bool),
     /// A number written as a whole one from 0 up to 2^64 - 1.
     Whole(u64),
-    /// Any other number, as it was written: negative, with a fraction or an exponent, or larger.
+    /// Any other number, as written: negative, with a fraction or an exponent, or larger.
     Decimal(String),
     /// A string.
     Text(String),
@@ -36,31 +36,31 @@ pub enum Json {
     Object(Object),
 }
 
-/// An object, its members by name.
+/// An object, with its members sorted by name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Object(Vec<(String, Json)>);
 
-/// The bytes are not one strict JSON value. The error never contains them.
+/// The bytes are not one strict JSON value. Never quotes them.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not one JSON value in UTF-8 with each member at most once")]
 pub struct JsonError;
 
 impl Json {
-    /// Reads the one value that `bytes` hold; [`MAX_DEPTH`] levels of nesting at most.
+    /// Parses the one value in `bytes`, with at most [`MAX_DEPTH`] levels of nesting.
     ///
     /// # Errors
     ///
-    /// [`JsonError`] for a syntax error, invalid UTF-8, a lone surrogate, a number beyond an
-    /// `f64`, a repeated member, or anything but blanks behind the value.
+    /// [`JsonError`] for a syntax error, invalid UTF-8, a lone surrogate, a number beyond an `f64`,
+    /// a duplicate member, or anything but whitespace after the value.
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
         read::value(bytes)
     }
 
-    /// Reads one object.
+    /// Parses one object.
     ///
     /// # Errors
     ///
-    /// As [`Json::parse`], and for a value that is no object.
+    /// As [`Json::parse`], and for a value that is not an object.
     pub fn parse_object(bytes: &[u8]) -> Result<Object, JsonError> {
         Self::parse(bytes)?.into_object().ok_or(JsonError)
     }
@@ -83,7 +83,7 @@ impl Json {
         }
     }
 
-    /// The truth value, if it is one.
+    /// The boolean, if it is one.
     pub const fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(value) = self {
             Some(*value)
@@ -153,18 +153,18 @@ impl Json {
 }
 
 impl Object {
-    /// The member called `name`.
+    /// The member `name`.
     pub fn get(&self, name: &str) -> Option<&Json> {
         let place = self.place(name).ok()?;
         self.0.get(place).map(|(_, value)| value)
     }
 
-    /// Whether there is a member called `name`.
+    /// Whether the object has a member `name`.
     pub fn contains_key(&self, name: &str) -> bool {
         self.place(name).is_ok()
     }
 
-    /// Puts a member in, in place of one of the same name.
+    /// Inserts a member and replaces one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Json>) {
         let member = (name.into(), value.into());
         match self.place(&member.0) {
@@ -177,18 +177,18 @@ impl Object {
         }
     }
 
-    /// Takes the member called `name` out.
+    /// Removes and returns the member `name`.
     pub fn remove(&mut self, name: &str) -> Option<Json> {
         let place = self.place(name).ok()?;
         Some(self.0.remove(place).1)
     }
 
-    /// How many members there are.
+    /// The number of members.
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether the object is empty.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -198,7 +198,7 @@ impl Object {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Members as they were read; `None` if a name stands twice.
+    /// An object of the parsed members; `None` if a name occurs twice.
     fn from_members(mut members: Vec<(String, Json)>) -> Option<Self> {
         members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let twice = members
@@ -221,7 +221,7 @@ impl IntoIterator for Object {
     }
 }
 
-/// The last of several members of one name stays.
+/// The last of several members with one name wins.
 impl<N: Into<String>, V: Into<Json>> FromIterator<(N, V)> for Object {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(members: I) -> Self {
         let mut object = Self::default();

@@ -1,7 +1,7 @@
-//! The rules of authentication: the claims of a token, the keys that may sign, the reasons to deny.
+//! The rules of authentication: token verification, signing key selection, and denial.
 //!
-//! Nothing here reads a clock, draws randomness or talks to a network: time and entropy are
-//! arguments and stored state is passed in, so every rule gives the same answer on a Worker, on
+//! INVARIANT: this crate reads no clock, draws no randomness and has no network access. Time,
+//! entropy and stored state are arguments, so every rule gives the same result on a Worker, on
 //! Lambda and in a test.
 
 pub mod audit;

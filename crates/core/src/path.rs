@@ -1,29 +1,29 @@
-//! The one form of a path that is judged and forwarded.
+//! The canonical form of a request path, both checked and forwarded.
 
 use core::fmt;
 
 use crate::denial::Denial;
 
-/// The longest path that is looked at, in bytes.
+/// The maximum length of a path, in bytes.
 pub const MAX_PATH_BYTES: usize = 8_192;
 
-/// A request path in canonical form: the policy is applied to the path that the origin receives.
+/// A request path in canonical form: the policy checks exactly the path that the origin receives.
 ///
-/// It begins with `/`; unreserved characters stand for themselves (`/%61dmin` is `/admin`), other
-/// escapes are in upper case ([RFC 3986 §6.2.2]). Whatever two servers could read differently is
-/// refused: escaped or doubled slashes, backslashes, dot segments, NUL, broken escapes, and path
-/// parameters (`;`), which some servers drop before they match.
+/// It starts with `/`. Unreserved characters are unescaped (`/%61dmin` is `/admin`), other escapes
+/// are in upper case ([RFC 3986 §6.2.2]). SECURITY: a path that two servers could interpret
+/// differently is rejected: escaped or doubled slashes, backslashes, dot segments, NUL, malformed
+/// escapes, and path parameters (`;`), which some servers drop before they match.
 ///
 /// [RFC 3986 §6.2.2]: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CanonicalPath(String);
 
 impl CanonicalPath {
-    /// Reads the path of a request target, without its query.
+    /// Parses the path of a request target, without its query.
     ///
     /// # Errors
     ///
-    /// [`Denial::BadPath`] for anything that has no canonical form.
+    /// [`Denial::BadPath`] for a path without a canonical form.
     pub fn parse(raw: &str) -> Result<Self, Denial> {
         if raw.len() > MAX_PATH_BYTES || !raw.starts_with('/') {
             return Err(Denial::BadPath);
@@ -39,8 +39,7 @@ impl CanonicalPath {
                 return Err(Denial::BadPath);
             }
         }
-        // By bytes: a search for text is 3 KB of code in the Worker.
-        if path.as_bytes().windows(2).any(|pair| pair == b"//")
+        if path.contains("//")
             || path
                 .split('/')
                 .any(|segment| segment == "." || segment == "..")
@@ -97,8 +96,8 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// `pchar` of [RFC 3986 §3.3] less `;`, and the characters that URLs of the WHATWG kind leave as
-/// they are; every server reads them alike.
+/// `pchar` of [RFC 3986 §3.3] without `;`, and the characters that WHATWG URLs leave unescaped;
+/// every server interprets them alike.
 ///
 /// [RFC 3986 §3.3]: https://www.rfc-editor.org/rfc/rfc3986#section-3.3
 const fn is_plain(byte: u8) -> bool {
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_path_are_one_path() {
+    fn equivalent_spellings_have_one_canonical_path() {
         for (raw, canonical) in [
             ("/", "/"),
             ("/admin", "/admin"),
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_servers_could_read_differently_is_refused() {
+    fn an_ambiguous_path_is_rejected() {
         for raw in [
             "",
             "a",
@@ -189,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_canonical_path_is_its_own(raw in "/([a-zA-Z0-9./%_~!-]|%[0-9a-fA-F]{2}){0,40}") {
+        fn canonicalisation_of_a_path_is_idempotent(raw in "/([a-zA-Z0-9./%_~!-]|%[0-9a-fA-F]{2}){0,40}") {
             if let Some(path) = parse(&raw) {
                 prop_assert_eq!(parse(&path), Some(path.clone()));
                 prop_assert!(!path.contains("//"));
@@ -198,7 +197,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(raw: String) {
+        fn any_text_parses_as_a_path_or_is_rejected(raw: String) {
             let _ = parse(&raw);
         }
     }

@@ -84,13 +84,13 @@ pub struct Staleness {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum PolicyError {
     /// The text is not strict JSON.
-    #[error("the policy is not one JSON value with each member at most once")]
+    #[error("the policy is not valid JSON, or a member is repeated")]
     NotJson,
     /// A member is missing, unknown or of the wrong type.
     #[error("{0} is not {1}")]
     Malformed(String, &'static str),
     /// There is no issuer, or one occurs twice.
-    #[error("a policy names at least one issuer, and each once")]
+    #[error("a policy needs at least one issuer, each listed once")]
     Issuers,
     /// Two issuers use the key document, which belongs to one issuer.
     #[error("only one issuer may have its keys in the document")]
@@ -108,13 +108,17 @@ pub enum PolicyError {
     #[error("issuer {0}: its keys are not acceptable: {1}")]
     Keys(String, JwkError),
     /// HS256 without a fixed key of its own, or combined with algorithms that use public keys.
-    #[error("issuer {0}: HS256 stands alone and needs fixed keys of at least 32 bytes")]
+    #[error(
+        "issuer {0}: HS256 cannot be combined with other algorithms and needs fixed keys of at least 32 bytes"
+    )]
     SharedSecret(String),
     /// A duration is out of range.
     #[error("{0} is out of its range")]
     Range(&'static str),
     /// A route's path is no canonical path or subtree, or occurs twice.
-    #[error("route {0:?}: a path must be canonical, may end in /*, and must occur once")]
+    #[error(
+        "route {0:?}: a path must be canonical, unique, and may have a wildcard only as the final /*"
+    )]
     Route(String),
     /// A route's access, scopes or revocation check are inconsistent.
     #[error(

@@ -111,7 +111,7 @@ pub enum VaultError {
     )]
     Malformed,
     /// An identifier is empty, too long, not alphanumeric, or used twice.
-    #[error("each root key has an id of its own: 1 to 16 letters and digits")]
+    #[error("each root key needs a unique id of 1 to 16 letters and digits")]
     BadId,
     /// A key is too short, too long or not printable.
     #[error("a root key is 32 to 512 printable ASCII characters")]
@@ -123,7 +123,7 @@ pub enum VaultError {
 
 /// Decryption failed: wrong key, wrong purpose or context, or modified data.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("this was not sealed here, for this, or was altered")]
+#[error("decryption failed: wrong key, wrong context or modified data")]
 pub struct OpenError;
 
 impl RootKeys {

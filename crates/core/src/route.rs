@@ -1,58 +1,58 @@
-//! Routes: which requirement covers a path.
+//! Routes, which map a path to its requirement.
 
 use core::fmt;
 use core::time::Duration;
 
 use crate::path::CanonicalPath;
 
-/// The requirements of a route.
+/// The requirement of a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Requirement {
-    /// Whether a token is needed at all.
+    /// Whether a token is required.
     pub access: Access,
-    /// The scopes the token must have, all of them.
+    /// The required scopes; the token needs all of them.
     pub scopes: Vec<String>,
-    /// How old the knowledge of revocations may be for this route, where that is longer than the
-    /// policy's hard bound: the route would rather serve than be sure.
+    /// The maximum age of revocations at which this route still serves, if it is longer than the
+    /// policy's hard bound.
     pub serve_stale: Option<Duration>,
-    /// How the route checks whether a token is revoked.
+    /// The revocation check.
     pub revocation: RevocationMode,
 }
 
-/// How a route checks whether a token is revoked.
+/// The revocation check of a route.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RevocationMode {
-    /// By the cached feed, without a read per request.
+    /// By the feed in the snapshot, without a read for this request.
     #[default]
     Feed,
-    /// By reading the token's own rows for this request.
+    /// By a lookup of the token's own rows for this request.
     Lookup,
 }
 
-/// Who may pass.
+/// The access rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
-    /// Public: every request is forwarded, without an identity.
+    /// Every client; no identity is forwarded.
     Open,
-    /// The bearer of a good token.
+    /// Only a client with a valid token.
     Token,
 }
 
-/// A path, or everything at and under one.
+/// A path, or a path and everything under it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RoutePattern {
     path: String,
     subtree: bool,
 }
 
-/// The routes of a policy. The most specific one that covers a path has the word, whatever their
-/// order: an exact path before a subtree, a longer subtree before a shorter.
+/// The routes of a policy. The most specific one wins, in any order: an exact path before a
+/// subtree, a longer subtree before a shorter.
 #[derive(Clone, Debug, Default)]
 pub struct Routes(Vec<(RoutePattern, Requirement)>);
 
 impl RoutePattern {
-    /// Reads `/exact/path` or `/subtree/*`. `/admin/*` covers `/admin` too: who guards a house
-    /// guards its door.
+    /// Parses `/exact/path` or `/subtree/*`. `/admin/*` also covers `/admin`, so the root of a
+    /// guarded subtree is guarded.
     ///
     /// `None` unless the path is canonical and has no other `*`.
     pub fn parse(text: &str) -> Option<Self> {
@@ -76,13 +76,13 @@ impl RoutePattern {
         }
     }
 
-    /// Exactness first, then length.
+    /// Exact patterns first, then by length.
     fn rank(&self) -> (bool, usize) {
         (!self.subtree, self.path.len())
     }
 }
 
-/// As [`RoutePattern::parse`] reads it.
+/// The form that [`RoutePattern::parse`] accepts.
 impl fmt::Display for RoutePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)?;
@@ -91,7 +91,7 @@ impl fmt::Display for RoutePattern {
 }
 
 impl Routes {
-    /// Adds a route; `false` if that very pattern has one already.
+    /// Adds a route; `false` if the same pattern exists already.
     #[must_use]
     pub fn insert(&mut self, pattern: RoutePattern, requirement: Requirement) -> bool {
         if self.0.iter().any(|(known, _)| *known == pattern) {
@@ -104,14 +104,14 @@ impl Routes {
         true
     }
 
-    /// Every route, the most specific first.
+    /// All routes, the most specific first.
     pub fn iter(&self) -> impl Iterator<Item = (&RoutePattern, &Requirement)> {
         self.0
             .iter()
             .map(|(pattern, requirement)| (pattern, requirement))
     }
 
-    /// The requirement of the route that covers `path`, if there is one.
+    /// The requirement for `path`, if a route covers it.
     pub fn find(&self, path: &CanonicalPath) -> Option<&Requirement> {
         let mut routes = self.0.iter();
         routes
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_route_has_the_word_whatever_the_order() {
+    fn the_most_specific_route_wins_in_any_order() {
         let patterns = ["/*", "/admin/*", "/admin/health", "/admin/deep/*"];
         let reversed: Vec<_> = patterns.into_iter().rev().collect();
         for routes in [routes(&patterns), routes(&reversed)] {
@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_cover_there_is_no_requirement() {
+    fn a_path_without_a_route_has_no_requirement() {
         assert_eq!(found(&routes(&["/a", "/b/*"]), "/c"), None);
         assert_eq!(found(&routes(&["/a"]), "/a/b"), None);
         assert_eq!(found(&routes(&["/"]), "/a"), None);
     }
 
     #[test]
-    fn a_pattern_is_canonical_and_stands_once() {
+    fn a_route_pattern_is_canonical_and_unique() {
         for bad in [
             "", "a", "*", "/a*", "/*/b", "/a/*/b", "/%61", "/a//*", "/a/../b", "//*", "/a/**",
         ] {

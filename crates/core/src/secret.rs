@@ -1,4 +1,4 @@
-//! A value that never prints and leaves no trace in memory.
+//! Secret values, never printed and zeroed in memory.
 
 use core::fmt;
 
@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Hides `value`.
+    /// Wraps `value`.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_prints_but_the_word() {
+    fn a_secret_prints_only_a_placeholder() {
         assert_eq!(
             format!("{:?}", Secret::new("hunter2".to_owned())),
             "Secret(..)"

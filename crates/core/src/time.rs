@@ -1,18 +1,18 @@
-//! Seconds since the Unix epoch, the only time the rules know.
+//! Seconds since the Unix epoch, the only unit of time in the rules.
 
 use core::fmt;
 use core::time::Duration;
 
 const DAY: u64 = 86_400;
 
-/// A moment in whole seconds: `NumericDate` of [RFC 7519 §2].
+/// A time in whole seconds: `NumericDate` of [RFC 7519 §2].
 ///
 /// [RFC 7519 §2]: https://www.rfc-editor.org/rfc/rfc7519#section-2
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct UnixTime(u64);
 
 impl UnixTime {
-    /// The moment `secs` seconds after the epoch.
+    /// The time `secs` seconds after the epoch.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs)
     }
@@ -22,25 +22,25 @@ impl UnixTime {
         self.0
     }
 
-    /// The moment `span` later, or the end of time.
+    /// The time `span` later, saturating at the maximum.
     #[must_use]
     pub const fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span.as_secs()))
     }
 
-    /// The moment `span` earlier, or the epoch.
+    /// The time `span` earlier, saturating at the epoch.
     #[must_use]
     pub const fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(span.as_secs()))
     }
 
-    /// How long until `later`; zero once it has passed.
+    /// The duration until `later`; zero once it has passed.
     #[must_use]
     pub const fn until(self, later: Self) -> Duration {
         Duration::from_secs(later.0.saturating_sub(self.0))
     }
 
-    /// How long since `earlier`; zero while that is still to come.
+    /// The duration since `earlier`; zero if that is in the future.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         earlier.until(self)
@@ -52,7 +52,7 @@ impl UnixTime {
         format!("{year:04}-{month:02}-{day:02}")
     }
 
-    /// The first second of the UTC day `2026-11-23`; `None` if there is no such day, or it lies
+    /// The first second of the UTC day `2026-11-23`; `None` if there is no such day, or if it is
     /// before 1970 or after 9999.
     pub fn of_day(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
@@ -66,7 +66,7 @@ impl UnixTime {
                 .saturating_add(day.checked_sub(1)?)
                 .saturating_mul(DAY),
         );
-        // A date that is printed differently is invalid: 31 April, 1 January with a blank.
+        // Rejects a text that does not round-trip: 31 April, 1 January with a space.
         (moment.day() == text).then_some(moment)
     }
 
@@ -76,7 +76,7 @@ impl UnixTime {
         format!("{}T{hour:02}:{minute:02}", self.day())
     }
 
-    /// The first second of this moment's minute.
+    /// The first second of this time's minute.
     #[must_use]
     pub const fn start_of_minute(self) -> Self {
         Self(self.0.saturating_sub(self.0 % 60))
@@ -86,8 +86,8 @@ impl UnixTime {
         (self.0 % DAY / 3_600, self.0 % 3_600 / 60, self.0 % 60)
     }
 
-    /// Year, month and day in the proleptic Gregorian calendar: days are counted from 1 March of
-    /// the year 0, so that the leap day comes last in each 400-year era.
+    /// Year, month and day in the proleptic Gregorian calendar. Days count from 1 March of the year
+    /// 0, so the leap day comes last in each 400-year era.
     #[expect(
         clippy::arithmetic_side_effects,
         reason = "a u64 of seconds divided into days leaves every term far below overflow"
@@ -111,7 +111,7 @@ impl UnixTime {
     }
 }
 
-/// How many days lie between 1970 and the first of a month.
+/// The number of days from 1970 to the first of a month.
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "four digits of a year leave every term far below overflow, and 1970 above zero"
@@ -125,7 +125,7 @@ const fn days_before(year: u64, month: u64) -> u64 {
     year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 - 719_468
 }
 
-/// RFC 3339 in UTC, `2026-11-23T18:46:43Z`: sorts as it counts until the year 9999.
+/// RFC 3339 in UTC, `2026-11-23T18:46:43Z`: sorts by time until the year 9999.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (hour, minute, second) = self.clock();
@@ -143,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn known_moments_read_as_the_calendar_does() {
+    fn known_times_format_as_their_calendar_dates() {
         for (secs, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_stop_at_both_ends_of_time() {
+    fn time_arithmetic_saturates_at_both_ends() {
         let end = UnixTime::from_secs(u64::MAX);
         assert_eq!(end.plus(Duration::from_secs(1)), end);
         assert_eq!(
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_the_calendar_lacks_is_none() {
+    fn a_day_outside_the_calendar_is_rejected() {
         for text in [
             "2026-02-29",
             "2026-04-31",
@@ -197,13 +197,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_day_reads_back(secs in 0_u64..253_402_300_799) {
+        fn every_day_round_trips(secs in 0_u64..253_402_300_799) {
             let day = UnixTime::from_secs(secs - secs % 86_400);
             prop_assert_eq!(UnixTime::of_day(&day.day()), Some(day));
         }
 
         #[test]
-        fn text_sorts_as_seconds_do(a in 0_u64..253_402_300_799, b in 0_u64..253_402_300_799) {
+        fn formatted_times_sort_by_second(a in 0_u64..253_402_300_799, b in 0_u64..253_402_300_799) {
             let (a, b) = (UnixTime::from_secs(a), UnixTime::from_secs(b));
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
         }

@@ -112,7 +112,7 @@ fn compile_crates(workspace: &Workspace) -> Result<()> {
     });
     run_step(
         "compile the tests of the crates",
-        compile.args(["--workspace", "--quiet"]),
+        compile.arg("--workspace"),
     )
 }
 

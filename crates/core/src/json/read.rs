@@ -2,7 +2,7 @@
 
 use super::{Json, JsonError, MAX_DEPTH, Object};
 
-/// The maximum length of a number with a fraction: an `f64` cannot represent more digits.
+/// The maximum length of a number with fraction or exponent; an `f64` distinguishes no more digits.
 const MAX_DECIMAL_BYTES: usize = 40;
 
 pub(super) fn value(bytes: &[u8]) -> Result<Json, JsonError> {
@@ -144,8 +144,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Goes to the next byte that means something in a string: a pack of the feed is half a megabyte
-    /// without any.
+    /// Skips to the next special byte of a string: a pack of the feed has half a megabyte without
+    /// any.
     fn skip_plain(&mut self) {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
@@ -165,7 +165,7 @@ impl Reader<'_> {
             b't' => '\t',
             b'u' => {
                 let first = self.unit()?;
-                // A high surrogate is half a character; its other half follows (RFC 8259 §7).
+                // A high surrogate must be followed by a low one (RFC 8259 §7).
                 let second = match first {
                     0xd800..=0xdbff if self.eat(b'\\') && self.eat(b'u') => Some(self.unit()?),
                     _ => None,
@@ -211,7 +211,7 @@ impl Reader<'_> {
             let _ = self.eat(b'+') || self.eat(b'-');
             let exponent = self.at;
             self.digits();
-            // Beyond 300 an f64 may be at its end, and so is whatever reads the number behind us.
+            // An exponent beyond 300 may overflow an `f64`, here or in the next parser.
             if self
                 .since(exponent)
                 .parse::<u16>()

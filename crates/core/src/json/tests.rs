@@ -7,7 +7,7 @@ fn parse(text: &str) -> Result<Json, JsonError> {
 }
 
 #[test]
-fn a_member_may_stand_once_at_any_depth() {
+fn a_duplicate_json_member_is_rejected_at_any_depth() {
     assert!(parse(r#"{"a":{"b":1},"c":{"b":2}}"#).is_ok());
     for twice in [
         r#"{"a":1,"a":1}"#,
@@ -22,7 +22,7 @@ fn a_member_may_stand_once_at_any_depth() {
 }
 
 #[test]
-fn only_one_whole_value_in_utf_8_is_read() {
+fn only_one_complete_value_in_utf_8_parses() {
     assert_eq!(parse(" \t\r\n1 "), Ok(Json::Whole(1)));
     for bad in [
         "",
@@ -76,7 +76,7 @@ fn only_one_whole_value_in_utf_8_is_read() {
 }
 
 #[test]
-fn nesting_ends_at_its_depth() {
+fn json_nesting_has_a_maximum_depth() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(parse(&nested(MAX_DEPTH)).is_ok());
     assert_eq!(parse(&nested(MAX_DEPTH + 1)), Err(JsonError));
@@ -84,13 +84,13 @@ fn nesting_ends_at_its_depth() {
 }
 
 #[test]
-fn escapes_are_what_they_stand_for() {
+fn json_escapes_decode() {
     let text = parse(r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00""#).expect("all of them");
     assert_eq!(text.as_text(), Some("\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}"));
 }
 
 #[test]
-fn a_number_is_whole_only_if_written_so() {
+fn a_number_is_whole_only_if_written_without_fraction_or_exponent() {
     assert_eq!(parse("18446744073709551615"), Ok(Json::Whole(u64::MAX)));
     assert_eq!(parse("0"), Ok(Json::Whole(0)));
     for decimal in [
@@ -118,7 +118,7 @@ fn a_number_is_whole_only_if_written_so() {
 }
 
 #[test]
-fn an_object_keeps_one_member_of_a_name() {
+fn an_object_keeps_one_value_per_member_name() {
     let mut object = Object::from_iter([("b", 1_u64), ("a", 2), ("b", 3)]);
     assert_eq!(object.to_string(), r#"{"a":2,"b":3}"#);
     assert_eq!(object.remove("a"), Some(Json::Whole(2)));
@@ -141,26 +141,26 @@ fn any_json() -> impl Strategy<Value = Json> {
     })
 }
 
-/// The result of a well-known parser, except for repeated members.
+/// The result of a well-known parser, apart from repeated members.
 fn oracle(bytes: &[u8]) -> Option<serde_json::Value> {
     serde_json::from_slice(bytes).ok()
 }
 
 proptest! {
     #[test]
-    fn what_is_written_reads_back(value in any_json()) {
+    fn written_json_parses_to_the_same_value(value in any_json()) {
         let text = value.to_string();
         prop_assert_eq!(Json::parse(text.as_bytes()), Ok(value));
         prop_assert!(oracle(text.as_bytes()).is_some());
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+    fn any_bytes_parse_as_json_or_are_rejected(bytes: Vec<u8>) {
         let _ = Json::parse(&bytes);
     }
 
     #[test]
-    fn nothing_is_read_that_a_lenient_parser_refuses(text in r#"[\[\]{}:,"\\ a0-9eE.+\-truefalsn]{0,24}"#) {
+    fn json_that_a_lenient_parser_rejects_is_rejected(text in r#"[\[\]{}:,"\\ a0-9eE.+\-truefalsn]{0,24}"#) {
         if let Ok(value) = parse(&text) {
             let theirs = oracle(text.as_bytes());
             prop_assert!(theirs.is_some(), "{}", text);

@@ -1,4 +1,4 @@
-//! The writer: no blanks, members by name.
+//! The writer: no whitespace, members sorted by name.
 
 use core::fmt;
 

@@ -34,11 +34,11 @@ pub struct PublishedKey {
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum KeyDocumentError {
     /// The text lacks the expected structure.
-    #[error("the key document does not have its form")]
+    #[error("malformed key document")]
     Malformed,
     /// A key is invalid. Parsing fails instead of skipping the key, because hosts wrote the
     /// document.
-    #[error("a key of the document is not acceptable: {0}")]
+    #[error("invalid key in the key document: {0}")]
     Key(#[from] JwkError),
 }
 

@@ -118,7 +118,7 @@ pub fn sign_with(
 
 /// A rotation cannot start because the previous one is unfinished.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("the rotation before is over at {until}, and none may begin before that")]
+#[error("the previous rotation is unfinished; the next may start at {until}")]
 pub struct TooEarly {
     /// The earliest start of the next rotation.
     pub until: UnixTime,

@@ -21,7 +21,7 @@ pub struct RsaModulus(Vec<u8>);
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum RsaModulusError {
     /// The modulus starts with a zero octet (RFC 7518 §6.3.1.1) or is empty.
-    #[error("the modulus is not in its shortest form")]
+    #[error("the modulus is empty or starts with a zero octet")]
     NotMinimal,
     /// The modulus has fewer than 2048 bits.
     #[error("the modulus has fewer than 2048 bits")]

@@ -24,10 +24,10 @@ pub enum QuotasError {
     #[error(transparent)]
     Quota(#[from] QuotaError),
     /// A limit kind is unknown.
-    #[error("there is no limit of that name")]
+    #[error("unknown limit")]
     Unknown,
     /// A limit kind is listed twice.
-    #[error("a limit is named twice")]
+    #[error("a limit is listed twice")]
     Twice,
     /// The quota of a refundable kind is too large for an exact window.
     #[error("{0} takes at most 32 attempts")]

@@ -15,7 +15,7 @@ const MAGIC: &[u8; 8] = b"PTCMINU\x01";
 
 /// The bytes are no minute of the feed.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("not a minute of the feed in this version's form")]
+#[error("not a feed minute of this version")]
 pub struct MinuteError;
 
 /// Encodes the revocations of a closed minute.

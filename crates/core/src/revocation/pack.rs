@@ -49,10 +49,10 @@ pub enum PackError {
     #[error("not a pack of this version")]
     Version,
     /// The pack is truncated, too long or unsorted.
-    #[error("a pack that is not well formed")]
+    #[error("malformed pack")]
     Malformed,
     /// An identifier has 32 lower-case hexadecimal digits.
-    #[error("not the name of a pack")]
+    #[error("invalid pack identifier")]
     Name,
 }
 
