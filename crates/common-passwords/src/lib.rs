@@ -3,6 +3,11 @@
 //! The filter contains fingerprints, no passwords. A listed password is always found; the
 //! false-positive rate is 1 in 65 536. For its sources and build see `cargo xtask passwords` and
 //! `docs/passwords.md`.
+//!
+//! ```
+//! assert!(portcullis_common_passwords::is_listed("Password1234"));
+//! assert!(!portcullis_common_passwords::is_listed("gates fall at nightfall"));
+//! ```
 
 use std::sync::LazyLock;
 

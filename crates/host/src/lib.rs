@@ -3,6 +3,15 @@
 //! Time, randomness, the environment and the network enter here; the layers below interpret them.
 //! The HTTP entry point (`lambda-host`) and the operator's terminal (`portcullis-cli`) share it. It holds no
 //! web stack: requests and responses are the entry point's.
+//!
+//! Every setting is in one table:
+//!
+//! ```
+//! use portcullis_host::settings::{PORTCULLIS_ISSUER, find};
+//!
+//! let issuer = find(PORTCULLIS_ISSUER).expect("a setting of the table");
+//! println!("{}: {}", issuer.name, issuer.meaning);
+//! ```
 
 pub mod client_address;
 pub mod clients;

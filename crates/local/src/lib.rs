@@ -4,6 +4,8 @@
 //! `cargo xtask dev` runs them as one program (`portcullis-local`); tests start a [`LocalDynamo`]
 //! in memory with a manual clock. INVARIANT: the Lambda artefact never links this crate (`cargo
 //! xtask check` verifies that).
+//!
+//! [`LocalDynamo`] has an example.
 
 pub mod chaos;
 mod dynamo;

@@ -2,6 +2,30 @@
 //!
 //! Each use case is one async function over the [`ports`] and the [`store`]. It reads the store,
 //! applies the rules of `portcullis-core`, writes the result and returns. No rule is decided here.
+//!
+//! The first step of a request at the edge needs only the policy:
+//!
+//! ```
+//! use portcullis_core::denial::Denial;
+//! use portcullis_core::gate::Gate;
+//! use portcullis_core::policy::Policy;
+//! use portcullis_service::edge::route::route_request;
+//!
+//! let policy = r#"{
+//!     "issuers": [{"issuer": "https://login.example", "audience": "https://api.example",
+//!                  "algorithms": ["EdDSA"], "keys": "document", "profile": "at+jwt"}],
+//!     "routes": [{"path": "/public/*", "access": "open"},
+//!                {"path": "/*", "access": "token"}]
+//! }"#;
+//! let gate = Gate::new(Policy::parse(policy, None)?);
+//!
+//! let routed = route_request(&gate, "/orders", Some("Bearer a.b.c")).expect("a route and a token");
+//! assert_eq!((routed.path.as_str(), routed.token), ("/orders", Some("a.b.c")));
+//!
+//! let denied = route_request(&gate, "/orders", None).map(drop);
+//! assert!(matches!(denied, Err((Denial::MissingToken, Some(_)))));
+//! # Ok::<(), portcullis_core::policy::PolicyError>(())
+//! ```
 
 pub mod administer;
 mod announce;

@@ -4,6 +4,11 @@
 //! The rules and the use cases are the product's own. The store is in memory behind the same ports,
 //! and signatures are fakes. One seed draws every event, so a failing seed fails again and prints
 //! its events. `docs/simulation.md` lists the invariants.
+//!
+//! ```
+//! let report = portcullis_simulation::run(7, None, false);
+//! assert!(report.violation.is_none(), "{:?}", report.violation);
+//! ```
 
 mod account;
 mod attacker;
