@@ -2,7 +2,7 @@
 //! a limit rejects, and the attackers' gain. Use cases and quotas are the host's own; only the rows
 //! are in memory. Every run is the same:
 //!
-//!     cargo test -p portcullis-tests --test simulation -- --nocapture
+//!     cargo test -p portcullis-tests --test rate_limit_population -- --nocapture
 
 mod population;
 mod store;
