@@ -140,7 +140,7 @@ impl HttpService {
         };
         let name = arrival.request_id.clone().or_else(brought);
         // Without randomness every use case fails anyway and reports it.
-        name.or_else(|| self.host.chance.id().ok())
+        name.or_else(|| self.host.random.id().ok())
             .unwrap_or_else(nameless)
     }
 }

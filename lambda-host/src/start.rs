@@ -119,9 +119,9 @@ async fn publish(host: Arc<Host>) {
     let mut wait = Duration::from_secs(1);
     loop {
         let Ok(now) = host.clock.read() else { return };
-        let Ok(id) = host.chance.id() else { return };
+        let Ok(id) = host.random.id() else { return };
         let ready = host.signer(now, &id).await;
-        let open = host.vault.open(&host.client, now).await;
+        let open = host.root_keys.open(&host.client, now).await;
         if let Err(error) = &ready {
             error!(
                 error = %ErrorChain(error),

@@ -33,10 +33,14 @@ async fn yesterday() -> System {
 async fn review(system: &System) -> VerifyReport {
     let (host, now) = (&system.host, UnixTime::from_secs(system.clock.now()));
     let (store, mut review) = (host.store(now), VerifyReport::default());
-    let vault = host.vault.open(&host.client, now).await.expect("a vault");
+    let root_keys = host
+        .root_keys
+        .open(&host.client, now)
+        .await
+        .expect("a vault");
     let day = UnixTime::from_secs(NOON);
     let day = UnixTime::of_day(&day.day()).expect("a day");
-    let end = audit_trail::review(day, &store, vault, now, &mut review).await;
+    let end = audit_trail::review(day, &store, root_keys, now, &mut review).await;
     end.expect("the store answers");
     review
 }
@@ -92,13 +96,17 @@ async fn a_closed_day_is_sealed_and_verifies_unaltered() {
 async fn an_open_day_is_not_sealed() {
     let system = with_account().await;
     let (host, now) = (&system.host, UnixTime::from_secs(NOON));
-    let vault = host.vault.open(&host.client, now).await.expect("a vault");
+    let root_keys = host
+        .root_keys
+        .open(&host.client, now)
+        .await
+        .expect("a vault");
     let call = RequestMeta {
         now,
         request_id: Id::parse("r1").expect("an id"),
         client_address: String::new(),
     };
-    let sealing = audit_trail::seal(now, &host.store(now), vault, &call).await;
+    let sealing = audit_trail::seal(now, &host.store(now), root_keys, &call).await;
     assert_eq!(sealing.expect("the store answers"), SealOutcome::Open);
     let seen = review(&system).await;
     assert_eq!((seen.found, seen.sealed, seen.open), (vec![], 0, 4));

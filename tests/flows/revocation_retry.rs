@@ -118,7 +118,7 @@ async fn operate(system: &System, act: Act<'_>) -> Result<AdminOutcome, UseCaseE
     let host = &system.host;
     let asked = RequestMeta {
         now: UnixTime::from_secs(system.clock.now()),
-        request_id: host.chance.id().expect("entropy"),
+        request_id: host.random.id().expect("entropy"),
         client_address: "operator:grace".to_owned(),
     };
     let store = host.store(asked.now);

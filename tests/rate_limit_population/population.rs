@@ -111,7 +111,7 @@ pub(crate) async fn run(settings: &Settings, seconds: u64, attack: Attack) -> Re
 
 struct World<'a> {
     settings: &'a Settings,
-    vault: RootKeys,
+    root_keys: RootKeys,
     store: Memory,
     dice: Dice,
     events: BinaryHeap<Reverse<(u64, Event)>>,
@@ -125,7 +125,7 @@ impl<'a> World<'a> {
         let document = RootKeys::document(&Secret::new([7; 32]));
         let mut world = Self {
             settings,
-            vault: RootKeys::parse(document.expose().as_bytes()).expect("a document"),
+            root_keys: RootKeys::parse(document.expose().as_bytes()).expect("a document"),
             store: Memory::default(),
             dice: Dice::new(20_261_123),
             events: BinaryHeap::new(),
@@ -299,8 +299,8 @@ impl<'a> World<'a> {
     fn ctx<'b>(&'b self, call: &'b RequestMeta) -> ServiceContext<'b, Memory, Dice> {
         ServiceContext {
             store: &self.store,
-            chance: &self.dice,
-            vault: &self.vault,
+            random: &self.dice,
+            root_keys: &self.root_keys,
             settings: self.settings,
             call,
         }

@@ -61,13 +61,13 @@ impl CountedBreaker {
         permit: Permit,
         outcome: Outcome,
         now: Duration,
-        chance: u64,
+        random: u64,
     ) -> Option<BreakerState> {
         let settled = self.with(|breaker, tally| {
             if outcome == Outcome::Failed {
                 tally.failed = tally.failed.saturating_add(1);
             }
-            breaker.record(permit, outcome, now, chance);
+            breaker.record(permit, outcome, now, random);
         });
         settled.1
     }
@@ -103,10 +103,10 @@ impl CountedBreaker {
 pub(crate) struct Breakers([CountedBreaker; Dependency::ALL.len()]);
 
 impl Breakers {
-    /// The breaker of the dependency `way`.
-    pub(crate) const fn of(&self, way: Dependency) -> &CountedBreaker {
+    /// The breaker of the dependency `dependency`.
+    pub(crate) const fn of(&self, dependency: Dependency) -> &CountedBreaker {
         let [dynamodb, secrets_manager, ses] = &self.0;
-        match way {
+        match dependency {
             Dependency::DynamoDb => dynamodb,
             Dependency::SecretsManager => secrets_manager,
             Dependency::Ses => ses,

@@ -117,7 +117,7 @@ pub struct Client<T> {
     config: Config,
     meter: Meter,
     breakers: Breakers,
-    chance: AtomicU64,
+    random: AtomicU64,
 }
 
 impl<T> Client<T> {
@@ -130,7 +130,7 @@ impl<T> Client<T> {
             config,
             meter: Meter::default(),
             breakers: Breakers::default(),
-            chance: AtomicU64::new(seed),
+            random: AtomicU64::new(seed),
         }
     }
 
@@ -149,9 +149,9 @@ impl<T> Client<T> {
         self.meter.reading()
     }
 
-    /// The breaker state of the dependency `way`, and its statistics so far.
-    pub fn state(&self, way: Dependency) -> (BreakerState, CallStats) {
-        self.breakers.of(way).state()
+    /// The breaker state of the dependency `dependency`, and its statistics so far.
+    pub fn state(&self, dependency: Dependency) -> (BreakerState, CallStats) {
+        self.breakers.of(dependency).state()
     }
 
     /// The first half of a call: creates the signed request, ready to be sent. Pure except for the
@@ -202,8 +202,8 @@ impl<T> Client<T> {
         &self.transport
     }
 
-    fn chance(&self) -> u64 {
-        splitmix(self.chance.fetch_add(GOLDEN, Ordering::Relaxed))
+    fn random(&self) -> u64 {
+        splitmix(self.random.fetch_add(GOLDEN, Ordering::Relaxed))
     }
 }
 
@@ -216,8 +216,8 @@ impl<T: Transport> Client<T> {
     /// [`CallError`] of the last attempt. If [`CallError::may_have_executed`] is true, the write
     /// may have taken effect.
     pub async fn call(&self, call: &ApiCall, now: UnixTime) -> Result<ResponseBody, CallError> {
-        let way = Dependency::from(call.operation.service());
-        let mut permit = self.permit(way).await?;
+        let dependency = Dependency::from(call.operation.service());
+        let mut permit = self.permit(dependency).await?;
         let mut tries = 1;
         loop {
             let tried = self.attempt(call, now).await;
@@ -230,14 +230,14 @@ impl<T: Transport> Client<T> {
                 Err(error) => outcome(error),
             };
             if let Some(ending) = ending {
-                self.record(way, permit, ending);
+                self.record(dependency, permit, ending);
             }
             if !repeat {
                 return tried;
             }
             self.pause(tries).await;
             // An open breaker must not hide that the previous attempt may have executed.
-            let Ok(next) = self.permit(way).await else {
+            let Ok(next) = self.permit(dependency).await else {
                 return tried;
             };
             permit = next;
@@ -245,7 +245,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Sends `request` once if the breaker of `way` permits it. `is_well` decides whether the
+    /// Sends `request` once if the breaker of `dependency` permits it. `is_well` decides whether the
     /// response counts as success.
     ///
     /// # Errors
@@ -253,51 +253,54 @@ impl<T: Transport> Client<T> {
     /// [`CallError::Transport`] or [`CallError::Open`].
     pub(crate) async fn send(
         &self,
-        way: Dependency,
+        dependency: Dependency,
         request: Request<Bytes>,
         is_well: impl FnOnce(&Response<Bytes>) -> bool,
     ) -> Result<Response<Bytes>, CallError> {
-        let permit = self.permit(way).await?;
+        let permit = self.permit(dependency).await?;
         let sent = self.transport.send(request).await;
         let ending = if sent.as_ref().is_ok_and(is_well) {
             Outcome::Answered
         } else {
             Outcome::Failed
         };
-        self.record(way, permit, ending);
+        self.record(dependency, permit, ending);
         Ok(sent?)
     }
 
     /// Acquires a permit from the breaker; waits briefly for the result of a running probe.
-    async fn permit(&self, way: Dependency) -> Result<Permit, CallError> {
+    async fn permit(&self, dependency: Dependency) -> Result<Permit, CallError> {
         for _ in 0..MAX_POLLS {
-            let (admission, changed) = self.breakers.of(way).admit(self.transport.elapsed());
-            self.on_breaker_change(way, changed);
+            let (admission, changed) = self.breakers.of(dependency).admit(self.transport.elapsed());
+            self.on_breaker_change(dependency, changed);
             match admission {
                 BreakerPermit::Pass(permit) => return Ok(permit),
                 BreakerPermit::Wait => self.transport.sleep(POLL_INTERVAL).await,
                 BreakerPermit::Refuse => break,
             }
         }
-        self.breakers.of(way).refused();
+        self.breakers.of(dependency).refused();
         Err(CallError::Open)
     }
 
-    fn record(&self, way: Dependency, permit: Permit, ending: Outcome) {
-        let (now, chance) = (self.transport.elapsed(), self.chance());
-        let changed = self.breakers.of(way).record(permit, ending, now, chance);
-        self.on_breaker_change(way, changed);
+    fn record(&self, dependency: Dependency, permit: Permit, ending: Outcome) {
+        let (now, random) = (self.transport.elapsed(), self.random());
+        let changed = self
+            .breakers
+            .of(dependency)
+            .record(permit, ending, now, random);
+        self.on_breaker_change(dependency, changed);
     }
 
-    fn on_breaker_change(&self, way: Dependency, changed: Option<BreakerState>) {
+    fn on_breaker_change(&self, dependency: Dependency, changed: Option<BreakerState>) {
         if let Some(standing) = changed {
-            self.transport.on_breaker_change(way, standing);
+            self.transport.on_breaker_change(dependency, standing);
         }
     }
 
     /// Waits for a random delay before retry number `retry`.
     pub(crate) async fn pause(&self, retry: u32) {
-        self.transport.sleep(delay(retry, self.chance())).await;
+        self.transport.sleep(delay(retry, self.random())).await;
     }
 
     async fn attempt(&self, call: &ApiCall, now: UnixTime) -> Result<ResponseBody, CallError> {
@@ -468,7 +471,7 @@ mod tests {
     #[test]
     fn jitter_values_differ_and_debug_prints_no_secret() {
         let client = client([]);
-        assert_ne!(client.chance(), client.chance());
+        assert_ne!(client.random(), client.random());
         // The first output of SplitMix64 seeded with 0, from its reference implementation.
         assert_eq!(splitmix(0), 0xe220_a839_7b1d_cdaf);
         let call = plain_put().with("SecretString", "hunter2");

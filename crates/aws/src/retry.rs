@@ -43,9 +43,9 @@ pub fn may_repeat(error: &CallError, repeatable: bool) -> bool {
     curable && (repeatable || !error.may_have_executed())
 }
 
-/// The delay before retry number `retry` (the first is 1), chosen by `chance`: from zero up to a
+/// The delay before retry number `retry` (the first is 1), chosen by `random`: from zero up to a
 /// bound that doubles each time. "Full jitter" keeps many clients from retrying together.
-pub fn delay(retry: u32, chance: u64) -> Duration {
+pub fn delay(retry: u32, random: u64) -> Duration {
     let doubled = 1_u32
         .checked_shl(retry.saturating_sub(1))
         .unwrap_or(u32::MAX);
@@ -53,7 +53,7 @@ pub fn delay(retry: u32, chance: u64) -> Duration {
     let steps = u64::try_from(bound.as_millis())
         .unwrap_or(u64::MAX)
         .saturating_add(1);
-    Duration::from_millis(chance.checked_rem(steps).unwrap_or(0))
+    Duration::from_millis(random.checked_rem(steps).unwrap_or(0))
 }
 
 #[cfg(test)]

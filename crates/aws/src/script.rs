@@ -76,8 +76,8 @@ impl Transport for ScriptedTransport {
         *self.elapsed.lock().unwrap()
     }
 
-    fn on_breaker_change(&self, way: Dependency, standing: BreakerState) {
-        self.notices.lock().unwrap().push((way, standing));
+    fn on_breaker_change(&self, dependency: Dependency, standing: BreakerState) {
+        self.notices.lock().unwrap().push((dependency, standing));
     }
 }
 

@@ -44,8 +44,8 @@ pub trait Transport {
     /// platform has frozen the process, and may go backwards when the platform sets its clock.
     fn elapsed(&self) -> Duration;
 
-    /// Logs for the operator that the breaker of `way` has changed its state to `standing`.
-    fn on_breaker_change(&self, way: Dependency, standing: BreakerState);
+    /// Logs for the operator that the breaker of `dependency` has changed its state to `standing`.
+    fn on_breaker_change(&self, dependency: Dependency, standing: BreakerState);
 }
 
 /// No complete response arrived.

@@ -17,7 +17,7 @@ use crate::output::{CommandOutput, Failure};
 /// The maximum number of days in one command: the retention of entries.
 const MAX_DAYS: usize = 401;
 
-pub(crate) async fn run(command: &Audit, office: &CliContext) -> Result<CommandOutput, Failure> {
+pub(crate) async fn run(command: &Audit, cli: &CliContext) -> Result<CommandOutput, Failure> {
     match command {
         Audit::List {
             days,
@@ -36,19 +36,19 @@ pub(crate) async fn run(command: &Audit, office: &CliContext) -> Result<CommandO
                 request_id: id(request.as_deref())?,
                 session_id: id(session.as_deref())?,
             };
-            list(&span(days, office.now())?, &filter, office).await
+            list(&span(days, cli.now())?, &filter, cli).await
         }
-        Audit::Verify(days) => verify(&span(days, office.now())?, office).await,
-        Audit::Seal { day } => seal(parse(day)?, office).await,
+        Audit::Verify(days) => verify(&span(days, cli.now())?, cli).await,
+        Audit::Seal { day } => seal(parse(day)?, cli).await,
     }
 }
 
 async fn list(
     days: &[UnixTime],
     filter: &AuditFilter,
-    office: &CliContext,
+    cli: &CliContext,
 ) -> Result<CommandOutput, Failure> {
-    let (store, progress) = (office.store(), progress(days));
+    let (store, progress) = (cli.store(), progress(days));
     let mut lines = Vec::new();
     for day in days {
         let found = audit_trail::read(*day, filter, &store).await;
@@ -56,9 +56,9 @@ async fn list(
         progress.inc(1);
     }
     progress.finish_and_clear();
-    let vault = vault(office).await?;
-    let objects: Vec<_> = lines.iter().map(|line| object(line, vault)).collect();
-    let text = lines.iter().map(|line| sentence(line, vault)).collect();
+    let root_keys = root_keys(cli).await?;
+    let objects: Vec<_> = lines.iter().map(|line| object(line, root_keys)).collect();
+    let text = lines.iter().map(|line| sentence(line, root_keys)).collect();
     let json = json!({"lines": objects});
     Ok(if lines.is_empty() {
         CommandOutput::bad("no such entry\n".to_owned(), json)
@@ -67,12 +67,12 @@ async fn list(
     })
 }
 
-async fn verify(days: &[UnixTime], office: &CliContext) -> Result<CommandOutput, Failure> {
-    let (store, progress) = (office.store(), progress(days));
-    let vault = vault(office).await?;
+async fn verify(days: &[UnixTime], cli: &CliContext) -> Result<CommandOutput, Failure> {
+    let (store, progress) = (cli.store(), progress(days));
+    let root_keys = root_keys(cli).await?;
     let mut review = VerifyReport::default();
     for day in days {
-        let end = audit_trail::review(*day, &store, vault, office.now(), &mut review).await;
+        let end = audit_trail::review(*day, &store, root_keys, cli.now(), &mut review).await;
         end.map_err(Failure::unavailable)?;
         progress.inc(1);
     }
@@ -96,9 +96,9 @@ async fn verify(days: &[UnixTime], office: &CliContext) -> Result<CommandOutput,
     })
 }
 
-async fn seal(day: UnixTime, office: &CliContext) -> Result<CommandOutput, Failure> {
-    let store = office.store();
-    let sealing = audit_trail::seal(day, &store, vault(office).await?, &office.call).await;
+async fn seal(day: UnixTime, cli: &CliContext) -> Result<CommandOutput, Failure> {
+    let store = cli.store();
+    let sealing = audit_trail::seal(day, &store, root_keys(cli).await?, &cli.call).await;
     Ok(match sealing.map_err(Failure::unavailable)? {
         SealOutcome::Sealed(shards) => CommandOutput::good(
             format!("{}: sealed, {shards} shards in this run\n", day.day()),
@@ -111,9 +111,9 @@ async fn seal(day: UnixTime, office: &CliContext) -> Result<CommandOutput, Failu
     })
 }
 
-async fn vault(office: &CliContext) -> Result<&RootKeys, Failure> {
-    let vault = office.host.vault.open(&office.host.client, office.now());
-    vault.await.map_err(Failure::unavailable)
+async fn root_keys(cli: &CliContext) -> Result<&RootKeys, Failure> {
+    let root_keys = cli.host.root_keys.open(&cli.host.client, cli.now());
+    root_keys.await.map_err(Failure::unavailable)
 }
 
 /// The first second of each selected day.
@@ -146,7 +146,7 @@ fn progress(days: &[UnixTime]) -> ProgressBar {
     ProgressBar::new(u64::try_from(days.len()).unwrap_or_default())
 }
 
-fn object(line: &AuditEntry, vault: &RootKeys) -> Value {
+fn object(line: &AuditEntry, root_keys: &RootKeys) -> Value {
     json!({
         "id": line.id.as_str(),
         "at": line.at.as_secs(),
@@ -156,11 +156,11 @@ fn object(line: &AuditEntry, vault: &RootKeys) -> Value {
         "session_id": line.session_id.as_ref().map(Id::as_str),
         "client_address": line.client_address,
         "request_id": line.request_id.as_str(),
-        "genuine": line.is_genuine(vault),
+        "genuine": line.is_genuine(root_keys),
     })
 }
 
-fn sentence(line: &AuditEntry, vault: &RootKeys) -> String {
+fn sentence(line: &AuditEntry, root_keys: &RootKeys) -> String {
     let name = |id: Option<&Id>| id.map_or("-", Id::as_str).to_owned();
     // A modified entry may contain anything, including terminal control codes.
     format!(
@@ -172,7 +172,7 @@ fn sentence(line: &AuditEntry, vault: &RootKeys) -> String {
         name(line.session_id.as_ref()),
         line.client_address.escape_debug(),
         line.request_id,
-        if line.is_genuine(vault) {
+        if line.is_genuine(root_keys) {
             ""
         } else {
             " ALTERED"

@@ -55,7 +55,7 @@ impl CliContext {
         let actor = actor(arguments.actor.as_deref())?;
         let host = Host::new(config, HostOptions::default()).map_err(Failure::unavailable)?;
         let now = host.clock.read().map_err(Failure::unavailable)?;
-        let request_id = host.chance.id().map_err(Failure::unavailable)?;
+        let request_id = host.random.id().map_err(Failure::unavailable)?;
         Ok(Self {
             host,
             call: RequestMeta {
@@ -80,11 +80,11 @@ impl CliContext {
         store: &'a Store<'a>,
         call: &'a RequestMeta,
     ) -> Result<ServiceContext<'a, Store<'a>, SystemRandom>, Failure> {
-        let vault = self.host.vault.open(&self.host.client, call.now).await;
+        let root_keys = self.host.root_keys.open(&self.host.client, call.now).await;
         Ok(ServiceContext {
             store,
-            chance: &self.host.chance,
-            vault: vault.map_err(Failure::unavailable)?,
+            random: &self.host.random,
+            root_keys: root_keys.map_err(Failure::unavailable)?,
             settings: &self.host.settings,
             call,
         })

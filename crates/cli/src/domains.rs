@@ -10,21 +10,18 @@ use serde_json::json;
 use crate::context::CliContext;
 use crate::output::{CommandOutput, Failure};
 
-pub(crate) async fn run(
-    domain: Option<&str>,
-    office: &CliContext,
-) -> Result<CommandOutput, Failure> {
+pub(crate) async fn run(domain: Option<&str>, cli: &CliContext) -> Result<CommandOutput, Failure> {
     match domain {
-        Some(domain) => one(domain, office).await,
-        None => all(office).await,
+        Some(domain) => one(domain, cli).await,
+        None => all(cli).await,
     }
 }
 
-async fn one(domain: &str, office: &CliContext) -> Result<CommandOutput, Failure> {
+async fn one(domain: &str, cli: &CliContext) -> Result<CommandOutput, Failure> {
     // The normal form of the domain as in the rows, taken from an address in it.
     let address = EmailAddress::parse(&format!("x@{domain}"))
         .map_err(|error| Failure::Setting(error.to_string()))?;
-    let accounts = office.store().accounts_of_domain(address.domain()).await;
+    let accounts = cli.store().accounts_of_domain(address.domain()).await;
     let accounts = accounts.map_err(Failure::unavailable)?;
     let (text, json) = (
         format!("{accounts:>8}  {}\n", address.domain()),
@@ -37,8 +34,8 @@ async fn one(domain: &str, office: &CliContext) -> Result<CommandOutput, Failure
     })
 }
 
-async fn all(office: &CliContext) -> Result<CommandOutput, Failure> {
-    let store = office.store();
+async fn all(cli: &CliContext) -> Result<CommandOutput, Failure> {
+    let store = cli.store();
     // Shown on standard error, and only on a terminal.
     let progress = ProgressBar::new_spinner();
     let mut accounts = BTreeMap::<String, u64>::new();

@@ -32,7 +32,7 @@ struct Tally {
 /// Imports every valid line; reports invalid lines by their numbers and never quotes them.
 ///
 /// A repetition is safe: an existing account stays unchanged.
-pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<CommandOutput, Failure> {
+pub(crate) async fn run(path: &Path, cli: &CliContext) -> Result<CommandOutput, Failure> {
     let failed = |error: io::Error| Failure::Setting(format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
@@ -49,7 +49,7 @@ pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<CommandOutpu
             continue;
         }
         match read(&line) {
-            Ok(request) => match one(&request, office).await? {
+            Ok(request) => match one(&request, cli).await? {
                 ImportOutcome::Imported(_) => tally.imported = tally.imported.saturating_add(1),
                 ImportOutcome::AddressTaken => tally.taken = tally.taken.saturating_add(1),
                 ImportOutcome::UnusableHash => tally.refused.push((number, "unusable_hash")),
@@ -62,17 +62,17 @@ pub(crate) async fn run(path: &Path, office: &CliContext) -> Result<CommandOutpu
     Ok(tally.answer())
 }
 
-async fn one(request: &ImportRequest, office: &CliContext) -> Result<ImportOutcome, Failure> {
-    let now = office.host.clock.read().map_err(Failure::unavailable)?;
+async fn one(request: &ImportRequest, cli: &CliContext) -> Result<ImportOutcome, Failure> {
+    let now = cli.host.clock.read().map_err(Failure::unavailable)?;
     // Each account has its own request id, by which a retry recognises its own write.
     let call = RequestMeta {
         now,
-        request_id: office.host.chance.id().map_err(Failure::unavailable)?,
-        ..office.call.clone()
+        request_id: cli.host.random.id().map_err(Failure::unavailable)?,
+        ..cli.call.clone()
     };
-    let store = office.host.store(now);
-    let ctx = office.means_of(&store, &call).await?;
-    let hasher = office.host.hasher.with(ctx.vault);
+    let store = cli.host.store(now);
+    let ctx = cli.means_of(&store, &call).await?;
+    let hasher = cli.host.hasher.with(ctx.root_keys);
     let end = import::import(request, &hasher, ctx).await;
     end.map_err(Failure::unavailable)
 }

@@ -13,18 +13,18 @@ use crate::arguments::Keys;
 use crate::context::CliContext;
 use crate::output::{CommandOutput, Failure};
 
-pub(crate) async fn run(command: &Keys, office: &CliContext) -> Result<CommandOutput, Failure> {
+pub(crate) async fn run(command: &Keys, cli: &CliContext) -> Result<CommandOutput, Failure> {
     match command {
-        Keys::Show => show(office).await,
-        Keys::Rotate => rotate(office).await,
-        Keys::Revoke { key } => revoke(key, office).await,
+        Keys::Show => show(cli).await,
+        Keys::Rotate => rotate(cli).await,
+        Keys::Revoke { key } => revoke(key, cli).await,
     }
 }
 
-async fn show(office: &CliContext) -> Result<CommandOutput, Failure> {
-    let document = office.store().key_document().await;
+async fn show(cli: &CliContext) -> Result<CommandOutput, Failure> {
+    let document = cli.store().key_document().await;
     let document = document.map_err(Failure::unavailable)?;
-    let now = office.now();
+    let now = cli.now();
     let mut text = format!("version {}\n", document.version());
     for key in document.keys() {
         text.push_str(&line(key, now));
@@ -39,8 +39,8 @@ async fn show(office: &CliContext) -> Result<CommandOutput, Failure> {
     })
 }
 
-async fn rotate(office: &CliContext) -> Result<CommandOutput, Failure> {
-    let desk = desk(office).await?;
+async fn rotate(cli: &CliContext) -> Result<CommandOutput, Failure> {
+    let desk = desk(cli).await?;
     let rotation = desk.rotation();
     let rotation = rotation.map_err(|fault| Failure::Setting(fault.to_string()))?;
     let end = rotate_now(&rotation).await;
@@ -53,11 +53,11 @@ async fn rotate(office: &CliContext) -> Result<CommandOutput, Failure> {
         }
         Err(error) => return Err(Failure::unavailable(error)),
     };
-    let document = office.store().key_document().await;
+    let document = cli.store().key_document().await;
     let document = document.map_err(Failure::unavailable)?;
     // The newest key belongs to this rotation: no later rotation could have started.
     let newest = document.keys().iter().max_by_key(|key| key.sign_from);
-    let now = office.now();
+    let now = cli.now();
     let text = newest.map(|key| line(key, now)).unwrap_or_default();
     let key = newest.map(|key| object(key, now));
     let json = json!({"outcome": "done", "key": key, "request_id": version});
@@ -65,13 +65,13 @@ async fn rotate(office: &CliContext) -> Result<CommandOutput, Failure> {
     Ok(CommandOutput::good(text, json))
 }
 
-async fn revoke(key: &str, office: &CliContext) -> Result<CommandOutput, Failure> {
-    let desk = desk(office).await?;
-    let end = revoke_key(key, &desk.document(), &office.call).await;
+async fn revoke(key: &str, cli: &CliContext) -> Result<CommandOutput, Failure> {
+    let desk = desk(cli).await?;
+    let end = revoke_key(key, &desk.document(), &cli.call).await;
     let outcome = end.map_err(Failure::unavailable)?;
     // If the clock failed meanwhile, the duration of the write is unknown.
     desk.ensure_clock().map_err(Failure::unavailable)?;
-    let request_id = office.call.request_id.as_str();
+    let request_id = cli.call.request_id.as_str();
     match outcome {
         KeyRevocation::Done => Ok(CommandOutput::good(
             format!(
@@ -89,8 +89,8 @@ async fn revoke(key: &str, office: &CliContext) -> Result<CommandOutput, Failure
     }
 }
 
-async fn desk(office: &CliContext) -> Result<RotationContext<'_>, Failure> {
-    let desk = RotationContext::open(&office.host, &office.call.client_address, office.now()).await;
+async fn desk(cli: &CliContext) -> Result<RotationContext<'_>, Failure> {
+    let desk = RotationContext::open(&cli.host, &cli.call.client_address, cli.now()).await;
     desk.map_err(Failure::unavailable)
 }
 

@@ -53,20 +53,18 @@ fn run(arguments: &Arguments) -> Result<CommandOutput, Failure> {
         Command::Policy(command) => policy::run(command),
         Command::Token(command) => token::run(command),
         Command::Users(command) => {
-            with_office(arguments, async |office| users::run(command, office).await)
+            with_office(arguments, async |cli| users::run(command, cli).await)
         }
-        Command::Sessions(command) => with_office(arguments, async |office| {
-            sessions::run(command, office).await
-        }),
-        Command::Domains { domain } => with_office(arguments, async |office| {
-            domains::run(domain.as_deref(), office).await
+        Command::Sessions(command) => {
+            with_office(arguments, async |cli| sessions::run(command, cli).await)
+        }
+        Command::Domains { domain } => with_office(arguments, async |cli| {
+            domains::run(domain.as_deref(), cli).await
         }),
         Command::Audit(command) => {
-            with_office(arguments, async |office| audit::run(command, office).await)
+            with_office(arguments, async |cli| audit::run(command, cli).await)
         }
-        Command::Keys(command) => {
-            with_office(arguments, async |office| keys::run(command, office).await)
-        }
+        Command::Keys(command) => with_office(arguments, async |cli| keys::run(command, cli).await),
     }
 }
 
@@ -75,10 +73,10 @@ fn with_office(
     arguments: &Arguments,
     work: impl AsyncFnOnce(&CliContext) -> Result<CommandOutput, Failure>,
 ) -> Result<CommandOutput, Failure> {
-    let office = CliContext::open(arguments)?;
+    let cli = CliContext::open(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Setting(format!("the async runtime could not start: {error}")))?;
-    runtime.block_on(work(&office))
+    runtime.block_on(work(&cli))
 }

@@ -10,9 +10,9 @@ use crate::context::CliContext;
 use crate::output::{CommandOutput, Failure};
 use crate::users;
 
-pub(crate) async fn run(command: &Sessions, office: &CliContext) -> Result<CommandOutput, Failure> {
-    let store = office.store();
-    let ctx = office.ctx(&store).await?;
+pub(crate) async fn run(command: &Sessions, cli: &CliContext) -> Result<CommandOutput, Failure> {
+    let store = cli.store();
+    let ctx = cli.ctx(&store).await?;
     match command {
         Sessions::List(user) => {
             let found = administer::sessions(&users::subject(user)?, ctx).await;
@@ -20,7 +20,7 @@ pub(crate) async fn run(command: &Sessions, office: &CliContext) -> Result<Comma
                 .map_err(Failure::unavailable)?
                 .map_or_else(users::no_account, |sessions| list(&sessions)))
         }
-        Sessions::End { session } => end(session, office).await,
+        Sessions::End { session } => end(session, cli).await,
     }
 }
 
@@ -51,16 +51,16 @@ fn list(sessions: &[Session]) -> CommandOutput {
     CommandOutput::good(lines.collect(), json!({"sessions": objects}))
 }
 
-async fn end(session: &str, office: &CliContext) -> Result<CommandOutput, Failure> {
+async fn end(session: &str, cli: &CliContext) -> Result<CommandOutput, Failure> {
     let id = Id::parse(session).map_err(|error| Failure::Setting(error.to_string()))?;
-    let store = office.store();
-    let ctx = office.ctx(&store).await?;
-    let clock = office.watch();
+    let store = cli.store();
+    let ctx = cli.ctx(&store).await?;
+    let clock = cli.watch();
     let outcome = administer::end_session(&id, &clock, ctx).await;
     let outcome = outcome.map_err(Failure::unavailable)?;
     // If the clock failed meanwhile, the duration of the write is unknown.
     clock.ensure_readable().map_err(Failure::unavailable)?;
-    let request_id = office.call.request_id.as_str();
+    let request_id = cli.call.request_id.as_str();
     Ok(match outcome {
         AdminOutcome::Done => CommandOutput::good(
             format!("the session is revoked (audit: request {request_id})\n"),

@@ -13,13 +13,13 @@ use crate::context::CliContext;
 use crate::import;
 use crate::output::{CommandOutput, Failure};
 
-pub(crate) async fn run(command: &Users, office: &CliContext) -> Result<CommandOutput, Failure> {
+pub(crate) async fn run(command: &Users, cli: &CliContext) -> Result<CommandOutput, Failure> {
     match command {
-        Users::Show(user) => show(&subject(user)?, office).await,
+        Users::Show(user) => show(&subject(user)?, cli).await,
         Users::Disable(user) | Users::Enable(user) | Users::Logout(user) => {
-            act(command, &subject(user)?, office).await
+            act(command, &subject(user)?, cli).await
         }
-        Users::Import { file } => import::run(file, office).await,
+        Users::Import { file } => import::run(file, cli).await,
         Users::Delete { user, yes } => {
             let subject = subject(user)?;
             if !yes && !confirmed(&user.user)? {
@@ -27,7 +27,7 @@ pub(crate) async fn run(command: &Users, office: &CliContext) -> Result<CommandO
                     "not confirmed: nothing was deleted (--yes skips the confirmation)".to_owned(),
                 ));
             }
-            act(command, &subject, office).await
+            act(command, &subject, cli).await
         }
     }
 }
@@ -45,8 +45,8 @@ pub(crate) fn subject(user: &User) -> Result<AccountRef, Failure> {
     }
 }
 
-async fn show(subject: &AccountRef, office: &CliContext) -> Result<CommandOutput, Failure> {
-    let store = office.store();
+async fn show(subject: &AccountRef, cli: &CliContext) -> Result<CommandOutput, Failure> {
+    let store = cli.store();
     let account = administer::find(subject, &store).await;
     match account.map_err(Failure::unavailable)? {
         Some(account) => Ok(CommandOutput::good(text(&account), json(&account))),
@@ -57,11 +57,11 @@ async fn show(subject: &AccountRef, office: &CliContext) -> Result<CommandOutput
 async fn act(
     command: &Users,
     subject: &AccountRef,
-    office: &CliContext,
+    cli: &CliContext,
 ) -> Result<CommandOutput, Failure> {
-    let store = office.store();
-    let ctx = office.ctx(&store).await?;
-    let clock = office.watch();
+    let store = cli.store();
+    let ctx = cli.ctx(&store).await?;
+    let clock = cli.watch();
     let (done, end) = match command {
         Users::Disable(_) => (
             "disabled; all its sessions are revoked",
@@ -73,12 +73,12 @@ async fn act(
             administer::log_out(subject, &clock, ctx).await,
         ),
         Users::Delete { .. } => ("removed", administer::delete(subject, &clock, ctx).await),
-        Users::Show(_) | Users::Import { .. } => return show(subject, office).await,
+        Users::Show(_) | Users::Import { .. } => return show(subject, cli).await,
     };
     let outcome = end.map_err(Failure::unavailable)?;
     // If the clock failed meanwhile, the duration of the write is unknown.
     clock.ensure_readable().map_err(Failure::unavailable)?;
-    let request_id = office.call.request_id.as_str();
+    let request_id = cli.call.request_id.as_str();
     match outcome {
         AdminOutcome::Done => Ok(CommandOutput::good(
             format!("{done} (audit: request {request_id})\n"),

@@ -176,7 +176,7 @@ impl Breaker {
     }
 
     /// Records the result of a permitted call. Permits of an earlier state are ignored.
-    pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Duration, chance: u64) {
+    pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Duration, random: u64) {
         if permit.epoch != self.epoch {
             return;
         }
@@ -190,20 +190,20 @@ impl Breaker {
                 if halves < self.rules.failures.saturating_mul(2) {
                     self.state = State::Closed { halves };
                 } else {
-                    self.open(now, chance);
+                    self.open(now, random);
                 }
             }
             (State::HalfOpen { .. }, Outcome::Answered) => {
                 self.turn(State::Closed { halves: 0 });
             }
-            (State::HalfOpen { .. }, Outcome::Failed) => self.open(now, chance),
+            (State::HalfOpen { .. }, Outcome::Failed) => self.open(now, random),
             // An open breaker issues no permits.
             (State::Open { .. }, _) => {}
         }
     }
 
-    fn open(&mut self, now: Duration, chance: u64) {
-        let until = now.saturating_add(wait(self.rules.interval, chance));
+    fn open(&mut self, now: Duration, random: u64) {
+        let until = now.saturating_add(wait(self.rules.interval, random));
         self.turn(State::Open { since: now, until });
     }
 
@@ -221,10 +221,10 @@ impl Breaker {
 }
 
 /// `interval` minus up to half of it, in whole milliseconds.
-fn wait(interval: Duration, chance: u64) -> Duration {
+fn wait(interval: Duration, random: u64) -> Duration {
     let half = interval.checked_div(2).unwrap_or_default();
     let steps = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
-    let less = chance
+    let less = random
         .checked_rem(steps.saturating_add(1))
         .unwrap_or_default();
     interval.saturating_sub(Duration::from_millis(less))

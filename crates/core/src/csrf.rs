@@ -24,20 +24,21 @@ pub enum TokenSource {
 }
 
 /// The CSRF token of the session `session_id`.
-pub fn token(session_id: &Id, vault: &RootKeys) -> String {
-    base64url::encode(&vault.mac(Purpose::CsrfToken, &[session_id.as_str().as_bytes()]))
+pub fn token(session_id: &Id, root_keys: &RootKeys) -> String {
+    base64url::encode(&root_keys.mac(Purpose::CsrfToken, &[session_id.as_str().as_bytes()]))
 }
 
 impl TokenSource {
     /// Whether a request with a secret of the session `session_id` passes the CSRF check.
-    pub fn passes_csrf_check(&self, session_id: &Id, vault: &RootKeys) -> bool {
+    pub fn passes_csrf_check(&self, session_id: &Id, root_keys: &RootKeys) -> bool {
         match self {
             Self::Explicit => true,
             Self::Cookie { same_origin, code } => {
                 let code = code.as_deref().and_then(base64url::decode);
                 let parts = [session_id.as_str().as_bytes()];
                 let known = code.is_some_and(|code| {
-                    code.len() == MAC_BYTES && vault.verify_mac(Purpose::CsrfToken, &parts, &code)
+                    code.len() == MAC_BYTES
+                        && root_keys.verify_mac(Purpose::CsrfToken, &parts, &code)
                 });
                 *same_origin && known
             }
@@ -52,25 +53,25 @@ mod tests {
 
     #[test]
     fn a_cookie_needs_the_csrf_token_of_its_session_and_a_same_origin_request() {
-        let vault = RootKeys::document(&Secret::new([1; 32]));
-        let vault = RootKeys::parse(vault.expose().as_bytes()).expect("a document");
+        let root_keys = RootKeys::document(&Secret::new([1; 32]));
+        let root_keys = RootKeys::parse(root_keys.expose().as_bytes()).expect("a document");
         let [one, other] = [[1; 16], [2; 16]].map(Id::from_random);
         let cookie = |same_origin, code: Option<&str>| TokenSource::Cookie {
             same_origin,
             code: code.map(str::to_owned),
         };
-        let good = token(&one, &vault);
-        assert!(TokenSource::Explicit.passes_csrf_check(&one, &vault));
-        assert!(cookie(true, Some(&good)).passes_csrf_check(&one, &vault));
+        let good = token(&one, &root_keys);
+        assert!(TokenSource::Explicit.passes_csrf_check(&one, &root_keys));
+        assert!(cookie(true, Some(&good)).passes_csrf_check(&one, &root_keys));
         for bad in [
             cookie(false, Some(&good)),
             cookie(true, None),
             cookie(true, Some("")),
             cookie(true, Some("=")),
             cookie(true, good.get(..22)),
-            cookie(true, Some(&token(&other, &vault))),
+            cookie(true, Some(&token(&other, &root_keys))),
         ] {
-            assert!(!bad.passes_csrf_check(&one, &vault), "{bad:?}");
+            assert!(!bad.passes_csrf_check(&one, &root_keys), "{bad:?}");
         }
     }
 }

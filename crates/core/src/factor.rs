@@ -136,15 +136,15 @@ impl RecoveryCode {
     }
 
     /// The stored form: a MAC under a root key, bound to the owner.
-    pub fn kept(&self, vault: &RootKeys, user_id: &Id) -> String {
-        let code = vault.mac(Purpose::RecoveryCode, &self.parts(user_id));
+    pub fn kept(&self, root_keys: &RootKeys, user_id: &Id) -> String {
+        let code = root_keys.mac(Purpose::RecoveryCode, &self.parts(user_id));
         base64url::encode(code.get(..KEPT_BYTES).unwrap_or_default())
     }
 
     /// Whether `kept` is the stored form of this code.
-    pub fn is(&self, kept: &str, vault: &RootKeys, user_id: &Id) -> bool {
+    pub fn is(&self, kept: &str, root_keys: &RootKeys, user_id: &Id) -> bool {
         let kept = base64url::decode(kept).unwrap_or_default();
-        vault.verify_mac(Purpose::RecoveryCode, &self.parts(user_id), &kept)
+        root_keys.verify_mac(Purpose::RecoveryCode, &self.parts(user_id), &kept)
     }
 
     fn parts<'a>(&'a self, user_id: &'a Id) -> [&'a [u8]; 2] {

@@ -95,11 +95,11 @@ pub struct MailTokenError;
 impl MailToken {
     /// The token in the mail `mail_id`. A mail has the same token however often it is sent, so no
     /// secret waits in the store.
-    pub fn of_mail(vault: &RootKeys, mail_id: &Id, purpose: MailPurpose, user_id: &Id) -> Self {
+    pub fn of_mail(root_keys: &RootKeys, mail_id: &Id, purpose: MailPurpose, user_id: &Id) -> Self {
         let parts = [mail_id.as_str(), purpose.as_str(), user_id.as_str()].map(str::as_bytes);
         Self {
             user_id: user_id.clone(),
-            secret: Secret::new(vault.mac(Purpose::MailToken, &parts)),
+            secret: Secret::new(root_keys.mac(Purpose::MailToken, &parts)),
         }
     }
 
@@ -221,12 +221,12 @@ mod tests {
         Id::parse(text).expect("an id")
     }
 
-    fn vault() -> RootKeys {
+    fn root_keys() -> RootKeys {
         RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).expect("keys")
     }
 
     fn token(mail: &str, purpose: MailPurpose, user: &str) -> MailToken {
-        MailToken::of_mail(&vault(), &id(mail), purpose, &id(user))
+        MailToken::of_mail(&root_keys(), &id(mail), purpose, &id(user))
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl RefreshToken {
     /// # Errors
     ///
     /// [`RefreshTokenError`] if it is malformed or its MAC is invalid.
-    pub fn parse(text: &str, vault: &RootKeys) -> Result<Self, RefreshTokenError> {
+    pub fn parse(text: &str, root_keys: &RootKeys) -> Result<Self, RefreshTokenError> {
         if text.len() > MAX_BYTES {
             return Err(RefreshTokenError);
         }
@@ -109,7 +109,7 @@ impl RefreshToken {
             generation: whole(generation).ok_or(RefreshTokenError)?,
             secret: Secret::new((&**secret).try_into().map_err(|_| RefreshTokenError)?),
         };
-        let known = vault.verify_mac(
+        let known = root_keys.verify_mac(
             Purpose::RefreshToken,
             &token.parts(&token.generation.to_be_bytes()),
             &code,
@@ -118,8 +118,8 @@ impl RefreshToken {
     }
 
     /// The token for its bearer.
-    pub fn to_text(&self, vault: &RootKeys) -> Secret<String> {
-        let code = vault.mac(
+    pub fn to_text(&self, root_keys: &RootKeys) -> Secret<String> {
+        let code = root_keys.mac(
             Purpose::RefreshToken,
             &self.parts(&self.generation.to_be_bytes()),
         );
@@ -154,7 +154,7 @@ impl RefreshToken {
         &self,
         secret: Secret<[u8; SECRET_BYTES]>,
         nonce: [u8; NONCE_BYTES],
-        vault: &RootKeys,
+        root_keys: &RootKeys,
         now: UnixTime,
         idle_ends_at: UnixTime,
     ) -> (Self, RefreshHead) {
@@ -163,7 +163,7 @@ impl RefreshToken {
             generation: self.generation.saturating_add(1),
             secret,
         };
-        let sealed = vault.seal(
+        let sealed = root_keys.seal(
             Purpose::RefreshSuccessor,
             &self.parts(&self.generation.to_be_bytes()),
             nonce,
@@ -177,9 +177,9 @@ impl RefreshToken {
     }
 
     /// The successor in `sealed`, if it was sealed under this token.
-    fn successor(&self, sealed: &str, vault: &RootKeys) -> Option<Self> {
+    fn successor(&self, sealed: &str, root_keys: &RootKeys) -> Option<Self> {
         let generation = self.generation.to_be_bytes();
-        let opened = vault.open(Purpose::RefreshSuccessor, &self.parts(&generation), sealed);
+        let opened = root_keys.open(Purpose::RefreshSuccessor, &self.parts(&generation), sealed);
         let secret = <[u8; SECRET_BYTES]>::try_from(opened.ok()?.expose().as_slice()).ok()?;
         Some(Self {
             session_id: self.session_id.clone(),
@@ -205,7 +205,7 @@ impl RefreshHead {
         &self,
         presented: &RefreshToken,
         window: Duration,
-        vault: &RootKeys,
+        root_keys: &RootKeys,
         now: UnixTime,
     ) -> Redemption {
         let young = now < self.advanced_at.plus(window);
@@ -224,7 +224,7 @@ impl RefreshHead {
         }
         if spent {
             let sealed = self.sealed.as_deref();
-            let successor = sealed.and_then(|sealed| presented.successor(sealed, vault));
+            let successor = sealed.and_then(|sealed| presented.successor(sealed, root_keys));
             return successor.map_or(Redemption::Unknown, Redemption::Replayed);
         }
         let same = bool::from(self.hash.ct_eq(&presented.hash()));

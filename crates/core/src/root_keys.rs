@@ -104,7 +104,7 @@ struct RootKey {
 
 /// The document is invalid. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum VaultError {
+pub enum RootKeysError {
     /// The text is not a JSON object of `id`, `key` and an optional `previous`.
     #[error(
         r#"the host's secret is a JSON object: {{"id": "..", "key": "..", "previous": [{{"id", "key"}}]}}"#
@@ -133,27 +133,27 @@ impl RootKeys {
     ///
     /// # Errors
     ///
-    /// [`VaultError`].
-    pub fn parse(document: &[u8]) -> Result<Self, VaultError> {
-        let mut members = Json::parse_object(document).map_err(|_| VaultError::Malformed)?;
+    /// [`RootKeysError`].
+    pub fn parse(document: &[u8]) -> Result<Self, RootKeysError> {
+        let mut members = Json::parse_object(document).map_err(|_| RootKeysError::Malformed)?;
         let previous = match members.remove("previous") {
             None => Vec::new(),
             Some(Json::Array(keys)) if keys.len() <= MAX_PREVIOUS => keys,
-            Some(Json::Array(_)) => return Err(VaultError::TooMany),
-            Some(_) => return Err(VaultError::Malformed),
+            Some(Json::Array(_)) => return Err(RootKeysError::TooMany),
+            Some(_) => return Err(RootKeysError::Malformed),
         };
         let current = RootKey::read(members)?;
         let previous = previous
             .into_iter()
-            .map(|key| RootKey::read(key.into_object().ok_or(VaultError::Malformed)?))
+            .map(|key| RootKey::read(key.into_object().ok_or(RootKeysError::Malformed)?))
             .collect::<Result<Vec<_>, _>>()?;
-        let vault = Self { current, previous };
-        let mut ids: Vec<_> = vault.keys().map(|key| key.id.as_str()).collect();
+        let root_keys = Self { current, previous };
+        let mut ids: Vec<_> = root_keys.keys().map(|key| key.id.as_str()).collect();
         ids.sort_unstable();
         if ids.windows(2).any(|pair| pair.first() == pair.last()) {
-            return Err(VaultError::BadId);
+            return Err(RootKeysError::BadId);
         }
-        Ok(vault)
+        Ok(root_keys)
     }
 
     /// A new document with one root key of `random` bits, for a single-machine host.
@@ -301,22 +301,22 @@ impl PartialEq for AuditMac {
 }
 
 impl RootKey {
-    fn read(mut members: Object) -> Result<Self, VaultError> {
+    fn read(mut members: Object) -> Result<Self, RootKeysError> {
         let mut text = |name| match members.remove(name) {
             Some(Json::Text(text)) => Ok(Zeroizing::new(text)),
-            _ => Err(VaultError::Malformed),
+            _ => Err(RootKeysError::Malformed),
         };
         let (id, key) = (text("id")?, text("key")?);
         if !members.is_empty() {
-            return Err(VaultError::Malformed);
+            return Err(RootKeysError::Malformed);
         }
         let fits = (1..=MAX_ID_CHARACTERS).contains(&id.len());
         if !fits || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(VaultError::BadId);
+            return Err(RootKeysError::BadId);
         }
         let fits = (MIN_KEY_CHARACTERS..=MAX_KEY_CHARACTERS).contains(&key.len());
         if !fits || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(VaultError::BadKey);
+            return Err(RootKeysError::BadKey);
         }
         let (pseudorandom, _) = Hkdf::<Sha256>::extract(Some(b"portcullis/1"), key.as_bytes());
         Ok(Self {
@@ -374,16 +374,16 @@ mod tests {
     const KEY: &str = "0123456789abcdef0123456789abcdef";
     const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
-    fn vault(document: &str) -> RootKeys {
+    fn root_keys(document: &str) -> RootKeys {
         RootKeys::parse(document.as_bytes()).expect("a document")
     }
 
     fn first() -> RootKeys {
-        vault(&format!(r#"{{"id":"1","key":"{KEY}"}}"#))
+        root_keys(&format!(r#"{{"id":"1","key":"{KEY}"}}"#))
     }
 
     fn rotated() -> RootKeys {
-        vault(&format!(
+        root_keys(&format!(
             r#"{{"id":"2","key":"{OTHER}","previous":[{{"id":"1","key":"{KEY}"}}]}}"#
         ))
     }
@@ -414,19 +414,19 @@ mod tests {
 
     #[test]
     fn a_mac_is_valid_only_for_its_purpose_and_context() {
-        let vault = first();
-        let code = vault.mac(Purpose::Audit, &[b"ab", b"c"]);
-        assert!(vault.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code));
-        assert!(vault.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code[..16]));
-        assert!(!vault.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code[..15]));
-        assert!(!vault.verify_mac(Purpose::Audit, &[b"a", b"bc"], &code));
-        assert!(!vault.verify_mac(Purpose::MailToken, &[b"ab", b"c"], &code));
-        let sealed = vault.seal(Purpose::FactorSecret, &[b"u1"], [7; NONCE_BYTES], b"plain");
+        let root_keys = first();
+        let code = root_keys.mac(Purpose::Audit, &[b"ab", b"c"]);
+        assert!(root_keys.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code));
+        assert!(root_keys.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code[..16]));
+        assert!(!root_keys.verify_mac(Purpose::Audit, &[b"ab", b"c"], &code[..15]));
+        assert!(!root_keys.verify_mac(Purpose::Audit, &[b"a", b"bc"], &code));
+        assert!(!root_keys.verify_mac(Purpose::MailToken, &[b"ab", b"c"], &code));
+        let sealed = root_keys.seal(Purpose::FactorSecret, &[b"u1"], [7; NONCE_BYTES], b"plain");
         for (purpose, context) in [
             (Purpose::FactorSecret, b"u2"),
             (Purpose::LoginChallenge, b"u1"),
         ] {
-            let opened = vault.open(purpose, &[context], &sealed).map(|_| ());
+            let opened = root_keys.open(purpose, &[context], &sealed).map(|_| ());
             assert_eq!(opened, Err(OpenError));
         }
     }
@@ -436,28 +436,31 @@ mod tests {
         let short = &KEY[1..];
         let nine = vec![format!(r#"{{"id":"9","key":"{KEY}"}}"#); 9].join(",");
         for (document, error) in [
-            (String::new(), VaultError::Malformed),
-            (r#"{"id":"1"}"#.to_owned(), VaultError::Malformed),
+            (String::new(), RootKeysError::Malformed),
+            (r#"{"id":"1"}"#.to_owned(), RootKeysError::Malformed),
             (
                 format!(r#"{{"id":"1","key":"{KEY}","x":1}}"#),
-                VaultError::Malformed,
+                RootKeysError::Malformed,
             ),
-            (format!(r#"{{"id":"","key":"{KEY}"}}"#), VaultError::BadId),
+            (
+                format!(r#"{{"id":"","key":"{KEY}"}}"#),
+                RootKeysError::BadId,
+            ),
             (
                 format!(r#"{{"id":"a-b","key":"{KEY}"}}"#),
-                VaultError::BadId,
+                RootKeysError::BadId,
             ),
             (
                 format!(r#"{{"id":"1","key":"{short}"}}"#),
-                VaultError::BadKey,
+                RootKeysError::BadKey,
             ),
             (
                 format!(r#"{{"id":"1","key":"{KEY}","previous":[{{"id":"1","key":"{OTHER}"}}]}}"#),
-                VaultError::BadId,
+                RootKeysError::BadId,
             ),
             (
                 format!(r#"{{"id":"1","key":"{KEY}","previous":[{nine}]}}"#),
-                VaultError::TooMany,
+                RootKeysError::TooMany,
             ),
         ] {
             let read = RootKeys::parse(document.as_bytes()).map(|_| ());
@@ -470,7 +473,7 @@ mod tests {
     #[test]
     fn a_generated_root_key_document_parses() {
         let document = RootKeys::document(&Secret::new([9; 32]));
-        assert_eq!(vault(document.expose()).current_id(), "1");
+        assert_eq!(root_keys(document.expose()).current_id(), "1");
     }
 
     proptest! {
@@ -478,15 +481,15 @@ mod tests {
         fn a_sealed_value_decrypts_and_a_modified_one_does_not(
             plain: Vec<u8>, place: prop::sample::Index, bit in 0_u8..8,
         ) {
-            let vault = first();
-            let sealed = vault.seal(Purpose::RefreshSuccessor, &[b"c"], [3; NONCE_BYTES], &plain);
-            let opened = vault.open(Purpose::RefreshSuccessor, &[b"c"], &sealed).expect("ours");
+            let root_keys = first();
+            let sealed = root_keys.seal(Purpose::RefreshSuccessor, &[b"c"], [3; NONCE_BYTES], &plain);
+            let opened = root_keys.open(Purpose::RefreshSuccessor, &[b"c"], &sealed).expect("ours");
             prop_assert_eq!(opened.expose(), &plain);
             let mut bytes = base64url::decode(&sealed).expect("ours");
             let place = place.index(bytes.len());
             bytes[place] ^= 1 << bit;
             let altered = base64url::encode(&bytes);
-            prop_assert!(vault.open(Purpose::RefreshSuccessor, &[b"c"], &altered).is_err());
+            prop_assert!(root_keys.open(Purpose::RefreshSuccessor, &[b"c"], &altered).is_err());
         }
 
         #[test]

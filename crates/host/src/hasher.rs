@@ -65,7 +65,7 @@ pub struct HashPool {
 #[derive(Clone, Copy, Debug)]
 pub struct PoolHasher<'a> {
     pool: &'a HashPool,
-    vault: &'a RootKeys,
+    root_keys: &'a RootKeys,
 }
 
 /// Whether a sample of a legacy hash can be verified; the reader of the configuration checks this.
@@ -94,9 +94,12 @@ impl HashPool {
         }
     }
 
-    /// A hasher with the peppers of `vault`.
-    pub const fn with<'a>(&'a self, vault: &'a RootKeys) -> PoolHasher<'a> {
-        PoolHasher { pool: self, vault }
+    /// A hasher with the peppers of `root_keys`.
+    pub const fn with<'a>(&'a self, root_keys: &'a RootKeys) -> PoolHasher<'a> {
+        PoolHasher {
+            pool: self,
+            root_keys,
+        }
     }
 
     /// The number of hashes since the start.
@@ -145,7 +148,7 @@ impl PoolHasher<'_> {
     fn pepper(&self) -> Option<Pepper> {
         let wanted = self.pool.rules.pepper;
         wanted
-            .then(|| Pepper::of(self.vault, self.vault.current_id()))
+            .then(|| Pepper::of(self.root_keys, self.root_keys.current_id()))
             .flatten()
     }
 
@@ -195,7 +198,9 @@ impl PasswordHasher for PoolHasher<'_> {
         let beside = self.beside(read.as_ref())?;
         let known = read.is_some();
         let stored = read.map_or_else(|| self.decoy(), Ok)?;
-        let pepper = stored.key_id().map(|key_id| Pepper::of(self.vault, key_id));
+        let pepper = stored
+            .key_id()
+            .map(|key_id| Pepper::of(self.root_keys, key_id));
         // INVARIANT: a replaced root key stays in the host's secret while hashes name it.
         let lost = matches!(pepper, Some(None));
         if lost {

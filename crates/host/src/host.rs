@@ -54,7 +54,7 @@ pub struct Host {
     /// The clock.
     pub clock: Arc<dyn WallClock>,
     /// The random source.
-    pub chance: SystemRandom,
+    pub random: SystemRandom,
     /// The password hasher.
     pub hasher: HashPool,
     /// The screening of new passwords.
@@ -68,7 +68,7 @@ pub struct Host {
     /// The published JWK Set, cached.
     pub published_keys: JwksCache,
     /// The root keys, cached.
-    pub vault: RootKeyCache,
+    pub root_keys: RootKeyCache,
     /// The clients that may introspect.
     pub clients: HostClients,
     /// The operator's settings.
@@ -136,18 +136,18 @@ impl Host {
     ///
     /// [`HostError`].
     pub fn new(config: Config, surroundings: HostOptions) -> Result<Self, HostError> {
-        let chance = SystemRandom;
+        let random = SystemRandom;
         let said = config.hash_memory_mib;
         let limits = HashLimits {
             memory_mib: said.unwrap_or(surroundings.limits.memory_mib),
             ..surroundings.limits
         };
         let transport = HyperTransport::new(surroundings.timeouts, Arc::clone(&surroundings.clock));
-        let client = Client::new(transport, config.credentials, config.aws, chance.seed()?);
+        let client = Client::new(transport, config.credentials, config.aws, random.seed()?);
         Ok(Self {
             client,
             clock: surroundings.clock,
-            chance,
+            random,
             hasher: HashPool::new(surroundings.hashing, limits, config.hashing),
             screen: HostScreen::new(config.breaches),
             signing_key: config.signing_key,
@@ -158,7 +158,7 @@ impl Host {
             published_keys: JwksCache::new(config.rotation.bounds.jwks_max_age),
             rotation: config.rotation,
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
-            vault: RootKeyCache::new(config.host_secret),
+            root_keys: RootKeyCache::new(config.host_secret),
             edge: config.edge,
             clients: HostClients::new(config.clients),
             settings: Settings {
@@ -211,7 +211,7 @@ impl Host {
         let custody = HostSigningKeys {
             source: &self.signing_key,
             client: &self.client,
-            root_keys: &self.vault,
+            root_keys: &self.root_keys,
             now,
             request_id,
         };
@@ -234,8 +234,8 @@ impl Host {
     {
         Ok(ServiceContext {
             store,
-            chance: &self.chance,
-            vault: self.track(self.vault.open(&self.client, call.now).await)?,
+            random: &self.random,
+            root_keys: self.track(self.root_keys.open(&self.client, call.now).await)?,
             settings: &self.settings,
             call,
         })

@@ -42,7 +42,7 @@ pub enum SigningKeySourceError {
     Key(#[source] SigningKeyError),
     /// The root keys, which authenticate audit entries, are unavailable.
     #[error("the host's root keys are unavailable")]
-    Vault(#[source] HostRootKeysError),
+    RootKeys(#[source] HostRootKeysError),
     /// The platform gave no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
@@ -58,7 +58,7 @@ pub const fn setting(error: &KeyError) -> &'static str {
         KeyError::Outlived => "PORTCULLIS_ACCESS_LIFETIME",
         KeyError::SigningKeySource(SigningKeySourceError::File(_)) => "PORTCULLIS_SIGNING_KEY_FILE",
         KeyError::SigningKeySource(
-            SigningKeySourceError::Vault(_) | SigningKeySourceError::Entropy(_),
+            SigningKeySourceError::RootKeys(_) | SigningKeySourceError::Entropy(_),
         ) => "PORTCULLIS_HOST_SECRET",
         KeyError::SigningKeySource(
             SigningKeySourceError::Secret(_) | SigningKeySourceError::Key(_),
@@ -128,8 +128,8 @@ impl SigningKeySource for HostSigningKeys<'_> {
     }
 
     async fn event(&self, kind: AuditKind) -> Result<AuditEvent, SigningKeySourceError> {
-        let vault = self.root_keys.open(self.client, self.now).await;
-        let vault = vault.map_err(SigningKeySourceError::Vault)?;
+        let root_keys = self.root_keys.open(self.client, self.now).await;
+        let root_keys = root_keys.map_err(SigningKeySourceError::RootKeys)?;
         Ok(AuditEvent {
             id: SystemRandom.id()?,
             at: self.now,
@@ -138,7 +138,7 @@ impl SigningKeySource for HostSigningKeys<'_> {
             session_id: None,
             client_address: ACTOR.to_owned(),
             request_id: self.request_id.clone(),
-            sealer: vault.sealer(Purpose::Audit),
+            sealer: root_keys.sealer(Purpose::Audit),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The host's root keys, loaded on first use from Secrets Manager or a file.
 
-use portcullis_core::root_keys::{RootKeys, VaultError};
+use portcullis_core::root_keys::{RootKeys, RootKeysError};
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::{NoEntropy, SecureRandom as _};
 use thiserror::Error;
@@ -32,7 +32,7 @@ pub enum HostRootKeysError {
     Secret(#[from] SecretError),
     /// The document contains no root keys.
     #[error("the host's secret contains no root keys")]
-    Vault(#[from] VaultError),
+    RootKeys(#[from] RootKeysError),
     /// No root key could be generated.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),

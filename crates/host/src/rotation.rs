@@ -34,7 +34,7 @@ pub struct RotationContext<'a> {
     secret: Option<SigningSecret<'a, HyperTransport>>,
     store: DynamoStore<'a, HyperTransport>,
     clock: RequestClock<'a>,
-    vault: &'a RootKeys,
+    root_keys: &'a RootKeys,
     actor: &'a str,
 }
 
@@ -76,7 +76,7 @@ pub enum RotationFunctionError {
     Clock(#[from] ClockError),
     /// The root keys are unavailable.
     #[error("the host's root keys are unavailable")]
-    Vault(#[source] HostRootKeysError),
+    RootKeys(#[source] HostRootKeysError),
     /// The step itself failed.
     #[error(transparent)]
     Rotate(#[from] RotateError),
@@ -90,7 +90,7 @@ impl RotationFunctionError {
             Self::Secret => "other_secret",
             Self::File => "key_in_file",
             Self::Clock(_) => "no_clock",
-            Self::Vault(_) => "key_unavailable",
+            Self::RootKeys(_) => "key_unavailable",
             Self::Rotate(error) => error.code(),
         }
     }
@@ -101,13 +101,13 @@ impl<'a> RotationContext<'a> {
     ///
     /// # Errors
     ///
-    /// [`RotationFunctionError::Vault`].
+    /// [`RotationFunctionError::RootKeys`].
     pub async fn open(
         host: &'a Host,
         actor: &'a str,
         now: UnixTime,
     ) -> Result<Self, RotationFunctionError> {
-        let vault = host.vault.open(&host.client, now).await;
+        let root_keys = host.root_keys.open(&host.client, now).await;
         let manager = SecretsManager::at(&host.client, now);
         Ok(Self {
             host,
@@ -118,7 +118,7 @@ impl<'a> RotationContext<'a> {
             },
             store: host.store(now),
             clock: RequestClock::new(&*host.clock, now),
-            vault: vault.map_err(RotationFunctionError::Vault)?,
+            root_keys: root_keys.map_err(RotationFunctionError::RootKeys)?,
         })
     }
 
@@ -145,11 +145,11 @@ impl<'a> RotationContext<'a> {
         Rotation {
             secrets,
             documents: &self.store,
-            smith: &JwkKeyFactory,
+            factory: &JwkKeyFactory,
             signatures: &NativeVerifier,
             clock: &self.clock,
-            chance: &self.host.chance,
-            vault: self.vault,
+            random: &self.host.random,
+            root_keys: self.root_keys,
             actor: self.actor,
             bounds: self.host.rotation.bounds,
             algorithm: self.host.rotation.algorithm,

@@ -131,9 +131,9 @@ async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), HostFailure>
         return Ok(());
     }
     let store = host.store(call.now);
-    let vault = host.track(host.vault.open(&host.client, call.now).await)?;
+    let root_keys = host.track(host.root_keys.open(&host.client, call.now).await)?;
     for day in audit_trail::days(call.now.minus(SEALED_LATE), yesterday) {
-        match host.track(audit_trail::seal(day, &store, vault, &call).await)? {
+        match host.track(audit_trail::seal(day, &store, root_keys, &call).await)? {
             SealOutcome::Sealed(shards) => {
                 report.shards_sealed = report.shards_sealed.saturating_add(shards);
                 sealed = day;
@@ -202,7 +202,7 @@ fn call(host: &Host) -> Result<RequestMeta, HostFailure> {
     let now: UnixTime = host.clock.read()?;
     Ok(RequestMeta {
         now,
-        request_id: host.chance.id()?,
+        request_id: host.random.id()?,
         client_address: String::new(),
     })
 }

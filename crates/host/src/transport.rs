@@ -115,9 +115,9 @@ impl Transport for HyperTransport {
         self.clock.elapsed()
     }
 
-    fn on_breaker_change(&self, way: Dependency, standing: BreakerState) {
+    fn on_breaker_change(&self, dependency: Dependency, standing: BreakerState) {
         metrics::breaker_changed(
-            way.as_str(),
+            dependency.as_str(),
             standing,
             self.clock.read().unwrap_or_default(),
         );

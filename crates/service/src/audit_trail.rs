@@ -149,7 +149,7 @@ pub enum SealOutcome {
 pub async fn seal(
     day: UnixTime,
     store: &impl AuditReader,
-    vault: &RootKeys,
+    root_keys: &RootKeys,
     call: &RequestMeta,
 ) -> Result<SealOutcome, StoreError> {
     if !is_closed(day, call.now) {
@@ -161,7 +161,7 @@ pub async fn seal(
             continue;
         }
         let codes = codes(&store.audit_lines(day, shard).await?);
-        let digest = AuditDigest::seal(day, shard, &codes, call.now, vault);
+        let digest = AuditDigest::seal(day, shard, &codes, call.now, root_keys);
         match store.keep_digest(&digest, &call.request_id).await? {
             WriteOutcome::Applied => sealed = sealed.saturating_add(1),
             WriteOutcome::Conflict => {}
@@ -178,7 +178,7 @@ pub async fn seal(
 pub async fn review(
     day: UnixTime,
     store: &impl AuditReader,
-    vault: &RootKeys,
+    root_keys: &RootKeys,
     now: UnixTime,
     review: &mut VerifyReport,
 ) -> Result<(), StoreError> {
@@ -187,12 +187,12 @@ pub async fn review(
         let digest = store.audit_digest(day, shard).await?;
         let mut findings: Vec<_> = kept
             .iter()
-            .filter_map(|kept| check_entry(kept, vault))
+            .filter_map(|kept| check_entry(kept, root_keys))
             .collect();
         review.lines = review.lines.saturating_add(length(&kept));
         match digest {
             Some(digest) => {
-                findings.extend(compare(&digest, &kept, vault));
+                findings.extend(compare(&digest, &kept, root_keys));
                 review.sealed = review.sealed.saturating_add(1);
             }
             None if is_closed(day, now) => findings.push(Finding::Unsealed),
@@ -208,16 +208,16 @@ pub async fn review(
     Ok(())
 }
 
-fn check_entry(kept: &StoredEntry, vault: &RootKeys) -> Option<Finding> {
+fn check_entry(kept: &StoredEntry, root_keys: &RootKeys) -> Option<Finding> {
     match kept {
         StoredEntry::Unreadable(place) => Some(Finding::Unreadable(place.clone())),
-        StoredEntry::Line(line) if line.is_genuine(vault) => None,
+        StoredEntry::Line(line) if line.is_genuine(root_keys) => None,
         StoredEntry::Line(line) => Some(Finding::Altered(line.id.clone())),
     }
 }
 
-fn compare(digest: &AuditDigest, kept: &[StoredEntry], vault: &RootKeys) -> Option<Finding> {
-    if !digest.is_genuine(vault) {
+fn compare(digest: &AuditDigest, kept: &[StoredEntry], root_keys: &RootKeys) -> Option<Finding> {
+    if !digest.is_genuine(root_keys) {
         return Some(Finding::FalseSeal);
     }
     let codes = codes(kept);

@@ -13,9 +13,9 @@ pub struct ServiceContext<'a, S, C> {
     /// The store.
     pub store: &'a S,
     /// The source of random identifiers and secrets.
-    pub chance: &'a C,
+    pub random: &'a C,
     /// The root keys of the host.
-    pub vault: &'a RootKeys,
+    pub root_keys: &'a RootKeys,
     /// The operator's settings.
     pub settings: &'a Settings,
     /// The current request.
@@ -39,14 +39,14 @@ impl<S, C: SecureRandom> ServiceContext<'_, S, C> {
         user_id: Option<&Id>,
     ) -> Result<AuditEvent, NoEntropy> {
         Ok(AuditEvent {
-            id: self.chance.id()?,
+            id: self.random.id()?,
             at: self.call.now,
             kind,
             user_id: user_id.cloned(),
             session_id: None,
             client_address: self.call.client_address.clone(),
             request_id: self.call.request_id.clone(),
-            sealer: self.vault.sealer(Purpose::Audit),
+            sealer: self.root_keys.sealer(Purpose::Audit),
         })
     }
 

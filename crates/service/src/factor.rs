@@ -63,15 +63,15 @@ pub async fn begin(
     let Some(account) = account else {
         return refuse(&change.user_id, FactorDenial::WrongPassword, ctx).await;
     };
-    let random = ctx.chance.secret()?;
+    let random = ctx.random.secret()?;
     let secret = random.expose().first_chunk().copied().ok_or(NoEntropy)?;
     let context = [account.user_id.as_str().as_bytes()];
     let factor = TotpFactor {
-        id: ctx.chance.id()?,
-        sealed: ctx.vault.seal(
+        id: ctx.random.id()?,
+        sealed: ctx.root_keys.seal(
             Purpose::FactorSecret,
             &context,
-            ctx.chance.nonce()?,
+            ctx.random.nonce()?,
             &secret,
         ),
         created_at: ctx.call.now,
@@ -216,13 +216,13 @@ fn recovery_codes<S>(
 ) -> Result<(Vec<RecoveryCode>, Vec<String>), NoEntropy> {
     let mut codes = Vec::with_capacity(RECOVERY_CODES);
     while codes.len() < RECOVERY_CODES {
-        let random = ctx.chance.secret()?;
+        let random = ctx.random.secret()?;
         let bits: &[u8; RECOVERY_CODE_BYTES] = random.expose().first_chunk().ok_or(NoEntropy)?;
         codes.push(RecoveryCode::from_random(bits));
     }
     let kept = codes
         .iter()
-        .map(|code| code.kept(ctx.vault, &account.user_id))
+        .map(|code| code.kept(ctx.root_keys, &account.user_id))
         .collect();
     Ok((codes, kept))
 }

@@ -49,7 +49,7 @@ pub async fn import(
         return Ok(ImportOutcome::UnusableHash);
     }
     let account = Account {
-        user_id: ctx.chance.id()?,
+        user_id: ctx.random.id()?,
         email: request.email.clone(),
         password: request.password.clone(),
         status: AccountStatus::Active,

@@ -59,7 +59,7 @@ pub(crate) fn access_token_of<S>(
         subject: bearer.user_id.clone(),
         audience: issuing.audience.clone(),
         client_id: issuing.client_id.clone(),
-        token_id: ctx.chance.id()?,
+        token_id: ctx.random.id()?,
         session_id: bearer.session_id.clone(),
         generation: bearer.generation,
         authenticated_at: bearer.opened_at,

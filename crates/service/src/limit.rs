@@ -119,8 +119,8 @@ pub async fn acquire_login(
     device_cookie: Option<&str>,
     ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
 ) -> Result<LimitOutcome, UseCaseError> {
-    let known =
-        device_cookie.and_then(|cookie| device::recognise(ctx.vault, cookie, email, ctx.call.now));
+    let known = device_cookie
+        .and_then(|cookie| device::recognise(ctx.root_keys, cookie, email, ctx.call.now));
     if let Some(nonce) = known {
         return acquire(LimitKind::LoginDevice, LimitKey::Device(email, &nonce), ctx).await;
     }
@@ -156,13 +156,13 @@ pub fn device_cookie<S>(
     email: &EmailAddress,
     ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<String, NoEntropy> {
-    let nonce = ctx.chance.id()?;
-    Ok(device::issue(ctx.vault, email, &nonce, ctx.call.now))
+    let nonce = ctx.random.id()?;
+    Ok(device::issue(ctx.root_keys, email, &nonce, ctx.call.now))
 }
 
 /// An identifier of an attempt of this request, unique by random bits.
 fn attempt<S>(ctx: ServiceContext<'_, S, impl SecureRandom>) -> Result<Attempt, NoEntropy> {
-    let [a, b, c, d, ..] = ctx.chance.nonce()?;
+    let [a, b, c, d, ..] = ctx.random.nonce()?;
     Ok(Attempt::new(ctx.call.now, u32::from_le_bytes([a, b, c, d])))
 }
 
@@ -193,13 +193,13 @@ fn bucket<S, C>(
     Bucket {
         scope,
         quota,
-        name: bucket_name(ctx.vault, scope, quota, [first, second]),
+        name: bucket_name(ctx.root_keys, scope, quota, [first, second]),
     }
 }
 
 /// A count is valid only under its quota, so the quota is part of its key.
 fn bucket_name(
-    vault: &RootKeys,
+    root_keys: &RootKeys,
     scope: LimitKind,
     quota: Quota,
     [first, second]: [&[u8]; 2],
@@ -210,6 +210,6 @@ fn bucket_name(
         quota.to_string()
     };
     let parts = [scope.as_str().as_bytes(), rule.as_bytes(), first, second];
-    let code = vault.mac(Purpose::LimitKey, &parts);
+    let code = root_keys.mac(Purpose::LimitKey, &parts);
     base64url::encode(code.get(..NAME_BYTES).unwrap_or(&code))
 }

@@ -41,8 +41,8 @@ pub(crate) async fn open(
     signer: &impl Signer,
     ctx: ServiceContext<'_, impl SessionStore, impl SecureRandom>,
 ) -> Result<Option<TokenGrant>, UseCaseError> {
-    let (now, chance) = (ctx.call.now, ctx.chance);
-    let refresh = RefreshToken::first(chance.id()?, chance.secret()?);
+    let (now, random) = (ctx.call.now, ctx.random);
+    let refresh = RefreshToken::first(random.id()?, random.secret()?);
     let ends_at = now.plus(ctx.settings.sessions.absolute);
     let session = Session {
         id: refresh.session_id().clone(),
@@ -75,7 +75,7 @@ pub(crate) fn grant<S>(
 ) -> Result<TokenGrant, UseCaseError> {
     Ok(TokenGrant {
         access: issue_token::access_token(session, signer, ctx)?,
-        refresh: refresh.to_text(ctx.vault),
+        refresh: refresh.to_text(ctx.root_keys),
         idle: ctx.call.now.until(idle_ends_at),
         session_id: session.id.clone(),
     })

@@ -53,12 +53,12 @@ pub async fn refresh(
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl SessionStore + RevocationStore + AuditStore, impl SecureRandom>,
 ) -> Result<RefreshOutcome, UseCaseError> {
-    let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.vault) else {
+    let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.root_keys) else {
         return refuse(RefreshDenial::NotOurs, None, None, ctx).await;
     };
     if !request
         .carrier
-        .passes_csrf_check(token.session_id(), ctx.vault)
+        .passes_csrf_check(token.session_id(), ctx.root_keys)
     {
         return refuse(RefreshDenial::CrossSite, Some(&token), None, ctx).await;
     }
@@ -72,7 +72,10 @@ pub async fn refresh(
             return refuse(denial, Some(&token), Some(session), ctx).await;
         }
         let grace = ctx.settings.sessions.grace;
-        let denial = match session.head.redeem(&token, grace, ctx.vault, ctx.call.now) {
+        let denial = match session
+            .head
+            .redeem(&token, grace, ctx.root_keys, ctx.call.now)
+        {
             Redemption::Rotate => match advance(&token, session, signer, clock, ctx).await? {
                 Some(grant) => return Ok(RefreshOutcome::Renew(grant)),
                 None => continue,
@@ -112,12 +115,12 @@ async fn advance(
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl SessionStore, impl SecureRandom>,
 ) -> Result<Option<TokenGrant>, UseCaseError> {
-    let (secret, nonce) = (ctx.chance.secret()?, ctx.chance.nonce()?);
+    let (secret, nonce) = (ctx.random.secret()?, ctx.random.nonce()?);
     // The reuse window starts with the write and not with the request, so a slow store does not
     // shorten it.
     let now = clock.now();
     let idle_ends_at = idle_end(now, session.ends_at, ctx.settings.sessions.idle);
-    let (next, head) = token.advance(secret, nonce, ctx.vault, now, idle_ends_at);
+    let (next, head) = token.advance(secret, nonce, ctx.root_keys, now, idle_ends_at);
     // Signed before the token is used: if signing failed later, the client would lose its refresh
     // token.
     let grant = grant(session, &next, idle_ends_at, signer, ctx)?;

@@ -64,7 +64,7 @@ pub async fn register(
     // SECURITY: hashed before any write, so a registered address costs a hash as well (timing).
     let password = hasher.hash(&request.password).await?;
     let account = Account {
-        user_id: ctx.chance.id()?,
+        user_id: ctx.random.id()?,
         email: request.email.clone(),
         password,
         status: AccountStatus::Active,

@@ -39,7 +39,7 @@ pub async fn revoke(
         impl SecureRandom,
     >,
 ) -> Result<(), UseCaseError> {
-    if let Ok(token) = RefreshToken::parse(token.expose(), ctx.vault) {
+    if let Ok(token) = RefreshToken::parse(token.expose(), ctx.root_keys) {
         return end_family(&token, clock, ctx).await;
     }
     let now = ctx.call.now;

@@ -56,15 +56,15 @@ pub struct Rotation<'a, V, D, K, S, C, H> {
     /// The key document.
     pub documents: &'a D,
     /// The key factory.
-    pub smith: &'a K,
+    pub factory: &'a K,
     /// The verifier of the test signature.
     pub signatures: &'a S,
     /// The clock, read again at every write that depends on the time.
     pub clock: &'a C,
     /// The source of random identifiers.
-    pub chance: &'a H,
+    pub random: &'a H,
     /// The root keys of the host, which authenticate audit entries.
-    pub vault: &'a RootKeys,
+    pub root_keys: &'a RootKeys,
     /// The actor of the rotation, recorded in the audit trail in place of a client's address.
     pub actor: &'a str,
     /// How long hosts, edges and third parties cache keys.
@@ -150,10 +150,10 @@ where
             .retire_predecessors(reigning, document, request_id)
             .await?;
         self.check_can_start(&document, &held)?;
-        let key = self.smith.make(self.algorithm)?;
+        let key = self.factory.make(self.algorithm)?;
         match self
             .secrets
-            .put_pending(token, &self.smith.write(&key))
+            .put_pending(token, &self.factory.write(&key))
             .await?
         {
             // A concurrent run of this step was faster; its key serves as well.
@@ -307,14 +307,14 @@ where
         request_id: &Id,
     ) -> Result<WriteOutcome, RotateError> {
         let event = AuditEvent {
-            id: self.chance.id()?,
+            id: self.random.id()?,
             at: self.clock.now(),
             kind: AuditKind::KeysChanged(act),
             user_id: None,
             session_id: None,
             client_address: self.actor.to_owned(),
             request_id: request_id.clone(),
-            sealer: self.vault.sealer(Purpose::Audit),
+            sealer: self.root_keys.sealer(Purpose::Audit),
         };
         Ok(self.documents.change_keys(document, None, &event).await?)
     }
@@ -327,7 +327,7 @@ where
 
     async fn pending(&self, token: &str) -> Result<K::Key, RotateError> {
         let kept = self.secrets.value(token).await?;
-        Ok(self.smith.read(&kept.ok_or(RotateError::NotCreated)?)?)
+        Ok(self.factory.read(&kept.ok_or(RotateError::NotCreated)?)?)
     }
 
     /// The ids of the keys that hosts hold. An unreadable key counts as absent: a rotation replaces
@@ -344,7 +344,7 @@ where
             return Ok(None);
         };
         let kept = self.secrets.value(version).await?;
-        let key = kept.and_then(|kept| self.smith.read(&kept).ok());
+        let key = kept.and_then(|kept| self.factory.read(&kept).ok());
         Ok(key.and_then(|key| key.key().id().map(str::to_owned)))
     }
 
@@ -355,11 +355,11 @@ where
         };
         let draft = AccessTokenDraft {
             issuer: "urn:portcullis:rotation".to_owned(),
-            subject: self.chance.id()?,
+            subject: self.random.id()?,
             audience: "urn:portcullis:nobody".to_owned(),
             client_id: "portcullis-rotation".to_owned(),
-            token_id: self.chance.id()?,
-            session_id: self.chance.id()?,
+            token_id: self.random.id()?,
+            session_id: self.random.id()?,
             generation: 0,
             authenticated_at: UnixTime::default(),
             methods: Methods::default(),

@@ -80,7 +80,7 @@ pub(crate) struct Host {
     pub(crate) clock: SimClock,
     world: Rc<World>,
     gate: Gate,
-    vault: RootKeys,
+    root_keys: RootKeys,
     settings: Settings,
     process: RefCell<Rc<Process>>,
 }
@@ -130,7 +130,7 @@ impl Host {
             name,
             world: Rc::clone(world),
             gate: Gate::new(policy(world.plan.lifetime, None)),
-            vault: vault(),
+            root_keys: root_keys(),
             settings: settings(world.plan.lifetime, world.mutation),
         })
     }
@@ -171,8 +171,8 @@ impl Host {
         let store = &process.store;
         let ctx = ServiceContext {
             store,
-            chance: &*self.world,
-            vault: &self.vault,
+            random: &*self.world,
+            root_keys: &self.root_keys,
             settings: &self.settings,
             call,
         };
@@ -262,7 +262,7 @@ impl Host {
         let custody = SimSigningKeys {
             world: &self.world,
             host: &self.name,
-            root_keys: &self.vault,
+            root_keys: &self.root_keys,
             secrets: &process.secrets,
             now: call.now,
             request_id: &call.request_id,
@@ -299,7 +299,7 @@ impl Host {
 }
 
 /// The root keys that all hosts share.
-pub(crate) fn vault() -> RootKeys {
+pub(crate) fn root_keys() -> RootKeys {
     let document = RootKeys::document(&Secret::new([7; 32]));
     RootKeys::parse(document.expose().as_bytes()).expect("valid root keys")
 }

@@ -15,7 +15,7 @@ use crate::bounds::millis_of;
 use crate::bounds::{HOST_CACHE, KEYS_HARD, KEYS_SOFT};
 use crate::clock::SimClock;
 use crate::crypto::SimSignatures;
-use crate::host::vault;
+use crate::host::root_keys;
 use crate::mutation::Mutation;
 use crate::oracle::Case;
 use crate::oracle::service::Failures;
@@ -31,7 +31,7 @@ pub(crate) struct Machine {
     pub(crate) name: &'static str,
     store: View,
     secrets: View,
-    vault: RootKeys,
+    root_keys: RootKeys,
     pub(crate) clock: SimClock,
 }
 
@@ -45,7 +45,7 @@ impl Machine {
             name,
             store: View::new(world, name, Dependency::Store),
             secrets: View::new(world, name, Dependency::Secrets),
-            vault: vault(),
+            root_keys: root_keys(),
             clock: SimClock::new(world, name),
         })
     }
@@ -77,11 +77,11 @@ impl Machine {
         Rotation {
             secrets: &self.secrets,
             documents: &self.store,
-            smith: &self.world,
+            factory: &self.world,
             signatures: &SimSignatures,
             clock: &self.clock,
-            chance: &self.world,
-            vault: &self.vault,
+            random: &self.world,
+            root_keys: &self.root_keys,
             actor: self.name,
             bounds: bounds(&self.world),
             algorithm: Algorithm::EdDsa,

@@ -14,14 +14,14 @@ const CAPACITY: usize = 256;
 /// in the snapshot in full until it is compacted, which creates other sets.
 #[derive(Debug, Default)]
 pub struct LookupCache {
-    sieves: RefCell<FingerprintSets>,
+    filters: RefCell<FingerprintSets>,
     answers: RefCell<VecDeque<(u128, Revocations)>>,
 }
 
 impl LookupCache {
-    /// The cached result for `token`, if it was stored with the same `sieves`.
-    pub fn find(&self, sieves: &FingerprintSets, token: TokenIds<'_>) -> Option<Revocations> {
-        if !self.sieves.borrow().are(sieves) {
+    /// The cached result for `token`, if it was stored with the same `filters`.
+    pub fn find(&self, filters: &FingerprintSets, token: TokenIds<'_>) -> Option<Revocations> {
+        if !self.filters.borrow().are(filters) {
             return None;
         }
         let answers = self.answers.borrow();
@@ -32,12 +32,12 @@ impl LookupCache {
             .map(|(_, found)| found.clone())
     }
 
-    /// Stores the result for as long as `sieves` stay the same.
-    pub fn keep(&self, sieves: &FingerprintSets, token: TokenIds<'_>, found: &Revocations) {
+    /// Stores the result for as long as `filters` stay the same.
+    pub fn keep(&self, filters: &FingerprintSets, token: TokenIds<'_>, found: &Revocations) {
         let mut answers = self.answers.borrow_mut();
-        if !self.sieves.borrow().are(sieves) {
+        if !self.filters.borrow().are(filters) {
             answers.clear();
-            self.sieves.replace(sieves.clone());
+            self.filters.replace(filters.clone());
         }
         answers.truncate(CAPACITY.saturating_sub(1));
         answers.push_front((token.digest(), found.clone()));

@@ -37,8 +37,8 @@ impl Transport for FetchTransport {
         clock::elapsed()
     }
 
-    fn on_breaker_change(&self, way: Dependency, standing: BreakerState) {
-        let (name, standing) = (way.as_str(), standing.as_str());
+    fn on_breaker_change(&self, dependency: Dependency, standing: BreakerState) {
+        let (name, standing) = (dependency.as_str(), standing.as_str());
         worker::console_warn!("the circuit breaker of {name} is {standing}");
     }
 }

@@ -99,7 +99,7 @@ impl ApiCall {
     /// [`Problem::KeyUnavailable`] if the root keys cannot be read.
     pub(super) async fn open(&self) -> Result<OpenCall<'_>, ApiError> {
         let host = self.host();
-        let root_keys = host.vault.open(&host.client, self.meta.now).await;
+        let root_keys = host.root_keys.open(&host.client, self.meta.now).await;
         Ok(OpenCall {
             call: self,
             store: host.store(self.meta.now),
@@ -174,8 +174,8 @@ impl<'a> OpenCall<'a> {
     pub(super) fn ctx(&self) -> ServiceContext<'_, Store<'a>, SystemRandom> {
         ServiceContext {
             store: &self.store,
-            chance: &self.call.host.chance,
-            vault: self.root_keys,
+            random: &self.call.host.random,
+            root_keys: self.root_keys,
             settings: &self.call.host.settings,
             call: &self.call.meta,
         }

@@ -122,7 +122,7 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
         LoginOutcome::Admit(admission) => {
             note(admission.not_rehashed.as_ref());
             open.refund(&place).await;
-            let mut response = token_response(&admission.grant, transport, ctx.vault);
+            let mut response = token_response(&admission.grant, transport, ctx.root_keys);
             open.remember_browser(response.headers_mut(), &request.email)?;
             Ok(response)
         }

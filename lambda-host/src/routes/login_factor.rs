@@ -87,7 +87,7 @@ pub(super) async fn login_factor(
     };
     match open.run(factor::login(&request, &*signer, ctx)).await? {
         Ok(grant) => {
-            let mut response = token_response(&grant, transport, ctx.vault);
+            let mut response = token_response(&grant, transport, ctx.root_keys);
             if let (Some(account), Some(place)) = (&challenged, &counted) {
                 open.refund(place).await;
                 open.remember_browser(response.headers_mut(), &account.email)?;

@@ -179,7 +179,9 @@ pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Respo
         carrier: TokenSource::Explicit,
     };
     match renew(&call, &request).await? {
-        Renewed::Granted(grant, vault) => Ok(token_response(&grant, TokenDelivery::Body, vault)),
+        Renewed::Granted(grant, root_keys) => {
+            Ok(token_response(&grant, TokenDelivery::Body, root_keys))
+        }
         Renewed::Refused(problem) => Err(Problem::Token(problem).into()),
     }
 }

@@ -47,10 +47,10 @@ pub(super) async fn refresh(call: ApiCall) -> Result<Response, ApiError> {
     let carrier = refresh_cookie::carrier(call.headers(), issuer);
     let request = RefreshRequest { token, carrier };
     match renew(&call, &request).await? {
-        Renewed::Granted(grant, vault) => Ok(refresh_cookie::token_response(
+        Renewed::Granted(grant, root_keys) => Ok(refresh_cookie::token_response(
             &grant,
             TokenDelivery::Cookie,
-            vault,
+            root_keys,
         )),
         // INVARIANT: only an ended session loses its cookie. A temporary failure or a cross-site
         // request leaves the cookie in place.
@@ -87,7 +87,7 @@ pub(super) async fn renew<'h>(
         .await?;
     // Only a token of this host names a session, so an attacker cannot use up the limit of another
     // session by its ID.
-    if let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.vault) {
+    if let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.root_keys) {
         let session = [(
             LimitKind::RefreshSession,
             LimitKey::Session(token.session_id()),

@@ -72,7 +72,7 @@ pub(super) struct GrantBody {
 pub(super) fn token_response(
     grant: &TokenGrant,
     transport: TokenDelivery,
-    vault: &RootKeys,
+    root_keys: &RootKeys,
 ) -> Response {
     let mut members = Object::from_iter([
         (
@@ -85,7 +85,7 @@ pub(super) fn token_response(
     match transport {
         TokenDelivery::Body => members.insert("refresh_token", grant.refresh.expose().as_str()),
         TokenDelivery::Cookie => {
-            members.insert("csrf_token", csrf::token(&grant.session_id, vault));
+            members.insert("csrf_token", csrf::token(&grant.session_id, root_keys));
         }
     };
     let mut response = json(StatusCode::OK, Json::Object(members).to_string());

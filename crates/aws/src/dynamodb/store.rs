@@ -52,7 +52,7 @@ pub struct FeedShards {
 
 impl FeedShards {
     /// The setting of every host and edge.
-    pub const IN_FORCE: Self = Self {
+    pub const CURRENT: Self = Self {
         write: WRITE_SHARDS,
         read: READ_SHARDS,
     };
@@ -64,7 +64,7 @@ impl<'a, T> DynamoStore<'a, T> {
         Self {
             client,
             now,
-            shards: FeedShards::IN_FORCE,
+            shards: FeedShards::CURRENT,
         }
     }
 

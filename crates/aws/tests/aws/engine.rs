@@ -186,7 +186,7 @@ pub(crate) fn event(kind: AuditKind, request_id: &str) -> AuditEvent {
         session_id: None,
         client_address: "192.0.2.1".to_owned(),
         request_id: id(request_id),
-        sealer: vault().sealer(Purpose::Audit),
+        sealer: root_keys().sealer(Purpose::Audit),
     }
 }
 
@@ -202,6 +202,6 @@ pub(crate) fn welcome(account: &Account) -> OutboxMail {
 }
 
 /// Root keys for tests.
-pub(crate) fn vault() -> RootKeys {
+pub(crate) fn root_keys() -> RootKeys {
     RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap()
 }

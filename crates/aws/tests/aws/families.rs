@@ -15,8 +15,8 @@ use portcullis_service::store::{
 };
 
 use crate::engine::{
-    Engine, NOON, ada, audit_trail, event, first, id, longest_email, rows, session, store, vault,
-    welcome,
+    Engine, NOON, ada, audit_trail, event, first, id, longest_email, root_keys, rows, session,
+    store, welcome,
 };
 use crate::wire::Fault;
 
@@ -43,7 +43,7 @@ async fn open(engine: &Engine, session: &Session, request_id: &str) {
 fn next(byte: u8) -> RefreshHead {
     let (secret, idle_ends_at) = (Secret::new([byte; 32]), session("s1").head.idle_ends_at);
     let nonce = [byte; NONCE_BYTES];
-    let (_token, head) = first("s1").advance(secret, nonce, &vault(), NOON, idle_ends_at);
+    let (_token, head) = first("s1").advance(secret, nonce, &root_keys(), NOON, idle_ends_at);
     head
 }
 

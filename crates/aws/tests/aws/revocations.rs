@@ -271,7 +271,7 @@ async fn a_sharded_feed_is_written_to_and_read_from_every_shard() {
 async fn readers_must_add_feed_shards_before_writers() {
     // The safe order: the edge already reads four shards, and hosts still write one.
     let engine = Engine::start().await;
-    spread_out(&engine, FeedShards::IN_FORCE).await;
+    spread_out(&engine, FeedShards::CURRENT).await;
     let client = engine.client();
     let early = store(&client).spread(FOUR).feed(NOON, NOON).await.unwrap();
     assert_eq!(early.len(), 64);

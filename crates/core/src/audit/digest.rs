@@ -39,7 +39,7 @@ impl AuditDigest {
         shard: u32,
         codes: &[Vec<u8>],
         sealed_at: UnixTime,
-        vault: &RootKeys,
+        root_keys: &RootKeys,
     ) -> Self {
         let mut digest = Self {
             day,
@@ -47,16 +47,16 @@ impl AuditDigest {
             lines: length(codes),
             hash: hash(codes),
             sealed_at,
-            root: vault.current_id().to_owned(),
+            root: root_keys.current_id().to_owned(),
             code: Vec::new(),
         };
-        digest.code = digest.with_parts(|parts| vault.mac(Purpose::Audit, parts).to_vec());
+        digest.code = digest.with_parts(|parts| root_keys.mac(Purpose::Audit, parts).to_vec());
         digest
     }
 
     /// Whether its MAC is valid.
-    pub fn is_genuine(&self, vault: &RootKeys) -> bool {
-        self.with_parts(|parts| vault.verify_mac(Purpose::Audit, parts, &self.code))
+    pub fn is_genuine(&self, root_keys: &RootKeys) -> bool {
+        self.with_parts(|parts| root_keys.verify_mac(Purpose::Audit, parts, &self.code))
     }
 
     /// Whether it was created of the MACs `codes`.
@@ -107,7 +107,7 @@ mod tests {
 
     const DAY: UnixTime = UnixTime::from_secs(1_795_392_000);
 
-    fn vault() -> RootKeys {
+    fn root_keys() -> RootKeys {
         RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).expect("keys")
     }
 
@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn a_digest_matches_its_entries_in_any_order_and_no_others() {
-        let digest = AuditDigest::seal(DAY, 3, &codes(&[1, 2, 3]), DAY, &vault());
-        assert!(digest.is_genuine(&vault()));
+        let digest = AuditDigest::seal(DAY, 3, &codes(&[1, 2, 3]), DAY, &root_keys());
+        assert!(digest.is_genuine(&root_keys()));
         assert!(digest.covers(&codes(&[3, 1, 2])));
         for other in [&[1_u8, 2][..], &[1, 2, 3, 3], &[1, 2, 4], &[]] {
             assert!(!digest.covers(&codes(other)), "{other:?}");
@@ -136,9 +136,9 @@ mod tests {
             |digest| digest.code = vec![0; 32],
         ];
         for alter in alterations {
-            let mut digest = AuditDigest::seal(DAY, 3, &codes(&[1]), DAY, &vault());
+            let mut digest = AuditDigest::seal(DAY, 3, &codes(&[1]), DAY, &root_keys());
             alter(&mut digest);
-            assert!(!digest.is_genuine(&vault()));
+            assert!(!digest.is_genuine(&root_keys()));
         }
     }
 

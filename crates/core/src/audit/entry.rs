@@ -31,7 +31,7 @@ pub struct AuditEntry {
 
 impl AuditEntry {
     /// Whether its MAC is valid.
-    pub fn is_genuine(&self, vault: &RootKeys) -> bool {
+    pub fn is_genuine(&self, root_keys: &RootKeys) -> bool {
         let fields = Fields {
             root: &self.root,
             id: self.id.as_str(),
@@ -43,7 +43,7 @@ impl AuditEntry {
             client_address: &self.client_address,
             request_id: self.request_id.as_str(),
         };
-        vault.verify_mac(Purpose::Audit, &fields.parts(), &self.code)
+        root_keys.verify_mac(Purpose::Audit, &fields.parts(), &self.code)
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::audit::{AuditEvent, AuditKind};
 
-    fn vault(id: &str) -> RootKeys {
+    fn root_keys(id: &str) -> RootKeys {
         let document = format!(r#"{{"id":"{id}","key":"0123456789abcdef0123456789abcdef"}}"#);
         RootKeys::parse(document.as_bytes()).expect("a document")
     }
@@ -98,7 +98,7 @@ mod tests {
             session_id: None,
             client_address: "192.0.2.1".to_owned(),
             request_id: id("r1"),
-            sealer: vault("1").sealer(Purpose::Audit),
+            sealer: root_keys("1").sealer(Purpose::Audit),
         };
         AuditEntry {
             id: event.id.clone(),
@@ -116,8 +116,8 @@ mod tests {
 
     #[test]
     fn an_audit_entry_verifies_until_any_part_is_altered() {
-        let vault = vault("1");
-        assert!(line().is_genuine(&vault));
+        let root_keys = root_keys("1");
+        assert!(line().is_genuine(&root_keys));
         let id = || Id::parse("other").expect("an id");
         let alterations: [fn(&mut AuditEntry, Id); 10] = [
             |line, id| line.id = id,
@@ -134,7 +134,7 @@ mod tests {
         for (place, alter) in alterations.into_iter().enumerate() {
             let mut altered = line();
             alter(&mut altered, id());
-            assert!(!altered.is_genuine(&vault), "alteration {place}");
+            assert!(!altered.is_genuine(&root_keys), "alteration {place}");
         }
     }
 

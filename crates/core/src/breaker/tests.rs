@@ -24,9 +24,9 @@ fn pass(breaker: &mut Breaker, now: Duration) -> Permit {
     }
 }
 
-fn fail(breaker: &mut Breaker, now: Duration, chance: u64) {
+fn fail(breaker: &mut Breaker, now: Duration, random: u64) {
     let permit = pass(breaker, now);
-    breaker.record(permit, Outcome::Failed, now, chance);
+    breaker.record(permit, Outcome::Failed, now, random);
 }
 
 fn opened() -> Breaker {
@@ -66,15 +66,15 @@ fn a_response_removes_half_a_failure_and_is_not_saved_up() {
 
 #[test]
 fn it_stays_open_for_its_interval_minus_jitter() {
-    for (chance, until) in [(0, 2_000), (1, 1_999), (1_000, 1_000), (1_001, 2_000)] {
+    for (random, until) in [(0, 2_000), (1, 1_999), (1_000, 1_000), (1_001, 2_000)] {
         let mut breaker = Breaker::new(RULES);
-        (0..3).for_each(|_| fail(&mut breaker, at(0), chance));
+        (0..3).for_each(|_| fail(&mut breaker, at(0), random));
         assert_eq!(
             breaker.admit(at(until - 1)),
             BreakerPermit::Refuse,
-            "{chance}"
+            "{random}"
         );
-        assert!(pass(&mut breaker, at(until)).is_probe(), "{chance}");
+        assert!(pass(&mut breaker, at(until)).is_probe(), "{random}");
     }
 }
 
@@ -135,7 +135,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0_u64..3_000).prop_map(Step::Pass),
         Just(Step::Ask),
         (any::<usize>(), any::<bool>(), any::<u64>())
-            .prop_map(|(which, answered, chance)| { Step::Settle(which, answered, chance) }),
+            .prop_map(|(which, answered, random)| { Step::Settle(which, answered, random) }),
     ]
 }
 
@@ -179,11 +179,11 @@ proptest! {
                         prop_assert!(now < opened_at.expect("it was opened") + RULES.interval);
                     }
                 },
-                Step::Settle(which, answered, chance) if !under_way.is_empty() => {
+                Step::Settle(which, answered, random) if !under_way.is_empty() => {
                     let permit = under_way.swap_remove(which % under_way.len());
                     let stale = permit.epoch != breaker.epoch;
                     let outcome = if answered { Outcome::Answered } else { Outcome::Failed };
-                    breaker.record(permit, outcome, now, chance);
+                    breaker.record(permit, outcome, now, random);
                     let after = breaker.standing();
                     if !stale && before == BreakerState::Closed {
                         halves = if answered { halves.saturating_sub(1) } else { halves + 2 };

@@ -19,9 +19,9 @@ const MAC_BYTES: usize = 16;
 
 /// The device cookie for a browser that has just logged in to `email`: `second.nonce.mac`. It
 /// grants no access and only selects the bucket that counts this browser's logins.
-pub fn issue(vault: &RootKeys, email: &EmailAddress, nonce: &Id, now: UnixTime) -> String {
+pub fn issue(root_keys: &RootKeys, email: &EmailAddress, nonce: &Id, now: UnixTime) -> String {
     let issued_at = now.as_secs().to_string();
-    let code = vault.mac(Purpose::DeviceCookie, &parts(email, &issued_at, nonce));
+    let code = root_keys.mac(Purpose::DeviceCookie, &parts(email, &issued_at, nonce));
     let code = code.get(..MAC_BYTES).unwrap_or(&code);
     format!("{issued_at}.{nonce}.{}", base64url::encode(code))
 }
@@ -29,7 +29,7 @@ pub fn issue(vault: &RootKeys, email: &EmailAddress, nonce: &Id, now: UnixTime) 
 /// The nonce in `cookie`, if a host issued it for `email` within the last year. With any other
 /// content the browser is unknown.
 pub fn recognise(
-    vault: &RootKeys,
+    root_keys: &RootKeys,
     cookie: &str,
     email: &EmailAddress,
     now: UnixTime,
@@ -43,7 +43,7 @@ pub fn recognise(
     let code = base64url::decode(code)?;
     let good_until = UnixTime::from_secs(issued_at.parse().ok()?).plus(DEVICE_LIFETIME);
     let ours = code.len() == MAC_BYTES
-        && vault.verify_mac(
+        && root_keys.verify_mac(
             Purpose::DeviceCookie,
             &parts(email, issued_at, &nonce),
             &code,
@@ -65,7 +65,7 @@ mod tests {
 
     const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
 
-    fn vault(key: char) -> RootKeys {
+    fn root_keys(key: char) -> RootKeys {
         let key = key.to_string().repeat(32);
         RootKeys::parse(format!(r#"{{"id":"1","key":"{key}"}}"#).as_bytes()).expect("a vault")
     }
@@ -77,20 +77,20 @@ mod tests {
     fn cookie() -> (String, Id) {
         let nonce = Id::from_random([7; 16]);
         let ann = email("Ann@example.com");
-        (issue(&vault('k'), &ann, &nonce, NOON), nonce)
+        (issue(&root_keys('k'), &ann, &nonce, NOON), nonce)
     }
 
     #[test]
     fn a_device_cookie_is_valid_for_a_year_and_its_own_address() {
         let (cookie, nonce) = cookie();
-        let known = |address, now| recognise(&vault('k'), &cookie, &email(address), now);
+        let known = |address, now| recognise(&root_keys('k'), &cookie, &email(address), now);
         let end = NOON.plus(DEVICE_LIFETIME);
         let last = end.minus(Duration::from_secs(1));
         assert_eq!(known("ann@example.com", NOON), Some(nonce.clone()));
         assert_eq!(known("ann@example.com", last), Some(nonce));
         assert_eq!(known("ann@example.com", end), None);
         assert_eq!(known("bob@example.com", NOON), None);
-        let elsewhere = recognise(&vault('x'), &cookie, &email("ann@example.com"), NOON);
+        let elsewhere = recognise(&root_keys('x'), &cookie, &email("ann@example.com"), NOON);
         assert_eq!(elsewhere, None);
     }
 
@@ -103,7 +103,7 @@ mod tests {
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).expect("ASCII");
             assert_eq!(
-                recognise(&vault('k'), &changed, &ann, NOON),
+                recognise(&root_keys('k'), &changed, &ann, NOON),
                 None,
                 "{changed}"
             );
@@ -119,7 +119,7 @@ mod tests {
             &format!("{cookie}."),
             &later,
         ] {
-            assert_eq!(recognise(&vault('k'), text, &ann, NOON), None, "{text}");
+            assert_eq!(recognise(&root_keys('k'), text, &ann, NOON), None, "{text}");
         }
     }
 }

@@ -26,7 +26,7 @@ const FULL_SIEVE: usize = 65_536;
 #[derive(Clone, Debug, Default)]
 pub struct Revocations {
     exact: BTreeMap<Fingerprint, Extent>,
-    sieves: FingerprintSets,
+    filters: FingerprintSets,
 }
 
 /// The compacted fingerprint sets. Two of them are equal only if one is a copy of the other. A
@@ -74,7 +74,7 @@ impl Revocations {
     /// Adds all revocations of `pack`.
     pub fn load(&mut self, pack: Pack) {
         let until = pack.until();
-        let (keys, sieve) = pack.into_parts();
+        let (keys, filter) = pack.into_parts();
         for key in keys {
             let extent = Extent {
                 generation: u64::MAX,
@@ -83,7 +83,7 @@ impl Revocations {
             };
             self.put(key, extent);
         }
-        self.sieves.push(Arc::new(sieve));
+        self.filters.push(Arc::new(filter));
     }
 
     /// Adds all revocations of `other`.
@@ -91,8 +91,8 @@ impl Revocations {
         for (name, extent) in other.exact {
             self.put(name, extent);
         }
-        for sieve in other.sieves.0.iter() {
-            self.sieves.push(Arc::clone(sieve));
+        for filter in other.filters.0.iter() {
+            self.filters.push(Arc::clone(filter));
         }
     }
 
@@ -115,7 +115,7 @@ impl Revocations {
     /// Removes expired revocations.
     pub fn forget(&mut self, now: UnixTime) {
         self.exact.retain(|_, extent| now < extent.until);
-        self.sieves.forget(now);
+        self.filters.forget(now);
     }
 
     /// Limits the expiry of every fingerprint to `end`, because row TTLs use the longest lifetime
@@ -124,7 +124,7 @@ impl Revocations {
         for extent in self.exact.values_mut().filter(|extent| !extent.is_key) {
             extent.until = extent.until.min(end);
         }
-        self.sieves.forget_by(end);
+        self.filters.forget_by(end);
     }
 
     /// Compacts the full fingerprints once there are too many.
@@ -144,7 +144,8 @@ impl Revocations {
                 shorts.push(name.short());
             }
         }
-        self.sieves.grow(FingerprintSet::from_sorted(shorts, until));
+        self.filters
+            .grow(FingerprintSet::from_sorted(shorts, until));
     }
 
     /// The revocation status of `token`. A token without a generation counts as older than any.
@@ -156,7 +157,7 @@ impl Revocations {
         let names = Names::of(token);
         if self.names_login(&names) || self.names_authority(&names, token.generation) {
             RevocationStatus::Revoked
-        } else if self.sieves.may_name(&names) {
+        } else if self.filters.may_name(&names) {
             RevocationStatus::MaybeRevoked
         } else {
             RevocationStatus::NotRevoked
@@ -186,12 +187,12 @@ impl Revocations {
 
     /// The compacted fingerprint sets.
     pub const fn fingerprint_sets(&self) -> &FingerprintSets {
-        &self.sieves
+        &self.filters
     }
 
     /// The number of known fingerprints.
     pub fn len(&self) -> usize {
-        self.exact.len().saturating_add(self.sieves.len())
+        self.exact.len().saturating_add(self.filters.len())
     }
 
     /// Whether there are no revocations.
@@ -224,49 +225,52 @@ impl FingerprintSets {
     }
 
     fn len(&self) -> usize {
-        self.0.iter().map(|sieve| sieve.len()).sum()
+        self.0.iter().map(|filter| filter.len()).sum()
     }
 
     fn may_name(&self, names: &Names) -> bool {
         let one_of = [Some(names.token), names.session, Some(names.subject)];
-        self.0
-            .iter()
-            .any(|sieve| one_of.iter().flatten().any(|name| sieve.may_contain(*name)))
+        self.0.iter().any(|filter| {
+            one_of
+                .iter()
+                .flatten()
+                .any(|name| filter.may_contain(*name))
+        })
     }
 
     fn forget(&mut self, now: UnixTime) {
         // An unnecessary copy would lose the identity.
-        if self.0.iter().any(|sieve| sieve.until() <= now) {
-            Arc::make_mut(&mut self.0).retain(|sieve| now < sieve.until());
+        if self.0.iter().any(|filter| filter.until() <= now) {
+            Arc::make_mut(&mut self.0).retain(|filter| now < filter.until());
         }
     }
 
     fn forget_by(&mut self, end: UnixTime) {
         // As above; a set that expires in time is not copied.
-        if self.0.iter().all(|sieve| sieve.until() <= end) {
+        if self.0.iter().all(|filter| filter.until() <= end) {
             return;
         }
-        for sieve in Arc::make_mut(&mut self.0) {
-            if end < sieve.until() {
-                Arc::make_mut(sieve).end_by(end);
+        for filter in Arc::make_mut(&mut self.0) {
+            if end < filter.until() {
+                Arc::make_mut(filter).end_by(end);
             }
         }
     }
 
-    fn push(&mut self, sieve: Arc<FingerprintSet>) {
-        if sieve.len() > 0 {
-            Arc::make_mut(&mut self.0).push(sieve);
+    fn push(&mut self, filter: Arc<FingerprintSet>) {
+        if filter.len() > 0 {
+            Arc::make_mut(&mut self.0).push(filter);
         }
     }
 
     /// Adds a fingerprint set, merged with the last one unless that is full.
-    fn grow(&mut self, sieve: FingerprintSet) {
-        let sieves = Arc::make_mut(&mut self.0);
-        match sieves.last_mut() {
-            Some(last) if last.len().saturating_add(sieve.len()) <= FULL_SIEVE => {
-                *last = Arc::new(last.merge(&sieve));
+    fn grow(&mut self, filter: FingerprintSet) {
+        let filters = Arc::make_mut(&mut self.0);
+        match filters.last_mut() {
+            Some(last) if last.len().saturating_add(filter.len()) <= FULL_SIEVE => {
+                *last = Arc::new(last.merge(&filter));
             }
-            Some(_) | None => sieves.push(Arc::new(sieve)),
+            Some(_) | None => filters.push(Arc::new(filter)),
         }
     }
 }
@@ -474,17 +478,17 @@ mod tests {
         }
         known.compact();
         let sifted: usize = known
-            .sieves
+            .filters
             .0
             .iter()
-            .map(|sieve| sieve.shorts().len() * 4)
+            .map(|filter| filter.shorts().len() * 4)
             .sum();
         assert!(sifted < 1_000_000 && known.exact.len() <= MAX_EXACT);
-        assert!(known.sieves.0.len() <= 5, "{}", known.sieves.0.len());
+        assert!(known.filters.0.len() <= 5, "{}", known.filters.0.len());
         // The false-positive rate is one in seventeen thousand: 250,000 in 2^32.
         let strangers = (0..100_000).map(|number| {
             let id = format!("stranger-{number}");
-            known.sieves.may_name(&Names {
+            known.filters.may_name(&Names {
                 token: Fingerprint::of(&Token(id.clone())),
                 session: None,
                 subject: Fingerprint::of(&Session(id.clone())),

@@ -55,8 +55,8 @@ pub(super) struct Pepper {
 
 impl Pepper {
     /// The pepper of the root key `key_id`; `None` if that key is no longer kept.
-    pub(super) fn of(vault: &RootKeys, key_id: &str) -> Option<Self> {
-        let key = vault.code_under(key_id, Purpose::Pepper, &[b"argon2"])?;
+    pub(super) fn of(root_keys: &RootKeys, key_id: &str) -> Option<Self> {
+        let key = root_keys.code_under(key_id, Purpose::Pepper, &[b"argon2"])?;
         Some(Self {
             key_id: key_id.to_owned(),
             key: Zeroizing::new(key),

@@ -33,7 +33,7 @@ fn peppered() -> HashPool {
 }
 
 /// The root key `id` and its predecessors.
-fn vault(id: &str, previous: &[&str]) -> RootKeys {
+fn root_keys(id: &str, previous: &[&str]) -> RootKeys {
     let key = |id: &str| format!(r#""id":"{id}","key":"{:x<40}""#, id);
     let previous: Vec<_> = previous
         .iter()
@@ -44,24 +44,24 @@ fn vault(id: &str, previous: &[&str]) -> RootKeys {
 }
 
 async fn verdict(pool: &HashPool, text: &str, stored: &PasswordHash) -> HashVerdict {
-    let vault = vault("1", &[]);
+    let root_keys = root_keys("1", &[]);
     let verdict = pool
-        .with(&vault)
+        .with(&root_keys)
         .verify(&password(text), Some(stored))
         .await;
     verdict.expect("checked")
 }
 
-async fn hash(pool: &HashPool, vault: &RootKeys) -> PasswordHash {
+async fn hash(pool: &HashPool, root_keys: &RootKeys) -> PasswordHash {
     let text = password("correct horse battery");
-    let hash = pool.with(vault).hash(&text).await;
+    let hash = pool.with(root_keys).hash(&text).await;
     hash.expect("hashed")
 }
 
 #[tokio::test]
 async fn a_password_matches_only_its_own_hash() {
-    let (pool, vault) = (pool(SMALL), vault("1", &[]));
-    let made = hash(&pool, &vault).await;
+    let (pool, root_keys) = (pool(SMALL), root_keys("1", &[]));
+    let made = hash(&pool, &root_keys).await;
     assert!(made.as_phc().starts_with("$argon2id$v=19$m=64,t=2,p=1$"));
     for (text, expected) in [
         ("correct horse battery", HashVerdict::Matches),
@@ -69,14 +69,14 @@ async fn a_password_matches_only_its_own_hash() {
     ] {
         assert_eq!(verdict(&pool, text, &made).await, expected);
     }
-    let again = hash(&pool, &vault).await;
+    let again = hash(&pool, &root_keys).await;
     assert_ne!(made.as_phc(), again.as_phc(), "each hash has its own salt");
 }
 
 #[tokio::test]
 async fn a_hash_with_lower_parameters_is_outdated() {
     let lesser = HashParameters { passes: 1, ..SMALL };
-    let old = hash(&pool(lesser), &vault("1", &[])).await;
+    let old = hash(&pool(lesser), &root_keys("1", &[])).await;
     let text = "correct horse battery";
     let raised = verdict(&pool(SMALL), text, &old).await;
     assert_eq!(raised, HashVerdict::MatchesOutdated);
@@ -126,17 +126,17 @@ async fn bcrypt_reads_only_the_first_72_bytes() {
 
 #[tokio::test]
 async fn login_timing_is_equal_for_an_unknown_account_and_a_wrong_password() {
-    let vault = vault("1", &[]);
+    let root_keys = root_keys("1", &[]);
     let lesser = HashParameters { passes: 1, ..SMALL };
-    let today = hash(&pool(SMALL), &vault).await;
-    let old = hash(&pool(lesser), &vault).await;
+    let today = hash(&pool(SMALL), &root_keys).await;
+    let old = hash(&pool(lesser), &root_keys).await;
     let runs = async |former: Option<&PasswordHash>, stored: Option<&PasswordHash>| {
         let rules = HashRules {
             pepper: false,
             former: former.cloned(),
         };
         let pool = HashPool::new(SMALL, ONE, rules);
-        let hasher = pool.with(&vault);
+        let hasher = pool.with(&root_keys);
         let verdict = hasher.verify(&password("something else"), stored).await;
         assert_eq!(verdict, Ok(HashVerdict::Differs));
         pool.runs()
@@ -152,22 +152,22 @@ async fn login_timing_is_equal_for_an_unknown_account_and_a_wrong_password() {
 
 #[tokio::test]
 async fn the_pepper_is_that_of_the_root_key_the_hash_names() {
-    let (pool, first) = (peppered(), vault("1", &[]));
+    let (pool, first) = (peppered(), root_keys("1", &[]));
     let old = hash(&pool, &first).await;
     assert!(old.as_phc().contains(",keyid=MQ$"), "{}", old.as_phc());
     let right = password("correct horse battery");
-    let verdict = async |vault: &RootKeys, stored: &PasswordHash| {
-        let verdict = pool.with(vault).verify(&right, Some(stored)).await;
+    let verdict = async |root_keys: &RootKeys, stored: &PasswordHash| {
+        let verdict = pool.with(root_keys).verify(&right, Some(stored)).await;
         verdict.expect("checked")
     };
     assert_eq!(verdict(&first, &old).await, HashVerdict::Matches);
     // After a replacement of the root key, its hashes still verify and are outdated.
-    let second = vault("abcdefghij123456", &["1"]);
+    let second = root_keys("abcdefghij123456", &["1"]);
     assert_eq!(verdict(&second, &old).await, HashVerdict::MatchesOutdated);
     let renewed = hash(&pool, &second).await;
     assert_eq!(verdict(&second, &renewed).await, HashVerdict::Matches);
     // After its removal, hashes that were not renewed no longer verify.
-    let third = vault("3", &[]);
+    let third = root_keys("3", &[]);
     assert_eq!(verdict(&third, &old).await, HashVerdict::Differs);
     // A different root key of the same identifier yields another pepper.
     let stranger =
@@ -178,18 +178,21 @@ async fn the_pepper_is_that_of_the_root_key_the_hash_names() {
 
 #[tokio::test]
 async fn a_pepper_is_added_or_removed_at_the_next_login() {
-    let vault = vault("1", &[]);
+    let root_keys = root_keys("1", &[]);
     let right = password("correct horse battery");
     for (made_by, checked_by) in [(pool(SMALL), peppered()), (peppered(), pool(SMALL))] {
-        let made = hash(&made_by, &vault).await;
-        let verdict = checked_by.with(&vault).verify(&right, Some(&made)).await;
+        let made = hash(&made_by, &root_keys).await;
+        let verdict = checked_by
+            .with(&root_keys)
+            .verify(&right, Some(&made))
+            .await;
         assert_eq!(verdict, Ok(HashVerdict::MatchesOutdated));
     }
 }
 
 #[tokio::test]
 async fn a_hash_over_the_memory_limit_is_not_verified() {
-    let vault = vault("1", &[]);
+    let root_keys = root_keys("1", &[]);
     let small = HashLimits {
         memory_mib: 1,
         ..ONE
@@ -199,7 +202,7 @@ async fn a_hash_over_the_memory_limit_is_not_verified() {
     for (log_n, fits) in [(10, true), (11, false)] {
         let stored = format!("$scrypt$ln={log_n},r=8,p=1${salt_and_key}");
         let stored = PasswordHash::parse(&stored).expect("printable");
-        let hasher = pool.with(&vault);
+        let hasher = pool.with(&root_keys);
         assert_eq!(hasher.can_check(&stored), fits);
         let verdict = hasher.verify(&password("x"), Some(&stored)).await;
         assert_eq!(verdict.is_ok(), fits);
@@ -210,13 +213,13 @@ async fn a_hash_over_the_memory_limit_is_not_verified() {
 async fn a_full_hash_queue_rejects_one_more_and_recovers() {
     let limits = HashLimits { waiting: 1, ..ONE };
     let pool = HashPool::new(SMALL, limits, HashRules::default());
-    let vault = vault("1", &[]);
+    let root_keys = root_keys("1", &[]);
     let (first, second) = (
         pool.turn(64).await,
         pool.admitted.clone().try_acquire_owned(),
     );
     assert!(first.is_ok() && second.is_ok());
-    let hasher = pool.with(&vault);
+    let hasher = pool.with(&root_keys);
     let refused = hasher.hash(&password("correct horse")).await;
     assert_eq!(refused.map(|_| ()), Err(HashError::Busy));
     drop((first, second));

@@ -136,9 +136,9 @@ impl BreachRange {
             Outcome::Failed
         };
         // Without randomness, hosts that opened together also probe together; nothing else suffers.
-        let chance = SystemRandom.seed().unwrap_or_default();
+        let random = SystemRandom.seed().unwrap_or_default();
         let now = self.transport.elapsed();
-        notice(self.breaker.record(permit, outcome, now, chance));
+        notice(self.breaker.record(permit, outcome, now, random));
         Ok(answered?)
     }
 }

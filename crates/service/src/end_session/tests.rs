@@ -141,12 +141,12 @@ fn ends(store: &Slow) -> Result<(), UseCaseError> {
         token: Some(announce::token("t1", UnixTime::from_secs(1_500))),
         kind: AuditKind::LoggedOut,
     };
-    let vault = RootKeys::document(&Secret::new([4; 32]));
+    let root_keys = RootKeys::document(&Secret::new([4; 32]));
     let settings = settings();
     let ctx = ServiceContext {
         store,
-        chance: &Ids,
-        vault: &RootKeys::parse(vault.expose().as_bytes()).expect("a document"),
+        random: &Ids,
+        root_keys: &RootKeys::parse(root_keys.expose().as_bytes()).expect("a document"),
         settings: &settings,
         call: &call,
     };

@@ -42,8 +42,8 @@ pub(crate) fn challenge<S>(
         ctx.call.now.plus(CHALLENGE_LIFETIME).as_secs(),
         account.email.as_str(),
     );
-    let nonce = ctx.chance.nonce()?;
-    let sealed = ctx.vault.seal(
+    let nonce = ctx.random.nonce()?;
+    let sealed = ctx.root_keys.seal(
         Purpose::LoginChallenge,
         &[device.as_str().as_bytes()],
         nonce,
@@ -60,7 +60,7 @@ pub(super) fn open<S, C>(
 ) -> Option<Challenged> {
     let context = [device.as_str().as_bytes()];
     let plain = ctx
-        .vault
+        .root_keys
         .open(Purpose::LoginChallenge, &context, sealed.expose())
         .ok()?;
     let plain = core::str::from_utf8(plain.expose()).ok()?;

@@ -26,7 +26,7 @@ pub(super) fn step<S, C>(
 ) -> Option<u64> {
     let context = [account.user_id.as_str().as_bytes()];
     let opened = ctx
-        .vault
+        .root_keys
         .open(Purpose::FactorSecret, &context, &factor.sealed);
     let secret: [u8; TOTP_SECRET_BYTES] = opened.ok()?.expose().as_slice().try_into().ok()?;
     let step = code.step(&Secret::new(secret), ctx.call.now);
@@ -69,7 +69,7 @@ async fn spend_recovery_code<C>(
 ) -> Result<bool, UseCaseError> {
     let mut all = factors.recovery.clone();
     for _try in 0..MAX_ATTEMPTS {
-        let is_it = |kept: &String| code.is(kept, ctx.vault, &account.user_id);
+        let is_it = |kept: &String| code.is(kept, ctx.root_keys, &account.user_id);
         let rest: Vec<String> = all.iter().filter(|kept| !is_it(kept)).cloned().collect();
         if rest.len() == all.len() {
             return Ok(false);

@@ -225,7 +225,7 @@ async fn link(
         ),
         MailKind::AlreadyRegistered | MailKind::PasswordChanged => return Ok(Link::None),
     };
-    let token = MailToken::of_mail(ctx.vault, &claimed.mail.id, purpose, &account.user_id);
+    let token = MailToken::of_mail(ctx.root_keys, &claimed.mail.id, purpose, &account.user_id);
     let new = NewMailToken {
         purpose,
         pending: PendingToken {

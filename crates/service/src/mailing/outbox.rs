@@ -17,7 +17,7 @@ pub(crate) fn mail<S>(
     ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<OutboxMail, UseCaseError> {
     Ok(OutboxMail {
-        id: ctx.chance.id()?,
+        id: ctx.random.id()?,
         kind,
         email: email.clone(),
         user_id: user_id.cloned(),

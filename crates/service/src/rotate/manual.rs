@@ -33,7 +33,7 @@ where
         }
     }
     // Secrets Manager requires at least 32 characters.
-    let token = format!("{}-{}", rotation.chance.id()?, rotation.chance.id()?);
+    let token = format!("{}-{}", rotation.random.id()?, rotation.random.id()?);
     all(rotation, &token).await?;
     Ok(token)
 }

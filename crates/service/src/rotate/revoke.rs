@@ -50,14 +50,14 @@ where
 {
     let (store, clock) = (rotation.documents, rotation.clock);
     let event = AuditEvent {
-        id: rotation.chance.id()?,
+        id: rotation.random.id()?,
         at: call.now,
         kind: AuditKind::KeysChanged(KeyAct::Revoke),
         user_id: None,
         session_id: None,
         client_address: call.client_address.clone(),
         request_id: call.request_id.clone(),
-        sealer: rotation.vault.sealer(Purpose::Audit),
+        sealer: rotation.root_keys.sealer(Purpose::Audit),
     };
     for _ in 0..MAX_ATTEMPTS {
         let document = store.key_document().await?;

@@ -36,7 +36,7 @@ const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 
 /// The ports of a rotation. The chosen call fails, before or after its effect.
 struct World {
-    vault: RootKeys,
+    root_keys: RootKeys,
     now: Cell<u64>,
     drawn: Cell<u8>,
     calls: Cell<usize>,
@@ -64,7 +64,7 @@ impl World {
     fn new() -> Self {
         let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
         Self {
-            vault: RootKeys::parse(root).expect("root keys"),
+            root_keys: RootKeys::parse(root).expect("root keys"),
             now: Cell::new(NOON.as_secs()),
             drawn: Cell::default(),
             calls: Cell::default(),
@@ -102,11 +102,11 @@ impl World {
         Rotation {
             secrets: self,
             documents: self,
-            smith: self,
+            factory: self,
             signatures: self,
             clock: self,
-            chance: self,
-            vault: &self.vault,
+            random: self,
+            root_keys: &self.root_keys,
             actor: "function:rotation",
             bounds: RotationBounds::default(),
             algorithm: Algorithm::EdDsa,

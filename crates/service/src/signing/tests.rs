@@ -58,7 +58,7 @@ enum Gone {
 
 /// A store, a secret of two versions and a log.
 struct World {
-    vault: RootKeys,
+    root_keys: RootKeys,
     document: RefCell<KeyDocument>,
     /// How often a concurrent host writes the document just before this one.
     rivals: Cell<usize>,
@@ -76,7 +76,7 @@ impl World {
     fn new(current: u8) -> Self {
         let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
         Self {
-            vault: RootKeys::parse(root).expect("root keys"),
+            root_keys: RootKeys::parse(root).expect("root keys"),
             document: RefCell::default(),
             rivals: Cell::default(),
             current: RefCell::new(Some(Ok(toy(current)))),
@@ -147,7 +147,7 @@ impl SigningKeySource for World {
             session_id: None,
             client_address: "host".to_owned(),
             request_id: Id::from_random([2; 16]),
-            sealer: self.vault.sealer(Purpose::Audit),
+            sealer: self.root_keys.sealer(Purpose::Audit),
         })
     }
 

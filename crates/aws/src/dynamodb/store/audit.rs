@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_audit_entry_has_action_actor_origin_and_ttl() {
-        let vault =
+        let root_keys =
             RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#).unwrap();
         let event = AuditEvent {
             id: Id::parse("line1").unwrap(),
@@ -217,7 +217,7 @@ mod tests {
             session_id: None,
             client_address: "192.0.2.1".to_owned(),
             request_id: Id::parse("r1").unwrap(),
-            sealer: vault.sealer(Purpose::Audit),
+            sealer: root_keys.sealer(Purpose::Audit),
         };
         let expected = Item::new()
             .with_number("at", 1_000)
@@ -235,7 +235,7 @@ mod tests {
         let StoredEntry::Line(line) = kept(&row, key.partition()) else {
             panic!("it reads back");
         };
-        assert!(line.is_genuine(&vault));
+        assert!(line.is_genuine(&root_keys));
         let elsewhere = kept(&row, "AUDIT#1970-01-02#0");
         assert!(
             matches!(elsewhere, StoredEntry::Unreadable(_)),

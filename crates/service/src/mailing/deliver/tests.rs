@@ -208,12 +208,12 @@ fn round(outbox: &Outbox, failures: usize) -> Delivery {
         request_id: Id::from_random([1; 16]),
         client_address: String::new(),
     };
-    let vault = RootKeys::document(&Secret::new([4; 32]));
+    let root_keys = RootKeys::document(&Secret::new([4; 32]));
     let settings = settings();
     let ctx = ServiceContext {
         store: outbox,
-        chance: &Ids,
-        vault: &RootKeys::parse(vault.expose().as_bytes()).expect("a document"),
+        random: &Ids,
+        root_keys: &RootKeys::parse(root_keys.expose().as_bytes()).expect("a document"),
         settings: &settings,
         call: &call,
     };
