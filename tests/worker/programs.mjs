@@ -15,9 +15,13 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** The folder of the compiled programs. */
 export const BINARIES = process.env.PORTCULLIS_BINARIES ?? path.join(ROOT, "target/debug");
 const running = new Set();
+const scratches = new Set();
 
-// An aborted test leaves no process.
-process.on("exit", () => running.forEach((program) => program.child.kill("SIGKILL")));
+// An aborted test leaves no process and no folder.
+process.on("exit", () => {
+  running.forEach((program) => program.child.kill("SIGKILL"));
+  scratches.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+});
 
 export class Program {
   /** Starts a compiled program of the workspace, and keeps its output for the message of a failing test. */
@@ -77,6 +81,6 @@ export async function freePort() {
 /** A folder that is removed when the test process ends. */
 export function scratch() {
   const folder = mkdtempSync(path.join(tmpdir(), "portcullis-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  scratches.add(folder);
   return folder;
 }
