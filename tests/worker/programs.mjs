@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The folder of the compiled programs. */
-export const BINARIES = process.env.PORTCULLIS_BINARIES ?? path.join(ROOT, "target/debug");
+export const BINARIES = process.env.PORTCULLIS_BINARIES ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target"), "debug");
 const running = new Set();
 const scratches = new Set();
 

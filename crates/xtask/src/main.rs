@@ -28,7 +28,11 @@ use clap::{Parser, Subcommand};
 use crate::workspace::Workspace;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Developer commands of Portcullis")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Developer commands of Portcullis"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
