@@ -9,6 +9,7 @@ use portcullis_core::policy::{Policy, PolicyError};
 use portcullis_core::route::RevocationMode;
 use portcullis_core::secret::Secret;
 use thiserror::Error;
+use wasm_bindgen::JsValue;
 use worker::Env;
 
 /// The validated configuration of a Worker.
@@ -108,8 +109,11 @@ fn check_features(env: &Env, policy: &Policy) -> Result<(), ConfigError> {
         }
     }
     if cfg!(not(feature = "rate-limit")) {
+        // An empty variable counts as not set.
+        let unset =
+            |value: JsValue| value.is_undefined() || value.as_string().as_deref() == Some("");
         for name in ["RATE_LIMIT", "PORTCULLIS_RATE_PERIOD"] {
-            if !js_sys::Reflect::get(env, &name.into()).is_ok_and(|value| value.is_undefined()) {
+            if !js_sys::Reflect::get(env, &name.into()).is_ok_and(unset) {
                 return Err(ConfigError::NotBuilt(name, "rate-limit"));
             }
         }
