@@ -6,8 +6,10 @@ use portcullis_aws::endpoint::{Endpoint, EndpointError, Region, RegionError};
 use portcullis_core::denial::RatePeriod;
 use portcullis_core::path::CanonicalPath;
 use portcullis_core::policy::{Policy, PolicyError};
+use portcullis_core::route::RevocationMode;
 use portcullis_core::secret::Secret;
 use thiserror::Error;
+use wasm_bindgen::JsValue;
 use worker::Env;
 
 /// The validated configuration of a Worker.
@@ -43,6 +45,9 @@ pub enum ConfigError {
     /// The policy is invalid.
     #[error("PORTCULLIS_POLICY: {0}")]
     Policy(#[from] PolicyError),
+    /// A setting needs a feature that this build does not have.
+    #[error("{0} needs a build with the feature {1}")]
+    NotBuilt(&'static str, &'static str),
     /// The region is invalid.
     #[error("AWS_REGION: {0}")]
     Region(#[from] RegionError),
@@ -60,6 +65,7 @@ impl Config {
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
         let own_issuer = variable(env, "PORTCULLIS_ISSUER");
         let policy = Policy::parse(&required(env, "PORTCULLIS_POLICY")?, own_issuer.as_deref())?;
+        check_features(env, &policy)?;
         let origin = required(env, "PORTCULLIS_ORIGIN")?;
         let endpoint = |name| move |error| ConfigError::Endpoint(name, error);
         let origin = Origin::parse(&origin).map_err(endpoint("PORTCULLIS_ORIGIN"))?;
@@ -91,6 +97,28 @@ impl Config {
             credentials,
         })
     }
+}
+
+// SECURITY: fails closed. A build without a feature must not ignore a setting that needs it.
+fn check_features(env: &Env, policy: &Policy) -> Result<(), ConfigError> {
+    if cfg!(not(feature = "lookup")) {
+        let mut modes = policy.routes.iter().map(|(_, route)| route.revocation);
+        if modes.any(|mode| mode == RevocationMode::Lookup) {
+            let setting = r#"PORTCULLIS_POLICY with "revocation": "lookup""#;
+            return Err(ConfigError::NotBuilt(setting, "lookup"));
+        }
+    }
+    if cfg!(not(feature = "rate-limit")) {
+        // An empty variable counts as not set.
+        let unset =
+            |value: JsValue| value.is_undefined() || value.as_string().as_deref() == Some("");
+        for name in ["RATE_LIMIT", "PORTCULLIS_RATE_PERIOD"] {
+            if !js_sys::Reflect::get(env, &name.into()).is_ok_and(unset) {
+                return Err(ConfigError::NotBuilt(name, "rate-limit"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A variable or a secret: the platform exposes both in the same way.

@@ -5,23 +5,20 @@ use std::rc::Rc;
 
 use js_sys::futures::{JsFuture, future_to_promise};
 use portcullis_aws::dependency::Dependency;
-use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::breaker::BreakerState;
 use portcullis_core::gate::Gate;
-use portcullis_core::revocation::{Revocations, TokenIds};
-use portcullis_core::route::{Requirement, RevocationMode};
+use portcullis_core::route::Requirement;
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
-use portcullis_service::edge::authorize::{self, Lookup};
+use portcullis_service::edge::authorize;
 use portcullis_service::edge::snapshot_cache::SnapshotCache;
 use portcullis_service::ports::{Clock, SignatureVerifier};
 use portcullis_service::snapshot::Keys;
-use portcullis_service::store::{RevocationStore as _, StoreError};
 use wasm_bindgen::JsValue;
 use worker::{Context, Delay};
 
 use crate::clock::now;
-use crate::isolate::{Isolate, log_error};
+use crate::isolate::Isolate;
 
 /// One request at an isolate.
 #[derive(Debug)]
@@ -84,38 +81,5 @@ impl authorize::EdgeRequest for EdgeRequest<'_> {
 impl Clock for EdgeRequest<'_> {
     fn now(&self) -> UnixTime {
         now()
-    }
-}
-
-impl Lookup for EdgeRequest<'_> {
-    async fn look_up(
-        &self,
-        requirement: &Requirement,
-        snapshot: &Snapshot,
-        token: TokenIds<'_>,
-    ) -> Result<Revocations, StoreError> {
-        let isolate = &self.isolate;
-        // A result is cached for the fingerprint sets that left the token undecided. A route with a
-        // lookup for every request never reads the cache.
-        let undecided_by = match requirement.revocation {
-            RevocationMode::Feed => Some(snapshot.revocations().fingerprint_sets()),
-            RevocationMode::Lookup => None,
-        };
-        let cache = isolate.lookup_cache();
-        if let Some(found) = undecided_by.and_then(|sets| cache.find(sets, token)) {
-            return Ok(found);
-        }
-        isolate.metrics().looked_up();
-        let store = DynamoStore::at(isolate.client(), now());
-        let found = store.revocations_of(token).await;
-        match &found {
-            Ok(found) => {
-                if let Some(sets) = undecided_by {
-                    cache.keep(sets, token, found);
-                }
-            }
-            Err(error) => log_error("the revocation lookup of a token failed", error),
-        }
-        found
     }
 }

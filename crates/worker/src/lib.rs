@@ -4,6 +4,8 @@
 //! isolate's snapshot of keys and revocations. Then the request is forwarded with the caller's
 //! identity, or answered here. `portcullis-core` has the rules; this adapter provides the clock,
 //! `fetch`, `crypto.subtle` and the isolate's state between requests.
+//!
+//! Each module of an optional feature has a replacement in `without` with the same interface.
 
 pub mod cache_api;
 pub mod clock;
@@ -11,8 +13,12 @@ pub mod config;
 pub mod edge_request;
 pub mod forward;
 pub mod isolate;
+#[cfg_attr(not(feature = "rate-limit"), path = "without/limit.rs")]
 pub mod limit;
+#[cfg_attr(not(feature = "lookup"), path = "without/lookup.rs")]
+pub mod lookup;
 pub mod lookup_cache;
+#[cfg_attr(not(feature = "metrics"), path = "without/metrics.rs")]
 pub mod metrics;
 pub mod refuse;
 pub mod signatures;

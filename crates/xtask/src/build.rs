@@ -46,62 +46,141 @@ const SHRINKING: [&str; 6] = [
     "--strip-target-features",
 ];
 
+/// An optional feature of the Worker, under its name in `crates/worker/Cargo.toml`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Feature {
+    /// Packs of the revocation feed
+    Packs,
+    /// Revocation lookups of single tokens
+    Lookup,
+    /// The platform's rate limit
+    RateLimit,
+    /// The metrics of an isolate
+    Metrics,
+}
+
+impl Feature {
+    pub(crate) const ALL: [Self; 4] = [Self::Packs, Self::Lookup, Self::RateLimit, Self::Metrics];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Packs => "packs",
+            Self::Lookup => "lookup",
+            Self::RateLimit => "rate-limit",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
 /// A module for workerd.
 struct Module {
     package: &'static str,
+    /// Arguments of cargo for the features; none selects the default features.
+    features: Vec<String>,
     /// The output folder, below `target`.
-    folder: &'static str,
-    called: &'static str,
+    folder: String,
+    called: String,
 }
-
-const WORKER: Module = Module {
-    package: "portcullis-worker",
-    folder: "worker",
-    called: "the Worker",
-};
-
-/// The module with the test corpus for workerd.
-const CORPUS: Module = Module {
-    package: "portcullis-corpus-worker",
-    folder: "corpus-worker",
-    called: "the corpus",
-};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Build the test corpus module instead, into target/corpus-worker
     #[arg(long)]
     corpus: bool,
+    /// The optional features of the Worker, separated by commas; an empty list selects none
+    #[arg(long, value_name = "FEATURES", value_parser = parse_features, conflicts_with = "corpus")]
+    features: Option<Features>,
+}
+
+/// The value of `--features`.
+pub(crate) type Features = Box<[Feature]>;
+
+/// Parses names separated by commas.
+pub(crate) fn parse_features(text: &str) -> Result<Features, String> {
+    let names = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            let mut all = Feature::ALL.into_iter();
+            all.find(|feature| feature.name() == name).ok_or_else(|| {
+                let all = Feature::ALL.map(Feature::name).join(", ");
+                format!("{name} is not one of {all}")
+            })
+        })
+        .collect()
 }
 
 /// Installs the build tools, and builds.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     setup::for_worker(workspace)?;
-    if options.corpus {
-        corpus(workspace)
-    } else {
-        worker(workspace)
+    match &options.features {
+        _ if options.corpus => corpus(workspace),
+        Some(features) => Module::worker(features, "worker").build(workspace),
+        None => worker(workspace),
     }
 }
 
-/// Builds the Worker, unless it is up to date.
+/// Builds the Worker with every feature, unless it is up to date.
 pub(crate) fn worker(workspace: &Workspace) -> Result<()> {
-    WORKER.build(workspace)
+    Module::worker(&Feature::ALL, "worker").build(workspace)
 }
 
-/// Builds the corpus module, unless it is up to date.
+/// Builds the Worker with `features` into a folder below `target`, unless it is up to date, and returns the folder.
+pub(crate) fn variant(
+    workspace: &Workspace,
+    features: &[Feature],
+    folder: &str,
+) -> Result<PathBuf> {
+    Module::worker(features, folder).build(workspace)?;
+    Ok(workspace.path("target").join(folder))
+}
+
+/// Builds the module with the test corpus for workerd, unless it is up to date.
 pub(crate) fn corpus(workspace: &Workspace) -> Result<()> {
-    CORPUS.build(workspace)
+    let corpus = Module {
+        package: "portcullis-corpus-worker",
+        features: Vec::new(),
+        folder: "corpus-worker".to_owned(),
+        called: "the corpus".to_owned(),
+    };
+    corpus.build(workspace)
 }
 
 impl Module {
+    fn worker(features: &[Feature], folder: &str) -> Self {
+        let is_full = Feature::ALL
+            .iter()
+            .all(|feature| features.contains(feature));
+        let names: Vec<&str> = features.iter().map(|feature| feature.name()).collect();
+        let (features, called) = if is_full {
+            (Vec::new(), "the Worker".to_owned())
+        } else {
+            let listed = ["entry"].iter().chain(&names).copied();
+            let listed: Vec<&str> = listed.collect();
+            let arguments = ["--no-default-features", "--features", &listed.join(",")];
+            let called = match names.as_slice() {
+                [] => "the Worker without features".to_owned(),
+                names => format!("the Worker with {}", names.join(", ")),
+            };
+            (arguments.map(str::to_owned).into(), called)
+        };
+        Self {
+            package: "portcullis-worker",
+            features,
+            folder: folder.to_owned(),
+            called,
+        }
+    }
+
     fn build(&self, workspace: &Workspace) -> Result<()> {
         let _lock = workspace.lock()?;
-        let called = self.called;
+        let called = &self.called;
         step(&format!("compile {called}"), || self.compile(workspace))?;
         let built = fingerprint(self.inputs(workspace))?.to_string();
         let below = |name: &str| workspace.path("target").join(name);
-        let finished = below(self.folder);
+        let finished = below(&self.folder);
         let stamp = below(&format!("{}.stamp", self.folder));
         let there = ["index.js", "index.wasm"]
             .iter()
@@ -126,6 +205,7 @@ impl Module {
         let profile = ["--profile", "wasm", "--target", WASM, "--quiet"];
         quietly(&mut workspace.cargo(["build", "--quiet", "--package", "portcullis-bindgen"]))?;
         let mut rustc = workspace.cargo(["rustc"].iter().chain(&package).chain(&profile));
+        rustc.args(&self.features);
         rustc.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace)?);
         quietly(rustc.args(["--", "-C"]).arg(linker(workspace)))
     }
@@ -254,4 +334,27 @@ fn empty(folder: &Path) -> Result<()> {
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_names_separated_by_commas() {
+        let parsed = |text| parse_features(text).map(|features| features.into_vec());
+        assert_eq!(parsed(""), Ok(Vec::new()));
+        let some = vec![Feature::Packs, Feature::RateLimit];
+        assert_eq!(parsed("packs, rate-limit"), Ok(some));
+        assert!(parsed("packs,entry").is_err());
+    }
+
+    #[test]
+    fn the_worker_has_each_feature_in_its_default_set() {
+        let workspace = Workspace::find().unwrap();
+        let manifest = read(&workspace.path("crates/worker/Cargo.toml")).unwrap();
+        let quoted = Feature::ALL.map(|feature| format!("\"{}\"", feature.name()));
+        let default = format!("default = [\"entry\", {}]", quoted.join(", "));
+        assert!(manifest.lines().any(|line| line == default), "{default}");
+    }
 }

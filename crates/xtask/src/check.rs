@@ -45,6 +45,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
             &mut clippy(workspace, &named(&IN_WASM), &["--lib", "--target", WASM]),
         ),
         show(
+            "lints of the Worker without features, wasm32",
+            &mut clippy(
+                workspace,
+                &named(&["portcullis-worker"]),
+                &["--lib", "--no-default-features", "--target", WASM],
+            ),
+        ),
+        show(
             "lints of the corpus, wasm32",
             &mut clippy(
                 workspace,

@@ -48,7 +48,7 @@ enum Command {
     Test(test::Options),
     /// Build the Worker into target/worker
     Build(build::Options),
-    /// Build the Worker and show its size
+    /// Build the Worker and show its size and that of each optional feature
     Bundle(bundle::Options),
     /// Rebuild the filter of common passwords from its lists
     Passwords(passwords::Options),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::revocation::{
-    PackIndex, Revocation, RevocationStatus, RevocationTarget, TokenIds,
+    PackIndex, PackName, Revocation, RevocationStatus, RevocationTarget, TokenIds,
 };
 use proptest::prelude::*;
 

@@ -1,6 +1,9 @@
 //! The content of packs, and the reads that replace a failed pack.
 
+use portcullis_core::revocation::Pack;
+
 use super::*;
+use crate::feed::packs::MAX_ROW_FALLBACK;
 
 #[test]
 fn packs_replace_their_minutes_and_later_minutes_are_read_from_rows() {
