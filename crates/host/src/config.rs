@@ -101,6 +101,24 @@ impl fmt::Display for ConfigErrors {
 
 impl core::error::Error for ConfigErrors {}
 
+/// The former names of variables, with the current ones. SECURITY: a former name is a fault, because
+/// the default that would replace its value may be less strict.
+const RENAMED: [(&str, &str); 7] = [
+    ("PORTCULLIS_BREACH_RANGE", "PORTCULLIS_PWNED_PASSWORDS_URL"),
+    (
+        "PORTCULLIS_BREACH_UNREACHABLE",
+        "PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE=closed|open",
+    ),
+    ("PORTCULLIS_CLIENT_ADDRESS", "PORTCULLIS_CLIENT_IP_SOURCE"),
+    ("PORTCULLIS_EDGE_KEY_AGE", "PORTCULLIS_EDGE_JWKS_MAX_AGE"),
+    ("PORTCULLIS_FORMER_HASH", "PORTCULLIS_LEGACY_HASH_SAMPLE"),
+    (
+        "PORTCULLIS_LIMITS_WHEN_DOWN",
+        "PORTCULLIS_RATE_LIMIT_FAIL_MODE=closed|open",
+    ),
+    ("PORTCULLIS_SERVICE_NAMES", "PORTCULLIS_BRAND_NAMES"),
+];
+
 impl Config {
     /// Reads the environment of this process.
     ///
@@ -125,6 +143,14 @@ impl Config {
     }
 
     fn assemble(env: &mut Environment<'_>) -> Option<Self> {
+        for (former, current) in RENAMED {
+            if env.has(former) {
+                env.errors.push(ConfigError {
+                    variable: former,
+                    fault: Fault::Renamed(current),
+                });
+            }
+        }
         // Every variable is read before the first missing one ends the reading, so that one run
         // reports all faults.
         let entrance = listen_mode::entrance(env);
@@ -243,6 +269,20 @@ mod tests {
             .map(|_| ())
             .expect_err("not usable")
             .to_string()
+    }
+
+    #[test]
+    fn a_variable_under_its_former_name_is_an_error_with_the_current_name() {
+        for (former, current) in RENAMED {
+            let name = current.split('=').next().expect("a name");
+            assert!(crate::settings::find(name).is_some(), "{name}");
+            assert!(crate::settings::find(former).is_none(), "{former}");
+            assert_eq!(
+                told(&[(former, "refuse")]),
+                format!("{former} was renamed: set {current} instead")
+            );
+            assert!(read(&[(former, "")]).is_ok(), "an empty variable is unset");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ impl fmt::Display for ConfigError {
             Fault::Exclusive(other) => write!(f, "set {variable} or {other}, not both"),
             Fault::Invalid => write!(f, "{variable} is invalid; expected: {expected}"),
             Fault::Rule(rule) => write!(f, "{variable} must be {rule}"),
+            Fault::Renamed(name) => write!(f, "{variable} was renamed: set {name} instead"),
         }
     }
 }
@@ -47,6 +48,8 @@ pub enum Fault {
     Invalid,
     /// Its value breaks a rule that the table cannot state.
     Rule(&'static str),
+    /// It is set under its former name.
+    Renamed(&'static str),
 }
 
 /// The environment while it is read, with the faults so far.
