@@ -101,24 +101,6 @@ impl fmt::Display for ConfigErrors {
 
 impl core::error::Error for ConfigErrors {}
 
-/// The former names of variables, with the current ones. SECURITY: a former name is a fault, because
-/// the default that would replace its value may be less strict.
-const RENAMED: [(&str, &str); 7] = [
-    ("PORTCULLIS_BREACH_RANGE", "PORTCULLIS_PWNED_PASSWORDS_URL"),
-    (
-        "PORTCULLIS_BREACH_UNREACHABLE",
-        "PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE=closed|open",
-    ),
-    ("PORTCULLIS_CLIENT_ADDRESS", "PORTCULLIS_CLIENT_IP_SOURCE"),
-    ("PORTCULLIS_EDGE_KEY_AGE", "PORTCULLIS_EDGE_JWKS_MAX_AGE"),
-    ("PORTCULLIS_FORMER_HASH", "PORTCULLIS_LEGACY_HASH_SAMPLE"),
-    (
-        "PORTCULLIS_LIMITS_WHEN_DOWN",
-        "PORTCULLIS_RATE_LIMIT_FAIL_MODE=closed|open",
-    ),
-    ("PORTCULLIS_SERVICE_NAMES", "PORTCULLIS_BRAND_NAMES"),
-];
-
 impl Config {
     /// Reads the environment of this process.
     ///
@@ -143,7 +125,7 @@ impl Config {
     }
 
     fn assemble(env: &mut Environment<'_>) -> Option<Self> {
-        for (former, current) in RENAMED {
+        for (former, current) in crate::settings::RENAMED {
             if env.has(former) {
                 env.errors.push(ConfigError {
                     variable: former,
@@ -273,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_variable_under_its_former_name_is_an_error_with_the_current_name() {
-        for (former, current) in RENAMED {
+        for (former, current) in crate::settings::RENAMED {
             let name = current.split('=').next().expect("a name");
             assert!(crate::settings::find(name).is_some(), "{name}");
             assert!(crate::settings::find(former).is_none(), "{former}");

@@ -39,6 +39,24 @@ impl Setting {
     }
 }
 
+/// The former names of variables, with the current ones. SECURITY: a former name is a fault, because
+/// the default that would replace its value may be less strict.
+pub const RENAMED: [(&str, &str); 7] = [
+    ("PORTCULLIS_BREACH_RANGE", "PORTCULLIS_PWNED_PASSWORDS_URL"),
+    (
+        "PORTCULLIS_BREACH_UNREACHABLE",
+        "PORTCULLIS_PWNED_PASSWORDS_FAIL_MODE=closed|open",
+    ),
+    ("PORTCULLIS_CLIENT_ADDRESS", "PORTCULLIS_CLIENT_IP_SOURCE"),
+    ("PORTCULLIS_EDGE_KEY_AGE", "PORTCULLIS_EDGE_JWKS_MAX_AGE"),
+    ("PORTCULLIS_FORMER_HASH", "PORTCULLIS_LEGACY_HASH_SAMPLE"),
+    (
+        "PORTCULLIS_LIMITS_WHEN_DOWN",
+        "PORTCULLIS_RATE_LIMIT_FAIL_MODE=closed|open",
+    ),
+    ("PORTCULLIS_SERVICE_NAMES", "PORTCULLIS_BRAND_NAMES"),
+];
+
 /// The setting called `name`.
 pub fn find(name: &str) -> Option<&'static Setting> {
     let mut settings = SECTIONS.iter().flat_map(|section| section.settings);
@@ -169,7 +187,7 @@ settings! {
         PORTCULLIS_EDGE_SECRET: "32 or more printable ASCII characters without blanks", "none; required unless `PORTCULLIS_CLIENT_IP_SOURCE` is `connection`", "native",
             "Shared secret with which an edge authenticates to the host.";
         PORTCULLIS_RATE_PERIOD: "`10` or `60`", "`60`", "Worker",
-            "Period in seconds of the binding `RATE_LIMIT`, for `Retry-After`; the binding does not return it.";
+            "Period in seconds of the binding `RATE_LIMIT`, for `Retry-After`; the binding does not return it. A build without the feature `rate-limit` rejects the variable.";
     }
     "Entry points and logs" {
         PORTCULLIS_LISTEN: "address and port", "required outside Lambda", "native",
