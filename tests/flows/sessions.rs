@@ -322,7 +322,7 @@ async fn introspection_requires_client_authentication() {
 async fn a_revocation_lasts_for_the_longest_token_lifetime_of_any_host() {
     for everything in [false, true] {
         let system = with_account().await;
-        // Another host whose tokens live for a day, or this one an hour ago.
+        // Another host that issues tokens for a day, or this one an hour ago.
         let lifetime = [("PORTCULLIS_ACCESS_LIFETIME", "86400")];
         let long = system.another(CHEAP, &lifetime).await.expect("a host");
         let peer = system.peer();

@@ -74,7 +74,7 @@ pub fn is_readable(hash: &PasswordHash) -> bool {
 }
 
 impl HashPool {
-    /// A pool whose new hashes have the parameters `today`.
+    /// A pool that hashes with the parameters `today`.
     pub fn new(today: HashParameters, limits: HashLimits, rules: HashRules) -> Self {
         let at_once = limits.at_once.clamp(1, Semaphore::MAX_PERMITS / 2);
         let waiting = limits.waiting.min(Semaphore::MAX_PERMITS / 2);

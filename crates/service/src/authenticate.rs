@@ -24,7 +24,7 @@ pub enum Authentication {
     /// The bearer of an otherwise valid token of a revoked session. It permits only a repeated
     /// logout.
     Revoked(Box<Verified<Claims>>),
-    /// The bearer of an otherwise valid token whose subject's sessions are all revoked. It permits
+    /// The bearer of an otherwise valid token of a subject with only revoked sessions. It permits
     /// only a repeated revocation of all sessions.
     SubjectRevoked(Box<Verified<Claims>>),
     /// An unauthenticated caller.
