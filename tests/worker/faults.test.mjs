@@ -91,8 +91,9 @@ test("a client that starts the first read and disconnects does not block the Wor
   }
 });
 
-test("a read continues after its client disconnects, and concurrent requests wait for it", async () => {
+test("a read continues after its client disconnects, and concurrent requests wait for it", async (t) => {
   const store = await CountedStore.start(system.engineUrl);
+  t.after(() => store.stop());
   store.pause = { FEED: 600 };
   await system.startWorker({ PORTCULLIS_DYNAMODB_ENDPOINT: store.url });
   const { hostname, port } = system.workerUrl;
@@ -104,19 +105,26 @@ test("a read continues after its client disconnects, and concurrent requests wai
   const answers = await Promise.all(Array.from({ length: 8 }, () => ask()));
   for (const answer of answers) assert.equal(answer.status, 200, answer.text);
   assert.equal(store.count("KEYS"), 1, "one read for all of them");
-  store.stop();
 });
 
-test("a lookup route reads the token's own rows when the feed is unavailable", async () => {
+test("a lookup route reads the token's own rows when the feed is unavailable and its circuit breaker open", async (t) => {
   const store = await CountedStore.start(system.engineUrl);
+  t.after(() => store.stop());
+  const earlier = system.workerLog.length;
   store.broken.add("FEED");
   const policy = JSON.parse(system.policy);
   policy.routes.push({ path: "/sure/*", access: "token", revocation: "lookup" });
   await system.startWorker({ PORTCULLIS_DYNAMODB_ENDPOINT: store.url, PORTCULLIS_POLICY: JSON.stringify(policy) });
   const sure = () => system.ask("/sure/thing", { headers: auth(token) });
+  const opened = () => system.workerLog.slice(earlier).includes("circuit breaker of dynamodb is open");
+  const look = async () => {
+    const answer = await sure();
+    assert.equal(answer.status, 200, `${answer.text}\n${system.workerLog}`);
+    assert.equal(code(await ask()), "stale_snapshot");
+    return opened();
+  };
+  await eventually(look, "the failed reads of the feed open the circuit breaker", () => system.workerLog);
   assert.equal((await sure()).status, 200);
-  assert.equal(code(await ask()), "stale_snapshot");
-  store.stop();
 });
 
 test("a cache and a rate limiter that never respond do not block a request", async () => {

@@ -29,6 +29,18 @@ pub struct CallStats {
     pub refused: u64,
 }
 
+impl CallStats {
+    /// The sum of both.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent.saturating_add(other.sent),
+            failed: self.failed.saturating_add(other.failed),
+            refused: self.refused.saturating_add(other.refused),
+        }
+    }
+}
+
 /// A breaker that counts its calls. All callers share it.
 #[derive(Debug)]
 pub struct CountedBreaker(Mutex<(Breaker, CallStats)>);
@@ -46,10 +58,10 @@ impl Default for CountedBreaker {
 impl CountedBreaker {
     /// Whether a call may be sent, and the new state of the breaker if it changed.
     pub fn admit(&self, now: Duration) -> (BreakerPermit, Option<BreakerState>) {
-        self.with(|breaker, tally| {
+        self.with(|breaker, stats| {
             let admission = breaker.admit(now);
             if matches!(admission, BreakerPermit::Pass(_)) {
-                tally.sent = tally.sent.saturating_add(1);
+                stats.sent = stats.sent.saturating_add(1);
             }
             admission
         })
@@ -63,9 +75,9 @@ impl CountedBreaker {
         now: Duration,
         random: u64,
     ) -> Option<BreakerState> {
-        let settled = self.with(|breaker, tally| {
+        let settled = self.with(|breaker, stats| {
             if outcome == Outcome::Failed {
-                tally.failed = tally.failed.saturating_add(1);
+                stats.failed = stats.failed.saturating_add(1);
             }
             breaker.record(permit, outcome, now, random);
         });
@@ -74,14 +86,14 @@ impl CountedBreaker {
 
     /// Counts a call that was not sent.
     pub fn refused(&self) {
-        self.with(|_, tally| {
-            tally.refused = tally.refused.saturating_add(1);
+        self.with(|_, stats| {
+            stats.refused = stats.refused.saturating_add(1);
         });
     }
 
     /// The state of the breaker and its statistics.
     pub fn state(&self) -> (BreakerState, CallStats) {
-        self.with(|breaker, tally| (breaker.standing(), *tally)).0
+        self.with(|breaker, stats| (breaker.standing(), *stats)).0
     }
 
     fn with<T>(
@@ -90,9 +102,9 @@ impl CountedBreaker {
     ) -> (T, Option<BreakerState>) {
         // Every state that a panicking thread can leave behind is a valid breaker state.
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (breaker, tally) = &mut *held;
+        let (breaker, stats) = &mut *held;
         let before = breaker.standing();
-        let done = act(breaker, tally);
+        let done = act(breaker, stats);
         let after = breaker.standing();
         (done, (before != after).then_some(after))
     }

@@ -17,6 +17,15 @@ pub struct Consumed {
 }
 
 impl Consumed {
+    /// The sum of both.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            read_halves: self.read_halves.saturating_add(other.read_halves),
+            write_halves: self.write_halves.saturating_add(other.write_halves),
+        }
+    }
+
     /// The consumption between `earlier` and this reading.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {

@@ -509,9 +509,9 @@ mod tests {
             assert!(!error.may_have_executed());
         }
         assert_eq!(sent(&client), 5, "no further request was sent");
-        let (standing, tally) = client.state(Dependency::DynamoDb);
-        assert_eq!(standing, BreakerState::Open);
-        assert_eq!((tally.sent, tally.failed, tally.refused), (5, 5, 11));
+        let (state, stats) = client.state(Dependency::DynamoDb);
+        assert_eq!(state, BreakerState::Open);
+        assert_eq!((stats.sent, stats.failed, stats.refused), (5, 5, 11));
         // The other service has its own breaker.
         client.transport().then([response(200, "{}")]);
         let secret = ApiCall::new(Operation::GetSecretValue);
@@ -569,8 +569,8 @@ mod tests {
             assert!(client.call(&get(), NOON).await.is_err(), "{call}");
         }
         assert_eq!(sent(&client), 60);
-        let (standing, tally) = client.state(Dependency::DynamoDb);
-        assert_eq!((standing, tally.failed), (BreakerState::Closed, 0));
+        let (state, stats) = client.state(Dependency::DynamoDb);
+        assert_eq!((state, stats.failed), (BreakerState::Closed, 0));
     }
 
     #[tokio::test]

@@ -42,6 +42,8 @@ pub(crate) struct Edge {
 struct Isolate {
     knowledge: SnapshotCache,
     store: View,
+    /// The store with the breaker of lookups.
+    lookups: View,
     /// Whether a read is in progress, for [`Mutation::HoldClaim`].
     reads: Cell<bool>,
 }
@@ -219,7 +221,7 @@ impl Lookup for Visit {
         _: &Snapshot,
         token: TokenIds<'_>,
     ) -> Result<Revocations, StoreError> {
-        self.isolate.store.look_up(token).await
+        self.isolate.lookups.look_up(token).await
     }
 }
 
@@ -228,6 +230,7 @@ impl Isolate {
         Rc::new(Self {
             knowledge: SnapshotCache::default(),
             store: View::new(world, name, Dependency::Store),
+            lookups: View::new(world, name, Dependency::Store),
             reads: Cell::default(),
         })
     }

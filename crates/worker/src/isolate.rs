@@ -42,6 +42,7 @@ pub struct Isolate {
     origin: Origin,
     rate_period: RatePeriod,
     client: Client<FetchTransport>,
+    lookup_client: Client<FetchTransport>,
     signatures: PlatformSignatures,
     shelf: CacheApi,
     settled: LookupCache,
@@ -70,11 +71,19 @@ impl Isolate {
         let seed = u64::from_le_bytes(seed);
         let (region, endpoint) = (config.aws.region.as_str(), &config.aws.dynamodb);
         let table = format!("{region} {endpoint} {}", config.aws.tables.blacklist);
+        let (credentials, aws) = (config.credentials, config.aws);
+        let lookup_client = Client::new(
+            FetchTransport,
+            credentials.clone(),
+            aws.clone(),
+            seed.rotate_left(32),
+        );
         Some(Rc::new(Self {
             gate: Gate::new(config.policy),
             origin: config.origin,
             rate_period: config.rate_period,
-            client: Client::new(FetchTransport, config.credentials, config.aws, seed),
+            client: Client::new(FetchTransport, credentials, aws, seed),
+            lookup_client,
             signatures: PlatformSignatures::default(),
             shelf: CacheApi::new(&table),
             settled: LookupCache::default(),
@@ -98,9 +107,15 @@ impl Isolate {
         self.rate_period
     }
 
-    /// The client of the store.
+    /// The client that reads the snapshot.
     pub const fn client(&self) -> &Client<FetchTransport> {
         &self.client
+    }
+
+    /// The client that looks up revocations. A lookup replaces a feed that cannot be read, so the
+    /// circuit breaker that the feed's failures open must not reject it.
+    pub const fn lookup_client(&self) -> &Client<FetchTransport> {
+        &self.lookup_client
     }
 
     /// The signature verifier.
@@ -144,7 +159,8 @@ impl Isolate {
     pub fn emit_metrics(&self, env: &Env) {
         let held = self.knowledge.current();
         let names = held.map_or(0, |held| held.revocations().len());
-        self.metrics.emit(env, &self.client, names, now());
+        let clients = [&self.client, &self.lookup_client];
+        self.metrics.emit(env, clients, names, now());
     }
 }
 

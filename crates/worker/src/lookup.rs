@@ -30,7 +30,7 @@ impl Lookup for EdgeRequest<'_> {
             return Ok(found);
         }
         isolate.metrics().looked_up();
-        let store = DynamoStore::at(isolate.client(), now());
+        let store = DynamoStore::at(isolate.lookup_client(), now());
         let found = store.revocations_of(token).await;
         match &found {
             Ok(found) => {

@@ -28,9 +28,9 @@ const BINDING: &str = "METRICS";
 /// The counts since the last emission.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    told_at: Cell<UnixTime>,
+    reported_at: Cell<UnixTime>,
     counts: Cell<Counts>,
-    told: Cell<(CallStats, Consumed)>,
+    reported: Cell<(CallStats, Consumed)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +48,7 @@ impl Metrics {
     /// Empty metrics that start at `now`.
     pub fn since(now: UnixTime) -> Self {
         Self {
-            told_at: Cell::new(now),
+            reported_at: Cell::new(now),
             ..Self::default()
         }
     }
@@ -94,17 +94,26 @@ impl Metrics {
     }
 
     /// Emits all metrics if the last emission is a minute ago. `names` is the number of revoked
-    /// identifiers in the snapshot.
-    pub fn emit(&self, env: &Env, client: &Client<FetchTransport>, names: usize, now: UnixTime) {
-        let span = now.since(self.told_at.get());
+    /// identifiers in the snapshot. `clients` read the snapshot and look up revocations.
+    pub fn emit(
+        &self,
+        env: &Env,
+        clients: [&Client<FetchTransport>; 2],
+        names: usize,
+        now: UnixTime,
+    ) {
+        let span = now.since(self.reported_at.get());
         if span < EVERY {
             return;
         }
-        self.told_at.set(now);
-        let (standing, tally) = client.state(Dependency::DynamoDb);
-        let consumed = client.consumed();
+        self.reported_at.set(now);
+        let [(state, stats), (lookup_state, lookup_stats)] =
+            clients.map(|client| client.state(Dependency::DynamoDb));
+        let stats = stats.plus(lookup_stats);
+        let [consumed, by_lookups] = clients.map(Client::consumed);
+        let consumed = consumed.plus(by_lookups);
         let counts = self.counts.take();
-        let (before, spent) = self.told.replace((tally, consumed));
+        let (before, spent) = self.reported.replace((stats, consumed));
         let numbers = [
             ("seconds", span.as_secs()),
             ("admitted", counts.admitted),
@@ -115,11 +124,14 @@ impl Metrics {
             ("readings", counts.readings),
             ("readings_failed", counts.readings_failed),
             ("look_ups", counts.look_ups),
-            ("calls", tally.sent.saturating_sub(before.sent)),
-            ("failures", tally.failed.saturating_sub(before.failed)),
-            ("refused", tally.refused.saturating_sub(before.refused)),
+            ("calls", stats.sent.saturating_sub(before.sent)),
+            ("failures", stats.failed.saturating_sub(before.failed)),
+            ("refused", stats.refused.saturating_sub(before.refused)),
             ("read_half_units", consumed.since(spent).read_halves),
-            ("breaker", u64::from(standing.level())),
+            (
+                "breaker",
+                u64::from(state.level().max(lookup_state.level())),
+            ),
         ];
         let mut line = String::from(r#"{"event":"metrics""#);
         let doubles = Array::new();

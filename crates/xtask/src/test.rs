@@ -141,8 +141,9 @@ fn in_node(workspace: &Workspace, filter: Option<&str>) -> Result<Command> {
     let mut node = workspace.program(node::program(workspace));
     node.args(["--test", "--test-reporter=spec"]);
     node.arg(format!("--test-concurrency={FILES_AT_ONCE}"));
-    // A test that waits forever is a failure and not a hanging run.
-    node.arg("--test-timeout=600000");
+    // A test that waits forever is a failure and not a hanging run; nor does a server or a program
+    // that a failed test leaves behind keep the run from ending.
+    node.args(["--test-timeout=600000", "--test-force-exit"]);
     if let Some(filter) = filter {
         let named: Vec<PathBuf> = files
             .iter()

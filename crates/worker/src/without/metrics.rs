@@ -39,7 +39,7 @@ impl Metrics {
     pub const fn emit(
         &self,
         _env: &Env,
-        _client: &Client<FetchTransport>,
+        _clients: [&Client<FetchTransport>; 2],
         _names: usize,
         _now: UnixTime,
     ) {
