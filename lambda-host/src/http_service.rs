@@ -86,7 +86,7 @@ impl HttpService {
             ),
             Err(error) => (None, error.into_response()),
         };
-        let (problem, response) = told(response, request_id);
+        let (problem, response) = reported(response, request_id);
         if let Ok(now) = self.host.clock.read() {
             self.host.flush_metrics(now);
         }
@@ -146,7 +146,7 @@ impl HttpService {
 }
 
 /// Writes the problem that an endpoint left in its response, if there is one.
-fn told(mut response: Response, request_id: &Id) -> (Option<Problem>, Response) {
+fn reported(mut response: Response, request_id: &Id) -> (Option<Problem>, Response) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return (None, response);
     };

@@ -5,15 +5,15 @@ use std::fs;
 
 use portcullis_core::denial::{Denial, ForbiddenHeader, RatePeriod, RequiredClaim};
 use portcullis_tests::decisions::{Expected, all};
-use portcullis_tests::judge;
 use portcullis_tests::vectors::folder;
+use portcullis_tests::verifier;
 use serde_json::{Map, Value};
 
 #[test]
 fn every_request_is_decided_as_its_case_expects() {
     let cases = all();
     for (line, expected) in cases.lines.iter().zip(&cases.expected) {
-        let answer: Value = serde_json::from_str(&judge::decision(line)).expect("JSON");
+        let answer: Value = serde_json::from_str(&verifier::decision(line)).expect("JSON");
         let allowed = answer["decision"] == "allow";
         let outcome = if allowed {
             &answer["decision"]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use portcullis_tests::vectors::committed;
-use portcullis_tests::{attacks, judge};
+use portcullis_tests::{attacks, verifier};
 
 /// The program's output for `questions`, line by line.
 fn verify(questions: Vec<u8>) -> Vec<String> {
@@ -32,7 +32,7 @@ fn the_program_returns_the_results_of_the_library_line_by_line() {
         .collect();
     let expected: Vec<_> = vectors
         .iter()
-        .map(|vector| judge::signature(&vector.line))
+        .map(|vector| verifier::signature(&vector.line))
         .collect();
     assert_eq!(verify(questions.into_bytes()), expected);
 }
@@ -40,7 +40,7 @@ fn the_program_returns_the_results_of_the_library_line_by_line() {
 #[test]
 fn a_malformed_line_is_rejected_and_the_next_one_processed() {
     let good = committed().remove(0);
-    let good = (good.line.as_bytes(), judge::signature(&good.line));
+    let good = (good.line.as_bytes(), verifier::signature(&good.line));
     let null = r#"{"id":null,"result":"reject","reason":"bad_line"}"#;
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     let long = [

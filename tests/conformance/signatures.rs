@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::LazyLock;
 
 use portcullis_tests::vectors::{Expected, Vector, committed, folder};
-use portcullis_tests::{attacks, judge, wycheproof};
+use portcullis_tests::{attacks, verifier, wycheproof};
 use serde::Deserialize;
 
 /// Vectors with an official result other than ours, with the reason. `set-3..7` are five of them.
@@ -37,7 +37,7 @@ static WYCHEPROOF: LazyLock<Vec<(Vector, Expected)>> = LazyLock::new(|| {
 });
 
 fn answer(vector: &Vector) -> Expected {
-    let (id, answer) = Expected::of_answer(&judge::signature(&vector.line));
+    let (id, answer) = Expected::of_answer(&verifier::signature(&vector.line));
     assert_eq!(id, vector.id);
     answer
 }
@@ -51,11 +51,11 @@ fn differences<'v>(
         .filter(|(vector, answer)| !vector.expected.is_met_by(answer));
     differ
         .map(|(vector, answer)| {
-            let told = match answer {
+            let reported = match answer {
                 Expected::Accept => "accept".to_owned(),
                 Expected::Reject(reason) => reason.unwrap_or_default(),
             };
-            (vector.id.clone(), told)
+            (vector.id.clone(), reported)
         })
         .collect()
 }

@@ -13,19 +13,19 @@ fn amr(reply: &Reply) -> Value {
 
 /// Three refreshes of the session that `login` opened, each after its grace window.
 async fn is_kept(peer: &Peer, login: &Reply, pass: impl Fn(u64)) {
-    let (told, opened_at) = (amr(login), claims(&token(login))["auth_time"].clone());
+    let (reported, opened_at) = (amr(login), claims(&token(login))["auth_time"].clone());
     let mut spent = refresh_token(login);
     for _turn in 0..3 {
         pass(600);
         let turn = refresh(peer, &spent).await;
         assert_eq!(
             (amr(&turn), &claims(&token(&turn))["auth_time"]),
-            (told.clone(), &opened_at)
+            (reported.clone(), &opened_at)
         );
         spent = refresh_token(&turn);
     }
     // A repeated refresh returns the same methods.
-    assert_eq!(amr(&refresh(peer, &spent).await), told);
+    assert_eq!(amr(&refresh(peer, &spent).await), reported);
 }
 
 #[tokio::test]

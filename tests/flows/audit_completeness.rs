@@ -35,7 +35,7 @@ const SECRETS: [&str; 8] = [
 struct Trail<'a> {
     system: &'a System,
     read: BTreeSet<String>,
-    told: BTreeSet<Told>,
+    reported: BTreeSet<Told>,
     secrets: BTreeSet<String>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Trail<'a> {
         let mut trail = Self {
             system,
             read: BTreeSet::new(),
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
             secrets: BTreeSet::from([PASSWORD.to_owned()]),
         };
         // The first request that needs the host's key publishes it, and that entry belongs to no
@@ -63,14 +63,14 @@ impl<'a> Trail<'a> {
             .await
             .expect("rows");
         lines.retain(|line| self.read.insert(format!("{} {}", line["PK"], line["SK"])));
-        self.told.extend(lines.iter().map(told));
+        self.reported.extend(lines.iter().map(reported));
         lines
     }
 
     /// Checks that `reply` wrote exactly these entries, each under its own request ID.
     async fn left(&mut self, reply: &Reply, expected: &[&str]) {
         let lines = self.news().await;
-        let mut all: Vec<_> = lines.iter().map(told).collect();
+        let mut all: Vec<_> = lines.iter().map(reported).collect();
         all.sort_unstable();
         assert_eq!(all, expected, "{reply:?}");
         for line in &lines {
@@ -85,7 +85,7 @@ impl<'a> Trail<'a> {
 
     /// Checks that these entries were written without a request.
     async fn left_behind(&mut self, expected: &[&str]) {
-        let mut all: Vec<_> = self.news().await.iter().map(told).collect();
+        let mut all: Vec<_> = self.news().await.iter().map(reported).collect();
         all.sort_unstable();
         assert_eq!(all, expected);
     }
@@ -114,11 +114,11 @@ impl<'a> Trail<'a> {
                 assert!(!text.contains(secret.as_str()), "{text}");
             }
         }
-        self.told
+        self.reported
     }
 }
 
-fn told(line: &Value) -> Told {
+fn reported(line: &Value) -> Told {
     let text = |name: &str| line[name].as_str().expect("a text").to_owned();
     format!("{} {}", text("action"), text("outcome"))
 }
@@ -170,19 +170,19 @@ async fn every_endpoint_that_changes_state_is_driven() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_writes_exactly_its_audit_entries() {
-    let mut told = BTreeSet::new();
-    told.extend(passwords::drive().await);
-    told.extend(mails::drive().await);
-    told.extend(sessions::drive().await);
-    told.extend(factors::drive().await);
-    told.extend(limits::drive().await);
-    told.extend(operators::drive().await);
+    let mut reported = BTreeSet::new();
+    reported.extend(passwords::drive().await);
+    reported.extend(mails::drive().await);
+    reported.extend(sessions::drive().await);
+    reported.extend(factors::drive().await);
+    reported.extend(limits::drive().await);
+    reported.extend(operators::drive().await);
     let all: BTreeSet<_> = kinds::kinds()
         .iter()
         .map(|kind| format!("{} {}", kind.action(), kind.outcome()))
         .collect();
-    let strange: Vec<_> = told.difference(&all).collect();
+    let strange: Vec<_> = reported.difference(&all).collect();
     assert!(strange.is_empty(), "entries of unknown kind: {strange:?}");
-    let missing: Vec<_> = all.difference(&told).map(String::as_str).collect();
+    let missing: Vec<_> = all.difference(&reported).map(String::as_str).collect();
     assert_eq!(missing, OUT_OF_REACH);
 }

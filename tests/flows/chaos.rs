@@ -35,9 +35,11 @@ async fn at_last<F: Future<Output = Reply>>(
     system: &System,
     ask: impl Fn(usize) -> F,
 ) -> Vec<Reply> {
-    let mut told: BTreeMap<usize, Reply> = BTreeMap::new();
+    let mut reported: BTreeMap<usize, Reply> = BTreeMap::new();
     for _ in 0..ROUNDS {
-        let waiting: Vec<_> = (0..PEOPLE).filter(|it| !told.contains_key(it)).collect();
+        let waiting: Vec<_> = (0..PEOPLE)
+            .filter(|it| !reported.contains_key(it))
+            .collect();
         let replies = join_all(waiting.iter().map(|person| ask(*person))).await;
         let mut pause = 0;
         for (person, reply) in waiting.into_iter().zip(replies) {
@@ -45,15 +47,15 @@ async fn at_last<F: Future<Output = Reply>>(
                 let wait = reply.header("retry-after").parse::<u64>();
                 pause = pause.max(wait.expect("a 503 has a Retry-After"));
             } else {
-                told.insert(person, reply);
+                reported.insert(person, reply);
             }
         }
-        if told.len() == PEOPLE {
-            return told.into_values().collect();
+        if reported.len() == PEOPLE {
+            return reported.into_values().collect();
         }
         system.clock.pass(pause);
     }
-    panic!("only 503, again and again: {told:?}")
+    panic!("only 503, again and again: {reported:?}")
 }
 
 /// A day of some users, under the faults of `chaos`.

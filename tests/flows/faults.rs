@@ -49,10 +49,10 @@ async fn a_registration_survives_each_fault_and_happens_once() {
         assert_eq!(reply.status, 201, "{name}");
         assert_eq!(system.proxy.count(TRANSACT), 2, "{name}");
         let ids = system.rows("Portcullis", "ID#").await.expect("rows");
-        let told = format!("ID#{}", reply.json["user_id"].as_str().expect("an id"));
+        let reported = format!("ID#{}", reply.json["user_id"].as_str().expect("an id"));
         assert_eq!(
             (ids.len(), ids[0]["PK"].as_str()),
-            (1, Some(told.as_str())),
+            (1, Some(reported.as_str())),
             "{name}"
         );
         let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");

@@ -169,15 +169,15 @@ async fn each_gateway_event_registers_logs_in_and_logs_out() {
             204,
             "asked again"
         );
-        let nobody = gateway.event("POST", "/v1/logout", &[("authorization", "Bearer x")], None);
-        let nobody = function.invoke(&nobody).await;
+        let missing = gateway.event("POST", "/v1/logout", &[("authorization", "Bearer x")], None);
+        let missing = function.invoke(&missing).await;
         assert_eq!(
-            (&nobody["statusCode"], &body(&nobody)["code"]),
+            (&missing["statusCode"], &body(&missing)["code"]),
             (&401.into(), &"malformed_token".into())
         );
         assert!(
             gateway
-                .header(&nobody, "www-authenticate")
+                .header(&missing, "www-authenticate")
                 .starts_with("Bearer error=")
         );
 

@@ -101,10 +101,11 @@ async fn sixty_four_attackers_on_three_hosts_try_ten_passwords_an_hour() {
     }
     // All those refusals write one audit entry per hour; and no row holds an address.
     let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
-    let told = audit.iter().filter(|line| line["action"] == "limit");
-    assert_eq!(told.clone().count(), 2);
+    let reported = audit.iter().filter(|line| line["action"] == "limit");
+    assert_eq!(reported.clone().count(), 2);
     assert!(
-        told.into_iter()
+        reported
+            .into_iter()
             .all(|line| line["outcome"] == "login_email")
     );
     let rows = Value::from(limit_rows(&system).await).to_string();

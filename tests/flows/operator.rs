@@ -255,17 +255,17 @@ async fn token_inspect_explains_a_token_by_policy_and_keys() {
         drop(input);
         said(child.wait_with_output().expect("it ends"))
     };
-    let judged = ["--policy", policy, "--issuer", ISSUER];
-    let good = inspect(&token, &[&judged[..], &["--keys", keys]].concat());
+    let arguments = ["--policy", policy, "--issuer", ISSUER];
+    let good = inspect(&token, &[&arguments[..], &["--keys", keys]].concat());
     assert_eq!(good.json["verdict"]["outcome"], "accepted", "{good:?}");
     assert_eq!(good.json["claims"]["iss"], ISSUER);
-    let unchecked = inspect(&token, &judged);
+    let unchecked = inspect(&token, &arguments);
     assert_eq!(unchecked.json["verdict"]["outcome"], "signature_unchecked");
     assert_eq!(
         inspect(&token, &[]).json["verdict"]["outcome"],
         "well_formed"
     );
-    let late = [&judged[..], &["--keys", keys, "--at", "4000000000"]].concat();
+    let late = [&arguments[..], &["--keys", keys, "--at", "4000000000"]].concat();
     let late = inspect(&token, &late);
     assert_eq!(
         (late.code, late.json["verdict"]["code"].as_str()),
@@ -274,7 +274,7 @@ async fn token_inspect_explains_a_token_by_policy_and_keys() {
     // Another well-formed signature.
     let (signed, _) = token.rsplit_once('.').expect("three parts");
     let forged = format!("{signed}.{}", "A".repeat(86));
-    let forged = inspect(&forged, &[&judged[..], &["--keys", keys]].concat());
+    let forged = inspect(&forged, &[&arguments[..], &["--keys", keys]].concat());
     assert_eq!(forged.json["verdict"]["code"], "bad_signature");
     assert_eq!(inspect("not a token", &[]).code, Some(1));
 

@@ -31,8 +31,8 @@ pub(crate) fn refresh_token(reply: &Reply) -> String {
 }
 
 fn is_oauth_error(reply: &Reply, status: u16, error: &str, code: &str) {
-    let told = (reply.status, reply.json["error"].as_str(), reply.code());
-    assert_eq!(told, (status, Some(error), code), "{reply:?}");
+    let reported = (reply.status, reply.json["error"].as_str(), reply.code());
+    assert_eq!(reported, (status, Some(error), code), "{reply:?}");
     assert_eq!(reply.header("content-type"), "application/json");
     assert_eq!(reply.header("cache-control"), "no-store");
 }

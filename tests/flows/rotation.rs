@@ -89,8 +89,8 @@ async fn stages(system: &System) -> Value {
 /// Stages a version without a value, as Secrets Manager does before the first step.
 async fn stage(system: &System, token: &str) {
     let rotate = json!({"SecretId": SIGNING_SECRET, "ClientRequestToken": token});
-    let nobody = portcullis_local::RotationFunction::new(async |_event| Err("cut off".to_owned()));
-    system.proxy.secrets().rotate_by(nobody);
+    let missing = portcullis_local::RotationFunction::new(async |_event| Err("cut off".to_owned()));
+    system.proxy.secrets().rotate_by(missing);
     let end = system.proxy.secrets().call("RotateSecret", &rotate).await;
     assert!(end.is_err(), "nobody did the steps");
 }

@@ -106,10 +106,10 @@ enum Event {
 
 /// Runs `seconds` of it, after browsers are known.
 pub(crate) async fn run(settings: &Settings, seconds: u64, attack: Attack) -> Report {
-    World::new(settings, attack).run(seconds).await
+    Population::new(settings, attack).run(seconds).await
 }
 
-struct World<'a> {
+struct Population<'a> {
     settings: &'a Settings,
     root_keys: RootKeys,
     store: Memory,
@@ -120,10 +120,10 @@ struct World<'a> {
     report: Report,
 }
 
-impl<'a> World<'a> {
+impl<'a> Population<'a> {
     fn new(settings: &'a Settings, attack: Attack) -> Self {
         let document = RootKeys::document(&Secret::new([7; 32]));
-        let mut world = Self {
+        let mut population = Self {
             settings,
             root_keys: RootKeys::parse(document.expose().as_bytes()).expect("a document"),
             store: Memory::default(),
@@ -134,8 +134,8 @@ impl<'a> World<'a> {
             report: Report::default(),
         };
         for person in 0..PEOPLE {
-            let first = world.dice.below(86_400);
-            world.plan(
+            let first = population.dice.below(86_400);
+            population.plan(
                 first,
                 Event::Login {
                     person,
@@ -146,10 +146,10 @@ impl<'a> World<'a> {
         }
         if attack == Attack::Everything {
             for target in 0..TARGETS {
-                world.plan(WARM_UP + target, Event::TargetGuess { target });
+                population.plan(WARM_UP + target, Event::TargetGuess { target });
             }
             for sprayer in 0..SPRAYERS {
-                world.plan(
+                population.plan(
                     WARM_UP + sprayer,
                     Event::Spray {
                         sprayer,
@@ -157,9 +157,9 @@ impl<'a> World<'a> {
                     },
                 );
             }
-            world.plan(WARM_UP, Event::OfficeGuess);
+            population.plan(WARM_UP, Event::OfficeGuess);
         }
-        world
+        population
     }
 
     async fn run(mut self, seconds: u64) -> Report {

@@ -21,7 +21,7 @@ pub(crate) struct Memory(RefCell<HashMap<String, Row>>);
 struct Row {
     window: SlidingWindow,
     tally: FixedWindow,
-    told: bool,
+    reported: bool,
 }
 
 impl LimitStore for Memory {
@@ -29,21 +29,21 @@ impl LimitStore for Memory {
         let mut rows = self.0.borrow_mut();
         let row = rows.entry(bucket.name.clone()).or_default();
         let (quota, exact) = (bucket.quota, bucket.quota.is_exact());
-        let judged = if exact {
+        let decision = if exact {
             row.window
                 .check(quota, bucket.scope.max_consecutive_failures(), attempt)
         } else {
             row.tally.check(quota, attempt)
         };
-        if judged == LimitDecision::Allow && exact {
+        if decision == LimitDecision::Allow && exact {
             row.window = row.window.clone().shift(quota, attempt);
-        } else if judged == LimitDecision::Allow {
+        } else if decision == LimitDecision::Allow {
             row.tally = row.tally.clone().count(quota, attempt);
         }
-        let first = judged != LimitDecision::Allow && !row.told;
-        row.told |= first;
+        let first = decision != LimitDecision::Allow && !row.reported;
+        row.reported |= first;
         Ok(Counted {
-            judged,
+            decision,
             is_first_refusal: first,
         })
     }

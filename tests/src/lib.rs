@@ -2,7 +2,6 @@
 
 pub mod attacks;
 pub mod decisions;
-pub mod judge;
 pub mod keys;
 pub mod lambda_runtime;
 pub mod mailbox;
@@ -12,5 +11,6 @@ pub mod ses;
 pub mod sigv4;
 pub mod system;
 pub mod vectors;
+pub mod verifier;
 pub mod wire;
 pub mod wycheproof;

@@ -238,15 +238,15 @@ mod tests {
             (refused(500, "InternalFailure"), false),
             (Err(TransportError::Timeout), false),
         ] {
-            let told = format!("{answer:?}");
+            let reported = format!("{answer:?}");
             let client = client([answer]);
             let (endpoint, sender) = (endpoint(), sender("Acme"));
             let sent = Ses::at(&client, &endpoint, &sender, NOON)
                 .send(&mail())
                 .await;
             let is_permanent = matches!(sent, Err(MailError::Permanent(_)));
-            assert_eq!(is_permanent, permanent, "{told}");
-            assert_eq!(client.transport().requests().len(), 1, "{told}");
+            assert_eq!(is_permanent, permanent, "{reported}");
+            assert_eq!(client.transport().requests().len(), 1, "{reported}");
         }
     }
 

@@ -77,7 +77,7 @@ async fn verify(days: &[UnixTime], cli: &CliContext) -> Result<CommandOutput, Fa
         progress.inc(1);
     }
     progress.finish_and_clear();
-    let mut text: String = review.found.iter().map(told).collect();
+    let mut text: String = review.found.iter().map(finding_line).collect();
     text.push_str(&format!(
         "{} entries; {} sealed and {} open day shards; {} findings\n",
         review.lines,
@@ -195,7 +195,7 @@ fn finding(found: &LocatedFinding) -> Value {
     })
 }
 
-fn told(found: &LocatedFinding) -> String {
+fn finding_line(found: &LocatedFinding) -> String {
     let what = match &found.finding {
         Finding::Unreadable(place) => {
             format!(

@@ -41,7 +41,7 @@ pub(crate) async fn run(path: &Path, cli: &CliContext) -> Result<CommandOutput, 
         progress.set_style(style);
     }
     let mut reader = BufReader::new(file);
-    let (mut tally, mut number) = (Tally::default(), 0_u64);
+    let (mut counts, mut number) = (Tally::default(), 0_u64);
     while let Some((line, bytes)) = next_line(&mut reader).map_err(failed)? {
         number = number.saturating_add(1);
         progress.inc(bytes);
@@ -50,16 +50,16 @@ pub(crate) async fn run(path: &Path, cli: &CliContext) -> Result<CommandOutput, 
         }
         match read(&line) {
             Ok(request) => match one(&request, cli).await? {
-                ImportOutcome::Imported(_) => tally.imported = tally.imported.saturating_add(1),
-                ImportOutcome::AddressTaken => tally.taken = tally.taken.saturating_add(1),
-                ImportOutcome::UnusableHash => tally.refused.push((number, "unusable_hash")),
+                ImportOutcome::Imported(_) => counts.imported = counts.imported.saturating_add(1),
+                ImportOutcome::AddressTaken => counts.taken = counts.taken.saturating_add(1),
+                ImportOutcome::UnusableHash => counts.refused.push((number, "unusable_hash")),
             },
-            Err(fault) => tally.refused.push((number, fault)),
+            Err(fault) => counts.refused.push((number, fault)),
         }
-        progress.set_message(format!("{} imported", tally.imported));
+        progress.set_message(format!("{} imported", counts.imported));
     }
     progress.finish_and_clear();
-    Ok(tally.answer())
+    Ok(counts.answer())
 }
 
 async fn one(request: &ImportRequest, cli: &CliContext) -> Result<ImportOutcome, Failure> {

@@ -101,7 +101,7 @@ impl Gate {
             .policy
             .issuer(&claims.issuer)
             .ok_or(Denial::UnknownIssuer)?;
-        trusted.judge_time(claims, now)?;
+        trusted.check_time(claims, now)?;
         if caller.key_ends_at().is_some_and(|end| end <= now) {
             return Err(Denial::UnknownKey);
         }

@@ -2,7 +2,7 @@
 
 pub mod advice;
 mod hash;
-pub mod judge;
+pub mod rules;
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization as _;

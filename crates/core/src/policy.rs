@@ -289,17 +289,17 @@ mod tests {
             parse(r#"{"issuers":[],"routes":[]}"#).err(),
             Some(PolicyError::Issuers)
         );
-        let told = |json: &str| parse(json).expect_err("bent").to_string();
+        let reported = |json: &str| parse(json).expect_err("bent").to_string();
         assert_eq!(
-            told(&DEMO.replace(r#""access": "open""#, r#""axess": "open""#)),
+            reported(&DEMO.replace(r#""access": "open""#, r#""axess": "open""#)),
             "routes[0].access is not there"
         );
         assert_eq!(
-            told(&DEMO.replace(r#""profile""#, r#""leeway": "1", "profile""#)),
+            reported(&DEMO.replace(r#""profile""#, r#""leeway": "1", "profile""#)),
             "issuers[0].leeway is not whole seconds"
         );
         assert_eq!(
-            told(&DEMO.replace(r#""access": "open""#, r#""access": "open", "more": 1"#)),
+            reported(&DEMO.replace(r#""access": "open""#, r#""access": "open", "more": 1"#)),
             "routes[0].more is not known"
         );
     }

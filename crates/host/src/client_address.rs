@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    fn told(source: &str, sent: &[(&'static str, &str)]) -> String {
+    fn reported(source: &str, sent: &[(&'static str, &str)]) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in sent {
             headers.append(*name, HeaderValue::from_str(value).expect("a value"));
@@ -134,8 +134,8 @@ mod tests {
         const KNOWN: (&str, &str) = (EDGE_SECRET_HEADER, SECRET);
         const HEADER: &str = "cf-connecting-ip";
         let named = (HEADER, "203.0.113.7");
-        assert_eq!(told("cloudflare", &[KNOWN, named]), "203.0.113.7");
-        assert_eq!(told("connection", &[KNOWN, named]), "192.0.2.1");
+        assert_eq!(reported("cloudflare", &[KNOWN, named]), "203.0.113.7");
+        assert_eq!(reported("connection", &[KNOWN, named]), "192.0.2.1");
         let wrong = (EDGE_SECRET_HEADER, "0123456789abcdef0123456789abcdeg");
         for sent in [
             &[named][..],
@@ -148,7 +148,7 @@ mod tests {
             &[KNOWN, (HEADER, "203.0.113.7, 203.0.113.8")],
             &[KNOWN, ("x-forwarded-for", "203.0.113.7")],
         ] {
-            assert_eq!(told("cloudflare", sent), "192.0.2.1", "{sent:?}");
+            assert_eq!(reported("cloudflare", sent), "192.0.2.1", "{sent:?}");
         }
     }
 

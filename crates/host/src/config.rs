@@ -246,7 +246,7 @@ mod tests {
         Config::read(|name| variables.get(name).map(OsString::from))
     }
 
-    fn told(changes: &[(&str, &str)]) -> String {
+    fn reported(changes: &[(&str, &str)]) -> String {
         read(changes)
             .map(|_| ())
             .expect_err("not usable")
@@ -260,7 +260,7 @@ mod tests {
             assert!(crate::settings::find(name).is_some(), "{name}");
             assert!(crate::settings::find(former).is_none(), "{former}");
             assert_eq!(
-                told(&[(former, "refuse")]),
+                reported(&[(former, "refuse")]),
                 format!("{former} was renamed: set {current} instead")
             );
             assert!(read(&[(former, "")]).is_ok(), "an empty variable is unset");
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn all_missing_variables_are_reported_at_once() {
         for (name, _) in WHOLE {
-            assert!(told(&[(name, "")]).contains(name), "{name}");
+            assert!(reported(&[(name, "")]).contains(name), "{name}");
         }
         let all = Config::read(|_| None)
             .map(|_| ())
@@ -353,16 +353,16 @@ mod tests {
             ("PORTCULLIS_HOST_SECRET", "both"),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
         ] {
-            let told = told(&[(name, value)]);
+            let reported = reported(&[(name, value)]);
             let names = if name == "AWS_LAMBDA_RUNTIME_API" {
                 "AWS_LAMBDA_FUNCTION_NAME"
             } else {
                 name
             };
-            assert!(told.contains(names), "{name}: {told}");
+            assert!(reported.contains(names), "{name}: {reported}");
             assert!(
-                !told.contains(value) || value == "0" || value == "both",
-                "{told}"
+                !reported.contains(value) || value == "0" || value == "both",
+                "{reported}"
             );
         }
     }
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn an_edge_as_client_ip_source_requires_the_edge_secret() {
         let named = ("PORTCULLIS_CLIENT_IP_SOURCE", "cloudfront");
-        assert!(told(&[named]).starts_with("PORTCULLIS_EDGE_SECRET"));
+        assert!(reported(&[named]).starts_with("PORTCULLIS_EDGE_SECRET"));
         let secret = ("PORTCULLIS_EDGE_SECRET", "0123456789abcdef0123456789abcdef");
         let edge = read(&[named, secret]).expect("whole").edge;
         assert!(matches!(edge, Edge::Named { .. }));
@@ -391,7 +391,7 @@ mod tests {
             ];
             assert!(read(&changes).is_ok());
             changes.push((name, value));
-            assert!(told(&changes).contains(name));
+            assert!(reported(&changes).contains(name));
         }
     }
 

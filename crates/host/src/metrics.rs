@@ -80,32 +80,32 @@ impl Report {
         dependencies: impl Iterator<Item = DependencyState>,
         now: UnixTime,
     ) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, tallies) = &mut *told;
+        let mut reported = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, tallies) = &mut *reported;
         if now.since(*at) < span {
             return;
         }
         *at = now;
         for (name, (standing, tally)) in dependencies {
-            let told = tallies.insert(name, tally).unwrap_or_default();
-            if tally != told {
-                emit(&line(name, now, &news(standing, tally, told)));
+            let reported = tallies.insert(name, tally).unwrap_or_default();
+            if tally != reported {
+                emit(&line(name, now, &news(standing, tally, reported)));
             }
         }
     }
 }
 
-/// The difference between `tally` and `told`.
+/// The difference between `tally` and `reported`.
 fn news(
     standing: BreakerState,
     tally: CallStats,
-    told: CallStats,
+    reported: CallStats,
 ) -> [(&'static str, &'static str, u64); 4] {
     let more = |now: u64, then: u64| now.saturating_sub(then);
     [
-        ("Calls", "Count", more(tally.sent, told.sent)),
-        ("Failures", "Count", more(tally.failed, told.failed)),
-        ("Refused", "Count", more(tally.refused, told.refused)),
+        ("Calls", "Count", more(tally.sent, reported.sent)),
+        ("Failures", "Count", more(tally.failed, reported.failed)),
+        ("Refused", "Count", more(tally.refused, reported.refused)),
         ("BreakerState", "None", u64::from(standing.level())),
     ]
 }

@@ -46,7 +46,7 @@ impl PasswordScreen for HostScreen {
         let Some(range) = &self.breaches else {
             return Ok(false);
         };
-        match (range.knows(password).await, range.unreachable()) {
+        match (range.is_breached(password).await, range.unreachable()) {
             (Ok(known), _) => Ok(known),
             (Err(error), BreachFailMode::Open) => {
                 warn!(

@@ -112,7 +112,7 @@ mod tests {
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     const TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
 
-    fn judged(jwk: &str, token: &str) -> Result<Precheck, UnusableKey> {
+    fn prechecked(jwk: &str, token: &str) -> Result<Precheck, UnusableKey> {
         let key = VerifyingKey::parse(jwk.as_bytes()).expect("a key");
         let jws = Jws::parse(token).expect("a token");
         precheck(&SignatureCheck::new(&jws, &key).expect("allowed"))
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_ed25519_point_needs_its_canonical_encoding_and_large_order() {
-        assert_eq!(judged(ED25519, TOKEN), Ok(Precheck::Plausible));
+        assert_eq!(prechecked(ED25519, TOKEN), Ok(Precheck::Plausible));
         let mut p = [0xff; 32];
         p[31] = 0x7f;
         for (low, sound) in [(0xeb, true), (0xec, false), (0xed, false), (0xff, false)] {
@@ -139,10 +139,10 @@ mod tests {
     fn a_key_of_small_order_is_unusable_and_such_a_signature_invalid() {
         let zero =
             r#"{"kty":"OKP","crv":"Ed25519","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
-        assert_eq!(judged(zero, TOKEN), Err(UnusableKey));
+        assert_eq!(prechecked(zero, TOKEN), Err(UnusableKey));
         let (input, _) = TOKEN.rsplit_once('.').expect("three parts");
         assert_eq!(
-            judged(ED25519, &format!("{input}.{}", "A".repeat(86))),
+            prechecked(ED25519, &format!("{input}.{}", "A".repeat(86))),
             Ok(Precheck::Invalid)
         );
     }
@@ -150,9 +150,9 @@ mod tests {
     #[test]
     fn a_signature_of_the_wrong_length_is_invalid() {
         let short = TOKEN.strip_suffix("KAg").expect("ends so");
-        assert_eq!(judged(ED25519, short), Ok(Precheck::Invalid));
+        assert_eq!(prechecked(ED25519, short), Ok(Precheck::Invalid));
         assert_eq!(
-            judged(ED25519, &format!("{TOKEN}AA")),
+            prechecked(ED25519, &format!("{TOKEN}AA")),
             Ok(Precheck::Invalid)
         );
     }

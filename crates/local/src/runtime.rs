@@ -120,7 +120,7 @@ impl LambdaRuntime {
         }
     }
 
-    fn settle(&self, id: &str, outcome: Outcome) -> StatusCode {
+    fn finish(&self, id: &str, outcome: Outcome) -> StatusCode {
         let waiting = self.shared.waiting.lock();
         let reply = waiting.unwrap_or_else(PoisonError::into_inner).remove(id);
         match reply {
@@ -173,7 +173,7 @@ async fn answered(
     body: Bytes,
 ) -> StatusCode {
     let answer = serde_json::from_slice(&body).unwrap_or_default();
-    runtime.settle(&id, Ok(answer))
+    runtime.finish(&id, Ok(answer))
 }
 
 async fn failed(
@@ -184,5 +184,5 @@ async fn failed(
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let word = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
     let fault = format!("{}: {}", word("errorType"), word("errorMessage"));
-    runtime.settle(&id, Err(fault))
+    runtime.finish(&id, Err(fault))
 }

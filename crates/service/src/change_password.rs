@@ -5,7 +5,7 @@ use portcullis_core::audit::{AuditKind, PasswordChangeDenial};
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
 use portcullis_core::password::advice::PasswordRejection;
-use portcullis_core::password::judge::PasswordContext;
+use portcullis_core::password::rules::PasswordContext;
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 
@@ -85,9 +85,9 @@ pub async fn change_password(
         refuse(&request.user_id, Denial::WrongPassword, ctx).await?;
         return Ok(ChangePasswordOutcome::WrongPassword);
     };
-    if let Some(unfit) = screen_password(&account, &request.new, tools.screen, ctx).await? {
+    if let Some(rejection) = screen_password(&account, &request.new, tools.screen, ctx).await? {
         refuse(&request.user_id, Denial::PasswordRejected, ctx).await?;
-        return Ok(ChangePasswordOutcome::PasswordRejected(unfit));
+        return Ok(ChangePasswordOutcome::PasswordRejected(rejection));
     }
     let hash = tools.hasher.hash(&request.new).await?;
     // Signed before any change: a session without a token for it is useless.

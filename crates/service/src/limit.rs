@@ -64,7 +64,7 @@ pub struct Reservation {
     pub uncounted: Option<StoreError>,
 }
 
-/// Counts an attempt in `scope` under the key `whose` and rejects it if there were too many. The
+/// Counts an attempt in `scope` under the key `limit_key` and rejects it if there were too many. The
 /// first rejection writes an audit entry; each later one costs one write and no entry.
 ///
 /// # Errors
@@ -72,14 +72,14 @@ pub struct Reservation {
 /// [`UseCaseError`]; no work may be done for the attempt then.
 pub async fn acquire(
     scope: LimitKind,
-    whose: LimitKey<'_>,
+    limit_key: LimitKey<'_>,
     ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
 ) -> Result<LimitOutcome, UseCaseError> {
     let limits = &ctx.settings.limits;
     let Some(quota) = limits.quotas.of(scope) else {
         return Ok(LimitOutcome::Allowed(Reservation::default()));
     };
-    let bucket = bucket(scope, quota, whose, ctx);
+    let bucket = bucket(scope, quota, limit_key, ctx);
     let attempt = attempt(ctx)?;
     let counted = match (ctx.store.count(&bucket, attempt).await, limits.fail_mode) {
         (Ok(counted), _) => counted,
@@ -95,7 +95,7 @@ pub async fn acquire(
         let event = ctx.event(AuditKind::Limited(scope), None)?;
         ctx.store.record(&event).await?;
     }
-    Ok(match counted.judged {
+    Ok(match counted.decision {
         LimitDecision::Allow => LimitOutcome::Allowed(Reservation {
             counted: Some((bucket, attempt)),
             uncounted: None,
@@ -169,12 +169,12 @@ fn attempt<S>(ctx: ServiceContext<'_, S, impl SecureRandom>) -> Result<Attempt, 
 fn bucket<S, C>(
     scope: LimitKind,
     quota: Quota,
-    whose: LimitKey<'_>,
+    limit_key: LimitKey<'_>,
     ctx: ServiceContext<'_, S, C>,
 ) -> Bucket {
     let network;
     let generation;
-    let (first, second): (&[u8], &[u8]) = match whose {
+    let (first, second): (&[u8], &[u8]) = match limit_key {
         LimitKey::Network => {
             let parsed = ClientNetwork::parse(&ctx.call.client_address);
             network = parsed

@@ -6,7 +6,7 @@ use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
 use portcullis_core::password::Password;
 use portcullis_core::password::advice::PasswordRejection;
-use portcullis_core::password::judge::PasswordContext;
+use portcullis_core::password::rules::PasswordContext;
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
@@ -56,9 +56,10 @@ pub async fn register(
         services: &rules.services,
         second_factor: false,
     };
-    if let Some(unfit) = screen::screen_password(&request.password, &context, rules, screen).await?
+    if let Some(rejection) =
+        screen::screen_password(&request.password, &context, rules, screen).await?
     {
-        return Ok(RegisterOutcome::BadPassword(unfit));
+        return Ok(RegisterOutcome::BadPassword(rejection));
     }
     let owner = ctx.store.account(&request.email).await?;
     // SECURITY: hashed before any write, so a registered address costs a hash as well (timing).

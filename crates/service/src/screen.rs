@@ -1,7 +1,7 @@
 //! Screens a new password by the operator's rules, the lists of common passwords and its strength.
 
 use portcullis_core::password::advice::{PasswordRejection, StrengthFeedback};
-use portcullis_core::password::judge::PasswordContext;
+use portcullis_core::password::rules::PasswordContext;
 use portcullis_core::password::{Password, PasswordError};
 
 use crate::ports::ScreeningUnavailable;

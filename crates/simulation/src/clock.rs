@@ -18,17 +18,18 @@ pub(crate) struct SimClock {
 }
 
 impl SimClock {
-    pub(crate) fn new(world: &Rc<World>, whose: &str) -> Self {
+    pub(crate) fn new(world: &Rc<World>, limit_key: &str) -> Self {
         let offset = Rc::new(Cell::new(draw(world)));
         if world.plan.steps {
-            let (world, offset, whose) = (Rc::clone(world), Rc::clone(&offset), whose.to_owned());
+            let (world, offset, limit_key) =
+                (Rc::clone(world), Rc::clone(&offset), limit_key.to_owned());
             let executor = Rc::clone(&world.executor);
             executor.spawn(async move {
                 loop {
                     world.sleep(world.random.within(5_000, 60_000)).await;
                     let step = draw(&world) - offset.get();
                     offset.set(offset.get() + step);
-                    world.tell(|| format!("{whose}'s clock is set by {step} ms"));
+                    world.tell(|| format!("{limit_key}'s clock is set by {step} ms"));
                 }
             });
         }

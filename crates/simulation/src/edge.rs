@@ -21,7 +21,7 @@ use portcullis_service::store::StoreError;
 
 use crate::clock::SimClock;
 use crate::crypto::SimSignatures;
-use crate::edge_answer::{Answer, Known};
+use crate::edge_answer::{EdgeAnswer, Known};
 use crate::mutation::Mutation;
 use crate::oracle::Case;
 use crate::plan::Dependency;
@@ -66,16 +66,21 @@ impl Edge {
         self.isolate.replace(Isolate::new(&self.world, &self.name));
     }
 
-    pub(crate) async fn admit(self: Rc<Self>, token: String, mode: RevocationMode) -> Answer {
-        self.judge(token, mode, true).await
+    pub(crate) async fn admit(self: Rc<Self>, token: String, mode: RevocationMode) -> EdgeAnswer {
+        self.authorize(token, mode, true).await
     }
 
     /// `is_kept` means that a read continues although the client that caused it disconnects.
-    async fn judge(self: Rc<Self>, token: String, mode: RevocationMode, is_kept: bool) -> Answer {
+    async fn authorize(
+        self: Rc<Self>,
+        token: String,
+        mode: RevocationMode,
+        is_kept: bool,
+    ) -> EdgeAnswer {
         let isolate = Rc::clone(&self.isolate.borrow());
         let before = isolate.known();
-        let said = self.judge_with(&isolate, &token, mode, is_kept).await;
-        Answer {
+        let said = self.authorize_with(&isolate, &token, mode, is_kept).await;
+        EdgeAnswer {
             said,
             before,
             after: isolate.known(),
@@ -87,14 +92,14 @@ impl Edge {
     pub(crate) async fn leave(self: Rc<Self>, token: String, mode: RevocationMode, after: u64) {
         let world = Rc::clone(&self.world);
         let is_kept = world.random.chance(500);
-        let asked = Box::pin(self.judge(token, mode, is_kept));
+        let asked = Box::pin(self.authorize(token, mode, is_kept));
         let gone = world.sleep(after);
         if let Either::Right(_) = select(asked, gone).await {
             world.oracle.borrow_mut().meet(Case::Left);
         }
     }
 
-    async fn judge_with(
+    async fn authorize_with(
         self: &Rc<Self>,
         isolate: &Rc<Isolate>,
         token: &str,
@@ -107,7 +112,7 @@ impl Edge {
             serve_stale: None,
             revocation,
         };
-        let visit = Visit {
+        let visit = SimRequest {
             edge: Rc::clone(self),
             isolate: Rc::clone(isolate),
             is_kept,
@@ -151,13 +156,13 @@ impl Edge {
 }
 
 /// One request in the isolate that received it.
-struct Visit {
+struct SimRequest {
     edge: Rc<Edge>,
     isolate: Rc<Isolate>,
     is_kept: bool,
 }
 
-impl Visit {
+impl SimRequest {
     fn reading(&self, keys: Keys, began_at: UnixTime) -> impl Future<Output = ()> + 'static {
         let (edge, isolate) = (Rc::clone(&self.edge), Rc::clone(&self.isolate));
         async move {
@@ -168,7 +173,7 @@ impl Visit {
     }
 }
 
-impl EdgeRequest for Visit {
+impl EdgeRequest for SimRequest {
     fn gate(&self) -> &Gate {
         &self.edge.gate
     }
@@ -208,13 +213,13 @@ impl EdgeRequest for Visit {
     fn on_authorized(&self, _: &Requirement, _: &Snapshot) {}
 }
 
-impl Clock for Visit {
+impl Clock for SimRequest {
     fn now(&self) -> UnixTime {
         self.edge.clock.now()
     }
 }
 
-impl Lookup for Visit {
+impl Lookup for SimRequest {
     async fn look_up(
         &self,
         _: &Requirement,

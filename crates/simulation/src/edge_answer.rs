@@ -12,7 +12,7 @@ pub(crate) struct Known {
 
 /// The response of an edge, and its snapshot.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct EdgeAnswer {
     pub(crate) said: Result<(), Denial>,
     /// Its snapshot when the request arrived.
     pub(crate) before: Option<Known>,

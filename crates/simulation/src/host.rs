@@ -107,12 +107,12 @@ impl Process {
 }
 
 /// The host's clock, as use cases read it after their writes.
-struct Watch<'a> {
+struct HostClock<'a> {
     host: &'a Host,
     began: UnixTime,
 }
 
-impl Clock for Watch<'_> {
+impl Clock for HostClock<'_> {
     fn now(&self) -> UnixTime {
         if self.host.world.mutation == Some(Mutation::AcknowledgeLate) {
             self.began
@@ -163,7 +163,7 @@ impl Host {
     }
 
     async fn serve(&self, ask: Ask, call: &RequestMeta) -> Result<Reply, UseCaseError> {
-        let watch = Watch {
+        let watch = HostClock {
             host: self,
             began: call.now,
         };

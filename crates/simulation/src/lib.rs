@@ -70,10 +70,10 @@ pub struct Report {
     pub story: Vec<String>,
 }
 
-/// Runs the simulation of `seed`; `told` records its events. A panic, here or in the product, also
+/// Runs the simulation of `seed`; `reported` records its events. A panic, here or in the product, also
 /// counts as a violation, with the events so far.
-pub fn run(seed: u64, mutation: Option<Mutation>, told: bool) -> Report {
-    let world = World::new(seed, mutation, told);
+pub fn run(seed: u64, mutation: Option<Mutation>, reported: bool) -> Report {
+    let world = World::new(seed, mutation, reported);
     world.tell(|| format!("seed {seed}: {:?}", world.plan));
     let lived = catch_unwind(AssertUnwindSafe(|| {
         furnish(&world);

@@ -6,7 +6,7 @@ use portcullis_core::route::RevocationMode;
 use portcullis_service::ports::Clock as _;
 
 use crate::edge::Edge;
-use crate::edge_answer::Answer;
+use crate::edge_answer::EdgeAnswer;
 use crate::oracle::edges::Asked;
 use crate::oracle::{Held, brief};
 use crate::world::World;
@@ -27,7 +27,7 @@ pub(crate) async fn ask_edge<'e>(
     token: &Held,
     mode: RevocationMode,
     who: &str,
-) -> Option<(Asked<'e>, Answer)> {
+) -> Option<(Asked<'e>, EdgeAnswer)> {
     let (asked_at, edge_asked) = (world.now(), edge.clock.now().as_secs());
     let work = Rc::clone(edge).admit(token.text.clone(), mode);
     let answer = world.executor.remote(work).await?;

@@ -205,8 +205,8 @@ pub(crate) fn retire(world: &World, token: &str) {
         // An end that was set before stays.
         (name, other.ends_at.map(millis_of).unwrap_or_default())
     });
-    for (name, told) in names.take_while(|(name, _)| !is_current(name)) {
-        let until = ends.max(heard).max(told) + SKEW + 2 * ROUNDING;
+    for (name, reported) in names.take_while(|(name, _)| !is_current(name)) {
+        let until = ends.max(heard).max(reported) + SKEW + 2 * ROUNDING;
         world.oracle.borrow_mut().retires(name, until);
     }
 }

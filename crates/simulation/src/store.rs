@@ -221,7 +221,7 @@ impl View {
 fn tell_rows(world: &World, rows: &[Revocation], stamp: UnixTime) {
     for row in rows {
         world.tell(|| {
-            let whose = match &row.target {
+            let limit_key = match &row.target {
                 RevocationTarget::Token(id) => format!("token {}", brief(id)),
                 RevocationTarget::Session(id) => format!("session {}", brief(id)),
                 RevocationTarget::Key(id) => format!("key {id}"),
@@ -232,7 +232,7 @@ fn tell_rows(world: &World, rows: &[Revocation], stamp: UnixTime) {
                 } => format!("{} below generation {generation}", brief(subject)),
             };
             format!(
-                "store: feed row for {whose}, stamped {}",
+                "store: feed row for {limit_key}, stamped {}",
                 millis_of(stamp) / 1_000
             )
         });

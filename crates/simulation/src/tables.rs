@@ -154,7 +154,7 @@ impl Tables {
         WriteOutcome::Applied
     }
 
-    pub(crate) fn judge(&self, bucket: &Bucket, attempt: Attempt) -> LimitDecision {
+    pub(crate) fn decision(&self, bucket: &Bucket, attempt: Attempt) -> LimitDecision {
         let window = self.windows.get(&bucket.name).cloned().unwrap_or_default();
         window.check(
             bucket.quota,
@@ -169,17 +169,17 @@ impl Tables {
     }
 
     pub(crate) fn count(&mut self, bucket: &Bucket, attempt: Attempt) -> Counted {
-        let judged = self.judge(bucket, attempt);
-        if judged == LimitDecision::Allow {
+        let decision = self.decision(bucket, attempt);
+        if decision == LimitDecision::Allow {
             self.shift(bucket, attempt);
         }
-        counted(judged)
+        counted(decision)
     }
 }
 
-pub(crate) const fn counted(judged: LimitDecision) -> Counted {
+pub(crate) const fn counted(decision: LimitDecision) -> Counted {
     Counted {
-        judged,
+        decision,
         is_first_refusal: false,
     }
 }

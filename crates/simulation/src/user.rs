@@ -116,7 +116,7 @@ impl User {
         let asked_at = self.world.now();
         let (id, host, reply) = self.send(ask).await;
         if let Some(reply) = &reply {
-            self.judge(&host, asked_at, reply);
+            self.record_reply(&host, asked_at, reply);
         }
         let reply = reply.filter(|_| !self.world.fault(10));
         if reply.is_none() {
@@ -163,7 +163,7 @@ impl User {
     }
 
     /// A request that must be served.
-    fn judge(&self, host: &Host, asked_at: u64, reply: &Reply) {
+    fn record_reply(&self, host: &Host, asked_at: u64, reply: &Reply) {
         let now = self.world.now();
         let spared = self.world.spares(&host.name, asked_at);
         let mut oracle = self.world.oracle.borrow_mut();

@@ -44,7 +44,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, mutation: Option<Mutation>, told: bool) -> Rc<Self> {
+    pub(crate) fn new(seed: u64, mutation: Option<Mutation>, reported: bool) -> Rc<Self> {
         let random = Random::new(seed);
         let plan = Plan::draw(&random);
         Rc::new(Self {
@@ -60,7 +60,7 @@ impl World {
             on_publication: RefCell::default(),
             cut_off: RefCell::default(),
             promises: RefCell::default(),
-            story: told.then(RefCell::default),
+            story: reported.then(RefCell::default),
         })
     }
 
@@ -230,7 +230,7 @@ fn is_kept(promise: &Promise, tables: &Tables) -> bool {
         }
         Promise::EndedAll(user_id, below) => {
             let account = tables.account_of(user_id);
-            let told = tables.revoked.keys().any(|target| match target {
+            let reported = tables.revoked.keys().any(|target| match target {
                 RevocationTarget::Subject {
                     subject,
                     generation,
@@ -240,7 +240,7 @@ fn is_kept(promise: &Promise, tables: &Tables) -> bool {
                 | RevocationTarget::Session(_)
                 | RevocationTarget::Key(_) => false,
             });
-            told && account.is_some_and(|account| account.generation >= *below)
+            reported && account.is_some_and(|account| account.generation >= *below)
         }
     }
 }

@@ -5,6 +5,20 @@
 //! identity, or answered here. `portcullis-core` has the rules; this adapter provides the clock,
 //! `fetch`, `crypto.subtle` and the isolate's state between requests.
 //!
+//! The shipped Worker calls [`answer`] for each request. A Worker of your own, built without the
+//! feature `entry`, may do other work before or after it:
+//!
+//! ```
+//! use worker::{Context, Env};
+//!
+//! async fn fetch(request: web_sys::Request, env: Env, context: Context) -> web_sys::Response {
+//!     if request.method() == "TRACE" {
+//!         return web_sys::Response::error();
+//!     }
+//!     portcullis_worker::answer(&request, &env, &context).await
+//! }
+//! ```
+//!
 //! Each module of an optional feature has a replacement in `without` with the same interface.
 
 pub mod cache_api;

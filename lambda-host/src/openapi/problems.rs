@@ -211,11 +211,11 @@ pub(crate) fn oauth_responses(groups: &[&[Problem]]) -> BTreeMap<String, RefOr<R
     }
     let response = |(status, codes): (u16, BTreeMap<&'static str, Problem>)| {
         let mut response = response(status, &codes);
-        let told = codes.values().map(|problem| {
+        let reported = codes.values().map(|problem| {
             let body = problem.oauth_body(&example_id());
             (problem.code(), body)
         });
-        let content = content_of("OAuthError", &codes, told);
+        let content = content_of("OAuthError", &codes, reported);
         response.content.clear();
         response
             .content
@@ -244,9 +244,9 @@ pub(crate) struct OAuthErrorDocument {
 }
 
 fn response(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Response {
-    let told: Vec<String> = codes.keys().map(|code| format!("`{code}`")).collect();
+    let reported: Vec<String> = codes.keys().map(|code| format!("`{code}`")).collect();
     let mut response = ResponseBuilder::new()
-        .description(told.join(", "))
+        .description(reported.join(", "))
         .content("application/problem+json", content(status, codes));
     let headers: &[(&str, &str)] = match status {
         401 => &[("WWW-Authenticate", "The authentication scheme")],
@@ -263,17 +263,17 @@ fn response(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Response {
 }
 
 fn content(status: u16, codes: &BTreeMap<&'static str, Problem>) -> Content {
-    let told = codes.iter().map(|(code, problem)| {
+    let reported = codes.iter().map(|(code, problem)| {
         let json = problem_json(status, &problem.detail(), code, &example_id());
         (*code, json)
     });
-    content_of("Problem", codes, told)
+    content_of("Problem", codes, reported)
 }
 
 fn content_of(
     schema: &str,
     codes: &BTreeMap<&'static str, Problem>,
-    told: impl Iterator<Item = (&'static str, String)>,
+    reported: impl Iterator<Item = (&'static str, String)>,
 ) -> Content {
     let known = ObjectBuilder::new()
         .schema_type(Type::String)
@@ -285,7 +285,7 @@ fn content_of(
                 .property("code", known)
                 .required("code"),
         );
-    let examples = told.take(EXAMPLES).map(|(code, json)| {
+    let examples = reported.take(EXAMPLES).map(|(code, json)| {
         let value: Option<Value> = serde_json::from_str(&json).ok();
         (code, ExampleBuilder::new().value(value).build())
     });

@@ -153,12 +153,12 @@ impl Problem {
             };
         };
         let refused = status == StatusCode::UNAUTHORIZED && problem != TokenProblem::BadClient;
-        let told = if refused {
+        let reported = if refused {
             StatusCode::BAD_REQUEST
         } else {
             status
         };
-        (told, problem.oauth_error())
+        (reported, problem.oauth_error())
     }
 }
 

@@ -73,9 +73,9 @@ pub(super) async fn login_factor(
     let challenged = factor::challenged(&request, ctx);
     let counted = match &challenged {
         Some(account) => {
-            let whose = LimitKey::Account(&account.user_id, account.generation);
+            let limit_key = LimitKey::Account(&account.user_id, account.generation);
             Some(
-                open.acquire_refundable(LimitKind::FactorAccount, whose)
+                open.acquire_refundable(LimitKind::FactorAccount, limit_key)
                     .await?,
             )
         }

@@ -195,7 +195,7 @@ pub(super) async fn reset(call: ApiCall, request: Request<Body>) -> Result<Respo
         }
         // SECURITY: every reason gives the same response.
         ResetOutcome::Refuse(_) => Err(Problem::BadMailToken.into()),
-        ResetOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit).into()),
+        ResetOutcome::BadPassword(rejection) => Err(Problem::UnfitPassword(rejection).into()),
     }
 }
 

@@ -67,9 +67,9 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
     let signer = call.signer().await?;
     let open = call.open().await?;
     let ctx = open.ctx();
-    let whose = LimitKey::Account(&request.user_id, 0);
+    let limit_key = LimitKey::Account(&request.user_id, 0);
     let place = open
-        .acquire_refundable(LimitKind::PasswordAccount, whose)
+        .acquire_refundable(LimitKind::PasswordAccount, limit_key)
         .await?;
     let tools = Tools {
         hasher: &open.hasher(),
@@ -86,7 +86,9 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
             Ok(json(StatusCode::OK, login::access_token(&access)))
         }
         ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword.into()),
-        ChangePasswordOutcome::PasswordRejected(unfit) => Err(Problem::UnfitPassword(unfit).into()),
+        ChangePasswordOutcome::PasswordRejected(rejection) => {
+            Err(Problem::UnfitPassword(rejection).into())
+        }
         ChangePasswordOutcome::Conflict => Err(Problem::AccountChanged.into()),
     }
 }

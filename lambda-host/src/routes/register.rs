@@ -65,6 +65,6 @@ pub(super) async fn register(call: ApiCall, request: Request<Body>) -> Result<Re
             let body = format!(r#"{{"user_id":{}}}"#, Json::quote(user_id.as_str()));
             Ok(json(StatusCode::CREATED, body))
         }
-        RegisterOutcome::BadPassword(unfit) => Err(Problem::UnfitPassword(unfit).into()),
+        RegisterOutcome::BadPassword(rejection) => Err(Problem::UnfitPassword(rejection).into()),
     }
 }

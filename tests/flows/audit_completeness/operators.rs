@@ -54,7 +54,7 @@ pub(super) async fn drive() -> BTreeSet<Told> {
             for row in &rows {
                 assert_eq!(row["client_address"], "operator:grace", "{row}");
             }
-            rows.iter().map(super::told).collect()
+            rows.iter().map(super::reported).collect()
         };
         let expected: BTreeSet<_> = lines.iter().map(|line| (*line).to_owned()).collect();
         assert_eq!(lines_now, expected, "{arguments:?}");

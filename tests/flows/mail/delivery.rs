@@ -25,7 +25,7 @@ async fn a_dispatcher_crash_between_any_two_steps_leaves_the_mail_to_the_next_le
             office.system.proxy.inject_often(step, &fault, 3);
             let _ = office.deliver().await;
             office.system.proxy.heal();
-            let told = format!("{step}, done: {done}");
+            let reported = format!("{step}, done: {done}");
             let sent_before = office.letters();
 
             office.system.clock.pass(59);
@@ -33,20 +33,20 @@ async fn a_dispatcher_crash_between_any_two_steps_leaves_the_mail_to_the_next_le
             office.system.clock.pass(2);
             let _ = office.deliver().await;
             let letters = office.letters();
-            assert_eq!(office.waiting().await, 0, "{told}");
+            assert_eq!(office.waiting().await, 0, "{reported}");
             // At most twice, and then only because the first send was unconfirmed.
             let expected = if (step, done) == ("DeleteItem", false) {
                 2
             } else {
                 1
             };
-            assert_eq!(letters.len(), expected, "{told}: {sent_before:?}");
+            assert_eq!(letters.len(), expected, "{reported}: {sent_before:?}");
             let token = letters[0].token();
             assert!(
                 letters.iter().all(|letter| letter.token() == token),
-                "{told}"
+                "{reported}"
             );
-            assert_eq!(office.verify(token).await.status, 204, "{told}");
+            assert_eq!(office.verify(token).await.status, 204, "{reported}");
         }
     }
 }

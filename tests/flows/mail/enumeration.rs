@@ -91,10 +91,10 @@ async fn enumeration_a_registration_costs_the_same_for_a_free_and_an_existing_ad
         .await
         .expect("rows");
     assert_eq!(vain.len(), 3);
-    let told = Value::from(vain).to_string();
+    let reported = Value::from(vain).to_string();
     assert!(
-        !told.contains("example") && !told.contains("argon2"),
-        "{told}"
+        !reported.contains("example") && !reported.contains("argon2"),
+        "{reported}"
     );
 }
 

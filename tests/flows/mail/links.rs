@@ -150,8 +150,8 @@ async fn a_link_is_valid_for_one_purpose_until_it_expires_or_is_replaced() {
         400,
         "bad_mail_token",
     );
-    let told = office.outcomes("password_reset").await;
-    assert_eq!(told, ["expired_token", "spent_token", "spent_token"]);
+    let reported = office.outcomes("password_reset").await;
+    assert_eq!(reported, ["expired_token", "spent_token", "spent_token"]);
     // The other one is valid for an hour.
     office.system.clock.pass(1_798);
     assert_eq!(office.verify(verify.token()).await.status, 204);

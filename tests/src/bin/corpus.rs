@@ -4,7 +4,7 @@
 use std::io::{Write as _, stdout};
 
 use anyhow::{Result, bail};
-use portcullis_tests::{attacks, decisions, judge, vectors, wycheproof};
+use portcullis_tests::{attacks, decisions, vectors, verifier, wycheproof};
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -14,21 +14,21 @@ fn main() -> Result<()> {
         [corpus, "--answers"] => (*corpus, true),
         _ => bail!("usage: corpus signatures|decisions [--answers]"),
     };
-    let (questions, judge): (Vec<String>, fn(&str) -> String) = match corpus {
+    let (questions, verifier): (Vec<String>, fn(&str) -> String) = match corpus {
         "signatures" => {
             let mut all = vectors::committed();
             all.extend(attacks::all());
             all.extend(wycheproof::all().vectors);
             let lines = all.into_iter().map(|vector| vector.line).collect();
-            (lines, judge::signature)
+            (lines, verifier::signature)
         }
-        "decisions" => (decisions::all().lines, judge::decision),
+        "decisions" => (decisions::all().lines, verifier::decision),
         other => bail!("there is no corpus {other}: signatures, decisions"),
     };
     let mut out = stdout().lock();
     for question in questions {
         if answers {
-            writeln!(out, "{}", judge(&question))?;
+            writeln!(out, "{}", verifier(&question))?;
         } else {
             writeln!(out, "{question}")?;
         }

@@ -3,8 +3,8 @@
 
 use std::io::{Result, stdin, stdout};
 
-use portcullis_tests::judge;
+use portcullis_tests::verifier;
 
 fn main() -> Result<()> {
-    judge::lines(stdin().lock(), stdout().lock(), judge::signature)
+    verifier::lines(stdin().lock(), stdout().lock(), verifier::signature)
 }

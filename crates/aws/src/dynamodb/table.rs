@@ -179,7 +179,7 @@ impl Key {
     }
 
     /// A decoy row: the same size, deleted after a short time.
-    pub fn vain(name: &Id, sort: &'static str) -> Self {
+    pub fn decoy(name: &Id, sort: &'static str) -> Self {
         Self::main(format!("VAIN#{name}"), sort)
     }
 
@@ -353,7 +353,7 @@ mod tests {
                 Key::outbox(&id("m1"), NOON),
                 (Main, "OUTBOX#2", "2026-11-23T12:00:00Z#m1"),
             ),
-            (Key::vain(&id("u1"), "USER"), (Main, "VAIN#u1", "USER")),
+            (Key::decoy(&id("u1"), "USER"), (Main, "VAIN#u1", "USER")),
             (Key::key_document(), (Blacklist, "KEYS", "JWKS")),
             (Key::pack_directory(), (Blacklist, "PACKS", "DIRECTORY")),
             (

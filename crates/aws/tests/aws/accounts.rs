@@ -49,8 +49,8 @@ async fn registration_writes_five_rows_and_the_account_is_found_under_any_spelli
 async fn an_unknown_address_has_no_account() {
     let engine = Engine::start().await;
     let client = engine.client();
-    let nobody = store(&client).account(&ada().email).await.unwrap();
-    assert!(nobody.is_none());
+    let missing = store(&client).account(&ada().email).await.unwrap();
+    assert!(missing.is_none());
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(),
 }
 
 /// Every write exists exactly once.
-async fn judge_everything(client: &Client<Wire>, faults: &[Fault]) {
+async fn call_each_operation(client: &Client<Wire>, faults: &[Fault]) {
     let account = store(client).account(&ada().email).await.unwrap().unwrap();
     assert_eq!(account.version, 2, "{faults:?}");
     assert_eq!(store(client).key_document().await.unwrap().version(), 1);
@@ -128,7 +128,7 @@ async fn one_fault_of_any_kind_neither_loses_nor_duplicates_a_write() {
         let client = engine.client();
         let faults = [fault];
         write_everything(&client, &faults).await.unwrap();
-        judge_everything(&client, &faults).await;
+        call_each_operation(&client, &faults).await;
     }
 }
 
@@ -142,7 +142,7 @@ async fn two_faults_in_a_row_neither_lose_nor_duplicate_a_write() {
             let engine = Engine::start().await;
             let client = engine.client();
             write_everything(&client, &faults).await.unwrap();
-            judge_everything(&client, &faults).await;
+            call_each_operation(&client, &faults).await;
         }
     }
 }

@@ -28,13 +28,13 @@ fn at(second: u64, tag: u32) -> Attempt {
 }
 
 const PASSES: Counted = Counted {
-    judged: LimitDecision::Allow,
+    decision: LimitDecision::Allow,
     is_first_refusal: false,
 };
 
 fn waits(seconds: u64, is_first_refusal: bool) -> Counted {
     Counted {
-        judged: LimitDecision::RetryAfter(Duration::from_secs(seconds)),
+        decision: LimitDecision::RetryAfter(Duration::from_secs(seconds)),
         is_first_refusal,
     }
 }
@@ -57,7 +57,7 @@ async fn sixty_four_attackers_on_four_hosts_never_exceed_a_quota() {
                 async move {
                     let attempt = at(second, tag);
                     let counted = store(host).count(bucket, attempt).await.unwrap();
-                    (second, counted.judged == LimitDecision::Allow)
+                    (second, counted.decision == LimitDecision::Allow)
                 }
             });
             let ends = join_all(attackers).await.into_iter();
@@ -119,7 +119,7 @@ async fn a_hundred_failures_lock_out_and_a_successful_login_resets_the_count() {
     }
     for (second, is_first_refusal) in [(most, true), (most + 100_000, true)] {
         let spent = Counted {
-            judged: LimitDecision::LockedOut,
+            decision: LimitDecision::LockedOut,
             is_first_refusal,
         };
         assert_eq!(
@@ -162,7 +162,7 @@ async fn an_attempt_is_refunded_after_later_attempts_have_shifted_it() {
                 .count(&bucket, at(60, 7))
                 .await
                 .unwrap()
-                .judged,
+                .decision,
             LimitDecision::RetryAfter(_)
         ));
         // A repetition has no effect: the response may have been lost.
@@ -184,7 +184,7 @@ async fn an_attempt_is_refunded_after_later_attempts_have_shifted_it() {
             .count(&bucket, at(61, 8))
             .await
             .unwrap()
-            .judged,
+            .decision,
         LimitDecision::RetryAfter(_)
     ));
 }
@@ -208,7 +208,7 @@ async fn an_attempt_with_a_lost_response_is_counted_once() {
             );
         }
         let refused = store(&client).count(&bucket, at(0, 99)).await.unwrap();
-        assert_ne!(refused.judged, LimitDecision::Allow);
+        assert_ne!(refused.decision, LimitDecision::Allow);
     }
 }
 
@@ -269,10 +269,10 @@ proptest! {
             for (tag, (step, good)) in steps.into_iter().enumerate() {
                 now += step;
                 let attempt = at(now, u32::try_from(tag).unwrap());
-                let judged = window.check(bucket.quota, bucket.scope.max_consecutive_failures(), attempt);
+                let decision = window.check(bucket.quota, bucket.scope.max_consecutive_failures(), attempt);
                 let counted = store(&client).count(&bucket, attempt).await.unwrap();
-                assert_eq!(counted.judged, judged);
-                if judged == LimitDecision::Allow {
+                assert_eq!(counted.decision, decision);
+                if decision == LimitDecision::Allow {
                     window = window.shift(bucket.quota, attempt);
                     if good {
                         window = window.refund(attempt);
@@ -290,16 +290,16 @@ proptest! {
         runtime.block_on(async {
             let engine = Engine::start().await;
             let client = engine.client();
-            let (mut tally, mut now, mut tag) = (FixedWindow::default(), 0, 0);
+            let (mut window, mut now, mut tag) = (FixedWindow::default(), 0, 0);
             for (step, long) in steps {
                 now += if long { step * 9 } else { step };
                 for _each in 0..5 {
                     tag += 1;
-                    let judged = tally.check(bucket.quota, at(now, tag));
+                    let decision = window.check(bucket.quota, at(now, tag));
                     let counted = store(&client).count(&bucket, at(now, tag)).await.unwrap();
-                    assert_eq!(counted.judged, judged);
-                    if judged == LimitDecision::Allow {
-                        tally = tally.count(bucket.quota, at(now, tag));
+                    assert_eq!(counted.decision, decision);
+                    if decision == LimitDecision::Allow {
+                        window = window.count(bucket.quota, at(now, tag));
                     }
                 }
             }

@@ -61,10 +61,10 @@ async fn an_account_changed_since_the_read_gets_no_session() {
     let registered = event(AuditKind::Registered, "r1");
     let logged_in = event(AuditKind::LoggedIn, "r2");
     // The account does not exist.
-    let nobody = store(&client)
+    let missing = store(&client)
         .open_session(&session("s1"), &logged_in)
         .await;
-    assert_eq!(nobody.unwrap(), WriteOutcome::Conflict);
+    assert_eq!(missing.unwrap(), WriteOutcome::Conflict);
     // The account is closed.
     let _ = store(&client)
         .register(&closed, &welcome(&closed), &registered)

@@ -173,13 +173,13 @@ mod tests {
             r#"{"exp":1010,"iat":990,"nbf":1000,"auth_time":"x"}"#,
         );
         let text = DecodedToken::of(&token, None, NOW).text();
-        for told in [
+        for expected in [
             "valid until the second before 1970-01-01T00:16:50Z, in 10 s",
             "issued 1970-01-01T00:16:30Z, 10 s ago",
             "valid from 1970-01-01T00:16:40Z, now",
             "NOT whole seconds",
         ] {
-            assert!(text.contains(told), "{text}");
+            assert!(text.contains(expected), "{text}");
         }
     }
 

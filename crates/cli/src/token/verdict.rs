@@ -42,11 +42,11 @@ impl TokenVerdict {
         keys: Option<&Keys>,
         now: UnixTime,
     ) -> Self {
-        let judged = match policy {
+        let verdict = match policy {
             None => well_formed(token),
-            Some(policy) => judge(token, policy, keys, now),
+            Some(policy) => decide(token, policy, keys, now),
         };
-        judged.unwrap_or_else(Self::Refused)
+        verdict.unwrap_or_else(Self::Refused)
     }
 
     pub(super) const fn passes(self) -> bool {
@@ -91,7 +91,7 @@ fn well_formed(token: &str) -> Result<TokenVerdict, Denial> {
     Ok(TokenVerdict::WellFormed)
 }
 
-fn judge(
+fn decide(
     token: &str,
     policy: &Policy,
     keys: Option<&Keys>,

@@ -22,10 +22,10 @@ async fn fetch(request: Request, _: worker::Env, _: worker::Context) -> worker::
     let mut answers = String::new();
     for question in questions.lines() {
         let answer = match corpus {
-            Some((_, "signatures/subtle")) => signature::judge(question, &subtle).await,
-            Some((_, "signatures/portable")) => signature::judge(question, &portable).await,
-            Some((_, "decisions/subtle")) => decision::judge(question, &subtle).await,
-            Some((_, "decisions/portable")) => decision::judge(question, &portable).await,
+            Some((_, "signatures/subtle")) => signature::answer_line(question, &subtle).await,
+            Some((_, "signatures/portable")) => signature::answer_line(question, &portable).await,
+            Some((_, "decisions/subtle")) => decision::answer_line(question, &subtle).await,
+            Some((_, "decisions/portable")) => decision::answer_line(question, &portable).await,
             _ => return Err("there is no such corpus".into()),
         };
         answers.push_str(&answer);

@@ -93,7 +93,7 @@ type Admitted = (CanonicalPath, Option<Verified<Claims>>);
 /// the forwarded request, or `{"id", "decision": "deny", "code", "status", "challenge"}`.
 ///
 /// Returns `"decision": "none"` for a line of another format.
-pub async fn judge(line: &str, signatures: &impl SignatureVerifier) -> String {
+pub async fn answer_line(line: &str, signatures: &impl SignatureVerifier) -> String {
     let Ok(question) = serde_json::from_str::<Question<'_>>(line) else {
         return none("null", "bad_line");
     };

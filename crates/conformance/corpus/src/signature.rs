@@ -56,7 +56,7 @@ enum Reason {
 /// A token selects one key of a set by `kid`. A single key is accepted unless both it and the token
 /// have a `kid` and these differ. `token` may be replaced by
 /// `"raw": {"alg", "input", "signature"}`: the input as text, the signature in hexadecimal.
-pub async fn judge(line: &str, signatures: &impl SignatureVerifier) -> String {
+pub async fn answer_line(line: &str, signatures: &impl SignatureVerifier) -> String {
     let Ok(question) = serde_json::from_str::<Question<'_>>(line) else {
         return answer::reject("null", Reason::BadLine.code());
     };
@@ -184,7 +184,7 @@ mod tests {
 
     fn answer(line: &str, verdict: Result<SignatureVerdict, UnusableKey>) -> String {
         let says = Says(verdict);
-        match pin!(judge(line, &says)).poll(&mut Context::from_waker(Waker::noop())) {
+        match pin!(answer_line(line, &says)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => answer,
             Poll::Pending => panic!("the future never waits"),
         }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn an_invalid_line_is_rejected_with_its_id_if_present() {
         let bad = |line: &str| answer(line, Ok(SignatureVerdict::Valid));
-        let told = |id: &str, reason: &str| {
+        let reported = |id: &str, reason: &str| {
             format!(r#"{{"id":{id},"result":"reject","reason":"{reason}"}}"#)
         };
         for line in [
@@ -232,7 +232,7 @@ mod tests {
             r#"{"token":1}"#,
             r#"{"id":1,"id":1}"#,
         ] {
-            assert_eq!(bad(line), told("null", "bad_line"), "{line}");
+            assert_eq!(bad(line), reported("null", "bad_line"), "{line}");
         }
         for (line, reason) in [
             (r#"{"id":1}"#.to_owned(), "bad_line"),
@@ -264,7 +264,7 @@ mod tests {
                 "unknown_key",
             ),
         ] {
-            assert_eq!(bad(&line), told("1", reason), "{line}");
+            assert_eq!(bad(&line), reported("1", reason), "{line}");
         }
     }
 

@@ -59,7 +59,7 @@ impl VerifyingKey {
     pub fn from_json(jwk: &Json) -> Result<Self, JwkError> {
         let members = jwk.as_object().ok_or(JwkError::Malformed)?;
         let material = KeyMaterial::from_members(members)?;
-        judge_use(members)?;
+        check_use(members)?;
         let algorithm = text(members, "alg")?
             .map(|name| Algorithm::parse(name).filter(|alg| material.fits(*alg)))
             .map(|found| found.ok_or(JwkError::WrongAlgorithm))
@@ -135,7 +135,7 @@ impl fmt::Debug for VerifyingKey {
 /// `use` and `key_ops`, if present, must both allow signature verification ([RFC 7517 §4.2], §4.3).
 ///
 /// [RFC 7517 §4.2]: https://www.rfc-editor.org/rfc/rfc7517#section-4.2
-fn judge_use(members: &Object) -> Result<(), JwkError> {
+fn check_use(members: &Object) -> Result<(), JwkError> {
     if text(members, "use")?.is_some_and(|purpose| purpose != "sig") {
         return Err(JwkError::NotForSignatures);
     }

@@ -107,37 +107,37 @@ mod tests {
         let quota = of_hundred();
         seconds
             .into_iter()
-            .fold(FixedWindow::default(), |tally, second| {
+            .fold(FixedWindow::default(), |window, second| {
                 assert_eq!(
-                    tally.check(quota, at(second)),
+                    window.check(quota, at(second)),
                     LimitDecision::Allow,
                     "{second}"
                 );
-                tally.count(quota, at(second))
+                window.count(quota, at(second))
             })
     }
 
     #[test]
     fn the_previous_window_counts_in_full() {
-        let tally = with((0..60).chain(3_600..3_640));
-        assert_eq!(tally.check(of_hundred(), at(3_640)), wait(3_560));
+        let window = with((0..60).chain(3_600..3_640));
+        assert_eq!(window.check(of_hundred(), at(3_640)), wait(3_560));
         // The sixty of the first hour no longer count; forty of the second remain.
-        assert_eq!(tally.check(of_hundred(), at(7_199)), wait(1));
-        assert_eq!(tally.check(of_hundred(), at(7_200)), LimitDecision::Allow);
+        assert_eq!(window.check(of_hundred(), at(7_199)), wait(1));
+        assert_eq!(window.check(of_hundred(), at(7_200)), LimitDecision::Allow);
     }
 
     #[test]
     fn a_used_quota_is_available_again_after_the_next_window() {
-        let tally = with(0..100);
-        assert_eq!(tally.check(of_hundred(), at(100)), wait(7_100));
-        assert_eq!(tally.check(of_hundred(), at(7_199)), wait(1));
-        assert_eq!(tally.check(of_hundred(), at(7_200)), LimitDecision::Allow);
+        let window = with(0..100);
+        assert_eq!(window.check(of_hundred(), at(100)), wait(7_100));
+        assert_eq!(window.check(of_hundred(), at(7_199)), wait(1));
+        assert_eq!(window.check(of_hundred(), at(7_200)), LimitDecision::Allow);
     }
 
     #[test]
     fn a_retried_write_counts_once_in_a_fixed_window() {
-        let tally = with([0]);
-        assert_eq!(tally.clone().count(of_hundred(), at(0)), tally);
+        let window = with([0]);
+        assert_eq!(window.clone().count(of_hundred(), at(0)), window);
     }
 
     proptest! {
@@ -147,20 +147,20 @@ mod tests {
             steps in prop::collection::vec(0_u64..20, 0..400),
         ) {
             let quota = Quota::of(attempts, Duration::from_secs(per));
-            let (mut tally, mut now, mut passed) = (FixedWindow::default(), 0, Vec::new());
+            let (mut window, mut now, mut passed) = (FixedWindow::default(), 0, Vec::new());
             for (place, step) in steps.into_iter().enumerate() {
                 now += step;
                 let tag = u32::try_from(place).unwrap();
                 let attempt = Attempt::new(UnixTime::from_secs(NOON + now), tag);
-                match tally.check(quota, attempt) {
+                match window.check(quota, attempt) {
                     LimitDecision::Allow => {
-                        tally = tally.count(quota, attempt);
+                        window = window.count(quota, attempt);
                         passed.push(now);
                     }
                     LimitDecision::RetryAfter(span) => {
                         let then = now + span.as_secs();
-                        prop_assert_eq!(tally.check(quota, at(then - 1)), wait(1));
-                        prop_assert_eq!(tally.check(quota, at(then)), LimitDecision::Allow);
+                        prop_assert_eq!(window.check(quota, at(then - 1)), wait(1));
+                        prop_assert_eq!(window.check(quota, at(then)), LimitDecision::Allow);
                     }
                     LimitDecision::LockedOut => prop_assert!(false, "a tally has no ceiling"),
                 }

@@ -83,10 +83,13 @@ mod tests {
     #[test]
     fn unlisted_rate_limits_keep_their_defaults() {
         let quotas = Quotas::parse("login_email=5/600, register_address=off").expect("good");
-        let told = |scope| quotas.of(scope).map(|quota| quota.to_string());
-        assert_eq!(told(LimitKind::LoginEmail).as_deref(), Some("5/600"));
-        assert_eq!(told(LimitKind::RegisterAddress), None);
-        assert_eq!(told(LimitKind::LoginAddress).as_deref(), Some("100/3600"));
+        let reported = |scope| quotas.of(scope).map(|quota| quota.to_string());
+        assert_eq!(reported(LimitKind::LoginEmail).as_deref(), Some("5/600"));
+        assert_eq!(reported(LimitKind::RegisterAddress), None);
+        assert_eq!(
+            reported(LimitKind::LoginAddress).as_deref(),
+            Some("100/3600")
+        );
         let off = Quotas::parse("off").expect("good");
         assert!(LimitKind::ALL.iter().all(|scope| off.of(*scope).is_none()));
     }

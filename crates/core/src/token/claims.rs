@@ -265,14 +265,14 @@ mod tests {
 
     #[test]
     fn amr_may_hold_one_several_or_no_methods() {
-        for (claim, told) in [
+        for (claim, expected) in [
             (r#""amr":"pwd""#, &["pwd"][..]),
             (r#""amr":["pwd","mfa"]"#, &["pwd", "mfa"]),
             (r#""amr":[]"#, &[]),
             (r#""other":1"#, &[]),
         ] {
             let claims = Claims::parse(with(claim).as_bytes()).expect("good");
-            assert_eq!(claims.methods, told, "{claim}");
+            assert_eq!(claims.methods, expected, "{claim}");
         }
     }
 

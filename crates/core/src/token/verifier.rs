@@ -95,7 +95,7 @@ impl<'p> Verifier<'p> {
         {
             return Err(Denial::WrongAudience);
         }
-        trusted.judge_time(&claims, now)?;
+        trusted.check_time(&claims, now)?;
         let key_id = jws.header.key_id.clone().ok_or(Denial::MissingKeyId)?;
         if !trusted.algorithms.contains(&jws.header.algorithm) {
             return Err(Denial::AlgorithmNotAllowed);
@@ -155,7 +155,7 @@ impl TrustedIssuer {
     /// [`Denial::TooOld`].
     ///
     /// [RFC 7519 §4.1.4]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
-    pub fn judge_time(&self, claims: &Claims, now: UnixTime) -> Result<(), Denial> {
+    pub fn check_time(&self, claims: &Claims, now: UnixTime) -> Result<(), Denial> {
         let soon = now.plus(self.leeway).plus(CLOCK_SKEW);
         if claims.expires_at.plus(self.leeway) <= now {
             return Err(Denial::Expired);

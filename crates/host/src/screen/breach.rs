@@ -99,10 +99,10 @@ impl BreachRange {
     /// # Errors
     ///
     /// [`BreachError`].
-    pub(super) async fn knows(&self, password: &Password) -> Result<bool, BreachError> {
+    pub(super) async fn is_breached(&self, password: &Password) -> Result<bool, BreachError> {
         let hash = Zeroizing::new(HEXUPPER.encode(&Sha1::digest(password.as_bytes())));
-        let (told, kept) = hash.split_at_checked(TOLD).ok_or(BreachError::Malformed)?;
-        let request = Request::get(format!("{}{told}", self.address))
+        let (reported, kept) = hash.split_at_checked(TOLD).ok_or(BreachError::Malformed)?;
+        let request = Request::get(format!("{}{reported}", self.address))
             .header("user-agent", "portcullis")
             // Padded responses have one size, so that a network observer cannot count their lines.
             .header("add-padding", "true")

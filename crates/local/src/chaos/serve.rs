@@ -46,7 +46,7 @@ pub async fn serve(
     let answering = wire::serve(listener, move |request: Request<Bytes>| {
         let (chaos, client) = (Arc::clone(&chaos), client.clone());
         async move {
-            if let Some(answer) = told(&chaos, &request) {
+            if let Some(answer) = reported(&chaos, &request) {
                 return Answer::Whole(answer);
             }
             chaos
@@ -64,7 +64,7 @@ pub async fn serve(
 }
 
 /// The response to a request for chaos itself.
-fn told(chaos: &Chaos, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+fn reported(chaos: &Chaos, request: &Request<Bytes>) -> Option<Response<Bytes>> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/chaos") => {}
         (&Method::POST, "/chaos/stop") => chaos.set_calm(true),

@@ -27,7 +27,7 @@ const REACH: Duration = Duration::from_secs(660);
 
 /// A feed, its packs and a cache, in memory. Each counts its reads.
 #[derive(Default)]
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) rows: RefCell<Vec<(UnixTime, Revocation)>>,
     pub(crate) packs: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) directory: RefCell<PackIndex>,
@@ -47,7 +47,7 @@ pub(crate) struct World {
 #[error("down")]
 struct Down;
 
-impl RevocationStore for World {
+impl RevocationStore for Fixture {
     async fn revocations_of(&self, _: TokenIds<'_>) -> Result<Revocations, StoreError> {
         Ok(Revocations::default())
     }
@@ -75,7 +75,7 @@ impl RevocationStore for World {
     }
 }
 
-impl PackStore for World {
+impl PackStore for Fixture {
     async fn directory(&self) -> Result<PackIndex, StoreError> {
         if self.directory_fails.get() {
             return Err(StoreError::new("test", Down));
@@ -111,7 +111,7 @@ impl PackStore for World {
     }
 }
 
-impl ImmutableCache for World {
+impl ImmutableCache for Fixture {
     async fn get(&self, name: &str) -> Option<Vec<u8>> {
         self.shelf_calls.update(|calls| calls.saturating_add(1));
         self.shelf.borrow().get(name).cloned()
@@ -127,7 +127,7 @@ impl ImmutableCache for World {
     }
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn revoke(&self, stamp: u64, id: &str, until: u64) {
         let target = RevocationTarget::Token(id.to_owned());
         let until = at(until);
@@ -171,7 +171,7 @@ impl World {
         longest.unwrap_or_default()
     }
 
-    pub(crate) fn knows(&self, now: u64) -> Revocations {
+    pub(crate) fn read(&self, now: u64) -> Revocations {
         self.cold(now, &NoCache).expect("read")
     }
 }
@@ -189,50 +189,50 @@ pub(crate) fn token(id: &str) -> TokenIds<'_> {
 
 #[test]
 fn a_cold_read_takes_closed_minutes_one_by_one_and_the_open_ones_at_once() {
-    let world = World::default();
+    let fixture = Fixture::default();
     // At 10,024 the minute from 9,960 is the last closed one.
-    world.knows(10_024);
-    let spans = world.spans.borrow();
+    fixture.read(10_024);
+    let spans = fixture.spans.borrow();
     assert_eq!(spans.len(), 12);
     assert!(spans.contains(&(9_360, 9_419)) && spans.contains(&(9_960, 10_019)));
     assert!(spans.contains(&(10_020, 10_026)));
     drop(spans);
     // One second earlier it is still open.
-    world.knows(10_023);
-    assert!(world.spans.borrow().contains(&(9_960, 10_025)));
+    fixture.read(10_023);
+    assert!(fixture.spans.borrow().contains(&(9_960, 10_025)));
 }
 
 #[test]
 fn a_closed_minute_is_read_once_with_a_cache() {
-    let world = World::default();
-    world.revoke(9_500, "t1", 10_900);
+    let fixture = Fixture::default();
+    fixture.revoke(9_500, "t1", 10_900);
     for reads in [12, 1, 1] {
-        let known = world.cold(10_030, &world).expect("read");
+        let known = fixture.cold(10_030, &fixture).expect("read");
         assert_eq!(known.status(token("t1")), RevocationStatus::Revoked);
-        assert_eq!(world.spans.borrow().len(), reads);
+        assert_eq!(fixture.spans.borrow().len(), reads);
     }
     // An invalid cache entry is read again from the store.
-    for bytes in world.shelf.borrow_mut().values_mut() {
+    for bytes in fixture.shelf.borrow_mut().values_mut() {
         bytes.pop();
     }
-    let known = world.cold(10_030, &world).expect("read");
+    let known = fixture.cold(10_030, &fixture).expect("read");
     assert_eq!(known.status(token("t1")), RevocationStatus::Revoked);
-    assert!(world.spans.borrow().len() > 1);
+    assert!(fixture.spans.borrow().len() > 1);
 }
 
 /// The maximum of calls of a cold start, at any second of a minute.
 fn calls_of_a_cold_start(reach: Duration) -> u64 {
     let mut most = 0;
     for now in 10_000..10_060 {
-        let world = World::default();
-        world.cold_by(reach, now, &world).expect("read");
-        let spans = world.spans.borrow();
+        let fixture = Fixture::default();
+        fixture.cold_by(reach, now, &fixture).expect("read");
+        let spans = fixture.spans.borrow();
         // The store queries one partition for each minute of a span.
         let queries: u64 = spans
             .iter()
             .map(|(from, to)| (to / 60).abs_diff(from / 60).saturating_add(1))
             .sum();
-        let shelf = u64::try_from(world.shelf_calls.get()).expect("few");
+        let shelf = u64::try_from(fixture.shelf_calls.get()).expect("few");
         // Directory, keys, a lookup and the origin.
         most = most.max([queries, shelf, 4].iter().sum());
     }
@@ -249,38 +249,38 @@ fn a_cold_start_with_an_empty_cache_makes_the_documented_number_of_calls() {
 
 #[test]
 fn a_minute_cached_by_a_warm_read_serves_later_cold_starts() {
-    let world = World::default();
+    let fixture = Fixture::default();
     // Ten seconds are read, and a minute closes within them.
     let since = at(10_076);
     let read = read_revocations(
         Revocations::default(),
         since,
         REACH,
-        &world,
-        &world,
+        &fixture,
+        &fixture,
         at(10_086),
     );
     assert!(ready(read).is_ok());
-    let lifetimes = world.lifetimes.borrow();
+    let lifetimes = fixture.lifetimes.borrow();
     assert_eq!(lifetimes.len(), 1);
     assert!(lifetimes.values().all(|lifetime| *lifetime == REACH));
 }
 
 #[test]
 fn an_edge_keeps_a_revocation_only_as_long_as_its_policy_accepts_the_token() {
-    let world = World::default();
-    world.revoke(9_900, "t1", 9_900 + 86_462);
-    let known = world.knows(9_910);
-    let knows = |now: u64| {
+    let fixture = Fixture::default();
+    fixture.revoke(9_900, "t1", 9_900 + 86_462);
+    let known = fixture.read(9_910);
+    let read = |now: u64| {
         let mut known = known.clone();
         known.forget(at(now));
         known.contains(token("t1"))
     };
     // The reach, and 64 s for leeway and a host that was just issuing a token.
-    assert!(knows(9_910 + 660 + 63) && !knows(9_910 + 660 + 64));
+    assert!(read(9_910 + 660 + 63) && !read(9_910 + 660 + 64));
     // Also from a pack.
-    world.pack(9_990);
-    let mut known = world.knows(9_990);
+    fixture.pack(9_990);
+    let mut known = fixture.read(9_990);
     assert_eq!(known.status(token("t1")), RevocationStatus::MaybeRevoked);
     known.forget(at(9_990 + 660 + 64));
     assert!(known.is_empty());
@@ -288,30 +288,30 @@ fn an_edge_keeps_a_revocation_only_as_long_as_its_policy_accepts_the_token() {
 
 #[test]
 fn a_pack_is_read_once_with_a_cache() {
-    let world = World::default();
-    world.revoke(9_500, "t1", 10_900);
-    assert_eq!(world.pack(10_030), Outcome::Done { names: 1 });
+    let fixture = Fixture::default();
+    fixture.revoke(9_500, "t1", 10_900);
+    assert_eq!(fixture.pack(10_030), Outcome::Done { names: 1 });
     for reads in [1, 0] {
         assert!(
-            world
-                .cold(10_030, &world)
+            fixture
+                .cold(10_030, &fixture)
                 .expect("read")
                 .contains(token("t1"))
         );
-        assert_eq!(world.pack_reads.get(), reads);
+        assert_eq!(fixture.pack_reads.get(), reads);
     }
 }
 
 #[test]
 fn a_read_fails_if_a_minute_is_in_no_pack_and_its_rows_are_unreadable() {
-    let world = World::default();
-    world.pack(9_830);
-    world.feed_fails_before.set(9_830);
-    assert!(world.cold(10_030, &NoCache).is_err());
-    world.feed_fails_before.set(0);
-    world.pack(10_030);
-    world.feed_fails_before.set(10_000);
-    assert!(world.cold(10_030, &NoCache).is_ok());
+    let fixture = Fixture::default();
+    fixture.pack(9_830);
+    fixture.feed_fails_before.set(9_830);
+    assert!(fixture.cold(10_030, &NoCache).is_err());
+    fixture.feed_fails_before.set(0);
+    fixture.pack(10_030);
+    fixture.feed_fails_before.set(10_000);
+    assert!(fixture.cold(10_030, &NoCache).is_ok());
 }
 
 proptest! {
@@ -323,29 +323,29 @@ proptest! {
         rounds in prop::collection::vec(9_100_u64..10_100, 0..6),
         spoiled in any::<bool>(), with_shelf in any::<bool>(),
     ) {
-        let world = World::default();
+        let fixture = Fixture::default();
         for (stamp, id) in &revoked {
-            world.revoke(*stamp, &format!("t{id}"), stamp.saturating_add(662));
+            fixture.revoke(*stamp, &format!("t{id}"), stamp.saturating_add(662));
         }
         let mut rounds = rounds;
         rounds.sort_unstable();
         for now in &rounds {
             // A packing run reads every revocation announced before it.
-            let later = world.rows.replace(Vec::new());
+            let later = fixture.rows.replace(Vec::new());
             let (earlier, later) = later.into_iter().partition(|(stamp, _)| *stamp <= at(*now));
-            world.rows.replace(earlier);
-            let _ = world.pack(*now);
-            world.rows.borrow_mut().extend::<Vec<_>>(later);
+            fixture.rows.replace(earlier);
+            let _ = fixture.pack(*now);
+            fixture.rows.borrow_mut().extend::<Vec<_>>(later);
         }
-        if spoiled && let Some(pack) = world.packs.borrow_mut().values_mut().next() {
+        if spoiled && let Some(pack) = fixture.packs.borrow_mut().values_mut().next() {
             pack.pop();
         }
         let now = 10_100;
         let known = if with_shelf {
-            let _ = world.cold(now - 61, &world);
-            world.cold(now, &world)
+            let _ = fixture.cold(now - 61, &fixture);
+            fixture.cold(now, &fixture)
         } else {
-            world.cold(now, &NoCache)
+            fixture.cold(now, &NoCache)
         };
         let known = known.expect("read");
         for (stamp, id) in revoked {

@@ -6,7 +6,7 @@ use portcullis_core::mail::{
     MailKind, MailPurpose, MailToken, MailTokenDenial, MailTokenDigest, MailTokenError,
 };
 use portcullis_core::password::advice::PasswordRejection;
-use portcullis_core::password::judge::PasswordContext;
+use portcullis_core::password::rules::PasswordContext;
 use portcullis_core::password::{Password, PasswordHash};
 
 use super::mail;
@@ -157,8 +157,8 @@ pub async fn reset(
             // Only a valid token starts the hash, so guessing causes no load. The screening runs
             // before the token is used, so a rejected password needs no new mail.
             none => {
-                if let Some(unfit) = screen_password(password, &account, screen, ctx).await? {
-                    return Ok(ResetOutcome::BadPassword(unfit));
+                if let Some(rejection) = screen_password(password, &account, screen, ctx).await? {
+                    return Ok(ResetOutcome::BadPassword(rejection));
                 }
                 none.insert(hasher.hash(password).await?)
             }

@@ -57,7 +57,7 @@ enum Gone {
 }
 
 /// A store, a secret of two versions and a log.
-struct World {
+struct Fixture {
     root_keys: RootKeys,
     document: RefCell<KeyDocument>,
     /// How often a concurrent host writes the document just before this one.
@@ -72,7 +72,7 @@ struct World {
     notices: RefCell<Vec<String>>,
 }
 
-impl World {
+impl Fixture {
     fn new(current: u8) -> Self {
         let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
         Self {
@@ -92,15 +92,15 @@ impl World {
 
     /// A rotation published the current key after the key `before`.
     fn rotated(before: u8, current: u8) -> Self {
-        let world = Self::new(current);
-        world.previous.replace(Some(Ok(toy(before))));
+        let fixture = Self::new(current);
+        fixture.previous.replace(Some(Ok(toy(before))));
         let bounds = RotationBounds::default();
         let document = KeyDocument::default().with(toy(before).0, NOON);
         let document = document.publishing(&toy(current).0, true, &bounds, NOON);
         let id = toy(current).0.thumbprint();
         let document = document.and_then(|it| it.settling(&id, &bounds, NOON));
-        world.document.replace(document.expect("one leaves"));
-        world
+        fixture.document.replace(document.expect("one leaves"));
+        fixture
     }
 
     fn signs(&self, keys: &SigningKeys<Toy>, now: UnixTime) -> Result<String, SigningError<Gone>> {
@@ -114,7 +114,7 @@ fn keys() -> SigningKeys<Toy> {
     SigningKeys::new(LIFETIME, CACHE)
 }
 
-impl SigningKeySource for World {
+impl SigningKeySource for Fixture {
     type Key = Toy;
     type Error = Gone;
 
@@ -156,13 +156,13 @@ impl SigningKeySource for World {
     }
 }
 
-impl KeyStore for World {
+impl KeyStore for Fixture {
     async fn key_document(&self) -> Result<KeyDocument, StoreError> {
         Ok(self.document.borrow().clone())
     }
 }
 
-impl KeyChangeStore for World {
+impl KeyChangeStore for Fixture {
     async fn change_keys(
         &self,
         next: &KeyDocument,
@@ -188,59 +188,59 @@ impl KeyChangeStore for World {
 
 #[test]
 fn a_contended_publication_retries_writes_an_audit_entry_and_loses_no_other_key() {
-    let world = World::new(1);
-    world.rivals.set(3);
+    let fixture = Fixture::new(1);
+    fixture.rivals.set(3);
     assert_eq!(
-        world.signs(&keys(), NOON).expect("published"),
+        fixture.signs(&keys(), NOON).expect("published"),
         toy(1).0.thumbprint()
     );
-    world.signs(&keys(), NOON).expect("found published");
-    let document = world.document.borrow();
+    fixture.signs(&keys(), NOON).expect("found published");
+    let document = fixture.document.borrow();
     assert_eq!((document.keys().len(), document.version()), (4, 4));
     assert_eq!(
-        *world.lines.borrow(),
+        *fixture.lines.borrow(),
         [AuditKind::KeysChanged(KeyAct::Publish)]
     );
 }
 
 #[test]
 fn a_publication_that_is_always_contended_is_an_error() {
-    let world = World::new(1);
-    world.rivals.set(usize::MAX);
-    let end = world.signs(&keys(), NOON);
+    let fixture = Fixture::new(1);
+    fixture.rivals.set(usize::MAX);
+    let end = fixture.signs(&keys(), NOON);
     assert!(matches!(end, Err(SigningError::Contended)), "{end:?}");
 }
 
 #[test]
 fn a_shared_secret_and_a_retired_key_never_sign() {
-    let world = World::new(1);
+    let fixture = Fixture::new(1);
     let jwk = br#"{"kty":"oct","alg":"HS256","kid":"shared","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#;
     let shared = Toy(VerifyingKey::parse(jwk).expect("long enough"));
-    world.current.replace(Some(Ok(shared)));
-    let end = world.signs(&keys(), NOON);
+    fixture.current.replace(Some(Ok(shared)));
+    let end = fixture.signs(&keys(), NOON);
     assert!(matches!(end, Err(SigningError::Unpublishable)), "{end:?}");
 
-    let world = World {
+    let fixture = Fixture {
         alone: true,
-        ..World::new(1)
+        ..Fixture::new(1)
     };
     let document = KeyDocument::default().with(toy(1).0, NOON);
     let document = document.withdrawing(&toy(1).0.thumbprint(), NOON);
-    world.document.replace(document.expect("there"));
-    let end = world.signs(&keys(), NOON);
+    fixture.document.replace(document.expect("there"));
+    let end = fixture.signs(&keys(), NOON);
     assert!(matches!(end, Err(SigningError::Retired)), "{end:?}");
 }
 
 #[test]
 fn only_the_first_key_and_a_key_of_a_single_host_are_published_without_a_rotation() {
     for (alone, signs) in [(false, false), (true, true)] {
-        let world = World {
+        let fixture = Fixture {
             alone,
-            ..World::new(1)
+            ..Fixture::new(1)
         };
         let others = KeyDocument::default().with(toy(9).0, NOON);
-        world.document.replace(others);
-        let end = world.signs(&keys(), NOON);
+        fixture.document.replace(others);
+        let end = fixture.signs(&keys(), NOON);
         assert_eq!(end.is_ok(), signs, "{end:?}");
         assert!(signs || matches!(end, Err(SigningError::NoneSigns)));
     }
@@ -248,63 +248,63 @@ fn only_the_first_key_and_a_key_of_a_single_host_are_published_without_a_rotatio
 
 #[test]
 fn the_current_key_signs_from_sign_from_on_and_the_previous_one_until_then() {
-    let (world, keys) = (World::rotated(1, 2), keys());
+    let (fixture, keys) = (Fixture::rotated(1, 2), keys());
     let lead = RotationBounds::default().propagation_delay().as_secs();
     for (now, number) in [(0, 1), (lead - 1, 1), (lead, 2)] {
-        let signs = world.signs(&keys, after(now)).expect("one signs");
+        let signs = fixture.signs(&keys, after(now)).expect("one signs");
         assert_eq!(signs, toy(number).0.thumbprint(), "{now}");
     }
 }
 
 #[test]
 fn a_host_with_tokens_that_outlive_the_key_reports_the_reason() {
-    let world = World::rotated(1, 2);
+    let fixture = Fixture::rotated(1, 2);
     let bounds = RotationBounds::default();
     let hour = SigningKeys::new(Duration::from_secs(3_600), CACHE);
     // The previous key ends one retirement delay after the propagation delay: one hour and one
     // minute earlier, its tokens would outlive it.
     let last = (bounds.propagation_delay() + bounds.retirement_delay()).as_secs() - 3_600 - 60 - 2;
-    world.signs(&hour, after(last)).expect("just fits");
-    let end = world.signs(&hour, after(last + 1));
+    fixture.signs(&hour, after(last)).expect("just fits");
+    let end = fixture.signs(&hour, after(last + 1));
     assert!(matches!(end, Err(SigningError::Outlived)), "{end:?}");
-    world
+    fixture
         .signs(&hour, after(bounds.propagation_delay().as_secs()))
         .expect("the next one");
 }
 
 #[test]
 fn the_previous_version_signs_while_the_current_one_contains_no_key() {
-    let world = World::rotated(1, 2);
-    world.current.replace(Some(Err(Gone::NoKey)));
-    let signs = world.signs(&keys(), NOON).expect("the previous one");
+    let fixture = Fixture::rotated(1, 2);
+    fixture.current.replace(Some(Err(Gone::NoKey)));
+    let signs = fixture.signs(&keys(), NOON).expect("the previous one");
     assert_eq!(signs, toy(1).0.thumbprint());
-    assert_eq!(*world.notices.borrow(), ["NoKey(Current, NoKey)"]);
-    world.previous.replace(None);
-    let end = world.signs(&keys(), NOON);
+    assert_eq!(*fixture.notices.borrow(), ["NoKey(Current, NoKey)"]);
+    fixture.previous.replace(None);
+    let end = fixture.signs(&keys(), NOON);
     assert!(
         matches!(end, Err(SigningError::SigningKeySource(Gone::NoKey))),
         "{end:?}"
     );
-    world.current.replace(None);
-    let end = world.signs(&keys(), NOON);
+    fixture.current.replace(None);
+    let end = fixture.signs(&keys(), NOON);
     assert!(matches!(end, Err(SigningError::NoCurrent)), "{end:?}");
 }
 
 #[test]
 fn a_missing_current_version_is_bridged_by_the_cache_and_a_repair_takes_effect() {
-    let (world, keys) = (World::rotated(1, 2), keys());
-    world.signs(&keys, NOON).expect("read");
-    world.current.replace(None);
-    world.signs(&keys, after(300)).expect("bridged");
-    assert_eq!(world.notices.borrow().len(), 1);
+    let (fixture, keys) = (Fixture::rotated(1, 2), keys());
+    fixture.signs(&keys, NOON).expect("read");
+    fixture.current.replace(None);
+    fixture.signs(&keys, after(300)).expect("bridged");
+    assert_eq!(fixture.notices.borrow().len(), 1);
     // Neither key signs any more, and the previous stage moves to another version while the current
     // version is unchanged.
-    world.current.replace(Some(Ok(toy(2))));
+    fixture.current.replace(Some(Ok(toy(2))));
     let document = KeyDocument::default().with(toy(3).0, NOON);
-    world.document.replace(document);
-    assert!(world.signs(&keys, after(310)).is_err());
-    world.previous.replace(Some(Ok(toy(3))));
-    let signs = world
+    fixture.document.replace(document);
+    assert!(fixture.signs(&keys, after(310)).is_err());
+    fixture.previous.replace(Some(Ok(toy(3))));
+    let signs = fixture
         .signs(&keys, after(311))
         .expect("the repair takes effect");
     assert_eq!(signs, toy(3).0.thumbprint());
@@ -312,29 +312,29 @@ fn a_missing_current_version_is_bridged_by_the_cache_and_a_repair_takes_effect()
 
 #[test]
 fn an_unavailable_secret_is_bridged_by_the_cache_with_one_retry_per_interval() {
-    let (world, keys) = (World::rotated(1, 2), keys());
-    world.signs(&keys, NOON).expect("read");
-    assert_eq!(world.reads.get(), 2);
-    world.signs(&keys, after(299)).expect("kept");
-    assert_eq!(world.reads.get(), 2, "cached for 300 s");
-    world.away.set(true);
+    let (fixture, keys) = (Fixture::rotated(1, 2), keys());
+    fixture.signs(&keys, NOON).expect("read");
+    assert_eq!(fixture.reads.get(), 2);
+    fixture.signs(&keys, after(299)).expect("kept");
+    assert_eq!(fixture.reads.get(), 2, "cached for 300 s");
+    fixture.away.set(true);
     for (now, reads) in [(300, 3), (309, 3), (310, 4)] {
-        world.signs(&keys, after(now)).expect("bridged");
-        assert_eq!(world.reads.get(), reads, "{now}");
+        fixture.signs(&keys, after(now)).expect("bridged");
+        assert_eq!(fixture.reads.get(), reads, "{now}");
     }
-    assert_eq!(world.notices.borrow().len(), 2);
+    assert_eq!(fixture.notices.borrow().len(), 2);
     // If no cached key signs, nothing is bridged, and every call reads.
-    world.document.replace_with(|held| {
+    fixture.document.replace_with(|held| {
         held.withdrawing(&toy(1).0.thumbprint(), NOON)
             .and_then(|it| it.withdrawing(&toy(2).0.thumbprint(), NOON))
             .expect("there")
     });
     for reads in [5, 6] {
-        let end = world.signs(&keys, after(311));
+        let end = fixture.signs(&keys, after(311));
         assert!(
             matches!(end, Err(SigningError::SigningKeySource(Gone::Away))),
             "{end:?}"
         );
-        assert_eq!(world.reads.get(), reads);
+        assert_eq!(fixture.reads.get(), reads);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) const fn at(secs: u64) -> UnixTime {
 
 /// A store with one key and one revoked token; the chosen part fails.
 #[derive(Default)]
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) keys_fail: bool,
     pub(crate) feed_fails: bool,
     pub(crate) ranges: RefCell<Vec<(u64, u64)>>,
@@ -35,7 +35,7 @@ pub(crate) struct World {
 #[error("down")]
 struct Down;
 
-impl KeyStore for World {
+impl KeyStore for Fixture {
     async fn key_document(&self) -> Result<KeyDocument, StoreError> {
         self.key_reads.replace_with(|reads| reads.saturating_add(1));
         if self.keys_fail {
@@ -46,7 +46,7 @@ impl KeyStore for World {
     }
 }
 
-impl RevocationStore for World {
+impl RevocationStore for Fixture {
     async fn revocations_of(&self, _: TokenIds<'_>) -> Result<Revocations, StoreError> {
         Ok(Revocations::default())
     }
@@ -76,7 +76,7 @@ impl RevocationStore for World {
     }
 }
 
-impl PackStore for World {
+impl PackStore for Fixture {
     async fn directory(&self) -> Result<PackIndex, StoreError> {
         Ok(PackIndex::default())
     }
@@ -91,7 +91,7 @@ impl PackStore for World {
     }
 }
 
-impl World {
+impl Fixture {
     /// The first and the last second of the feed that were read since the previous call.
     fn range(&self) -> (u64, u64) {
         let ranges = self.ranges.take();
@@ -119,43 +119,50 @@ fn knows_the_key(snapshot: &Snapshot, now: UnixTime) -> bool {
         .is_some()
 }
 /// The result of a read at `now` on top of `previous`.
-fn follow_from(previous: Snapshot, keys: Keys, world: &World, now: u64) -> SnapshotRead {
-    ready(follow(&policy(), previous, keys, world, &NoCache, at(now)))
+fn follow_from(previous: Snapshot, keys: Keys, fixture: &Fixture, now: u64) -> SnapshotRead {
+    ready(follow(
+        &policy(),
+        previous,
+        keys,
+        fixture,
+        &NoCache,
+        at(now),
+    ))
 }
 
 /// The snapshot after a first read.
-fn first(world: &World, now: u64) -> Snapshot {
-    let reading = follow_from(Snapshot::unread(&policy()), Keys::WhenDue, world, now);
+fn first(fixture: &Fixture, now: u64) -> Snapshot {
+    let reading = follow_from(Snapshot::unread(&policy()), Keys::WhenDue, fixture, now);
     assert!(reading.error.is_none());
-    world.range();
+    fixture.range();
     reading.snapshot
 }
 
 #[test]
 fn a_first_read_goes_back_by_the_maximum_token_age() {
-    let world = World::default();
+    let fixture = Fixture::default();
     let unread = Snapshot::unread(&policy());
-    let snapshot = follow_from(unread, Keys::WhenDue, &world, 10_000).snapshot;
+    let snapshot = follow_from(unread, Keys::WhenDue, &fixture, 10_000).snapshot;
     // From the start of that minute.
-    assert_eq!(world.range(), ((10_000 - 600 - 4) / 60 * 60, 10_000 + 2));
+    assert_eq!(fixture.range(), ((10_000 - 600 - 4) / 60 * 60, 10_000 + 2));
     assert!(knows_the_key(&snapshot, at(10_000)));
     assert_eq!(snapshot.revocations().len(), 1);
 }
 
 #[test]
 fn a_following_read_overlaps_by_write_bound_and_skew_and_drops_expired_revocations() {
-    let world = World::default();
-    let next = follow_from(first(&world, 10_000), Keys::WhenDue, &world, 10_005);
-    assert_eq!(world.range(), (10_000 - 4, 10_005 + 2));
+    let fixture = Fixture::default();
+    let next = follow_from(first(&fixture, 10_000), Keys::WhenDue, &fixture, 10_005);
+    assert_eq!(fixture.range(), (10_000 - 4, 10_005 + 2));
     assert_eq!(next.snapshot.revocations_read_at(), at(10_005));
     // The keys become due after one minute.
     assert_eq!(
-        (*world.key_reads.borrow(), next.snapshot.keys_read_at()),
+        (*fixture.key_reads.borrow(), next.snapshot.keys_read_at()),
         (1, at(10_000))
     );
-    let later = follow_from(next.snapshot, Keys::Now, &world, 10_020).snapshot;
+    let later = follow_from(next.snapshot, Keys::Now, &fixture, 10_020).snapshot;
     assert_eq!(
-        (*world.key_reads.borrow(), later.keys_read_at()),
+        (*fixture.key_reads.borrow(), later.keys_read_at()),
         (2, at(10_020))
     );
     assert!(later.revocations().is_empty());
@@ -163,18 +170,23 @@ fn a_following_read_overlaps_by_write_bound_and_skew_and_drops_expired_revocatio
 
 #[test]
 fn a_read_after_a_long_pause_goes_back_no_further_than_a_first_read() {
-    let world = World::default();
-    follow_from(first(&world, 10_000), Keys::WhenDue, &world, 90_000);
-    assert_eq!(world.range(), ((90_000 - 600 - 4) / 60 * 60, 90_000 + 2));
+    let fixture = Fixture::default();
+    follow_from(first(&fixture, 10_000), Keys::WhenDue, &fixture, 90_000);
+    assert_eq!(fixture.range(), ((90_000 - 600 - 4) / 60 * 60, 90_000 + 2));
 }
 
 #[test]
 fn unreadable_keys_leave_the_last_keys_at_their_stale_age() {
-    let broken = World {
+    let broken = Fixture {
         keys_fail: true,
-        ..World::default()
+        ..Fixture::default()
     };
-    let followed = follow_from(first(&World::default(), 10_000), Keys::Now, &broken, 10_100);
+    let followed = follow_from(
+        first(&Fixture::default(), 10_000),
+        Keys::Now,
+        &broken,
+        10_100,
+    );
     assert!(followed.error.is_some());
     assert!(knows_the_key(&followed.snapshot, at(10_100)));
     assert_eq!(followed.snapshot.keys_read_at(), at(10_000));
@@ -183,14 +195,14 @@ fn unreadable_keys_leave_the_last_keys_at_their_stale_age() {
 
 #[test]
 fn a_snapshot_older_than_the_read_back_is_not_updated_without_the_keys() {
-    let broken = World {
+    let broken = Fixture {
         keys_fail: true,
-        ..World::default()
+        ..Fixture::default()
     };
     // One second more than the feed is read back: the read misses a key that was revoked in that
     // second.
     for (slept, read_at) in [(600, 10_600), (601, 10_000)] {
-        let before = first(&World::default(), 10_000);
+        let before = first(&Fixture::default(), 10_000);
         let followed = follow_from(before, Keys::WhenDue, &broken, 10_000 + slept);
         assert!(followed.error.is_some());
         let known_at = followed.snapshot.revocations_read_at();
@@ -202,23 +214,30 @@ fn a_snapshot_older_than_the_read_back_is_not_updated_without_the_keys() {
         "\"keys\":{\"poll\":900,\"soft\":900,\"hard\":3600},\"routes\"",
     );
     let lazy = Policy::parse(&lazy, None).expect("good");
-    let world = World::default();
-    let before = first(&world, 10_000);
+    let fixture = Fixture::default();
+    let before = first(&fixture, 10_000);
     let now = at(10_601);
-    let followed = ready(follow(&lazy, before, Keys::WhenDue, &world, &NoCache, now));
-    assert_eq!(*world.key_reads.borrow(), 2);
+    let followed = ready(follow(
+        &lazy,
+        before,
+        Keys::WhenDue,
+        &fixture,
+        &NoCache,
+        now,
+    ));
+    assert_eq!(*fixture.key_reads.borrow(), 2);
     assert_eq!(followed.snapshot.revocations_read_at(), now);
 }
 
 #[test]
 fn an_unreadable_feed_leaves_the_revocations_unchanged_and_new_keys_are_kept() {
-    let broken = World {
+    let broken = Fixture {
         feed_fails: true,
-        ..World::default()
+        ..Fixture::default()
     };
     for previous in [
         Snapshot::unread(&policy()),
-        first(&World::default(), 10_000),
+        first(&Fixture::default(), 10_000),
     ] {
         let known_at = previous.revocations_read_at();
         let followed = follow_from(previous, Keys::Now, &broken, 10_005);

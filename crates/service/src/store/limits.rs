@@ -21,7 +21,7 @@ pub struct Bucket {
 #[must_use]
 pub struct Counted {
     /// Whether it is allowed, and counted then.
-    pub judged: LimitDecision,
+    pub decision: LimitDecision,
     /// Whether it is the first rejection in its bucket within the span of the quota; only this one
     /// writes an audit entry.
     pub is_first_refusal: bool,

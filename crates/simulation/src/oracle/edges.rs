@@ -5,7 +5,7 @@ use portcullis_core::route::RevocationMode;
 
 use super::{Called, Held, Invariant, Oracle, REVOKED_WITHIN, brief};
 use crate::bounds::{EPOCH, KEYS_HARD, REVOCATIONS_HARD};
-use crate::edge_answer::{Answer, Known};
+use crate::edge_answer::{EdgeAnswer, Known};
 use crate::plan::{ROUNDING, SKEW};
 
 /// How long after a read of its keys an edge takes an unknown key for nonexistent, in seconds: the
@@ -39,7 +39,7 @@ impl Asked<'_> {
 
     /// Whether the edge may lack the key with recently changed times: it may use its earlier
     /// snapshot within the bounds.
-    fn may_lack_key(&self, answer: &Answer, stepped: u64) -> bool {
+    fn may_lack_key(&self, answer: &EdgeAnswer, stepped: u64) -> bool {
         let Some(changed_at) = self.changed_at else {
             return false;
         };
@@ -54,14 +54,14 @@ impl Asked<'_> {
     }
 
     /// Whether the edge read its keys so recently that it takes an unknown key for nonexistent.
-    fn is_cool(&self, answer: &Answer, stepped: u64) -> bool {
+    fn is_cool(&self, answer: &EdgeAnswer, stepped: u64) -> bool {
         answer.after.is_some_and(|known| {
             self.edge_asked < known.keys_at.as_secs() + COOL_DOWN + stepped / 1_000
         })
     }
 
     /// Whether the snapshot at the request stayed usable until the response.
-    fn could_rely(&self, answer: &Answer) -> bool {
+    fn could_rely(&self, answer: &EdgeAnswer) -> bool {
         answer.before.is_some_and(|known| {
             let age = |read_at: u64| self.edge_now.saturating_sub(read_at);
             let is_ahead = |read_at: u64| read_at > self.edge_asked.min(self.edge_now);
@@ -76,7 +76,7 @@ impl Asked<'_> {
 
 impl Oracle {
     /// An edge has answered the bearer of a token that a host issued, or of a valid forged one.
-    pub(crate) fn answered(&mut self, asked: &Asked<'_>, token: &Held, answer: &Answer) {
+    pub(crate) fn answered(&mut self, asked: &Asked<'_>, token: &Held, answer: &EdgeAnswer) {
         let login = self.login(token);
         let key = self.keys.get(&token.key).copied().unwrap_or_default();
         let login_is_late = asked.is_late(login, self.stepped);
@@ -92,14 +92,17 @@ impl Oracle {
         if is_good {
             self.shows(asked, token, answer);
         }
-        let told = |what: &str| format!("{} {what} {}", asked.edge, brief(&token.id));
+        let reported = |what: &str| format!("{} {what} {}", asked.edge, brief(&token.id));
         let may_lack_key = asked.may_lack_key(answer, self.stepped);
         match answer.said {
             Ok(()) if login_is_late => {
-                self.fail(Invariant::Revoked, told("still accepts the revoked token"));
+                self.fail(
+                    Invariant::Revoked,
+                    reported("still accepts the revoked token"),
+                );
             }
             Ok(()) if key_is_late => {
-                let what = told("still accepts, under its dropped key, token");
+                let what = reported("still accepts, under its dropped key, token");
                 self.fail(Invariant::DroppedKey, what);
             }
             Ok(()) => {
@@ -116,13 +119,13 @@ impl Oracle {
             Err(Denial::UnknownKey) if may_lack_key && asked.is_cool(answer, self.stepped) => {}
             Err(Denial::StaleSnapshot) if may_lack_key => {}
             Err(Denial::StaleSnapshot) if asked.could_rely(answer) => {
-                let what = told("has a usable snapshot, and rejects as stale the valid token");
+                let what = reported("has a usable snapshot, and rejects as stale the valid token");
                 self.fail(Invariant::GoodFaith, what);
             }
             Err(denial @ (Denial::StaleSnapshot | Denial::RevocationUnknown)) => {
                 if self.is_calm && asked.is_spared {
                     let code = denial.code();
-                    let what = told(&format!(
+                    let what = reported(&format!(
                         "answers {code}, with all dependencies available, to"
                     ));
                     self.fail(Invariant::Served, what);
@@ -130,14 +133,14 @@ impl Oracle {
             }
             Err(denial) => {
                 let code = denial.code();
-                let what = told(&format!("rejects as {code} the valid token"));
+                let what = reported(&format!("rejects as {code} the valid token"));
                 self.fail(Invariant::GoodFaith, what);
             }
         }
     }
 
     /// Counts the occasions for a rotation to break a token.
-    fn shows(&mut self, asked: &Asked<'_>, token: &Held, answer: &Answer) {
+    fn shows(&mut self, asked: &Asked<'_>, token: &Held, answer: &EdgeAnswer) {
         let is_first = self
             .shown
             .insert((asked.edge.to_owned(), token.key.clone()));
@@ -154,7 +157,7 @@ impl Oracle {
         asked: &Asked<'_>,
         key: &str,
         published: bool,
-        answer: &Answer,
+        answer: &EdgeAnswer,
     ) {
         let dropped = self.keys.get(key).copied().unwrap_or_default();
         let is_dropped = asked.is_late(dropped, self.stepped);

@@ -223,10 +223,10 @@ impl RevocationStore for View {
         self.call("reading revocations", move |tables, _| {
             let stands = tables.revoked.iter().filter(|(target, _)| match target {
                 RevocationTarget::Subject {
-                    issuer: whose,
+                    issuer: limit_key,
                     subject: who,
                     ..
-                } => *whose == issuer && *who == subject,
+                } => *limit_key == issuer && *who == subject,
                 other => places.contains(other),
             });
             stands
@@ -334,19 +334,19 @@ impl LimitStore for View {
     async fn count(&self, bucket: &Bucket, attempt: Attempt) -> Result<Counted, StoreError> {
         let owned = bucket.clone();
         if self.world.mutation == Some(Mutation::CountLater) {
-            let judged = self
+            let decision = self
                 .call("checking an attempt", move |tables, _| {
-                    tables.judge(&owned, attempt)
+                    tables.decision(&owned, attempt)
                 })
                 .await?;
-            if judged == LimitDecision::Allow {
+            if decision == LimitDecision::Allow {
                 let owned = bucket.clone();
                 self.call("counting an attempt", move |tables, _| {
                     tables.shift(&owned, attempt);
                 })
                 .await?;
             }
-            return Ok(counted(judged));
+            return Ok(counted(decision));
         }
         self.call("counting an attempt", move |tables, _| {
             tables.count(&owned, attempt)

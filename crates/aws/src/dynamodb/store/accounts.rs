@@ -80,9 +80,9 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
             .map(|row| row.blanked().with_number(TTL, gone_at.as_secs()));
         let name = &account.user_id;
         let mut transaction = self.transaction();
-        transaction.put_if(&Key::vain(name, "PROFILE"), user, &NEW);
-        transaction.put_if(&Key::vain(name, "USER"), user_by_id, &NEW);
-        transaction.put(&Key::vain(name, "DOMAIN"), domain);
+        transaction.put_if(&Key::decoy(name, "PROFILE"), user, &NEW);
+        transaction.put_if(&Key::decoy(name, "USER"), user_by_id, &NEW);
+        transaction.put(&Key::decoy(name, "DOMAIN"), domain);
         enqueue(&mut transaction, mail, request_id);
         transaction.put(&Key::audit(event), audit_row(event));
         match self.commit(OPERATION, transaction).await? {

@@ -4,7 +4,7 @@
 //! and two hosts cannot both take the last attempt. If the condition fails, the response contains
 //! the current row, and the rule computes the delay from it.
 
-mod tally;
+mod fixed_window;
 mod window;
 
 use core::time::Duration;
@@ -26,7 +26,7 @@ const COUNTING: &str = "counting an attempt";
 const SETTLING: &str = "refunding an attempt";
 
 /// The last attempt with a logged rejection.
-const TOLD: &str = "told";
+const RECORDED: &str = "told";
 
 /// How long consecutive failures are remembered: longer than an attacker would wait.
 const FAILURES_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -40,7 +40,7 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
         let (change, condition) = if bucket.quota.is_exact() {
             window::count(bucket, attempt)
         } else {
-            tally::count(bucket.quota, attempt)
+            fixed_window::count(bucket.quota, attempt)
         };
         let change = change.with(
             ":ttl",
@@ -49,7 +49,7 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
         let Some(row) = self.limit(bucket, &change, &condition, COUNTING).await? else {
             return Ok(passed());
         };
-        let judged = if bucket.quota.is_exact() {
+        let decision = if bucket.quota.is_exact() {
             let window = window::read(&row).map_err(failed)?;
             window.check(
                 bucket.quota,
@@ -57,16 +57,16 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
                 attempt,
             )
         } else {
-            let tally = tally::read(&row).map_err(failed)?;
-            tally.check(bucket.quota, attempt)
+            let fixed_window = fixed_window::read(&row).map_err(failed)?;
+            fixed_window.check(bucket.quota, attempt)
         };
-        match judged {
+        match decision {
             // The response to an earlier attempt was lost.
             LimitDecision::Allow if is_counted(&row, attempt) => Ok(passed()),
             // The condition and the rule are equivalent, so this row is invalid.
             LimitDecision::Allow => Err(failed(RowError::Value("t1"))),
             LimitDecision::RetryAfter(_) | LimitDecision::LockedOut => Ok(Counted {
-                judged,
+                decision,
                 is_first_refusal: self.tell(bucket, &row, attempt).await?,
             }),
         }
@@ -129,19 +129,19 @@ impl<T: Transport> DynamoStore<'_, T> {
         attempt: Attempt,
     ) -> Result<bool, StoreError> {
         let since = Attempt::first_of(attempt.at().minus(bucket.quota.per()).plus(SECOND));
-        let told = row.optional_number(TOLD);
-        let told = told.map_err(|error| StoreError::new(COUNTING, error))?;
-        if told.is_some_and(|told| told >= since.stamp()) {
-            return Ok(told == Some(attempt.stamp()));
+        let recorded = row.optional_number(RECORDED);
+        let recorded = recorded.map_err(|error| StoreError::new(COUNTING, error))?;
+        if recorded.is_some_and(|recorded| recorded >= since.stamp()) {
+            return Ok(recorded == Some(attempt.stamp()));
         }
         let change = Expression::of("SET #told = :own").with(":own", stamp(attempt));
         let condition = Expression::of("attribute_not_exists(#told) OR #told < :since")
             .with(":since", stamp(since));
         let told_by = self.limit(bucket, &change, &condition, COUNTING).await?;
-        let told_by = told_by.map(|row| row.number(TOLD));
+        let told_by = told_by.map(|row| row.number(RECORDED));
         // `None`: this write recorded it. Otherwise an earlier try of this request may have done
         // so.
-        Ok(told_by.is_none_or(|told| told == Ok(attempt.stamp())))
+        Ok(told_by.is_none_or(|recorded| recorded == Ok(attempt.stamp())))
     }
 }
 
@@ -149,7 +149,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const fn passed() -> Counted {
     Counted {
-        judged: LimitDecision::Allow,
+        decision: LimitDecision::Allow,
         is_first_refusal: false,
     }
 }
@@ -161,7 +161,7 @@ fn stamp(attempt: Attempt) -> Attribute {
 /// Whether the condition failed because `attempt` is already counted.
 fn is_counted(row: &Item, attempt: Attempt) -> bool {
     window::read(row).is_ok_and(|window| window.place_of(attempt).is_some())
-        || row.number(tally::LAST) == Ok(attempt.stamp())
+        || row.number(fixed_window::LAST) == Ok(attempt.stamp())
 }
 
 /// The time from which the row has no effect: every span of the quota that `attempt` can touch is

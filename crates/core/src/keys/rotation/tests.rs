@@ -316,7 +316,7 @@ proptest! {
             let found = history.document(read).find(&id(number));
             prop_assert!(
                 found.is_some_and(|key| key.verifies(now)),
-                "key {number} signed at {signed}, judged at {now} by keys of {read}"
+                "key {number} signed at {signed}, checked at {now} by keys of {read}"
             );
         }
     }

@@ -12,7 +12,7 @@ use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 
 use super::*;
 use crate::ports::{NoCache, UnusableKey};
-use crate::snapshot::tests::{World, at, policy};
+use crate::snapshot::tests::{Fixture, at, policy};
 use crate::test_support::ready;
 
 /// Verifies nothing: the tests decide by [`Guest::decide`].
@@ -40,7 +40,7 @@ const NEED: Requirement = Requirement {
 struct Guest {
     gate: Gate,
     knowledge: SnapshotCache,
-    store: World,
+    store: Fixture,
     millis: Cell<u64>,
     away: bool,
     sleeps: Cell<u32>,
@@ -56,7 +56,7 @@ impl Guest {
         Self {
             gate: Gate::new(policy()),
             knowledge: SnapshotCache::default(),
-            store: World::default(),
+            store: Fixture::default(),
             millis: Cell::new(now * 1_000),
             away: false,
             sleeps: Cell::default(),
@@ -192,9 +192,9 @@ fn a_request_with_a_usable_stale_snapshot_waits_only_briefly_for_a_refresh() {
 #[test]
 fn a_failed_refresh_of_a_cold_isolate_fails_closed() {
     let guest = Guest {
-        store: World {
+        store: Fixture {
             feed_fails: true,
-            ..World::default()
+            ..Fixture::default()
         },
         ..Guest::at(COLD)
     };
@@ -228,9 +228,9 @@ fn an_unknown_kid_triggers_one_refresh_and_concurrent_requests_use_its_keys() {
 fn an_unreadable_key_set_is_no_invalid_token_and_an_unknown_kid_is() {
     let now = COLD + 20;
     let guest = |keys_fail| {
-        let store = World {
+        let store = Fixture {
             keys_fail,
-            ..World::default()
+            ..Fixture::default()
         };
         Guest::current(now, |guest| Guest {
             key_since: u64::MAX,

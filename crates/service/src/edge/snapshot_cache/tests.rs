@@ -7,7 +7,7 @@ use portcullis_core::snapshot::{LEASE_DURATION, RETRY_INTERVAL};
 
 use super::*;
 use crate::ports::NoCache;
-use crate::snapshot::tests::{World, at, policy};
+use crate::snapshot::tests::{Fixture, at, policy};
 use crate::test_support::ready;
 
 const COLD: u64 = 10_000;
@@ -40,7 +40,7 @@ fn prepare_without(knowledge: &SnapshotCache, requirement: &Requirement, now: u6
 fn read(
     knowledge: &SnapshotCache,
     keys: Keys,
-    snapshot: &World,
+    snapshot: &Fixture,
     now: u64,
 ) -> Result<(), StoreError> {
     let (policy, clock) = (policy(), At(now));
@@ -51,7 +51,7 @@ fn read(
 fn warm() -> SnapshotCache {
     let knowledge = SnapshotCache::default();
     assert_eq!(prepare(&knowledge, COLD), RefreshPlan::RefreshFirst);
-    read(&knowledge, Keys::WhenDue, &World::default(), COLD).expect("all there");
+    read(&knowledge, Keys::WhenDue, &Fixture::default(), COLD).expect("all there");
     knowledge
 }
 
@@ -70,7 +70,7 @@ fn one_request_refreshes_a_cold_isolate_and_the_others_wait_until_its_lease_ends
     }
     assert!(POLL_INTERVAL * MAX_POLLS_WITHOUT_SNAPSHOT > LEASE_DURATION + Duration::from_secs(1));
     assert_eq!(prepare(&knowledge, ends), RefreshPlan::RefreshFirst);
-    read(&knowledge, Keys::WhenDue, &World::default(), ends).expect("all there");
+    read(&knowledge, Keys::WhenDue, &Fixture::default(), ends).expect("all there");
     assert_eq!(prepare(&knowledge, ends + 4), RefreshPlan::UseCurrent);
 }
 
@@ -87,7 +87,7 @@ fn a_due_snapshot_is_refreshed_in_the_background_and_a_late_one_before_the_respo
     // Other requests have a usable snapshot and wait only briefly.
     let few = RefreshPlan::WaitForOther(MAX_POLLS_WITH_SNAPSHOT);
     assert_eq!(prepare(&knowledge, COLD + 12), few);
-    read(&knowledge, Keys::WhenDue, &World::default(), COLD + 13).expect("all there");
+    read(&knowledge, Keys::WhenDue, &Fixture::default(), COLD + 13).expect("all there");
     assert_eq!(prepare(&knowledge, COLD + 13), RefreshPlan::UseCurrent);
 }
 
@@ -132,9 +132,9 @@ fn no_request_waits_for_an_unavailable_store_while_a_stale_snapshot_is_usable() 
 #[test]
 fn a_failed_refresh_is_retried_only_after_a_delay_and_keeps_the_snapshot() {
     let knowledge = warm();
-    let broken = World {
+    let broken = Fixture {
         feed_fails: true,
-        ..World::default()
+        ..Fixture::default()
     };
     assert_eq!(prepare(&knowledge, COLD + 12), RefreshPlan::RefreshFirst);
     assert!(read(&knowledge, Keys::WhenDue, &broken, COLD + 12).is_err());
@@ -148,9 +148,9 @@ fn a_failed_refresh_is_retried_only_after_a_delay_and_keeps_the_snapshot() {
 #[test]
 fn unreadable_keys_are_an_error_and_the_feed_is_kept() {
     let knowledge = warm();
-    let broken = World {
+    let broken = Fixture {
         keys_fail: true,
-        ..World::default()
+        ..Fixture::default()
     };
     assert!(read(&knowledge, Keys::Now, &broken, COLD + 20).is_err());
     let held = knowledge.current().expect("the kept snapshot");
@@ -171,7 +171,7 @@ fn an_unknown_kid_triggers_one_refresh_per_cooldown_and_no_denial_while_it_runs(
     assert!(matches!(lacks(COLD + cool), Read));
     // One request reads, and the others poll.
     assert!(matches!(lacks(COLD + cool), Wait));
-    read(&knowledge, Keys::Now, &World::default(), COLD + cool).expect("all there");
+    read(&knowledge, Keys::Now, &Fixture::default(), COLD + cool).expect("all there");
     // A request that was decided before the read is decided again, and then the key does not exist.
     let Newer(newer) = lacks(COLD + cool + 1) else {
         panic!("read meanwhile");
@@ -180,9 +180,9 @@ fn an_unknown_kid_triggers_one_refresh_per_cooldown_and_no_denial_while_it_runs(
     assert!(matches!(lacks(COLD + cool + 1), NoSuchKey));
     // After a failed read the key may still exist, and the read is retried soon.
     assert!(matches!(lacks(COLD + 2 * cool), Read));
-    let broken = World {
+    let broken = Fixture {
         keys_fail: true,
-        ..World::default()
+        ..Fixture::default()
     };
     assert!(read(&knowledge, Keys::Now, &broken, COLD + 2 * cool).is_err());
     assert!(matches!(lacks(COLD + 2 * cool), Undetermined));
@@ -194,7 +194,7 @@ fn an_unknown_kid_triggers_one_refresh_per_cooldown_and_no_denial_while_it_runs(
 fn a_clock_that_was_set_back_expires_the_snapshot() {
     let knowledge = warm();
     let earlier = COLD - 3_600;
-    read(&knowledge, Keys::WhenDue, &World::default(), earlier).expect("all there");
+    read(&knowledge, Keys::WhenDue, &Fixture::default(), earlier).expect("all there");
     let held = knowledge.current().expect("read again");
     assert_eq!(held.revocations_read_at(), at(earlier));
     assert!(at(COLD).since(at(earlier)) > Duration::from_secs(60));

@@ -12,7 +12,7 @@ use portcullis_jwt::NativeVerifier;
 ///
 /// Never: a native check computes without waiting.
 pub fn signature(line: &str) -> String {
-    signature::judge(line, &NativeVerifier)
+    signature::answer_line(line, &NativeVerifier)
         .now_or_never()
         .expect("a native check waits for nothing")
 }
@@ -23,7 +23,7 @@ pub fn signature(line: &str) -> String {
 ///
 /// Never: a native check computes without waiting.
 pub fn decision(line: &str) -> String {
-    decision::judge(line, &NativeVerifier)
+    decision::answer_line(line, &NativeVerifier)
         .now_or_never()
         .expect("a native check waits for nothing")
 }
@@ -37,7 +37,7 @@ pub fn decision(line: &str) -> String {
 pub fn lines(
     mut questions: impl BufRead,
     mut answers: impl Write,
-    judge: impl Fn(&str) -> String,
+    answer: impl Fn(&str) -> String,
 ) -> Result<()> {
     let mut line = Vec::new();
     while questions.read_until(b'\n', &mut line)? > 0 {
@@ -45,7 +45,7 @@ pub fn lines(
             writeln!(
                 answers,
                 "{}",
-                judge(str::from_utf8(&line).unwrap_or_default())
+                answer(str::from_utf8(&line).unwrap_or_default())
             )?;
             answers.flush()?;
         }

@@ -135,7 +135,7 @@ mod tests {
     use crate::secret::Secret;
     use proptest::prelude::*;
 
-    fn judged(text: &str, second_factor: bool) -> Result<(), PasswordError> {
+    fn checked(text: &str, second_factor: bool) -> Result<(), PasswordError> {
         let email = EmailAddress::parse("Ann.Lovelace+shop@B\u{fc}cherei.example").expect("good");
         let context = PasswordContext {
             email: &email,
@@ -150,28 +150,28 @@ mod tests {
     fn password_length_counts_code_points_after_nfc() {
         let keys = |count: usize| (0..count).map(|at| ['\u{1f511}', '\u{1f510}', 'x'][at * at % 3]);
         assert_eq!(
-            judged(&keys(14).collect::<String>(), false),
+            checked(&keys(14).collect::<String>(), false),
             Err(PasswordError::TooShort)
         );
-        assert_eq!(judged("correct horse b", false), Ok(()));
+        assert_eq!(checked("correct horse b", false), Ok(()));
         assert_eq!(
-            judged("correct horse ", false),
+            checked("correct horse ", false),
             Err(PasswordError::TooShort)
         );
         assert_eq!(
-            judged("corre\u{301}ct horse ", false),
+            checked("corre\u{301}ct horse ", false),
             Err(PasswordError::TooShort)
         );
     }
 
     #[test]
     fn with_a_second_factor_eight_characters_are_enough_and_seven_are_not() {
-        assert_eq!(judged("tr0ub4do", true), Ok(()));
+        assert_eq!(checked("tr0ub4do", true), Ok(()));
         assert_eq!(
-            judged("tr0ub4d", true),
+            checked("tr0ub4d", true),
             Err(PasswordError::TooShortBesideFactor)
         );
-        assert_eq!(judged("tr0ub4do", false), Err(PasswordError::TooShort));
+        assert_eq!(checked("tr0ub4do", false), Err(PasswordError::TooShort));
     }
 
     #[test]
@@ -183,13 +183,13 @@ mod tests {
             "1234567123456712",
         ] {
             assert_eq!(
-                judged(repeats, false),
+                checked(repeats, false),
                 Err(PasswordError::Repeats),
                 "{repeats}"
             );
         }
         assert_eq!(
-            judged("12345678 1234567", false),
+            checked("12345678 1234567", false),
             Ok(()),
             "a list would say more"
         );
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn words_of_the_address_and_the_service_do_not_count() {
         use PasswordError::{ContainsAddress, ContainsServiceName};
-        for (text, judgement) in [
+        for (text, expected) in [
             (
                 "ann.lovelace+shop@b\u{fc}cherei.example",
                 Err(ContainsAddress),
@@ -226,7 +226,7 @@ mod tests {
             ("the annual horse of the year", Ok(())),
             ("my acme horse is in the cloud", Ok(())),
         ] {
-            assert_eq!(judged(text, false), judgement, "{text}");
+            assert_eq!(checked(text, false), expected, "{text}");
         }
     }
 
@@ -234,7 +234,7 @@ mod tests {
         #[test]
         fn no_password_below_the_minimum_length_passes(text in "\\PC{0,80}", second_factor: bool) {
             let least = if second_factor { 8 } else { 15 };
-            if judged(&text, second_factor).is_ok() {
+            if checked(&text, second_factor).is_ok() {
                 let password = Password::parse(&Secret::new(text)).expect("short enough");
                 let length = password.as_text().chars().count();
                 prop_assert!(length >= least);
