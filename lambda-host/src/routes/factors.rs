@@ -20,7 +20,8 @@ use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, probl
 use crate::problem::Problem;
 use crate::routes::api_call::{ApiCall, OpenCall};
 use crate::routes::caller;
-use crate::routes::json_body::JsonBody;
+use crate::routes::json_body;
+use crate::routes::request_body::Optional;
 use crate::routes::response::{empty, json};
 
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
@@ -80,12 +81,10 @@ pub(super) async fn list(call: ApiCall, _request: Request<Body>) -> Result<Respo
 )]
 pub(super) async fn begin(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = call.bearer().await?;
-    let mut members = JsonBody::read(request).await?;
-    let password = members.password("current_password");
-    members.finish()?;
+    let body: PasswordBody = json_body::read(request).await?;
     let change = FactorChange {
         user_id: caller::user_id(&caller)?,
-        password: password?,
+        password: body.current_password.password()?,
     };
     let open = call.open().await?;
     let ctx = open.ctx();
@@ -112,10 +111,8 @@ pub(super) async fn begin(call: ApiCall, request: Request<Body>) -> Result<Respo
 )]
 pub(super) async fn confirm(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = call.bearer().await?;
-    let mut members = JsonBody::read(request).await?;
-    let code = members.secret("code");
-    members.finish()?;
-    let code = TotpCode::parse(code?.expose()).map_err(|_| Problem::BadCode)?;
+    let body: ConfirmBody = json_body::read(request).await?;
+    let code = TotpCode::parse(body.code.text()?.expose()).map_err(|_| Problem::BadCode)?;
     let user_id = caller::user_id(&caller)?;
     let open = call.open().await?;
     let ctx = open.ctx();
@@ -183,30 +180,22 @@ async fn password_attempt(
         .await
 }
 
-/// Reads `{"current_password", "code" or "recovery_code"}` of an authenticated caller.
+/// Reads the [`ProofBody`] of an authenticated caller.
 async fn proved(call: &ApiCall, request: Request<Body>) -> Result<(FactorChange, Proof), ApiError> {
     let caller = call.bearer().await?;
-    let mut members = JsonBody::read(request).await?;
-    // SECURITY: the secrets are taken first, so that they are wiped even if the body is malformed.
-    let password = members.password("current_password");
-    let proof = proof(&mut members);
-    members.finish()?;
+    let body: ProofBody = json_body::read(request).await?;
     let change = FactorChange {
         user_id: caller::user_id(&caller)?,
-        password: password?,
+        password: body.current_password.password()?,
     };
-    Ok((change, proof?))
+    Ok((change, proof(body.code, body.recovery_code)?))
 }
 
-/// Takes `code` or `recovery_code`, exactly one.
-pub(super) fn proof(members: &mut JsonBody) -> Result<Proof, Problem> {
-    let code = members
-        .optional_text("code")
-        .map(|text| text.map(Zeroizing::new));
-    let recovery = members.optional_text("recovery_code");
-    match (code?, recovery?.map(Zeroizing::new)) {
-        (Some(code), None) => TotpCode::parse(&code).map(Proof::Totp),
-        (None, Some(code)) => RecoveryCode::parse(&code).map(Proof::Recovery),
+/// Parses `code` or `recovery_code`, exactly one.
+pub(super) fn proof(code: Optional, recovery_code: Optional) -> Result<Proof, Problem> {
+    match (code.text()?, recovery_code.text()?) {
+        (Some(code), None) => TotpCode::parse(code.expose()).map(Proof::Totp),
+        (None, Some(code)) => RecoveryCode::parse(code.expose()).map(Proof::Recovery),
         (None, None) => return Err(Problem::MissingMember("code")),
         (Some(_), Some(_)) => return Err(Problem::UnknownMember),
     }
@@ -272,9 +261,22 @@ const fn problem(denial: FactorDenial) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::request_body::request_body;
+
+    request_body! {
+        /// The members that prove the factor.
+        #[schema(as = Proof)]
+        struct ProofMembers {
+            /// A code.
+            code: Optional,
+            /// A recovery code.
+            recovery_code: Optional,
+        }
+    }
 
     fn parsed(json: &[u8]) -> Result<Proof, Problem> {
-        proof(&mut JsonBody::parse(json)?)
+        let body: ProofMembers = json_body::parse(json)?;
+        proof(body.code, body.recovery_code)
     }
 
     #[test]

@@ -20,7 +20,9 @@ use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, probl
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
 use crate::routes::credentials::Credentials;
-use crate::routes::refresh_cookie::{GrantBody, token_response};
+use crate::routes::json_body;
+use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
+use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::response::json;
 use portcullis_host::error_chain::ErrorChain;
 
@@ -44,21 +46,21 @@ pub(super) struct AccessTokenBody {
     expires_in: u64,
 }
 
-/// The credentials, and the place of the refresh token.
-#[derive(ToSchema)]
-#[schema(as = LoginRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct LoginRequestBody {
-    /// The account's address.
-    #[schema(max_length = 254, example = "ann@example.com")]
-    email: String,
-    /// Its password.
-    #[schema(max_length = 256, example = "gates fall at nightfall")]
-    password: String,
-    /// `cookie` sets the refresh token as a cookie that no script reads; `body`, the default,
-    /// returns it in the body.
-    #[schema(pattern = "^(body|cookie)$", example = "body")]
-    transport: Option<String>,
+request_body! {
+    /// The credentials, and the place of the refresh token.
+    #[schema(as = LoginRequest)]
+    struct LoginRequestBody {
+        /// The account's address.
+        #[schema(max_length = 254, example = "ann@example.com")]
+        email: Required,
+        /// Its password.
+        #[schema(max_length = 256, example = "gates fall at nightfall")]
+        password: Required,
+        /// `cookie` sets the refresh token as a cookie that no script reads; `body`, the default,
+        /// returns it in the body.
+        #[schema(pattern = "^(body|cookie)$", example = "body")]
+        transport: Optional,
+    }
 }
 
 /// The second step of a login, if the account has a second factor.
@@ -99,8 +101,9 @@ enum LoginBody {
 )]
 pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let device = device(request.headers());
-    let (credentials, transport) = Credentials::read_login(request).await?;
-    let Credentials { email, password } = credentials;
+    let body: LoginRequestBody = json_body::read(request).await?;
+    let Credentials { email, password } = Credentials::parse(body.email, body.password)?;
+    let transport = TokenDelivery::parse(body.transport)?;
     let request = LoginRequest {
         email,
         password,

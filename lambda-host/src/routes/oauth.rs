@@ -27,10 +27,10 @@ use crate::api_error::{ApiError, InOAuth};
 use crate::openapi::problems::{ANY, LIMITED, STORE, oauth_problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
-use crate::routes::oauth::client::identify;
-use crate::routes::oauth::form::OauthForm;
+use crate::routes::oauth::client::{FormClient, identify};
 use crate::routes::refresh::{Renewed, renew};
 use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
+use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::response::{empty, json};
 
 /// An error in OAuth terms.
@@ -82,45 +82,54 @@ oauth_problems!(
     [Problem::Token(TokenProblem::ClientNotAllowed)]
 );
 
-/// A refresh request.
-#[derive(ToSchema)]
-#[schema(as = TokenRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct TokenForm {
-    /// The only supported grant.
-    #[schema(pattern = "^refresh_token$", example = "refresh_token")]
-    grant_type: String,
-    /// The refresh token.
-    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
-    refresh_token: String,
-    /// The first-party client.
-    #[schema(example = "portcullis")]
-    client_id: String,
+request_body! {
+    /// A refresh request.
+    #[schema(as = TokenRequest)]
+    struct TokenForm {
+        /// The only supported grant.
+        #[schema(pattern = "^refresh_token$", example = "refresh_token")]
+        grant_type: Required,
+        /// The refresh token.
+        #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
+        refresh_token: Required,
+        /// The first-party client.
+        #[schema(example = "portcullis")]
+        client_id: Required,
+        /// The host rejects a client secret: the first-party client has none.
+        #[schema(ignore)]
+        client_secret: Optional,
+        /// The host rejects a scope: the tokens of a session have none.
+        #[schema(ignore)]
+        scope: Optional,
+    }
 }
 
-/// A token to revoke.
-#[derive(ToSchema)]
-#[schema(as = RevocationRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct RevokeForm {
-    /// An access token or a refresh token.
-    token: String,
-    /// The first-party client.
-    #[schema(example = "portcullis")]
-    client_id: String,
+request_body! {
+    /// A token to revoke.
+    #[schema(as = RevocationRequest)]
+    struct RevokeForm {
+        /// An access token or a refresh token.
+        token: Required,
+        /// The first-party client.
+        #[schema(example = "portcullis")]
+        client_id: Required,
+        /// The host rejects a client secret: the first-party client has none.
+        #[schema(ignore)]
+        client_secret: Optional,
+    }
 }
 
-/// A token to introspect.
-#[derive(ToSchema)]
-#[schema(as = IntrospectionRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct IntrospectForm {
-    /// An access token.
-    token: String,
-    /// The resource server, unless it uses HTTP Basic.
-    client_id: Option<String>,
-    /// Its secret, unless it uses HTTP Basic.
-    client_secret: Option<String>,
+request_body! {
+    /// A token to introspect.
+    #[schema(as = IntrospectionRequest)]
+    struct IntrospectForm {
+        /// An access token.
+        token: Required,
+        /// The resource server, unless it uses HTTP Basic.
+        client_id: Optional,
+        /// Its secret, unless it uses HTTP Basic.
+        client_secret: Optional,
+    }
 }
 
 /// The state of a token ([RFC 7662 §2.2]).
@@ -158,12 +167,13 @@ struct IntrospectionBody {
     responses((status = 200, description = "New tokens", body = GrantBody), TokenProblems)
 )]
 pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Response, OAuthError> {
-    let mut form = OauthForm::read(request).await?;
-    let (grant_type, token) = (form.take("grant_type"), form.take("refresh_token"));
-    let scope = form.take("scope");
-    let client = identify(&call, &mut form).await?;
-    let grant_type = grant_type.ok_or(Problem::MissingMember("grant_type"))?;
-    if grant_type.expose() != "refresh_token" {
+    let form: TokenForm = form::read(request).await?;
+    let client = FormClient {
+        id: form.client_id.text().ok(),
+        secret: form.client_secret.text()?,
+    };
+    let client = identify(&call, client).await?;
+    if form.grant_type.text()?.expose() != "refresh_token" {
         return Err(Problem::Token(TokenProblem::UnsupportedGrantType).into());
     }
     // The tokens of a session belong to the first-party client (RFC 6749 §6: bound to the client
@@ -171,11 +181,11 @@ pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Respo
     if client != ClientKind::FirstParty {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
-    if scope.is_some() {
+    if form.scope.text()?.is_some() {
         return Err(Problem::Token(TokenProblem::BadScope).into());
     }
     let request = RefreshRequest {
-        token: token.ok_or(Problem::MissingMember("refresh_token"))?,
+        token: form.refresh_token.text()?,
         carrier: TokenSource::Explicit,
     };
     match renew(&call, &request).await? {
@@ -195,12 +205,15 @@ pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Respo
     responses((status = 200, description = "The token is revoked"), RevokeProblems)
 )]
 pub(super) async fn revoke(call: ApiCall, request: Request<Body>) -> Result<Response, OAuthError> {
-    let mut form = OauthForm::read(request).await?;
-    let token = form.take("token");
-    if identify(&call, &mut form).await? != ClientKind::FirstParty {
+    let form: RevokeForm = form::read(request).await?;
+    let client = FormClient {
+        id: form.client_id.text().ok(),
+        secret: form.client_secret.text()?,
+    };
+    if identify(&call, client).await? != ClientKind::FirstParty {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
-    let token = token.ok_or(Problem::MissingMember("token"))?;
+    let token = form.token.text()?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
@@ -234,12 +247,15 @@ pub(super) async fn introspect(
     call: ApiCall,
     request: Request<Body>,
 ) -> Result<Response, OAuthError> {
-    let mut form = OauthForm::read(request).await?;
-    let token = form.take("token");
-    if identify(&call, &mut form).await? != ClientKind::Confidential {
+    let form: IntrospectForm = form::read(request).await?;
+    let client = FormClient {
+        id: form.client_id.text()?,
+        secret: form.client_secret.text()?,
+    };
+    if identify(&call, client).await? != ClientKind::Confidential {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
-    let token = token.ok_or(Problem::MissingMember("token"))?;
+    let token = form.token.text()?;
     let body = match call.authenticate_token(&token).await? {
         Authentication::Known(caller) => active(caller.get()),
         Authentication::Revoked(_)

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::cookies;
 use crate::problem::Problem;
-use crate::routes::json_body::JsonBody;
+use crate::routes::request_body::Optional;
 use crate::routes::response::json;
 
 /// The cookie that holds the refresh token.
@@ -31,13 +31,14 @@ pub(super) enum TokenDelivery {
 }
 
 impl TokenDelivery {
-    /// Takes the member `transport` of a body; the default is the body.
+    /// Parses the member `transport` of a body; the default is the body.
     ///
     /// # Errors
     ///
     /// The [`Problem`] of another value.
-    pub(super) fn take(members: &mut JsonBody) -> Result<Self, Problem> {
-        match members.optional_text("transport")?.as_deref() {
+    pub(super) fn parse(transport: Optional) -> Result<Self, Problem> {
+        let transport = transport.text()?;
+        match transport.as_ref().map(|text| text.expose().as_str()) {
             None | Some("body") => Ok(Self::Body),
             Some("cookie") => Ok(Self::Cookie),
             Some(_) => Err(Problem::BadMember("transport")),

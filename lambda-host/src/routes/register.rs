@@ -11,10 +11,9 @@ use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
-use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
-use crate::routes::credentials::Credentials;
+use crate::routes::credentials::{Credentials, CredentialsBody};
 use crate::routes::response::json;
 
 problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, LIMITED, [Problem::DisposableEmail, Problem::Busy, Problem::BreachCheckUnavailable]);

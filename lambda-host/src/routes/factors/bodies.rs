@@ -1,41 +1,43 @@
-//! The bodies of these endpoints, for their descriptions.
+//! The bodies of these endpoints.
 
 use utoipa::ToSchema;
 
-/// The current password again, because a stolen token alone must not change a factor.
-#[derive(ToSchema)]
-#[schema(as = CurrentPassword)]
-#[expect(dead_code, reason = "describes a request")]
-pub(super) struct PasswordBody {
-    /// The current password.
-    #[schema(max_length = 256, example = "correct horse battery")]
-    current_password: String,
+use crate::routes::request_body::{Optional, Required, request_body};
+
+request_body! {
+    /// The current password again, because a stolen token alone must not change a factor.
+    #[schema(as = CurrentPassword)]
+    pub(super) struct PasswordBody {
+        /// The current password.
+        #[schema(max_length = 256, example = "correct horse battery")]
+        current_password: Required,
+    }
 }
 
-/// The first code.
-#[derive(ToSchema)]
-#[schema(as = FirstCode)]
-#[expect(dead_code, reason = "describes a request")]
-pub(super) struct ConfirmBody {
-    /// The code that the device shows.
-    #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
-    code: String,
+request_body! {
+    /// The first code.
+    #[schema(as = FirstCode)]
+    pub(super) struct ConfirmBody {
+        /// The code that the device shows.
+        #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
+        code: Required,
+    }
 }
 
-/// The current password, and one of the codes.
-#[derive(ToSchema)]
-#[schema(as = FactorProof)]
-#[expect(dead_code, reason = "describes a request")]
-pub(super) struct ProofBody {
-    /// The current password.
-    #[schema(max_length = 256, example = "correct horse battery")]
-    current_password: String,
-    /// The code that the device shows; not together with a recovery code.
-    #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
-    code: Option<String>,
-    /// A recovery code.
-    #[schema(max_length = 32)]
-    recovery_code: Option<String>,
+request_body! {
+    /// The current password, and one of the codes.
+    #[schema(as = FactorProof)]
+    pub(super) struct ProofBody {
+        /// The current password.
+        #[schema(max_length = 256, example = "correct horse battery")]
+        current_password: Required,
+        /// The code that the device shows; not together with a recovery code.
+        #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
+        code: Optional,
+        /// A recovery code.
+        #[schema(max_length = 32)]
+        recovery_code: Optional,
+    }
 }
 
 /// A pending factor.
