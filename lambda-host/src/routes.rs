@@ -5,8 +5,9 @@
 //!
 //! 1. `problems!(SoundProblems: ANY, BODY, STORE, [Problem::BadCredentials]);` in its file: the
 //!    groups it shares (`openapi/problems.rs`) and its own codes.
-//! 2. `request_body!` for the request's body (`routes/request_body.rs`): its members, for the parser
-//!    and for the document. A struct with `#[derive(ToSchema)]` for the response's body.
+//! 2. `request_body!` for the body of the request (`routes/request_body.rs`): its members, for the
+//!    parser and for the document. A struct with `#[derive(Serialize, ToSchema)]` for the body of
+//!    the response, which `response::json` writes.
 //! 3. `#[utoipa::path(post, path = "/v1/..", tag = "sessions", request_body = .., security(("bearer" = [])), responses((status = 200, body = ..), SoundProblems))]`
 //!    and an entry in [`endpoints`].
 

@@ -8,13 +8,14 @@ use data_encoding::BASE32_NOPAD;
 use http::{Request, StatusCode};
 use portcullis_core::audit::FactorDenial;
 use portcullis_core::factor::{RecoveryCode, TOTP_DIGITS, TOTP_STEP, TotpCode};
-use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::kind::LimitKind;
+use portcullis_core::secret::Secret;
 use portcullis_service::factor::{self, FactorChange, NewTotp, Proof};
 use portcullis_service::limit::{LimitKey, Reservation};
-use zeroize::Zeroizing;
 
-use self::bodies::{ConfirmBody, FactorsBody, NewTotpBody, PasswordBody, ProofBody, RecoveryBody};
+use self::bodies::{
+    ConfirmBody, FactorBody, FactorsBody, NewTotpBody, PasswordBody, ProofBody, RecoveryBody,
+};
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
@@ -52,21 +53,19 @@ pub(super) async fn list(call: ApiCall, _request: Request<Body>) -> Result<Respo
         .await?;
     let factors = open.run(factor::list(&user_id, ctx)).await?;
     let active = factors.active().and_then(|totp| totp.confirmed_at);
-    let members = active.map(|moment| {
-        Json::Object(Object::from_iter([
-            ("type", Json::Text("totp".to_owned())),
-            ("confirmed_at", moment.as_secs().into()),
-        ]))
+    let totp = active.map(|moment| FactorBody {
+        r#type: "totp",
+        confirmed_at: moment.as_secs(),
     });
     let left = match active {
         Some(_) => u64::try_from(factors.recovery.len()).unwrap_or_default(),
         None => 0,
     };
-    let body = Object::from_iter([
-        ("factors", Json::Array(members.into_iter().collect())),
-        ("recovery_codes_left", left.into()),
-    ]);
-    Ok(json(StatusCode::OK, Json::Object(body).to_string()))
+    let body = FactorsBody {
+        factors: totp.into_iter().collect(),
+        recovery_codes_left: left,
+    };
+    Ok(json(StatusCode::OK, &body))
 }
 
 /// Starts a TOTP factor (RFC 6238). The secret is returned this once. Logins ask for no code until
@@ -95,7 +94,7 @@ pub(super) async fn begin(call: ApiCall, request: Request<Body>) -> Result<Respo
     open.refund(&place).await;
     Ok(json(
         StatusCode::OK,
-        new_totp(&totp, &call.host().settings.issuing.issuer),
+        &new_totp(&totp, &call.host().settings.issuing.issuer),
     ))
 }
 
@@ -203,35 +202,29 @@ pub(super) fn proof(code: Optional, recovery_code: Optional) -> Result<Proof, Pr
 }
 
 fn recovery_codes(codes: &[RecoveryCode]) -> Response {
-    let codes = codes
-        .iter()
-        .map(|code| Json::quote(code.to_text().expose()));
-    let codes: Vec<String> = codes.collect();
-    json(
-        StatusCode::OK,
-        format!(r#"{{"recovery_codes":[{}]}}"#, codes.join(",")),
-    )
+    let codes = codes.iter().map(|code| code.to_text().into());
+    let recovery_codes = codes.collect();
+    json(StatusCode::OK, &RecoveryBody { recovery_codes })
 }
 
 /// The secret, and its [key URI] for authenticator apps.
 ///
 /// [key URI]: https://github.com/google/google-authenticator/wiki/Key-Uri-Format
-fn new_totp(totp: &NewTotp, issuer: &str) -> String {
-    let secret = Zeroizing::new(BASE32_NOPAD.encode(totp.secret.expose()));
+fn new_totp(totp: &NewTotp, issuer: &str) -> NewTotpBody {
+    let secret = Secret::new(BASE32_NOPAD.encode(totp.secret.expose()));
     let uri: Option<http::Uri> = issuer.parse().ok();
     let service = uri.as_ref().and_then(http::Uri::host).unwrap_or(issuer);
     let (service, account) = (escaped(service), escaped(totp.account.email.as_typed()));
-    let uri = Zeroizing::new(format!(
+    let uri = Secret::new(format!(
         "otpauth://totp/{service}:{account}?secret={}&issuer={service}&algorithm=SHA1&digits={}&period={}",
-        *secret,
+        secret.expose(),
         TOTP_DIGITS,
         TOTP_STEP.as_secs(),
     ));
-    format!(
-        r#"{{"secret":{},"uri":{}}}"#,
-        Json::quote(&secret),
-        Json::quote(&uri)
-    )
+    NewTotpBody {
+        secret: secret.into(),
+        uri: uri.into(),
+    }
 }
 
 /// Percent-encodes all but the unreserved characters ([RFC 3986 §2.3]).

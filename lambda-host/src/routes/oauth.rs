@@ -12,8 +12,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{Request, StatusCode};
 use portcullis_core::csrf::TokenSource;
-use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::kind::LimitKind;
+use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_jwt::NativeVerifier;
 use portcullis_service::authenticate::Authentication;
@@ -21,6 +21,7 @@ use portcullis_service::client_auth::ClientKind;
 use portcullis_service::limit::LimitKey;
 use portcullis_service::refresh::RefreshRequest;
 use portcullis_service::revoke as by_token;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api_error::{ApiError, InOAuth};
@@ -135,26 +136,48 @@ request_body! {
 /// The state of a token ([RFC 7662 §2.2]).
 ///
 /// [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
-#[derive(ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 #[schema(as = Introspection)]
-#[expect(dead_code, reason = "describes a response")]
 struct IntrospectionBody {
     /// Whether the token is valid now; if not, there is no other member.
     active: bool,
-    token_type: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<u64>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<u64>,
     /// The time of the login.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<u64>,
     /// The authentication methods of the login (RFC 8176).
-    #[schema(example = json!(["pwd", "otp"]))]
+    #[schema(nullable = false, example = json!(["pwd", "otp"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
 }
 
@@ -260,37 +283,26 @@ pub(super) async fn introspect(
         Authentication::Known(caller) => active(caller.get()),
         Authentication::Revoked(_)
         | Authentication::SubjectRevoked(_)
-        | Authentication::Refused(_) => Object::from_iter([("active", false)]),
+        | Authentication::Refused(_) => IntrospectionBody::default(),
     };
-    Ok(json(StatusCode::OK, Json::Object(body).to_string()))
+    Ok(json(StatusCode::OK, &body))
 }
 
-fn active(claims: &Claims) -> Object {
-    let text = |text: &str| Json::Text(text.to_owned());
-    let audience = claims.audience.iter().map(|audience| text(audience));
-    let mut members = Object::from_iter([
-        ("active", Json::Bool(true)),
-        ("token_type", text("Bearer")),
-        ("iss", text(&claims.issuer)),
-        ("sub", text(&claims.subject)),
-        ("aud", Json::Array(audience.collect())),
-        ("client_id", text(&claims.client_id)),
-        ("jti", text(&claims.token_id)),
-        ("iat", claims.issued_at.as_secs().into()),
-        ("exp", claims.expires_at.as_secs().into()),
-    ]);
-    if let Some(session_id) = &claims.session_id {
-        members.insert("sid", session_id.as_str());
+fn active(claims: &Claims) -> IntrospectionBody {
+    let scopes = claims.scopes.to_string();
+    IntrospectionBody {
+        active: true,
+        token_type: Some("Bearer"),
+        iss: Some(claims.issuer.clone()),
+        sub: Some(claims.subject.clone()),
+        aud: Some(claims.audience.clone()),
+        client_id: Some(claims.client_id.clone()),
+        jti: Some(claims.token_id.clone()),
+        sid: claims.session_id.clone(),
+        iat: Some(claims.issued_at.as_secs()),
+        exp: Some(claims.expires_at.as_secs()),
+        auth_time: claims.authenticated_at.map(UnixTime::as_secs),
+        amr: Some(claims.methods.clone()).filter(|methods| !methods.is_empty()),
+        scope: Some(scopes).filter(|scopes| !scopes.is_empty()),
     }
-    if let Some(moment) = claims.authenticated_at {
-        members.insert("auth_time", moment.as_secs());
-    }
-    if !claims.methods.is_empty() {
-        let methods = claims.methods.iter().map(|method| text(method));
-        members.insert("amr", Json::Array(methods.collect()));
-    }
-    if !claims.scopes.is_empty() {
-        members.insert("scope", claims.scopes.to_string());
-    }
-    members
 }

@@ -79,7 +79,7 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
     match outcome {
         ChangePasswordOutcome::Changed(access) => {
             open.refund(&place).await;
-            Ok(json(StatusCode::OK, login::access_token(&access)))
+            Ok(json(StatusCode::OK, &login::access_token(&access)))
         }
         ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword.into()),
         ChangePasswordOutcome::PasswordRejected(unfit) => Err(Problem::UnfitPassword(unfit).into()),

@@ -1,8 +1,10 @@
 //! The bodies of these endpoints.
 
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::routes::request_body::{Optional, Required, request_body};
+use crate::routes::response::IssuedSecret;
 
 request_body! {
     /// The current password again, because a stolen token alone must not change a factor.
@@ -41,52 +43,49 @@ request_body! {
 }
 
 /// A pending factor.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = NewTotp)]
-#[expect(dead_code, reason = "describes a response")]
 pub(super) struct NewTotpBody {
     /// The secret in base32, for manual entry.
-    #[schema(example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
-    secret: String,
+    #[schema(value_type = String, example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
+    pub(super) secret: IssuedSecret,
     /// The secret as a URI, for a QR code.
     #[schema(
+        value_type = String,
         example = "otpauth://totp/login.example:ada%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=login.example&algorithm=SHA1&digits=6&period=30"
     )]
-    uri: String,
+    pub(super) uri: IssuedSecret,
 }
 
 /// Recovery codes; each is valid for one login.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = RecoveryCodes)]
-#[expect(dead_code, reason = "describes a response")]
 pub(super) struct RecoveryBody {
     /// Ten codes.
-    #[schema(example = json!(["000g-40r4-zzzf-vz7v"]))]
-    recovery_codes: Vec<String>,
+    #[schema(value_type = Vec<String>, example = json!(["000g-40r4-zzzf-vz7v"]))]
+    pub(super) recovery_codes: Vec<IssuedSecret>,
 }
 
 /// The active factors.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Factors)]
-#[expect(dead_code, reason = "describes a response")]
 pub(super) struct FactorsBody {
     /// Each with its type and its activation time.
     #[schema(inline)]
-    factors: Vec<FactorBody>,
+    pub(super) factors: Vec<FactorBody>,
     /// The number of unused recovery codes.
     #[schema(example = 10)]
-    recovery_codes_left: u64,
+    pub(super) recovery_codes_left: u64,
 }
 
 /// An active factor.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Factor)]
-#[expect(dead_code, reason = "describes a response")]
-struct FactorBody {
+pub(super) struct FactorBody {
     /// `totp`.
     #[schema(value_type = String, example = "totp")]
-    r#type: (),
+    pub(super) r#type: &'static str,
     /// The activation time, in seconds since 1970.
     #[schema(example = 1_795_435_200_u64)]
-    confirmed_at: u64,
+    pub(super) confirmed_at: u64,
 }
