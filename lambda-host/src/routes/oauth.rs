@@ -96,10 +96,10 @@ request_body! {
         /// The first-party client.
         #[schema(example = "portcullis")]
         client_id: Required,
-        /// The host rejects a client secret: the first-party client has none.
+        /// Only a confidential client has one, and this endpoint rejects it.
         #[schema(ignore)]
         client_secret: Optional,
-        /// The host rejects a scope: the tokens of a session have none.
+        /// The tokens of a session have no scope, so this endpoint rejects it.
         #[schema(ignore)]
         scope: Optional,
     }
@@ -114,7 +114,7 @@ request_body! {
         /// The first-party client.
         #[schema(example = "portcullis")]
         client_id: Required,
-        /// The host rejects a client secret: the first-party client has none.
+        /// Only a confidential client has one, and this endpoint rejects it.
         #[schema(ignore)]
         client_secret: Optional,
     }
