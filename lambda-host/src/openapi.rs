@@ -7,7 +7,6 @@
 //! [OpenAPI 3.1]: https://spec.openapis.org/oas/v3.1.0
 
 pub(crate) mod problems;
-pub(crate) mod schemas;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};

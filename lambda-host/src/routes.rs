@@ -5,8 +5,9 @@
 //!
 //! 1. `problems!(SoundProblems: ANY, BODY, STORE, [Problem::BadCredentials]);` in its file: the
 //!    groups it shares (`openapi/problems.rs`) and its own codes.
-//! 2. A struct with `#[derive(ToSchema)]` for each body, with examples. It only describes:
-//!    [`json_body::JsonBody`] parses bodies, and handlers write them.
+//! 2. `request_body!` for the body of the request (`routes/request_body.rs`): its members, for the
+//!    parser and for the document. A struct with `#[derive(Serialize, ToSchema)]` for the body of
+//!    the response, which `response::json` writes.
 //! 3. `#[utoipa::path(post, path = "/v1/..", tag = "sessions", request_body = .., security(("bearer" = [])), responses((status = 200, body = ..), SoundProblems))]`
 //!    and an entry in [`endpoints`].
 
@@ -29,6 +30,7 @@ mod password;
 mod refresh;
 mod refresh_cookie;
 mod register;
+mod request_body;
 mod response;
 mod sessions;
 

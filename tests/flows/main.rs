@@ -10,6 +10,7 @@ mod bad_request;
 mod breaker;
 mod change_password;
 mod chaos;
+mod described_body;
 mod factors;
 mod faults;
 mod keys;

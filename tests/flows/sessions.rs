@@ -201,7 +201,7 @@ async fn a_token_is_revoked_by_its_holder() {
 }
 
 /// A host with the client `orders` and its secret `orders-secret`.
-async fn with_client(system: &System) -> Peer {
+pub(crate) async fn with_client(system: &System) -> Peer {
     let path = system.folder().join("clients.json");
     let hash =
         data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest("orders-secret"));

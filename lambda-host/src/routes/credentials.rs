@@ -1,15 +1,26 @@
-//! `{"email", "password"}`, the body of register and login.
+//! `{"email", "password"}`, the body of register, and in that of login.
 
 use axum::body::Body;
 use http::Request;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::password::Password;
-use portcullis_core::secret::Secret;
 
 use crate::problem::Problem;
-use crate::routes::body;
-use crate::routes::json_body::JsonBody;
-use crate::routes::refresh_cookie::TokenDelivery;
+use crate::routes::json_body;
+use crate::routes::request_body::{Required, request_body};
+
+request_body! {
+    /// An address and a password.
+    #[schema(as = Credentials)]
+    pub(super) struct CredentialsBody {
+        /// An e-mail address.
+        #[schema(max_length = 254, example = "ada@example.com")]
+        email: Required,
+        /// A new password has at least 15 characters, counted after NFC.
+        #[schema(min_length = 1, max_length = 256, example = "correct horse battery staple")]
+        password: Required,
+    }
+}
 
 /// A well-formed address and password.
 #[derive(Debug)]
@@ -25,41 +36,20 @@ impl Credentials {
     ///
     /// The [`Problem`] that the body has.
     pub(super) async fn read(request: Request<Body>) -> Result<Self, Problem> {
-        Self::parse(&body::read(request).await?)
+        let body: CredentialsBody = json_body::read(request).await?;
+        Self::parse(body.email, body.password)
     }
 
-    /// Reads them with the optional member of a login: the place of its refresh token.
+    /// Parses the two members.
     ///
     /// # Errors
     ///
-    /// The [`Problem`] that the body has.
-    pub(super) async fn read_login(
-        request: Request<Body>,
-    ) -> Result<(Self, TokenDelivery), Problem> {
-        let mut members = JsonBody::parse(&body::read(request).await?)?;
-        let password = members.secret("password");
-        let transport = TokenDelivery::take(&mut members);
-        let credentials = Self::take(password, members)?;
-        Ok((credentials, transport?))
-    }
-
-    fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut members = JsonBody::parse(json)?;
-        // SECURITY: the password is taken first, so that it is wiped even if the body is malformed.
-        // Both values are parsed after the members are known to be complete.
-        let password = members.secret("password");
-        Self::take(password, members)
-    }
-
-    fn take(
-        password: Result<Secret<String>, Problem>,
-        mut members: JsonBody,
-    ) -> Result<Self, Problem> {
-        let email = members.text("email");
-        members.finish()?;
-        let email = EmailAddress::parse(&email?).map_err(Problem::BadEmail)?;
-        let password = Password::parse(&password?).map_err(Problem::BadPassword)?;
-        Ok(Self { email, password })
+    /// The [`Problem`] that one of them has.
+    pub(super) fn parse(email: Required, password: Required) -> Result<Self, Problem> {
+        Ok(Self {
+            email: email.email()?,
+            password: password.password()?,
+        })
     }
 }
 
@@ -72,9 +62,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn parsed(json: &[u8]) -> Result<Credentials, Problem> {
+        let body: CredentialsBody = json_body::parse(json)?;
+        Credentials::parse(body.email, body.password)
+    }
+
     #[test]
     fn a_credentials_body_has_exactly_an_address_and_a_password() {
-        let read = Credentials::parse(br#"{"password":"secret","email":"Ann@Example.com"}"#);
+        let read = parsed(br#"{"password":"secret","email":"Ann@Example.com"}"#);
         let read = read.expect("good");
         assert_eq!(read.email.as_str(), "ann@example.com");
         assert_eq!(read.password.as_bytes(), b"secret");
@@ -83,9 +78,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_body_bytes_are_parsed_or_rejected_without_a_panic(bytes: Vec<u8>, text: String) {
-            let _ = Credentials::parse(&bytes);
+            let _ = parsed(&bytes);
             let quoted = Json::quote(&text);
-            let _ = Credentials::parse(format!(r#"{{"email":{quoted},"password":{quoted}}}"#).as_bytes());
+            let _ = parsed(format!(r#"{{"email":{quoted},"password":{quoted}}}"#).as_bytes());
         }
     }
 
@@ -146,7 +141,7 @@ mod tests {
             ),
         ];
         for (json, problem) in cases {
-            let read = Credentials::parse(json).map(|_| ());
+            let read = parsed(json).map(|_| ());
             assert_eq!(read, Err(problem), "{}", String::from_utf8_lossy(json));
         }
     }

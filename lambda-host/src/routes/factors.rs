@@ -8,19 +8,21 @@ use data_encoding::BASE32_NOPAD;
 use http::{Request, StatusCode};
 use portcullis_core::audit::FactorDenial;
 use portcullis_core::factor::{RecoveryCode, TOTP_DIGITS, TOTP_STEP, TotpCode};
-use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::kind::LimitKind;
+use portcullis_core::secret::Secret;
 use portcullis_service::factor::{self, FactorChange, NewTotp, Proof};
 use portcullis_service::limit::{LimitKey, Reservation};
-use zeroize::Zeroizing;
 
-use self::bodies::{ConfirmBody, FactorsBody, NewTotpBody, PasswordBody, ProofBody, RecoveryBody};
+use self::bodies::{
+    ConfirmBody, FactorBody, FactorsBody, NewTotpBody, PasswordBody, ProofBody, RecoveryBody,
+};
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::{ApiCall, OpenCall};
 use crate::routes::caller;
-use crate::routes::json_body::JsonBody;
+use crate::routes::json_body;
+use crate::routes::request_body::Optional;
 use crate::routes::response::{empty, json};
 
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
@@ -51,21 +53,19 @@ pub(super) async fn list(call: ApiCall, _request: Request<Body>) -> Result<Respo
         .await?;
     let factors = open.run(factor::list(&user_id, ctx)).await?;
     let active = factors.active().and_then(|totp| totp.confirmed_at);
-    let members = active.map(|moment| {
-        Json::Object(Object::from_iter([
-            ("type", Json::Text("totp".to_owned())),
-            ("confirmed_at", moment.as_secs().into()),
-        ]))
+    let totp = active.map(|moment| FactorBody {
+        r#type: "totp",
+        confirmed_at: moment.as_secs(),
     });
     let left = match active {
         Some(_) => u64::try_from(factors.recovery.len()).unwrap_or_default(),
         None => 0,
     };
-    let body = Object::from_iter([
-        ("factors", Json::Array(members.into_iter().collect())),
-        ("recovery_codes_left", left.into()),
-    ]);
-    Ok(json(StatusCode::OK, Json::Object(body).to_string()))
+    let body = FactorsBody {
+        factors: totp.into_iter().collect(),
+        recovery_codes_left: left,
+    };
+    Ok(json(StatusCode::OK, &body))
 }
 
 /// Starts a TOTP factor (RFC 6238). The secret is returned this once. Logins ask for no code until
@@ -80,12 +80,10 @@ pub(super) async fn list(call: ApiCall, _request: Request<Body>) -> Result<Respo
 )]
 pub(super) async fn begin(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = call.bearer().await?;
-    let mut members = JsonBody::read(request).await?;
-    let password = members.password("current_password");
-    members.finish()?;
+    let body: PasswordBody = json_body::read(request).await?;
     let change = FactorChange {
         user_id: caller::user_id(&caller)?,
-        password: password?,
+        password: body.current_password.password()?,
     };
     let open = call.open().await?;
     let ctx = open.ctx();
@@ -96,7 +94,7 @@ pub(super) async fn begin(call: ApiCall, request: Request<Body>) -> Result<Respo
     open.refund(&place).await;
     Ok(json(
         StatusCode::OK,
-        new_totp(&totp, &call.host().settings.issuing.issuer),
+        &new_totp(&totp, &call.host().settings.issuing.issuer),
     ))
 }
 
@@ -112,10 +110,8 @@ pub(super) async fn begin(call: ApiCall, request: Request<Body>) -> Result<Respo
 )]
 pub(super) async fn confirm(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = call.bearer().await?;
-    let mut members = JsonBody::read(request).await?;
-    let code = members.secret("code");
-    members.finish()?;
-    let code = TotpCode::parse(code?.expose()).map_err(|_| Problem::BadCode)?;
+    let body: ConfirmBody = json_body::read(request).await?;
+    let code = TotpCode::parse(body.code.text()?.expose()).map_err(|_| Problem::BadCode)?;
     let user_id = caller::user_id(&caller)?;
     let open = call.open().await?;
     let ctx = open.ctx();
@@ -183,30 +179,22 @@ async fn password_attempt(
         .await
 }
 
-/// Reads `{"current_password", "code" or "recovery_code"}` of an authenticated caller.
+/// Reads the [`ProofBody`] of an authenticated caller.
 async fn proved(call: &ApiCall, request: Request<Body>) -> Result<(FactorChange, Proof), ApiError> {
     let caller = call.bearer().await?;
-    let mut members = JsonBody::read(request).await?;
-    // SECURITY: the secrets are taken first, so that they are wiped even if the body is malformed.
-    let password = members.password("current_password");
-    let proof = proof(&mut members);
-    members.finish()?;
+    let body: ProofBody = json_body::read(request).await?;
     let change = FactorChange {
         user_id: caller::user_id(&caller)?,
-        password: password?,
+        password: body.current_password.password()?,
     };
-    Ok((change, proof?))
+    Ok((change, proof(body.code, body.recovery_code)?))
 }
 
-/// Takes `code` or `recovery_code`, exactly one.
-pub(super) fn proof(members: &mut JsonBody) -> Result<Proof, Problem> {
-    let code = members
-        .optional_text("code")
-        .map(|text| text.map(Zeroizing::new));
-    let recovery = members.optional_text("recovery_code");
-    match (code?, recovery?.map(Zeroizing::new)) {
-        (Some(code), None) => TotpCode::parse(&code).map(Proof::Totp),
-        (None, Some(code)) => RecoveryCode::parse(&code).map(Proof::Recovery),
+/// Parses `code` or `recovery_code`, exactly one.
+pub(super) fn proof(code: Optional, recovery_code: Optional) -> Result<Proof, Problem> {
+    match (code.text()?, recovery_code.text()?) {
+        (Some(code), None) => TotpCode::parse(code.expose()).map(Proof::Totp),
+        (None, Some(code)) => RecoveryCode::parse(code.expose()).map(Proof::Recovery),
         (None, None) => return Err(Problem::MissingMember("code")),
         (Some(_), Some(_)) => return Err(Problem::UnknownMember),
     }
@@ -214,35 +202,29 @@ pub(super) fn proof(members: &mut JsonBody) -> Result<Proof, Problem> {
 }
 
 fn recovery_codes(codes: &[RecoveryCode]) -> Response {
-    let codes = codes
-        .iter()
-        .map(|code| Json::quote(code.to_text().expose()));
-    let codes: Vec<String> = codes.collect();
-    json(
-        StatusCode::OK,
-        format!(r#"{{"recovery_codes":[{}]}}"#, codes.join(",")),
-    )
+    let codes = codes.iter().map(|code| code.to_text().into());
+    let recovery_codes = codes.collect();
+    json(StatusCode::OK, &RecoveryBody { recovery_codes })
 }
 
 /// The secret, and its [key URI] for authenticator apps.
 ///
 /// [key URI]: https://github.com/google/google-authenticator/wiki/Key-Uri-Format
-fn new_totp(totp: &NewTotp, issuer: &str) -> String {
-    let secret = Zeroizing::new(BASE32_NOPAD.encode(totp.secret.expose()));
+fn new_totp(totp: &NewTotp, issuer: &str) -> NewTotpBody {
+    let secret = Secret::new(BASE32_NOPAD.encode(totp.secret.expose()));
     let uri: Option<http::Uri> = issuer.parse().ok();
     let service = uri.as_ref().and_then(http::Uri::host).unwrap_or(issuer);
     let (service, account) = (escaped(service), escaped(totp.account.email.as_typed()));
-    let uri = Zeroizing::new(format!(
+    let uri = Secret::new(format!(
         "otpauth://totp/{service}:{account}?secret={}&issuer={service}&algorithm=SHA1&digits={}&period={}",
-        *secret,
+        secret.expose(),
         TOTP_DIGITS,
         TOTP_STEP.as_secs(),
     ));
-    format!(
-        r#"{{"secret":{},"uri":{}}}"#,
-        Json::quote(&secret),
-        Json::quote(&uri)
-    )
+    NewTotpBody {
+        secret: secret.into(),
+        uri: uri.into(),
+    }
 }
 
 /// Percent-encodes all but the unreserved characters ([RFC 3986 §2.3]).
@@ -272,9 +254,22 @@ const fn problem(denial: FactorDenial) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::request_body::request_body;
+
+    request_body! {
+        /// The members that prove the factor.
+        #[schema(as = Proof)]
+        struct ProofMembers {
+            /// A code.
+            code: Optional,
+            /// A recovery code.
+            recovery_code: Optional,
+        }
+    }
 
     fn parsed(json: &[u8]) -> Result<Proof, Problem> {
-        proof(&mut JsonBody::parse(json)?)
+        let body: ProofMembers = json_body::parse(json)?;
+        proof(body.code, body.recovery_code)
     }
 
     #[test]

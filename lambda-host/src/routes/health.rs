@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::openapi::problems::{ANY, problems};
@@ -14,16 +15,15 @@ use portcullis_host::host::Host;
 problems!(HealthProblems: ANY);
 
 /// The state of the service.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
-#[expect(dead_code, reason = "describes a response")]
 struct HealthBody {
     /// Always `ok`: this process responds.
     #[schema(pattern = "^ok$", example = "ok")]
-    status: String,
+    status: &'static str,
     /// The last known state of the store.
     #[schema(pattern = "^(unknown|reachable|unreachable)$", example = "reachable")]
-    store: String,
+    store: &'static str,
 }
 
 /// Whether this process responds. Calls no dependency: an unavailable store must not make a healthy
@@ -35,9 +35,9 @@ struct HealthBody {
     responses((status = 200, description = "It answers", body = HealthBody), HealthProblems)
 )]
 pub(super) async fn health(State(host): State<Arc<Host>>) -> Response {
-    let store = host.health.as_str();
-    json(
-        StatusCode::OK,
-        format!(r#"{{"status":"ok","store":"{store}"}}"#),
-    )
+    let body = HealthBody {
+        status: "ok",
+        store: host.health.as_str(),
+    };
+    json(StatusCode::OK, &body)
 }

@@ -1,71 +1,75 @@
-//! The members of a JSON body: each is taken once by its name, and none may be left.
+//! A JSON body: an object with the members that its [`RequestBody`] declares, and no others.
 
 use axum::body::Body;
 use http::Request;
-use portcullis_core::email::EmailAddress;
 use portcullis_core::json::{Json, Object};
-use portcullis_core::password::Password;
 use portcullis_core::secret::Secret;
 
 use crate::problem::Problem;
 use crate::routes::body;
+use crate::routes::request_body::{Members, RequestBody};
 
-/// A JSON object while it is parsed into a request.
+/// Reads the body of `request`.
 ///
-/// SECURITY: take the secrets first, so that they are wiped even if the body is malformed.
-pub(super) struct JsonBody(Object);
+/// # Errors
+///
+/// The [`Problem`] of the request or of the JSON, or an unknown member. The problem of a declared
+/// member is returned when the caller parses it.
+pub(super) async fn read<B: RequestBody>(request: Request<Body>) -> Result<B, Problem> {
+    parse(&body::read(request).await?)
+}
 
-impl JsonBody {
-    /// Reads the body of `request`.
-    ///
-    /// # Errors
-    ///
-    /// The [`Problem`] that the body has.
-    pub(super) async fn read(request: Request<Body>) -> Result<Self, Problem> {
-        Self::parse(&body::read(request).await?)
-    }
+/// As [`read`], but the problems that `then` finds come before an unknown member.
+///
+/// # Errors
+///
+/// As [`read`], and those of `then`.
+pub(super) async fn read_then<B: RequestBody, T>(
+    request: Request<Body>,
+    then: impl FnOnce(B) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    parse_then(&body::read(request).await?, then)
+}
 
-    pub(super) fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let members = Json::parse_object(json).map_err(|_| Problem::MalformedBody)?;
-        Ok(Self(members))
-    }
+/// As [`read`], of the bytes.
+pub(super) fn parse<B: RequestBody>(json: &[u8]) -> Result<B, Problem> {
+    let (body, complete) = take(json)?;
+    complete?;
+    Ok(body)
+}
 
-    /// The string member `name`.
-    pub(super) fn text(&mut self, name: &'static str) -> Result<String, Problem> {
-        self.optional_text(name)?
-            .ok_or(Problem::MissingMember(name))
-    }
+fn parse_then<B: RequestBody, T>(
+    json: &[u8],
+    then: impl FnOnce(B) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let (body, complete) = take(json)?;
+    let value = then(body)?;
+    complete?;
+    Ok(value)
+}
 
-    /// The string member `name`, if present.
-    pub(super) fn optional_text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
+/// The declared members, and whether no other is left.
+fn take<B: RequestBody>(json: &[u8]) -> Result<(B, Result<(), Problem>), Problem> {
+    let members = Json::parse_object(json).map_err(|_| Problem::MalformedBody)?;
+    let mut members = JsonMembers(members);
+    let body = B::take(&mut members);
+    let complete = if members.0.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::UnknownMember)
+    };
+    Ok((body, complete))
+}
+
+/// An object without the members that were taken.
+struct JsonMembers(Object);
+
+impl Members for JsonMembers {
+    fn take(&mut self, name: &'static str) -> Result<Option<Secret<String>>, Problem> {
         match self.0.remove(name) {
             None => Ok(None),
-            Some(Json::Text(text)) => Ok(Some(text)),
+            Some(Json::Text(text)) => Ok(Some(Secret::new(text))),
             Some(_) => Err(Problem::BadMember(name)),
-        }
-    }
-
-    /// The string member `name`, as a secret.
-    pub(super) fn secret(&mut self, name: &'static str) -> Result<Secret<String>, Problem> {
-        self.text(name).map(Secret::new)
-    }
-
-    /// The password in the member `name`.
-    pub(super) fn password(&mut self, name: &'static str) -> Result<Password, Problem> {
-        Password::parse(&self.secret(name)?).map_err(Problem::BadPassword)
-    }
-
-    /// The address in the member `name`.
-    pub(super) fn email(&mut self, name: &'static str) -> Result<EmailAddress, Problem> {
-        EmailAddress::parse(&self.text(name)?).map_err(Problem::BadEmail)
-    }
-
-    /// Rejects the body if an unknown member is left.
-    pub(super) fn finish(self) -> Result<(), Problem> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::UnknownMember)
         }
     }
 }

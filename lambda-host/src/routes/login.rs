@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{HeaderMap, USER_AGENT};
 use http::{Request, StatusCode};
-use portcullis_core::json::Json;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
 use portcullis_service::error::UseCaseError;
@@ -12,6 +11,7 @@ use portcullis_service::factor::CHALLENGE_LIFETIME;
 use portcullis_service::issue_token::AccessToken;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
 use portcullis_service::mailing::request::offer_unlock;
+use serde::Serialize;
 use tracing::warn;
 use utoipa::ToSchema;
 
@@ -20,8 +20,10 @@ use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, probl
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
 use crate::routes::credentials::Credentials;
-use crate::routes::refresh_cookie::{GrantBody, token_response};
-use crate::routes::response::json;
+use crate::routes::json_body;
+use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
+use crate::routes::request_body::{Optional, Required, request_body};
+use crate::routes::response::{IssuedSecret, json};
 use portcullis_host::error_chain::ErrorChain;
 
 problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy]);
@@ -29,51 +31,50 @@ problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::B
 /// An access token ([RFC 6749 §5.1]).
 ///
 /// [RFC 6749 §5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = AccessToken)]
-#[expect(dead_code, reason = "describes a response")]
 pub(super) struct AccessTokenBody {
     /// The token, for `Authorization: Bearer`.
-    #[schema(example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
-    access_token: String,
+    #[schema(value_type = String, example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
+    access_token: IssuedSecret,
     /// Always `Bearer`.
     #[schema(pattern = "^Bearer$", example = "Bearer")]
-    token_type: String,
+    token_type: &'static str,
     /// Its lifetime, in seconds.
     #[schema(minimum = 1, example = 600)]
     expires_in: u64,
 }
 
-/// The credentials, and the place of the refresh token.
-#[derive(ToSchema)]
-#[schema(as = LoginRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct LoginRequestBody {
-    /// The account's address.
-    #[schema(max_length = 254, example = "ann@example.com")]
-    email: String,
-    /// Its password.
-    #[schema(max_length = 256, example = "gates fall at nightfall")]
-    password: String,
-    /// `cookie` sets the refresh token as a cookie that no script reads; `body`, the default,
-    /// returns it in the body.
-    #[schema(pattern = "^(body|cookie)$", example = "body")]
-    transport: Option<String>,
+request_body! {
+    /// The credentials, and the place of the refresh token.
+    #[schema(as = LoginRequest)]
+    struct LoginRequestBody {
+        /// The account's address.
+        #[schema(max_length = 254, example = "ann@example.com")]
+        email: Required,
+        /// Its password.
+        #[schema(max_length = 256, example = "gates fall at nightfall")]
+        password: Required,
+        /// `cookie` sets the refresh token as a cookie that no script reads; `body`, the default,
+        /// returns it in the body.
+        #[schema(pattern = "^(body|cookie)$", example = "body")]
+        transport: Optional,
+    }
 }
 
 /// The second step of a login, if the account has a second factor.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = SecondStep)]
-#[expect(dead_code, reason = "describes a response")]
 struct SecondStepBody {
     /// Always true.
     #[schema(example = true)]
     second_factor_required: bool,
     /// The accepted methods: `totp`, `recovery_code`.
     #[schema(example = json!(["totp", "recovery_code"]))]
-    methods: Vec<String>,
+    methods: [&'static str; 2],
     /// The challenge to send with the code.
-    challenge: String,
+    #[schema(value_type = String)]
+    challenge: IssuedSecret,
     /// The lifetime of the challenge, in seconds.
     #[schema(minimum = 1, example = 300)]
     expires_in: u64,
@@ -99,8 +100,9 @@ enum LoginBody {
 )]
 pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let device = device(request.headers());
-    let (credentials, transport) = Credentials::read_login(request).await?;
-    let Credentials { email, password } = credentials;
+    let body: LoginRequestBody = json_body::read(request).await?;
+    let Credentials { email, password } = Credentials::parse(body.email, body.password)?;
+    let transport = TokenDelivery::parse(body.transport)?;
     let request = LoginRequest {
         email,
         password,
@@ -130,7 +132,7 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
             note(challenge.not_rehashed.as_ref());
             // The password was right: from here on, codes are counted.
             open.refund(&place).await;
-            Ok(json(StatusCode::OK, second_step(&challenge.challenge)))
+            Ok(json(StatusCode::OK, &second_step(&challenge.challenge)))
         }
         // SECURITY: an unknown address, a wrong password and a disabled account give the same
         // response.
@@ -148,22 +150,23 @@ pub(super) fn device(headers: &HeaderMap) -> Device {
     )
 }
 
-/// The response with an access token.
-pub(super) fn access_token(access: &AccessToken) -> String {
-    format!(
-        r#"{{"access_token":{},"token_type":"Bearer","expires_in":{}}}"#,
-        Json::quote(access.token.expose()),
-        access.expires_in.as_secs(),
-    )
+/// The body with an access token.
+pub(super) fn access_token(access: &AccessToken) -> AccessTokenBody {
+    AccessTokenBody {
+        access_token: access.token.clone().into(),
+        token_type: "Bearer",
+        expires_in: access.expires_in.as_secs(),
+    }
 }
 
-/// The response with the second step.
-fn second_step(challenge: &Secret<String>) -> String {
-    format!(
-        r#"{{"second_factor_required":true,"methods":["totp","recovery_code"],"challenge":{},"expires_in":{}}}"#,
-        Json::quote(challenge.expose()),
-        CHALLENGE_LIFETIME.as_secs(),
-    )
+/// The body of the second step.
+fn second_step(challenge: &Secret<String>) -> SecondStepBody {
+    SecondStepBody {
+        second_factor_required: true,
+        methods: ["totp", "recovery_code"],
+        challenge: challenge.clone().into(),
+        expires_in: CHALLENGE_LIFETIME.as_secs(),
+    }
 }
 
 fn note(not_rehashed: Option<&UseCaseError>) {

@@ -7,37 +7,37 @@ use portcullis_core::audit::LoginDenial;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::factor::{self, FactorLoginRequest};
 use portcullis_service::limit::LimitKey;
-use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
-use crate::routes::json_body::JsonBody;
+use crate::routes::json_body;
 use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
+use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::{factors, login};
 
 problems!(FactorLoginProblems: ANY, BODY, STORE, LIMITED, [
     Problem::BadCode, Problem::BadChallenge, Problem::WrongCode, Problem::FactorLocked,
 ]);
 
-/// The challenge, and one of the codes.
-#[derive(ToSchema)]
-#[schema(as = FactorLogin)]
-#[expect(dead_code, reason = "describes a request")]
-struct FactorLoginBody {
-    /// The challenge of the login.
-    #[schema(max_length = 1024)]
-    challenge: String,
-    /// The code that the device shows; not together with a recovery code.
-    #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
-    code: Option<String>,
-    /// A recovery code.
-    #[schema(max_length = 32)]
-    recovery_code: Option<String>,
-    /// The place of the refresh token, as at the login.
-    #[schema(pattern = "^(body|cookie)$", example = "body")]
-    transport: Option<String>,
+request_body! {
+    /// The challenge, and one of the codes.
+    #[schema(as = FactorLogin)]
+    struct FactorLoginBody {
+        /// The challenge of the login.
+        #[schema(max_length = 1024)]
+        challenge: Required,
+        /// The code that the device shows; not together with a recovery code.
+        #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
+        code: Optional,
+        /// A recovery code.
+        #[schema(max_length = 32)]
+        recovery_code: Optional,
+        /// The place of the refresh token, as at the login.
+        #[schema(pattern = "^(body|cookie)$", example = "body")]
+        transport: Optional,
+    }
 }
 
 /// Logs in with the second factor, within five minutes of the password and from the same device.
@@ -53,16 +53,11 @@ pub(super) async fn login_factor(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let device = login::device(request.headers());
-    let mut members = JsonBody::read(request).await?;
-    // SECURITY: the secrets are taken first, so that they are wiped even if the body is malformed.
-    let challenge = members.secret("challenge");
-    let proof = factors::proof(&mut members);
-    let transport = TokenDelivery::take(&mut members);
-    members.finish()?;
-    let transport = transport?;
+    let body: FactorLoginBody = json_body::read(request).await?;
+    let transport = TokenDelivery::parse(body.transport)?;
     let request = FactorLoginRequest {
-        challenge: challenge?,
-        proof: proof?,
+        challenge: body.challenge.text()?,
+        proof: factors::proof(body.code, body.recovery_code)?,
         device,
     };
     let signer = call.signer().await?;

@@ -9,20 +9,19 @@ use http::{Request, StatusCode};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::mail::MailToken;
-use portcullis_core::password::Password;
 use portcullis_service::limit::LimitKey;
 use portcullis_service::mailing::redeem::{
     self, Presented, ResetOutcome, UnlockOutcome, VerifyOutcome,
 };
 use portcullis_service::mailing::request;
-use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
-use crate::routes::json_body::JsonBody;
+use crate::routes::json_body;
 use crate::routes::mail::page::Page;
+use crate::routes::request_body::{Required, request_body};
 use crate::routes::response::empty;
 
 problems!(AskProblems: ANY, BODY, EMAIL, STORE, LIMITED);
@@ -34,37 +33,37 @@ problems!(
 problems!(UnlockProblems: ANY, BODY, STORE, LIMITED, [Problem::BadMailToken]);
 problems!(PageProblems: ANY);
 
-/// The recipient.
-#[derive(ToSchema)]
-#[schema(as = MailRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct AddressBody {
-    /// The address.
-    #[schema(max_length = 254, example = "ann@example.com")]
-    email: String,
+request_body! {
+    /// The recipient.
+    #[schema(as = MailRequest)]
+    struct AddressBody {
+        /// The address.
+        #[schema(max_length = 254, example = "ann@example.com")]
+        email: Required,
+    }
 }
 
-/// The token of a mailed link.
-#[derive(ToSchema)]
-#[schema(as = Verification)]
-#[expect(dead_code, reason = "describes a request")]
-struct TokenBody {
-    /// The text after `#` in the link.
-    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
-    token: String,
+request_body! {
+    /// The token of a mailed link.
+    #[schema(as = Verification)]
+    struct TokenBody {
+        /// The text after `#` in the link.
+        #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
+        token: Required,
+    }
 }
 
-/// The token of a mailed link, and a new password.
-#[derive(ToSchema)]
-#[schema(as = PasswordReset)]
-#[expect(dead_code, reason = "describes a request")]
-struct ResetBody {
-    /// The text after `#` in the link.
-    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
-    token: String,
-    /// The new password.
-    #[schema(min_length = 15, max_length = 256, example = "gates fall at nightfall")]
-    new_password: String,
+request_body! {
+    /// The token of a mailed link, and a new password.
+    #[schema(as = PasswordReset)]
+    struct ResetBody {
+        /// The text after `#` in the link.
+        #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
+        token: Required,
+        /// The new password.
+        #[schema(min_length = 15, max_length = 256, example = "gates fall at nightfall")]
+        new_password: Required,
+    }
 }
 
 /// Requests a mail that verifies an address. The response does not reveal whether one is sent.
@@ -76,9 +75,7 @@ struct ResetBody {
     responses((status = 202, description = "Accepted"), AskProblems)
 )]
 pub(super) async fn resend(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    let mut members = JsonBody::read(request).await?;
-    let email = members.email("email")?;
-    members.finish()?;
+    let email = json_body::read_then(request, |body: AddressBody| body.email.email()).await?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&asks(&email)).await?;
@@ -97,9 +94,7 @@ pub(super) async fn resend(call: ApiCall, request: Request<Body>) -> Result<Resp
     responses((status = 202, description = "Accepted"), AskProblems)
 )]
 pub(super) async fn forgot(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    let mut members = JsonBody::read(request).await?;
-    let email = members.email("email")?;
-    members.finish()?;
+    let email = json_body::read_then(request, |body: AddressBody| body.email.email()).await?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&asks(&email)).await?;
@@ -117,9 +112,7 @@ pub(super) async fn forgot(call: ApiCall, request: Request<Body>) -> Result<Resp
     responses((status = 204, description = "Verified"), VerifyProblems)
 )]
 pub(super) async fn verify(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    let mut members = JsonBody::read(request).await?;
-    let token = token(&mut members)?;
-    members.finish()?;
+    let token = json_body::read_then(request, |body: TokenBody| token(body.token)).await?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&LINK).await?;
@@ -140,9 +133,7 @@ pub(super) async fn verify(call: ApiCall, request: Request<Body>) -> Result<Resp
     responses((status = 204, description = "The browser is known, by a cookie"), UnlockProblems)
 )]
 pub(super) async fn unlock(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    let mut members = JsonBody::read(request).await?;
-    let token = token(&mut members)?;
-    members.finish()?;
+    let token = json_body::read_then(request, |body: TokenBody| token(body.token)).await?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&LINK).await?;
@@ -167,11 +158,9 @@ pub(super) async fn unlock(call: ApiCall, request: Request<Body>) -> Result<Resp
     responses((status = 204, description = "The password is set"), ResetProblems)
 )]
 pub(super) async fn reset(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    let mut members = JsonBody::read(request).await?;
-    let password = members.secret("new_password");
-    let token = token(&mut members)?;
-    members.finish()?;
-    let password = Password::parse(&password?).map_err(Problem::BadPassword)?;
+    let members = |body: ResetBody| Ok((token(body.token)?, body.new_password));
+    let (token, password) = json_body::read_then(request, members).await?;
+    let password = password.password()?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&LINK).await?;
@@ -244,6 +233,6 @@ const fn asks(email: &EmailAddress) -> [(LimitKind, LimitKey<'_>); 2] {
 /// The limit of a redeemed link.
 const LINK: [(LimitKind, LimitKey<'static>); 1] = [(LimitKind::LinkAddress, LimitKey::Network)];
 
-fn token(members: &mut JsonBody) -> Result<Presented, Problem> {
-    Ok(MailToken::parse(&members.secret("token")?))
+fn token(member: Required) -> Result<Presented, Problem> {
+    Ok(MailToken::parse(&member.text()?))
 }

@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
-use portcullis_core::json::Json;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::openapi::problems::{ANY, problems};
@@ -24,9 +24,8 @@ use portcullis_host::host::Host;
 problems!(MetadataProblems: ANY);
 
 /// The metadata of the issuer.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = IssuerMetadata)]
-#[expect(dead_code, reason = "describes a response")]
 struct MetadataBody {
     /// The `iss` of its tokens.
     #[schema(format = "uri", example = "https://login.example")]
@@ -41,21 +40,29 @@ struct MetadataBody {
     #[schema(format = "uri", example = "https://login.example/oauth2/token")]
     token_endpoint: String,
     /// The client authentication there.
-    token_endpoint_auth_methods_supported: Vec<String>,
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
     /// The URL of the revocation endpoint.
     #[schema(format = "uri", example = "https://login.example/oauth2/revoke")]
     revocation_endpoint: String,
     /// The client authentication there.
-    revocation_endpoint_auth_methods_supported: Vec<String>,
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     /// The URL of the introspection endpoint.
     #[schema(format = "uri", example = "https://login.example/oauth2/introspect")]
     introspection_endpoint: String,
     /// The client authentication there.
-    introspection_endpoint_auth_methods_supported: Vec<String>,
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     /// The grants of the token endpoint.
-    grant_types_supported: Vec<String>,
+    grant_types_supported: Vec<&'static str>,
     /// The response types of an authorization endpoint; there is none.
-    response_types_supported: Vec<String>,
+    response_types_supported: Vec<&'static str>,
+    /// The subject types, for OpenID Connect Discovery only.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject_types_supported: Option<Vec<&'static str>>,
+    /// The algorithms of ID tokens, for OpenID Connect Discovery only; there are no ID tokens.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token_signing_alg_values_supported: Option<Vec<&'static str>>,
 }
 
 /// The issuer's metadata (RFC 8414).
@@ -66,7 +73,7 @@ struct MetadataBody {
     responses((status = 200, description = "The metadata", body = MetadataBody), MetadataProblems)
 )]
 pub(super) async fn authorization_server(State(host): State<Arc<Host>>) -> Response {
-    document(&host, "")
+    document(&metadata(&host))
 }
 
 /// The issuer's metadata for libraries that read only this URL (OpenID Connect Discovery 1.0).
@@ -77,31 +84,37 @@ pub(super) async fn authorization_server(State(host): State<Arc<Host>>) -> Respo
     responses((status = 200, description = "The metadata", body = MetadataBody), MetadataProblems)
 )]
 pub(super) async fn openid_provider(State(host): State<Arc<Host>>) -> Response {
-    let more =
-        r#","subject_types_supported":["public"],"id_token_signing_alg_values_supported":[]"#;
-    document(&host, more)
+    document(&MetadataBody {
+        subject_types_supported: Some(vec!["public"]),
+        id_token_signing_alg_values_supported: Some(vec![]),
+        ..metadata(&host)
+    })
 }
 
-fn document(host: &Host, more: &str) -> Response {
+fn metadata(host: &Host) -> MetadataBody {
     let issuer = &host.settings.issuing.issuer;
-    let at = |path: &str| Json::quote(&format!("{}{path}", issuer.trim_end_matches('/')));
-    let body = format!(
-        concat!(
-            r#"{{"issuer":{},"jwks_uri":{},"token_endpoint":{},"#,
-            r#""token_endpoint_auth_methods_supported":["none"],"#,
-            r#""revocation_endpoint":{},"revocation_endpoint_auth_methods_supported":["none"],"#,
-            r#""introspection_endpoint":{},"introspection_endpoint_auth_methods_supported":"#,
-            r#"["client_secret_basic","client_secret_post"],"#,
-            r#""grant_types_supported":["refresh_token"],"response_types_supported":[]{}}}"#,
-        ),
-        Json::quote(issuer),
-        at("/.well-known/jwks.json"),
-        at("/oauth2/token"),
-        at("/oauth2/revoke"),
-        at("/oauth2/introspect"),
-        more,
-    );
-    let mut response = json(StatusCode::OK, body);
+    let at = |path: &str| format!("{}{path}", issuer.trim_end_matches('/'));
+    MetadataBody {
+        issuer: issuer.clone(),
+        jwks_uri: at("/.well-known/jwks.json"),
+        token_endpoint: at("/oauth2/token"),
+        token_endpoint_auth_methods_supported: vec!["none"],
+        revocation_endpoint: at("/oauth2/revoke"),
+        revocation_endpoint_auth_methods_supported: vec!["none"],
+        introspection_endpoint: at("/oauth2/introspect"),
+        introspection_endpoint_auth_methods_supported: vec![
+            "client_secret_basic",
+            "client_secret_post",
+        ],
+        grant_types_supported: vec!["refresh_token"],
+        response_types_supported: vec![],
+        subject_types_supported: None,
+        id_token_signing_alg_values_supported: None,
+    }
+}
+
+fn document(metadata: &MetadataBody) -> Response {
+    let mut response = json(StatusCode::OK, metadata);
     let lifetime = HeaderValue::from_static("public, max-age=3600");
     response.headers_mut().insert(CACHE_CONTROL, lifetime);
     response

@@ -12,8 +12,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{Request, StatusCode};
 use portcullis_core::csrf::TokenSource;
-use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::kind::LimitKind;
+use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_jwt::NativeVerifier;
 use portcullis_service::authenticate::Authentication;
@@ -21,16 +21,17 @@ use portcullis_service::client_auth::ClientKind;
 use portcullis_service::limit::LimitKey;
 use portcullis_service::refresh::RefreshRequest;
 use portcullis_service::revoke as by_token;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api_error::{ApiError, InOAuth};
 use crate::openapi::problems::{ANY, LIMITED, STORE, oauth_problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
-use crate::routes::oauth::client::identify;
-use crate::routes::oauth::form::OauthForm;
+use crate::routes::oauth::client::{FormClient, identify};
 use crate::routes::refresh::{Renewed, renew};
 use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
+use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::response::{empty, json};
 
 /// An error in OAuth terms.
@@ -82,70 +83,101 @@ oauth_problems!(
     [Problem::Token(TokenProblem::ClientNotAllowed)]
 );
 
-/// A refresh request.
-#[derive(ToSchema)]
-#[schema(as = TokenRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct TokenForm {
-    /// The only supported grant.
-    #[schema(pattern = "^refresh_token$", example = "refresh_token")]
-    grant_type: String,
-    /// The refresh token.
-    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
-    refresh_token: String,
-    /// The first-party client.
-    #[schema(example = "portcullis")]
-    client_id: String,
+request_body! {
+    /// A refresh request.
+    #[schema(as = TokenRequest)]
+    struct TokenForm {
+        /// The only supported grant.
+        #[schema(pattern = "^refresh_token$", example = "refresh_token")]
+        grant_type: Required,
+        /// The refresh token.
+        #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
+        refresh_token: Required,
+        /// The first-party client.
+        #[schema(example = "portcullis")]
+        client_id: Required,
+        /// Only a confidential client has one, and this endpoint rejects it.
+        #[schema(ignore)]
+        client_secret: Optional,
+        /// The tokens of a session have no scope, so this endpoint rejects it.
+        #[schema(ignore)]
+        scope: Optional,
+    }
 }
 
-/// A token to revoke.
-#[derive(ToSchema)]
-#[schema(as = RevocationRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct RevokeForm {
-    /// An access token or a refresh token.
-    token: String,
-    /// The first-party client.
-    #[schema(example = "portcullis")]
-    client_id: String,
+request_body! {
+    /// A token to revoke.
+    #[schema(as = RevocationRequest)]
+    struct RevokeForm {
+        /// An access token or a refresh token.
+        token: Required,
+        /// The first-party client.
+        #[schema(example = "portcullis")]
+        client_id: Required,
+        /// Only a confidential client has one, and this endpoint rejects it.
+        #[schema(ignore)]
+        client_secret: Optional,
+    }
 }
 
-/// A token to introspect.
-#[derive(ToSchema)]
-#[schema(as = IntrospectionRequest)]
-#[expect(dead_code, reason = "describes a request")]
-struct IntrospectForm {
-    /// An access token.
-    token: String,
-    /// The resource server, unless it uses HTTP Basic.
-    client_id: Option<String>,
-    /// Its secret, unless it uses HTTP Basic.
-    client_secret: Option<String>,
+request_body! {
+    /// A token to introspect.
+    #[schema(as = IntrospectionRequest)]
+    struct IntrospectForm {
+        /// An access token.
+        token: Required,
+        /// The resource server, unless it uses HTTP Basic.
+        client_id: Optional,
+        /// Its secret, unless it uses HTTP Basic.
+        client_secret: Optional,
+    }
 }
 
 /// The state of a token ([RFC 7662 §2.2]).
 ///
 /// [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
-#[derive(ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 #[schema(as = Introspection)]
-#[expect(dead_code, reason = "describes a response")]
 struct IntrospectionBody {
     /// Whether the token is valid now; if not, there is no other member.
     active: bool,
-    token_type: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<u64>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<u64>,
     /// The time of the login.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<u64>,
     /// The authentication methods of the login (RFC 8176).
-    #[schema(example = json!(["pwd", "otp"]))]
+    #[schema(nullable = false, example = json!(["pwd", "otp"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
 }
 
@@ -158,12 +190,13 @@ struct IntrospectionBody {
     responses((status = 200, description = "New tokens", body = GrantBody), TokenProblems)
 )]
 pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Response, OAuthError> {
-    let mut form = OauthForm::read(request).await?;
-    let (grant_type, token) = (form.take("grant_type"), form.take("refresh_token"));
-    let scope = form.take("scope");
-    let client = identify(&call, &mut form).await?;
-    let grant_type = grant_type.ok_or(Problem::MissingMember("grant_type"))?;
-    if grant_type.expose() != "refresh_token" {
+    let form: TokenForm = form::read(request).await?;
+    let client = FormClient {
+        id: form.client_id.text().ok(),
+        secret: form.client_secret.text()?,
+    };
+    let client = identify(&call, client).await?;
+    if form.grant_type.text()?.expose() != "refresh_token" {
         return Err(Problem::Token(TokenProblem::UnsupportedGrantType).into());
     }
     // The tokens of a session belong to the first-party client (RFC 6749 §6: bound to the client
@@ -171,11 +204,11 @@ pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Respo
     if client != ClientKind::FirstParty {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
-    if scope.is_some() {
+    if form.scope.text()?.is_some() {
         return Err(Problem::Token(TokenProblem::BadScope).into());
     }
     let request = RefreshRequest {
-        token: token.ok_or(Problem::MissingMember("refresh_token"))?,
+        token: form.refresh_token.text()?,
         carrier: TokenSource::Explicit,
     };
     match renew(&call, &request).await? {
@@ -195,12 +228,15 @@ pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Respo
     responses((status = 200, description = "The token is revoked"), RevokeProblems)
 )]
 pub(super) async fn revoke(call: ApiCall, request: Request<Body>) -> Result<Response, OAuthError> {
-    let mut form = OauthForm::read(request).await?;
-    let token = form.take("token");
-    if identify(&call, &mut form).await? != ClientKind::FirstParty {
+    let form: RevokeForm = form::read(request).await?;
+    let client = FormClient {
+        id: form.client_id.text().ok(),
+        secret: form.client_secret.text()?,
+    };
+    if identify(&call, client).await? != ClientKind::FirstParty {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
-    let token = token.ok_or(Problem::MissingMember("token"))?;
+    let token = form.token.text()?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
@@ -234,47 +270,39 @@ pub(super) async fn introspect(
     call: ApiCall,
     request: Request<Body>,
 ) -> Result<Response, OAuthError> {
-    let mut form = OauthForm::read(request).await?;
-    let token = form.take("token");
-    if identify(&call, &mut form).await? != ClientKind::Confidential {
+    let form: IntrospectForm = form::read(request).await?;
+    let client = FormClient {
+        id: form.client_id.text()?,
+        secret: form.client_secret.text()?,
+    };
+    if identify(&call, client).await? != ClientKind::Confidential {
         return Err(Problem::Token(TokenProblem::ClientNotAllowed).into());
     }
-    let token = token.ok_or(Problem::MissingMember("token"))?;
+    let token = form.token.text()?;
     let body = match call.authenticate_token(&token).await? {
         Authentication::Known(caller) => active(caller.get()),
         Authentication::Revoked(_)
         | Authentication::SubjectRevoked(_)
-        | Authentication::Refused(_) => Object::from_iter([("active", false)]),
+        | Authentication::Refused(_) => IntrospectionBody::default(),
     };
-    Ok(json(StatusCode::OK, Json::Object(body).to_string()))
+    Ok(json(StatusCode::OK, &body))
 }
 
-fn active(claims: &Claims) -> Object {
-    let text = |text: &str| Json::Text(text.to_owned());
-    let audience = claims.audience.iter().map(|audience| text(audience));
-    let mut members = Object::from_iter([
-        ("active", Json::Bool(true)),
-        ("token_type", text("Bearer")),
-        ("iss", text(&claims.issuer)),
-        ("sub", text(&claims.subject)),
-        ("aud", Json::Array(audience.collect())),
-        ("client_id", text(&claims.client_id)),
-        ("jti", text(&claims.token_id)),
-        ("iat", claims.issued_at.as_secs().into()),
-        ("exp", claims.expires_at.as_secs().into()),
-    ]);
-    if let Some(session_id) = &claims.session_id {
-        members.insert("sid", session_id.as_str());
+fn active(claims: &Claims) -> IntrospectionBody {
+    let scopes = claims.scopes.to_string();
+    IntrospectionBody {
+        active: true,
+        token_type: Some("Bearer"),
+        iss: Some(claims.issuer.clone()),
+        sub: Some(claims.subject.clone()),
+        aud: Some(claims.audience.clone()),
+        client_id: Some(claims.client_id.clone()),
+        jti: Some(claims.token_id.clone()),
+        sid: claims.session_id.clone(),
+        iat: Some(claims.issued_at.as_secs()),
+        exp: Some(claims.expires_at.as_secs()),
+        auth_time: claims.authenticated_at.map(UnixTime::as_secs),
+        amr: Some(claims.methods.clone()).filter(|methods| !methods.is_empty()),
+        scope: Some(scopes).filter(|scopes| !scopes.is_empty()),
     }
-    if let Some(moment) = claims.authenticated_at {
-        members.insert("auth_time", moment.as_secs());
-    }
-    if !claims.methods.is_empty() {
-        let methods = claims.methods.iter().map(|method| text(method));
-        members.insert("amr", Json::Array(methods.collect()));
-    }
-    if !claims.scopes.is_empty() {
-        members.insert("scope", claims.scopes.to_string());
-    }
-    members
 }

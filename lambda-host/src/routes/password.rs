@@ -8,13 +8,13 @@ use portcullis_service::change_password::{
     self, ChangePasswordOutcome, ChangePasswordRequest, Tools,
 };
 use portcullis_service::limit::LimitKey;
-use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, NEW_PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
-use crate::routes::json_body::JsonBody;
+use crate::routes::json_body;
+use crate::routes::request_body::{Required, request_body};
 use crate::routes::response::json;
 use crate::routes::{caller, login};
 
@@ -23,21 +23,21 @@ problems!(ChangeProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::BreachCheckUnavailable, Problem::RevocationPending,
 ]);
 
-/// The current and the new password.
-#[derive(ToSchema)]
-#[schema(as = PasswordChange)]
-#[expect(dead_code, reason = "describes a request")]
-struct ChangeBody {
-    /// The current password.
-    #[schema(max_length = 256, example = "correct horse battery")]
-    current_password: String,
-    /// The new password: at least 15 characters, or 8 with a second factor.
-    #[schema(
-        min_length = 8,
-        max_length = 256,
-        example = "gravel otter lampshade quince"
-    )]
-    new_password: String,
+request_body! {
+    /// The current and the new password.
+    #[schema(as = PasswordChange)]
+    struct ChangeBody {
+        /// The current password.
+        #[schema(max_length = 256, example = "correct horse battery")]
+        current_password: Required,
+        /// The new password: at least 15 characters, or 8 with a second factor.
+        #[schema(
+            min_length = 8,
+            max_length = 256,
+            example = "gravel otter lampshade quince"
+        )]
+        new_password: Required,
+    }
 }
 
 /// Changes the password. Every other session ends before the response. The current session keeps
@@ -52,17 +52,13 @@ struct ChangeBody {
 )]
 pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = call.bearer().await?;
-    let mut members = JsonBody::read(request).await?;
-    // SECURITY: both secrets are taken first, so that they are wiped even if the body is malformed.
-    let current = members.password("current_password");
-    let new = members.password("new_password");
-    members.finish()?;
+    let body: ChangeBody = json_body::read(request).await?;
     let request = ChangePasswordRequest {
         user_id: caller::user_id(&caller)?,
         session: caller::session(&caller)?,
         methods: caller::methods(&caller),
-        current: current?,
-        new: new?,
+        current: body.current_password.password()?,
+        new: body.new_password.password()?,
     };
     let signer = call.signer().await?;
     let open = call.open().await?;
@@ -83,7 +79,7 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
     match outcome {
         ChangePasswordOutcome::Changed(access) => {
             open.refund(&place).await;
-            Ok(json(StatusCode::OK, login::access_token(&access)))
+            Ok(json(StatusCode::OK, &login::access_token(&access)))
         }
         ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword.into()),
         ChangePasswordOutcome::PasswordRejected(rejection) => {

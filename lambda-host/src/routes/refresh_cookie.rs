@@ -4,16 +4,16 @@ use axum::response::Response;
 use http::header::{HeaderMap, ORIGIN};
 use http::{StatusCode, Uri};
 use portcullis_core::csrf::{self, TokenSource};
-use portcullis_core::json::{Json, Object};
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
 use portcullis_service::open_session::TokenGrant;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::cookies;
 use crate::problem::Problem;
-use crate::routes::json_body::JsonBody;
-use crate::routes::response::json;
+use crate::routes::request_body::Optional;
+use crate::routes::response::{IssuedSecret, json};
 
 /// The cookie that holds the refresh token.
 const NAME: &str = "__Host-portcullis-refresh";
@@ -31,13 +31,14 @@ pub(super) enum TokenDelivery {
 }
 
 impl TokenDelivery {
-    /// Takes the member `transport` of a body; the default is the body.
+    /// Parses the member `transport` of a body; the default is the body.
     ///
     /// # Errors
     ///
     /// The [`Problem`] of another value.
-    pub(super) fn take(members: &mut JsonBody) -> Result<Self, Problem> {
-        match members.optional_text("transport")?.as_deref() {
+    pub(super) fn parse(transport: Optional) -> Result<Self, Problem> {
+        let transport = transport.text()?;
+        match transport.as_ref().map(|text| text.expose().as_str()) {
             None | Some("body") => Ok(Self::Body),
             Some("cookie") => Ok(Self::Cookie),
             Some(_) => Err(Problem::BadMember("transport")),
@@ -48,23 +49,25 @@ impl TokenDelivery {
 /// The tokens of a session ([RFC 6749 §5.1]).
 ///
 /// [RFC 6749 §5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Tokens)]
-#[expect(dead_code, reason = "describes a response")]
 pub(super) struct GrantBody {
     /// The access token, for `Authorization: Bearer`.
-    #[schema(example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
-    access_token: String,
+    #[schema(value_type = String, example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
+    access_token: IssuedSecret,
     /// Always `Bearer`.
     #[schema(pattern = "^Bearer$", example = "Bearer")]
-    token_type: String,
+    token_type: &'static str,
     /// The lifetime of the access token, in seconds.
     #[schema(minimum = 1, example = 600)]
     expires_in: u64,
     /// The refresh token, unless it is in a cookie.
-    #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
-    refresh_token: Option<String>,
+    #[schema(value_type = Option<String>, nullable = false, example = "BwcHBwcHBwcHBwcHBwcHBw.1.CQkJCQkJ.CwsLCwsL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<IssuedSecret>,
     /// The CSRF token of the cookie: the page sends it in `x-portcullis-csrf`.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     csrf_token: Option<String>,
 }
 
@@ -74,21 +77,18 @@ pub(super) fn token_response(
     transport: TokenDelivery,
     root_keys: &RootKeys,
 ) -> Response {
-    let mut members = Object::from_iter([
-        (
-            "access_token",
-            Json::from(grant.access.token.expose().as_str()),
-        ),
-        ("token_type", Json::from("Bearer")),
-        ("expires_in", Json::from(grant.access.expires_in.as_secs())),
-    ]);
-    match transport {
-        TokenDelivery::Body => members.insert("refresh_token", grant.refresh.expose().as_str()),
-        TokenDelivery::Cookie => {
-            members.insert("csrf_token", csrf::token(&grant.session_id, root_keys));
-        }
+    let (refresh_token, csrf_token) = match transport {
+        TokenDelivery::Body => (Some(grant.refresh.clone().into()), None),
+        TokenDelivery::Cookie => (None, Some(csrf::token(&grant.session_id, root_keys))),
     };
-    let mut response = json(StatusCode::OK, Json::Object(members).to_string());
+    let body = GrantBody {
+        access_token: grant.access.token.clone().into(),
+        token_type: "Bearer",
+        expires_in: grant.access.expires_in.as_secs(),
+        refresh_token,
+        csrf_token,
+    };
+    let mut response = json(StatusCode::OK, &body);
     if transport == TokenDelivery::Cookie {
         let headers = response.headers_mut();
         cookies::set(headers, NAME, grant.refresh.expose(), Some(grant.idle));

@@ -3,26 +3,24 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{Request, StatusCode};
-use portcullis_core::json::Json;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::limit::LimitKey;
 use portcullis_service::register::{self, RegisterOutcome, RegisterRequest};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, NEW_PASSWORD, STORE, problems};
-use crate::openapi::schemas::CredentialsBody;
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
-use crate::routes::credentials::Credentials;
+use crate::routes::credentials::{Credentials, CredentialsBody};
 use crate::routes::response::json;
 
 problems!(RegisterProblems: ANY, BODY, EMAIL, NEW_PASSWORD, STORE, LIMITED, [Problem::DisposableEmail, Problem::Busy, Problem::BreachCheckUnavailable]);
 
 /// The registered user.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Registered)]
-#[expect(dead_code, reason = "describes a response")]
 struct RegisteredBody {
     /// The user ID; random if the address already has an account.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "BwcHBwcHBwcHBwcHBwcHBw")]
@@ -62,8 +60,8 @@ pub(super) async fn register(call: ApiCall, request: Request<Body>) -> Result<Re
     call.host().mail_waits.notify_one();
     match outcome {
         RegisterOutcome::Accepted(user_id) => {
-            let body = format!(r#"{{"user_id":{}}}"#, Json::quote(user_id.as_str()));
-            Ok(json(StatusCode::CREATED, body))
+            let user_id = user_id.as_str().to_owned();
+            Ok(json(StatusCode::CREATED, &RegisteredBody { user_id }))
         }
         RegisterOutcome::BadPassword(rejection) => Err(Problem::UnfitPassword(rejection).into()),
     }

@@ -5,12 +5,12 @@ use axum::response::Response;
 use http::StatusCode;
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
-use portcullis_core::json::{Json, Object};
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::session::Session;
 use portcullis_service::authenticate::Authentication;
 use portcullis_service::limit::LimitKey;
 use portcullis_service::sessions::{self as own, EndOutcome};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
@@ -27,18 +27,16 @@ problems!(
 );
 
 /// The active sessions of an account.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Sessions)]
-#[expect(dead_code, reason = "describes a response")]
 struct SessionsBody {
     /// The newest first, at most 100.
     sessions: Vec<SessionBody>,
 }
 
 /// One session. Times are in RFC 3339 format.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
-#[expect(dead_code, reason = "describes a response")]
 struct SessionBody {
     /// The session ID (`sid`).
     #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw")]
@@ -77,23 +75,22 @@ pub(super) async fn sessions(call: ApiCall) -> Result<Response, ApiError> {
     let sessions = open.run(own::sessions(&caller, ctx)).await?;
     let current = caller.get().session_id.as_deref();
     let listed = sessions.iter().map(|session| listed(session, current));
-    let body = Object::from_iter([("sessions", Json::Array(listed.collect()))]);
-    Ok(json(StatusCode::OK, Json::Object(body).to_string()))
+    let sessions = listed.collect();
+    Ok(json(StatusCode::OK, &SessionsBody { sessions }))
 }
 
 /// One session: its times in RFC 3339, and its origin at the login.
-fn listed(session: &Session, current: Option<&str>) -> Json {
-    let text = |text: &str| Json::Text(text.to_owned());
+fn listed(session: &Session, current: Option<&str>) -> SessionBody {
     let head = &session.head;
-    Json::Object(Object::from_iter([
-        ("id", text(session.id.as_str())),
-        ("opened_at", text(&session.opened_at.to_string())),
-        ("last_used_at", text(&head.advanced_at.to_string())),
-        ("ends_at", text(&head.idle_ends_at.to_string())),
-        ("device", text(session.device.as_str())),
-        ("client_address", text(&session.client_address)),
-        ("current", Json::Bool(current == Some(session.id.as_str()))),
-    ]))
+    SessionBody {
+        id: session.id.as_str().to_owned(),
+        opened_at: session.opened_at.to_string(),
+        last_used_at: head.advanced_at.to_string(),
+        ends_at: head.idle_ends_at.to_string(),
+        device: session.device.as_str().to_owned(),
+        client_address: session.client_address.clone(),
+        current: current == Some(session.id.as_str()),
+    }
 }
 
 /// Revokes one of the caller's sessions. A repeated request is harmless.

@@ -1,90 +1,91 @@
-//! The bodies of these endpoints, for their descriptions.
+//! The bodies of these endpoints.
 
+use serde::Serialize;
 use utoipa::ToSchema;
 
-/// The current password again, because a stolen token alone must not change a factor.
-#[derive(ToSchema)]
-#[schema(as = CurrentPassword)]
-#[expect(dead_code, reason = "describes a request")]
-pub(super) struct PasswordBody {
-    /// The current password.
-    #[schema(max_length = 256, example = "correct horse battery")]
-    current_password: String,
+use crate::routes::request_body::{Optional, Required, request_body};
+use crate::routes::response::IssuedSecret;
+
+request_body! {
+    /// The current password again, because a stolen token alone must not change a factor.
+    #[schema(as = CurrentPassword)]
+    pub(super) struct PasswordBody {
+        /// The current password.
+        #[schema(max_length = 256, example = "correct horse battery")]
+        current_password: Required,
+    }
 }
 
-/// The first code.
-#[derive(ToSchema)]
-#[schema(as = FirstCode)]
-#[expect(dead_code, reason = "describes a request")]
-pub(super) struct ConfirmBody {
-    /// The code that the device shows.
-    #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
-    code: String,
+request_body! {
+    /// The first code.
+    #[schema(as = FirstCode)]
+    pub(super) struct ConfirmBody {
+        /// The code that the device shows.
+        #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
+        code: Required,
+    }
 }
 
-/// The current password, and one of the codes.
-#[derive(ToSchema)]
-#[schema(as = FactorProof)]
-#[expect(dead_code, reason = "describes a request")]
-pub(super) struct ProofBody {
-    /// The current password.
-    #[schema(max_length = 256, example = "correct horse battery")]
-    current_password: String,
-    /// The code that the device shows; not together with a recovery code.
-    #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
-    code: Option<String>,
-    /// A recovery code.
-    #[schema(max_length = 32)]
-    recovery_code: Option<String>,
+request_body! {
+    /// The current password, and one of the codes.
+    #[schema(as = FactorProof)]
+    pub(super) struct ProofBody {
+        /// The current password.
+        #[schema(max_length = 256, example = "correct horse battery")]
+        current_password: Required,
+        /// The code that the device shows; not together with a recovery code.
+        #[schema(pattern = "^[0-9 ]{6,12}$", example = "287082")]
+        code: Optional,
+        /// A recovery code.
+        #[schema(max_length = 32)]
+        recovery_code: Optional,
+    }
 }
 
 /// A pending factor.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = NewTotp)]
-#[expect(dead_code, reason = "describes a response")]
 pub(super) struct NewTotpBody {
     /// The secret in base32, for manual entry.
-    #[schema(example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
-    secret: String,
+    #[schema(value_type = String, example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
+    pub(super) secret: IssuedSecret,
     /// The secret as a URI, for a QR code.
     #[schema(
+        value_type = String,
         example = "otpauth://totp/login.example:ada%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=login.example&algorithm=SHA1&digits=6&period=30"
     )]
-    uri: String,
+    pub(super) uri: IssuedSecret,
 }
 
 /// Recovery codes; each is valid for one login.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = RecoveryCodes)]
-#[expect(dead_code, reason = "describes a response")]
 pub(super) struct RecoveryBody {
     /// Ten codes.
-    #[schema(example = json!(["000g-40r4-zzzf-vz7v"]))]
-    recovery_codes: Vec<String>,
+    #[schema(value_type = Vec<String>, example = json!(["000g-40r4-zzzf-vz7v"]))]
+    pub(super) recovery_codes: Vec<IssuedSecret>,
 }
 
 /// The active factors.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Factors)]
-#[expect(dead_code, reason = "describes a response")]
 pub(super) struct FactorsBody {
     /// Each with its type and its activation time.
     #[schema(inline)]
-    factors: Vec<FactorBody>,
+    pub(super) factors: Vec<FactorBody>,
     /// The number of unused recovery codes.
     #[schema(example = 10)]
-    recovery_codes_left: u64,
+    pub(super) recovery_codes_left: u64,
 }
 
 /// An active factor.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Factor)]
-#[expect(dead_code, reason = "describes a response")]
-struct FactorBody {
+pub(super) struct FactorBody {
     /// `totp`.
     #[schema(value_type = String, example = "totp")]
-    r#type: (),
+    pub(super) r#type: &'static str,
     /// The activation time, in seconds since 1970.
     #[schema(example = 1_795_435_200_u64)]
-    confirmed_at: u64,
+    pub(super) confirmed_at: u64,
 }

@@ -13,14 +13,19 @@ use zeroize::Zeroizing;
 use crate::api_error::ApiError;
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
-use crate::routes::oauth::form::OauthForm;
+
+/// The client as the form names it.
+pub(super) struct FormClient {
+    pub(super) id: Option<Secret<String>>,
+    pub(super) secret: Option<Secret<String>>,
+}
 
 /// Authenticates the client.
 ///
 /// # Errors
 ///
 /// The [`Problem`] that the client is unknown, authenticates in two ways, or cannot be looked up.
-pub(super) async fn identify(call: &ApiCall, form: &mut OauthForm) -> Result<ClientKind, ApiError> {
+pub(super) async fn identify(call: &ApiCall, form: FormClient) -> Result<ClientKind, ApiError> {
     let claim = claim(call.headers(), form);
     let host = call.host();
     let clients = host.clients.known(&host.client, call.meta().now).await;
@@ -43,10 +48,9 @@ pub(super) async fn identify(call: &ApiCall, form: &mut OauthForm) -> Result<Cli
     Err(problem.into())
 }
 
-fn claim(headers: &HeaderMap, form: &mut OauthForm) -> Result<ClientCredentials, Problem> {
-    let id = form.take("client_id").map(|id| id.expose().clone());
-    let secret = form.take("client_secret");
-    match (basic(headers)?, id, secret) {
+fn claim(headers: &HeaderMap, form: FormClient) -> Result<ClientCredentials, Problem> {
+    let id = form.id.map(|id| id.expose().clone());
+    match (basic(headers)?, id, form.secret) {
         // RFC 6749 §5.2: missing authentication is failed authentication.
         (None, None, _) => Err(Problem::Token(TokenProblem::BadClient)),
         (None, Some(id), secret) => Ok(ClientCredentials { id, secret }),

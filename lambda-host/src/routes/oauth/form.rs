@@ -8,20 +8,23 @@ use portcullis_core::secret::Secret;
 
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::body;
+use crate::routes::request_body::{Members, RequestBody};
+
+/// Reads the form of `request`.
+///
+/// # Errors
+///
+/// The [`Problem`] of the request, or a duplicate parameter. The problem of a declared parameter is
+/// returned when the caller parses it.
+pub(super) async fn read<B: RequestBody>(request: Request<Body>) -> Result<B, Problem> {
+    let mut form = OauthForm::parse(&body::read_form(request).await?)?;
+    Ok(B::take(&mut form))
+}
 
 /// Parameters by name; unknown ones are ignored, as the standard requires.
-pub(super) struct OauthForm(Vec<(String, Secret<String>)>);
+struct OauthForm(Vec<(String, Secret<String>)>);
 
 impl OauthForm {
-    /// Reads the body of `request`.
-    ///
-    /// # Errors
-    ///
-    /// The [`Problem`] that the body has.
-    pub(super) async fn read(request: Request<Body>) -> Result<Self, Problem> {
-        Self::parse(&body::read_form(request).await?)
-    }
-
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let mut parameters: Vec<(String, Secret<String>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(bytes) {
@@ -34,10 +37,16 @@ impl OauthForm {
     }
 
     /// The parameter `name`. One without a value counts as missing.
-    pub(super) fn take(&mut self, name: &str) -> Option<Secret<String>> {
+    fn remove(&mut self, name: &str) -> Option<Secret<String>> {
         let place = self.0.iter().position(|(known, _)| known == name)?;
         let (_, value) = self.0.swap_remove(place);
         (!value.expose().is_empty()).then_some(value)
+    }
+}
+
+impl Members for OauthForm {
+    fn take(&mut self, name: &'static str) -> Result<Option<Secret<String>>, Problem> {
+        Ok(self.remove(name))
     }
 }
 
@@ -50,7 +59,7 @@ mod tests {
     #[test]
     fn a_parameter_is_taken_once_and_an_empty_one_is_missing() {
         let mut form = OauthForm::parse(b"a=1&b=%20+x&c=&d").expect("a form");
-        let mut take = |name| form.take(name).map(|value| value.expose().clone());
+        let mut take = |name| form.remove(name).map(|value| value.expose().clone());
         assert_eq!(take("a").as_deref(), Some("1"));
         assert_eq!(take("a"), None);
         assert_eq!(take("b").as_deref(), Some("  x"));
