@@ -142,14 +142,14 @@ where
         if stages.has(token, Stage::Pending) && self.secrets.value(token).await?.is_some() {
             return Ok(());
         }
-        let held = self.held(stages).await?;
+        let staged = self.staged(stages).await?;
         let document = self.documents.key_document().await?;
         // A rotation that was aborted in its last step left the old key without an end.
-        let reigning = held.predecessor(&document);
+        let predecessor = staged.predecessor(&document);
         let document = self
-            .retire_predecessors(reigning, document, request_id)
+            .retire_predecessors(predecessor, document, request_id)
             .await?;
-        self.check_can_start(&document, &held)?;
+        self.check_can_start(&document, &staged)?;
         let key = self.factory.make(self.algorithm)?;
         match self
             .secrets
@@ -163,21 +163,21 @@ where
 
     async fn set(&self, token: &str, stages: &Stages, request_id: &Id) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
-        let held = self.held(stages).await?;
+        let staged = self.staged(stages).await?;
         for _ in 0..MAX_ATTEMPTS {
             let document = self.documents.key_document().await?;
             let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
             if stages.has(token, Stage::Current) && was_published(&document, id) {
                 return Ok(());
             }
-            if document.is_withdrawn(id) {
-                return Err(RotateError::Withdrawn);
+            if document.is_revoked(id) {
+                return Err(RotateError::KeyRevoked);
             }
             if !stages.has(token, Stage::Current) {
-                self.check_can_start(&document, &held)?;
+                self.check_can_start(&document, &staged)?;
             }
             let now = self.clock.now();
-            let bridged = self.signs(&document, &held, now) != SignWith::Neither;
+            let bridged = self.signs(&document, &staged, now) != SignWith::Neither;
             let Some(next) = document.publishing(pending.key(), bridged, &self.bounds, now) else {
                 return document
                     .find(id)
@@ -197,9 +197,9 @@ where
         let pending = self.pending(token).await?;
         let document = self.documents.key_document().await?;
         let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
-        if document.is_withdrawn(id) {
+        if document.is_revoked(id) {
             // It was revoked after its rotation had finished.
-            return in_force.then_some(()).ok_or(RotateError::Withdrawn);
+            return in_force.then_some(()).ok_or(RotateError::KeyRevoked);
         }
         let published = document.find(id).ok_or(RotateError::NotPublished)?;
         let token = self.test_token(&pending)?;
@@ -230,17 +230,17 @@ where
             if !stages.has(token, Stage::Pending) {
                 return Err(RotateError::NotPending);
             }
-            if document.is_withdrawn(id) {
-                return Err(RotateError::Withdrawn);
+            if document.is_revoked(id) {
+                return Err(RotateError::KeyRevoked);
             }
             let is_open = document.find(id).filter(|key| key.ends_at.is_none());
             is_open.ok_or(RotateError::NotPublished)?;
-            let held = self.held(stages).await?;
+            let staged = self.staged(stages).await?;
             // INVARIANT: the signing version keeps one of the two stages. Another rotation may have
             // finished since this one began, and two changes in a row would take the stage from the
             // signing version.
-            self.check_can_start(&document, &held)?;
-            let current = self.repair_stages(&document, &held, stages).await?;
+            self.check_can_start(&document, &staged)?;
+            let current = self.repair_stages(&document, &staged, stages).await?;
             self.secrets.promote(current, token).await?;
         }
         self.retire_predecessors(Some(id), document, request_id)
@@ -253,13 +253,13 @@ where
     async fn repair_stages<'s>(
         &self,
         document: &KeyDocument,
-        held: &StagedKeyIds,
+        staged: &StagedKeyIds,
         stages: &'s Stages,
     ) -> Result<Option<&'s str>, RotateError> {
         let current = stages.version(Stage::Current);
-        let reigning = held.predecessor(document);
+        let predecessor = staged.predecessor(document);
         match stages.version(Stage::Previous) {
-            Some(previous) if reigning.is_some() && reigning != held.current.as_deref() => {
+            Some(previous) if predecessor.is_some() && predecessor != staged.current.as_deref() => {
                 self.secrets.promote(current, previous).await?;
                 Ok(Some(previous))
             }
@@ -267,13 +267,17 @@ where
         }
     }
 
-    fn check_can_start(&self, document: &KeyDocument, held: &StagedKeyIds) -> Result<(), TooEarly> {
+    fn check_can_start(
+        &self,
+        document: &KeyDocument,
+        staged: &StagedKeyIds,
+    ) -> Result<(), TooEarly> {
         let now = self.clock.now();
-        if self.signs(document, held, now) == SignWith::Neither {
+        if self.signs(document, staged, now) == SignWith::Neither {
             // No reader to wait for, and no signing version that could lose its stage.
             return Ok(());
         }
-        check_can_start(document, held.predecessor(document), &self.bounds, now)
+        check_can_start(document, staged.predecessor(document), &self.bounds, now)
     }
 
     /// Sets the end of every key before the current one. Returns the changed document; `document`
@@ -289,7 +293,7 @@ where
         };
         for _ in 0..MAX_ATTEMPTS {
             let now = self.clock.now();
-            let Some(next) = document.settling(current, &self.bounds, now) else {
+            let Some(next) = document.retiring(current, &self.bounds, now) else {
                 return Ok(document);
             };
             if self.change(&next, KeyAct::Rotate, request_id).await? == WriteOutcome::Applied {
@@ -319,9 +323,9 @@ where
         Ok(self.documents.change_keys(document, None, &event).await?)
     }
 
-    fn signs(&self, document: &KeyDocument, held: &StagedKeyIds, now: UnixTime) -> SignWith {
+    fn signs(&self, document: &KeyDocument, staged: &StagedKeyIds, now: UnixTime) -> SignWith {
         let lifetime = self.bounds.token_lifetime;
-        let (current, previous) = (held.current.as_deref(), held.previous.as_deref());
+        let (current, previous) = (staged.current.as_deref(), staged.previous.as_deref());
         sign_with(document, current, previous, lifetime, now)
     }
 
@@ -332,7 +336,7 @@ where
 
     /// The ids of the keys that hosts hold. An unreadable key counts as absent: a rotation replaces
     /// it.
-    async fn held(&self, stages: &Stages) -> Result<StagedKeyIds, RotateError> {
+    async fn staged(&self, stages: &Stages) -> Result<StagedKeyIds, RotateError> {
         Ok(StagedKeyIds {
             current: self.key_id(stages.version(Stage::Current)).await?,
             previous: self.key_id(stages.version(Stage::Previous)).await?,
@@ -375,7 +379,7 @@ where
 
 /// Whether the key called `id` is in the document, or was and has been revoked.
 fn was_published(document: &KeyDocument, id: &str) -> bool {
-    document.find(id).is_some() || document.is_withdrawn(id)
+    document.find(id).is_some() || document.is_revoked(id)
 }
 
 /// The token as the identifier of a request.

@@ -275,7 +275,7 @@ async fn publish<C: SigningKeySource>(
     let id = public.id().ok_or(SigningError::Unpublishable)?;
     for _ in 0..MAX_ATTEMPTS {
         let document = documents.key_document().await?;
-        if document.is_withdrawn(id) {
+        if document.is_revoked(id) {
             return Err(SigningError::Retired);
         }
         if let Some(published) = document.find(id) {

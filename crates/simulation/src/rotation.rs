@@ -160,7 +160,7 @@ async fn rotate(world: &Rc<World>, machines: &[Rc<Machine>], token: &str) {
                 return;
             }
             // A revoked key is replaced manually.
-            Some(Err(RotateError::Withdrawn | RotateError::NotPending)) => return,
+            Some(Err(RotateError::KeyRevoked | RotateError::NotPending)) => return,
             Some(Err(_)) | None => true,
         };
         let what = "a step of a rotation";

@@ -124,7 +124,7 @@ impl Tables {
     pub(crate) fn change_keys(
         &mut self,
         document: &KeyDocument,
-        called_back: Option<(Revocation, UnixTime)>,
+        revocation: Option<(Revocation, UnixTime)>,
         event: &AuditEvent,
         now: u64,
     ) -> WriteOutcome {
@@ -133,7 +133,7 @@ impl Tables {
             return WriteOutcome::Conflict;
         }
         self.note(event);
-        if let Some((revocation, stamp)) = called_back {
+        if let Some((revocation, stamp)) = revocation {
             self.revoke(&[revocation], stamp);
             self.emergency = true;
         }

@@ -39,7 +39,7 @@ pub enum RotateError {
     NotPublished,
     /// The key was revoked: this rotation ends here.
     #[error("the key of the version was revoked")]
-    Withdrawn,
+    KeyRevoked,
     /// The signature of the key does not verify under the key in the document.
     #[error("a signature of the new key does not verify under the published key")]
     DoesNotVerify,
@@ -63,7 +63,7 @@ impl RotateError {
             Self::NotPending => "not_pending",
             Self::NotCreated => "not_created",
             Self::NotPublished => "not_published",
-            Self::Withdrawn => "key_withdrawn",
+            Self::KeyRevoked => "key_withdrawn",
             Self::DoesNotVerify => "does_not_verify",
             Self::Contended => "document_contended",
         }

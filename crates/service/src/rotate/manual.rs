@@ -28,7 +28,7 @@ where
             Ok(()) => return Ok(token.to_owned()),
             // Its key was revoked before it became current, or is unreadable: it is replaced by
             // another.
-            Err(RotateError::Withdrawn | RotateError::Key(KeyFactoryError::NoKey)) => {}
+            Err(RotateError::KeyRevoked | RotateError::Key(KeyFactoryError::NoKey)) => {}
             Err(error) => return Err(error),
         }
     }

@@ -122,7 +122,7 @@ pub enum KeyFactoryError {
 )]
 pub trait KeyChangeStore: KeyStore {
     /// Replaces version `document.version() - 1` and writes an audit entry in one transaction. If a
-    /// key is revoked (`called_back`), the same transaction writes its revocation and a feed row
+    /// key is revoked (`revocation`), the same transaction writes its revocation and a feed row
     /// with the given stamp. Returns [`WriteOutcome::Conflict`] if the version has changed.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ pub trait KeyChangeStore: KeyStore {
     async fn change_keys(
         &self,
         document: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 }

@@ -64,12 +64,12 @@ where
         let stamp = clock.now();
         let last_held = stamp.plus(UNDER_WAY);
         let revocation = announce::key(key_id, rotation.bounds.token_lifetime, last_held);
-        let written = match document.withdrawing(key_id, call.now) {
+        let written = match document.revoking(key_id, call.now) {
             Some(next) => {
-                let called_back = Some((&revocation, stamp));
-                store.change_keys(&next, called_back, &event).await?
+                let revoked = Some((&revocation, stamp));
+                store.change_keys(&next, revoked, &event).await?
             }
-            None if document.is_withdrawn(key_id) => {
+            None if document.is_revoked(key_id) => {
                 let again = core::slice::from_ref(&revocation);
                 store.announce(again, stamp, &call.request_id).await?;
                 WriteOutcome::Applied

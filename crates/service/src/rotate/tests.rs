@@ -245,7 +245,7 @@ impl KeyChangeStore for World {
     async fn change_keys(
         &self,
         document: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         self.call(|| {
@@ -255,7 +255,7 @@ impl KeyChangeStore for World {
             assert!(!document.to_json().contains("\"d\""), "no private key");
             self.document.replace(document.clone());
             self.acts.borrow_mut().push(event.kind);
-            let rows = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp.as_secs()));
+            let rows = revocation.map(|(revocation, stamp)| (revocation.clone(), stamp.as_secs()));
             self.feed.borrow_mut().extend(rows);
             self.pass(self.slow.get());
             WriteOutcome::Applied

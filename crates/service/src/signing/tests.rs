@@ -98,7 +98,7 @@ impl World {
         let document = KeyDocument::default().with(toy(before).0, NOON);
         let document = document.publishing(&toy(current).0, true, &bounds, NOON);
         let id = toy(current).0.thumbprint();
-        let document = document.and_then(|it| it.settling(&id, &bounds, NOON));
+        let document = document.and_then(|it| it.retiring(&id, &bounds, NOON));
         world.document.replace(document.expect("one leaves"));
         world
     }
@@ -166,10 +166,10 @@ impl KeyChangeStore for World {
     async fn change_keys(
         &self,
         next: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
-        assert!(called_back.is_none(), "a host revokes no key");
+        assert!(revocation.is_none(), "a host revokes no key");
         if self.rivals.get() > 0 {
             self.rivals.set(self.rivals.get().saturating_sub(1));
             self.number.set(self.number.get() + 1);
@@ -225,7 +225,7 @@ fn a_shared_secret_and_a_retired_key_never_sign() {
         ..World::new(1)
     };
     let document = KeyDocument::default().with(toy(1).0, NOON);
-    let document = document.withdrawing(&toy(1).0.thumbprint(), NOON);
+    let document = document.revoking(&toy(1).0.thumbprint(), NOON);
     world.document.replace(document.expect("there"));
     let end = world.signs(&keys(), NOON);
     assert!(matches!(end, Err(SigningError::Retired)), "{end:?}");
@@ -325,8 +325,8 @@ fn an_unavailable_secret_is_bridged_by_the_cache_with_one_retry_per_interval() {
     assert_eq!(world.notices.borrow().len(), 2);
     // If no cached key signs, nothing is bridged, and every call reads.
     world.document.replace_with(|held| {
-        held.withdrawing(&toy(1).0.thumbprint(), NOON)
-            .and_then(|it| it.withdrawing(&toy(2).0.thumbprint(), NOON))
+        held.revoking(&toy(1).0.thumbprint(), NOON)
+            .and_then(|it| it.revoking(&toy(2).0.thumbprint(), NOON))
             .expect("there")
     });
     for reads in [5, 6] {

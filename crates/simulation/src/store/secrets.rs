@@ -87,12 +87,12 @@ impl KeyChangeStore for View {
     async fn change_keys(
         &self,
         document: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         let (document, event) = (document.clone(), event.clone());
-        let called_back = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp));
-        if self.world.mutation == Some(Mutation::DropSilently) && called_back.is_some() {
+        let revocation = revocation.map(|(revocation, stamp)| (revocation.clone(), stamp));
+        if self.world.mutation == Some(Mutation::DropSilently) && revocation.is_some() {
             return Ok(WriteOutcome::Applied);
         }
         let world = Rc::clone(&self.world);
@@ -102,8 +102,8 @@ impl KeyChangeStore for View {
             "changing the keys"
         };
         self.call(operation, move |tables, now| {
-            if world.mutation == Some(Mutation::KeepWithdrawn)
-                && let Some((revocation, stamp)) = called_back
+            if world.mutation == Some(Mutation::KeepRevoked)
+                && let Some((revocation, stamp)) = revocation
             {
                 tables.revoke(&[revocation], stamp);
                 return WriteOutcome::Applied;
@@ -111,9 +111,9 @@ impl KeyChangeStore for View {
             if world.mutation == Some(Mutation::TellNoEnd) && tells_an_end(tables, &document) {
                 return WriteOutcome::Applied;
             }
-            let rows: Vec<_> = called_back.iter().map(|(row, _)| row.clone()).collect();
-            let stamp = called_back.as_ref().map(|(_, stamp)| *stamp);
-            let written = tables.change_keys(&document, called_back, &event, now);
+            let rows: Vec<_> = revocation.iter().map(|(row, _)| row.clone()).collect();
+            let stamp = revocation.as_ref().map(|(_, stamp)| *stamp);
+            let written = tables.change_keys(&document, revocation, &event, now);
             if written == WriteOutcome::Applied {
                 tell_document(&world, &document);
                 tell_rows(&world, &rows, stamp.unwrap_or_default());

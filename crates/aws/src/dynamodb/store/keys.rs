@@ -41,7 +41,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
     async fn change_keys(
         &self,
         document: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "changing the key document";
@@ -49,7 +49,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
         let mut transaction = self.transaction();
         let next = row(document, request_id);
         transaction.put_if(&Key::key_document(), next, &follows(document));
-        if let Some((revocation, stamp)) = called_back {
+        if let Some((revocation, stamp)) = revocation {
             revoke(&mut transaction, revocation, request_id);
             let row = core::slice::from_ref(revocation);
             self.announce_by(&mut transaction, row, stamp, request_id);
