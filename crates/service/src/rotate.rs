@@ -16,7 +16,6 @@ use portcullis_core::keys::rotation::{
     RotationBounds, SignWith, TooEarly, check_can_start, sign_with,
 };
 use portcullis_core::revocation::WRITE_BOUND;
-use portcullis_core::root_keys::{Purpose, RootKeys};
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
@@ -25,12 +24,13 @@ use portcullis_core::token::jws::Jws;
 use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 
-use crate::ports::{Clock, SecureRandom, SignError, SignatureVerifier, Signer};
+use crate::context::ServiceContext;
+use crate::ports::{Clock as _, SecureRandom as _, SignError, SignatureVerifier as _, Signer as _};
 pub use crate::rotate::error::RotateError;
 use crate::rotate::ports::{
-    KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage, Stages,
+    KeyFactory, KeyFactoryError, RotationPorts, SecretStore as _, Stage, Stages,
 };
-use crate::store::WriteOutcome;
+use crate::store::{KeyChangeStore as _, KeyStore as _, WriteOutcome};
 
 /// The attempts to change the document, after a concurrent change or a slow write.
 const MAX_ATTEMPTS: usize = 8;
@@ -48,25 +48,19 @@ pub enum Step {
     Finish,
 }
 
-/// The ports and settings of a rotation.
+/// The context, ports and settings of a rotation.
 #[derive(Debug)]
-pub struct Rotation<'a, V, D, K, S, C, H> {
+pub struct Rotation<'a, P: RotationPorts> {
+    /// The context. Its client address is the actor of the rotation, as the audit trail records it.
+    pub context: ServiceContext<'a, P::Store, P::Random>,
     /// The versions of the secret.
-    pub secrets: &'a V,
-    /// The key document.
-    pub documents: &'a D,
+    pub secret: &'a P::Secret,
     /// The key factory.
-    pub factory: &'a K,
+    pub factory: &'a P::Factory,
     /// The verifier of the test signature.
-    pub signatures: &'a S,
+    pub signatures: &'a P::Signatures,
     /// The clock, read again at every write that depends on the time.
-    pub clock: &'a C,
-    /// The source of random identifiers.
-    pub random: &'a H,
-    /// The root keys of the host, which authenticate audit entries.
-    pub root_keys: &'a RootKeys,
-    /// The actor of the rotation, recorded in the audit trail in place of a client's address.
-    pub actor: &'a str,
+    pub clock: &'a P::Clock,
     /// How long hosts, edges and third parties cache keys.
     pub bounds: RotationBounds,
     /// The algorithm of new keys.
@@ -101,15 +95,7 @@ impl StagedKeyIds {
     }
 }
 
-impl<V, D, K, S, C, H> Rotation<'_, V, D, K, S, C, H>
-where
-    V: SecretStore,
-    D: KeyChangeStore,
-    K: KeyFactory,
-    S: SignatureVerifier,
-    C: Clock,
-    H: SecureRandom,
-{
+impl<P: RotationPorts> Rotation<'_, P> {
     /// Runs `step` for the version `token`.
     ///
     /// # Errors
@@ -117,19 +103,19 @@ where
     /// [`RotateError`]; the step may be repeated.
     pub async fn step(&self, step: Step, token: &str) -> Result<(), RotateError> {
         let request_id = key_id_of(token)?;
-        let stages = self.secrets.stages().await?;
+        let stages = self.secret.stages().await?;
         // The first version of a secret becomes current as soon as it has a value, every other one
         // in the last step.
-        let in_force = stages.has(token, Stage::Current);
+        let is_current = stages.has(token, Stage::Current);
         match step {
             Step::Finish => self.finish(token, &stages, &request_id).await,
-            Step::Create if in_force => Ok(()),
+            Step::Create if is_current => Ok(()),
             Step::Create => self.create(token, &stages, &request_id).await,
-            Step::Set | Step::Test if !in_force && !stages.has(token, Stage::Pending) => {
+            Step::Set | Step::Test if !is_current && !stages.has(token, Stage::Pending) => {
                 Err(RotateError::NotPending)
             }
             Step::Set => self.set(token, &stages, &request_id).await,
-            Step::Test => self.test(token, in_force).await,
+            Step::Test => self.test(token, is_current).await,
         }
     }
 
@@ -139,11 +125,11 @@ where
         stages: &Stages,
         request_id: &Id,
     ) -> Result<(), RotateError> {
-        if stages.has(token, Stage::Pending) && self.secrets.value(token).await?.is_some() {
+        if stages.has(token, Stage::Pending) && self.secret.value(token).await?.is_some() {
             return Ok(());
         }
         let staged = self.staged(stages).await?;
-        let document = self.documents.key_document().await?;
+        let document = self.context.store.key_document().await?;
         // A rotation that was aborted in its last step left the old key without an end.
         let predecessor = staged.predecessor(&document);
         let document = self
@@ -152,7 +138,7 @@ where
         self.check_can_start(&document, &staged)?;
         let key = self.factory.make(self.algorithm)?;
         match self
-            .secrets
+            .secret
             .put_pending(token, &self.factory.write(&key))
             .await?
         {
@@ -165,7 +151,7 @@ where
         let pending = self.pending(token).await?;
         let staged = self.staged(stages).await?;
         for _ in 0..MAX_ATTEMPTS {
-            let document = self.documents.key_document().await?;
+            let document = self.context.store.key_document().await?;
             let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
             if stages.has(token, Stage::Current) && was_published(&document, id) {
                 return Ok(());
@@ -193,13 +179,13 @@ where
         Err(RotateError::Contended)
     }
 
-    async fn test(&self, token: &str, in_force: bool) -> Result<(), RotateError> {
+    async fn test(&self, token: &str, is_current: bool) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
-        let document = self.documents.key_document().await?;
+        let document = self.context.store.key_document().await?;
         let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
         if document.is_revoked(id) {
             // It was revoked after its rotation had finished.
-            return in_force.then_some(()).ok_or(RotateError::KeyRevoked);
+            return is_current.then_some(()).ok_or(RotateError::KeyRevoked);
         }
         let published = document.find(id).ok_or(RotateError::NotPublished)?;
         let token = self.test_token(&pending)?;
@@ -221,7 +207,7 @@ where
     ) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
         let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
-        let document = self.documents.key_document().await?;
+        let document = self.context.store.key_document().await?;
         if stages.has(token, Stage::Current) {
             if !was_published(&document, id) {
                 return Err(RotateError::NotPublished);
@@ -241,7 +227,7 @@ where
             // signing version.
             self.check_can_start(&document, &staged)?;
             let current = self.repair_stages(&document, &staged, stages).await?;
-            self.secrets.promote(current, token).await?;
+            self.secret.promote(current, token).await?;
         }
         self.retire_predecessors(Some(id), document, request_id)
             .await?;
@@ -260,7 +246,7 @@ where
         let predecessor = staged.predecessor(document);
         match stages.version(Stage::Previous) {
             Some(previous) if predecessor.is_some() && predecessor != staged.current.as_deref() => {
-                self.secrets.promote(current, previous).await?;
+                self.secret.promote(current, previous).await?;
                 Ok(Some(previous))
             }
             Some(_) | None => Ok(current),
@@ -299,7 +285,7 @@ where
             if self.change(&next, KeyAct::Rotate, request_id).await? == WriteOutcome::Applied {
                 return Ok(next);
             }
-            document = self.documents.key_document().await?;
+            document = self.context.store.key_document().await?;
         }
         Err(RotateError::Contended)
     }
@@ -310,17 +296,17 @@ where
         act: KeyAct,
         request_id: &Id,
     ) -> Result<WriteOutcome, RotateError> {
+        // The version identifies the request, so a retry of the step recognises its own write.
         let event = AuditEvent {
-            id: self.random.id()?,
             at: self.clock.now(),
-            kind: AuditKind::KeysChanged(act),
-            user_id: None,
-            session_id: None,
-            client_address: self.actor.to_owned(),
             request_id: request_id.clone(),
-            sealer: self.root_keys.sealer(Purpose::Audit),
+            ..self.context.event(AuditKind::KeysChanged(act), None)?
         };
-        Ok(self.documents.change_keys(document, None, &event).await?)
+        Ok(self
+            .context
+            .store
+            .change_keys(document, None, &event)
+            .await?)
     }
 
     fn signs(&self, document: &KeyDocument, staged: &StagedKeyIds, now: UnixTime) -> SignWith {
@@ -329,8 +315,8 @@ where
         sign_with(document, current, previous, lifetime, now)
     }
 
-    async fn pending(&self, token: &str) -> Result<K::Key, RotateError> {
-        let kept = self.secrets.value(token).await?;
+    async fn pending(&self, token: &str) -> Result<<P::Factory as KeyFactory>::Key, RotateError> {
+        let kept = self.secret.value(token).await?;
         Ok(self.factory.read(&kept.ok_or(RotateError::NotCreated)?)?)
     }
 
@@ -347,23 +333,23 @@ where
         let Some(version) = version else {
             return Ok(None);
         };
-        let kept = self.secrets.value(version).await?;
+        let kept = self.secret.value(version).await?;
         let key = kept.and_then(|kept| self.factory.read(&kept).ok());
         Ok(key.and_then(|key| key.key().id().map(str::to_owned)))
     }
 
     /// A token signed by `key` that no service accepts.
-    fn test_token(&self, key: &K::Key) -> Result<String, RotateError> {
+    fn test_token(&self, key: &<P::Factory as KeyFactory>::Key) -> Result<String, RotateError> {
         let (Some(algorithm), Some(key_id)) = (key.key().algorithm(), key.key().id()) else {
             return Err(SignError.into());
         };
         let draft = AccessTokenDraft {
             issuer: "urn:portcullis:rotation".to_owned(),
-            subject: self.random.id()?,
+            subject: self.context.random.id()?,
             audience: "urn:portcullis:nobody".to_owned(),
             client_id: "portcullis-rotation".to_owned(),
-            token_id: self.random.id()?,
-            session_id: self.random.id()?,
+            token_id: self.context.random.id()?,
+            session_id: self.context.random.id()?,
             generation: 0,
             authenticated_at: UnixTime::default(),
             methods: Methods::default(),

@@ -18,11 +18,11 @@ use portcullis_core::keys::rotation::{SignWith, sign_with};
 use portcullis_core::time::UnixTime;
 
 use crate::ports::Signer;
-use crate::rotate::ports::{KeyChangeStore, Stage};
+use crate::rotate::ports::Stage;
 pub use crate::signing::error::SigningError;
 use crate::signing::jwks_cache::JwksCache;
 pub use crate::signing::key_source::{SigningEvent, SigningKeySource, Version};
-use crate::store::WriteOutcome;
+use crate::store::{KeyChangeStore, WriteOutcome};
 
 /// The attempts to publish after concurrent publications of other hosts.
 const MAX_ATTEMPTS: usize = 8;

@@ -1,7 +1,7 @@
 //! A manual rotation: runs the four steps in order, without Secrets Manager.
 
-use crate::ports::{Clock, SecureRandom, SignatureVerifier};
-use crate::rotate::ports::{KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage};
+use crate::ports::SecureRandom as _;
+use crate::rotate::ports::{KeyFactoryError, RotationPorts, SecretStore as _, Stage};
 use crate::rotate::{RotateError, Rotation, Step};
 
 /// Rotates now, or completes an aborted rotation. Returns the version that is current then.
@@ -9,18 +9,10 @@ use crate::rotate::{RotateError, Rotation, Step};
 /// # Errors
 ///
 /// [`RotateError`]; a retry continues where it stopped.
-pub async fn rotate_now<V, D, K, S, C, H>(
-    rotation: &Rotation<'_, V, D, K, S, C, H>,
-) -> Result<String, RotateError>
-where
-    V: SecretStore,
-    D: KeyChangeStore,
-    K: KeyFactory,
-    S: SignatureVerifier,
-    C: Clock,
-    H: SecureRandom,
-{
-    let stages = rotation.secrets.stages().await?;
+pub async fn rotate_now<P: RotationPorts>(
+    rotation: &Rotation<'_, P>,
+) -> Result<String, RotateError> {
+    let stages = rotation.secret.stages().await?;
     let pending = stages.version(Stage::Pending);
     let begun = pending.filter(|version| !stages.has(version, Stage::Current));
     if let Some(token) = begun {
@@ -33,23 +25,13 @@ where
         }
     }
     // Secrets Manager requires at least 32 characters.
-    let token = format!("{}-{}", rotation.random.id()?, rotation.random.id()?);
+    let random = rotation.context.random;
+    let token = format!("{}-{}", random.id()?, random.id()?);
     all(rotation, &token).await?;
     Ok(token)
 }
 
-async fn all<V, D, K, S, C, H>(
-    rotation: &Rotation<'_, V, D, K, S, C, H>,
-    token: &str,
-) -> Result<(), RotateError>
-where
-    V: SecretStore,
-    D: KeyChangeStore,
-    K: KeyFactory,
-    S: SignatureVerifier,
-    C: Clock,
-    H: SecureRandom,
-{
+async fn all<P: RotationPorts>(rotation: &Rotation<'_, P>, token: &str) -> Result<(), RotateError> {
     for step in [Step::Create, Step::Set, Step::Test, Step::Finish] {
         rotation.step(step, token).await?;
     }

@@ -1,17 +1,29 @@
-//! The ports of a rotation: the versions of one secret, new keys, the key document.
+//! The ports of a rotation: the versions of one secret and new keys.
 
 use std::collections::BTreeMap;
 
-use portcullis_core::audit::AuditEvent;
-use portcullis_core::keys::document::KeyDocument;
-use portcullis_core::revocation::Revocation;
 use portcullis_core::secret::Secret;
-use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use thiserror::Error;
 
-use crate::ports::Signer;
-use crate::store::{KeyStore, StoreError, WriteOutcome};
+use crate::ports::{Clock, SecureRandom, SignatureVerifier, Signer};
+use crate::store::{KeyChangeStore, StoreError, WriteOutcome};
+
+/// The types of the ports of a rotation.
+pub trait RotationPorts {
+    /// The versions of the secret.
+    type Secret: SecretStore;
+    /// The key factory.
+    type Factory: KeyFactory;
+    /// The verifier of the test signature.
+    type Signatures: SignatureVerifier;
+    /// The clock.
+    type Clock: Clock;
+    /// The store of the key document.
+    type Store: KeyChangeStore;
+    /// The source of random identifiers.
+    type Random: SecureRandom;
+}
 
 /// The stage of a version of the secret. At most one version has each stage.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -113,25 +125,4 @@ pub enum KeyFactoryError {
     /// No key could be created.
     #[error("no signing key could be created for this algorithm")]
     NotMade,
-}
-
-/// Changes the key document after its first version.
-#[expect(
-    async_fn_in_trait,
-    reason = "each adapter has its own store, so Send is inferred there"
-)]
-pub trait KeyChangeStore: KeyStore {
-    /// Replaces version `document.version() - 1` and writes an audit entry in one transaction. If a
-    /// key is revoked (`revocation`), the same transaction writes its revocation and a feed row
-    /// with the given stamp. Returns [`WriteOutcome::Conflict`] if the version has changed.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    async fn change_keys(
-        &self,
-        document: &KeyDocument,
-        revocation: Option<(&Revocation, UnixTime)>,
-        event: &AuditEvent,
-    ) -> Result<WriteOutcome, StoreError>;
 }

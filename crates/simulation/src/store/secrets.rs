@@ -7,8 +7,8 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::{KeyChangeStore, SecretStore, Stage, Stages};
-use portcullis_service::store::{StoreError, WriteOutcome};
+use portcullis_service::rotate::ports::{SecretStore, Stage, Stages};
+use portcullis_service::store::{KeyChangeStore, StoreError, WriteOutcome};
 
 use super::{Fault, PUBLISHING, View, tell_rows};
 use crate::bounds::millis_of;

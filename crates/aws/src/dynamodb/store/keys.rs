@@ -5,8 +5,7 @@ use portcullis_core::id::Id;
 use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
 use portcullis_core::revocation::Revocation;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::KeyChangeStore;
-use portcullis_service::store::{KeyStore, StoreError, WriteOutcome};
+use portcullis_service::store::{KeyChangeStore, KeyStore, StoreError, WriteOutcome};
 
 use super::audit::audit_row;
 use super::columns::REQUEST_ID;
