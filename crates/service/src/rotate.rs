@@ -16,6 +16,7 @@ use portcullis_core::keys::rotation::{
     RotationBounds, SignWith, TooEarly, check_can_start, sign_with,
 };
 use portcullis_core::revocation::WRITE_BOUND;
+use portcullis_core::secret::Secret;
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
@@ -27,8 +28,10 @@ use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use crate::context::ServiceContext;
 use crate::ports::{Clock as _, SecureRandom as _, SignError, SignatureVerifier as _, Signer as _};
 pub use crate::rotate::error::RotateError;
-use crate::rotate::ports::{
-    KeyFactory, KeyFactoryError, RotationPorts, SecretStore as _, Stage, Stages,
+use crate::rotate::ports::RotationPorts;
+use crate::signing::key_factory::KeyFactory;
+use crate::signing::secret::{
+    SecretChangeStore as _, SecretStore as _, Stage, Stages, VersionSelector,
 };
 use crate::store::{KeyChangeStore as _, KeyStore as _, WriteOutcome};
 
@@ -125,7 +128,7 @@ impl<P: RotationPorts> Rotation<'_, P> {
         stages: &Stages,
         request_id: &Id,
     ) -> Result<(), RotateError> {
-        if stages.has(token, Stage::Pending) && self.secret.value(token).await?.is_some() {
+        if stages.has(token, Stage::Pending) && self.value(token).await?.is_some() {
             return Ok(());
         }
         let staged = self.staged(stages).await?;
@@ -136,7 +139,8 @@ impl<P: RotationPorts> Rotation<'_, P> {
             .retire_predecessors(predecessor, document, request_id)
             .await?;
         self.check_can_start(&document, &staged)?;
-        let key = self.factory.make(self.algorithm)?;
+        let key = self.factory.make(self.algorithm);
+        let key = key.map_err(|_invalid| RotateError::NotMade)?;
         match self
             .secret
             .put_pending(token, &self.factory.write(&key))
@@ -152,7 +156,7 @@ impl<P: RotationPorts> Rotation<'_, P> {
         let staged = self.staged(stages).await?;
         for _ in 0..MAX_ATTEMPTS {
             let document = self.context.store.key_document().await?;
-            let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
+            let id = pending.key().id().ok_or(RotateError::NoKey)?;
             if stages.has(token, Stage::Current) && was_published(&document, id) {
                 return Ok(());
             }
@@ -182,7 +186,7 @@ impl<P: RotationPorts> Rotation<'_, P> {
     async fn test(&self, token: &str, is_current: bool) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
         let document = self.context.store.key_document().await?;
-        let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
+        let id = pending.key().id().ok_or(RotateError::NoKey)?;
         if document.is_revoked(id) {
             // It was revoked after its rotation had finished.
             return is_current.then_some(()).ok_or(RotateError::KeyRevoked);
@@ -206,7 +210,7 @@ impl<P: RotationPorts> Rotation<'_, P> {
         request_id: &Id,
     ) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
-        let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
+        let id = pending.key().id().ok_or(RotateError::NoKey)?;
         let document = self.context.store.key_document().await?;
         if stages.has(token, Stage::Current) {
             if !was_published(&document, id) {
@@ -316,8 +320,14 @@ impl<P: RotationPorts> Rotation<'_, P> {
     }
 
     async fn pending(&self, token: &str) -> Result<<P::Factory as KeyFactory>::Key, RotateError> {
-        let kept = self.secret.value(token).await?;
-        Ok(self.factory.read(&kept.ok_or(RotateError::NotCreated)?)?)
+        let value = self.value(token).await?.ok_or(RotateError::NotCreated)?;
+        let key = self.factory.read(&value);
+        key.map_err(|_invalid| RotateError::NoKey)
+    }
+
+    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, RotateError> {
+        let version = self.secret.version(VersionSelector::Id(id)).await?;
+        Ok(version.map(|version| version.value))
     }
 
     /// The ids of the keys that hosts hold. An unreadable key counts as absent: a rotation replaces
@@ -333,8 +343,8 @@ impl<P: RotationPorts> Rotation<'_, P> {
         let Some(version) = version else {
             return Ok(None);
         };
-        let kept = self.secret.value(version).await?;
-        let key = kept.and_then(|kept| self.factory.read(&kept).ok());
+        let value = self.value(version).await?;
+        let key = value.and_then(|value| self.factory.read(&value).ok());
         Ok(key.and_then(|key| key.key().id().map(str::to_owned)))
     }
 

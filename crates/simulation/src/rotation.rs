@@ -10,9 +10,11 @@ use portcullis_core::root_keys::RootKeys;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_service::context::ServiceContext;
 use portcullis_service::ports::{Clock as _, RequestMeta, SecureRandom as _};
-use portcullis_service::rotate::ports::{KeyFactory as _, RotationPorts, Stage};
+use portcullis_service::rotate::ports::RotationPorts;
 use portcullis_service::rotate::{RotateError, Rotation, Step};
 use portcullis_service::settings::Settings;
+use portcullis_service::signing::key_factory::KeyFactory as _;
+use portcullis_service::signing::secret::Stage;
 
 use crate::bounds::millis_of;
 use crate::bounds::{HOST_CACHE, KEYS_HARD, KEYS_SOFT};

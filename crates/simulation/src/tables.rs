@@ -12,7 +12,7 @@ use portcullis_core::revocation::{PackIndex, Revocation, RevocationTarget};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::Stages;
+use portcullis_service::signing::secret::Stages;
 use portcullis_service::store::{Account, Bucket, Counted, SessionWithAccount, WriteOutcome};
 
 use crate::bounds::second;

@@ -1,14 +1,17 @@
-//! The secret that a rotation changes, as its port defines it.
+//! The secret with the private signing keys, as its ports define it.
 
 use portcullis_core::secret::Secret;
-use portcullis_service::rotate::ports::{SecretStore, Stage, Stages};
+use portcullis_service::signing::secret::{
+    SecretChangeStore, SecretStore, SecretVersion, Stage, Stages, VersionSelector,
+};
 use portcullis_service::store::{StoreError, WriteOutcome};
 
+use crate::error::CallError;
 use crate::error_code::ErrorCode;
 use crate::secrets_manager::{SecretsManager, Version};
 use crate::transport::Transport;
 
-/// The secret that holds the private signing key, at a given time.
+/// The secret in Secrets Manager, at a given time.
 #[derive(Debug)]
 pub struct SigningSecret<'a, T> {
     manager: SecretsManager<'a, T>,
@@ -22,7 +25,42 @@ impl<'a, T> SigningSecret<'a, T> {
     }
 }
 
+impl<T: Transport> SigningSecret<'_, T> {
+    /// The selected version, in one call; `None` if no version has the stage, or the version has
+    /// no value yet.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn read(
+        &self,
+        selector: VersionSelector<'_>,
+    ) -> Result<Option<SecretVersion>, CallError> {
+        let version = match selector {
+            VersionSelector::Stage(stage) => Version::Stage(stage),
+            VersionSelector::Id(id) => Version::Id(id),
+        };
+        let found = self.manager.value(self.name, version).await?;
+        Ok(found.map(|found| SecretVersion {
+            id: found.id,
+            value: found.value,
+        }))
+    }
+}
+
 impl<T: Transport> SecretStore for SigningSecret<'_, T> {
+    type Error = StoreError;
+
+    async fn version(
+        &self,
+        selector: VersionSelector<'_>,
+    ) -> Result<Option<SecretVersion>, StoreError> {
+        let read = self.read(selector).await;
+        read.map_err(|error| StoreError::new("reading the secret", error))
+    }
+}
+
+impl<T: Transport> SecretChangeStore for SigningSecret<'_, T> {
     async fn stages(&self) -> Result<Stages, StoreError> {
         let described = self.manager.describe(self.name).await;
         let described =
@@ -33,12 +71,6 @@ impl<T: Transport> SecretStore for SigningSecret<'_, T> {
             Some((stage, id.to_owned()))
         });
         Ok(Stages(staged.collect()))
-    }
-
-    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
-        let found = self.manager.value(self.name, Version::Id(id)).await;
-        let found = found.map_err(|error| StoreError::new("reading the secret", error))?;
-        Ok(found.map(|version| version.value))
     }
 
     async fn put_pending(

@@ -20,7 +20,7 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::Stage;
+use portcullis_service::signing::secret::Stage;
 use portcullis_service::store::{
     AccountStore as _, AuditStore as _, KeyChangeStore as _, KeyStore as _, RevocationStore as _,
     SessionStore as _,

@@ -4,7 +4,6 @@ use portcullis_core::keys::rotation::TooEarly;
 use thiserror::Error;
 
 use crate::ports::{NoEntropy, SignError};
-use crate::rotate::ports::KeyFactoryError;
 use crate::store::StoreError;
 
 /// A step of a rotation failed. A retry is always safe.
@@ -16,9 +15,12 @@ pub enum RotateError {
     /// The platform returned no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
-    /// The key is missing.
-    #[error(transparent)]
-    Key(#[from] KeyFactoryError),
+    /// The version contains no usable signing key.
+    #[error("the version of the secret holds no signing key")]
+    NoKey,
+    /// No key could be created.
+    #[error("no signing key could be created for this algorithm")]
+    NotMade,
     /// Signing with the key failed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -55,8 +57,8 @@ impl RotateError {
         match self {
             Self::Store(_) => "store_unavailable",
             Self::Entropy(_) => "no_entropy",
-            Self::Key(KeyFactoryError::NoKey) => "no_signing_key",
-            Self::Key(KeyFactoryError::NotMade) => "key_not_made",
+            Self::NoKey => "no_signing_key",
+            Self::NotMade => "key_not_made",
             Self::Sign(_) => "not_signed",
             Self::TooEarly(_) => "rotation_too_early",
             Self::Token => "bad_token",

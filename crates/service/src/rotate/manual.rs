@@ -1,8 +1,9 @@
 //! A manual rotation: runs the four steps in order, without Secrets Manager.
 
 use crate::ports::SecureRandom as _;
-use crate::rotate::ports::{KeyFactoryError, RotationPorts, SecretStore as _, Stage};
+use crate::rotate::ports::RotationPorts;
 use crate::rotate::{RotateError, Rotation, Step};
+use crate::signing::secret::{SecretChangeStore as _, Stage};
 
 /// Rotates now, or completes an aborted rotation. Returns the version that is current then.
 ///
@@ -20,7 +21,7 @@ pub async fn rotate_now<P: RotationPorts>(
             Ok(()) => return Ok(token.to_owned()),
             // Its key was revoked before it became current, or is unreadable: it is replaced by
             // another.
-            Err(RotateError::KeyRevoked | RotateError::Key(KeyFactoryError::NoKey)) => {}
+            Err(RotateError::KeyRevoked | RotateError::NoKey) => {}
             Err(error) => return Err(error),
         }
     }

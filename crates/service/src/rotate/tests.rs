@@ -28,8 +28,8 @@ use super::*;
 use crate::ports::{
     Clock, NoEntropy, RequestMeta, SecureRandom, SignatureVerifier, Signer, UnusableKey,
 };
-use crate::rotate::ports::SecretStore;
 use crate::settings::Settings;
+use crate::signing::secret::{SecretChangeStore, SecretStore, SecretVersion};
 use crate::store::{KeyChangeStore, KeyStore, RevocationStore, StoreError};
 use crate::test_support::settings;
 
@@ -68,6 +68,10 @@ enum Cut {
 #[derive(Debug, thiserror::Error)]
 #[error("cut off")]
 struct CutOff;
+
+#[derive(Debug, thiserror::Error)]
+#[error("no key")]
+struct NoKey;
 
 impl World {
     fn new() -> Self {
@@ -224,11 +228,31 @@ impl RotationPorts for World {
 }
 
 impl SecretStore for World {
+    type Error = StoreError;
+
+    async fn version(
+        &self,
+        selector: VersionSelector<'_>,
+    ) -> Result<Option<SecretVersion>, StoreError> {
+        self.call(|| {
+            let stages = self.stages.borrow();
+            let id = match selector {
+                VersionSelector::Stage(stage) => stages.version(stage)?,
+                VersionSelector::Id(id) => id,
+            };
+            let value = self.values.borrow().get(id).cloned()?;
+            Some(SecretVersion {
+                id: id.to_owned(),
+                value,
+            })
+        })
+        .await
+    }
+}
+
+impl SecretChangeStore for World {
     async fn stages(&self) -> Result<Stages, StoreError> {
         self.call(|| self.stages.borrow().clone()).await
-    }
-    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
-        self.call(|| self.values.borrow().get(id).cloned()).await
     }
     async fn put_pending(
         &self,
@@ -339,17 +363,15 @@ impl Signer for Toy {
 
 impl KeyFactory for World {
     type Key = Toy;
-    fn make(&self, algorithm: Algorithm) -> Result<Toy, KeyFactoryError> {
+    type Error = NoKey;
+    fn make(&self, algorithm: Algorithm) -> Result<Toy, NoKey> {
         self.drawn.set(self.drawn.get() + 1);
         let x = [self.drawn.get(); 32];
         let key = VerifyingKey::new(KeyMaterial::Ed25519 { x }, algorithm);
-        Ok(Toy(
-            key.map_err(|_| KeyFactoryError::NotMade)?,
-            self.drawn.get(),
-        ))
+        Ok(Toy(key.map_err(|_| NoKey)?, self.drawn.get()))
     }
-    fn read(&self, kept: &Secret<String>) -> Result<Toy, KeyFactoryError> {
-        let octet: u8 = kept.expose().parse().map_err(|_| KeyFactoryError::NoKey)?;
+    fn read(&self, kept: &Secret<String>) -> Result<Toy, NoKey> {
+        let octet: u8 = kept.expose().parse().map_err(|_| NoKey)?;
         let key = VerifyingKey::new(KeyMaterial::Ed25519 { x: [octet; 32] }, Algorithm::EdDsa);
         Ok(Toy(key.expect("fits"), octet))
     }

@@ -7,7 +7,9 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::{SecretStore, Stage, Stages};
+use portcullis_service::signing::secret::{
+    SecretChangeStore, SecretStore, SecretVersion, Stage, Stages, VersionSelector,
+};
 use portcullis_service::store::{KeyChangeStore, StoreError, WriteOutcome};
 
 use super::{Fault, PUBLISHING, View, tell_rows};
@@ -16,32 +18,34 @@ use crate::mutation::Mutation;
 use crate::tables::Tables;
 use crate::world::World;
 
-impl View {
-    /// The version that has `stage`, and its value, in one call.
-    pub(crate) async fn value_at(
+impl SecretStore for View {
+    type Error = StoreError;
+
+    async fn version(
         &self,
-        stage: Stage,
-    ) -> Result<Option<(String, Secret<String>)>, StoreError> {
-        self.call("reading a version by its stage", move |tables, _| {
-            let id = tables.stages.version(stage)?;
-            Some((id.to_owned(), tables.versions.get(id)?.clone()))
-        })
-        .await
+        selector: VersionSelector<'_>,
+    ) -> Result<Option<SecretVersion>, StoreError> {
+        match selector {
+            VersionSelector::Stage(stage) => {
+                self.call("reading a version by its stage", move |tables, _| {
+                    let id = tables.stages.version(stage)?;
+                    version(tables, id)
+                })
+                .await
+            }
+            VersionSelector::Id(id) => {
+                let id = id.to_owned();
+                self.call("reading a version", move |tables, _| version(tables, &id))
+                    .await
+            }
+        }
     }
 }
 
-impl SecretStore for View {
+impl SecretChangeStore for View {
     async fn stages(&self) -> Result<Stages, StoreError> {
         self.call("reading the stages", |tables, _| tables.stages.clone())
             .await
-    }
-
-    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
-        let id = id.to_owned();
-        self.call("reading a version", move |tables, _| {
-            tables.versions.get(&id).cloned()
-        })
-        .await
     }
 
     async fn put_pending(
@@ -122,6 +126,14 @@ impl KeyChangeStore for View {
         })
         .await
     }
+}
+
+fn version(tables: &Tables, id: &str) -> Option<SecretVersion> {
+    let value = tables.versions.get(id)?.clone();
+    Some(SecretVersion {
+        id: id.to_owned(),
+        value,
+    })
 }
 
 /// Whether `next` sets the end of a key that has none yet.
