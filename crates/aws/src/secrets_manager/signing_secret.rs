@@ -98,3 +98,33 @@ impl<T: Transport> SecretChangeStore for SigningSecret<'_, T> {
             .map_err(|error| StoreError::new("making a version of the secret current", error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::script::{NOON, client, response};
+
+    #[tokio::test]
+    async fn a_version_is_read_by_stage_or_id_with_one_call() {
+        let value = r#"{"VersionId":"v2","SecretString":"hunter2"}"#;
+        let client = client([response(200, value), response(200, value)]);
+        let secret = SigningSecret::new(SecretsManager::at(&client, NOON), "signing");
+        for selector in [
+            VersionSelector::Stage(Stage::Previous),
+            VersionSelector::Id("v2"),
+        ] {
+            let found = secret.version(selector).await.unwrap().unwrap();
+            assert_eq!(found.id, "v2");
+            assert_eq!(found.value.expose(), "hunter2");
+        }
+        assert_eq!(
+            client.transport().bodies(),
+            [
+                json!({"SecretId": "signing", "VersionStage": "AWSPREVIOUS"}),
+                json!({"SecretId": "signing", "VersionId": "v2"}),
+            ]
+        );
+    }
+}
