@@ -110,7 +110,8 @@ impl From<&HostFailure> for Problem {
             HostFailure::Clock(_) => Self::Internal,
             HostFailure::SigningKey(error) => match error {
                 KeyError::Document(_) | KeyError::Publication(_) => Self::StoreUnavailable,
-                KeyError::SigningKeySource(_)
+                KeyError::Port(_)
+                | KeyError::Entropy(_)
                 | KeyError::NoCurrent
                 | KeyError::Unpublishable
                 | KeyError::Retired

@@ -10,6 +10,7 @@ use http::Request;
 use portcullis_core::time::UnixTime;
 use portcullis_host::host::Host;
 use portcullis_host::rotation::{RotationContext, RotationFunctionError};
+use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use portcullis_service::rotate::Step;
 use portcullis_service::rotate::manual::rotate_now;
 use portcullis_tests::system::{CHEAP, Peer, SIGNING_SECRET, System};
@@ -31,14 +32,25 @@ const TAIL: u64 = 962;
 
 /// Runs `step` for the version `token`, as the function does.
 async fn step(host: &Host, step: Step, token: &str) -> Result<(), RotationFunctionError> {
-    let desk = RotationContext::open(host, "test", now(host)).await?;
+    let call = call(host);
+    let desk = RotationContext::open(host, &call).await?;
     Ok(desk.rotation()?.step(step, token).await?)
 }
 
 /// Rotates manually.
 async fn rotate(host: &Host) -> Result<String, RotationFunctionError> {
-    let desk = RotationContext::open(host, "test", now(host)).await?;
+    let call = call(host);
+    let desk = RotationContext::open(host, &call).await?;
     Ok(rotate_now(&desk.rotation()?).await?)
+}
+
+/// A call that starts now.
+fn call(host: &Host) -> RequestMeta {
+    RequestMeta {
+        now: now(host),
+        request_id: host.random.id().expect("entropy"),
+        client_address: "test".to_owned(),
+    }
 }
 
 fn now(host: &Host) -> UnixTime {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use portcullis_core::json::Json;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::Stage;
+use portcullis_service::signing::secret::Stage;
 
 use crate::client::{ApiCall, Client};
 use crate::error::{CallError, ResponseError};
@@ -38,9 +38,9 @@ pub enum Version<'a> {
     Staged(&'a str, Stage),
 }
 
-/// A version of a secret. The value is secret; the id and the stages are public.
+/// A version of a secret with its value. The value is secret; the id and the stages are public.
 #[derive(Clone, Debug)]
-pub struct SecretVersion {
+pub struct SecretValue {
     /// The version's id.
     pub id: String,
     /// The stages of the version.
@@ -91,7 +91,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
         &self,
         secret: &str,
         version: Version<'_>,
-    ) -> Result<Option<SecretVersion>, CallError> {
+    ) -> Result<Option<SecretValue>, CallError> {
         let call = ApiCall::new(Operation::GetSecretValue).with("SecretId", secret);
         let call = match version {
             Version::Stage(stage) => call.with("VersionStage", label(stage)),
@@ -111,7 +111,7 @@ impl<'a, T: Transport> SecretsManager<'a, T> {
             return Err(ResponseError::Lacks("SecretString").into());
         };
         let value = Secret::new(value);
-        Ok(Some(SecretVersion {
+        Ok(Some(SecretValue {
             id: text(&mut answer, "VersionId")?,
             stages: labels(answer.get("VersionStages"), "VersionStages")?,
             value,

@@ -5,7 +5,7 @@ use portcullis_core::time::UnixTime;
 use portcullis_host::rotation::RotationContext;
 use portcullis_service::rotate::RotateError;
 use portcullis_service::rotate::manual::rotate_now;
-use portcullis_service::rotate::revoke::{KeyRevocation, revoke_key};
+use portcullis_service::rotate::revoke::KeyRevocation;
 use portcullis_service::store::KeyStore as _;
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ async fn rotate(cli: &CliContext) -> Result<CommandOutput, Failure> {
 
 async fn revoke(key: &str, cli: &CliContext) -> Result<CommandOutput, Failure> {
     let desk = desk(cli).await?;
-    let end = revoke_key(key, &desk.document(), &cli.call).await;
+    let end = desk.revoke(key).await;
     let outcome = end.map_err(Failure::unavailable)?;
     // If the clock failed meanwhile, the duration of the write is unknown.
     desk.ensure_clock().map_err(Failure::unavailable)?;
@@ -90,7 +90,7 @@ async fn revoke(key: &str, cli: &CliContext) -> Result<CommandOutput, Failure> {
 }
 
 async fn desk(cli: &CliContext) -> Result<RotationContext<'_>, Failure> {
-    let desk = RotationContext::open(&cli.host, &cli.call.client_address, cli.now()).await;
+    let desk = RotationContext::open(&cli.host, &cli.call).await;
     desk.map_err(Failure::unavailable)
 }
 

@@ -30,7 +30,7 @@ use crate::config::{Config, RotationConfig};
 use crate::disposable::{Disposable, DisposableError};
 use crate::failure::HostFailure;
 use crate::hasher::{HashLimits, HashParameters, HashPool};
-use crate::keys::{HostSigningKeys, KeyError};
+use crate::keys::{self, HostSecret, HostSigning, KeyError};
 use crate::mailer::HostMailer;
 use crate::metrics::{DependencyState, Report};
 use crate::random::SystemRandom;
@@ -208,17 +208,20 @@ impl Host {
         now: UnixTime,
         request_id: &Id,
     ) -> Result<Arc<SigningKey>, KeyError> {
-        let custody = HostSigningKeys {
-            source: &self.signing_key,
+        let ports = HostSigning {
+            secret: HostSecret::new(&self.signing_key, &self.client, now),
+            store: self.store(now),
             client: &self.client,
             root_keys: &self.root_keys,
-            now,
-            request_id,
+            settings: &self.settings,
+            call: RequestMeta {
+                now,
+                request_id: request_id.clone(),
+                client_address: keys::ACTOR.to_owned(),
+            },
         };
-        let (published, store) = (&self.published_keys, self.store(now));
-        self.signing_keys
-            .ready(published, &custody, &store, now)
-            .await
+        let published = &self.published_keys;
+        self.signing_keys.ready(published, &ports, now).await
     }
 
     /// The context of the use cases for `call`, on `store`.

@@ -9,8 +9,12 @@ use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::secrets_manager::SecretsManager;
 use portcullis_aws::secrets_manager::signing_secret::SigningSecret;
 use portcullis_core::root_keys::RootKeys;
-use portcullis_core::time::UnixTime;
 use portcullis_jwt::{JwkKeyFactory, NativeVerifier};
+use portcullis_service::context::ServiceContext;
+use portcullis_service::error::UseCaseError;
+use portcullis_service::ports::{RequestMeta, SecureRandom as _};
+use portcullis_service::rotate::ports::RotationPorts;
+use portcullis_service::rotate::revoke::{KeyRevocation, revoke_key};
 use portcullis_service::rotate::{RotateError, Rotation, Step};
 use serde::Deserialize;
 use thiserror::Error;
@@ -27,7 +31,7 @@ use crate::transport::HyperTransport;
 /// The actor of this function in the audit trail.
 const FUNCTION: &str = "function:rotation";
 
-/// The secret and the store of one rotation, at one moment.
+/// The ports of one rotation or revocation, which starts with `call`.
 #[derive(Debug)]
 pub struct RotationContext<'a> {
     host: &'a Host,
@@ -35,19 +39,17 @@ pub struct RotationContext<'a> {
     store: DynamoStore<'a, HyperTransport>,
     clock: RequestClock<'a>,
     root_keys: &'a RootKeys,
-    actor: &'a str,
+    call: &'a RequestMeta,
 }
 
-/// The rotation of the host on the secret `V`.
-pub type HostRotation<'a, V> = Rotation<
-    'a,
-    V,
-    DynamoStore<'a, HyperTransport>,
-    JwkKeyFactory,
-    NativeVerifier,
-    RequestClock<'a>,
-    SystemRandom,
->;
+impl<'a> RotationPorts for RotationContext<'a> {
+    type Secret = SigningSecret<'a, HyperTransport>;
+    type Factory = JwkKeyFactory;
+    type Signatures = NativeVerifier;
+    type Clock = RequestClock<'a>;
+    type Store = DynamoStore<'a, HyperTransport>;
+    type Random = SystemRandom;
+}
 
 /// The event of Secrets Manager for each step. It may contain a rotation token for cross-account
 /// roles; this function assumes no role.
@@ -97,28 +99,28 @@ impl RotationFunctionError {
 }
 
 impl<'a> RotationContext<'a> {
-    /// Opens a rotation of the host's signing secret at `now`.
+    /// Opens the ports of a rotation of the host's signing secret. The client address of `call` is
+    /// the actor in the audit trail.
     ///
     /// # Errors
     ///
     /// [`RotationFunctionError::RootKeys`].
     pub async fn open(
         host: &'a Host,
-        actor: &'a str,
-        now: UnixTime,
+        call: &'a RequestMeta,
     ) -> Result<Self, RotationFunctionError> {
-        let root_keys = host.root_keys.open(&host.client, now).await;
-        let manager = SecretsManager::at(&host.client, now);
+        let root_keys = host.root_keys.open(&host.client, call.now).await;
+        let manager = SecretsManager::at(&host.client, call.now);
         Ok(Self {
             host,
-            actor,
             secret: match &host.signing_key {
                 SecretSource::Secret(name) => Some(SigningSecret::new(manager, name)),
                 SecretSource::File(_) => None,
             },
-            store: host.store(now),
-            clock: RequestClock::new(&*host.clock, now),
+            store: host.store(call.now),
+            clock: RequestClock::new(&*host.clock, call.now),
             root_keys: root_keys.map_err(RotationFunctionError::RootKeys)?,
+            call,
         })
     }
 
@@ -127,32 +129,36 @@ impl<'a> RotationContext<'a> {
     /// # Errors
     ///
     /// [`RotationFunctionError::File`] if the key is in a file.
-    pub fn rotation(
-        &self,
-    ) -> Result<HostRotation<'_, SigningSecret<'a, HyperTransport>>, RotationFunctionError> {
+    pub fn rotation(&self) -> Result<Rotation<'_, Self>, RotationFunctionError> {
         let secret = self.secret.as_ref();
-        secret
-            .map(|it| self.on(it))
-            .ok_or(RotationFunctionError::File)
-    }
-
-    /// A rotation that changes the key document only: a key can be revoked wherever it is stored.
-    pub const fn document(&self) -> HostRotation<'_, ()> {
-        self.on(&())
-    }
-
-    const fn on<'b, V>(&'b self, secrets: &'b V) -> HostRotation<'b, V> {
-        Rotation {
-            secrets,
-            documents: &self.store,
+        Ok(Rotation {
+            context: self.service(),
+            secret: secret.ok_or(RotationFunctionError::File)?,
             factory: &JwkKeyFactory,
             signatures: &NativeVerifier,
             clock: &self.clock,
-            random: &self.host.random,
-            root_keys: self.root_keys,
-            actor: self.actor,
             bounds: self.host.rotation.bounds,
             algorithm: self.host.rotation.algorithm,
+        })
+    }
+
+    /// Revokes the key `key_id`, wherever it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`UseCaseError`]; the key may still be valid then.
+    pub async fn revoke(&self, key_id: &str) -> Result<KeyRevocation, UseCaseError> {
+        let lifetime = self.host.rotation.bounds.token_lifetime;
+        revoke_key(key_id, lifetime, &self.clock, self.service()).await
+    }
+
+    const fn service(&self) -> ServiceContext<'_, DynamoStore<'a, HyperTransport>, SystemRandom> {
+        ServiceContext {
+            store: &self.store,
+            random: &self.host.random,
+            root_keys: self.root_keys,
+            settings: &self.host.settings,
+            call: self.call,
         }
     }
 
@@ -220,7 +226,12 @@ pub async fn rotate(host: &Host, event: &RotationEvent) -> Result<(), RotationFu
 async fn step(host: &Host, event: &RotationEvent) -> Result<(), RotationFunctionError> {
     let step = event.step()?;
     let now = host.clock.read()?;
-    let desk = RotationContext::open(host, FUNCTION, now).await?;
+    let call = RequestMeta {
+        now,
+        request_id: host.random.id().map_err(RotateError::from)?,
+        client_address: FUNCTION.to_owned(),
+    };
+    let desk = RotationContext::open(host, &call).await?;
     if let SecretSource::Secret(name) = &host.signing_key
         && !event.is_for(name)
     {

@@ -6,7 +6,7 @@ use portcullis_aws::error::CallError;
 use portcullis_aws::secrets_manager::{SecretsManager, Version};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::Stage;
+use portcullis_service::signing::secret::Stage;
 use thiserror::Error;
 
 use crate::transport::AwsClient;

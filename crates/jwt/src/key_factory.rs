@@ -1,8 +1,8 @@
-//! The key factory of a rotation: generates, parses and serializes private keys.
+//! The key factory of hosts and rotations: generates, parses and serializes private keys.
 
 use portcullis_core::secret::Secret;
 use portcullis_core::token::algorithm::Algorithm;
-use portcullis_service::rotate::ports::{KeyFactory, KeyFactoryError};
+use portcullis_service::signing::key_factory::KeyFactory;
 
 use crate::{SigningKey, SigningKeyError};
 
@@ -12,17 +12,17 @@ pub struct JwkKeyFactory;
 
 impl KeyFactory for JwkKeyFactory {
     type Key = SigningKey;
+    type Error = SigningKeyError;
 
-    fn make(&self, algorithm: Algorithm) -> Result<SigningKey, KeyFactoryError> {
+    fn make(&self, algorithm: Algorithm) -> Result<SigningKey, SigningKeyError> {
         if algorithm.is_symmetric() {
-            return Err(KeyFactoryError::NotMade);
+            return Err(SigningKeyError::Unsupported);
         }
-        SigningKey::generate(algorithm).map_err(|_error| KeyFactoryError::NotMade)
+        SigningKey::generate(algorithm)
     }
 
-    fn read(&self, kept: &Secret<String>) -> Result<SigningKey, KeyFactoryError> {
-        let key = SigningKey::from_jwk(kept);
-        key.map_err(|_: SigningKeyError| KeyFactoryError::NoKey)
+    fn read(&self, stored: &Secret<String>) -> Result<SigningKey, SigningKeyError> {
+        SigningKey::from_jwk(stored)
     }
 
     fn write(&self, key: &SigningKey) -> Secret<String> {
@@ -47,11 +47,11 @@ mod tests {
             assert_eq!(read.key().algorithm(), Some(algorithm));
         }
         let shared = JwkKeyFactory.make(Algorithm::Hs256).map(|_| ());
-        assert_eq!(shared, Err(KeyFactoryError::NotMade));
+        assert_eq!(shared, Err(SigningKeyError::Unsupported));
         let text = Secret::new("hunter2".to_owned());
         assert_eq!(
             JwkKeyFactory.read(&text).map(|_| ()),
-            Err(KeyFactoryError::NoKey)
+            Err(SigningKeyError::Malformed)
         );
     }
 }

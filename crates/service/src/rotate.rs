@@ -16,7 +16,7 @@ use portcullis_core::keys::rotation::{
     RotationBounds, SignWith, TooEarly, check_can_start, sign_with,
 };
 use portcullis_core::revocation::WRITE_BOUND;
-use portcullis_core::root_keys::{Purpose, RootKeys};
+use portcullis_core::secret::Secret;
 use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
@@ -25,12 +25,15 @@ use portcullis_core::token::jws::Jws;
 use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 
-use crate::ports::{Clock, SecureRandom, SignError, SignatureVerifier, Signer};
+use crate::context::ServiceContext;
+use crate::ports::{Clock as _, SecureRandom as _, SignError, SignatureVerifier as _, Signer as _};
 pub use crate::rotate::error::RotateError;
-use crate::rotate::ports::{
-    KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage, Stages,
+use crate::rotate::ports::RotationPorts;
+use crate::signing::key_factory::KeyFactory;
+use crate::signing::secret::{
+    SecretChangeStore as _, SecretStore as _, Stage, Stages, VersionSelector,
 };
-use crate::store::WriteOutcome;
+use crate::store::{KeyChangeStore as _, KeyStore as _, WriteOutcome};
 
 /// The attempts to change the document, after a concurrent change or a slow write.
 const MAX_ATTEMPTS: usize = 8;
@@ -48,25 +51,19 @@ pub enum Step {
     Finish,
 }
 
-/// The ports and settings of a rotation.
+/// The context, ports and settings of a rotation.
 #[derive(Debug)]
-pub struct Rotation<'a, V, D, K, S, C, H> {
+pub struct Rotation<'a, P: RotationPorts> {
+    /// The context. Its client address is the actor of the rotation, as the audit trail records it.
+    pub context: ServiceContext<'a, P::Store, P::Random>,
     /// The versions of the secret.
-    pub secrets: &'a V,
-    /// The key document.
-    pub documents: &'a D,
+    pub secret: &'a P::Secret,
     /// The key factory.
-    pub factory: &'a K,
+    pub factory: &'a P::Factory,
     /// The verifier of the test signature.
-    pub signatures: &'a S,
+    pub signatures: &'a P::Signatures,
     /// The clock, read again at every write that depends on the time.
-    pub clock: &'a C,
-    /// The source of random identifiers.
-    pub random: &'a H,
-    /// The root keys of the host, which authenticate audit entries.
-    pub root_keys: &'a RootKeys,
-    /// The actor of the rotation, recorded in the audit trail in place of a client's address.
-    pub actor: &'a str,
+    pub clock: &'a P::Clock,
     /// How long hosts, edges and third parties cache keys.
     pub bounds: RotationBounds,
     /// The algorithm of new keys.
@@ -101,15 +98,7 @@ impl StagedKeyIds {
     }
 }
 
-impl<V, D, K, S, C, H> Rotation<'_, V, D, K, S, C, H>
-where
-    V: SecretStore,
-    D: KeyChangeStore,
-    K: KeyFactory,
-    S: SignatureVerifier,
-    C: Clock,
-    H: SecureRandom,
-{
+impl<P: RotationPorts> Rotation<'_, P> {
     /// Runs `step` for the version `token`.
     ///
     /// # Errors
@@ -117,19 +106,19 @@ where
     /// [`RotateError`]; the step may be repeated.
     pub async fn step(&self, step: Step, token: &str) -> Result<(), RotateError> {
         let request_id = key_id_of(token)?;
-        let stages = self.secrets.stages().await?;
+        let stages = self.secret.stages().await?;
         // The first version of a secret becomes current as soon as it has a value, every other one
         // in the last step.
-        let in_force = stages.has(token, Stage::Current);
+        let is_current = stages.has(token, Stage::Current);
         match step {
             Step::Finish => self.finish(token, &stages, &request_id).await,
-            Step::Create if in_force => Ok(()),
+            Step::Create if is_current => Ok(()),
             Step::Create => self.create(token, &stages, &request_id).await,
-            Step::Set | Step::Test if !in_force && !stages.has(token, Stage::Pending) => {
+            Step::Set | Step::Test if !is_current && !stages.has(token, Stage::Pending) => {
                 Err(RotateError::NotPending)
             }
             Step::Set => self.set(token, &stages, &request_id).await,
-            Step::Test => self.test(token, in_force).await,
+            Step::Test => self.test(token, is_current).await,
         }
     }
 
@@ -139,20 +128,21 @@ where
         stages: &Stages,
         request_id: &Id,
     ) -> Result<(), RotateError> {
-        if stages.has(token, Stage::Pending) && self.secrets.value(token).await?.is_some() {
+        if stages.has(token, Stage::Pending) && self.value(token).await?.is_some() {
             return Ok(());
         }
-        let held = self.held(stages).await?;
-        let document = self.documents.key_document().await?;
+        let staged = self.staged(stages).await?;
+        let document = self.context.store.key_document().await?;
         // A rotation that was aborted in its last step left the old key without an end.
-        let reigning = held.predecessor(&document);
+        let predecessor = staged.predecessor(&document);
         let document = self
-            .retire_predecessors(reigning, document, request_id)
+            .retire_predecessors(predecessor, document, request_id)
             .await?;
-        self.check_can_start(&document, &held)?;
-        let key = self.factory.make(self.algorithm)?;
+        self.check_can_start(&document, &staged)?;
+        let key = self.factory.make(self.algorithm);
+        let key = key.map_err(|_invalid| RotateError::NotMade)?;
         match self
-            .secrets
+            .secret
             .put_pending(token, &self.factory.write(&key))
             .await?
         {
@@ -163,21 +153,21 @@ where
 
     async fn set(&self, token: &str, stages: &Stages, request_id: &Id) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
-        let held = self.held(stages).await?;
+        let staged = self.staged(stages).await?;
         for _ in 0..MAX_ATTEMPTS {
-            let document = self.documents.key_document().await?;
-            let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
+            let document = self.context.store.key_document().await?;
+            let id = pending.key().id().ok_or(RotateError::NoKey)?;
             if stages.has(token, Stage::Current) && was_published(&document, id) {
                 return Ok(());
             }
-            if document.is_withdrawn(id) {
-                return Err(RotateError::Withdrawn);
+            if document.is_revoked(id) {
+                return Err(RotateError::KeyRevoked);
             }
             if !stages.has(token, Stage::Current) {
-                self.check_can_start(&document, &held)?;
+                self.check_can_start(&document, &staged)?;
             }
             let now = self.clock.now();
-            let bridged = self.signs(&document, &held, now) != SignWith::Neither;
+            let bridged = self.signs(&document, &staged, now) != SignWith::Neither;
             let Some(next) = document.publishing(pending.key(), bridged, &self.bounds, now) else {
                 return document
                     .find(id)
@@ -193,13 +183,13 @@ where
         Err(RotateError::Contended)
     }
 
-    async fn test(&self, token: &str, in_force: bool) -> Result<(), RotateError> {
+    async fn test(&self, token: &str, is_current: bool) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
-        let document = self.documents.key_document().await?;
-        let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
-        if document.is_withdrawn(id) {
+        let document = self.context.store.key_document().await?;
+        let id = pending.key().id().ok_or(RotateError::NoKey)?;
+        if document.is_revoked(id) {
             // It was revoked after its rotation had finished.
-            return in_force.then_some(()).ok_or(RotateError::Withdrawn);
+            return is_current.then_some(()).ok_or(RotateError::KeyRevoked);
         }
         let published = document.find(id).ok_or(RotateError::NotPublished)?;
         let token = self.test_token(&pending)?;
@@ -220,8 +210,8 @@ where
         request_id: &Id,
     ) -> Result<(), RotateError> {
         let pending = self.pending(token).await?;
-        let id = pending.key().id().ok_or(KeyFactoryError::NoKey)?;
-        let document = self.documents.key_document().await?;
+        let id = pending.key().id().ok_or(RotateError::NoKey)?;
+        let document = self.context.store.key_document().await?;
         if stages.has(token, Stage::Current) {
             if !was_published(&document, id) {
                 return Err(RotateError::NotPublished);
@@ -230,18 +220,18 @@ where
             if !stages.has(token, Stage::Pending) {
                 return Err(RotateError::NotPending);
             }
-            if document.is_withdrawn(id) {
-                return Err(RotateError::Withdrawn);
+            if document.is_revoked(id) {
+                return Err(RotateError::KeyRevoked);
             }
             let is_open = document.find(id).filter(|key| key.ends_at.is_none());
             is_open.ok_or(RotateError::NotPublished)?;
-            let held = self.held(stages).await?;
+            let staged = self.staged(stages).await?;
             // INVARIANT: the signing version keeps one of the two stages. Another rotation may have
             // finished since this one began, and two changes in a row would take the stage from the
             // signing version.
-            self.check_can_start(&document, &held)?;
-            let current = self.repair_stages(&document, &held, stages).await?;
-            self.secrets.promote(current, token).await?;
+            self.check_can_start(&document, &staged)?;
+            let current = self.repair_stages(&document, &staged, stages).await?;
+            self.secret.promote(current, token).await?;
         }
         self.retire_predecessors(Some(id), document, request_id)
             .await?;
@@ -253,27 +243,31 @@ where
     async fn repair_stages<'s>(
         &self,
         document: &KeyDocument,
-        held: &StagedKeyIds,
+        staged: &StagedKeyIds,
         stages: &'s Stages,
     ) -> Result<Option<&'s str>, RotateError> {
         let current = stages.version(Stage::Current);
-        let reigning = held.predecessor(document);
+        let predecessor = staged.predecessor(document);
         match stages.version(Stage::Previous) {
-            Some(previous) if reigning.is_some() && reigning != held.current.as_deref() => {
-                self.secrets.promote(current, previous).await?;
+            Some(previous) if predecessor.is_some() && predecessor != staged.current.as_deref() => {
+                self.secret.promote(current, previous).await?;
                 Ok(Some(previous))
             }
             Some(_) | None => Ok(current),
         }
     }
 
-    fn check_can_start(&self, document: &KeyDocument, held: &StagedKeyIds) -> Result<(), TooEarly> {
+    fn check_can_start(
+        &self,
+        document: &KeyDocument,
+        staged: &StagedKeyIds,
+    ) -> Result<(), TooEarly> {
         let now = self.clock.now();
-        if self.signs(document, held, now) == SignWith::Neither {
+        if self.signs(document, staged, now) == SignWith::Neither {
             // No reader to wait for, and no signing version that could lose its stage.
             return Ok(());
         }
-        check_can_start(document, held.predecessor(document), &self.bounds, now)
+        check_can_start(document, staged.predecessor(document), &self.bounds, now)
     }
 
     /// Sets the end of every key before the current one. Returns the changed document; `document`
@@ -289,13 +283,13 @@ where
         };
         for _ in 0..MAX_ATTEMPTS {
             let now = self.clock.now();
-            let Some(next) = document.settling(current, &self.bounds, now) else {
+            let Some(next) = document.retiring(current, &self.bounds, now) else {
                 return Ok(document);
             };
             if self.change(&next, KeyAct::Rotate, request_id).await? == WriteOutcome::Applied {
                 return Ok(next);
             }
-            document = self.documents.key_document().await?;
+            document = self.context.store.key_document().await?;
         }
         Err(RotateError::Contended)
     }
@@ -306,33 +300,39 @@ where
         act: KeyAct,
         request_id: &Id,
     ) -> Result<WriteOutcome, RotateError> {
+        // The version identifies the request, so a retry of the step recognises its own write.
         let event = AuditEvent {
-            id: self.random.id()?,
             at: self.clock.now(),
-            kind: AuditKind::KeysChanged(act),
-            user_id: None,
-            session_id: None,
-            client_address: self.actor.to_owned(),
             request_id: request_id.clone(),
-            sealer: self.root_keys.sealer(Purpose::Audit),
+            ..self.context.event(AuditKind::KeysChanged(act), None)?
         };
-        Ok(self.documents.change_keys(document, None, &event).await?)
+        Ok(self
+            .context
+            .store
+            .change_keys(document, None, &event)
+            .await?)
     }
 
-    fn signs(&self, document: &KeyDocument, held: &StagedKeyIds, now: UnixTime) -> SignWith {
+    fn signs(&self, document: &KeyDocument, staged: &StagedKeyIds, now: UnixTime) -> SignWith {
         let lifetime = self.bounds.token_lifetime;
-        let (current, previous) = (held.current.as_deref(), held.previous.as_deref());
+        let (current, previous) = (staged.current.as_deref(), staged.previous.as_deref());
         sign_with(document, current, previous, lifetime, now)
     }
 
-    async fn pending(&self, token: &str) -> Result<K::Key, RotateError> {
-        let kept = self.secrets.value(token).await?;
-        Ok(self.factory.read(&kept.ok_or(RotateError::NotCreated)?)?)
+    async fn pending(&self, token: &str) -> Result<<P::Factory as KeyFactory>::Key, RotateError> {
+        let value = self.value(token).await?.ok_or(RotateError::NotCreated)?;
+        let key = self.factory.read(&value);
+        key.map_err(|_invalid| RotateError::NoKey)
+    }
+
+    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, RotateError> {
+        let version = self.secret.version(VersionSelector::Id(id)).await?;
+        Ok(version.map(|version| version.value))
     }
 
     /// The ids of the keys that hosts hold. An unreadable key counts as absent: a rotation replaces
     /// it.
-    async fn held(&self, stages: &Stages) -> Result<StagedKeyIds, RotateError> {
+    async fn staged(&self, stages: &Stages) -> Result<StagedKeyIds, RotateError> {
         Ok(StagedKeyIds {
             current: self.key_id(stages.version(Stage::Current)).await?,
             previous: self.key_id(stages.version(Stage::Previous)).await?,
@@ -343,23 +343,23 @@ where
         let Some(version) = version else {
             return Ok(None);
         };
-        let kept = self.secrets.value(version).await?;
-        let key = kept.and_then(|kept| self.factory.read(&kept).ok());
+        let value = self.value(version).await?;
+        let key = value.and_then(|value| self.factory.read(&value).ok());
         Ok(key.and_then(|key| key.key().id().map(str::to_owned)))
     }
 
     /// A token signed by `key` that no service accepts.
-    fn test_token(&self, key: &K::Key) -> Result<String, RotateError> {
+    fn test_token(&self, key: &<P::Factory as KeyFactory>::Key) -> Result<String, RotateError> {
         let (Some(algorithm), Some(key_id)) = (key.key().algorithm(), key.key().id()) else {
             return Err(SignError.into());
         };
         let draft = AccessTokenDraft {
             issuer: "urn:portcullis:rotation".to_owned(),
-            subject: self.random.id()?,
+            subject: self.context.random.id()?,
             audience: "urn:portcullis:nobody".to_owned(),
             client_id: "portcullis-rotation".to_owned(),
-            token_id: self.random.id()?,
-            session_id: self.random.id()?,
+            token_id: self.context.random.id()?,
+            session_id: self.context.random.id()?,
             generation: 0,
             authenticated_at: UnixTime::default(),
             methods: Methods::default(),
@@ -375,7 +375,7 @@ where
 
 /// Whether the key called `id` is in the document, or was and has been revoked.
 fn was_published(document: &KeyDocument, id: &str) -> bool {
-    document.find(id).is_some() || document.is_withdrawn(id)
+    document.find(id).is_some() || document.is_revoked(id)
 }
 
 /// The token as the identifier of a request.

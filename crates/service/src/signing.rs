@@ -6,7 +6,9 @@
 
 mod error;
 pub mod jwks_cache;
-mod key_source;
+pub mod key_factory;
+mod ports;
+pub mod secret;
 
 use core::time::Duration;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,11 +20,13 @@ use portcullis_core::keys::rotation::{SignWith, sign_with};
 use portcullis_core::time::UnixTime;
 
 use crate::ports::Signer;
-use crate::rotate::ports::{KeyChangeStore, Stage};
 pub use crate::signing::error::SigningError;
 use crate::signing::jwks_cache::JwksCache;
-pub use crate::signing::key_source::{SigningEvent, SigningKeySource, Version};
-use crate::store::WriteOutcome;
+use crate::signing::key_factory::KeyFactory;
+use crate::signing::ports::KeyOf;
+pub use crate::signing::ports::{SigningEvent, SigningPorts};
+use crate::signing::secret::{SecretStore as _, SecretVersion, Stage, VersionSelector};
+use crate::store::{KeyChangeStore as _, KeyStore as _, WriteOutcome};
 
 /// The attempts to publish after concurrent publications of other hosts.
 const MAX_ATTEMPTS: usize = 8;
@@ -37,7 +41,7 @@ pub struct SigningKeys<K> {
     lifetime: Duration,
     /// The cache time of the versions.
     cache: Duration,
-    held: RwLock<Option<Held<K>>>,
+    cached: RwLock<Option<CachedVersions<K>>>,
     reading: Mutex<()>,
 }
 
@@ -62,7 +66,7 @@ impl<K> Clone for Versions<K> {
 
 /// The versions as last read.
 #[derive(Debug)]
-struct Held<K> {
+struct CachedVersions<K> {
     versions: Versions<K>,
     read_at: UnixTime,
     tried_at: UnixTime,
@@ -74,7 +78,7 @@ impl<K: Signer> SigningKeys<K> {
         Self {
             lifetime,
             cache,
-            held: RwLock::default(),
+            cached: RwLock::default(),
             reading: Mutex::default(),
         }
     }
@@ -84,16 +88,16 @@ impl<K: Signer> SigningKeys<K> {
     /// # Errors
     ///
     /// [`SigningError`]; the next call retries.
-    pub async fn ready<C: SigningKeySource<Key = K>>(
+    pub async fn ready<P: SigningPorts<Factory: KeyFactory<Key = K>>>(
         &self,
         published: &JwksCache,
-        custody: &C,
-        documents: &impl KeyChangeStore,
+        ports: &P,
         now: UnixTime,
-    ) -> Result<Arc<K>, SigningError<C::Error>> {
+    ) -> Result<Arc<K>, SigningError<P::Error>> {
+        let documents = ports.store();
         let known = published.known(documents, now).await?;
         if let Some(error) = &known.error {
-            custody.on_event(SigningEvent::LastDocument(error));
+            ports.on_event(SigningEvent::LastDocument(error));
         }
         let mut document = known.document;
         let (usable, is_due) = self.usable(&document, now);
@@ -114,10 +118,10 @@ impl<K: Signer> SigningKeys<K> {
         };
         let versions = match self.read_at(now) {
             Some(versions) => versions,
-            None => self.read(custody, &document, now).await?,
+            None => self.read(ports, &document, now).await?,
         };
-        if must_publish(&versions, custody.is_sole_holder(), &document) {
-            publish(&*versions.current, custody, documents, now).await?;
+        if must_publish(&versions, ports.is_sole_holder(), &document) {
+            publish(&*versions.current, ports, now).await?;
             document = published.read(documents, now).await?;
         }
         if let Some(key) = self.choose(&versions, &document, now) {
@@ -138,54 +142,55 @@ impl<K: Signer> SigningKeys<K> {
 
     /// The cached key that signs at `now`, and whether the versions are due to be read again.
     fn usable(&self, document: &KeyDocument, now: UnixTime) -> (Option<Arc<K>>, bool) {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(held) = held.as_ref() else {
+        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(cached) = cached.as_ref() else {
             return (None, true);
         };
-        let is_due = now.since(held.read_at) >= self.cache;
-        let was_tried = now.since(held.tried_at) < RETRY;
-        let usable = self.choose(&held.versions, document, now);
+        let is_due = now.since(cached.read_at) >= self.cache;
+        let was_tried = now.since(cached.tried_at) < RETRY;
+        let usable = self.choose(&cached.versions, document, now);
         (usable, is_due && !was_tried)
     }
 
     /// The versions, if a concurrent call read them in this very second.
     fn read_at(&self, now: UnixTime) -> Option<Versions<K>> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        let fresh = held.as_ref().filter(|held| held.read_at == now);
-        fresh.map(|held| held.versions.clone())
+        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+        let fresh = cached.as_ref().filter(|cached| cached.read_at == now);
+        fresh.map(|cached| cached.versions.clone())
     }
 
     /// The current versions. After a failed read the previous result is kept while one of its keys
     /// still signs.
-    async fn read<C: SigningKeySource<Key = K>>(
+    async fn read<P: SigningPorts<Factory: KeyFactory<Key = K>>>(
         &self,
-        custody: &C,
+        ports: &P,
         document: &KeyDocument,
         now: UnixTime,
-    ) -> Result<Versions<K>, SigningError<C::Error>> {
+    ) -> Result<Versions<K>, SigningError<P::Error>> {
         let known = {
-            let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-            held.as_ref()
-                .map(|held| (held.versions.clone(), held.read_at))
+            let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+            cached
+                .as_ref()
+                .map(|cached| (cached.versions.clone(), cached.read_at))
         };
         // Without a signing key the previous version is read again, even if the current version id
         // is unchanged: an operator may have repaired it.
         let known = known.filter(|(versions, _)| self.choose(versions, document, now).is_some());
         let before = known.as_ref().map(|(versions, _)| versions);
-        let (versions, read_at) = match (versions(custody, before).await, known) {
+        let (versions, read_at) = match (versions(ports, before).await, known) {
             (Ok(versions), _) => (versions, now),
             (Err(error), Some((versions, read_at))) => {
-                custody.on_event(SigningEvent::LastVersions(&error));
+                ports.on_event(SigningEvent::LastVersions(&error));
                 (versions, read_at)
             }
             (Err(error), None) => return Err(error),
         };
-        let held = Held {
+        let cached = CachedVersions {
             versions: versions.clone(),
             read_at,
             tried_at: now,
         };
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
         Ok(versions)
     }
 
@@ -216,13 +221,16 @@ fn choose<K: Signer>(
 }
 
 /// Reads the two versions. If the current version of `before` is unchanged, nothing else is read.
-async fn versions<C: SigningKeySource>(
-    custody: &C,
-    before: Option<&Versions<C::Key>>,
-) -> Result<Versions<C::Key>, SigningError<C::Error>> {
+async fn versions<P: SigningPorts>(
+    ports: &P,
+    before: Option<&Versions<KeyOf<P>>>,
+) -> Result<Versions<KeyOf<P>>, SigningError<P::Error>> {
     let version = async |stage| {
-        let version = custody.version(stage).await;
-        version.map_err(SigningError::SigningKeySource)
+        let version = ports.secret().version(VersionSelector::Stage(stage)).await;
+        version.map_err(|error| SigningError::Port(error.into()))
+    };
+    let decode = |version: &SecretVersion| -> Result<_, P::Error> {
+        Ok(Arc::new(ports.factory().read(&version.value)?))
     };
     let current = version(Stage::Current)
         .await?
@@ -232,17 +240,17 @@ async fn versions<C: SigningKeySource>(
     }
     let previous = version(Stage::Previous).await?.and_then(|version| {
         let unusable =
-            |error: &C::Error| custody.on_event(SigningEvent::NoKey(Stage::Previous, error));
-        version.key.inspect_err(unusable).ok()
+            |error: &P::Error| ports.on_event(SigningEvent::NoKey(Stage::Previous, error));
+        decode(&version).inspect_err(unusable).ok()
     });
-    let (key, previous) = match (current.key, previous) {
+    let (key, previous) = match (decode(&current), previous) {
         (Ok(key), previous) => (key, previous),
         // SECURITY: an unreadable version does not stop logins while the previous one signs.
         (Err(error), Some(previous)) => {
-            custody.on_event(SigningEvent::NoKey(Stage::Current, &error));
+            ports.on_event(SigningEvent::NoKey(Stage::Current, &error));
             (previous, None)
         }
-        (Err(error), None) => return Err(SigningError::SigningKeySource(error)),
+        (Err(error), None) => return Err(SigningError::Port(error)),
     };
     Ok(Versions {
         current_id: current.id,
@@ -265,17 +273,16 @@ fn must_publish<K: Signer>(
 
 /// Adds the public half of `key` to the key document, if it is missing. Hosts that start together
 /// write one after the other: each replaces the version that it read.
-async fn publish<C: SigningKeySource>(
-    key: &C::Key,
-    custody: &C,
-    documents: &impl KeyChangeStore,
+async fn publish<P: SigningPorts>(
+    key: &KeyOf<P>,
+    ports: &P,
     now: UnixTime,
-) -> Result<(), SigningError<C::Error>> {
+) -> Result<(), SigningError<P::Error>> {
     let public = key.key();
     let id = public.id().ok_or(SigningError::Unpublishable)?;
     for _ in 0..MAX_ATTEMPTS {
-        let document = documents.key_document().await?;
-        if document.is_withdrawn(id) {
+        let document = ports.store().key_document().await?;
+        if document.is_revoked(id) {
             return Err(SigningError::Retired);
         }
         if let Some(published) = document.find(id) {
@@ -290,11 +297,11 @@ async fn publish<C: SigningKeySource>(
         if document.version() == before {
             return Err(SigningError::Unpublishable);
         }
-        let event = custody.event(AuditKind::KeysChanged(KeyAct::Publish));
-        let event = event.await.map_err(SigningError::SigningKeySource)?;
-        let written = documents.change_keys(&document, None, &event).await;
+        let ctx = ports.context().await.map_err(SigningError::Port)?;
+        let event = ctx.event(AuditKind::KeysChanged(KeyAct::Publish), None)?;
+        let written = ctx.store.change_keys(&document, None, &event).await;
         if written.map_err(SigningError::Publication)? == WriteOutcome::Applied {
-            custody.on_event(SigningEvent::Published {
+            ports.on_event(SigningEvent::Published {
                 key_id: id,
                 version: document.version(),
             });

@@ -6,7 +6,6 @@
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::refresh::RefreshHead;
 use portcullis_core::revocation::{Revocation, Revocations, TokenIds};
@@ -18,6 +17,7 @@ mod audit;
 mod change;
 mod domains;
 mod factors;
+mod keys;
 mod limits;
 mod mail;
 mod packs;
@@ -26,6 +26,7 @@ pub use audit::{AuditReader, StoredEntry};
 pub use change::{AccountChange, RetainedSession, SessionsEnd};
 pub use domains::{DomainPage, DomainStore, PageCursor};
 pub use factors::{FactorStore, Factors, TotpFactor};
+pub use keys::{KeyChangeStore, KeyStore};
 pub use limits::{Bucket, Counted, LimitStore};
 pub use mail::{MailTokenStore, NewMailToken, OutboxEntry, OutboxMail, OutboxStore, SpentToken};
 pub use packs::PackStore;
@@ -320,20 +321,6 @@ pub trait RevocationStore {
         stamp: UnixTime,
         request_id: &Id,
     ) -> Result<(), StoreError>;
-}
-
-/// Stores the key document.
-#[expect(
-    async_fn_in_trait,
-    reason = "each adapter has its own store, so Send is inferred there"
-)]
-pub trait KeyStore {
-    /// The document, read consistently; empty (version 0) before the first write.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`], also if the document does not parse, with `KeyDocumentError` as source.
-    async fn key_document(&self) -> Result<KeyDocument, StoreError>;
 }
 
 /// Stores audit entries of events that change no other state.

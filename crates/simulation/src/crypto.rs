@@ -19,7 +19,8 @@ use portcullis_service::ports::{
     HashError, HashVerdict, NoEntropy, PasswordHasher, SecureRandom, SignError, SignatureVerifier,
     Signer, UnusableKey,
 };
-use portcullis_service::rotate::ports::{KeyFactory, KeyFactoryError};
+use portcullis_service::signing::key_factory::KeyFactory;
+use thiserror::Error;
 
 use crate::bounds::second;
 use crate::bounds::{AUDIENCE, ISSUER};
@@ -95,21 +96,25 @@ pub(crate) fn forge(world: &World, key: &str) -> String {
     input.with_signature(&signature).expose().clone()
 }
 
+/// The stored text is no key.
+#[derive(Debug, Error)]
+#[error("the version of the secret holds no signing key")]
+pub(crate) struct NoKey;
+
 /// A key is stored as its name.
 impl KeyFactory for World {
     type Key = SimKey;
+    type Error = NoKey;
 
-    fn make(&self, _: Algorithm) -> Result<SimKey, KeyFactoryError> {
+    fn make(&self, _: Algorithm) -> Result<SimKey, NoKey> {
         let number = self.keys.get() + 1;
         self.keys.set(number);
         Ok(SimKey::new(&format!("k{number}")))
     }
 
-    fn read(&self, kept: &Secret<String>) -> Result<SimKey, KeyFactoryError> {
+    fn read(&self, kept: &Secret<String>) -> Result<SimKey, NoKey> {
         let is_name = kept.expose().starts_with('k');
-        is_name
-            .then(|| SimKey::new(kept.expose()))
-            .ok_or(KeyFactoryError::NoKey)
+        is_name.then(|| SimKey::new(kept.expose())).ok_or(NoKey)
     }
 
     fn write(&self, key: &SimKey) -> Secret<String> {

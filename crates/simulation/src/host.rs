@@ -30,7 +30,7 @@ use portcullis_service::signing::jwks_cache::JwksCache;
 use portcullis_service::signing::{SigningError, SigningKeys};
 use portcullis_service::store::StoreError;
 
-use self::keys::{Keyless, SimSigningKeys};
+use self::keys::{Keyless, SimSigning};
 use crate::bounds::HOST_CACHE;
 use crate::clock::SimClock;
 use crate::crypto::{SimHasher, SimKey, SimSignatures};
@@ -259,26 +259,27 @@ impl Host {
         process: &Process,
         call: &RequestMeta,
     ) -> Result<Option<Arc<SimKey>>, StoreError> {
-        let custody = SimSigningKeys {
+        let ports = SimSigning {
             world: &self.world,
             host: &self.name,
             root_keys: &self.root_keys,
+            settings: &self.settings,
             secrets: &process.secrets,
-            now: call.now,
-            request_id: &call.request_id,
+            store: &process.store,
+            call: RequestMeta {
+                client_address: "host".to_owned(),
+                ..call.clone()
+            },
         };
         let Process {
-            store,
-            keys,
-            published,
-            ..
+            keys, published, ..
         } = process;
-        match keys.ready(published, &custody, store, call.now).await {
+        match keys.ready(published, &ports, call.now).await {
             Ok(key) => Ok(Some(key)),
             Err(
                 SigningError::Document(error)
                 | SigningError::Publication(error)
-                | SigningError::SigningKeySource(Keyless::Secret(error)),
+                | SigningError::Port(Keyless::Secret(error)),
             ) => Err(error),
             Err(error) => {
                 self.world.tell(|| format!("{}: {error}", self.name));

@@ -44,7 +44,8 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_service::ports::Signer as _;
-use portcullis_service::rotate::ports::{KeyFactory as _, Stage};
+use portcullis_service::signing::key_factory::KeyFactory as _;
+use portcullis_service::signing::secret::Stage;
 
 pub use crate::mutation::Mutation;
 pub use crate::oracle::{Case, Invariant, REVOKED_WITHIN, Violation};

@@ -42,7 +42,7 @@ pub enum Mutation {
     /// A new key signs after the edges' `soft` bound for keys instead of the `hard` bound.
     LeadFromSoft,
     /// A revoked key stays in the document.
-    KeepWithdrawn,
+    KeepRevoked,
     /// A key with a successor never gets its end.
     TellNoEnd,
     /// The reuse of a refresh token does not end the session.
@@ -80,7 +80,7 @@ impl Mutation {
         (Self::FailLookUps, Invariant::Served),
         (Self::BeginOnce, Invariant::Served),
         (Self::LeadFromSoft, Invariant::GoodFaith),
-        (Self::KeepWithdrawn, Invariant::DroppedKey),
+        (Self::KeepRevoked, Invariant::DroppedKey),
         (Self::TellNoEnd, Invariant::DroppedKey),
         (Self::ForgiveReuse, Invariant::Revoked),
         (Self::LongWindow, Invariant::SessionWithAccount),

@@ -79,7 +79,9 @@ async fn try_drop(terminal: &Rc<Machine>, name: &str) -> bool {
             request_id: machine.world.id().expect("chance"),
             client_address: String::new(),
         };
-        revoke_key(&name, &machine.rotation(), &call).await
+        let rotation = machine.rotation(&call);
+        let lifetime = rotation.bounds.token_lifetime;
+        revoke_key(&name, lifetime, rotation.clock, rotation.context).await
     };
     let done = terminal.world.executor.remote(work).await;
     match done {
@@ -92,7 +94,8 @@ async fn try_drop(terminal: &Rc<Machine>, name: &str) -> bool {
 async fn rotate(terminal: &Rc<Machine>) -> Option<Result<String, RotateError>> {
     let machine = Rc::clone(terminal);
     let work = async move {
-        let done = rotate_now(&machine.rotation()).await;
+        let call = machine.call();
+        let done = rotate_now(&machine.rotation(&call)).await;
         machine.world.tell(|| {
             let said = done.as_ref().map_or_else(|error| error.code(), |_| "done");
             format!("operator rotates manually: {said}")

@@ -4,12 +4,17 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use portcullis_core::id::Id;
 use portcullis_core::keys::rotation::RotationBounds;
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::token::algorithm::Algorithm;
-use portcullis_service::ports::SecureRandom as _;
-use portcullis_service::rotate::ports::{KeyFactory as _, Stage};
+use portcullis_service::context::ServiceContext;
+use portcullis_service::ports::{Clock as _, RequestMeta, SecureRandom as _};
+use portcullis_service::rotate::ports::RotationPorts;
 use portcullis_service::rotate::{RotateError, Rotation, Step};
+use portcullis_service::settings::Settings;
+use portcullis_service::signing::key_factory::KeyFactory as _;
+use portcullis_service::signing::secret::Stage;
 
 use crate::bounds::millis_of;
 use crate::bounds::{HOST_CACHE, KEYS_HARD, KEYS_SOFT};
@@ -20,6 +25,7 @@ use crate::mutation::Mutation;
 use crate::oracle::Case;
 use crate::oracle::service::Failures;
 use crate::plan::{Dependency, ROUNDING, SKEW};
+use crate::settings::settings;
 use crate::store::View;
 use crate::world::World;
 
@@ -32,11 +38,18 @@ pub(crate) struct Machine {
     store: View,
     secrets: View,
     root_keys: RootKeys,
+    settings: Settings,
     pub(crate) clock: SimClock,
 }
 
-/// The product's rotation in this simulation.
-pub(crate) type SimRotation<'a> = Rotation<'a, View, View, World, SimSignatures, SimClock, World>;
+impl RotationPorts for Machine {
+    type Secret = View;
+    type Factory = World;
+    type Signatures = SimSignatures;
+    type Clock = SimClock;
+    type Store = View;
+    type Random = World;
+}
 
 impl Machine {
     pub(crate) fn new(world: &Rc<World>, name: &'static str) -> Rc<Self> {
@@ -46,6 +59,7 @@ impl Machine {
             store: View::new(world, name, Dependency::Store),
             secrets: View::new(world, name, Dependency::Secrets),
             root_keys: root_keys(),
+            settings: settings(world.plan.lifetime, world.mutation),
             clock: SimClock::new(world, name),
         })
     }
@@ -59,7 +73,8 @@ impl Machine {
         if self.world.mutation == Some(Mutation::BeginOnce) && !is_first {
             return Err(RotateError::Contended);
         }
-        self.rotation().step(step, token).await
+        let call = self.call();
+        self.rotation(&call).step(step, token).await
     }
 
     /// Repeats the last call, which changes nothing; returns whether it got a response.
@@ -69,20 +84,34 @@ impl Machine {
             tables.stages.version(Stage::Current).map(str::to_owned)
         };
         let version = version.expect("the initial one");
-        let done = self.rotation().step(Step::Finish, &version).await;
+        let call = self.call();
+        let done = self.rotation(&call).step(Step::Finish, &version).await;
         !matches!(done, Err(RotateError::Store(_)))
     }
 
-    pub(crate) fn rotation(&self) -> SimRotation<'_> {
+    /// A call that starts now. A rotation identifies its writes by the version, so every call has
+    /// the same identifier.
+    pub(crate) fn call(&self) -> RequestMeta {
+        RequestMeta {
+            now: self.clock.now(),
+            request_id: Id::from_random([0; 16]),
+            client_address: self.name.to_owned(),
+        }
+    }
+
+    pub(crate) fn rotation<'a>(&'a self, call: &'a RequestMeta) -> Rotation<'a, Self> {
         Rotation {
-            secrets: &self.secrets,
-            documents: &self.store,
-            factory: &self.world,
+            context: ServiceContext {
+                store: &self.store,
+                random: &*self.world,
+                root_keys: &self.root_keys,
+                settings: &self.settings,
+                call,
+            },
+            secret: &self.secrets,
+            factory: &*self.world,
             signatures: &SimSignatures,
             clock: &self.clock,
-            random: &self.world,
-            root_keys: &self.root_keys,
-            actor: self.name,
             bounds: bounds(&self.world),
             algorithm: Algorithm::EdDsa,
         }
@@ -160,7 +189,7 @@ async fn rotate(world: &Rc<World>, machines: &[Rc<Machine>], token: &str) {
                 return;
             }
             // A revoked key is replaced manually.
-            Some(Err(RotateError::Withdrawn | RotateError::NotPending)) => return,
+            Some(Err(RotateError::KeyRevoked | RotateError::NotPending)) => return,
             Some(Err(_)) | None => true,
         };
         let what = "a step of a rotation";

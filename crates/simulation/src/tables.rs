@@ -12,7 +12,7 @@ use portcullis_core::revocation::{PackIndex, Revocation, RevocationTarget};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::Stages;
+use portcullis_service::signing::secret::Stages;
 use portcullis_service::store::{Account, Bucket, Counted, SessionWithAccount, WriteOutcome};
 
 use crate::bounds::second;
@@ -124,7 +124,7 @@ impl Tables {
     pub(crate) fn change_keys(
         &mut self,
         document: &KeyDocument,
-        called_back: Option<(Revocation, UnixTime)>,
+        revocation: Option<(Revocation, UnixTime)>,
         event: &AuditEvent,
         now: u64,
     ) -> WriteOutcome {
@@ -133,7 +133,7 @@ impl Tables {
             return WriteOutcome::Conflict;
         }
         self.note(event);
-        if let Some((revocation, stamp)) = called_back {
+        if let Some((revocation, stamp)) = revocation {
             self.revoke(&[revocation], stamp);
             self.emergency = true;
         }

@@ -6,7 +6,7 @@ use portcullis_core::id::Id;
 use portcullis_host::clock::{SystemClock, WallClock as _};
 use portcullis_host::rotation::RotationContext;
 use portcullis_service::ports::RequestMeta;
-use portcullis_service::rotate::revoke::{KeyRevocation, revoke_key};
+use portcullis_service::rotate::revoke::KeyRevocation;
 use portcullis_tests::program::operator_program;
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, System, environment};
@@ -113,13 +113,13 @@ async fn a_revoked_key_in_a_file_is_replaced_by_the_files_new_key() {
     let peer = system.another(CHEAP, &changes).await.expect("a host");
     let old = kid(&log_in(&peer).await);
     let now = now(&peer.host);
-    let desk = RotationContext::open(&peer.host, "test", now).await;
     let call = RequestMeta {
         now,
         request_id: Id::from_random([7; 16]),
         client_address: "operator:test".to_owned(),
     };
-    let end = revoke_key(&old, &desk.expect("a desk").document(), &call).await;
+    let rotation = RotationContext::open(&peer.host, &call).await;
+    let end = rotation.expect("root keys").revoke(&old).await;
     assert_eq!(end.expect("done"), KeyRevocation::Done);
     std::fs::remove_file(&path).expect("it was there");
     system.clock.pass(10);

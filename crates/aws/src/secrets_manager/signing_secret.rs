@@ -1,14 +1,17 @@
-//! The secret that a rotation changes, as its port defines it.
+//! The secret with the private signing keys, as its ports define it.
 
 use portcullis_core::secret::Secret;
-use portcullis_service::rotate::ports::{SecretStore, Stage, Stages};
+use portcullis_service::signing::secret::{
+    SecretChangeStore, SecretStore, SecretVersion, Stage, Stages, VersionSelector,
+};
 use portcullis_service::store::{StoreError, WriteOutcome};
 
+use crate::error::CallError;
 use crate::error_code::ErrorCode;
 use crate::secrets_manager::{SecretsManager, Version};
 use crate::transport::Transport;
 
-/// The secret that holds the private signing key, at a given time.
+/// The secret in Secrets Manager, at a given time.
 #[derive(Debug)]
 pub struct SigningSecret<'a, T> {
     manager: SecretsManager<'a, T>,
@@ -22,7 +25,42 @@ impl<'a, T> SigningSecret<'a, T> {
     }
 }
 
+impl<T: Transport> SigningSecret<'_, T> {
+    /// The selected version, in one call; `None` if no version has the stage, or the version has
+    /// no value yet.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn read(
+        &self,
+        selector: VersionSelector<'_>,
+    ) -> Result<Option<SecretVersion>, CallError> {
+        let version = match selector {
+            VersionSelector::Stage(stage) => Version::Stage(stage),
+            VersionSelector::Id(id) => Version::Id(id),
+        };
+        let found = self.manager.value(self.name, version).await?;
+        Ok(found.map(|found| SecretVersion {
+            id: found.id,
+            value: found.value,
+        }))
+    }
+}
+
 impl<T: Transport> SecretStore for SigningSecret<'_, T> {
+    type Error = StoreError;
+
+    async fn version(
+        &self,
+        selector: VersionSelector<'_>,
+    ) -> Result<Option<SecretVersion>, StoreError> {
+        let read = self.read(selector).await;
+        read.map_err(|error| StoreError::new("reading the secret", error))
+    }
+}
+
+impl<T: Transport> SecretChangeStore for SigningSecret<'_, T> {
     async fn stages(&self) -> Result<Stages, StoreError> {
         let described = self.manager.describe(self.name).await;
         let described =
@@ -33,12 +71,6 @@ impl<T: Transport> SecretStore for SigningSecret<'_, T> {
             Some((stage, id.to_owned()))
         });
         Ok(Stages(staged.collect()))
-    }
-
-    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
-        let found = self.manager.value(self.name, Version::Id(id)).await;
-        let found = found.map_err(|error| StoreError::new("reading the secret", error))?;
-        Ok(found.map(|version| version.value))
     }
 
     async fn put_pending(
@@ -64,5 +96,35 @@ impl<T: Transport> SecretStore for SigningSecret<'_, T> {
             .move_stage(self.name, Stage::Current, from, to)
             .await
             .map_err(|error| StoreError::new("making a version of the secret current", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::script::{NOON, client, response};
+
+    #[tokio::test]
+    async fn a_version_is_read_by_stage_or_id_with_one_call() {
+        let value = r#"{"VersionId":"v2","SecretString":"hunter2"}"#;
+        let client = client([response(200, value), response(200, value)]);
+        let secret = SigningSecret::new(SecretsManager::at(&client, NOON), "signing");
+        for selector in [
+            VersionSelector::Stage(Stage::Previous),
+            VersionSelector::Id("v2"),
+        ] {
+            let found = secret.version(selector).await.unwrap().unwrap();
+            assert_eq!(found.id, "v2");
+            assert_eq!(found.value.expose(), "hunter2");
+        }
+        assert_eq!(
+            client.transport().bodies(),
+            [
+                json!({"SecretId": "signing", "VersionStage": "AWSPREVIOUS"}),
+                json!({"SecretId": "signing", "VersionId": "v2"}),
+            ]
+        );
     }
 }

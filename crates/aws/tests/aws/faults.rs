@@ -9,10 +9,9 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
-use portcullis_service::rotate::ports::KeyChangeStore as _;
 use portcullis_service::store::{
-    AccountStore as _, AuditStore as _, KeyStore as _, RevocationStore as _, SessionStore as _,
-    StoreError, WriteOutcome,
+    AccountStore as _, AuditStore as _, KeyChangeStore as _, KeyStore as _, RevocationStore as _,
+    SessionStore as _, StoreError, WriteOutcome,
 };
 use tokio::net::TcpListener;
 

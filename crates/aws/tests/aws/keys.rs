@@ -7,8 +7,7 @@ use portcullis_aws::operation::Operation;
 use portcullis_core::audit::{AuditKind, KeyAct};
 use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
 use portcullis_core::keys::jwk::VerifyingKey;
-use portcullis_service::rotate::ports::KeyChangeStore as _;
-use portcullis_service::store::{KeyStore as _, StoreError, WriteOutcome};
+use portcullis_service::store::{KeyChangeStore as _, KeyStore as _, StoreError, WriteOutcome};
 use serde_json::json;
 
 use crate::engine::{Engine, NOON, event, row, store, wire};

@@ -20,9 +20,10 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::{KeyChangeStore as _, Stage};
+use portcullis_service::signing::secret::Stage;
 use portcullis_service::store::{
-    AccountStore as _, AuditStore as _, KeyStore as _, RevocationStore as _, SessionStore as _,
+    AccountStore as _, AuditStore as _, KeyChangeStore as _, KeyStore as _, RevocationStore as _,
+    SessionStore as _,
 };
 use serde_json::{Value, json};
 

@@ -16,7 +16,7 @@ use crate::time::UnixTime;
 pub struct KeyDocument {
     version: u64,
     keys: Vec<PublishedKey>,
-    withdrawn: Vec<String>,
+    revoked: Vec<String>,
 }
 
 /// A key with its validity times.
@@ -57,13 +57,13 @@ impl KeyDocument {
         let mut document = Self {
             version: version.ok_or(KeyDocumentError::Malformed)?,
             keys: vec![],
-            withdrawn: vec![],
+            revoked: vec![],
         };
-        if let Some(withdrawn) = members.get("withdrawn") {
-            let names = withdrawn.as_array().ok_or(KeyDocumentError::Malformed)?;
+        if let Some(revoked) = members.get("withdrawn") {
+            let names = revoked.as_array().ok_or(KeyDocumentError::Malformed)?;
             for name in names {
                 let name = name.as_text().ok_or(KeyDocumentError::Malformed)?;
-                document.withdrawn.push(name.to_owned());
+                document.revoked.push(name.to_owned());
             }
         }
         let keys = members
@@ -73,7 +73,7 @@ impl KeyDocument {
         for entry in keys {
             let published = PublishedKey::from_json(entry)?;
             let id = published.key.id().ok_or(KeyDocumentError::Malformed)?;
-            if document.find(id).is_some() || document.is_withdrawn(id) {
+            if document.find(id).is_some() || document.is_revoked(id) {
                 return Err(KeyDocumentError::Malformed);
             }
             document.keys.push(published);
@@ -99,8 +99,8 @@ impl KeyDocument {
     }
 
     /// Whether the key `id` was revoked. A revoked key is never published again.
-    pub fn is_withdrawn(&self, id: &str) -> bool {
-        self.withdrawn.iter().any(|withdrawn| withdrawn == id)
+    pub fn is_revoked(&self, id: &str) -> bool {
+        self.revoked.iter().any(|revoked| revoked == id)
     }
 
     /// The next version, with its keys modified by `change`, which neither adds keys nor changes a
@@ -123,8 +123,8 @@ impl KeyDocument {
     pub(in crate::keys) fn without(mut self, id: &str) -> Self {
         self.version = self.version.saturating_add(1);
         self.keys.retain(|published| published.key.id() != Some(id));
-        if !self.is_withdrawn(id) {
-            self.withdrawn.push(id.to_owned());
+        if !self.is_revoked(id) {
+            self.revoked.push(id.to_owned());
         }
         self
     }
@@ -133,7 +133,7 @@ impl KeyDocument {
     /// secret, a revoked key or an already published key leaves the document unchanged.
     #[must_use]
     pub fn with(mut self, key: VerifyingKey, sign_from: UnixTime) -> Self {
-        let is_new = |id| self.find(id).is_none() && !self.is_withdrawn(id);
+        let is_new = |id| self.find(id).is_none() && !self.is_revoked(id);
         if key.id().is_some_and(is_new) && key.to_jwk().is_some() {
             self.version = self.version.saturating_add(1);
             self.keys.push(PublishedKey {
@@ -162,8 +162,8 @@ impl KeyDocument {
             self.version,
             keys.join(",")
         );
-        if !self.withdrawn.is_empty() {
-            let names: Vec<_> = self.withdrawn.iter().map(|id| Json::quote(id)).collect();
+        if !self.revoked.is_empty() {
+            let names: Vec<_> = self.revoked.iter().map(|id| Json::quote(id)).collect();
             json.push_str(r#","withdrawn":["#);
             json.push_str(&names.join(","));
             json.push(']');
@@ -243,10 +243,10 @@ mod tests {
         let document = KeyDocument::default().with(key(), NOON);
         let id = key().thumbprint();
         let document = document.without(&id).with(key(), NOON);
-        assert!(document.find(&id).is_none() && document.is_withdrawn(&id));
+        assert!(document.find(&id).is_none() && document.is_revoked(&id));
         let json = document.to_json();
         let read = KeyDocument::parse(json.as_bytes()).expect("our own");
-        assert!(read.is_withdrawn(&id));
+        assert!(read.is_revoked(&id));
         assert_eq!(read.to_json(), json);
         let jwk = key().to_jwk().expect("public");
         let both = json.replace("[]", &format!(r#"[{{"jwk":{jwk},"sign_from":0}}]"#));

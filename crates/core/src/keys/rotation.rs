@@ -167,7 +167,7 @@ impl KeyDocument {
         let id = key.key.id();
         self.keys()
             .iter()
-            .take_while(move |held| held.key.id() != id)
+            .take_while(move |entry| entry.key.id() != id)
     }
 
     /// The next version with `key`, the first key or one without other publishers: it signs at
@@ -203,12 +203,12 @@ impl KeyDocument {
         };
         let is_relied_on = self
             .predecessors_of(published)
-            .any(|held| held.ends_at.is_some_and(|end| published.sign_from < end));
+            .any(|entry| entry.ends_at.is_some_and(|end| published.sign_from < end));
         let waits = now < published.sign_from && published.sign_from != sign_from;
         (waits && !is_relied_on).then(|| {
             self.clone().changed(|keys| {
-                for held in keys.iter_mut().filter(|held| held.key.id() == key.id()) {
-                    held.sign_from = sign_from;
+                for entry in keys.iter_mut().filter(|entry| entry.key.id() == key.id()) {
+                    entry.sign_from = sign_from;
                 }
             })
         })
@@ -219,13 +219,13 @@ impl KeyDocument {
     /// it has an end itself. Such a key has a successor and ends no other key.
     ///
     /// INVARIANT: an end is never removed here. Readers may have dropped the key already.
-    pub fn settling(&self, current: &str, bounds: &RotationBounds, now: UnixTime) -> Option<Self> {
-        let held = self.find(current).filter(|key| key.ends_at.is_none())?;
-        let end = end_after(held, bounds, now);
+    pub fn retiring(&self, current: &str, bounds: &RotationBounds, now: UnixTime) -> Option<Self> {
+        let entry = self.find(current).filter(|key| key.ends_at.is_none())?;
+        let end = end_after(entry, bounds, now);
         let is_current = |key: &PublishedKey| key.key.id() == Some(current);
-        let is_settled = self.predecessors_of(held).all(|key| key.ends_at.is_some())
+        let is_done = self.predecessors_of(entry).all(|key| key.ends_at.is_some())
             && self.keys().iter().all(|key| key.verifies(now));
-        if is_settled {
+        if is_done {
             return None;
         }
         Some(self.clone().changed(|keys| {
@@ -239,7 +239,7 @@ impl KeyDocument {
     /// The next version without the key `id`, which is permanently revoked. If no key could sign
     /// then, the key waiting for its `sign_from` signs at once, and expiring keys stay. The
     /// document does not tell which of them the hosts hold. `None` if the key does not exist.
-    pub fn withdrawing(&self, id: &str, now: UnixTime) -> Option<Self> {
+    pub fn revoking(&self, id: &str, now: UnixTime) -> Option<Self> {
         self.find(id)?;
         let next = self.clone().without(id);
         let stays = |key: &PublishedKey| key.sign_from <= now && key.ends_at.is_none();

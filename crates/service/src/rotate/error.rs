@@ -4,7 +4,6 @@ use portcullis_core::keys::rotation::TooEarly;
 use thiserror::Error;
 
 use crate::ports::{NoEntropy, SignError};
-use crate::rotate::ports::KeyFactoryError;
 use crate::store::StoreError;
 
 /// A step of a rotation failed. A retry is always safe.
@@ -16,9 +15,12 @@ pub enum RotateError {
     /// The platform returned no random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
-    /// The key is missing.
-    #[error(transparent)]
-    Key(#[from] KeyFactoryError),
+    /// The version contains no usable signing key.
+    #[error("the version of the secret holds no signing key")]
+    NoKey,
+    /// No key could be created.
+    #[error("no signing key could be created for this algorithm")]
+    NotMade,
     /// Signing with the key failed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -39,7 +41,7 @@ pub enum RotateError {
     NotPublished,
     /// The key was revoked: this rotation ends here.
     #[error("the key of the version was revoked")]
-    Withdrawn,
+    KeyRevoked,
     /// The signature of the key does not verify under the key in the document.
     #[error("a signature of the new key does not verify under the published key")]
     DoesNotVerify,
@@ -55,15 +57,15 @@ impl RotateError {
         match self {
             Self::Store(_) => "store_unavailable",
             Self::Entropy(_) => "no_entropy",
-            Self::Key(KeyFactoryError::NoKey) => "no_signing_key",
-            Self::Key(KeyFactoryError::NotMade) => "key_not_made",
+            Self::NoKey => "no_signing_key",
+            Self::NotMade => "key_not_made",
             Self::Sign(_) => "not_signed",
             Self::TooEarly(_) => "rotation_too_early",
             Self::Token => "bad_token",
             Self::NotPending => "not_pending",
             Self::NotCreated => "not_created",
             Self::NotPublished => "not_published",
-            Self::Withdrawn => "key_withdrawn",
+            Self::KeyRevoked => "key_withdrawn",
             Self::DoesNotVerify => "does_not_verify",
             Self::Contended => "document_contended",
         }

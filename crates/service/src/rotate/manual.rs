@@ -1,26 +1,19 @@
 //! A manual rotation: runs the four steps in order, without Secrets Manager.
 
-use crate::ports::{Clock, SecureRandom, SignatureVerifier};
-use crate::rotate::ports::{KeyChangeStore, KeyFactory, KeyFactoryError, SecretStore, Stage};
+use crate::ports::SecureRandom as _;
+use crate::rotate::ports::RotationPorts;
 use crate::rotate::{RotateError, Rotation, Step};
+use crate::signing::secret::{SecretChangeStore as _, Stage};
 
 /// Rotates now, or completes an aborted rotation. Returns the version that is current then.
 ///
 /// # Errors
 ///
 /// [`RotateError`]; a retry continues where it stopped.
-pub async fn rotate_now<V, D, K, S, C, H>(
-    rotation: &Rotation<'_, V, D, K, S, C, H>,
-) -> Result<String, RotateError>
-where
-    V: SecretStore,
-    D: KeyChangeStore,
-    K: KeyFactory,
-    S: SignatureVerifier,
-    C: Clock,
-    H: SecureRandom,
-{
-    let stages = rotation.secrets.stages().await?;
+pub async fn rotate_now<P: RotationPorts>(
+    rotation: &Rotation<'_, P>,
+) -> Result<String, RotateError> {
+    let stages = rotation.secret.stages().await?;
     let pending = stages.version(Stage::Pending);
     let begun = pending.filter(|version| !stages.has(version, Stage::Current));
     if let Some(token) = begun {
@@ -28,28 +21,18 @@ where
             Ok(()) => return Ok(token.to_owned()),
             // Its key was revoked before it became current, or is unreadable: it is replaced by
             // another.
-            Err(RotateError::Withdrawn | RotateError::Key(KeyFactoryError::NoKey)) => {}
+            Err(RotateError::KeyRevoked | RotateError::NoKey) => {}
             Err(error) => return Err(error),
         }
     }
     // Secrets Manager requires at least 32 characters.
-    let token = format!("{}-{}", rotation.random.id()?, rotation.random.id()?);
+    let random = rotation.context.random;
+    let token = format!("{}-{}", random.id()?, random.id()?);
     all(rotation, &token).await?;
     Ok(token)
 }
 
-async fn all<V, D, K, S, C, H>(
-    rotation: &Rotation<'_, V, D, K, S, C, H>,
-    token: &str,
-) -> Result<(), RotateError>
-where
-    V: SecretStore,
-    D: KeyChangeStore,
-    K: KeyFactory,
-    S: SignatureVerifier,
-    C: Clock,
-    H: SecureRandom,
-{
+async fn all<P: RotationPorts>(rotation: &Rotation<'_, P>, token: &str) -> Result<(), RotateError> {
     for step in [Step::Create, Step::Set, Step::Test, Step::Finish] {
         rotation.step(step, token).await?;
     }

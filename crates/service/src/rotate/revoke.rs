@@ -2,15 +2,13 @@
 
 use core::time::Duration;
 
-use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
-use portcullis_core::root_keys::Purpose;
+use portcullis_core::audit::{AuditKind, KeyAct};
 
 use crate::announce;
+use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::ports::{Clock, RequestMeta, SecureRandom};
-use crate::rotate::Rotation;
-use crate::rotate::ports::KeyChangeStore;
-use crate::store::{RevocationStore, WriteOutcome};
+use crate::ports::{Clock, SecureRandom};
+use crate::store::{KeyChangeStore, RevocationStore, WriteOutcome};
 
 /// The attempts to change the document after concurrent changes.
 const MAX_ATTEMPTS: usize = 8;
@@ -31,45 +29,32 @@ pub enum KeyRevocation {
     Contended,
 }
 
-/// Revokes the key `key_id`. One transaction removes it from the document permanently and writes
+/// Revokes the key `key_id`, which signs tokens with at most `token_lifetime`. One transaction removes it from the document permanently and writes
 /// its revocation and feed row. Returns after the feed has carried that to the edges. A repeated
 /// call announces the revocation again.
 ///
 /// # Errors
 ///
 /// [`UseCaseError`]; the key may still be valid then.
-pub async fn revoke_key<V, D, K, S, C, H>(
+pub async fn revoke_key(
     key_id: &str,
-    rotation: &Rotation<'_, V, D, K, S, C, H>,
-    call: &RequestMeta,
-) -> Result<KeyRevocation, UseCaseError>
-where
-    D: KeyChangeStore + RevocationStore,
-    C: Clock,
-    H: SecureRandom,
-{
-    let (store, clock) = (rotation.documents, rotation.clock);
-    let event = AuditEvent {
-        id: rotation.random.id()?,
-        at: call.now,
-        kind: AuditKind::KeysChanged(KeyAct::Revoke),
-        user_id: None,
-        session_id: None,
-        client_address: call.client_address.clone(),
-        request_id: call.request_id.clone(),
-        sealer: rotation.root_keys.sealer(Purpose::Audit),
-    };
+    token_lifetime: Duration,
+    clock: &impl Clock,
+    ctx: ServiceContext<'_, impl KeyChangeStore + RevocationStore, impl SecureRandom>,
+) -> Result<KeyRevocation, UseCaseError> {
+    let ServiceContext { store, call, .. } = ctx;
+    let event = ctx.event(AuditKind::KeysChanged(KeyAct::Revoke), None)?;
     for _ in 0..MAX_ATTEMPTS {
         let document = store.key_document().await?;
         let stamp = clock.now();
         let last_held = stamp.plus(UNDER_WAY);
-        let revocation = announce::key(key_id, rotation.bounds.token_lifetime, last_held);
-        let written = match document.withdrawing(key_id, call.now) {
+        let revocation = announce::key(key_id, token_lifetime, last_held);
+        let written = match document.revoking(key_id, call.now) {
             Some(next) => {
-                let called_back = Some((&revocation, stamp));
-                store.change_keys(&next, called_back, &event).await?
+                let revoked = Some((&revocation, stamp));
+                store.change_keys(&next, revoked, &event).await?
             }
-            None if document.is_withdrawn(key_id) => {
+            None if document.is_revoked(key_id) => {
                 let again = core::slice::from_ref(&revocation);
                 store.announce(again, stamp, &call.request_id).await?;
                 WriteOutcome::Applied

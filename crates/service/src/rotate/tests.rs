@@ -19,24 +19,32 @@ use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::keys::material::KeyMaterial;
 use portcullis_core::keys::rotation::TooEarly;
 use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
-use portcullis_core::root_keys::NONCE_BYTES;
+use portcullis_core::root_keys::{NONCE_BYTES, RootKeys};
 use portcullis_core::secret::Secret;
 
 use super::manual::rotate_now;
 use super::revoke::{KeyRevocation, revoke_key};
 use super::*;
-use crate::ports::{NoEntropy, RequestMeta, UnusableKey};
-use crate::store::{KeyStore, RevocationStore, StoreError};
+use crate::ports::{
+    Clock, NoEntropy, RequestMeta, SecureRandom, SignatureVerifier, Signer, UnusableKey,
+};
+use crate::settings::Settings;
+use crate::signing::secret::{SecretChangeStore, SecretStore, SecretVersion};
+use crate::store::{KeyChangeStore, KeyStore, RevocationStore, StoreError};
+use crate::test_support::settings;
 
 const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
 const FIRST: &str = "11111111-1111-1111-1111-111111111111";
 const SECOND: &str = "22222222-2222-2222-2222-222222222222";
 const THIRD: &str = "33333333-3333-3333-3333-333333333333";
+const ACTOR: &str = "function:rotation";
 const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 
 /// The ports of a rotation. The chosen call fails, before or after its effect.
 struct World {
     root_keys: RootKeys,
+    settings: Settings,
+    call: RequestMeta,
     now: Cell<u64>,
     drawn: Cell<u8>,
     calls: Cell<usize>,
@@ -48,6 +56,7 @@ struct World {
     document: RefCell<KeyDocument>,
     feed: RefCell<Vec<(Revocation, u64)>>,
     acts: RefCell<Vec<AuditKind>>,
+    events: RefCell<Vec<AuditEvent>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,11 +69,21 @@ enum Cut {
 #[error("cut off")]
 struct CutOff;
 
+#[derive(Debug, thiserror::Error)]
+#[error("no key")]
+struct NoKey;
+
 impl World {
     fn new() -> Self {
         let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
         Self {
             root_keys: RootKeys::parse(root).expect("root keys"),
+            settings: settings(),
+            call: RequestMeta {
+                now: NOON,
+                request_id: Id::parse("r1").expect("an id"),
+                client_address: ACTOR.to_owned(),
+            },
             now: Cell::new(NOON.as_secs()),
             drawn: Cell::default(),
             calls: Cell::default(),
@@ -75,6 +94,7 @@ impl World {
             document: RefCell::default(),
             feed: RefCell::default(),
             acts: RefCell::default(),
+            events: RefCell::default(),
         }
     }
 
@@ -98,16 +118,23 @@ impl World {
         self.now.set(self.now.get() + secs);
     }
 
-    fn rotation(&self) -> Rotation<'_, Self, Self, Self, Self, Self, Self> {
+    fn context<'a>(&'a self, call: &'a RequestMeta) -> ServiceContext<'a, Self, Self> {
+        ServiceContext {
+            store: self,
+            random: self,
+            root_keys: &self.root_keys,
+            settings: &self.settings,
+            call,
+        }
+    }
+
+    fn rotation(&self) -> Rotation<'_, Self> {
         Rotation {
-            secrets: self,
-            documents: self,
+            context: self.context(&self.call),
+            secret: self,
             factory: self,
             signatures: self,
             clock: self,
-            random: self,
-            root_keys: &self.root_keys,
-            actor: "function:rotation",
             bounds: RotationBounds::default(),
             algorithm: Algorithm::EdDsa,
         }
@@ -150,10 +177,11 @@ impl World {
     fn revoke(&self, key_id: &str) -> Result<KeyRevocation, crate::error::UseCaseError> {
         let call = RequestMeta {
             now: self.now(),
-            request_id: Id::parse("r1").expect("an id"),
             client_address: String::new(),
+            ..self.call.clone()
         };
-        ready(revoke_key(key_id, &self.rotation(), &call))
+        let lifetime = RotationBounds::default().token_lifetime;
+        ready(revoke_key(key_id, lifetime, self, self.context(&call)))
     }
 
     fn signs(&self) -> SignWith {
@@ -190,12 +218,41 @@ impl World {
     }
 }
 
+impl RotationPorts for World {
+    type Secret = Self;
+    type Factory = Self;
+    type Signatures = Self;
+    type Clock = Self;
+    type Store = Self;
+    type Random = Self;
+}
+
 impl SecretStore for World {
+    type Error = StoreError;
+
+    async fn version(
+        &self,
+        selector: VersionSelector<'_>,
+    ) -> Result<Option<SecretVersion>, StoreError> {
+        self.call(|| {
+            let stages = self.stages.borrow();
+            let id = match selector {
+                VersionSelector::Stage(stage) => stages.version(stage)?,
+                VersionSelector::Id(id) => id,
+            };
+            let value = self.values.borrow().get(id).cloned()?;
+            Some(SecretVersion {
+                id: id.to_owned(),
+                value,
+            })
+        })
+        .await
+    }
+}
+
+impl SecretChangeStore for World {
     async fn stages(&self) -> Result<Stages, StoreError> {
         self.call(|| self.stages.borrow().clone()).await
-    }
-    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
-        self.call(|| self.values.borrow().get(id).cloned()).await
     }
     async fn put_pending(
         &self,
@@ -245,7 +302,7 @@ impl KeyChangeStore for World {
     async fn change_keys(
         &self,
         document: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         self.call(|| {
@@ -255,7 +312,8 @@ impl KeyChangeStore for World {
             assert!(!document.to_json().contains("\"d\""), "no private key");
             self.document.replace(document.clone());
             self.acts.borrow_mut().push(event.kind);
-            let rows = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp.as_secs()));
+            self.events.borrow_mut().push(event.clone());
+            let rows = revocation.map(|(revocation, stamp)| (revocation.clone(), stamp.as_secs()));
             self.feed.borrow_mut().extend(rows);
             self.pass(self.slow.get());
             WriteOutcome::Applied
@@ -305,17 +363,15 @@ impl Signer for Toy {
 
 impl KeyFactory for World {
     type Key = Toy;
-    fn make(&self, algorithm: Algorithm) -> Result<Toy, KeyFactoryError> {
+    type Error = NoKey;
+    fn make(&self, algorithm: Algorithm) -> Result<Toy, NoKey> {
         self.drawn.set(self.drawn.get() + 1);
         let x = [self.drawn.get(); 32];
         let key = VerifyingKey::new(KeyMaterial::Ed25519 { x }, algorithm);
-        Ok(Toy(
-            key.map_err(|_| KeyFactoryError::NotMade)?,
-            self.drawn.get(),
-        ))
+        Ok(Toy(key.map_err(|_| NoKey)?, self.drawn.get()))
     }
-    fn read(&self, kept: &Secret<String>) -> Result<Toy, KeyFactoryError> {
-        let octet: u8 = kept.expose().parse().map_err(|_| KeyFactoryError::NoKey)?;
+    fn read(&self, kept: &Secret<String>) -> Result<Toy, NoKey> {
+        let octet: u8 = kept.expose().parse().map_err(|_| NoKey)?;
         let key = VerifyingKey::new(KeyMaterial::Ed25519 { x: [octet; 32] }, Algorithm::EdDsa);
         Ok(Toy(key.expect("fits"), octet))
     }

@@ -4,14 +4,19 @@ use core::error::Error;
 
 use thiserror::Error;
 
+use crate::ports::NoEntropy;
 use crate::store::StoreError;
 
 /// No signing key is available. Never quotes a key.
 #[derive(Debug, Error)]
 pub enum SigningError<E: Error + 'static> {
-    /// The versions are unavailable or contain no key.
+    /// A port failed: the versions are unavailable or contain no key, or the context cannot be
+    /// opened.
     #[error(transparent)]
-    SigningKeySource(E),
+    Port(E),
+    /// The platform returned no random bytes.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
     /// The secret has no current version.
     #[error("the signing secret has no current version")]
     NoCurrent,

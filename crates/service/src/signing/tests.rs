@@ -11,20 +11,25 @@ use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::keys::rotation::RotationBounds;
 use portcullis_core::revocation::Revocation;
-use portcullis_core::root_keys::{Purpose, RootKeys};
+use portcullis_core::root_keys::{NONCE_BYTES, RootKeys};
+use portcullis_core::secret::Secret;
 use portcullis_core::token::algorithm::Algorithm;
 
 use thiserror::Error;
 
 use super::*;
-use crate::ports::SignError;
-use crate::store::KeyStore;
-use crate::store::StoreError;
-use crate::test_support::ready;
+use crate::context::ServiceContext;
+use crate::ports::{NoEntropy, RequestMeta, SecureRandom, SignError};
+use crate::settings::Settings;
+use crate::signing::secret::SecretStore;
+use crate::store::{KeyChangeStore, KeyStore, StoreError};
+use crate::test_support::{ready, settings};
 
 const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
 const LIFETIME: Duration = Duration::from_secs(600);
 const CACHE: Duration = Duration::from_secs(300);
+const CURRENT: &str = "Current";
+const PREVIOUS: &str = "Previous";
 
 fn after(secs: u64) -> UnixTime {
     NOON.plus(Duration::from_secs(secs))
@@ -59,6 +64,8 @@ enum Gone {
 /// A store, a secret of two versions and a log.
 struct Fixture {
     root_keys: RootKeys,
+    settings: Settings,
+    call: RequestMeta,
     document: RefCell<KeyDocument>,
     /// How often a concurrent host writes the document just before this one.
     rivals: Cell<usize>,
@@ -77,6 +84,12 @@ impl Fixture {
         let root = br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#;
         Self {
             root_keys: RootKeys::parse(root).expect("root keys"),
+            settings: settings(),
+            call: RequestMeta {
+                now: NOON,
+                request_id: Id::from_random([2; 16]),
+                client_address: "host".to_owned(),
+            },
             document: RefCell::default(),
             rivals: Cell::default(),
             current: RefCell::new(Some(Ok(toy(current)))),
@@ -98,14 +111,14 @@ impl Fixture {
         let document = KeyDocument::default().with(toy(before).0, NOON);
         let document = document.publishing(&toy(current).0, true, &bounds, NOON);
         let id = toy(current).0.thumbprint();
-        let document = document.and_then(|it| it.settling(&id, &bounds, NOON));
+        let document = document.and_then(|it| it.retiring(&id, &bounds, NOON));
         fixture.document.replace(document.expect("one leaves"));
         fixture
     }
 
     fn signs(&self, keys: &SigningKeys<Toy>, now: UnixTime) -> Result<String, SigningError<Gone>> {
         let published = JwksCache::new(CACHE);
-        let key = ready(keys.ready(&published, self, self, now))?;
+        let key = ready(keys.ready(&published, self, now))?;
         Ok(key.0.thumbprint())
     }
 }
@@ -114,45 +127,89 @@ fn keys() -> SigningKeys<Toy> {
     SigningKeys::new(LIFETIME, CACHE)
 }
 
-impl SigningKeySource for Fixture {
-    type Key = Toy;
+impl SecretStore for Fixture {
     type Error = Gone;
 
-    async fn version(&self, stage: Stage) -> Result<Option<Version<Toy, Gone>>, Gone> {
+    /// The value of a version is the name of its stage.
+    async fn version(&self, selector: VersionSelector<'_>) -> Result<Option<SecretVersion>, Gone> {
         self.reads.set(self.reads.get() + 1);
         if self.away.get() {
             return Err(Gone::Away);
         }
-        let held = match stage {
-            Stage::Current => self.current.borrow(),
-            Stage::Previous => self.previous.borrow(),
-            Stage::Pending => return Ok(None),
+        let (key, value) = match selector {
+            VersionSelector::Stage(Stage::Current) => (self.current.borrow(), CURRENT),
+            VersionSelector::Stage(Stage::Previous) => (self.previous.borrow(), PREVIOUS),
+            VersionSelector::Stage(Stage::Pending) | VersionSelector::Id(_) => return Ok(None),
         };
-        Ok(held.clone().map(|key| Version {
-            id: format!("{stage:?} {key:?}"),
-            key: key.map(Arc::new),
+        Ok(key.as_ref().map(|key| SecretVersion {
+            id: format!("{value} {key:?}"),
+            value: Secret::new(value.to_owned()),
         }))
     }
+}
 
+impl KeyFactory for Fixture {
+    type Key = Toy;
+    type Error = Gone;
+
+    fn make(&self, _: Algorithm) -> Result<Toy, Gone> {
+        Err(Gone::NoKey)
+    }
+    fn read(&self, stored: &Secret<String>) -> Result<Toy, Gone> {
+        let key = match stored.expose().as_str() {
+            CURRENT => self.current.borrow(),
+            PREVIOUS => self.previous.borrow(),
+            _ => return Err(Gone::NoKey),
+        };
+        key.clone().unwrap_or(Err(Gone::NoKey))
+    }
+    fn write(&self, _: &Toy) -> Secret<String> {
+        Secret::new(String::new())
+    }
+}
+
+impl SigningPorts for Fixture {
+    type Secret = Self;
+    type Factory = Self;
+    type Store = Self;
+    type Random = Self;
+    type Error = Gone;
+
+    fn secret(&self) -> &Self {
+        self
+    }
+    fn factory(&self) -> &Self {
+        self
+    }
+    fn store(&self) -> &Self {
+        self
+    }
+    async fn context(&self) -> Result<ServiceContext<'_, Self, Self>, Gone> {
+        Ok(ServiceContext {
+            store: self,
+            random: self,
+            root_keys: &self.root_keys,
+            settings: &self.settings,
+            call: &self.call,
+        })
+    }
     fn is_sole_holder(&self) -> bool {
         self.alone
     }
-
-    async fn event(&self, kind: AuditKind) -> Result<AuditEvent, Gone> {
-        Ok(AuditEvent {
-            id: Id::from_random([1; 16]),
-            at: NOON,
-            kind,
-            user_id: None,
-            session_id: None,
-            client_address: "host".to_owned(),
-            request_id: Id::from_random([2; 16]),
-            sealer: self.root_keys.sealer(Purpose::Audit),
-        })
+    fn on_event(&self, event: SigningEvent<'_, Gone>) {
+        self.notices.borrow_mut().push(format!("{event:?}"));
     }
+}
 
-    fn on_event(&self, notice: SigningEvent<'_, Gone>) {
-        self.notices.borrow_mut().push(format!("{notice:?}"));
+impl SecureRandom for Fixture {
+    fn id(&self) -> Result<Id, NoEntropy> {
+        Ok(Id::from_random([1; 16]))
+    }
+    fn secret(&self) -> Result<Secret<[u8; 32]>, NoEntropy> {
+        Err(NoEntropy)
+    }
+    fn nonce(&self) -> Result<[u8; NONCE_BYTES], NoEntropy> {
+        Err(NoEntropy)
     }
 }
 
@@ -166,10 +223,10 @@ impl KeyChangeStore for Fixture {
     async fn change_keys(
         &self,
         next: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
-        assert!(called_back.is_none(), "a host revokes no key");
+        assert!(revocation.is_none(), "a host revokes no key");
         if self.rivals.get() > 0 {
             self.rivals.set(self.rivals.get().saturating_sub(1));
             self.number.set(self.number.get() + 1);
@@ -225,7 +282,7 @@ fn a_shared_secret_and_a_retired_key_never_sign() {
         ..Fixture::new(1)
     };
     let document = KeyDocument::default().with(toy(1).0, NOON);
-    let document = document.withdrawing(&toy(1).0.thumbprint(), NOON);
+    let document = document.revoking(&toy(1).0.thumbprint(), NOON);
     fixture.document.replace(document.expect("there"));
     let end = fixture.signs(&keys(), NOON);
     assert!(matches!(end, Err(SigningError::Retired)), "{end:?}");
@@ -282,7 +339,7 @@ fn the_previous_version_signs_while_the_current_one_contains_no_key() {
     fixture.previous.replace(None);
     let end = fixture.signs(&keys(), NOON);
     assert!(
-        matches!(end, Err(SigningError::SigningKeySource(Gone::NoKey))),
+        matches!(end, Err(SigningError::Port(Gone::NoKey))),
         "{end:?}"
     );
     fixture.current.replace(None);
@@ -325,14 +382,14 @@ fn an_unavailable_secret_is_bridged_by_the_cache_with_one_retry_per_interval() {
     assert_eq!(fixture.notices.borrow().len(), 2);
     // If no cached key signs, nothing is bridged, and every call reads.
     fixture.document.replace_with(|held| {
-        held.withdrawing(&toy(1).0.thumbprint(), NOON)
-            .and_then(|it| it.withdrawing(&toy(2).0.thumbprint(), NOON))
+        held.revoking(&toy(1).0.thumbprint(), NOON)
+            .and_then(|it| it.revoking(&toy(2).0.thumbprint(), NOON))
             .expect("there")
     });
     for reads in [5, 6] {
         let end = fixture.signs(&keys, after(311));
         assert!(
-            matches!(end, Err(SigningError::SigningKeySource(Gone::Away))),
+            matches!(end, Err(SigningError::Port(Gone::Away))),
             "{end:?}"
         );
         assert_eq!(fixture.reads.get(), reads);

@@ -1,19 +1,15 @@
-//! The key source of a simulated host: two reads of the secret, which may fall before and after a
+//! The signing ports of a simulated host: two reads of the secret, which may fall before and after a
 //! change.
 
-use std::sync::Arc;
-
-use portcullis_core::audit::{AuditEvent, AuditKind};
-use portcullis_core::id::Id;
-use portcullis_core::root_keys::{Purpose, RootKeys};
-use portcullis_core::time::UnixTime;
-use portcullis_service::ports::SecureRandom as _;
-use portcullis_service::rotate::ports::{KeyFactory as _, KeyFactoryError, Stage};
-use portcullis_service::signing::{SigningEvent, SigningKeySource, Version};
+use portcullis_core::root_keys::RootKeys;
+use portcullis_service::context::ServiceContext;
+use portcullis_service::ports::RequestMeta;
+use portcullis_service::settings::Settings;
+use portcullis_service::signing::{SigningEvent, SigningPorts};
 use portcullis_service::store::StoreError;
 use thiserror::Error;
 
-use crate::crypto::SimKey;
+use crate::crypto::NoKey;
 use crate::store::View;
 use crate::world::World;
 
@@ -23,54 +19,55 @@ pub(crate) enum Keyless {
     #[error(transparent)]
     Secret(#[from] StoreError),
     #[error(transparent)]
-    Key(#[from] KeyFactoryError),
+    Key(#[from] NoKey),
 }
 
-/// The secret as one call reads it.
-pub(super) struct SimSigningKeys<'a> {
+/// The ports of one call.
+pub(super) struct SimSigning<'a> {
     pub(super) world: &'a World,
     pub(super) host: &'a str,
     pub(super) root_keys: &'a RootKeys,
+    pub(super) settings: &'a Settings,
     pub(super) secrets: &'a View,
-    pub(super) now: UnixTime,
-    pub(super) request_id: &'a Id,
+    pub(super) store: &'a View,
+    pub(super) call: RequestMeta,
 }
 
-impl SigningKeySource for SimSigningKeys<'_> {
-    type Key = SimKey;
+impl SigningPorts for SimSigning<'_> {
+    type Secret = View;
+    type Factory = World;
+    type Store = View;
+    type Random = World;
     type Error = Keyless;
 
-    async fn version(&self, stage: Stage) -> Result<Option<Version<SimKey, Keyless>>, Keyless> {
-        let secrets = self.secrets;
-        let Some((id, kept)) = secrets.value_at(stage).await? else {
-            return Ok(None);
-        };
-        let key = secrets.world.read(&kept);
-        Ok(Some(Version {
-            id,
-            key: key.map(Arc::new).map_err(Keyless::Key),
-        }))
+    fn secret(&self) -> &View {
+        self.secrets
+    }
+
+    fn factory(&self) -> &World {
+        self.world
+    }
+
+    fn store(&self) -> &View {
+        self.store
+    }
+
+    async fn context(&self) -> Result<ServiceContext<'_, View, World>, Keyless> {
+        Ok(ServiceContext {
+            store: self.store,
+            random: self.world,
+            root_keys: self.root_keys,
+            settings: self.settings,
+            call: &self.call,
+        })
     }
 
     fn is_sole_holder(&self) -> bool {
         false
     }
 
-    async fn event(&self, kind: AuditKind) -> Result<AuditEvent, Keyless> {
-        Ok(AuditEvent {
-            id: self.world.id().expect("chance"),
-            at: self.now,
-            kind,
-            user_id: None,
-            session_id: None,
-            client_address: "host".to_owned(),
-            request_id: self.request_id.clone(),
-            sealer: self.root_keys.sealer(Purpose::Audit),
-        })
-    }
-
-    fn on_event(&self, notice: SigningEvent<'_, Keyless>) {
+    fn on_event(&self, event: SigningEvent<'_, Keyless>) {
         let name = self.host;
-        self.world.tell(|| format!("{name}: {notice:?}"));
+        self.world.tell(|| format!("{name}: {event:?}"));
     }
 }

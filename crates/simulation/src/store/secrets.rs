@@ -7,8 +7,10 @@ use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::{KeyChangeStore, SecretStore, Stage, Stages};
-use portcullis_service::store::{StoreError, WriteOutcome};
+use portcullis_service::signing::secret::{
+    SecretChangeStore, SecretStore, SecretVersion, Stage, Stages, VersionSelector,
+};
+use portcullis_service::store::{KeyChangeStore, StoreError, WriteOutcome};
 
 use super::{Fault, PUBLISHING, View, tell_rows};
 use crate::bounds::millis_of;
@@ -16,32 +18,34 @@ use crate::mutation::Mutation;
 use crate::tables::Tables;
 use crate::world::World;
 
-impl View {
-    /// The version that has `stage`, and its value, in one call.
-    pub(crate) async fn value_at(
+impl SecretStore for View {
+    type Error = StoreError;
+
+    async fn version(
         &self,
-        stage: Stage,
-    ) -> Result<Option<(String, Secret<String>)>, StoreError> {
-        self.call("reading a version by its stage", move |tables, _| {
-            let id = tables.stages.version(stage)?;
-            Some((id.to_owned(), tables.versions.get(id)?.clone()))
-        })
-        .await
+        selector: VersionSelector<'_>,
+    ) -> Result<Option<SecretVersion>, StoreError> {
+        match selector {
+            VersionSelector::Stage(stage) => {
+                self.call("reading a version by its stage", move |tables, _| {
+                    let id = tables.stages.version(stage)?;
+                    version(tables, id)
+                })
+                .await
+            }
+            VersionSelector::Id(id) => {
+                let id = id.to_owned();
+                self.call("reading a version", move |tables, _| version(tables, &id))
+                    .await
+            }
+        }
     }
 }
 
-impl SecretStore for View {
+impl SecretChangeStore for View {
     async fn stages(&self) -> Result<Stages, StoreError> {
         self.call("reading the stages", |tables, _| tables.stages.clone())
             .await
-    }
-
-    async fn value(&self, id: &str) -> Result<Option<Secret<String>>, StoreError> {
-        let id = id.to_owned();
-        self.call("reading a version", move |tables, _| {
-            tables.versions.get(&id).cloned()
-        })
-        .await
     }
 
     async fn put_pending(
@@ -87,12 +91,12 @@ impl KeyChangeStore for View {
     async fn change_keys(
         &self,
         document: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         let (document, event) = (document.clone(), event.clone());
-        let called_back = called_back.map(|(revocation, stamp)| (revocation.clone(), stamp));
-        if self.world.mutation == Some(Mutation::DropSilently) && called_back.is_some() {
+        let revocation = revocation.map(|(revocation, stamp)| (revocation.clone(), stamp));
+        if self.world.mutation == Some(Mutation::DropSilently) && revocation.is_some() {
             return Ok(WriteOutcome::Applied);
         }
         let world = Rc::clone(&self.world);
@@ -102,8 +106,8 @@ impl KeyChangeStore for View {
             "changing the keys"
         };
         self.call(operation, move |tables, now| {
-            if world.mutation == Some(Mutation::KeepWithdrawn)
-                && let Some((revocation, stamp)) = called_back
+            if world.mutation == Some(Mutation::KeepRevoked)
+                && let Some((revocation, stamp)) = revocation
             {
                 tables.revoke(&[revocation], stamp);
                 return WriteOutcome::Applied;
@@ -111,9 +115,9 @@ impl KeyChangeStore for View {
             if world.mutation == Some(Mutation::TellNoEnd) && tells_an_end(tables, &document) {
                 return WriteOutcome::Applied;
             }
-            let rows: Vec<_> = called_back.iter().map(|(row, _)| row.clone()).collect();
-            let stamp = called_back.as_ref().map(|(_, stamp)| *stamp);
-            let written = tables.change_keys(&document, called_back, &event, now);
+            let rows: Vec<_> = revocation.iter().map(|(row, _)| row.clone()).collect();
+            let stamp = revocation.as_ref().map(|(_, stamp)| *stamp);
+            let written = tables.change_keys(&document, revocation, &event, now);
             if written == WriteOutcome::Applied {
                 tell_document(&world, &document);
                 tell_rows(&world, &rows, stamp.unwrap_or_default());
@@ -122,6 +126,14 @@ impl KeyChangeStore for View {
         })
         .await
     }
+}
+
+fn version(tables: &Tables, id: &str) -> Option<SecretVersion> {
+    let value = tables.versions.get(id)?.clone();
+    Some(SecretVersion {
+        id: id.to_owned(),
+        value,
+    })
 }
 
 /// Whether `next` sets the end of a key that has none yet.

@@ -5,8 +5,7 @@ use portcullis_core::id::Id;
 use portcullis_core::keys::document::{KeyDocument, KeyDocumentError};
 use portcullis_core::revocation::Revocation;
 use portcullis_core::time::UnixTime;
-use portcullis_service::rotate::ports::KeyChangeStore;
-use portcullis_service::store::{KeyStore, StoreError, WriteOutcome};
+use portcullis_service::store::{KeyChangeStore, KeyStore, StoreError, WriteOutcome};
 
 use super::audit::audit_row;
 use super::columns::REQUEST_ID;
@@ -41,7 +40,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
     async fn change_keys(
         &self,
         document: &KeyDocument,
-        called_back: Option<(&Revocation, UnixTime)>,
+        revocation: Option<(&Revocation, UnixTime)>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "changing the key document";
@@ -49,7 +48,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
         let mut transaction = self.transaction();
         let next = row(document, request_id);
         transaction.put_if(&Key::key_document(), next, &follows(document));
-        if let Some((revocation, stamp)) = called_back {
+        if let Some((revocation, stamp)) = revocation {
             revoke(&mut transaction, revocation, request_id);
             let row = core::slice::from_ref(revocation);
             self.announce_by(&mut transaction, row, stamp, request_id);

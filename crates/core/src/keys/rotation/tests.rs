@@ -46,7 +46,7 @@ fn rotated() -> KeyDocument {
     let document = one_key().publishing(&key(2), true, &BOUNDS, NOON);
     let document = document.expect("a new key");
     document
-        .settling(&id(2), &BOUNDS, NOON)
+        .retiring(&id(2), &BOUNDS, NOON)
         .expect("one leaves")
 }
 
@@ -99,9 +99,9 @@ fn the_old_key_expires_and_the_next_rotation_may_start_in_the_same_second() {
     assert_eq!(begin(over), Ok(()));
     let old = document.find(&id(1)).expect("kept");
     assert!(old.verifies(over.minus(secs(1))) && !old.verifies(over));
-    let settled = document.settling(&id(2), &BOUNDS, over).expect("one goes");
+    let settled = document.retiring(&id(2), &BOUNDS, over).expect("one goes");
     assert_eq!(settled.keys().len(), 1);
-    assert!(settled.settling(&id(2), &BOUNDS, over).is_none());
+    assert!(settled.retiring(&id(2), &BOUNDS, over).is_none());
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_retried_publication_postpones_sign_from_until_the_key_signs() {
     let late = after(3 + LEAD);
     assert!(again.publishing(&key(2), true, &BOUNDS, late).is_none());
     // Once the predecessor has an end, computed from that time, the key is not postponed again.
-    let settled = again.settling(&id(2), &BOUNDS, after(4));
+    let settled = again.retiring(&id(2), &BOUNDS, after(4));
     let settled = settled.expect("one leaves");
     assert!(
         settled
@@ -146,7 +146,7 @@ fn a_retried_publication_postpones_sign_from_until_the_key_signs() {
 fn a_late_end_of_the_rotation_gives_the_old_key_its_full_retirement_delay() {
     let document = one_key().publishing(&key(2), true, &BOUNDS, NOON);
     let late = after(1_000);
-    let document = document.and_then(|it| it.settling(&id(2), &BOUNDS, late));
+    let document = document.and_then(|it| it.retiring(&id(2), &BOUNDS, late));
     let end = document
         .expect("one leaves")
         .find(&id(1))
@@ -160,23 +160,23 @@ fn rotation_sets_ends_for_predecessors_only_and_never_removes_them() {
     let document = rotated().publishing(&key(3), true, &BOUNDS, over);
     let document = document.expect("a new key");
     // Key 2 settles again, late: key 1 has expired and is removed, key 3 is unchanged.
-    let settled = document.settling(&id(2), &BOUNDS, over).expect("one goes");
+    let settled = document.retiring(&id(2), &BOUNDS, over).expect("one goes");
     assert!(settled.find(&id(1)).is_none());
     assert_eq!(settled.find(&id(3)).expect("there").ends_at, None);
     // A key with an end sets no other key's end and is not restored.
-    assert!(rotated().settling(&id(1), &BOUNDS, NOON).is_none());
+    assert!(rotated().retiring(&id(1), &BOUNDS, NOON).is_none());
 }
 
 #[test]
 fn revoking_a_key_leaves_a_signing_key() {
     // The old key is revoked before the new one signs: the new one signs at once, on every clock.
-    let document = rotated().withdrawing(&id(1), after(3)).expect("there");
+    let document = rotated().revoking(&id(1), after(3)).expect("there");
     for now in [after(1), after(3)] {
         assert_eq!(signs(&document, now), SignWith::Current);
     }
     // The new key is revoked, before and after its `sign_from`: the old one stays.
     for now in [after(1), after(LEAD + 1)] {
-        let document = rotated().withdrawing(&id(2), now).expect("there");
+        let document = rotated().revoking(&id(2), now).expect("there");
         assert_eq!(signs(&document, now), SignWith::Previous);
         assert_eq!(document.find(&id(1)).expect("there").ends_at, None);
         assert_eq!(document.version(), rotated().version() + 1);
@@ -184,19 +184,19 @@ fn revoking_a_key_leaves_a_signing_key() {
             check_can_start(&document, Some(&id(2)), &BOUNDS, now),
             Ok(())
         );
-        assert!(document.withdrawing(&id(2), now).is_none());
+        assert!(document.revoking(&id(2), now).is_none());
         assert!(document.publishing(&key(2), true, &BOUNDS, now).is_none());
     }
     // A third key was published and abandoned: the key that hosts hold stays.
     let three = one_key().publishing(&key(3), true, &BOUNDS, NOON);
     let three = three.and_then(|it| it.publishing(&key(2), true, &BOUNDS, NOON));
-    let three = three.and_then(|it| it.settling(&id(2), &BOUNDS, NOON));
-    let document = three.and_then(|it| it.withdrawing(&id(2), after(1)));
+    let three = three.and_then(|it| it.retiring(&id(2), &BOUNDS, NOON));
+    let document = three.and_then(|it| it.revoking(&id(2), after(1)));
     let document = document.expect("there");
     assert_eq!(signs(&document, after(1)), SignWith::Previous);
     assert_eq!(document.find(&id(1)).expect("there").ends_at, None);
     // The only key is revoked: its successor signs at once.
-    let document = one_key().withdrawing(&id(1), NOON).expect("there");
+    let document = one_key().revoking(&id(1), NOON).expect("there");
     assert!(document.keys().is_empty());
 }
 
@@ -257,7 +257,7 @@ fn history(cycles: &[Cycle], bounds: &RotationBounds, skew: u64) -> (History, Un
         history.documents.push((now, document.clone()));
         now = now.plus(secs(cycle.finish));
         history.versions.push((now, number));
-        let settled = document.settling(&id(number), bounds, now.plus(secs(skew)));
+        let settled = document.retiring(&id(number), bounds, now.plus(secs(skew)));
         document = settled.expect("one leaves");
         history.documents.push((now, document.clone()));
     }

@@ -67,7 +67,7 @@ fn a_rotation_with_a_revoked_key_is_replaced_by_another_rotation() {
     for step in [Step::Set, Step::Test] {
         assert!(matches!(
             world.step(step, SECOND),
-            Err(RotateError::Withdrawn)
+            Err(RotateError::KeyRevoked)
         ));
     }
     let third = ready(rotate_now(&world.rotation())).expect("another");
@@ -85,7 +85,7 @@ fn a_key_revoked_between_test_and_finish_is_reported_as_revoked() {
     }
     let _ = world.revoke(&world.key_id(SECOND)).expect("done");
     let end = world.step(Step::Finish, SECOND);
-    assert!(matches!(end, Err(RotateError::Withdrawn)));
+    assert!(matches!(end, Err(RotateError::KeyRevoked)));
 }
 
 #[test]

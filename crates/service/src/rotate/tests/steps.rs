@@ -43,6 +43,19 @@ fn a_rotation_publishes_the_new_key_promotes_it_and_sets_the_end_of_the_old_key(
 }
 
 #[test]
+fn an_audit_entry_of_a_rotation_has_the_time_of_its_write_the_version_and_the_actor() {
+    let world = World::rotated();
+    let (first, second) = (NOON, world.now());
+    assert_ne!(second, world.call.now);
+    let events = world.events.borrow();
+    let entries = events.iter();
+    let entries = entries.map(|it| (it.at, it.request_id.as_str(), it.client_address.as_str()));
+    let expected = [(first, FIRST), (second, SECOND), (second, SECOND)];
+    let expected = expected.map(|(at, version)| (at, version, ACTOR));
+    assert_eq!(entries.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_retry_of_a_rotation_aborted_at_any_call_reaches_the_same_state() {
     let undisturbed = World::rotated();
     let (expected, whole) = (undisturbed.outcome(), undisturbed.calls.get());
@@ -204,7 +217,7 @@ fn a_pending_version_without_a_key_is_replaced_by_a_manual_rotation() {
     world.values.borrow_mut().insert(SECOND.to_owned(), text);
     world.step(Step::Create, SECOND).expect("it has a value");
     let end = world.step(Step::Set, SECOND);
-    assert!(matches!(end, Err(RotateError::Key(KeyFactoryError::NoKey))));
+    assert!(matches!(end, Err(RotateError::NoKey)));
     let third = ready(rotate_now(&world.rotation())).expect("another");
     assert_ne!(third, SECOND);
 }
