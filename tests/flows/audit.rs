@@ -50,7 +50,7 @@ async fn findings(system: &System) -> Vec<Finding> {
     found.map(|found| found.finding).collect()
 }
 
-async fn seal(system: &System) -> tasks::Report {
+async fn seal(system: &System) -> tasks::TaskReport {
     tasks::run_due(&system.host)
         .await
         .expect("the store answers")

@@ -8,7 +8,7 @@ mod unlock;
 
 use std::path::PathBuf;
 
-use portcullis_host::tasks::{self, Report};
+use portcullis_host::tasks::{self, TaskReport};
 use portcullis_tests::mailbox::{ReceivedMail, letters};
 use portcullis_tests::system::{CHEAP, Peer, Reply, System};
 use serde_json::json;
@@ -33,7 +33,7 @@ impl Dispatcher {
     }
 
     /// Sends due mail.
-    pub(crate) async fn deliver(&self) -> Report {
+    pub(crate) async fn deliver(&self) -> TaskReport {
         tasks::run_due(&self.peer.host).await.expect("a round")
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_tests::program::{Program, Signal, host_program};
 use portcullis_tests::system::System;
-use portcullis_tests::wire::Client;
+use portcullis_tests::wire::WireClient;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time;
@@ -119,7 +119,7 @@ async fn an_unreachable_database_is_named_and_retried() {
     };
     host.line(is_open).await.expect("a line for CloudWatch");
 
-    let client = Client::default();
+    let client = WireClient::default();
     let login = || {
         let body = serde_json::json!({"email": EMAIL, "password": PASSWORD}).to_string();
         let request = http::Request::post("/v1/login").header("content-type", "application/json");
@@ -198,7 +198,7 @@ async fn no_log_line_holds_a_secret() {
         .await
         .expect("a line");
 
-    let client = Client::default();
+    let client = WireClient::default();
     let post = |path: &str, body: &str, bearer: &str| {
         let request = http::Request::post(path)
             .header("content-type", "application/json")

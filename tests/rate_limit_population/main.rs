@@ -11,7 +11,7 @@ use portcullis_host::config::Config;
 use portcullis_host::host::{Host, HostOptions};
 use portcullis_service::settings::Settings;
 
-use crate::population::{Attack, Report, run};
+use crate::population::{Attack, PopulationReport, run};
 
 const SECONDS_A_DAY: u64 = 86_400;
 const DAYS: u64 = 3;
@@ -36,7 +36,7 @@ fn settings() -> Settings {
     host.expect("entropy").settings
 }
 
-fn tell(name: &str, report: &Report) {
+fn tell(name: &str, report: &PopulationReport) {
     println!(
         "{name}: {} logins of people, {} refused: {:.3} % in all, {:.3} % from known browsers, {:.2} % \
          from unknown ones; {} guesses, {} let through, at most {} an hour for one address",

@@ -65,7 +65,7 @@ impl Share {
 }
 
 #[derive(Default)]
-pub(crate) struct Report {
+pub(crate) struct PopulationReport {
     /// Attempts of users from known browsers.
     pub(crate) known: Share,
     /// Attempts of users from unknown browsers.
@@ -75,7 +75,7 @@ pub(crate) struct Report {
     pub(crate) most_in_an_hour: usize,
 }
 
-impl Report {
+impl PopulationReport {
     /// The share of users' attempts that were rejected.
     pub(crate) fn share_refused(&self) -> f64 {
         let both = Share {
@@ -105,7 +105,7 @@ enum Event {
 }
 
 /// Runs `seconds` of it, after browsers are known.
-pub(crate) async fn run(settings: &Settings, seconds: u64, attack: Attack) -> Report {
+pub(crate) async fn run(settings: &Settings, seconds: u64, attack: Attack) -> PopulationReport {
     Population::new(settings, attack).run(seconds).await
 }
 
@@ -117,7 +117,7 @@ struct Population<'a> {
     events: BinaryHeap<Reverse<(u64, Event)>>,
     cookies: HashMap<(u64, u64), String>,
     through: HashMap<u64, Vec<u64>>,
-    report: Report,
+    report: PopulationReport,
 }
 
 impl<'a> Population<'a> {
@@ -131,7 +131,7 @@ impl<'a> Population<'a> {
             events: BinaryHeap::new(),
             cookies: HashMap::new(),
             through: HashMap::new(),
-            report: Report::default(),
+            report: PopulationReport::default(),
         };
         for person in 0..PEOPLE {
             let first = population.dice.below(86_400);
@@ -162,13 +162,13 @@ impl<'a> Population<'a> {
         population
     }
 
-    async fn run(mut self, seconds: u64) -> Report {
+    async fn run(mut self, seconds: u64) -> PopulationReport {
         while let Some(Reverse((second, event))) = self.events.pop() {
             if second >= WARM_UP + seconds {
                 break;
             }
             if second < WARM_UP {
-                self.report = Report::default();
+                self.report = PopulationReport::default();
             }
             match event {
                 Event::Login {

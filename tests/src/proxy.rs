@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::sigv4::{self, AccessKey, SigningScope};
 use crate::system::clock::TestClock;
-use crate::wire::{self, Answer, Client};
+use crate::wire::{self, Answer, WireClient};
 
 /// The region of valid signatures.
 pub const REGION: &str = "eu-central-1";
@@ -59,7 +59,7 @@ struct Shared {
     upstream: SocketAddr,
     key: AccessKey,
     clock: TestClock,
-    client: Client,
+    client: WireClient,
     faults: Mutex<Vec<(String, Fault)>>,
     cut: Mutex<Option<(usize, Fault)>>,
     chaos: Mutex<Option<Arc<Chaos>>>,
@@ -90,7 +90,7 @@ impl Proxy {
             upstream,
             key,
             clock,
-            client: Client::default(),
+            client: WireClient::default(),
             faults: Mutex::default(),
             cut: Mutex::default(),
             chaos: Mutex::default(),

@@ -31,7 +31,7 @@ pub use crate::system::peer::{Peer, Reply};
 pub use crate::system::settings::{
     AUDIENCE, HOST_SECRET, ISSUER, ROOT_KEYS, SIGNING_SECRET, access_key, environment, signing_key,
 };
-use crate::wire::Client;
+use crate::wire::WireClient;
 
 /// 2026-11-23T12:00:00Z.
 pub const NOON: u64 = 1_795_435_200;
@@ -62,7 +62,7 @@ pub struct System {
     /// The host itself, for state that is invisible from outside.
     pub host: Arc<Host>,
     address: SocketAddr,
-    client: Client,
+    client: WireClient,
     engine_address: SocketAddr,
     _engine: LocalDynamo,
     folder: PathBuf,
@@ -98,7 +98,7 @@ impl System {
             proxy,
             host,
             address,
-            client: Client::default(),
+            client: WireClient::default(),
             engine_address: engine.address(),
             _engine: engine,
             folder,

@@ -28,7 +28,7 @@ pub enum Expected {
 
 /// The compared part of a line or a result.
 #[derive(Deserialize)]
-struct Outcome {
+struct ExpectedOutcome {
     id: String,
     result: String,
     reason: Option<String>,
@@ -41,7 +41,7 @@ impl Expected {
     ///
     /// If it is no answer.
     pub fn of_answer(answer: &str) -> (String, Self) {
-        let Outcome { id, result, reason } = serde_json::from_str(answer).expect(answer);
+        let ExpectedOutcome { id, result, reason } = serde_json::from_str(answer).expect(answer);
         match result.as_str() {
             "accept" => (id, Self::Accept),
             "reject" => (id, Self::Reject(reason)),

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
 use portcullis_core::breaker::{
-    Breaker, BreakerConfig, BreakerPermit, BreakerState, Outcome, Permit,
+    Breaker, BreakerConfig, BreakerPermit, BreakerState, CallOutcome, Permit,
 };
 
 use crate::dependency::Dependency;
@@ -71,12 +71,12 @@ impl CountedBreaker {
     pub fn record(
         &self,
         permit: Permit,
-        outcome: Outcome,
+        outcome: CallOutcome,
         now: Duration,
         random: u64,
     ) -> Option<BreakerState> {
         let settled = self.with(|breaker, stats| {
-            if outcome == Outcome::Failed {
+            if outcome == CallOutcome::Failed {
                 stats.failed = stats.failed.saturating_add(1);
             }
             breaker.record(permit, outcome, now, random);
@@ -132,30 +132,30 @@ impl Breakers {
 /// service.
 // SECURITY: throttling is also such a response. Otherwise an attacker who overloads one row would
 // open the breaker for all callers.
-pub(crate) fn outcome(error: &CallError) -> Option<Outcome> {
+pub(crate) fn outcome(error: &CallError) -> Option<CallOutcome> {
     match error {
         CallError::Sign(_) | CallError::Open => None,
         CallError::Transport(error) => match error {
             TransportError::Connect(_) | TransportError::Timeout | TransportError::Broken(_) => {
-                Some(Outcome::Failed)
+                Some(CallOutcome::Failed)
             }
-            TransportError::TooLong => Some(Outcome::Answered),
+            TransportError::TooLong => Some(CallOutcome::Answered),
         },
         CallError::Service(error) => match error.class() {
-            ErrorClass::Server => Some(Outcome::Failed),
+            ErrorClass::Server => Some(CallOutcome::Failed),
             ErrorClass::Condition
             | ErrorClass::Throttle
             | ErrorClass::Conflict
             | ErrorClass::Access
             | ErrorClass::Resource
-            | ErrorClass::Request => Some(Outcome::Answered),
+            | ErrorClass::Request => Some(CallOutcome::Answered),
         },
         CallError::Answer(error) => match error {
             ResponseError::NotJson | ResponseError::Damaged | ResponseError::Redirect => {
-                Some(Outcome::Failed)
+                Some(CallOutcome::Failed)
             }
             ResponseError::TooLong | ResponseError::Unread | ResponseError::Lacks(_) => {
-                Some(Outcome::Answered)
+                Some(CallOutcome::Answered)
             }
         },
     }

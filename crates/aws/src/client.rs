@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response};
-use portcullis_core::breaker::{BreakerPermit, BreakerState, Outcome, Permit};
+use portcullis_core::breaker::{BreakerPermit, BreakerState, CallOutcome, Permit};
 use portcullis_core::json::Json;
 use portcullis_core::time::UnixTime;
 
@@ -20,7 +20,7 @@ use crate::headers::TARGET;
 use crate::operation::{Effect, Operation, Service};
 use crate::response_body::{self, ResponseBody};
 use crate::retry::{ATTEMPTS, delay, may_repeat};
-use crate::sign::{CredentialScope, SignError, sign};
+use crate::sign::{CredentialScope, SigV4Error, sign};
 use crate::transport::Transport;
 
 /// The endpoints and table names of a client.
@@ -159,8 +159,8 @@ impl<T> Client<T> {
     ///
     /// # Errors
     ///
-    /// [`SignError`] if the request cannot be signed at `now`.
-    pub fn request(&self, call: &ApiCall, now: UnixTime) -> Result<Request<Bytes>, SignError> {
+    /// [`SigV4Error`] if the request cannot be signed at `now`.
+    pub fn request(&self, call: &ApiCall, now: UnixTime) -> Result<Request<Bytes>, SigV4Error> {
         let operation = call.operation;
         let service = operation.service();
         let endpoint = match service {
@@ -183,7 +183,7 @@ impl<T> Client<T> {
         request: &mut Request<Bytes>,
         service: &str,
         now: UnixTime,
-    ) -> Result<(), SignError> {
+    ) -> Result<(), SigV4Error> {
         let scope = CredentialScope {
             service,
             region: self.config.region.as_str(),
@@ -226,7 +226,7 @@ impl<T: Transport> Client<T> {
                     .as_ref()
                     .is_err_and(|error| may_repeat(error, call.is_repeatable()));
             let ending = match &tried {
-                Ok(_) => Some(Outcome::Answered),
+                Ok(_) => Some(CallOutcome::Answered),
                 Err(error) => outcome(error),
             };
             if let Some(ending) = ending {
@@ -260,9 +260,9 @@ impl<T: Transport> Client<T> {
         let permit = self.permit(dependency).await?;
         let sent = self.transport.send(request).await;
         let ending = if sent.as_ref().is_ok_and(is_well) {
-            Outcome::Answered
+            CallOutcome::Answered
         } else {
-            Outcome::Failed
+            CallOutcome::Failed
         };
         self.record(dependency, permit, ending);
         Ok(sent?)
@@ -283,7 +283,7 @@ impl<T: Transport> Client<T> {
         Err(CallError::Open)
     }
 
-    fn record(&self, dependency: Dependency, permit: Permit, ending: Outcome) {
+    fn record(&self, dependency: Dependency, permit: Permit, ending: CallOutcome) {
         let (now, random) = (self.transport.elapsed(), self.random());
         let changed = self
             .breakers

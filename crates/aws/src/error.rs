@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::dynamodb::item::Item;
 use crate::error_code::{ErrorClass, ErrorCode};
-use crate::sign::SignError;
+use crate::sign::SigV4Error;
 use crate::transport::TransportError;
 
 /// A failed call.
@@ -16,7 +16,7 @@ use crate::transport::TransportError;
 pub enum CallError {
     /// The request could not be signed; it was not sent.
     #[error("the request could not be signed")]
-    Sign(#[from] SignError),
+    Sign(#[from] SigV4Error),
     /// No complete response arrived.
     #[error("the service is unreachable or sent no complete response")]
     Transport(#[from] TransportError),
@@ -266,7 +266,7 @@ mod tests {
         assert!(CallError::from(TransportError::Timeout).may_have_executed());
         assert!(CallError::from(ResponseError::NotJson).may_have_executed());
         assert!(!CallError::from(service("ThrottlingException", 400)).may_have_executed());
-        assert!(!CallError::from(SignError::Time).may_have_executed());
+        assert!(!CallError::from(SigV4Error::Time).may_have_executed());
         assert!(!CallError::from(ResponseError::Redirect).may_have_executed());
     }
 }

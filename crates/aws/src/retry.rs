@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::error::AwsServiceError;
     use crate::error_code::ErrorCode;
-    use crate::sign::SignError;
+    use crate::sign::SigV4Error;
 
     fn refusal(code: &str, status: u16) -> CallError {
         CallError::Service(AwsServiceError {
@@ -113,7 +113,7 @@ mod tests {
             refusal("AccessDeniedException", 400),
             refusal("ResourceNotFoundException", 400),
             refusal("ExpiredTokenException", 400),
-            SignError::Time.into(),
+            SigV4Error::Time.into(),
             TransportError::TooLong.into(),
             ResponseError::Redirect.into(),
             ResponseError::Unread.into(),

@@ -20,7 +20,7 @@ use crate::dependency::Dependency;
 use crate::endpoint::Endpoint;
 use crate::error::CallError;
 use crate::response_body;
-use crate::sign::SignError;
+use crate::sign::SigV4Error;
 use crate::transport::Transport;
 
 /// The signing name of SES.
@@ -94,12 +94,12 @@ impl<'a, T: Transport> Ses<'a, T> {
         }
     }
 
-    fn request(&self, mail: &Mail) -> Result<Request<Bytes>, SignError> {
+    fn request(&self, mail: &Mail) -> Result<Request<Bytes>, SigV4Error> {
         let mut request = Request::new(Bytes::from(body(self.sender, mail)));
         *request.method_mut() = Method::POST;
         let mut uri = self.endpoint.uri().clone().into_parts();
         uri.path_and_query = Some(PathAndQuery::from_static(PATH));
-        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| SignError::Request)?;
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| SigV4Error::Request)?;
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
         self.client.sign(&mut request, SIGNING_NAME, self.now)?;

@@ -37,7 +37,7 @@ pub struct CredentialScope<'a> {
 
 /// A request could not be signed. The error quotes neither the request nor the key.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum SignError {
+pub enum SigV4Error {
     /// The time is outside the years that a signature can express.
     #[error("the signing time is beyond the year 9999")]
     Time,
@@ -56,28 +56,28 @@ pub enum SignError {
 ///
 /// # Errors
 ///
-/// [`SignError`] if `now`, the request or the credentials have no valid form for a signature;
+/// [`SigV4Error`] if `now`, the request or the credentials have no valid form for a signature;
 /// `request` is unchanged then.
 pub fn sign(
     request: &mut Request<Bytes>,
     scope: CredentialScope<'_>,
     credentials: &Credentials,
     now: UnixTime,
-) -> Result<(), SignError> {
+) -> Result<(), SigV4Error> {
     // The `time` crate, which formats the date, panics beyond it.
     if now >= END_OF_DATES {
-        return Err(SignError::Time);
+        return Err(SigV4Error::Time);
     }
     let time = SystemTime::UNIX_EPOCH
         .checked_add(Duration::from_secs(now.as_secs()))
-        .ok_or(SignError::Time)?;
+        .ok_or(SigV4Error::Time)?;
     let parts = [
         Some(credentials.access_key_id()),
         credentials.session_token(),
     ];
     let is_token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
     if !parts.into_iter().flatten().all(is_token) {
-        return Err(SignError::Credentials);
+        return Err(SigV4Error::Credentials);
     }
     // 2026-11-23T18:46:43Z without its punctuation.
     let stamp: String = now
@@ -85,12 +85,12 @@ pub fn sign(
         .chars()
         .filter(|c| !matches!(c, '-' | ':'))
         .collect();
-    let date = stamp.get(..8).ok_or(SignError::Time)?;
+    let date = stamp.get(..8).ok_or(SigV4Error::Time)?;
 
     let mut headers = SignedHeaders::default();
     let present = request.headers().iter();
     for (name, value) in present.filter(|(name, _)| !ADDED.contains(name)) {
-        let value = value.to_str().map_err(|_unprintable| SignError::Request)?;
+        let value = value.to_str().map_err(|_unprintable| SigV4Error::Request)?;
         headers.insert(name.as_str(), value);
     }
     headers.insert(DATE.as_str(), &stamp);
@@ -98,7 +98,7 @@ pub fn sign(
         headers.insert(SECURITY_TOKEN.as_str(), token);
     }
     if !headers.contains("host") {
-        headers.insert("host", &host(request.uri()).ok_or(SignError::Request)?);
+        headers.insert("host", &host(request.uri()).ok_or(SigV4Error::Request)?);
     }
     let canonical = canonical::request(
         request.method().as_str(),
@@ -122,7 +122,7 @@ pub fn sign(
         calculate_signature(key, to_sign.as_bytes()),
     );
 
-    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| SignError::Credentials);
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| SigV4Error::Credentials);
     let mut authorization = value(&authorization)?;
     authorization.set_sensitive(true);
     let token = credentials.session_token().map(value).transpose()?;
@@ -201,7 +201,7 @@ mod tests {
         for late in [END_OF_DATES, UnixTime::from_secs(u64::MAX)] {
             assert_eq!(
                 sign(&mut request(), SCOPE, &key(), late),
-                Err(SignError::Time)
+                Err(SigV4Error::Time)
             );
         }
     }
@@ -218,7 +218,7 @@ mod tests {
             let mut request = request();
             assert_eq!(
                 sign(&mut request, SCOPE, &broken, NOON),
-                Err(SignError::Credentials)
+                Err(SigV4Error::Credentials)
             );
             assert!(request.headers().is_empty());
         }
@@ -244,7 +244,7 @@ mod tests {
         request.headers_mut().insert("x-odd", value);
         assert_eq!(
             sign(&mut request, SCOPE, &key(), NOON),
-            Err(SignError::Request)
+            Err(SigV4Error::Request)
         );
     }
 }

@@ -120,7 +120,7 @@ impl Permit {
 
 /// The result of a call, as a sign of the dependency's health.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// The dependency responded, with any content.
     Answered,
     /// There was no response, or one that shows a failure of the dependency.
@@ -176,16 +176,16 @@ impl Breaker {
     }
 
     /// Records the result of a permitted call. Permits of an earlier state are ignored.
-    pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Duration, random: u64) {
+    pub fn record(&mut self, permit: Permit, outcome: CallOutcome, now: Duration, random: u64) {
         if permit.epoch != self.epoch {
             return;
         }
         match (self.state, outcome) {
-            (State::Closed { halves }, Outcome::Answered) => {
+            (State::Closed { halves }, CallOutcome::Answered) => {
                 let halves = halves.saturating_sub(1);
                 self.state = State::Closed { halves };
             }
-            (State::Closed { halves }, Outcome::Failed) => {
+            (State::Closed { halves }, CallOutcome::Failed) => {
                 let halves = halves.saturating_add(2);
                 if halves < self.rules.failures.saturating_mul(2) {
                     self.state = State::Closed { halves };
@@ -193,10 +193,10 @@ impl Breaker {
                     self.open(now, random);
                 }
             }
-            (State::HalfOpen { .. }, Outcome::Answered) => {
+            (State::HalfOpen { .. }, CallOutcome::Answered) => {
                 self.turn(State::Closed { halves: 0 });
             }
-            (State::HalfOpen { .. }, Outcome::Failed) => self.open(now, random),
+            (State::HalfOpen { .. }, CallOutcome::Failed) => self.open(now, random),
             // An open breaker issues no permits.
             (State::Open { .. }, _) => {}
         }

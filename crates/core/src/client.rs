@@ -20,11 +20,11 @@ const MAX_CHARACTERS: usize = 128;
 
 /// The clients that the operator configured.
 #[derive(Clone, Debug, Default)]
-pub struct Clients(Vec<Client>);
+pub struct OAuthClients(Vec<OAuthClient>);
 
 /// One client.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct OAuthClient {
     /// `client_id`.
     pub id: String,
     /// The operator's name for it, for logs.
@@ -34,7 +34,7 @@ pub struct Client {
 
 /// The document is no valid list of clients. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum ClientsError {
+pub enum OAuthClientsError {
     /// The text is not a JSON array of objects with the three members.
     #[error(
         r#"clients are a JSON array: [{{"client_id": "..", "secret_sha256": "..", "name": ".."}}]"#
@@ -51,29 +51,31 @@ pub enum ClientsError {
     TooMany,
 }
 
-impl Clients {
+impl OAuthClients {
     /// Parses `[{"client_id", "secret_sha256", "name"}]`; the hash is the output of `sha256sum` for
     /// the secret without a line end.
     ///
     /// # Errors
     ///
-    /// [`ClientsError`].
-    pub fn parse(document: &[u8]) -> Result<Self, ClientsError> {
-        let document = Json::parse(document).map_err(|_| ClientsError::Malformed)?;
+    /// [`OAuthClientsError`].
+    pub fn parse(document: &[u8]) -> Result<Self, OAuthClientsError> {
+        let document = Json::parse(document).map_err(|_| OAuthClientsError::Malformed)?;
         let Json::Array(clients) = document else {
-            return Err(ClientsError::Malformed);
+            return Err(OAuthClientsError::Malformed);
         };
         if clients.len() > MAX_CLIENTS {
-            return Err(ClientsError::TooMany);
+            return Err(OAuthClientsError::TooMany);
         }
         let clients = clients
             .into_iter()
-            .map(|client| Client::read(client.into_object().ok_or(ClientsError::Malformed)?))
+            .map(|client| {
+                OAuthClient::read(client.into_object().ok_or(OAuthClientsError::Malformed)?)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let mut ids: Vec<_> = clients.iter().map(|client| client.id.as_str()).collect();
         ids.sort_unstable();
         if ids.windows(2).any(|pair| pair.first() == pair.last()) {
-            return Err(ClientsError::BadName);
+            return Err(OAuthClientsError::BadName);
         }
         Ok(Self(clients))
     }
@@ -81,7 +83,7 @@ impl Clients {
     /// The client `id`, if the secret is correct.
     // SECURITY: an unknown identifier is compared too, with a hash that no secret has (equal
     // timing).
-    pub fn authenticate(&self, id: &str, secret: &Secret<String>) -> Option<&Client> {
+    pub fn authenticate(&self, id: &str, secret: &Secret<String>) -> Option<&OAuthClient> {
         let hash: [u8; 32] = Sha256::digest(secret.expose().as_bytes()).into();
         let client = self.0.iter().find(|client| client.id == id);
         let kept = client.map_or(&[0; 32], |client| &client.secret_hash);
@@ -95,27 +97,27 @@ impl Clients {
     }
 }
 
-impl Client {
-    fn read(mut members: Object) -> Result<Self, ClientsError> {
+impl OAuthClient {
+    fn read(mut members: Object) -> Result<Self, OAuthClientsError> {
         let mut text = |name| match members.remove(name) {
             Some(Json::Text(text)) => Ok(text),
-            _ => Err(ClientsError::Malformed),
+            _ => Err(OAuthClientsError::Malformed),
         };
         let (id, hash, name) = (text("client_id")?, text("secret_sha256")?, text("name")?);
         if !members.is_empty() {
-            return Err(ClientsError::Malformed);
+            return Err(OAuthClientsError::Malformed);
         }
         let fits = |text: &str| {
             (1..=MAX_CHARACTERS).contains(&text.len())
                 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         };
         if !fits(&id) || !fits(&name) {
-            return Err(ClientsError::BadName);
+            return Err(OAuthClientsError::BadName);
         }
         Ok(Self {
             id,
             name,
-            secret_hash: hex(&hash).ok_or(ClientsError::BadHash)?,
+            secret_hash: hex(&hash).ok_or(OAuthClientsError::BadHash)?,
         })
     }
 }
@@ -145,8 +147,8 @@ mod tests {
         format!(r#"{{"client_id":"{id}","secret_sha256":"{hash}","name":"Orders"{more}}}"#)
     }
 
-    fn read(clients: &str) -> Result<Clients, ClientsError> {
-        Clients::parse(format!("[{clients}]").as_bytes())
+    fn read(clients: &str) -> Result<OAuthClients, OAuthClientsError> {
+        OAuthClients::parse(format!("[{clients}]").as_bytes())
     }
 
     #[test]
@@ -168,26 +170,29 @@ mod tests {
         let good = one("a", HASH, "");
         let many = vec![good.as_str(); MAX_CLIENTS + 1].join(",");
         for (clients, error) in [
-            ("1".to_owned(), ClientsError::Malformed),
-            (r#"{"client_id":"a"}"#.to_owned(), ClientsError::Malformed),
-            (one("a", HASH, r#","x":1"#), ClientsError::Malformed),
-            (one("", HASH, ""), ClientsError::BadName),
-            (one("ä", HASH, ""), ClientsError::BadName),
-            (one(&"a".repeat(129), HASH, ""), ClientsError::BadName),
+            ("1".to_owned(), OAuthClientsError::Malformed),
+            (
+                r#"{"client_id":"a"}"#.to_owned(),
+                OAuthClientsError::Malformed,
+            ),
+            (one("a", HASH, r#","x":1"#), OAuthClientsError::Malformed),
+            (one("", HASH, ""), OAuthClientsError::BadName),
+            (one("ä", HASH, ""), OAuthClientsError::BadName),
+            (one(&"a".repeat(129), HASH, ""), OAuthClientsError::BadName),
             (
                 one("a", HASH.get(1..).expect("ASCII"), ""),
-                ClientsError::BadHash,
+                OAuthClientsError::BadHash,
             ),
-            (one("a", &"g".repeat(64), ""), ClientsError::BadHash),
-            (one("a", &"0".repeat(65), ""), ClientsError::BadHash),
-            (many, ClientsError::TooMany),
-            (format!("{good},{good}"), ClientsError::BadName),
+            (one("a", &"g".repeat(64), ""), OAuthClientsError::BadHash),
+            (one("a", &"0".repeat(65), ""), OAuthClientsError::BadHash),
+            (many, OAuthClientsError::TooMany),
+            (format!("{good},{good}"), OAuthClientsError::BadName),
         ] {
             assert_eq!(read(&clients).map(|_| ()), Err(error), "{clients}");
         }
         for document in ["", "{}"] {
-            let read = Clients::parse(document.as_bytes()).map(|_| ());
-            assert_eq!(read, Err(ClientsError::Malformed));
+            let read = OAuthClients::parse(document.as_bytes()).map(|_| ());
+            assert_eq!(read, Err(OAuthClientsError::Malformed));
         }
         assert!(read("").is_ok() && read(&good).is_ok());
     }

@@ -47,7 +47,7 @@ impl AddressSource {
 
 /// The edge in front of the host.
 #[derive(Clone, Debug, Default)]
-pub enum Edge {
+pub enum TrustedProxy {
     /// No trusted edge.
     #[default]
     Connection,
@@ -60,7 +60,7 @@ pub enum Edge {
     },
 }
 
-impl Edge {
+impl TrustedProxy {
     /// The client's address: the edge's report if the request comes from the edge, else the address
     /// of the connection.
     pub fn client_address(&self, connection: String, headers: &HeaderMap) -> String {
@@ -111,10 +111,10 @@ mod tests {
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-    fn edge(source: &str) -> Edge {
+    fn edge(source: &str) -> TrustedProxy {
         match AddressSource::parse(source).expect("a source") {
-            AddressSource::Connection => Edge::Connection,
-            AddressSource::Header(header) => Edge::Named {
+            AddressSource::Connection => TrustedProxy::Connection,
+            AddressSource::Header(header) => TrustedProxy::Named {
                 header,
                 secret: Secret::new(SECRET.to_owned()),
             },

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use portcullis_core::client::{Clients, ClientsError};
+use portcullis_core::client::{OAuthClients, OAuthClientsError};
 use portcullis_core::time::UnixTime;
 use thiserror::Error;
 use tokio::sync::OnceCell;
@@ -17,7 +17,7 @@ const VARIABLE: &str = "PORTCULLIS_CLIENTS_SECRET";
 pub struct HostClients {
     source: Option<SecretSource>,
     // A failed load is retried at the next use.
-    known: OnceCell<Clients>,
+    known: OnceCell<OAuthClients>,
 }
 
 /// The clients cannot be loaded. Never quotes their document.
@@ -31,7 +31,7 @@ pub enum HostClientsError {
     Secret(#[from] SecretError),
     /// The document is no valid list of clients.
     #[error("the clients cannot be used")]
-    Clients(#[from] ClientsError),
+    Clients(#[from] OAuthClientsError),
 }
 
 impl HostClients {
@@ -52,10 +52,10 @@ impl HostClients {
         &self,
         client: &AwsClient,
         now: UnixTime,
-    ) -> Result<&Clients, HostClientsError> {
+    ) -> Result<&OAuthClients, HostClientsError> {
         self.known
             .get_or_try_init(async || match &self.source {
-                None => Ok(Clients::default()),
+                None => Ok(OAuthClients::default()),
                 Some(source) => load(source, client, now).await,
             })
             .await
@@ -66,16 +66,16 @@ async fn load(
     source: &SecretSource,
     client: &AwsClient,
     now: UnixTime,
-) -> Result<Clients, HostClientsError> {
+) -> Result<OAuthClients, HostClientsError> {
     match source {
         SecretSource::File(path) => {
             let document = std::fs::read(path);
             let document = document.map_err(|error| HostClientsError::File(path.clone(), error))?;
-            Ok(Clients::parse(&document)?)
+            Ok(OAuthClients::parse(&document)?)
         }
         SecretSource::Secret(name) => {
             let document = current_version(name, VARIABLE, client, now).await?;
-            Ok(Clients::parse(document.expose().as_bytes())?)
+            Ok(OAuthClients::parse(document.expose().as_bytes())?)
         }
     }
 }

@@ -23,7 +23,7 @@ use portcullis_service::settings::Limits;
 use portcullis_service::settings::{PasswordRules, Sessions};
 use tracing::level_filters::LevelFilter;
 
-use crate::client_address::Edge;
+use crate::client_address::TrustedProxy;
 pub use crate::config::listen_mode::ListenMode;
 pub use crate::config::mail::MailConfig;
 pub use crate::config::rotation::RotationConfig;
@@ -73,7 +73,7 @@ pub struct Config {
     /// The rate limits.
     pub limits: Limits,
     /// The trusted source of the client's address.
-    pub edge: Edge,
+    pub edge: TrustedProxy,
     /// The minimum log level.
     pub log: LevelFilter,
 }
@@ -373,7 +373,7 @@ mod tests {
         assert!(reported(&[named]).starts_with("PORTCULLIS_EDGE_SECRET"));
         let secret = ("PORTCULLIS_EDGE_SECRET", "0123456789abcdef0123456789abcdef");
         let edge = read(&[named, secret]).expect("whole").edge;
-        assert!(matches!(edge, Edge::Named { .. }));
+        assert!(matches!(edge, TrustedProxy::Named { .. }));
         assert!(!format!("{edge:?}").contains("0123"));
     }
 

@@ -23,7 +23,7 @@ use portcullis_service::signing::jwks_cache::JwksCache;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::client_address::Edge;
+use crate::client_address::TrustedProxy;
 use crate::clients::HostClients;
 use crate::clock::{SystemClock, WallClock};
 use crate::config::{Config, RotationConfig};
@@ -32,7 +32,7 @@ use crate::failure::HostFailure;
 use crate::hasher::{HashLimits, HashParameters, HashPool};
 use crate::keys::{self, HostSecret, HostSigning, KeyError};
 use crate::mailer::HostMailer;
-use crate::metrics::{DependencyState, Report};
+use crate::metrics::{DependencyState, MetricsReport};
 use crate::random::SystemRandom;
 use crate::root_keys::RootKeyCache;
 use crate::screen::HostScreen;
@@ -80,7 +80,7 @@ pub struct Host {
     /// Notified when there is mail to send.
     pub mail_waits: Notify,
     /// The trusted source of the client's address.
-    pub edge: Edge,
+    pub edge: TrustedProxy,
     /// The gate for tokens that clients present to the host itself.
     pub gate: Gate,
     /// Whether the store answered the last call.
@@ -91,7 +91,7 @@ pub struct Host {
     /// since 1970.
     pub packed_until: AtomicU64,
     /// The metrics of the dependencies as last logged.
-    pub report: Report,
+    pub report: MetricsReport,
 }
 
 /// The options that a test sets; a deployment uses the defaults.
@@ -179,7 +179,7 @@ impl Host {
             health: StoreHealth::default(),
             sealed_until: AtomicU64::new(0),
             packed_until: AtomicU64::new(0),
-            report: Report::default(),
+            report: MetricsReport::default(),
         })
     }
 

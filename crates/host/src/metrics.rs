@@ -61,9 +61,9 @@ pub type DependencyState = (&'static str, (BreakerState, CallStats));
 
 /// The statistics last logged for each dependency, and the time.
 #[derive(Debug, Default)]
-pub struct Report(Mutex<(UnixTime, BTreeMap<&'static str, CallStats>)>);
+pub struct MetricsReport(Mutex<(UnixTime, BTreeMap<&'static str, CallStats>)>);
 
-impl Report {
+impl MetricsReport {
     /// Logs the call statistics since the last line, if that is a minute old.
     pub fn flush(&self, dependencies: impl Iterator<Item = DependencyState>, now: UnixTime) {
         self.flush_every(EVERY, dependencies, now);

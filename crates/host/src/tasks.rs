@@ -12,7 +12,7 @@ use portcullis_core::revocation::closed_before;
 use portcullis_core::time::UnixTime;
 use portcullis_service::audit_trail::{self, SealOutcome};
 use portcullis_service::mailing::deliver::{Delivery, deliver_due};
-use portcullis_service::pack::{self, Outcome};
+use portcullis_service::pack::{self, PackOutcome};
 use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use tokio::{select, time};
 use tracing::{error, info, warn};
@@ -36,7 +36,7 @@ const ROUNDS: usize = 16;
 
 /// The result of one run.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
-pub struct Report {
+pub struct TaskReport {
     /// Mails handed to the transport.
     pub mails_sent: usize,
     /// Mails that failed and are retried later.
@@ -54,8 +54,8 @@ pub struct Report {
 /// # Errors
 ///
 /// The first [`HostFailure`] of a task; each failure is logged.
-pub async fn run_due(host: &Host) -> Result<Report, HostFailure> {
-    let mut report = Report::default();
+pub async fn run_due(host: &Host) -> Result<TaskReport, HostFailure> {
+    let mut report = TaskReport::default();
     let ends = [
         deliver_mail(host, &mut report).await,
         seal_audit(host, &mut report).await,
@@ -78,7 +78,7 @@ pub async fn run_due(host: &Host) -> Result<Report, HostFailure> {
 /// # Errors
 ///
 /// As [`run_due`].
-pub async fn run_and_flush(host: &Host) -> Result<Report, HostFailure> {
+pub async fn run_and_flush(host: &Host) -> Result<TaskReport, HostFailure> {
     let end = run_due(host).await;
     host.flush_metrics_now(host.clock.read()?);
     end
@@ -100,7 +100,7 @@ pub async fn keep_running(host: Arc<Host>) {
     }
 }
 
-async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), HostFailure> {
+async fn deliver_mail(host: &Host, report: &mut TaskReport) -> Result<(), HostFailure> {
     for _ in 0..ROUNDS {
         let call = call(host)?;
         let Some(mailer) = host.mailer.at(&host.client, call.now) else {
@@ -123,7 +123,7 @@ async fn deliver_mail(host: &Host, report: &mut Report) -> Result<(), HostFailur
 }
 
 /// Seals the audit trail of closed days. Each host checks once a day; the first one seals.
-async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), HostFailure> {
+async fn seal_audit(host: &Host, report: &mut TaskReport) -> Result<(), HostFailure> {
     let call = call(host)?;
     let yesterday = call.now.minus(DAY);
     let mut sealed = UnixTime::from_secs(host.sealed_until.load(Ordering::Relaxed));
@@ -146,7 +146,7 @@ async fn seal_audit(host: &Host, report: &mut Report) -> Result<(), HostFailure>
 }
 
 /// Packs closed minutes of the revocation feed, once a minute. One of several hosts wins.
-async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), HostFailure> {
+async fn pack_feed(host: &Host, report: &mut TaskReport) -> Result<(), HostFailure> {
     let call = call(host)?;
     let closed = closed_before(call.now).as_secs();
     if host.packed_until.load(Ordering::Relaxed) >= closed {
@@ -155,17 +155,17 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), HostFailure> 
     let lifetime = host.settings.issuing.lifetime;
     let store = host.store(call.now);
     let end = match pack::pack(&store, lifetime, call.now, &call.request_id).await {
-        Ok(Outcome::Done { names }) => {
+        Ok(PackOutcome::Done { names }) => {
             report.names_packed = report.names_packed.saturating_add(names);
             host.packed_until.store(closed, Ordering::Relaxed);
             Ok(())
         }
-        Ok(Outcome::Part { names, until }) => {
+        Ok(PackOutcome::Part { names, until }) => {
             report.names_packed = report.names_packed.saturating_add(names);
             metrics::pack_lag(until, call.now);
             return Ok(());
         }
-        Ok(Outcome::Withdrawn { spans }) => {
+        Ok(PackOutcome::Withdrawn { spans }) => {
             error!(
                 spans,
                 "the feed was packed before it was closed: the clock of a host is fast"
@@ -173,7 +173,7 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), HostFailure> 
             Ok(())
         }
         // The host that packs reports its own progress.
-        Ok(Outcome::Contended) => return Ok(()),
+        Ok(PackOutcome::Contended) => return Ok(()),
         Err(error) => Err(HostFailure::from(error)),
     };
     let packed_until = host.packed_until.load(Ordering::Relaxed);
@@ -181,7 +181,7 @@ async fn pack_feed(host: &Host, report: &mut Report) -> Result<(), HostFailure> 
     end
 }
 
-fn note(delivery: &Delivery, report: &mut Report) {
+fn note(delivery: &Delivery, report: &mut TaskReport) {
     for error in &delivery.postponed {
         warn!(error = %ErrorChain(error), "a mail was not sent; it is retried");
     }

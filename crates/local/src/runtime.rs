@@ -28,12 +28,12 @@ use tokio::{
 use crate::secrets::RotationFunction;
 
 /// The result of an invocation: the response, or the name and text of the error.
-type Outcome = Result<Value, String>;
+type InvocationOutcome = Result<Value, String>;
 
 struct Invocation {
     id: String,
     event: Value,
-    reply: oneshot::Sender<Outcome>,
+    reply: oneshot::Sender<InvocationOutcome>,
 }
 
 /// A Runtime API that serves one function. Clones share it.
@@ -46,7 +46,7 @@ struct Shared {
     events: mpsc::UnboundedSender<Invocation>,
     queue: Mutex<mpsc::UnboundedReceiver<Invocation>>,
     /// The callers that wait for results of running events.
-    waiting: Locked<BTreeMap<String, oneshot::Sender<Outcome>>>,
+    waiting: Locked<BTreeMap<String, oneshot::Sender<InvocationOutcome>>>,
     invocations: AtomicU64,
 }
 
@@ -70,7 +70,7 @@ impl LambdaRuntime {
     /// # Errors
     ///
     /// The error of the function, or that it has exited.
-    pub async fn invoke(&self, event: Value) -> Outcome {
+    pub async fn invoke(&self, event: Value) -> InvocationOutcome {
         let number = self.shared.invocations.fetch_add(1, Ordering::Relaxed);
         let id = format!("00000000-0000-4000-8000-{number:012x}");
         let (reply, outcome) = oneshot::channel();
@@ -120,7 +120,7 @@ impl LambdaRuntime {
         }
     }
 
-    fn finish(&self, id: &str, outcome: Outcome) -> StatusCode {
+    fn finish(&self, id: &str, outcome: InvocationOutcome) -> StatusCode {
         let waiting = self.shared.waiting.lock();
         let reply = waiting.unwrap_or_else(PoisonError::into_inner).remove(id);
         match reply {

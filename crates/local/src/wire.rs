@@ -72,15 +72,15 @@ where
 
 /// A plain HTTP client that reuses its connections.
 #[derive(Clone, Debug)]
-pub struct Client(Legacy<HttpConnector, Full<Bytes>>);
+pub struct WireClient(Legacy<HttpConnector, Full<Bytes>>);
 
-impl Default for Client {
+impl Default for WireClient {
     fn default() -> Self {
         Self(Legacy::builder(TokioExecutor::new()).build_http())
     }
 }
 
-impl Client {
+impl WireClient {
     /// Sends `request` to `address`, whatever its target, and waits for the complete response.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! [RFC 6749 §2.3]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3
 
 use portcullis_core::audit::AuditKind;
-use portcullis_core::client::Clients;
+use portcullis_core::client::OAuthClients;
 use portcullis_core::secret::Secret;
 
 use crate::context::ServiceContext;
@@ -33,7 +33,11 @@ pub enum ClientKind {
 }
 
 /// Identifies the client; `first_party` is the `client_id` of the first-party client.
-pub fn identify(claim: &ClientCredentials, clients: &Clients, first_party: &str) -> ClientKind {
+pub fn identify(
+    claim: &ClientCredentials,
+    clients: &OAuthClients,
+    first_party: &str,
+) -> ClientKind {
     let known = match &claim.secret {
         Some(secret) => clients
             .authenticate(&claim.id, secret)

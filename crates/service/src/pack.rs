@@ -37,7 +37,7 @@ const RETENTION_AFTER_EXPIRY: Duration = Duration::from_secs(3_600);
 
 /// The outcome of a packing run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum PackOutcome {
     /// Every closed minute is packed.
     Done {
         /// The number of entries that this run packed.
@@ -83,15 +83,15 @@ pub async fn pack(
     lifetime: Duration,
     now: UnixTime,
     request_id: &Id,
-) -> Result<Outcome, PackingError> {
+) -> Result<PackOutcome, PackingError> {
     let mut directory = store.directory().await?;
     // INVARIANT: after a run with a correct clock no span reaches beyond the closed minutes. A cold
     // start would miss the revocations that such a span lacks.
     if let Some(kept) = directory.up_to(closed_before(now.plus(CLOCK_SKEW))) {
         let spans = directory.packed().len().abs_diff(kept.packed().len());
         return Ok(match store.replace_directory(&kept, request_id).await? {
-            WriteOutcome::Applied => Outcome::Withdrawn { spans },
-            WriteOutcome::Conflict => Outcome::Contended,
+            WriteOutcome::Applied => PackOutcome::Withdrawn { spans },
+            WriteOutcome::Conflict => PackOutcome::Contended,
         });
     }
     let closed = closed_before(now);
@@ -110,7 +110,7 @@ pub async fn pack(
         directory = directory.with(packed, now)?;
         match store.replace_directory(&directory, request_id).await? {
             WriteOutcome::Applied => from = to,
-            WriteOutcome::Conflict => return Ok(Outcome::Contended),
+            WriteOutcome::Conflict => return Ok(PackOutcome::Contended),
         }
     }
     // A policy may accept a longer token lifetime than this host issues.
@@ -125,15 +125,15 @@ pub async fn pack(
         directory = directory.with_earlier(packed)?;
         match store.replace_directory(&directory, request_id).await? {
             WriteOutcome::Applied => {}
-            WriteOutcome::Conflict => return Ok(Outcome::Contended),
+            WriteOutcome::Conflict => return Ok(PackOutcome::Contended),
         }
     }
     let names = reading.names;
     Ok(if reading.goes_on() {
-        Outcome::Done { names }
+        PackOutcome::Done { names }
     } else {
         let until = directory.end().unwrap_or_default();
-        Outcome::Part { names, until }
+        PackOutcome::Part { names, until }
     })
 }
 

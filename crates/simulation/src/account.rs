@@ -9,12 +9,12 @@ use portcullis_service::store::{Account, AccountStatus};
 
 use crate::bounds::second;
 use crate::crypto::hash_of;
-use crate::world::World;
+use crate::world::SimWorld;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// An account that only its owner knows.
-pub(crate) fn account(world: &World, email: &str) -> EmailAddress {
+pub(crate) fn account(world: &SimWorld, email: &str) -> EmailAddress {
     let email = EmailAddress::parse(email).expect("an address");
     let password = Password::parse(&Secret::new(PASSWORD.to_owned())).expect("long enough");
     let user_id: Id = world.id().expect("chance");

@@ -5,20 +5,20 @@ use std::rc::Rc;
 
 use crate::account::PASSWORD;
 use crate::crypto::forge;
-use crate::edge::Edge;
-use crate::host::{Ask, Reply};
+use crate::edge::SimEdge;
+use crate::host::{Ask, HostReply};
 use crate::oracle::{Held, Invariant};
 use crate::plan::{ROUNDING, SKEW};
 use crate::probe::{ask_edge, draw_mode};
 use crate::promise::Promise;
-use crate::user::{Login, User, own_id};
-use crate::world::World;
+use crate::user::{Login, SimUser, own_id};
+use crate::world::SimWorld;
 
 /// The reuse window of a used refresh token: the product's own 10 s, plus the differences of
 /// clocks.
 const WINDOW: u64 = 10_000 + SKEW + ROUNDING;
 
-impl User {
+impl SimUser {
     /// Presents the tokens of an ended session.
     pub(crate) async fn show(self, stolen: Vec<Held>) {
         for _ in 0..50 {
@@ -40,9 +40,9 @@ impl User {
                 .session_ends(&token.session, begun, false);
             let (.., reply) = self.send(Ask::Refresh(stolen.refresh.clone())).await;
             let code = match reply {
-                Some(Reply::Granted(..)) => None,
-                Some(Reply::Refused(code)) => Some(code),
-                Some(Reply::Done | Reply::Failed | Reply::NoKey) | None => {
+                Some(HostReply::Granted(..)) => None,
+                Some(HostReply::Refused(code)) => Some(code),
+                Some(HostReply::Done | HostReply::Failed | HostReply::NoKey) | None => {
                     world.sleep(world.random.within(100, 2_000)).await;
                     continue;
                 }
@@ -66,7 +66,7 @@ impl User {
             let guesses = (0..self.world.random.within(4, 24))
                 .map(|number| self.ask(self.credentials(format!("{PASSWORD} {number}"), None)));
             for (_, reply) in futures_util::future::join_all(guesses).await {
-                if let Some(Reply::Refused("too_many_attempts")) = reply {
+                if let Some(HostReply::Refused("too_many_attempts")) = reply {
                     self.world.oracle.borrow_mut().count(Invariant::Quota);
                 }
             }
@@ -75,7 +75,7 @@ impl User {
 }
 
 /// Signs with every key that ever existed, and with some that were never published.
-pub(crate) async fn sign(world: Rc<World>, edges: Vec<Rc<Edge>>) {
+pub(crate) async fn sign(world: Rc<SimWorld>, edges: Vec<Rc<SimEdge>>) {
     loop {
         let random = &world.random;
         world.sleep(random.within(300, 3_000)).await;

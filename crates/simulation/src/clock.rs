@@ -9,7 +9,7 @@ use portcullis_service::ports::Clock;
 use crate::bounds::EPOCH;
 use crate::executor::Executor;
 use crate::plan::SKEW;
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// The clock of one machine.
 pub(crate) struct SimClock {
@@ -18,7 +18,7 @@ pub(crate) struct SimClock {
 }
 
 impl SimClock {
-    pub(crate) fn new(world: &Rc<World>, limit_key: &str) -> Self {
+    pub(crate) fn new(world: &Rc<SimWorld>, limit_key: &str) -> Self {
         let offset = Rc::new(Cell::new(draw(world)));
         if world.plan.steps {
             let (world, offset, limit_key) =
@@ -47,7 +47,7 @@ impl Clock for SimClock {
 }
 
 /// Offset so that no two clocks differ by more than the skew; in an ambush, by the maximum.
-fn draw(world: &World) -> i64 {
+fn draw(world: &SimWorld) -> i64 {
     let most = i64::try_from(SKEW / 2).expect("small");
     if world.plan.ambushed.is_some() {
         return *world.random.pick(&[-most, most]);

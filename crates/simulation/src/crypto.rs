@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::bounds::second;
 use crate::bounds::{AUDIENCE, ISSUER};
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// 64 bytes that depend on all of `parts`.
 fn code(parts: &[&[u8]]) -> [u8; 64] {
@@ -72,7 +72,7 @@ impl Signer for SimKey {
 
 /// A valid token that no host issued, signed with the key called `key`: an attacker with the
 /// private key can create it.
-pub(crate) fn forge(world: &World, key: &str) -> String {
+pub(crate) fn forge(world: &SimWorld, key: &str) -> String {
     let id = || world.id().expect("chance");
     let draft = AccessTokenDraft {
         issuer: ISSUER.to_owned(),
@@ -102,7 +102,7 @@ pub(crate) fn forge(world: &World, key: &str) -> String {
 pub(crate) struct NoKey;
 
 /// A key is stored as its name.
-impl KeyFactory for World {
+impl KeyFactory for SimWorld {
     type Key = SimKey;
     type Error = NoKey;
 
@@ -169,7 +169,7 @@ impl PasswordHasher for SimHasher {
     }
 }
 
-impl SecureRandom for World {
+impl SecureRandom for SimWorld {
     fn id(&self) -> Result<Id, NoEntropy> {
         Ok(Id::from_random(self.random.bytes()))
     }

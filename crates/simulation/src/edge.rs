@@ -24,15 +24,15 @@ use crate::crypto::SimSignatures;
 use crate::edge_answer::{EdgeAnswer, Known};
 use crate::mutation::Mutation;
 use crate::oracle::Case;
-use crate::plan::Dependency;
+use crate::plan::SimDependency;
 use crate::settings::policy;
 use crate::store::{SimCache, View};
-use crate::world::World;
+use crate::world::SimWorld;
 
-pub(crate) struct Edge {
+pub(crate) struct SimEdge {
     pub(crate) name: String,
     pub(crate) clock: SimClock,
-    world: Rc<World>,
+    world: Rc<SimWorld>,
     gate: Gate,
     shelf: SimCache,
     isolate: RefCell<Rc<Isolate>>,
@@ -48,8 +48,8 @@ struct Isolate {
     reads: Cell<bool>,
 }
 
-impl Edge {
-    pub(crate) fn new(world: &Rc<World>, name: String) -> Rc<Self> {
+impl SimEdge {
+    pub(crate) fn new(world: &Rc<SimWorld>, name: String) -> Rc<Self> {
         Rc::new(Self {
             clock: SimClock::new(world, &name),
             shelf: SimCache(Rc::clone(world)),
@@ -157,7 +157,7 @@ impl Edge {
 
 /// One request in the isolate that received it.
 struct SimRequest {
-    edge: Rc<Edge>,
+    edge: Rc<SimEdge>,
     isolate: Rc<Isolate>,
     is_kept: bool,
 }
@@ -231,11 +231,11 @@ impl Lookup for SimRequest {
 }
 
 impl Isolate {
-    fn new(world: &Rc<World>, name: &str) -> Rc<Self> {
+    fn new(world: &Rc<SimWorld>, name: &str) -> Rc<Self> {
         Rc::new(Self {
             knowledge: SnapshotCache::default(),
-            store: View::new(world, name, Dependency::Store),
-            lookups: View::new(world, name, Dependency::Store),
+            store: View::new(world, name, SimDependency::Store),
+            lookups: View::new(world, name, SimDependency::Store),
             reads: Cell::default(),
         })
     }

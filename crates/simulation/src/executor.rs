@@ -85,7 +85,7 @@ impl Executor {
         self.clear();
     }
 
-    /// Drops the waiting tasks: they hold the [`World`](crate::world::World), which holds this
+    /// Drops the waiting tasks: they hold the [`SimWorld`](crate::world::World), which holds this
     /// executor.
     pub(crate) fn clear(&self) {
         let (tasks, timers) = (self.tasks.take(), self.timers.take());

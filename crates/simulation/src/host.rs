@@ -35,15 +35,15 @@ use crate::bounds::HOST_CACHE;
 use crate::clock::SimClock;
 use crate::crypto::{SimHasher, SimKey, SimSignatures};
 use crate::mutation::Mutation;
-use crate::plan::Dependency;
+use crate::plan::SimDependency;
 use crate::settings::policy;
 use crate::settings::settings;
 use crate::store::View;
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// The credentials of a login.
 #[derive(Clone, Debug)]
-pub(crate) struct Credentials {
+pub(crate) struct LoginAttempt {
     pub(crate) email: EmailAddress,
     pub(crate) password: Secret<String>,
     /// The cookie of a browser that has logged in before.
@@ -55,7 +55,7 @@ pub(crate) struct Credentials {
 /// A user's request to a host.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
-    Login(Credentials),
+    Login(LoginAttempt),
     Refresh(String),
     Logout(String),
     LogoutAll(String),
@@ -63,7 +63,7 @@ pub(crate) enum Ask {
 
 /// A host's response.
 #[derive(Clone, Debug)]
-pub(crate) enum Reply {
+pub(crate) enum HostReply {
     /// The two tokens, and the browser's new cookie.
     Granted(String, String, Option<String>),
     Done,
@@ -75,10 +75,10 @@ pub(crate) enum Reply {
     NoKey,
 }
 
-pub(crate) struct Host {
+pub(crate) struct SimHost {
     pub(crate) name: String,
     pub(crate) clock: SimClock,
-    world: Rc<World>,
+    world: Rc<SimWorld>,
     gate: Gate,
     root_keys: RootKeys,
     settings: Settings,
@@ -95,10 +95,10 @@ struct Process {
 }
 
 impl Process {
-    fn new(world: &Rc<World>, name: &str) -> Rc<Self> {
+    fn new(world: &Rc<SimWorld>, name: &str) -> Rc<Self> {
         Rc::new(Self {
-            store: View::new(world, name, Dependency::Store),
-            secrets: View::new(world, name, Dependency::Secrets),
+            store: View::new(world, name, SimDependency::Store),
+            secrets: View::new(world, name, SimDependency::Secrets),
             keys: SigningKeys::new(world.plan.lifetime, HOST_CACHE),
             published: JwksCache::new(HOST_CACHE),
             started_at: world.now(),
@@ -108,7 +108,7 @@ impl Process {
 
 /// The host's clock, as use cases read it after their writes.
 struct HostClock<'a> {
-    host: &'a Host,
+    host: &'a SimHost,
     began: UnixTime,
 }
 
@@ -122,8 +122,8 @@ impl Clock for HostClock<'_> {
     }
 }
 
-impl Host {
-    pub(crate) fn new(world: &Rc<World>, name: String) -> Rc<Self> {
+impl SimHost {
+    pub(crate) fn new(world: &Rc<SimWorld>, name: String) -> Rc<Self> {
         Rc::new(Self {
             clock: SimClock::new(world, &name),
             process: RefCell::new(Process::new(world, &name)),
@@ -142,7 +142,7 @@ impl Host {
     }
 
     /// Handles a request; the caller sees a crash. The identifier of the request marks its writes.
-    pub(crate) async fn answer(self: Rc<Self>, ask: Ask, request_id: Id) -> Reply {
+    pub(crate) async fn answer(self: Rc<Self>, ask: Ask, request_id: Id) -> HostReply {
         let client_address = match &ask {
             Ask::Login(credentials) => credentials.address.clone(),
             Ask::Refresh(_) | Ask::Logout(_) | Ask::LogoutAll(_) => String::new(),
@@ -154,15 +154,15 @@ impl Host {
         };
         let age = self.world.now() - self.process.borrow().started_at;
         if self.world.mutation == Some(Mutation::RestAfterStart) && age < 10_000 {
-            return Reply::Failed;
+            return HostReply::Failed;
         }
         match self.serve(ask, &call).await {
             Ok(reply) => reply,
-            Err(_) => Reply::Failed,
+            Err(_) => HostReply::Failed,
         }
     }
 
-    async fn serve(&self, ask: Ask, call: &RequestMeta) -> Result<Reply, UseCaseError> {
+    async fn serve(&self, ask: Ask, call: &RequestMeta) -> Result<HostReply, UseCaseError> {
         let watch = HostClock {
             host: self,
             began: call.now,
@@ -180,7 +180,7 @@ impl Host {
             Ask::Login(credentials) => self.log_in(credentials, &process, ctx).await,
             Ask::Refresh(token) => {
                 let Some(key) = self.signer(&process, call).await? else {
-                    return Ok(Reply::NoKey);
+                    return Ok(HostReply::NoKey);
                 };
                 let request = RefreshRequest {
                     token: Secret::new(token),
@@ -188,24 +188,24 @@ impl Host {
                 };
                 Ok(match refresh(&request, &*key, &watch, ctx).await? {
                     RefreshOutcome::Renew(grant) => granted(&grant, None),
-                    RefreshOutcome::Refuse(_) => Reply::Refused("refresh"),
-                    RefreshOutcome::Reused => Reply::Refused("reused"),
+                    RefreshOutcome::Refuse(_) => HostReply::Refused("refresh"),
+                    RefreshOutcome::Reused => HostReply::Refused("reused"),
                 })
             }
             Ask::Logout(token) => match self.caller(&token, store, call).await? {
                 Authentication::Known(caller) | Authentication::Revoked(caller) => {
                     done(logout(&caller, &watch, ctx).await?)
                 }
-                Authentication::SubjectRevoked(_) => Ok(Reply::Refused("revoked")),
-                Authentication::Refused(denial) => Ok(Reply::Refused(denial.code())),
+                Authentication::SubjectRevoked(_) => Ok(HostReply::Refused("revoked")),
+                Authentication::Refused(denial) => Ok(HostReply::Refused(denial.code())),
             },
             Ask::LogoutAll(token) => match self.caller(&token, store, call).await? {
                 Authentication::Known(caller) => done(logout_all(&caller, &watch, ctx).await?),
-                Authentication::Revoked(_) => Ok(Reply::Refused("revoked")),
+                Authentication::Revoked(_) => Ok(HostReply::Refused("revoked")),
                 Authentication::SubjectRevoked(caller) => {
                     done(announce_again(&caller, &watch, ctx).await?)
                 }
-                Authentication::Refused(denial) => Ok(Reply::Refused(denial.code())),
+                Authentication::Refused(denial) => Ok(HostReply::Refused(denial.code())),
             },
         }
     }
@@ -214,18 +214,18 @@ impl Host {
     /// refunded.
     async fn log_in(
         &self,
-        credentials: Credentials,
+        credentials: LoginAttempt,
         process: &Process,
-        ctx: ServiceContext<'_, View, World>,
-    ) -> Result<Reply, UseCaseError> {
+        ctx: ServiceContext<'_, View, SimWorld>,
+    ) -> Result<HostReply, UseCaseError> {
         let arrived = self.world.now();
         let Some(key) = self.signer(process, ctx.call).await? else {
-            return Ok(Reply::NoKey);
+            return Ok(HostReply::NoKey);
         };
-        let Credentials { email, cookie, .. } = credentials;
+        let LoginAttempt { email, cookie, .. } = credentials;
         let entry = acquire_login(&email, cookie.as_deref(), ctx).await?;
         let LimitOutcome::Allowed(place) = entry else {
-            return Ok(Reply::Refused("too_many_attempts"));
+            return Ok(HostReply::Refused("too_many_attempts"));
         };
         // Every cookie here was issued by a host.
         let bucket = cookie.unwrap_or_else(|| email.as_str().to_owned());
@@ -243,12 +243,12 @@ impl Host {
                 let cookie = device_cookie(&request.email, ctx)?;
                 Ok(granted(&admission.grant, Some(cookie)))
             }
-            LoginOutcome::Challenge(_) => Ok(Reply::Refused("second_factor")),
+            LoginOutcome::Challenge(_) => Ok(HostReply::Refused("second_factor")),
             LoginOutcome::Refuse(_) => {
                 if self.world.mutation == Some(Mutation::RefundRefused) {
                     drop(refund(&place, ctx).await);
                 }
-                Ok(Reply::Refused("bad_credentials"))
+                Ok(HostReply::Refused("bad_credentials"))
             }
         }
     }
@@ -305,14 +305,14 @@ pub(crate) fn root_keys() -> RootKeys {
     RootKeys::parse(document.expose().as_bytes()).expect("valid root keys")
 }
 
-fn granted(grant: &TokenGrant, cookie: Option<String>) -> Reply {
+fn granted(grant: &TokenGrant, cookie: Option<String>) -> HostReply {
     let access = grant.access.token.expose().clone();
-    Reply::Granted(access, grant.refresh.expose().clone(), cookie)
+    HostReply::Granted(access, grant.refresh.expose().clone(), cookie)
 }
 
-fn done(outcome: LogoutOutcome) -> Result<Reply, UseCaseError> {
+fn done(outcome: LogoutOutcome) -> Result<HostReply, UseCaseError> {
     Ok(match outcome {
-        LogoutOutcome::Done => Reply::Done,
-        LogoutOutcome::NoSession => Reply::Refused("no_session"),
+        LogoutOutcome::Done => HostReply::Done,
+        LogoutOutcome::NoSession => HostReply::Refused("no_session"),
     })
 }

@@ -9,11 +9,11 @@ use portcullis_service::ports::SecureRandom as _;
 
 use crate::account::{PASSWORD, account};
 use crate::crypto::forge;
-use crate::edge::Edge;
-use crate::host::{Ask, Credentials, Host, Reply};
+use crate::edge::SimEdge;
+use crate::host::{Ask, HostReply, LoginAttempt, SimHost};
 use crate::oracle::{Case, Held};
 use crate::probe::ask_edge;
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// The edge begins to read this many milliseconds before the publication.
 const BEFORE: u64 = 60;
@@ -27,16 +27,16 @@ const SCOUT_FROM: u64 = 37_000;
 const SCOUT_FOR: u64 = 6_000;
 
 /// Has `world` start a race at each publication, between these hosts and edges.
-pub(crate) fn install(world: &Rc<World>, hosts: &[Rc<Host>], edges: &[Rc<Edge>]) {
+pub(crate) fn install(world: &Rc<SimWorld>, hosts: &[Rc<SimHost>], edges: &[Rc<SimEdge>]) {
     let hosts: Vec<_> = hosts.iter().map(Rc::downgrade).collect();
     let edges: Vec<_> = edges.iter().map(Rc::downgrade).collect();
-    let hook = move |world: &Rc<World>| lay(world, &hosts, &edges);
+    let hook = move |world: &Rc<SimWorld>| lay(world, &hosts, &edges);
     world.on_publication.replace(Some(Box::new(hook)));
 }
 
 /// Starts a race around a publication that is made now, if the plan has one. Returns how long the
 /// publication then takes to arrive.
-fn lay(world: &Rc<World>, hosts: &[Weak<Host>], edges: &[Weak<Edge>]) -> Option<u64> {
+fn lay(world: &Rc<SimWorld>, hosts: &[Weak<SimHost>], edges: &[Weak<SimEdge>]) -> Option<u64> {
     let who = world.plan.ambushed.clone()?;
     if world.plan.is_quiet(world.now()) || world.is_cut_off() {
         return None;
@@ -60,7 +60,7 @@ fn lay(world: &Rc<World>, hosts: &[Weak<Host>], edges: &[Weak<Edge>]) -> Option<
     Some(there)
 }
 
-async fn spring(world: &Rc<World>, hosts: &[Weak<Host>], edge: &Rc<Edge>, key: &str) {
+async fn spring(world: &Rc<SimWorld>, hosts: &[Weak<SimHost>], edge: &Rc<SimEdge>, key: &str) {
     edge.evict();
     world.cut_off(&edge.name, world.now() + BEFORE, CUT_OFF);
     let token = Held::read(&forge(world, key));
@@ -77,9 +77,9 @@ async fn spring(world: &Rc<World>, hosts: &[Weak<Host>], edge: &Rc<Edge>, key: &
 }
 
 /// Waits for the first token of `host` under a key other than `former`, and presents it to `edge`.
-async fn scout(world: Rc<World>, host: Rc<Host>, edge: Rc<Edge>, former: String) {
+async fn scout(world: Rc<SimWorld>, host: Rc<SimHost>, edge: Rc<SimEdge>, former: String) {
     let name = format!("scout of {}", host.name);
-    let credentials = Credentials {
+    let credentials = LoginAttempt {
         email: account(
             &world,
             &format!("{}.{}@example.com", host.name, world.now()),
@@ -94,7 +94,7 @@ async fn scout(world: Rc<World>, host: Rc<Host>, edge: Rc<Edge>, former: String)
         let (asked_at, id) = (world.now(), world.id().expect("chance"));
         let work = Rc::clone(&host).answer(Ask::Login(credentials.clone()), id);
         let reply = world.executor.remote(work).await;
-        if let Some(Reply::Granted(access, ..)) = reply {
+        if let Some(HostReply::Granted(access, ..)) = reply {
             let token = Held::read(&access);
             let now = world.now();
             world.oracle.borrow_mut().issued(&token, asked_at, now);

@@ -51,16 +51,16 @@ pub use crate::mutation::Mutation;
 pub use crate::oracle::{Case, Invariant, REVOKED_WITHIN, Violation};
 
 use crate::account::account;
-use crate::edge::Edge;
-use crate::host::Host;
+use crate::edge::SimEdge;
+use crate::host::SimHost;
 use crate::liveness::watch_outages;
 use crate::rotation::rotate_on_schedule;
-use crate::user::User;
-use crate::world::World;
+use crate::user::SimUser;
+use crate::world::SimWorld;
 
 /// The result of one seed.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct SimulationReport {
     /// How often each invariant was checked.
     pub counters: BTreeMap<Invariant, u64>,
     /// How often each case occurred.
@@ -73,8 +73,8 @@ pub struct Report {
 
 /// Runs the simulation of `seed`; `reported` records its events. A panic, here or in the product, also
 /// counts as a violation, with the events so far.
-pub fn run(seed: u64, mutation: Option<Mutation>, reported: bool) -> Report {
-    let world = World::new(seed, mutation, reported);
+pub fn run(seed: u64, mutation: Option<Mutation>, reported: bool) -> SimulationReport {
+    let world = SimWorld::new(seed, mutation, reported);
     world.tell(|| format!("seed {seed}: {:?}", world.plan));
     let lived = catch_unwind(AssertUnwindSafe(|| {
         furnish(&world);
@@ -92,7 +92,7 @@ pub fn run(seed: u64, mutation: Option<Mutation>, reported: bool) -> Report {
         }
     }
     let oracle = world.oracle.borrow();
-    Report {
+    SimulationReport {
         counters: oracle.counters.clone(),
         met: oracle.met.clone(),
         violation: oracle.violation.clone(),
@@ -101,13 +101,13 @@ pub fn run(seed: u64, mutation: Option<Mutation>, reported: bool) -> Report {
 }
 
 /// Creates and starts all nodes.
-fn furnish(world: &Rc<World>) {
+fn furnish(world: &Rc<SimWorld>) {
     first_key(world);
     let hosts: Vec<_> = (1..=world.plan.hosts)
-        .map(|number| Host::new(world, format!("host-{number}")))
+        .map(|number| SimHost::new(world, format!("host-{number}")))
         .collect();
     let edges: Vec<_> = (1..=world.plan.edges)
-        .map(|number| Edge::new(world, format!("edge-{number}")))
+        .map(|number| SimEdge::new(world, format!("edge-{number}")))
         .collect();
     key_read_race::install(world, &hosts, &edges);
     let machines = rotation::machines(world);
@@ -116,7 +116,7 @@ fn furnish(world: &Rc<World>) {
     for number in 1..=world.plan.users {
         let email = account(world, &format!("user{number}@example.com"));
         for device in ["phone", "laptop"] {
-            let user = User {
+            let user = SimUser {
                 world: Rc::clone(world),
                 name: format!("user{number}'s {device}"),
                 email: email.clone(),
@@ -130,7 +130,7 @@ fn furnish(world: &Rc<World>) {
     world
         .executor
         .spawn(attacker::sign(Rc::clone(world), edges.clone()));
-    let guesser = User {
+    let guesser = SimUser {
         world: Rc::clone(world),
         name: "guesser".to_owned(),
         email: account(world, "victim@example.com"),
@@ -149,7 +149,7 @@ fn furnish(world: &Rc<World>) {
 }
 
 /// The initial key, current and published.
-fn first_key(world: &World) {
+fn first_key(world: &SimWorld) {
     const VERSION: &str = "11111111-1111-1111-1111-111111111111";
     let key = world.make(Algorithm::EdDsa).expect("a key");
     let mut tables = world.tables.borrow_mut();

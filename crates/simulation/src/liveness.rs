@@ -10,13 +10,13 @@ use portcullis_service::ports::SecureRandom as _;
 use crate::account::PASSWORD;
 use crate::account::account;
 use crate::crypto::forge;
-use crate::edge::Edge;
-use crate::host::{Ask, Credentials, Host, Reply};
+use crate::edge::SimEdge;
+use crate::host::{Ask, HostReply, LoginAttempt, SimHost};
 use crate::oracle::{Held, Invariant};
-use crate::plan::{Dependency, Outage};
+use crate::plan::{Outage, SimDependency};
 use crate::probe::ask_edge;
 use crate::rotation::Machine;
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// The time before the end of an outage at which its nodes are checked for being down, in
 /// milliseconds.
@@ -27,14 +27,14 @@ const REST: u64 = 150;
 
 /// Checks every node of an outage: a node under constant requests recovers in time.
 pub(crate) fn watch_outages(
-    world: &Rc<World>,
-    hosts: &[Rc<Host>],
-    edges: &[Rc<Edge>],
+    world: &Rc<SimWorld>,
+    hosts: &[Rc<SimHost>],
+    edges: &[Rc<SimEdge>],
     machines: &[Rc<Machine>],
 ) {
     for outage in &world.plan.outages {
         let concerned = |who: &str| outage.concerns(who);
-        let is_edges = outage.of != Dependency::Secrets;
+        let is_edges = outage.of != SimDependency::Secrets;
         for edge in edges.iter().filter(|one| is_edges && concerned(&one.name)) {
             let (world, edge, outage) = (Rc::clone(world), Rc::clone(edge), outage.clone());
             Rc::clone(&world.executor).spawn(async move {
@@ -54,7 +54,7 @@ pub(crate) fn watch_outages(
                 &format!("{}.{}@example.com", host.name, outage.from),
             );
             Rc::clone(&world.executor).spawn(async move {
-                let credentials = Credentials {
+                let credentials = LoginAttempt {
                     email: owner,
                     password: Secret::new(PASSWORD.to_owned()),
                     cookie: None,
@@ -79,7 +79,7 @@ pub(crate) fn watch_outages(
 
 /// Sends requests to `who` from shortly before `outage` ends until it serves. A node that was down
 /// at the end must recover in time.
-async fn look(world: &World, outage: &Outage, who: &str, serves: impl AsyncFn() -> bool) {
+async fn look(world: &SimWorld, outage: &Outage, who: &str, serves: impl AsyncFn() -> bool) {
     let healed_at = outage.until;
     let bound = world.plan.back_within();
     let mut was_down = false;
@@ -111,7 +111,7 @@ async fn look(world: &World, outage: &Outage, who: &str, serves: impl AsyncFn() 
 }
 
 /// Presents a valid token, under the key that signed last.
-async fn lets_in(world: &World, edge: &Rc<Edge>) -> bool {
+async fn lets_in(world: &SimWorld, edge: &Rc<SimEdge>) -> bool {
     let Some(key) = world.oracle.borrow().signing().map(str::to_owned) else {
         return false;
     };
@@ -128,19 +128,19 @@ async fn lets_in(world: &World, edge: &Rc<Edge>) -> bool {
     )
 }
 
-async fn logs_in(world: &World, host: &Rc<Host>, credentials: &Credentials) -> bool {
+async fn logs_in(world: &SimWorld, host: &Rc<SimHost>, credentials: &LoginAttempt) -> bool {
     let asked_at = world.now();
     let id = world.id().expect("chance");
     let work = Rc::clone(host).answer(Ask::Login(credentials.clone()), id);
     match world.executor.remote(work).await {
-        Some(Reply::Granted(..)) => true,
+        Some(HostReply::Granted(..)) => true,
         // After an emergency no key may exist until the operator creates one.
-        Some(Reply::NoKey) => {
+        Some(HostReply::NoKey) => {
             let mut oracle = world.oracle.borrow_mut();
             oracle.lacks_key(&host.name, asked_at, world.now());
             true
         }
         // A throttled client retries.
-        Some(Reply::Refused(_) | Reply::Done | Reply::Failed) | None => false,
+        Some(HostReply::Refused(_) | HostReply::Done | HostReply::Failed) | None => false,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use clap::Parser;
-use portcullis_simulation::{Case, Invariant, Report, run};
+use portcullis_simulation::{Case, Invariant, SimulationReport, run};
 
 /// From this number of seeds on, every case must have occurred.
 const ENOUGH: u64 = 1_000;
@@ -48,7 +48,7 @@ fn tell(seed: u64) -> ExitCode {
 fn run_many(first: u64, seeds: u64) -> ExitCode {
     let next = AtomicU64::new(first);
     let end = first.saturating_add(seeds);
-    let total = Mutex::new(Report::default());
+    let total = Mutex::new(SimulationReport::default());
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let failed = thread::scope(|scope| {
         let (done, reports) = mpsc::channel();
@@ -106,7 +106,7 @@ fn run_many(first: u64, seeds: u64) -> ExitCode {
     }
 }
 
-fn verdict(seed: u64, report: &Report) -> ExitCode {
+fn verdict(seed: u64, report: &SimulationReport) -> ExitCode {
     match &report.violation {
         Some(violation) => {
             let (text, _) = violation.invariant.text();
@@ -120,7 +120,7 @@ fn verdict(seed: u64, report: &Report) -> ExitCode {
     }
 }
 
-fn print_counters(report: &Report) {
+fn print_counters(report: &SimulationReport) {
     for invariant in Invariant::ALL {
         let count = report.counters.get(&invariant).copied().unwrap_or_default();
         let (text, counted) = invariant.text();

@@ -11,10 +11,10 @@ use crate::mutation::Mutation;
 use crate::oracle::Case;
 use crate::oracle::service::Failures;
 use crate::rotation::{Machine, retire};
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// Revokes a key at the time in the plan, if it has one.
-pub(crate) async fn work(world: Rc<World>) {
+pub(crate) async fn work(world: Rc<SimWorld>) {
     let Some(at) = world.plan.drops_at else {
         return;
     };

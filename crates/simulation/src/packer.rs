@@ -8,13 +8,13 @@ use portcullis_service::ports::{Clock as _, SecureRandom as _};
 
 use crate::clock::SimClock;
 use crate::mutation::Mutation;
-use crate::plan::Dependency;
+use crate::plan::SimDependency;
 use crate::store::View;
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// Packs about once a minute until the end of the run.
-pub(crate) async fn work(world: Rc<World>) {
-    let store = View::new(&world, "packer", Dependency::Store);
+pub(crate) async fn work(world: Rc<SimWorld>) {
+    let store = View::new(&world, "packer", SimDependency::Store);
     let clock = Rc::new(SimClock::new(&world, "packer"));
     loop {
         world.sleep(world.random.within(30_000, 70_000)).await;

@@ -25,7 +25,7 @@ pub(crate) const ASKING: u64 = 500;
 
 /// A dependency of a node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Dependency {
+pub(crate) enum SimDependency {
     Store,
     /// Its one row is unavailable, the rest of the store responds.
     KeyDocument,
@@ -35,7 +35,7 @@ pub(crate) enum Dependency {
 /// An outage of a dependency, in milliseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Outage {
-    pub(crate) of: Dependency,
+    pub(crate) of: SimDependency,
     /// The one node that is cut off; every node, if `None`.
     pub(crate) who: Option<String>,
     pub(crate) from: u64,
@@ -133,21 +133,21 @@ impl Plan {
     }
 
     /// The target of an outage: a dependency, and the affected node.
-    fn target(&self, random: &Random) -> (Dependency, Option<String>) {
+    fn target(&self, random: &Random) -> (SimDependency, Option<String>) {
         let host = format!("host-{}", random.within(1, self.hosts));
         let edge = format!("edge-{}", random.within(1, self.edges));
         match random.within(0, 9) {
-            0..=3 => (Dependency::Store, None),
-            4 => (Dependency::Store, Some(edge)),
-            5 => (Dependency::KeyDocument, Some(edge)),
-            6 => (Dependency::Store, Some(host)),
-            7..=8 => (Dependency::Secrets, None),
-            _ => (Dependency::Secrets, Some(host)),
+            0..=3 => (SimDependency::Store, None),
+            4 => (SimDependency::Store, Some(edge)),
+            5 => (SimDependency::KeyDocument, Some(edge)),
+            6 => (SimDependency::Store, Some(host)),
+            7..=8 => (SimDependency::Secrets, None),
+            _ => (SimDependency::Secrets, Some(host)),
         }
     }
 
     /// Whether `dependency` is unavailable to `node` at `now`.
-    pub(crate) fn is_away(&self, dependency: Dependency, node: &str, now: u64) -> bool {
+    pub(crate) fn is_away(&self, dependency: SimDependency, node: &str, now: u64) -> bool {
         let mut outages = self.outages.iter();
         outages.any(|one| one.of == dependency && one.concerns(node) && one.lasts_at(now))
     }

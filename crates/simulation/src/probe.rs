@@ -5,14 +5,14 @@ use std::rc::Rc;
 use portcullis_core::route::RevocationMode;
 use portcullis_service::ports::Clock as _;
 
-use crate::edge::Edge;
+use crate::edge::SimEdge;
 use crate::edge_answer::EdgeAnswer;
 use crate::oracle::edges::Asked;
 use crate::oracle::{Held, brief};
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// The revocation mode of a route: now and then a lookup.
-pub(crate) fn draw_mode(world: &World) -> RevocationMode {
+pub(crate) fn draw_mode(world: &SimWorld) -> RevocationMode {
     if world.random.chance(80) {
         RevocationMode::Lookup
     } else {
@@ -22,8 +22,8 @@ pub(crate) fn draw_mode(world: &World) -> RevocationMode {
 
 /// `who` presents `token` to `edge`. Returns the request and the response; `None` after a crash.
 pub(crate) async fn ask_edge<'e>(
-    world: &World,
-    edge: &'e Rc<Edge>,
+    world: &SimWorld,
+    edge: &'e Rc<SimEdge>,
     token: &Held,
     mode: RevocationMode,
     who: &str,

@@ -24,16 +24,16 @@ use crate::host::root_keys;
 use crate::mutation::Mutation;
 use crate::oracle::Case;
 use crate::oracle::service::Failures;
-use crate::plan::{Dependency, ROUNDING, SKEW};
+use crate::plan::{ROUNDING, SKEW, SimDependency};
 use crate::settings::settings;
 use crate::store::View;
-use crate::world::World;
+use crate::world::SimWorld;
 
 const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 
 /// A machine that runs rotations: the function's or an operator's own.
 pub(crate) struct Machine {
-    pub(crate) world: Rc<World>,
+    pub(crate) world: Rc<SimWorld>,
     pub(crate) name: &'static str,
     store: View,
     secrets: View,
@@ -44,20 +44,20 @@ pub(crate) struct Machine {
 
 impl RotationPorts for Machine {
     type Secret = View;
-    type Factory = World;
+    type Factory = SimWorld;
     type Signatures = SimSignatures;
     type Clock = SimClock;
     type Store = View;
-    type Random = World;
+    type Random = SimWorld;
 }
 
 impl Machine {
-    pub(crate) fn new(world: &Rc<World>, name: &'static str) -> Rc<Self> {
+    pub(crate) fn new(world: &Rc<SimWorld>, name: &'static str) -> Rc<Self> {
         Rc::new(Self {
             world: Rc::clone(world),
             name,
-            store: View::new(world, name, Dependency::Store),
-            secrets: View::new(world, name, Dependency::Secrets),
+            store: View::new(world, name, SimDependency::Store),
+            secrets: View::new(world, name, SimDependency::Secrets),
             root_keys: root_keys(),
             settings: settings(world.plan.lifetime, world.mutation),
             clock: SimClock::new(world, name),
@@ -120,7 +120,7 @@ impl Machine {
 
 /// The cache times in this simulation. If clocks are set, keys may be older than an edge's clock
 /// shows.
-pub(crate) fn true_bounds(world: &World) -> RotationBounds {
+pub(crate) fn true_bounds(world: &SimWorld) -> RotationBounds {
     RotationBounds {
         edge: KEYS_HARD + Duration::from_millis(world.plan.stepped()),
         jwks_max_age: HOST_CACHE,
@@ -131,7 +131,7 @@ pub(crate) fn true_bounds(world: &World) -> RotationBounds {
 }
 
 /// The bounds that rotations use.
-fn bounds(world: &World) -> RotationBounds {
+fn bounds(world: &SimWorld) -> RotationBounds {
     let mut bounds = true_bounds(world);
     if world.mutation == Some(Mutation::LeadFromSoft) {
         bounds.edge = KEYS_SOFT;
@@ -146,7 +146,7 @@ fn bounds(world: &World) -> RotationBounds {
 }
 
 /// The containers of the function: an invocation may find a warm one, or not.
-pub(crate) fn machines(world: &Rc<World>) -> [Rc<Machine>; 2] {
+pub(crate) fn machines(world: &Rc<SimWorld>) -> [Rc<Machine>; 2] {
     [
         Machine::new(world, "rotation-1"),
         Machine::new(world, "rotation-2"),
@@ -154,7 +154,7 @@ pub(crate) fn machines(world: &Rc<World>) -> [Rc<Machine>; 2] {
 }
 
 /// Rotates repeatedly, as a schedule does.
-pub(crate) async fn rotate_on_schedule(world: Rc<World>, machines: [Rc<Machine>; 2]) {
+pub(crate) async fn rotate_on_schedule(world: Rc<SimWorld>, machines: [Rc<Machine>; 2]) {
     loop {
         world.sleep(world.random.within(1_000, 15_000)).await;
         let token = begin(&world);
@@ -163,7 +163,7 @@ pub(crate) async fn rotate_on_schedule(world: Rc<World>, machines: [Rc<Machine>;
 }
 
 /// The first action of Secrets Manager: stages a version for the rotation, unless one is pending.
-fn begin(world: &World) -> String {
+fn begin(world: &SimWorld) -> String {
     let mut tables = world.tables.borrow_mut();
     let stages = &mut tables.stages;
     let pending = stages.version(Stage::Pending).map(str::to_owned);
@@ -177,7 +177,7 @@ fn begin(world: &World) -> String {
 }
 
 /// The four steps, each repeated until it is done.
-async fn rotate(world: &Rc<World>, machines: &[Rc<Machine>], token: &str) {
+async fn rotate(world: &Rc<SimWorld>, machines: &[Rc<Machine>], token: &str) {
     let (mut step, mut failures) = (0, Failures::default());
     while let Some(next) = STEPS.get(step) {
         let begun = world.now();
@@ -211,7 +211,7 @@ async fn rotate(world: &Rc<World>, machines: &[Rc<Machine>], token: &str) {
 
 /// Reports to the oracle that `token` has become current, if it still is. From its `sign_from` on,
 /// the other keys live for a retirement delay, or as long as an edge may not have read that.
-pub(crate) fn retire(world: &World, token: &str) {
+pub(crate) fn retire(world: &SimWorld, token: &str) {
     let millis = |span: Duration| u64::try_from(span.as_millis()).expect("short");
     let tables = world.tables.borrow();
     let in_force = tables.stages.has(token, Stage::Current);
@@ -242,7 +242,7 @@ pub(crate) fn retire(world: &World, token: &str) {
 
 /// One invocation; now and then two at once. `None` if it ended without a response.
 async fn invoke(
-    world: &Rc<World>,
+    world: &Rc<SimWorld>,
     machines: &[Rc<Machine>],
     step: Step,
     token: &str,

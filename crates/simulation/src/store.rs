@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use portcullis_core::breaker::{
-    Breaker, BreakerConfig, BreakerPermit, BreakerState, Outcome, Permit,
+    Breaker, BreakerConfig, BreakerPermit, BreakerState, CallOutcome, Permit,
 };
 use portcullis_core::revocation::{Revocation, RevocationTarget};
 use portcullis_core::time::UnixTime;
@@ -23,9 +23,9 @@ pub(crate) use self::cache::SimCache;
 use crate::bounds::{TIME_OUT, millis_of};
 use crate::mutation::Mutation;
 use crate::oracle::{Case, brief};
-use crate::plan::Dependency;
-use crate::tables::Tables;
-use crate::world::World;
+use crate::plan::SimDependency;
+use crate::tables::SimTables;
+use crate::world::SimWorld;
 
 /// The operation by which edges learn new keys.
 const READING_KEYS: &str = "reading the keys";
@@ -49,14 +49,14 @@ enum Fault {
 /// The connection of one node to one dependency.
 #[derive(Clone)]
 pub(crate) struct View {
-    pub(crate) world: Rc<World>,
+    pub(crate) world: Rc<SimWorld>,
     node: Rc<str>,
-    to: Dependency,
+    to: SimDependency,
     breaker: Rc<RefCell<Breaker>>,
 }
 
 impl View {
-    pub(crate) fn new(world: &Rc<World>, node: &str, to: Dependency) -> Self {
+    pub(crate) fn new(world: &Rc<SimWorld>, node: &str, to: SimDependency) -> Self {
         let interval = if world.mutation == Some(Mutation::ProbeSeldom) {
             Duration::from_secs(60)
         } else {
@@ -89,7 +89,7 @@ impl View {
     async fn call<T: 'static>(
         &self,
         operation: &'static str,
-        act: impl FnOnce(&mut Tables, u64) -> T + 'static,
+        act: impl FnOnce(&mut SimTables, u64) -> T + 'static,
     ) -> Result<T, StoreError> {
         let failed = |fault| {
             self.world
@@ -102,8 +102,10 @@ impl View {
         let called = self.exchange(operation, act).await;
         // A "not now" is a response: the store is available.
         let outcome = match &called {
-            Ok(_) | Err(Fault::Refused | Fault::Open | Fault::NotSimulated) => Outcome::Answered,
-            Err(Fault::NoAnswer) => Outcome::Failed,
+            Ok(_) | Err(Fault::Refused | Fault::Open | Fault::NotSimulated) => {
+                CallOutcome::Answered
+            }
+            Err(Fault::NoAnswer) => CallOutcome::Failed,
         };
         let now = Duration::from_millis(self.world.now());
         let chance = self.world.random.next();
@@ -130,7 +132,7 @@ impl View {
     async fn exchange<T: 'static>(
         &self,
         operation: &'static str,
-        act: impl FnOnce(&mut Tables, u64) -> T + 'static,
+        act: impl FnOnce(&mut SimTables, u64) -> T + 'static,
     ) -> Result<T, Fault> {
         let world = &self.world;
         let (there, back) = (self.span(operation), self.span(""));
@@ -149,7 +151,7 @@ impl View {
         }
         world.sleep(there).await;
         let keys_are_away =
-            operation == READING_KEYS && world.is_away(Dependency::KeyDocument, &self.node);
+            operation == READING_KEYS && world.is_away(SimDependency::KeyDocument, &self.node);
         if world.is_away(self.to, &self.node) || keys_are_away {
             if world.plan.hangs {
                 world.sleep(TIME_OUT - there).await;
@@ -218,7 +220,7 @@ impl View {
 }
 
 /// The feed rows committed now, with their stamp in seconds since the start.
-fn tell_rows(world: &World, rows: &[Revocation], stamp: UnixTime) {
+fn tell_rows(world: &SimWorld, rows: &[Revocation], stamp: UnixTime) {
     for row in rows {
         world.tell(|| {
             let limit_key = match &row.target {

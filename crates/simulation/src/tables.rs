@@ -19,7 +19,7 @@ use crate::bounds::second;
 
 /// All rows.
 #[derive(Default)]
-pub(crate) struct Tables {
+pub(crate) struct SimTables {
     pub(crate) accounts: BTreeMap<String, Account>,
     pub(crate) sessions: BTreeMap<Id, Session>,
     pub(crate) revoked: BTreeMap<RevocationTarget, UnixTime>,
@@ -40,7 +40,7 @@ pub(crate) struct Tables {
     pub(crate) audit: BTreeSet<(Id, &'static str)>,
 }
 
-impl Tables {
+impl SimTables {
     pub(crate) fn note(&mut self, event: &AuditEvent) {
         self.audit
             .insert((event.request_id.clone(), event.kind.action()));

@@ -9,25 +9,25 @@ use portcullis_core::secret::Secret;
 use portcullis_service::ports::SecureRandom as _;
 
 use crate::account::PASSWORD;
-use crate::edge::Edge;
-use crate::host::{Ask, Credentials, Host, Reply};
+use crate::edge::SimEdge;
+use crate::host::{Ask, HostReply, LoginAttempt, SimHost};
 use crate::oracle::{Case, Held, Invariant, brief};
 use crate::probe::{ask_edge, draw_mode};
 use crate::promise::Promise;
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// A refresh token sent longer ago than this may have been used outside its window.
 const SAFE_TO_REPEAT: u64 = 5_000;
 
 /// One device of one user.
-pub(crate) struct User {
-    pub(crate) world: Rc<World>,
+pub(crate) struct SimUser {
+    pub(crate) world: Rc<SimWorld>,
     pub(crate) name: String,
     pub(crate) email: EmailAddress,
     /// Its network address.
     pub(crate) address: String,
-    pub(crate) hosts: Vec<Rc<Host>>,
-    pub(crate) edges: Vec<Rc<Edge>>,
+    pub(crate) hosts: Vec<Rc<SimHost>>,
+    pub(crate) edges: Vec<Rc<SimEdge>>,
 }
 
 /// The tokens of a device.
@@ -38,7 +38,7 @@ pub(crate) struct Login {
     sent_at: Option<u64>,
 }
 
-impl User {
+impl SimUser {
     /// Runs until the end of the simulation.
     pub(crate) async fn live(self) {
         let mut login: Option<Login> = None;
@@ -112,7 +112,7 @@ impl User {
     }
 
     /// Calls one host; `None` after a crash or a lost response.
-    pub(crate) async fn ask(&self, ask: Ask) -> (Id, Option<Reply>) {
+    pub(crate) async fn ask(&self, ask: Ask) -> (Id, Option<HostReply>) {
         let asked_at = self.world.now();
         let (id, host, reply) = self.send(ask).await;
         if let Some(reply) = &reply {
@@ -127,7 +127,7 @@ impl User {
     }
 
     /// The same without the requirement to be served.
-    pub(crate) async fn send(&self, ask: Ask) -> (Id, Rc<Host>, Option<Reply>) {
+    pub(crate) async fn send(&self, ask: Ask) -> (Id, Rc<SimHost>, Option<HostReply>) {
         let host = self.world.random.pick(&self.hosts);
         let id = self.world.id().expect("chance");
         let work = Rc::clone(host).answer(ask.clone(), id.clone());
@@ -141,7 +141,7 @@ impl User {
             };
             let said = match &reply {
                 None => "no response",
-                Some(Reply::Granted(access, ..)) => {
+                Some(HostReply::Granted(access, ..)) => {
                     let held = Held::read(access);
                     return format!(
                         "{} {what} by {}: token {} of session {} under {}",
@@ -152,10 +152,10 @@ impl User {
                         held.key
                     );
                 }
-                Some(Reply::Done) => "done",
-                Some(Reply::Refused(code)) => code,
-                Some(Reply::Failed) => "not now",
-                Some(Reply::NoKey) => "no key signs",
+                Some(HostReply::Done) => "done",
+                Some(HostReply::Refused(code)) => code,
+                Some(HostReply::Failed) => "not now",
+                Some(HostReply::NoKey) => "no key signs",
             };
             format!("{} {what} by {}: {said}", self.name, host.name)
         });
@@ -163,25 +163,25 @@ impl User {
     }
 
     /// A request that must be served.
-    fn record_reply(&self, host: &Host, asked_at: u64, reply: &Reply) {
+    fn record_reply(&self, host: &SimHost, asked_at: u64, reply: &HostReply) {
         let now = self.world.now();
         let spared = self.world.spares(&host.name, asked_at);
         let mut oracle = self.world.oracle.borrow_mut();
         match reply {
-            Reply::NoKey => oracle.lacks_key(&host.name, asked_at, now),
-            Reply::Failed => oracle.replied(&host.name, false, spared),
-            Reply::Granted(..) => {
+            HostReply::NoKey => oracle.lacks_key(&host.name, asked_at, now),
+            HostReply::Failed => oracle.replied(&host.name, false, spared),
+            HostReply::Granted(..) => {
                 if self.world.tables.borrow().document.keys().len() > 1 {
                     oracle.count(Invariant::Signs);
                 }
                 oracle.replied(&host.name, true, spared);
             }
-            Reply::Done | Reply::Refused(_) => oracle.replied(&host.name, true, spared),
+            HostReply::Done | HostReply::Refused(_) => oracle.replied(&host.name, true, spared),
         }
     }
 
     pub(crate) fn credentials(&self, password: String, cookie: Option<String>) -> Ask {
-        Ask::Login(Credentials {
+        Ask::Login(LoginAttempt {
             email: self.email.clone(),
             password: Secret::new(password),
             cookie,
@@ -193,7 +193,7 @@ impl User {
         let ask = self.credentials(PASSWORD.to_owned(), cookie.clone());
         let asked_at = self.world.now();
         let (id, reply) = self.ask(ask).await;
-        let Some(Reply::Granted(access, refresh, known)) = reply else {
+        let Some(HostReply::Granted(access, refresh, known)) = reply else {
             return None;
         };
         *cookie = known;
@@ -231,9 +231,9 @@ impl User {
         } else {
             vec![self.ask(ask()).await]
         };
-        let silent = |reply: &Option<Reply>| match reply {
-            Some(Reply::Failed | Reply::NoKey) | None => true,
-            Some(Reply::Granted(..) | Reply::Refused(_) | Reply::Done) => false,
+        let silent = |reply: &Option<HostReply>| match reply {
+            Some(HostReply::Failed | HostReply::NoKey) | None => true,
+            Some(HostReply::Granted(..) | HostReply::Refused(_) | HostReply::Done) => false,
         };
         let is_doubtful = replies.len() > 1 && replies.iter().any(|(_, reply)| silent(reply));
         let mut goes_on = true;
@@ -241,7 +241,7 @@ impl User {
         let was_first_sent_now = now - sent_at <= SAFE_TO_REPEAT;
         for (_, reply) in replies {
             match reply {
-                Some(Reply::Granted(access, refresh, _)) => {
+                Some(HostReply::Granted(access, refresh, _)) => {
                     let taken = self.take(&access, refresh, now);
                     // Of two concurrent refreshes near the end of the window, one may have returned
                     // the used token.
@@ -251,13 +251,13 @@ impl User {
                         Some(_) | None => taken,
                     });
                 }
-                Some(Reply::Refused(code)) => {
+                Some(HostReply::Refused(code)) => {
                     goes_on = false;
                     if was_first_sent_now {
                         self.world.oracle.borrow_mut().refused(&held.access, code);
                     }
                 }
-                Some(Reply::Done | Reply::Failed | Reply::NoKey) | None => {}
+                Some(HostReply::Done | HostReply::Failed | HostReply::NoKey) | None => {}
             }
         }
         if let Some(next) = next {
@@ -292,7 +292,7 @@ impl User {
             };
             let (_, reply) = self.ask(ask).await;
             match reply {
-                Some(Reply::Done) => {
+                Some(HostReply::Done) => {
                     let now = self.world.now();
                     let mut oracle = self.world.oracle.borrow_mut();
                     if everywhere {
@@ -305,8 +305,8 @@ impl User {
                     }
                     return;
                 }
-                Some(Reply::Refused(_)) => return,
-                Some(Reply::Failed | Reply::NoKey | Reply::Granted(..)) | None => {}
+                Some(HostReply::Refused(_)) => return,
+                Some(HostReply::Failed | HostReply::NoKey | HostReply::Granted(..)) | None => {}
             }
             self.world.sleep(self.world.random.within(100, 2_000)).await;
         }

@@ -1,4 +1,4 @@
-//! [`World`], the simulation of one seed: the state that all nodes share, and the operations that were
+//! [`SimWorld`], the simulation of one seed: the state that all nodes share, and the operations that were
 //! acknowledged.
 
 use std::cell::{Cell, RefCell};
@@ -13,21 +13,21 @@ use crate::executor::{Executor, Sleep};
 use crate::mutation::Mutation;
 use crate::oracle::service::Failures;
 use crate::oracle::{Invariant, Oracle};
-use crate::plan::{Dependency, Plan};
+use crate::plan::{Plan, SimDependency};
 use crate::promise::{Promise, Promises};
 use crate::random::Random;
-use crate::tables::Tables;
+use crate::tables::SimTables;
 
 /// Called when a publication is sent; returns its travel time in milliseconds if it is part of a race.
-pub(crate) type OnPublication = Box<dyn Fn(&Rc<World>) -> Option<u64>>;
+pub(crate) type OnPublication = Box<dyn Fn(&Rc<SimWorld>) -> Option<u64>>;
 
 /// The whole state of one run.
-pub(crate) struct World {
+pub(crate) struct SimWorld {
     pub(crate) executor: Rc<Executor>,
     pub(crate) random: Random,
     pub(crate) plan: Plan,
     pub(crate) mutation: Option<Mutation>,
-    pub(crate) tables: RefCell<Tables>,
+    pub(crate) tables: RefCell<SimTables>,
     pub(crate) oracle: RefCell<Oracle>,
     /// The cache near the edges.
     pub(crate) shelf: RefCell<BTreeMap<String, Vec<u8>>>,
@@ -43,7 +43,7 @@ pub(crate) struct World {
     story: Option<RefCell<Vec<String>>>,
 }
 
-impl World {
+impl SimWorld {
     pub(crate) fn new(seed: u64, mutation: Option<Mutation>, reported: bool) -> Rc<Self> {
         let random = Random::new(seed);
         let plan = Plan::draw(&random);
@@ -92,14 +92,14 @@ impl World {
     }
 
     /// Whether `dependency` is unavailable to `node`.
-    pub(crate) fn is_away(&self, dependency: Dependency, node: &str) -> bool {
+    pub(crate) fn is_away(&self, dependency: SimDependency, node: &str) -> bool {
         let now = self.now();
         let is_ambushed = |cut: &Option<(String, u64, u64)>| {
             let cut = cut.as_ref();
             cut.is_some_and(|(who, from, until)| who == node && (*from..*until).contains(&now))
         };
         self.plan.is_away(dependency, node, now)
-            || (dependency == Dependency::KeyDocument && is_ambushed(&self.cut_off.borrow()))
+            || (dependency == SimDependency::KeyDocument && is_ambushed(&self.cut_off.borrow()))
     }
 
     /// Cuts the edge `who` off from its keys, for `span` from a time shortly after now.
@@ -216,7 +216,7 @@ impl World {
 }
 
 /// A state change and its audit entry are atomic: a session that is gone had existed.
-fn is_kept(promise: &Promise, tables: &Tables) -> bool {
+fn is_kept(promise: &Promise, tables: &SimTables) -> bool {
     match promise {
         Promise::Opened(request, session) => {
             let line = (request.clone(), AuditKind::LoggedIn.action());

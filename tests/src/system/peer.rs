@@ -8,7 +8,7 @@ use http::{Method, Request, Response};
 use portcullis_host::host::Host;
 use serde_json::{Value, json};
 
-use crate::wire::Client;
+use crate::wire::WireClient;
 
 /// A host as its clients see it.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub struct Peer {
     /// The host itself.
     pub host: Arc<Host>,
     address: SocketAddr,
-    client: Client,
+    client: WireClient,
 }
 
 /// The response.
@@ -56,7 +56,7 @@ impl From<Response<Bytes>> for Reply {
 }
 
 impl Peer {
-    pub(super) const fn new(host: Arc<Host>, address: SocketAddr, client: Client) -> Self {
+    pub(super) const fn new(host: Arc<Host>, address: SocketAddr, client: WireClient) -> Self {
         Self {
             host,
             address,

@@ -11,7 +11,7 @@ use portcullis_core::revocation::{
 };
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
-use portcullis_service::pack::{Outcome, pack};
+use portcullis_service::pack::{PackOutcome, pack};
 use portcullis_service::ports::NoCache;
 use portcullis_service::snapshot::{Keys, follow};
 use portcullis_service::store::{PackStore as _, RevocationStore as _, WriteOutcome};
@@ -69,10 +69,10 @@ async fn round(engine: &Engine, now: UnixTime) -> u64 {
     let mut all = 0;
     loop {
         match pack(&store, LIFETIME, now, &id("round")).await.unwrap() {
-            Outcome::Part { names, .. } => all += names,
-            Outcome::Done { names } => return all + names,
+            PackOutcome::Part { names, .. } => all += names,
+            PackOutcome::Done { names } => return all + names,
             // Zero then fails every test that expects packed identifiers.
-            Outcome::Withdrawn { .. } | Outcome::Contended => return 0,
+            PackOutcome::Withdrawn { .. } | PackOutcome::Contended => return 0,
         }
     }
 }
@@ -210,7 +210,7 @@ async fn repacking_a_day_costs_the_documented_units() {
         let outcome = pack(&store, LIFETIME, NOON, &id("round")).await.unwrap();
         let spent = client.consumed().since(earlier);
         rounds.push((spent.read_halves, spent.write_halves));
-        if matches!(outcome, Outcome::Done { .. }) {
+        if matches!(outcome, PackOutcome::Done { .. }) {
             break;
         }
     }

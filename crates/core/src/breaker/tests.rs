@@ -26,7 +26,7 @@ fn pass(breaker: &mut Breaker, now: Duration) -> Permit {
 
 fn fail(breaker: &mut Breaker, now: Duration, random: u64) {
     let permit = pass(breaker, now);
-    breaker.record(permit, Outcome::Failed, now, random);
+    breaker.record(permit, CallOutcome::Failed, now, random);
 }
 
 fn opened() -> Breaker {
@@ -38,7 +38,7 @@ fn opened() -> Breaker {
 
 fn answer(breaker: &mut Breaker, now: Duration) {
     let permit = pass(breaker, now);
-    breaker.record(permit, Outcome::Answered, now, 0);
+    breaker.record(permit, CallOutcome::Answered, now, 0);
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn a_limited_number_of_probes_pass_and_one_response_closes_it() {
     let second = pass(&mut breaker, at(2_000));
     assert!(first.is_probe() && second.is_probe());
     assert_eq!(breaker.admit(at(2_001)), BreakerPermit::Wait);
-    breaker.record(second, Outcome::Answered, at(2_002), 0);
+    breaker.record(second, CallOutcome::Answered, at(2_002), 0);
     assert_eq!(breaker.standing(), BreakerState::Closed);
     // The other probe belongs to an earlier state.
-    breaker.record(first, Outcome::Failed, at(2_003), 0);
+    breaker.record(first, CallOutcome::Failed, at(2_003), 0);
     assert!(!pass(&mut breaker, at(2_003)).is_probe());
 }
 
@@ -96,7 +96,7 @@ fn a_limited_number_of_probes_pass_and_one_response_closes_it() {
 fn a_failed_probe_opens_it_again() {
     let mut breaker = opened();
     let probe = pass(&mut breaker, at(2_000));
-    breaker.record(probe, Outcome::Failed, at(4_500), 0);
+    breaker.record(probe, CallOutcome::Failed, at(4_500), 0);
     assert_eq!(breaker.admit(at(6_499)), BreakerPermit::Refuse);
     assert!(pass(&mut breaker, at(6_500)).is_probe());
 }
@@ -108,9 +108,9 @@ fn a_probe_without_outcome_is_given_up_after_its_timeout() {
     let _ = pass(&mut breaker, at(2_500));
     assert_eq!(breaker.admit(at(7_499)), BreakerPermit::Wait);
     let probe = pass(&mut breaker, at(7_500));
-    breaker.record(lost, Outcome::Failed, at(7_501), 0);
+    breaker.record(lost, CallOutcome::Failed, at(7_501), 0);
     assert_eq!(breaker.standing(), BreakerState::HalfOpen);
-    breaker.record(probe, Outcome::Answered, at(7_502), 0);
+    breaker.record(probe, CallOutcome::Answered, at(7_502), 0);
     assert_eq!(breaker.standing(), BreakerState::Closed);
 }
 
@@ -118,7 +118,7 @@ fn a_probe_without_outcome_is_given_up_after_its_timeout() {
 fn a_clock_that_went_back_does_not_keep_it_open() {
     let mut breaker = opened();
     let probe = pass(&mut breaker, at(100_000));
-    breaker.record(probe, Outcome::Failed, at(100_000), 0);
+    breaker.record(probe, CallOutcome::Failed, at(100_000), 0);
     assert!(pass(&mut breaker, at(50)).is_probe());
 }
 
@@ -182,7 +182,7 @@ proptest! {
                 Step::Settle(which, answered, random) if !under_way.is_empty() => {
                     let permit = under_way.swap_remove(which % under_way.len());
                     let stale = permit.epoch != breaker.epoch;
-                    let outcome = if answered { Outcome::Answered } else { Outcome::Failed };
+                    let outcome = if answered { CallOutcome::Answered } else { CallOutcome::Failed };
                     breaker.record(permit, outcome, now, random);
                     let after = breaker.standing();
                     if !stale && before == BreakerState::Closed {

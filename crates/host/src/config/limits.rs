@@ -4,7 +4,7 @@ use portcullis_core::limit::quotas::{Quotas, QuotasError};
 use portcullis_core::secret::Secret;
 use portcullis_service::settings::{LimitFailMode, Limits};
 
-use crate::client_address::{AddressSource, Edge};
+use crate::client_address::{AddressSource, TrustedProxy};
 use crate::config::variable::{Environment, Fault};
 
 /// The minimum length of the secret between edge and host, in characters.
@@ -40,7 +40,7 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
 }
 
 /// The trusted source of the client's address; `None` if the settings contradict each other.
-pub(super) fn edge(env: &mut Environment<'_>) -> Option<Edge> {
+pub(super) fn edge(env: &mut Environment<'_>) -> Option<TrustedProxy> {
     let secret = env.optional(EDGE_SECRET, |text| {
         let fits =
             text.len() >= MIN_EDGE_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -52,8 +52,10 @@ pub(super) fn edge(env: &mut Environment<'_>) -> Option<Edge> {
         AddressSource::parse(text).ok_or(fault)
     });
     match (source.unwrap_or_default(), secret) {
-        (AddressSource::Connection, _) => Some(Edge::Connection),
-        (AddressSource::Header(header), Some(secret)) => Some(Edge::Named { header, secret }),
+        (AddressSource::Connection, _) => Some(TrustedProxy::Connection),
+        (AddressSource::Header(header), Some(secret)) => {
+            Some(TrustedProxy::Named { header, secret })
+        }
         (AddressSource::Header(_), None) if env.has(EDGE_SECRET) => None,
         (AddressSource::Header(_), None) => env.fault(
             EDGE_SECRET,

@@ -11,7 +11,7 @@ use data_encoding::HEXUPPER;
 use http::{Request, Response, StatusCode};
 use portcullis_aws::breakers::{CallStats, CountedBreaker};
 use portcullis_aws::transport::{Transport as _, TransportError};
-use portcullis_core::breaker::{BreakerPermit, BreakerState, Outcome};
+use portcullis_core::breaker::{BreakerPermit, BreakerState, CallOutcome};
 use portcullis_core::password::Password;
 use sha1::{Digest as _, Sha1};
 use thiserror::Error;
@@ -131,9 +131,9 @@ impl BreachRange {
             .as_ref()
             .is_ok_and(|response| !response.status().is_server_error());
         let outcome = if is_well {
-            Outcome::Answered
+            CallOutcome::Answered
         } else {
-            Outcome::Failed
+            CallOutcome::Failed
         };
         // Without randomness, hosts that opened together also probe together; nothing else suffers.
         let random = SystemRandom.seed().unwrap_or_default();

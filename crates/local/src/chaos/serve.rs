@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::Chaos;
-use crate::wire::{self, Answer, Client};
+use crate::wire::{self, Answer, WireClient};
 
 /// The target services of calls.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub async fn serve(
     chaos: Arc<Chaos>,
     end: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let client = Client::default();
+    let client = WireClient::default();
     let answering = wire::serve(listener, move |request: Request<Bytes>| {
         let (chaos, client) = (Arc::clone(&chaos), client.clone());
         async move {

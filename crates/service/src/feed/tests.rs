@@ -13,7 +13,7 @@ use portcullis_core::revocation::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::pack::{self, Outcome};
+use crate::pack::{self, PackOutcome};
 use crate::ports::NoCache;
 use crate::store::WriteOutcome;
 use crate::test_support::ready;
@@ -135,7 +135,7 @@ impl Fixture {
         self.rows.borrow_mut().push(row);
     }
 
-    pub(crate) fn pack(&self, now: u64) -> Outcome {
+    pub(crate) fn pack(&self, now: u64) -> PackOutcome {
         let id = Id::parse("r1").expect("an id");
         let lifetime = Duration::from_secs(600);
         ready(pack::pack(self, lifetime, at(now), &id)).expect("packed")
@@ -290,7 +290,7 @@ fn an_edge_keeps_a_revocation_only_as_long_as_its_policy_accepts_the_token() {
 fn a_pack_is_read_once_with_a_cache() {
     let fixture = Fixture::default();
     fixture.revoke(9_500, "t1", 10_900);
-    assert_eq!(fixture.pack(10_030), Outcome::Done { names: 1 });
+    assert_eq!(fixture.pack(10_030), PackOutcome::Done { names: 1 });
     for reads in [1, 0] {
         assert!(
             fixture

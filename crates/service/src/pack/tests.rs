@@ -22,12 +22,12 @@ fn rounds_until_done(fixture: &Fixture, now: u64) -> Vec<u64> {
     loop {
         assert!(rounds.len() < 16, "the runs end");
         match fixture.pack(now) {
-            Outcome::Part { names, .. } => rounds.push(names),
-            Outcome::Done { names } => {
+            PackOutcome::Part { names, .. } => rounds.push(names),
+            PackOutcome::Done { names } => {
                 rounds.push(names);
                 return rounds;
             }
-            end @ (Outcome::Withdrawn { .. } | Outcome::Contended) => panic!("{end:?}"),
+            end @ (PackOutcome::Withdrawn { .. } | PackOutcome::Contended) => panic!("{end:?}"),
         }
     }
 }
@@ -37,7 +37,7 @@ fn a_first_run_starts_with_the_minutes_that_tokens_of_this_host_need() {
     let fixture = Fixture::default();
     fixture.revoke(LATE - 30_000, "t1", LATE + 40_000);
     let until = closed_before(UnixTime::from_secs(LATE));
-    assert_eq!(fixture.pack(LATE), Outcome::Part { names: 0, until });
+    assert_eq!(fixture.pack(LATE), PackOutcome::Part { names: 0, until });
     // 600 s and 60 s of leeway, 2 s of skew and 4 s of overlap.
     let spans = spans(&fixture);
     assert_eq!(spans.last(), Some(&(LATE - 690, LATE - 30, 0)));
@@ -59,7 +59,7 @@ fn further_runs_go_back_as_far_as_any_policy_lets_tokens_live() {
     // The first run had 49 minutes left for its last step.
     assert_eq!(packed.len(), 26, "{packed:?}");
     let version = fixture.directory.borrow().version();
-    assert_eq!(fixture.pack(LATE), Outcome::Done { names: 0 });
+    assert_eq!(fixture.pack(LATE), PackOutcome::Done { names: 0 });
     assert_eq!(fixture.directory.borrow().version(), version);
     // After a deletion at any time, five runs restore it.
     fixture.directory.replace(PackIndex::default());
@@ -130,7 +130,7 @@ fn a_span_packed_early_by_a_fast_clock_is_removed_and_packed_again() {
     fast(&fixture, LATE, 60);
     assert_eq!(spans(&fixture).last().map(|last| last.1), Some(LATE + 30));
     fixture.revoke(LATE + 10, "t1", LATE + 600);
-    assert_eq!(fixture.pack(LATE + 30), Outcome::Withdrawn { spans: 1 });
+    assert_eq!(fixture.pack(LATE + 30), PackOutcome::Withdrawn { spans: 1 });
     assert!(spans(&fixture).iter().all(|span| span.1 <= LATE - 30));
     let _ = fixture.pack(LATE + 34);
     assert!(fixture.read(LATE + 34).contains(token("t1")));
@@ -138,8 +138,8 @@ fn a_span_packed_early_by_a_fast_clock_is_removed_and_packed_again() {
     let fixture = Fixture::default();
     fast(&fixture, LATE + 32, 2);
     assert_eq!(spans(&fixture).last().map(|last| last.1), Some(LATE + 30));
-    assert_ne!(fixture.pack(LATE + 32), Outcome::Withdrawn { spans: 1 });
-    assert_eq!(fixture.pack(LATE + 31), Outcome::Withdrawn { spans: 1 });
+    assert_ne!(fixture.pack(LATE + 32), PackOutcome::Withdrawn { spans: 1 });
+    assert_eq!(fixture.pack(LATE + 31), PackOutcome::Withdrawn { spans: 1 });
 }
 
 proptest! {
@@ -168,8 +168,8 @@ fn a_minute_is_packed_four_seconds_after_its_end_and_not_before() {
     let fixture = Fixture::default();
     fixture.pack(10_030);
     fixture.revoke(10_079, "t1", 11_000);
-    assert_eq!(fixture.pack(10_083), Outcome::Done { names: 0 });
-    assert_eq!(fixture.pack(10_084), Outcome::Done { names: 1 });
+    assert_eq!(fixture.pack(10_083), PackOutcome::Done { names: 0 });
+    assert_eq!(fixture.pack(10_084), PackOutcome::Done { names: 1 });
     assert_eq!(spans(&fixture).last(), Some(&(9_360, 10_080, 1)));
     assert!(fixture.read(10_084).contains(token("t1")));
 }
@@ -200,7 +200,7 @@ fn after_a_pause_of_more_than_six_hours_packing_restarts() {
         let until = closed_before(UnixTime::from_secs(rested));
         assert_eq!(
             fixture.pack(rested),
-            Outcome::Part { names, until },
+            PackOutcome::Part { names, until },
             "{rest}"
         );
         let spans = spans(&fixture);
@@ -232,7 +232,7 @@ fn an_unreadable_pack_is_left_to_its_rows_and_a_new_span_begins() {
         bytes.pop();
     }
     fixture.revoke(10_050, "t2", 10_700);
-    assert_eq!(fixture.pack(10_090), Outcome::Done { names: 1 });
+    assert_eq!(fixture.pack(10_090), PackOutcome::Done { names: 1 });
     assert!(spans(&fixture).ends_with(&[(9_360, 10_020, 1), (10_020, 10_080, 1)]));
     let known = fixture.read(10_090);
     assert!(known.contains(token("t1")) && known.contains(token("t2")));
@@ -242,7 +242,7 @@ fn an_unreadable_pack_is_left_to_its_rows_and_a_new_span_begins() {
 fn of_two_concurrent_hosts_one_loses_and_a_failing_store_is_an_error() {
     let fixture = Fixture::default();
     fixture.overtaken.set(true);
-    assert_eq!(fixture.pack(10_030), Outcome::Contended);
+    assert_eq!(fixture.pack(10_030), PackOutcome::Contended);
     fixture.overtaken.set(false);
     fixture.directory_fails.set(true);
     let id = Id::parse("r1").expect("an id");

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::crypto::NoKey;
 use crate::store::View;
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// The reason why a version contains no key.
 #[derive(Debug, Error)]
@@ -24,7 +24,7 @@ pub(crate) enum Keyless {
 
 /// The ports of one call.
 pub(super) struct SimSigning<'a> {
-    pub(super) world: &'a World,
+    pub(super) world: &'a SimWorld,
     pub(super) host: &'a str,
     pub(super) root_keys: &'a RootKeys,
     pub(super) settings: &'a Settings,
@@ -35,16 +35,16 @@ pub(super) struct SimSigning<'a> {
 
 impl SigningPorts for SimSigning<'_> {
     type Secret = View;
-    type Factory = World;
+    type Factory = SimWorld;
     type Store = View;
-    type Random = World;
+    type Random = SimWorld;
     type Error = Keyless;
 
     fn secret(&self) -> &View {
         self.secrets
     }
 
-    fn factory(&self) -> &World {
+    fn factory(&self) -> &SimWorld {
         self.world
     }
 
@@ -52,7 +52,7 @@ impl SigningPorts for SimSigning<'_> {
         self.store
     }
 
-    async fn context(&self) -> Result<ServiceContext<'_, View, World>, Keyless> {
+    async fn context(&self) -> Result<ServiceContext<'_, View, SimWorld>, Keyless> {
         Ok(ServiceContext {
             store: self.store,
             random: self.world,

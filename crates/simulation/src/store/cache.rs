@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use portcullis_service::ports::ImmutableCache;
 
-use crate::world::World;
+use crate::world::SimWorld;
 
 /// The cache of the one location of all edges.
-pub(crate) struct SimCache(pub(crate) Rc<World>);
+pub(crate) struct SimCache(pub(crate) Rc<SimWorld>);
 
 impl ImmutableCache for SimCache {
     async fn get(&self, name: &str) -> Option<Vec<u8>> {

@@ -15,8 +15,8 @@ use portcullis_service::store::{KeyChangeStore, StoreError, WriteOutcome};
 use super::{Fault, PUBLISHING, View, tell_rows};
 use crate::bounds::millis_of;
 use crate::mutation::Mutation;
-use crate::tables::Tables;
-use crate::world::World;
+use crate::tables::SimTables;
+use crate::world::SimWorld;
 
 impl SecretStore for View {
     type Error = StoreError;
@@ -128,7 +128,7 @@ impl KeyChangeStore for View {
     }
 }
 
-fn version(tables: &Tables, id: &str) -> Option<SecretVersion> {
+fn version(tables: &SimTables, id: &str) -> Option<SecretVersion> {
     let value = tables.versions.get(id)?.clone();
     Some(SecretVersion {
         id: id.to_owned(),
@@ -137,7 +137,7 @@ fn version(tables: &Tables, id: &str) -> Option<SecretVersion> {
 }
 
 /// Whether `next` sets the end of a key that has none yet.
-fn tells_an_end(tables: &Tables, next: &KeyDocument) -> bool {
+fn tells_an_end(tables: &SimTables, next: &KeyDocument) -> bool {
     next.keys().iter().any(|key| {
         let held = key.key.id().and_then(|id| tables.document.find(id));
         key.ends_at.is_some() && held.is_some_and(|held| held.ends_at.is_none())
@@ -145,7 +145,7 @@ fn tells_an_end(tables: &Tables, next: &KeyDocument) -> bool {
 }
 
 /// The keys of the document from now on, times in seconds since the start.
-fn tell_document(world: &World, document: &KeyDocument) {
+fn tell_document(world: &SimWorld, document: &KeyDocument) {
     world.tell(|| {
         let keys: Vec<_> = document
             .keys()

@@ -9,7 +9,7 @@ use crate::feed::packs::MAX_ROW_FALLBACK;
 fn packs_replace_their_minutes_and_later_minutes_are_read_from_rows() {
     let fixture = Fixture::default();
     fixture.revoke(9_500, "t1", 10_900);
-    assert_eq!(fixture.pack(9_830), Outcome::Done { names: 1 });
+    assert_eq!(fixture.pack(9_830), PackOutcome::Done { names: 1 });
     fixture.revoke(9_840, "t2", 10_900);
     let known = fixture.read(10_030);
     assert_eq!(known.status(token("t1")), RevocationStatus::MaybeRevoked);
@@ -25,7 +25,7 @@ fn an_unreadable_pack_is_replaced_by_its_rows() {
     let fixture = Fixture::default();
     fixture.revoke(9_500, "t1", 10_900);
     fixture.revoke(9_700, "t2", 10_900);
-    assert_eq!(fixture.pack(10_030), Outcome::Done { names: 2 });
+    assert_eq!(fixture.pack(10_030), PackOutcome::Done { names: 2 });
     let revoked = |fixture: &Fixture, standing| {
         let known = fixture.read(10_030);
         assert_eq!(known.status(token("t1")), standing);
@@ -55,7 +55,7 @@ fn an_unreadable_pack_is_replaced_by_its_rows() {
 fn failing_packs_with_few_entries_are_replaced_by_their_rows() {
     let fixture = Fixture::default();
     fixture.revoke(9_500, "t1", 10_900);
-    assert_eq!(fixture.pack(10_030), Outcome::Done { names: 1 });
+    assert_eq!(fixture.pack(10_030), PackOutcome::Done { names: 1 });
     fixture.packs_fail.set(true);
     let known = fixture.read(10_030);
     assert_eq!(known.status(token("t1")), RevocationStatus::Revoked);
@@ -69,7 +69,7 @@ fn failing_packs_with_many_entries_are_an_error_and_their_rows_are_not_read() {
         for name in 0..names {
             fixture.revoke(9_500, &format!("t{name}"), 10_900);
         }
-        assert_eq!(fixture.pack(10_030), Outcome::Done { names });
+        assert_eq!(fixture.pack(10_030), PackOutcome::Done { names });
         fixture.packs_fail.set(true);
         assert_eq!(fixture.cold(10_030, &NoCache).is_ok(), reads, "{names}");
         // An absent or damaged pack stays so: only the rows hold its revocations.
@@ -83,7 +83,7 @@ fn failing_packs_with_many_entries_are_an_error_and_their_rows_are_not_read() {
 fn a_failed_directory_read_does_not_count_as_an_empty_directory() {
     let fixture = Fixture::default();
     fixture.revoke(9_500, "t1", 10_900);
-    assert_eq!(fixture.pack(10_030), Outcome::Done { names: 1 });
+    assert_eq!(fixture.pack(10_030), PackOutcome::Done { names: 1 });
     fixture.directory_fails.set(true);
     assert!(fixture.cold(10_030, &NoCache).is_err());
     let rows = fixture
