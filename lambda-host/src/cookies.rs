@@ -10,17 +10,18 @@ use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
 /// The value of the cookie `name`; `None` if the request has none, or more than one.
 pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    // Bytes, because another cookie of the site may hold any byte and must not hide ours.
     let lines = headers.get_all(COOKIE).iter();
-    let pairs = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'));
-    let mut values = pairs
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(found, _)| *found == name)
-        .map(|(_, value)| value);
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let mut values = pairs.filter_map(|pair| {
+        let (found, value) = pair.trim_ascii().split_at_checked(name.len())?;
+        let value = value.strip_prefix(b"=")?;
+        (found == name.as_bytes()).then_some(value)
+    });
     let value = values.next();
     // A browser that honours the prefix never sends two cookies of one name.
-    value.filter(|_| values.next().is_none())
+    let value = value.filter(|_| values.next().is_none())?;
+    str::from_utf8(value).ok()
 }
 
 /// Sets a cookie for this host only, invisible to scripts; `None` as `lifetime` deletes it.
@@ -56,6 +57,34 @@ mod tests {
         assert_eq!(value(&headers, "__Host-a"), Some("b.c=d"));
         assert_eq!(value(&headers, "Host-a"), None);
         headers.append(COOKIE, HeaderValue::from_static("__Host-a=e"));
+        assert_eq!(value(&headers, "__Host-a"), None);
+    }
+
+    #[test]
+    fn a_foreign_cookie_with_any_byte_does_not_hide_ours() {
+        for foreign in [
+            &b"x=\xff"[..],
+            b"n\xc3\xa4me=1",
+            b"\xc3\x28",
+            b"x=\"a; b\"",
+            b"",
+            b"=",
+            b"__Host-",
+        ] {
+            for line in [
+                [foreign, b"; __Host-a=b"].concat(),
+                [b"__Host-a=b; ", foreign].concat(),
+                [b"__Host-a=b ;", foreign].concat(),
+            ] {
+                let mut headers = HeaderMap::new();
+                headers.append(COOKIE, HeaderValue::from_bytes(&line).expect("a value"));
+                assert_eq!(value(&headers, "__Host-a"), Some("b"), "{line:?}");
+            }
+        }
+        // Ours are ASCII: another value is none of ours.
+        let mut headers = HeaderMap::new();
+        let line = HeaderValue::from_bytes(b"__Host-a=\xff");
+        headers.append(COOKIE, line.expect("a value"));
         assert_eq!(value(&headers, "__Host-a"), None);
     }
 

@@ -28,8 +28,8 @@ use portcullis_host::host::Host;
 pub struct RequestOrigin {
     /// The client's address as the platform reports it; empty without one.
     pub client_address: String,
-    /// The platform's request ID.
-    pub request_id: Option<Id>,
+    /// The platform's request ID, for the log.
+    pub platform_request_id: Option<Id>,
     /// The path, if it differs from the one in the request's target.
     pub path: Option<String>,
 }
@@ -57,8 +57,17 @@ impl HttpService {
 
     /// Answers `request`; every request gets a response.
     pub async fn answer(&self, arrival: RequestOrigin, request: Request<Body>) -> Response {
-        let request_id = self.name(&arrival, request.headers());
-        let span = info_span!("request", request_id = request_id.as_str());
+        // SECURITY: always drawn here. The store recognises the writes of a request by this ID, so an
+        // ID from the client or a gateway would let two requests pass as one. Without randomness
+        // every use case fails anyway and reports it.
+        let request_id = self.host.random.id().unwrap_or_else(|_| nameless());
+        let client_request_id = client_request_id(request.headers());
+        let span = info_span!(
+            "request",
+            request_id = request_id.as_str(),
+            platform_request_id = arrival.platform_request_id.as_ref().map(Id::as_str),
+            client_request_id = client_request_id.as_ref().map(Id::as_str),
+        );
         let answered = self.respond(arrival, request, &request_id).instrument(span);
         let mut response = answered.await;
         let headers = response.headers_mut();
@@ -131,18 +140,13 @@ impl HttpService {
             Err(never) => match never {},
         }
     }
+}
 
-    /// The platform's request ID, else the one in the header if it is a valid ID, else a new one.
-    fn name(&self, arrival: &RequestOrigin, headers: &HeaderMap) -> Id {
-        let brought = || {
-            let value = headers.get(REQUEST_ID_HEADER)?.to_str().ok()?;
-            Id::parse(value).ok()
-        };
-        let name = arrival.request_id.clone().or_else(brought);
-        // Without randomness every use case fails anyway and reports it.
-        name.or_else(|| self.host.random.id().ok())
-            .unwrap_or_else(nameless)
-    }
+/// The request ID that the client or an edge sent, for the log only: it is unverified, and several
+/// requests may have the same one.
+fn client_request_id(headers: &HeaderMap) -> Option<Id> {
+    let value = headers.get(REQUEST_ID_HEADER)?.to_str().ok()?;
+    Id::parse(value).ok()
 }
 
 /// Writes the problem that an endpoint left in its response, if there is one.

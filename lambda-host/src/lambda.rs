@@ -33,7 +33,7 @@ async fn answer(reception: &HttpService, request: lambda_http::Request) -> Respo
     let arrival = RequestOrigin {
         client_address: event::client_address(&request),
         // The ID of an HTTP API ends in `=`, which no ID may; the invocation's ID is valid.
-        request_id: [event::gateway_name(&request), invocation]
+        platform_request_id: [event::gateway_name(&request), invocation]
             .into_iter()
             .flatten()
             .find_map(|name| Id::parse(&name).ok()),

@@ -166,20 +166,16 @@ async fn a_logout_without_a_valid_token_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_id_of_the_client_is_kept_if_it_is_valid() {
+async fn a_request_id_of_the_client_never_becomes_the_id_of_the_request() {
     let system = System::start().await.expect("a system");
-    for (name, kept) in [
-        ("trace-0123_abc", true),
-        ("a b", false),
-        ("a=", false),
-        ("", false),
-    ] {
+    for name in ["trace-0123_abc", "a b", "a=", ""] {
         let request = Request::get("/health")
             .header("x-request-id", name)
             .body(Bytes::new());
         let reply = system.peer().send(request.expect("a request")).await;
-        assert_eq!(reply.header("x-request-id") == name, kept, "{name}");
-        assert!(!reply.header("x-request-id").is_empty());
+        let id = reply.header("x-request-id").to_owned();
+        assert_eq!(id.len(), 22, "{name}");
+        assert_ne!(id, name);
     }
 }
 

@@ -193,9 +193,8 @@ async fn each_gateway_event_registers_logs_in_and_logs_out() {
             .find(|line| line["action"] == "register")
             .expect("a line");
         assert_eq!(made["request_id"], name.as_str());
-        if gateway == RestApi {
-            assert_eq!(name, "41b45ea3-70b5-11e6-b7bd-69b5aaebc7d9");
-        }
+        // The platform's ID is only logged: the host draws the ID of a request itself.
+        assert_eq!(name.len(), 22, "{gateway:?}: {name}");
         assert!(
             system
                 .proxy

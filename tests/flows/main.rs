@@ -23,6 +23,7 @@ mod refresh;
 mod refresh_reuse;
 mod register_login_logout;
 mod rehash;
+mod request_id;
 mod revocation_retry;
 mod rotation;
 mod sessions;

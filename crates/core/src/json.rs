@@ -101,6 +101,15 @@ impl Json {
         }
     }
 
+    /// The number, if its value is whole and fits: `1e3` and `1000.0` as well as `1000`.
+    pub fn as_whole_value(&self) -> Option<u64> {
+        match self {
+            Self::Whole(number) => Some(*number),
+            Self::Decimal(text) => whole_value(text),
+            Self::Null | Self::Bool(_) | Self::Text(_) | Self::Array(_) | Self::Object(_) => None,
+        }
+    }
+
     /// The elements, if it is an array.
     pub fn as_array(&self) -> Option<&[Self]> {
         if let Self::Array(elements) = self {
@@ -150,6 +159,31 @@ impl Json {
     pub fn get(&self, name: &str) -> Option<&Self> {
         self.as_object()?.get(name)
     }
+}
+
+/// The value of a number in its written form, if it is whole and fits.
+fn whole_value(text: &str) -> Option<u64> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent: i64 = exponent.parse().ok()?;
+    let end = i64::try_from(before.len()).ok()?.checked_add(exponent)?;
+    let mut value = 0_u64;
+    let mut place = 0_i64;
+    for byte in before.bytes().chain(after.bytes()) {
+        // A sign is no digit.
+        let digit = byte.checked_sub(b'0')?;
+        if place < end {
+            value = value.checked_mul(10)?.checked_add(digit.into())?;
+        } else if digit != 0 {
+            return None;
+        }
+        place = place.checked_add(1)?;
+    }
+    while value != 0 && place < end {
+        value = value.checked_mul(10)?;
+        place = place.checked_add(1)?;
+    }
+    Some(value)
 }
 
 impl Object {

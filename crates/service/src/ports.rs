@@ -23,6 +23,7 @@ pub struct RequestMeta {
     /// The second at which the adapter received it.
     pub now: UnixTime,
     /// Its identifier. Every write for the request carries it, so a retry recognises its own write.
+    // SECURITY: drawn by the host, never read from the request: it decides which writes are ours.
     pub request_id: Id,
     /// The client's address as the platform reports it, or empty without such a report.
     pub client_address: String,

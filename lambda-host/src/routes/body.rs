@@ -64,9 +64,11 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
     Ok(whole)
 }
 
-/// Whether the content type is `wanted`, in UTF-8 if it has a charset ([RFC 8259 §11] defines no
-/// parameters, but many clients add that one), without a content encoding.
+/// Whether the content type is `wanted`, in UTF-8 if it has a charset, without a content encoding.
+/// [RFC 8259 §11] defines no parameters, but many clients add some; they are ignored. A parameter may
+/// be empty, and blanks may stand around it ([RFC 9110 §5.6.6]).
 ///
+/// [RFC 9110 §5.6.6]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.6
 /// [RFC 8259 §11]: https://www.rfc-editor.org/rfc/rfc8259#section-11
 fn is_of(request: &Request<Body>, wanted: &str) -> bool {
     let mut types = request.headers().get_all(CONTENT_TYPE).iter();
@@ -76,14 +78,29 @@ fn is_of(request: &Request<Body>, wanted: &str) -> bool {
     let Ok(value) = value.to_str() else {
         return false;
     };
-    let (media_type, parameter) = value.split_once(';').unwrap_or((value, "charset=utf-8"));
-    let parameter = parameter.trim().trim_matches('"');
-    let utf_8 = ["charset=utf-8", "charset=\"utf-8"];
-    media_type.trim().eq_ignore_ascii_case(wanted)
-        && utf_8
-            .iter()
-            .any(|known| parameter.eq_ignore_ascii_case(known))
-        && !request.headers().contains_key(CONTENT_ENCODING)
+    let mut quoted = false;
+    let mut parts = value.split(|mark| {
+        quoted ^= mark == '"';
+        mark == ';' && !quoted
+    });
+    let media_type = parts.next().unwrap_or_default().trim();
+    let is_utf_8 = parts.all(|parameter| {
+        let (name, value) = parameter.trim().split_once('=').unwrap_or_default();
+        !name.eq_ignore_ascii_case("charset")
+            || ["utf-8", "utf8"]
+                .iter()
+                .any(|known| value.trim_matches('"').eq_ignore_ascii_case(known))
+    });
+    media_type.eq_ignore_ascii_case(wanted) && is_utf_8 && is_not_encoded(request)
+}
+
+/// Whether the body is sent as it is: `identity` is the same as no header (RFC 9110 §8.4.1).
+fn is_not_encoded(request: &Request<Body>) -> bool {
+    let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
+    encodings.all(|encoding| {
+        let encoding = encoding.as_bytes().trim_ascii();
+        encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 #[cfg(test)]
@@ -104,6 +121,11 @@ mod tests {
             "Application/JSON",
             "application/json; charset=utf-8",
             "application/json;charset=\"UTF-8\"",
+            "application/json; charset=utf8",
+            "application/json;",
+            "application/json ; charset=UTF-8 ;",
+            "application/json; version=1",
+            "application/json; q=\"a;b\"; charset=utf-8",
         ] {
             assert_eq!(code(accepted, Body::from("{}")).await, Ok(2), "{accepted}");
         }
@@ -111,6 +133,13 @@ mod tests {
             "",
             "text/plain",
             "application/json; charset=latin1",
+            "application/json; charset=utf-16",
+            "application/json; version=1; charset=latin1",
+            "application/json; charset=utf-8; charset=latin1",
+            "application/json; charset=\"utf-8;latin1\"",
+            "application/json+x",
+            "application/problem+json",
+            ";",
             "application/json, text/plain",
             "application/jsonp",
             "application/x-www-form-urlencoded",
@@ -118,12 +147,25 @@ mod tests {
             let refused = code(bad, Body::from("{}")).await;
             assert_eq!(refused, Err(Problem::UnsupportedMediaType), "{bad}");
         }
-        let encoded = Request::post("/").header(CONTENT_TYPE, "application/json");
-        let encoded = encoded
-            .header(CONTENT_ENCODING, "gzip")
-            .body(Body::from("{}"));
-        let refused = read(encoded.expect("a request")).await.map(|_| ());
-        assert_eq!(refused, Err(Problem::UnsupportedMediaType));
+        for (encoding, accepted) in [
+            ("identity", true),
+            ("Identity", true),
+            ("gzip", false),
+            ("identity, gzip", false),
+            ("br", false),
+        ] {
+            let request = Request::post("/").header(CONTENT_TYPE, "application/json");
+            let request = request
+                .header(CONTENT_ENCODING, encoding)
+                .body(Body::from("{}"));
+            let read = read(request.expect("a request")).await.map(|_| ());
+            let expected = if accepted {
+                Ok(())
+            } else {
+                Err(Problem::UnsupportedMediaType)
+            };
+            assert_eq!(read, expected, "{encoding}");
+        }
     }
 
     #[tokio::test]

@@ -169,3 +169,58 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_number_has_a_whole_value_unless_it_has_a_fraction_a_sign_or_more_than_64_bits() {
+    for (text, value) in [
+        ("0", Some(0)),
+        ("0.0", Some(0)),
+        ("0e300", Some(0)),
+        ("0.000e-300", Some(0)),
+        ("1795876000.0", Some(1_795_876_000)),
+        ("1.795876e9", Some(1_795_876_000)),
+        ("1.795876E+9", Some(1_795_876_000)),
+        ("17958760000e-1", Some(1_795_876_000)),
+        ("1795876000000e-3", Some(1_795_876_000)),
+        ("18446744073709551615.0", Some(u64::MAX)),
+        ("18446744073709551616", None),
+        ("1e20", None),
+        ("1e300", None),
+        ("1795876000.5", None),
+        ("1.7958760005e9", None),
+        ("1e-1", None),
+        ("1e-300", None),
+        ("-1", None),
+        ("-0.0", None),
+        ("-1e9", None),
+    ] {
+        let parsed = parse(text).expect(text);
+        assert_eq!(parsed.as_whole_value(), value, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_spelling_of_a_whole_number_has_its_value(
+        number: u64,
+        zeros in 0_usize..4,
+        shift in 0_u32..20,
+    ) {
+        let trailing = "0".repeat(zeros);
+        let point = format!("{number}.0{trailing}");
+        prop_assert_eq!(parse(&point).expect("JSON").as_whole_value(), Some(number));
+        let padded = format!("{number}{trailing}e-{zeros}");
+        prop_assert_eq!(parse(&padded).expect("JSON").as_whole_value(), Some(number));
+        let digits = number.to_string();
+        let (first, rest) = digits.split_at(1);
+        let scientific = format!("{first}.{rest}0e{}", rest.len());
+        prop_assert_eq!(parse(&scientific).expect("JSON").as_whole_value(), Some(number));
+        let fraction = 10_u64
+            .checked_pow(shift)
+            .filter(|scale| !number.is_multiple_of(*scale));
+        if fraction.is_some() {
+            let broken = format!("{number}e-{shift}");
+            prop_assert_eq!(parse(&broken).expect("JSON").as_whole_value(), None);
+        }
+    }
+}

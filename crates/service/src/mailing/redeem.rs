@@ -63,8 +63,8 @@ pub enum UnlockOutcome {
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; either the token is still valid, or a retry of the same request finds the
-/// address verified.
+/// [`UseCaseError`]; either the token is still valid, or the address is verified and a retry finds the
+/// token used.
 pub async fn verify(
     token: &Presented,
     ctx: ServiceContext<'_, impl AccountStore + MailTokenStore + AuditStore, impl SecureRandom>,

@@ -134,7 +134,6 @@ impl<T: Transport> DynamoStore<'_, T> {
             enqueue(&mut transaction, mail, request_id);
         }
         transaction.put(&Key::audit(event), audit_row(event));
-        // SECURITY: a client may reuse a request id, but the user id is random.
         self.commit(OPERATION, transaction)
             .await?
             .write_outcome(OPERATION, |row| {

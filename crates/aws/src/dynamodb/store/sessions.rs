@@ -109,7 +109,6 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         let mut transaction = self.transaction();
         transaction.update_if(&key, &change, &unchanged);
         transaction.put(&Key::audit(event), audit_row(event));
-        // SECURITY: a client may reuse a request id, but the secret behind a hash is random.
         self.commit(OPERATION, transaction)
             .await?
             .write_outcome(OPERATION, |row| {
