@@ -145,7 +145,7 @@ async fn imported(system: &System, email: &str, hash: &str, request: &str) -> Im
         password: PasswordHash::parse(hash).expect("a hash"),
         verified_at: Some(now),
     };
-    import(&request, &host.hasher.with(ctx.root_keys), ctx)
+    import(&request, &host.hasher.with(ctx.root_keys, ""), ctx)
         .await
         .expect("an end")
 }

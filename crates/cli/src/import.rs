@@ -72,7 +72,7 @@ async fn one(request: &ImportRequest, cli: &CliContext) -> Result<ImportOutcome,
     };
     let store = cli.host.store(now);
     let ctx = cli.means_of(&store, &call).await?;
-    let hasher = cli.host.hasher.with(ctx.root_keys);
+    let hasher = cli.host.hasher.with(ctx.root_keys, "");
     let end = import::import(request, &hasher, ctx).await;
     end.map_err(Failure::unavailable)
 }

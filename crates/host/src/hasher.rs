@@ -3,6 +3,7 @@
 //!
 //! [RFC 9106]: https://www.rfc-editor.org/rfc/rfc9106
 
+mod fair_queue;
 mod hash_config;
 mod imported;
 mod memory_pool;
@@ -12,6 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use argon2::password_hash::phc::Salt;
+use portcullis_core::limit::client::ClientNetwork;
 use portcullis_core::password::{Password, PasswordHash};
 use portcullis_core::root_keys::RootKeys;
 use portcullis_service::ports::{HashError, HashVerdict, PasswordHasher};
@@ -19,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tracing::error;
 
+use crate::hasher::fair_queue::{FairQueue, Network, Turn};
 use crate::hasher::hash_config::Argon2Hash;
 pub use crate::hasher::hash_config::HashParameters;
 use crate::hasher::hash_config::{HashConfig, Pepper};
@@ -31,7 +34,7 @@ use crate::random::SystemRandom;
 pub struct HashLimits {
     /// Concurrent hashes; each takes one core and the memory of [`HashParameters`].
     pub at_once: usize,
-    /// Queued hashes; more are rejected as busy.
+    /// Queued hashes; more are rejected as busy. Networks are served in turn.
     pub waiting: usize,
     /// The memory of all concurrent hashes together, in MiB. A stored hash that needs more is not
     /// verified.
@@ -54,8 +57,7 @@ pub struct HashPool {
     today: HashParameters,
     rules: HashRules,
     memory_mib: u32,
-    admitted: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    queue: Arc<FairQueue>,
     memory: Arc<Semaphore>,
     workspaces: Arc<MemoryPool>,
     runs: AtomicU64,
@@ -66,6 +68,7 @@ pub struct HashPool {
 pub struct PoolHasher<'a> {
     pool: &'a HashPool,
     root_keys: &'a RootKeys,
+    network: Network,
 }
 
 /// Whether a sample of a legacy hash can be verified; the reader of the configuration checks this.
@@ -76,16 +79,13 @@ pub fn is_readable(hash: &PasswordHash) -> bool {
 impl HashPool {
     /// A pool that hashes with the parameters `today`.
     pub fn new(today: HashParameters, limits: HashLimits, rules: HashRules) -> Self {
-        let at_once = limits.at_once.clamp(1, Semaphore::MAX_PERMITS / 2);
-        let waiting = limits.waiting.min(Semaphore::MAX_PERMITS / 2);
         let memory_mib = limits.memory_mib.max(mib(today.memory_kib));
         let largest = usize::try_from(today.memory_kib).unwrap_or(usize::MAX);
         Self {
             today,
             rules,
             memory_mib,
-            admitted: Arc::new(Semaphore::new(at_once.saturating_add(waiting))),
-            running: Arc::new(Semaphore::new(at_once)),
+            queue: FairQueue::new(limits.at_once, limits.waiting),
             memory: Arc::new(Semaphore::new(
                 usize::try_from(memory_mib).unwrap_or(Semaphore::MAX_PERMITS),
             )),
@@ -94,11 +94,12 @@ impl HashPool {
         }
     }
 
-    /// A hasher with the peppers of `root_keys`.
-    pub const fn with<'a>(&'a self, root_keys: &'a RootKeys) -> PoolHasher<'a> {
+    /// A hasher with the peppers of `root_keys`, for requests of the client at `client_address`.
+    pub fn with<'a>(&'a self, root_keys: &'a RootKeys, client_address: &str) -> PoolHasher<'a> {
         PoolHasher {
             pool: self,
             root_keys,
+            network: ClientNetwork::parse(client_address),
         }
     }
 
@@ -110,10 +111,11 @@ impl HashPool {
     /// Runs `work` when its turn comes: `runs` hashes of at most `memory_kib`, one after the other.
     async fn run<T: Send + 'static>(
         &self,
+        network: Network,
         (runs, memory_kib): (u64, u32),
         work: impl FnOnce(&Arc<MemoryPool>) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
-        let turn = self.turn(memory_kib).await?;
+        let turn = self.turn(network, memory_kib).await?;
         self.runs.fetch_add(runs, Ordering::Relaxed);
         let workspaces = Arc::clone(&self.workspaces);
         // The permit moves into the work: a client that disconnects does not free a core that is
@@ -125,7 +127,11 @@ impl HashPool {
         work.await.map_err(|_stopped| HashError::Failed)?
     }
 
-    async fn turn(&self, memory_kib: u32) -> Result<[OwnedSemaphorePermit; 3], HashError> {
+    async fn turn(
+        &self,
+        network: Network,
+        memory_kib: u32,
+    ) -> Result<(Turn, OwnedSemaphorePermit), HashError> {
         if mib(memory_kib) > self.memory_mib {
             error!(
                 memory_kib,
@@ -133,13 +139,11 @@ impl HashPool {
             );
             return Err(HashError::Failed);
         }
-        let place = Arc::clone(&self.admitted).try_acquire_owned();
-        let place = place.map_err(|_full| HashError::Busy)?;
-        let core = Arc::clone(&self.running).acquire_owned().await;
-        let core = core.map_err(|_closed| HashError::Failed)?;
+        let turn = self.queue.turn(network).await;
+        let turn = turn.map_err(|_full| HashError::Busy)?;
         let memory = Arc::clone(&self.memory).acquire_many_owned(mib(memory_kib));
         let memory = memory.await.map_err(|_closed| HashError::Failed)?;
-        Ok([place, core, memory])
+        Ok((turn, memory))
     }
 }
 
@@ -181,7 +185,7 @@ impl PasswordHasher for PoolHasher<'_> {
         let (recipe, salt) = (HashConfig::of(self.pool.today)?, fresh_salt()?);
         let (password, pepper) = (password.clone(), self.pepper());
         let cost = (1, self.pool.today.memory_kib);
-        let made = self.pool.run(cost, move |workspaces| {
+        let made = self.pool.run(self.network, cost, move |workspaces| {
             let mut workspace = workspaces.take(recipe.blocks())?;
             let output = recipe.run(&password, &salt, pepper.as_ref(), workspace.blocks())?;
             recipe.write(salt, pepper.as_ref(), output)
@@ -212,13 +216,15 @@ impl PasswordHasher for PoolHasher<'_> {
         let memory = stored.memory_kib();
         let memory = memory.max(beside.as_ref().map_or(0, Stored::memory_kib));
         let runs = if beside.is_some() { 2 } else { 1 };
-        let checked = self.pool.run((runs, memory), move |workspaces| {
-            let matches = stored.matches(&password, pepper.as_ref(), workspaces)?;
-            if let Some(beside) = beside {
-                let _ = beside.matches(&password, None, workspaces)?;
-            }
-            Ok(matches)
-        });
+        let checked = self
+            .pool
+            .run(self.network, (runs, memory), move |workspaces| {
+                let matches = stored.matches(&password, pepper.as_ref(), workspaces)?;
+                if let Some(beside) = beside {
+                    let _ = beside.matches(&password, None, workspaces)?;
+                }
+                Ok(matches)
+            });
         Ok(match checked.await? && known && !lost {
             true if outdated => HashVerdict::MatchesOutdated,
             true => HashVerdict::Matches,

@@ -193,7 +193,8 @@ impl<'a> OpenCall<'a> {
 
     /// The password hasher, with the peppers of the root keys.
     pub(super) fn hasher(&self) -> PoolHasher<'a> {
-        self.call.host().hasher.with(self.root_keys)
+        let address = &self.call.meta.client_address;
+        self.call.host().hasher.with(self.root_keys, address)
     }
 
     /// Runs a use case.

@@ -1,6 +1,8 @@
 use portcullis_core::secret::Secret;
 use serde_json::Value;
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 const SMALL: HashParameters = HashParameters {
@@ -46,7 +48,7 @@ fn root_keys(id: &str, previous: &[&str]) -> RootKeys {
 async fn verdict(pool: &HashPool, text: &str, stored: &PasswordHash) -> HashVerdict {
     let root_keys = root_keys("1", &[]);
     let verdict = pool
-        .with(&root_keys)
+        .with(&root_keys, "")
         .verify(&password(text), Some(stored))
         .await;
     verdict.expect("checked")
@@ -54,7 +56,7 @@ async fn verdict(pool: &HashPool, text: &str, stored: &PasswordHash) -> HashVerd
 
 async fn hash(pool: &HashPool, root_keys: &RootKeys) -> PasswordHash {
     let text = password("correct horse battery");
-    let hash = pool.with(root_keys).hash(&text).await;
+    let hash = pool.with(root_keys, "").hash(&text).await;
     hash.expect("hashed")
 }
 
@@ -136,7 +138,7 @@ async fn login_timing_is_equal_for_an_unknown_account_and_a_wrong_password() {
             former: former.cloned(),
         };
         let pool = HashPool::new(SMALL, ONE, rules);
-        let hasher = pool.with(&root_keys);
+        let hasher = pool.with(&root_keys, "");
         let verdict = hasher.verify(&password("something else"), stored).await;
         assert_eq!(verdict, Ok(HashVerdict::Differs));
         pool.runs()
@@ -157,7 +159,7 @@ async fn the_pepper_is_that_of_the_root_key_the_hash_names() {
     assert!(old.as_phc().contains(",keyid=MQ$"), "{}", old.as_phc());
     let right = password("correct horse battery");
     let verdict = async |root_keys: &RootKeys, stored: &PasswordHash| {
-        let verdict = pool.with(root_keys).verify(&right, Some(stored)).await;
+        let verdict = pool.with(root_keys, "").verify(&right, Some(stored)).await;
         verdict.expect("checked")
     };
     assert_eq!(verdict(&first, &old).await, HashVerdict::Matches);
@@ -183,7 +185,7 @@ async fn a_pepper_is_added_or_removed_at_the_next_login() {
     for (made_by, checked_by) in [(pool(SMALL), peppered()), (peppered(), pool(SMALL))] {
         let made = hash(&made_by, &root_keys).await;
         let verdict = checked_by
-            .with(&root_keys)
+            .with(&root_keys, "")
             .verify(&right, Some(&made))
             .await;
         assert_eq!(verdict, Ok(HashVerdict::MatchesOutdated));
@@ -202,7 +204,7 @@ async fn a_hash_over_the_memory_limit_is_not_verified() {
     for (log_n, fits) in [(10, true), (11, false)] {
         let stored = format!("$scrypt$ln={log_n},r=8,p=1${salt_and_key}");
         let stored = PasswordHash::parse(&stored).expect("printable");
-        let hasher = pool.with(&root_keys);
+        let hasher = pool.with(&root_keys, "");
         assert_eq!(hasher.can_check(&stored), fits);
         let verdict = hasher.verify(&password("x"), Some(&stored)).await;
         assert_eq!(verdict.is_ok(), fits);
@@ -214,12 +216,10 @@ async fn a_full_hash_queue_rejects_one_more_and_recovers() {
     let limits = HashLimits { waiting: 1, ..ONE };
     let pool = HashPool::new(SMALL, limits, HashRules::default());
     let root_keys = root_keys("1", &[]);
-    let (first, second) = (
-        pool.turn(64).await,
-        pool.admitted.clone().try_acquire_owned(),
-    );
-    assert!(first.is_ok() && second.is_ok());
-    let hasher = pool.with(&root_keys);
+    let first = pool.turn(None, 64).await;
+    let mut second = pool.turn(None, 64).boxed();
+    assert!(first.is_ok() && (&mut second).now_or_never().is_none());
+    let hasher = pool.with(&root_keys, "");
     let refused = hasher.hash(&password("correct horse")).await;
     assert_eq!(refused.map(|_| ()), Err(HashError::Busy));
     drop((first, second));
