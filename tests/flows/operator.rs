@@ -413,3 +413,72 @@ async fn the_cli_lists_and_verifies_the_audit_trail() {
         assert_eq!(said.code, Some(2), "{said:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_pipe_ends_a_command_quietly() {
+    let system = system().await;
+    for arguments in [
+        &["users", "show", EMAIL][..],
+        &["--json", "users", "show", EMAIL],
+        &["audit", "list"],
+        &["completions", "bash"],
+        &["settings"],
+        &["users", "show", "unknown"],
+        &["--json", "users", "show", "a b"],
+    ] {
+        let mut command = Command::new(operator_program());
+        let mut program = command
+            .env_clear()
+            .envs(environment(&system.proxy))
+            .args(["--actor", "grace"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        drop(program.stdout.take());
+        let output = tokio::task::spawn_blocking(move || program.wait_with_output());
+        let output = output.await.expect("no panic").expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        assert_eq!(output.stderr, b"", "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_list_is_filtered_by_address_or_user_id() {
+    let system = system().await;
+    let shown = run(&system, &["--json", "users", "show", EMAIL]).await;
+    let id = shown.json["user_id"].as_str().expect("an id").to_owned();
+    let lines = |said: &Said| said.json["lines"].as_array().map(Vec::len);
+    let list = ["--json", "audit", "list", "--from", "2026-11-23", "--user"];
+    let by_id = run(&system, &[&list[..], &[&id]].concat()).await;
+    let by_address = run(&system, &[&list[..], &[&EMAIL.to_uppercase()]].concat()).await;
+    assert!(lines(&by_id).is_some_and(|count| count > 0), "{by_id:?}");
+    assert_eq!(lines(&by_id), lines(&by_address), "{by_address:?}");
+    let unknown = run(&system, &[&list[..], &["bob@example.com"]].concat()).await;
+    assert_eq!(
+        (unknown.code, &unknown.json["outcome"]),
+        (Some(1), &"no_account".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_actor_without_a_user_variable_is_the_user_of_the_system() {
+    let system = system().await;
+    let mut command = Command::new(operator_program());
+    command
+        .env_clear()
+        .envs(environment(&system.proxy))
+        .args(["users", "disable", EMAIL])
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.expect("no panic").expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let acts = acts(&system).await;
+    let (_, _, actor) = acts.first().expect("an entry");
+    assert!(
+        actor.starts_with("operator:") && actor != "operator:unknown",
+        "{actor}"
+    );
+}

@@ -104,8 +104,8 @@ pub(crate) enum Audit {
     List {
         #[command(flatten)]
         days: Days,
-        /// Print only entries about this user
-        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+        /// Print only entries about this user, by e-mail address or user id
+        #[arg(long, value_name = "EMAIL|ID", allow_hyphen_values = true)]
         user: Option<String>,
         /// Print only entries with this action: login, refresh, ...
         #[arg(long)]

@@ -5,6 +5,7 @@ use portcullis_core::audit::entry::AuditEntry;
 use portcullis_core::id::Id;
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::time::UnixTime;
+use portcullis_service::administer::{self, AccountRef};
 use portcullis_service::audit_trail::{
     self, AuditFilter, Finding, LocatedFinding, SealOutcome, VerifyReport,
 };
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::arguments::{Audit, Days};
 use crate::context::CliContext;
 use crate::output::{CommandOutput, Failure};
+use crate::users::{account_ref, no_account};
 
 /// The maximum number of days in one command: the retention of entries.
 const MAX_DAYS: usize = 401;
@@ -28,8 +30,20 @@ pub(crate) async fn run(command: &Audit, cli: &CliContext) -> Result<CommandOutp
             request,
             session,
         } => {
+            let user_id = match user.as_deref().map(account_ref).transpose()? {
+                None => None,
+                // An erased account has only its id.
+                Some(AccountRef::UserId(id)) => Some(id),
+                Some(by_email) => {
+                    let account = administer::find(&by_email, &cli.store()).await;
+                    match account.map_err(Failure::unavailable)? {
+                        Some(account) => Some(account.user_id),
+                        None => return Ok(no_account()),
+                    }
+                }
+            };
             let filter = AuditFilter {
-                user_id: id(user.as_deref())?,
+                user_id,
                 action: action.clone(),
                 outcome: outcome.clone(),
                 client_address: address.clone(),

@@ -4,12 +4,6 @@
 //! same store. Each change writes an audit entry with the operator's name. Commands without a store
 //! (`token inspect`, `policy check`, `completions`) need no environment either.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a terminal program writes to its terminal"
-)]
-
 mod arguments;
 mod audit;
 mod context;

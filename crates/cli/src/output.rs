@@ -1,5 +1,6 @@
 //! The result of a command: text for people, JSON for scripts, and an exit code.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -46,12 +47,15 @@ impl CommandOutput {
     }
 
     pub(crate) fn print(&self, as_json: bool) -> ExitCode {
-        if as_json && !self.json.is_null() {
-            println!("{}", self.json);
+        let written = if as_json && !self.json.is_null() {
+            write_out(&format!("{}\n", self.json))
         } else {
-            print!("{}", self.text);
+            write_out(&self.text)
+        };
+        match written {
+            Ok(()) => ExitCode::from(u8::from(!self.found)),
+            Err(error) => unwritable(&error),
         }
-        ExitCode::from(u8::from(!self.found))
     }
 }
 
@@ -66,11 +70,30 @@ impl Failure {
             Self::Setting(text) => (2, "setting", text),
             Self::Unavailable(text) => (3, "unavailable", text),
         };
-        if as_json {
-            println!("{}", json!({"error": word, "detail": text}));
+        let written = if as_json {
+            write_out(&format!("{}\n", json!({"error": word, "detail": text})))
         } else {
-            eprintln!("error: {text}");
+            writeln!(io::stderr(), "error: {text}")
+        };
+        match written {
+            Ok(()) => ExitCode::from(code),
+            Err(error) => unwritable(&error),
         }
-        ExitCode::from(code)
     }
+}
+
+fn write_out(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// A reader that has enough, such as `head`, closes the pipe: no error. A full disk is one.
+fn unwritable(error: &io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return ExitCode::SUCCESS;
+    }
+    // If standard error is closed too, only the exit code is left.
+    let _ = writeln!(io::stderr(), "error: the output cannot be written: {error}");
+    ExitCode::from(3)
 }

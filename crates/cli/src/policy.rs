@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use portcullis_core::policy::{self, KeySource};
+use portcullis_core::policy::{self, KeySource, PolicyError};
 use portcullis_core::route::{Access, RevocationMode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arguments::Policy;
 use crate::output::{CommandOutput, Failure};
@@ -23,12 +23,19 @@ pub(crate) fn read(file: &Path) -> Result<String, Failure> {
 }
 
 fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
-    let policy = match policy::Policy::parse(&read(file)?, issuer) {
+    let text = read(file)?;
+    let policy = match policy::Policy::parse(&text, issuer) {
         Ok(policy) => policy,
         Err(error) => {
+            // The parser of the edge has no positions: they would cost bytes in every Worker.
+            let place = serde_json::from_str::<Value>(&text).err();
+            let error = match place.filter(|_| error == PolicyError::NotJson) {
+                Some(place) => format!("{error}: {place}"),
+                None => error.to_string(),
+            };
             return Ok(CommandOutput::bad(
                 format!("{}: {error}\n", file.display()),
-                json!({"valid": false, "error": error.to_string()}),
+                json!({"valid": false, "error": error}),
             ));
         }
     };

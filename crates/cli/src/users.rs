@@ -34,12 +34,17 @@ pub(crate) async fn run(command: &Users, cli: &CliContext) -> Result<CommandOutp
 
 /// An address or an id: only an address contains `@`.
 pub(crate) fn subject(user: &User) -> Result<AccountRef, Failure> {
-    if user.user.contains('@') {
-        EmailAddress::parse(&user.user)
+    account_ref(&user.user)
+}
+
+/// As [`subject`], of the text.
+pub(crate) fn account_ref(user: &str) -> Result<AccountRef, Failure> {
+    if user.contains('@') {
+        EmailAddress::parse(user)
             .map(AccountRef::Email)
             .map_err(|error| Failure::Setting(error.to_string()))
     } else {
-        Id::parse(&user.user)
+        Id::parse(user)
             .map(AccountRef::UserId)
             .map_err(|error| Failure::Setting(format!("neither an address nor a user id: {error}")))
     }
@@ -109,8 +114,9 @@ fn confirmed(user: &str) -> Result<bool, Failure> {
         return Ok(false);
     }
     let failed = |error: io::Error| Failure::Setting(error.to_string());
-    eprint!("delete {user} with all its sessions? type yes: ");
-    io::stderr().flush().map_err(failed)?;
+    let mut terminal = io::stderr();
+    write!(terminal, "delete {user} with all its sessions? type yes: ").map_err(failed)?;
+    terminal.flush().map_err(failed)?;
     let mut line = String::new();
     input.lock().read_line(&mut line).map_err(failed)?;
     Ok(line.trim() == "yes")
