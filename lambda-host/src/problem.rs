@@ -55,6 +55,8 @@ pub enum Problem {
     BadCredentials,
     /// The token of a mailed link is invalid, used, replaced or expired.
     BadMailToken,
+    /// The link proves the address, but this browser did not choose the password of the account.
+    NewPasswordRequired,
     /// The current password is wrong.
     WrongPassword,
     /// The second-factor code is malformed.
@@ -119,7 +121,10 @@ impl Problem {
             | Self::BadCode
             | Self::NoSession => StatusCode::BAD_REQUEST,
             Self::WrongPassword | Self::WrongCode => StatusCode::FORBIDDEN,
-            Self::FactorActive | Self::NoFactor | Self::AccountChanged => StatusCode::CONFLICT,
+            Self::NewPasswordRequired
+            | Self::FactorActive
+            | Self::NoFactor
+            | Self::AccountChanged => StatusCode::CONFLICT,
             Self::BadChallenge => StatusCode::UNAUTHORIZED,
             Self::BadCredentials => StatusCode::UNAUTHORIZED,
             Self::Token(problem) => problem.status(),
@@ -153,6 +158,7 @@ impl Problem {
             }
             Self::BadCredentials => "bad_credentials",
             Self::BadMailToken => "bad_mail_token",
+            Self::NewPasswordRequired => "new_password_required",
             Self::WrongPassword => "wrong_password",
             Self::BadCode => "bad_code",
             Self::WrongCode => "wrong_code",
@@ -205,6 +211,9 @@ impl Problem {
             Self::FactorLocked => "too many wrong codes; reset the password to try again",
             Self::BadCredentials => "the address or the password is wrong",
             Self::BadMailToken => "this link is invalid or expired; request a new one",
+            Self::NewPasswordRequired => {
+                "this browser did not create the account; send the link again with a new password"
+            }
             Self::WrongPassword => "the current password is wrong",
             Self::BadCode => "a code is six digits, a recovery code sixteen letters and digits",
             Self::WrongCode => "the code is wrong, or was used before",
@@ -298,9 +307,10 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 56] = [
+    const ALL: [Problem; 57] = [
         Problem::RateLimited { seconds: 61 },
         Problem::LoginLocked,
+        Problem::NewPasswordRequired,
         Problem::FactorLocked,
         Problem::Token(TokenProblem::NoCookie),
         Problem::Token(TokenProblem::CrossSite),

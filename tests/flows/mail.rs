@@ -55,8 +55,9 @@ impl Dispatcher {
             .await
     }
 
+    /// From the browser that sent the registration.
     pub(crate) async fn verify(&self, token: &str) -> Reply {
-        self.post("/v1/email/verify", json!({"token": token})).await
+        self.peer.verify(token).await
     }
 
     pub(crate) async fn reset(&self, token: &str, password: &str) -> Reply {

@@ -2,6 +2,7 @@
 //! that verifies every signature and drops responses on demand. The tests advance the time.
 
 mod account_enumeration;
+mod account_takeover;
 mod amr;
 mod audit;
 mod audit_completeness;

@@ -293,7 +293,7 @@ impl<'a> Population<'a> {
         limit::refund(place, ctx)
             .await
             .expect("memory does not fail");
-        limit::device_cookie(&email(person), ctx).expect("dice")
+        limit::device_cookie(&email(person), 0, ctx).expect("dice")
     }
 
     fn ctx<'b>(&'b self, call: &'b RequestMeta) -> ServiceContext<'b, Memory, Dice> {

@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 
 use crate::proxy::Proxy;
 pub use crate::system::clock::TestClock;
-pub use crate::system::peer::{Peer, Reply};
+pub use crate::system::peer::{DEVICE_COOKIE, Peer, REGISTRATION_COOKIE, Reply};
 pub use crate::system::settings::{
     AUDIENCE, HOST_SECRET, ISSUER, ROOT_KEYS, SIGNING_SECRET, access_key, environment, signing_key,
 };

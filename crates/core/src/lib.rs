@@ -52,6 +52,7 @@ pub mod path;
 pub mod policy;
 pub mod refresh;
 pub mod refusal;
+pub mod registration;
 pub mod revocation;
 pub mod root_keys;
 pub mod route;

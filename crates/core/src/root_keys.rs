@@ -67,6 +67,8 @@ pub enum Purpose {
     Pepper,
     /// The CSRF token that a browser must send beside its cookie.
     CsrfToken,
+    /// The MAC of a registration cookie.
+    RegistrationCookie,
 }
 
 impl Purpose {
@@ -83,6 +85,7 @@ impl Purpose {
             Self::RecoveryCode => b"portcullis/1/recovery-code",
             Self::Pepper => b"portcullis/1/pepper",
             Self::CsrfToken => b"portcullis/1/csrf-token",
+            Self::RegistrationCookie => b"portcullis/1/registration-cookie",
         }
     }
 }

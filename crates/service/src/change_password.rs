@@ -2,6 +2,7 @@
 //! session.
 
 use portcullis_core::audit::{AuditKind, PasswordChangeDenial};
+use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
 use portcullis_core::password::advice::PasswordRejection;
@@ -41,14 +42,25 @@ pub struct ChangePasswordRequest {
 #[must_use]
 pub enum ChangePasswordOutcome {
     /// The password is changed, and every other session is revoked. The remaining session gets this
-    /// access token and keeps its refresh token.
-    Changed(AccessToken),
+    /// access token and keeps its refresh token, and its browser a device cookie.
+    Changed(PasswordChanged),
     /// The current password is wrong.
     WrongPassword,
     /// The new password was rejected.
     PasswordRejected(PasswordRejection),
     /// The account changed concurrently, or the session has ended: nothing was changed.
     Conflict,
+}
+
+/// The result of a change.
+#[derive(Debug)]
+pub struct PasswordChanged {
+    /// The access token of the remaining session.
+    pub access: AccessToken,
+    /// The address of the account.
+    pub email: EmailAddress,
+    /// The new generation of the account, for the device cookie of this browser.
+    pub generation: u64,
 }
 
 /// The ports of the change in addition to [`ServiceContext`].
@@ -124,7 +136,11 @@ pub async fn change_password(
     }
     let revocations = core::slice::from_ref(&revocation);
     announce::confirm_within_bound(revocations, stamp, ctx.store, tools.clock, ctx.call).await?;
-    Ok(ChangePasswordOutcome::Changed(access))
+    Ok(ChangePasswordOutcome::Changed(PasswordChanged {
+        access,
+        generation: account.next_generation(),
+        email: account.email,
+    }))
 }
 
 /// The reason to reject `password` as the account's new password.

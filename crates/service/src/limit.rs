@@ -7,6 +7,7 @@ use portcullis_core::base64url;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::limit::client::ClientNetwork;
+use portcullis_core::limit::device::KnownBrowser;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota, device};
 use portcullis_core::root_keys::{Purpose, RootKeys};
@@ -60,6 +61,8 @@ pub enum Limited {
 #[derive(Debug, Default)]
 pub struct Reservation {
     counted: Option<(Bucket, Attempt)>,
+    /// The generation in the device cookie, if a known browser was counted.
+    pub known_generation: Option<u64>,
     /// The reason why the attempt is allowed uncounted, for the log.
     pub uncounted: Option<StoreError>,
 }
@@ -87,6 +90,7 @@ pub async fn acquire(
         (Err(error), LimitFailMode::Open) => {
             return Ok(LimitOutcome::Allowed(Reservation {
                 counted: None,
+                known_generation: None,
                 uncounted: Some(error),
             }));
         }
@@ -98,6 +102,7 @@ pub async fn acquire(
     Ok(match counted.decision {
         LimitDecision::Allow => LimitOutcome::Allowed(Reservation {
             counted: Some((bucket, attempt)),
+            known_generation: None,
             uncounted: None,
         }),
         LimitDecision::RetryAfter(span) => LimitOutcome::Limited(Limited::RetryAfter(span)),
@@ -121,9 +126,28 @@ pub async fn acquire_login(
 ) -> Result<LimitOutcome, UseCaseError> {
     let known = device_cookie
         .and_then(|cookie| device::recognise(ctx.root_keys, cookie, email, ctx.call.now));
-    if let Some(nonce) = known {
-        return acquire(LimitKind::LoginDevice, LimitKey::Device(email, &nonce), ctx).await;
+    if let Some(browser) = known {
+        let limit_key = LimitKey::Device(email, &browser.nonce);
+        let mut outcome = acquire(LimitKind::LoginDevice, limit_key, ctx).await?;
+        if let LimitOutcome::Allowed(reservation) = &mut outcome {
+            reservation.known_generation = Some(browser.generation);
+        }
+        return Ok(outcome);
     }
+    acquire_unknown(email, ctx).await
+}
+
+/// Counts a login from a browser that is not known for the account: by its network and by the
+/// address. Also a login whose device cookie turns out to be older than the sessions of the
+/// account, once the account is read.
+///
+/// # Errors
+///
+/// As [`acquire`].
+pub(crate) async fn acquire_unknown(
+    email: &EmailAddress,
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<LimitOutcome, UseCaseError> {
     match acquire(LimitKind::LoginAddress, LimitKey::Network, ctx).await? {
         LimitOutcome::Limited(limited) => Ok(LimitOutcome::Limited(limited)),
         LimitOutcome::Allowed(_networks) => {
@@ -147,17 +171,22 @@ pub async fn refund<C>(
     }
 }
 
-/// The cookie that marks a browser as known after its login to `email`.
+/// The cookie that marks a browser as known for the account of `email` while the account has this
+/// `generation`.
 ///
 /// # Errors
 ///
 /// [`NoEntropy`].
 pub fn device_cookie<S>(
     email: &EmailAddress,
+    generation: u64,
     ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<String, NoEntropy> {
-    let nonce = ctx.random.id()?;
-    Ok(device::issue(ctx.root_keys, email, &nonce, ctx.call.now))
+    let browser = KnownBrowser {
+        nonce: ctx.random.id()?,
+        generation,
+    };
+    Ok(device::issue(ctx.root_keys, email, &browser, ctx.call.now))
 }
 
 /// An identifier of an attempt of this request, unique by random bits.

@@ -10,11 +10,12 @@ use portcullis_core::session::{Device, Methods};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::factor;
+use crate::limit::{self, LimitOutcome, Limited, Reservation};
 use crate::open_session::{TokenGrant, open};
 use crate::ports::{HashVerdict, PasswordHasher, SecureRandom, Signer};
 use crate::store::{
-    Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore,
-    WriteOutcome,
+    Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, LimitStore,
+    SessionStore, WriteOutcome,
 };
 
 /// The parsed request.
@@ -26,6 +27,8 @@ pub struct LoginRequest {
     pub password: Password,
     /// The device as the client describes it.
     pub device: Device,
+    /// The generation in the device cookie, if the attempt was counted as one of a known browser.
+    pub known_generation: Option<u64>,
 }
 
 /// The outcome of a login.
@@ -38,6 +41,9 @@ pub enum LoginOutcome {
     Challenge(Challenge),
     /// The login failed; the client gets the same response for every reason.
     Refuse(LoginDenial),
+    /// The device cookie is older than the sessions of the account, and too many logins from
+    /// unknown browsers failed. The password was not verified.
+    Limited(Limited),
 }
 
 /// The result of a successful login.
@@ -45,6 +51,10 @@ pub enum LoginOutcome {
 pub struct LoginAdmission {
     /// The tokens for the client.
     pub grant: TokenGrant,
+    /// The generation of the account, for the device cookie of this browser.
+    pub generation: u64,
+    /// The second count of a browser with an outdated device cookie, for the refund.
+    pub recounted: Option<Reservation>,
     /// The reason why an outdated hash was not replaced, for the log; the next login retries.
     pub not_rehashed: Option<UseCaseError>,
 }
@@ -55,6 +65,8 @@ pub struct Challenge {
     /// The challenge to present with the code, within
     /// [`CHALLENGE_LIFETIME`](factor::CHALLENGE_LIFETIME).
     pub challenge: Secret<String>,
+    /// As in [`LoginAdmission`].
+    pub recounted: Option<Reservation>,
     /// As in [`LoginAdmission`].
     pub not_rehashed: Option<UseCaseError>,
 }
@@ -70,12 +82,17 @@ pub async fn login(
     signer: &impl Signer,
     ctx: ServiceContext<
         '_,
-        impl AccountStore + FactorStore + SessionStore + AuditStore,
+        impl AccountStore + FactorStore + SessionStore + LimitStore + AuditStore,
         impl SecureRandom,
     >,
 ) -> Result<LoginOutcome, UseCaseError> {
     let store = ctx.store;
     let account = store.account(&request.email).await?;
+    let recounted = match recount(request, account.as_ref(), ctx).await? {
+        None => None,
+        Some(LimitOutcome::Allowed(reservation)) => Some(reservation),
+        Some(LimitOutcome::Limited(limited)) => return Ok(LoginOutcome::Limited(limited)),
+    };
     // SECURITY: an unknown address costs as much as a wrong password: the same hashes, one row.
     let stored = account.as_ref().map(|account| &account.password);
     let verdict = hasher.verify(&request.password, stored).await?;
@@ -95,6 +112,7 @@ pub async fn login(
         store.record(&asked).await?;
         return Ok(LoginOutcome::Challenge(Challenge {
             challenge,
+            recounted,
             not_rehashed: rehash(request, &account, verdict, hasher, ctx).await.err(),
         }));
     }
@@ -111,8 +129,26 @@ pub async fn login(
     // The session is open: an error here does not fail the login.
     Ok(LoginOutcome::Admit(LoginAdmission {
         grant,
+        generation: account.generation,
+        recounted,
         not_rehashed: rehash(request, &account, verdict, hasher, ctx).await.err(),
     }))
+}
+
+/// Counts the attempt once more if the device cookie is not of the account's generation: all
+/// sessions have ended since, so the browser is unknown.
+// SECURITY: only a browser that once logged in to this address, or proved it, has such a cookie, so
+// the second count reveals nothing to another client.
+async fn recount(
+    request: &LoginRequest,
+    account: Option<&Account>,
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<Option<LimitOutcome>, UseCaseError> {
+    let current = account.map(|account| account.generation);
+    if request.known_generation.is_none() || request.known_generation == current {
+        return Ok(None);
+    }
+    Ok(Some(limit::acquire_unknown(&request.email, ctx).await?))
 }
 
 /// The account, or the reason for the denial and the account that it concerns.

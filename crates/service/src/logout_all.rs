@@ -1,6 +1,7 @@
 //! Logs out everywhere with one row, for any number of sessions.
 
 use portcullis_core::audit::AuditKind;
+use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
@@ -17,6 +18,24 @@ use crate::store::{
 /// The attempts after concurrent changes of the account.
 const MAX_ATTEMPTS: usize = 4;
 
+/// The outcome of logging out everywhere.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum LogoutAllOutcome {
+    /// Every session is revoked, at every edge.
+    Done {
+        /// The address of the account.
+        email: EmailAddress,
+        /// The generation that ended. A device cookie of it is renewed in the caller's browser, so
+        /// that a logout does not make the owner an unknown browser during an attack.
+        ended: u64,
+        /// The new generation of the account.
+        generation: u64,
+    },
+    /// The token belongs to no account of this host.
+    NoSession,
+}
+
 /// Revokes every session of the caller's account, the caller's own included. One transaction raises
 /// the generation, revokes every session below it and writes the audit row. Returns after the feed
 /// has carried that to the edges.
@@ -28,10 +47,10 @@ pub async fn logout_all(
     caller: &Verified<Claims>,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
-) -> Result<LogoutOutcome, UseCaseError> {
+) -> Result<LogoutAllOutcome, UseCaseError> {
     for _reading in 0..MAX_ATTEMPTS {
         let Some(account) = account_of(caller, ctx).await? else {
-            return Ok(LogoutOutcome::NoSession);
+            return Ok(LogoutAllOutcome::NoSession);
         };
         let revocation = announce::sessions_below(account.next_generation(), &account, ctx);
         let stamp = clock.now();
@@ -48,7 +67,11 @@ pub async fn logout_all(
             WriteOutcome::Applied => {
                 announce::confirm_within_bound(&[revocation], stamp, ctx.store, clock, ctx.call)
                     .await?;
-                return Ok(LogoutOutcome::Done);
+                return Ok(LogoutAllOutcome::Done {
+                    ended: account.generation,
+                    generation: account.next_generation(),
+                    email: account.email,
+                });
             }
             WriteOutcome::Conflict => {}
         }

@@ -21,7 +21,7 @@ use portcullis_service::error::UseCaseError;
 use portcullis_service::limit::{LimitOutcome, acquire_login, device_cookie, refund};
 use portcullis_service::login::{LoginOutcome, LoginRequest, login};
 use portcullis_service::logout::{LogoutOutcome, logout};
-use portcullis_service::logout_all::{announce_again, logout_all};
+use portcullis_service::logout_all::{LogoutAllOutcome, announce_again, logout_all};
 use portcullis_service::open_session::TokenGrant;
 use portcullis_service::ports::{Clock, RequestMeta};
 use portcullis_service::refresh::{RefreshOutcome, RefreshRequest, refresh};
@@ -200,7 +200,12 @@ impl SimHost {
                 Authentication::Refused(denial) => Ok(HostReply::Refused(denial.code())),
             },
             Ask::LogoutAll(token) => match self.caller(&token, store, call).await? {
-                Authentication::Known(caller) => done(logout_all(&caller, &watch, ctx).await?),
+                Authentication::Known(caller) => {
+                    Ok(match logout_all(&caller, &watch, ctx).await? {
+                        LogoutAllOutcome::Done { .. } => HostReply::Done,
+                        LogoutAllOutcome::NoSession => HostReply::Refused("no_session"),
+                    })
+                }
                 Authentication::Revoked(_) => Ok(HostReply::Refused("revoked")),
                 Authentication::SubjectRevoked(caller) => {
                     done(announce_again(&caller, &watch, ctx).await?)
@@ -234,16 +239,21 @@ impl SimHost {
             email,
             password: Password::parse(&credentials.password).expect("long enough"),
             device: Device::default(),
+            known_generation: place.known_generation,
         };
         match login(&request, &SimHasher, &*key, ctx).await? {
             LoginOutcome::Admit(admission) => {
                 self.world.oracle.borrow_mut().gives_back(&bucket, arrived);
                 // If the refund fails, the attempt still counts, and the login succeeds.
                 drop(refund(&place, ctx).await);
-                let cookie = device_cookie(&request.email, ctx)?;
+                if let Some(recounted) = &admission.recounted {
+                    drop(refund(recounted, ctx).await);
+                }
+                let cookie = device_cookie(&request.email, admission.generation, ctx)?;
                 Ok(granted(&admission.grant, Some(cookie)))
             }
             LoginOutcome::Challenge(_) => Ok(HostReply::Refused("second_factor")),
+            LoginOutcome::Limited(_) => Ok(HostReply::Refused("too_many_attempts")),
             LoginOutcome::Refuse(_) => {
                 if self.world.mutation == Some(Mutation::RefundRefused) {
                     drop(refund(&place, ctx).await);

@@ -13,8 +13,10 @@ use http::request::Parts;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_core::denial::Denial;
 use portcullis_core::email::EmailAddress;
-use portcullis_core::limit::device::DEVICE_LIFETIME;
+use portcullis_core::id::Id;
+use portcullis_core::limit::device::{self, DEVICE_LIFETIME};
 use portcullis_core::limit::kind::LimitKind;
+use portcullis_core::registration::{self, REGISTRATION_LIFETIME, RegisteredHere};
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
 use portcullis_core::token::claims::Claims;
@@ -41,6 +43,9 @@ use crate::routes::caller;
 
 /// The cookie that identifies a browser that has logged in before.
 const DEVICE_COOKIE: &str = "__Host-portcullis-device";
+
+/// The cookie that identifies the browser that sent a registration.
+const REGISTRATION_COOKIE: &str = "__Host-portcullis-registration";
 
 /// The store as handlers access it.
 pub(super) type Store<'a> = DynamoStore<'a, HyperTransport>;
@@ -181,6 +186,11 @@ impl<'a> OpenCall<'a> {
         }
     }
 
+    /// The host that serves the call.
+    pub(super) fn host(&self) -> &Host {
+        self.call.host()
+    }
+
     /// The clock over this request. [`OpenCall::run`] checks it.
     pub(super) const fn clock(&self) -> &RequestClock<'a> {
         &self.clock
@@ -260,9 +270,7 @@ impl<'a> OpenCall<'a> {
     ) -> Result<Reservation, ApiError> {
         match self.run(attempt).await? {
             LimitOutcome::Allowed(reservation) => {
-                if let Some(error) = &reservation.uncounted {
-                    warn!(error = %ErrorChain(error), "an attempt passed uncounted");
-                }
+                warn_if_uncounted(&reservation);
                 Ok(reservation)
             }
             LimitOutcome::Limited(limited) => Err(Problem::from(limited).into()),
@@ -276,7 +284,8 @@ impl<'a> OpenCall<'a> {
         }
     }
 
-    /// Sets the device cookie of a browser that has just logged in to `email`.
+    /// Sets the device cookie of a browser that has just logged in to `email`, or proved it, while
+    /// the account has this `generation`.
     ///
     /// # Errors
     ///
@@ -285,10 +294,38 @@ impl<'a> OpenCall<'a> {
         &self,
         headers: &mut HeaderMap,
         email: &EmailAddress,
+        generation: u64,
     ) -> Result<(), ApiError> {
-        let cookie = limit::device_cookie(email, self.ctx())?;
+        let cookie = limit::device_cookie(email, generation, self.ctx())?;
         cookies::set(headers, DEVICE_COOKIE, &cookie, Some(DEVICE_LIFETIME));
         Ok(())
+    }
+
+    /// The generation in the device cookie of this browser for `email`, if it has a valid one.
+    pub(super) fn known_generation(&self, email: &EmailAddress) -> Option<u64> {
+        let cookie = cookies::value(&self.call.headers, DEVICE_COOKIE)?;
+        let browser = device::recognise(self.root_keys, cookie, email, self.call.meta.now)?;
+        Some(browser.generation)
+    }
+
+    /// Sets the cookie of a browser that has just sent the registration with the answer `user_id`.
+    pub(super) fn mark_registration(&self, headers: &mut HeaderMap, user_id: &Id) {
+        let cookie = registration::issue(self.root_keys, user_id, self.call.meta.now);
+        let lifetime = Some(REGISTRATION_LIFETIME);
+        cookies::set(headers, REGISTRATION_COOKIE, &cookie, lifetime);
+    }
+
+    /// The registration that this browser sent, by its cookie.
+    pub(super) fn registered_here(&self) -> Option<RegisteredHere> {
+        let cookie = cookies::value(&self.call.headers, REGISTRATION_COOKIE)?;
+        registration::recognise(self.root_keys, cookie, self.call.meta.now)
+    }
+}
+
+/// Logs why an attempt passed uncounted.
+pub(super) fn warn_if_uncounted(reservation: &Reservation) {
+    if let Some(error) = &reservation.uncounted {
+        warn!(error = %ErrorChain(error), "an attempt passed uncounted");
     }
 }
 

@@ -4,11 +4,13 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{HeaderMap, USER_AGENT};
 use http::{Request, StatusCode};
+use portcullis_core::email::EmailAddress;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
 use portcullis_service::error::UseCaseError;
 use portcullis_service::factor::CHALLENGE_LIFETIME;
 use portcullis_service::issue_token::AccessToken;
+use portcullis_service::limit::Reservation;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
 use portcullis_service::mailing::request::offer_unlock;
 use serde::Serialize;
@@ -18,7 +20,7 @@ use utoipa::ToSchema;
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, problems};
 use crate::problem::Problem;
-use crate::routes::api_call::ApiCall;
+use crate::routes::api_call::{ApiCall, OpenCall, warn_if_uncounted};
 use crate::routes::credentials::Credentials;
 use crate::routes::json_body;
 use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
@@ -103,40 +105,71 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
     let body: LoginRequestBody = json_body::read(request).await?;
     let Credentials { email, password } = Credentials::parse(body.email, body.password)?;
     let transport = TokenDelivery::parse(body.transport)?;
-    let request = LoginRequest {
-        email,
-        password,
-        device,
-    };
     let signer = call.signer().await?;
     let open = call.open().await?;
     let ctx = open.ctx();
     let hasher = open.hasher();
-    let entered = open.acquire_login(&request.email).await;
-    if matches!(&entered, Err(error) if error.problem == Problem::LoginLocked) {
-        // SECURITY: only the owner of the mailbox learns whether the account exists.
-        open.run(offer_unlock(&request.email, ctx)).await?;
-        call.host().mail_waits.notify_one();
-    }
-    let place = entered?;
+    let place = match open.acquire_login(&email).await {
+        Ok(place) => place,
+        Err(error) => {
+            mail_unlock_if_locked(&open, &email, error.problem).await?;
+            return Err(error);
+        }
+    };
+    let request = LoginRequest {
+        email,
+        password,
+        device,
+        known_generation: place.known_generation,
+    };
     let end = login::login(&request, &hasher, &*signer, ctx);
     match open.run(end).await? {
         LoginOutcome::Admit(admission) => {
             note(admission.not_rehashed.as_ref());
             open.refund(&place).await;
+            refund_recounted(&open, admission.recounted.as_ref()).await;
             let mut response = token_response(&admission.grant, transport, ctx.root_keys);
-            open.remember_browser(response.headers_mut(), &request.email)?;
+            let headers = response.headers_mut();
+            open.remember_browser(headers, &request.email, admission.generation)?;
             Ok(response)
         }
         LoginOutcome::Challenge(challenge) => {
             note(challenge.not_rehashed.as_ref());
             // The password was right: from here on, codes are counted.
             open.refund(&place).await;
+            refund_recounted(&open, challenge.recounted.as_ref()).await;
             Ok(json(StatusCode::OK, &second_step(&challenge.challenge)))
         }
         // SECURITY: an unknown address, a wrong password and a disabled account give the same
         // response.
         LoginOutcome::Refuse(_) => Err(Problem::BadCredentials.into()),
+        LoginOutcome::Limited(limited) => {
+            let problem = Problem::from(limited);
+            mail_unlock_if_locked(&open, &request.email, problem).await?;
+            Err(problem.into())
+        }
+    }
+}
+
+/// Requests the mail that makes the browser of the owner known, if only known browsers may log in.
+// SECURITY: only the owner of the mailbox learns whether the account exists.
+async fn mail_unlock_if_locked(
+    open: &OpenCall<'_>,
+    email: &EmailAddress,
+    problem: Problem,
+) -> Result<(), ApiError> {
+    if problem == Problem::LoginLocked {
+        open.run(offer_unlock(email, open.ctx())).await?;
+        open.host().mail_waits.notify_one();
+    }
+    Ok(())
+}
+
+/// Refunds the second count of a browser with an outdated device cookie.
+async fn refund_recounted(open: &OpenCall<'_>, recounted: Option<&Reservation>) {
+    if let Some(reservation) = recounted {
+        warn_if_uncounted(reservation);
+        open.refund(reservation).await;
     }
 }
 

@@ -85,7 +85,8 @@ pub(super) async fn login_factor(
             let mut response = token_response(&grant, transport, ctx.root_keys);
             if let (Some(account), Some(place)) = (&challenged, &counted) {
                 open.refund(place).await;
-                open.remember_browser(response.headers_mut(), &account.email)?;
+                let headers = response.headers_mut();
+                open.remember_browser(headers, &account.email, account.generation)?;
             }
             Ok(response)
         }

@@ -8,7 +8,7 @@ use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::authenticate::Authentication;
 use portcullis_service::limit::LimitKey;
 use portcullis_service::logout::{self, LogoutOutcome};
-use portcullis_service::logout_all;
+use portcullis_service::logout_all::{self, LogoutAllOutcome};
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
@@ -67,7 +67,20 @@ pub(super) async fn logout_all(call: ApiCall) -> Result<Response, ApiError> {
     let outcome = match caller {
         Authentication::Known(caller) => {
             let use_case = logout_all::logout_all(&caller, open.clock(), ctx);
-            open.run(use_case).await?
+            match open.run(use_case).await? {
+                LogoutAllOutcome::Done {
+                    email,
+                    ended,
+                    generation,
+                } => {
+                    let mut response = logout_response(LogoutOutcome::Done)?;
+                    if open.known_generation(&email) == Some(ended) {
+                        open.remember_browser(response.headers_mut(), &email, generation)?;
+                    }
+                    return Ok(response);
+                }
+                LogoutAllOutcome::NoSession => LogoutOutcome::NoSession,
+            }
         }
         // As above: the sessions are revoked, but the client did not receive the response.
         Authentication::SubjectRevoked(caller) => {

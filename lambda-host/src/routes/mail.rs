@@ -11,7 +11,7 @@ use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::mail::MailToken;
 use portcullis_service::limit::LimitKey;
 use portcullis_service::mailing::redeem::{
-    self, Presented, ResetOutcome, UnlockOutcome, VerifyOutcome,
+    self, PasswordEvidence, Presented, ResetOutcome, UnlockOutcome, VerifyOutcome,
 };
 use portcullis_service::mailing::request;
 
@@ -21,11 +21,15 @@ use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
 use crate::routes::json_body;
 use crate::routes::mail::page::Page;
-use crate::routes::request_body::{Required, request_body};
+use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::response::empty;
 
 problems!(AskProblems: ANY, BODY, EMAIL, STORE, LIMITED);
-problems!(VerifyProblems: ANY, BODY, STORE, LIMITED, [Problem::BadMailToken]);
+problems!(
+    VerifyProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED,
+    [Problem::BadMailToken, Problem::NewPasswordRequired, Problem::Busy,
+        Problem::BreachCheckUnavailable, Problem::RevocationPending]
+);
 problems!(
     ResetProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED,
     [Problem::BadMailToken, Problem::Busy, Problem::BreachCheckUnavailable, Problem::RevocationPending]
@@ -44,8 +48,21 @@ request_body! {
 }
 
 request_body! {
-    /// The token of a mailed link.
+    /// The token of a mailed link, and a new password if the host asked for one.
     #[schema(as = Verification)]
+    struct VerifyBody {
+        /// The text after `#` in the link.
+        #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
+        token: Required,
+        /// The new password, after `new_password_required`.
+        #[schema(min_length = 15, max_length = 256, example = "gates fall at nightfall")]
+        new_password: Optional,
+    }
+}
+
+request_body! {
+    /// The token of a mailed link.
+    #[schema(as = Unlock)]
     struct TokenBody {
         /// The text after `#` in the link.
         #[schema(example = "BwcHBwcHBwcHBwcHBwcHBw.CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk")]
@@ -103,28 +120,55 @@ pub(super) async fn forgot(call: ApiCall, request: Request<Body>) -> Result<Resp
     Ok(empty(StatusCode::ACCEPTED))
 }
 
-/// Verifies an address by the token in its mail.
+/// Verifies an address by the token in its mail. The password of the registration stays only if this
+/// browser sent the registration, which a cookie proves. Otherwise the response is
+/// `new_password_required`, and the request is repeated with `new_password`. The first verification
+/// ends every session and removes the second factor.
 #[utoipa::path(
     post,
     path = "/v1/email/verify",
     tag = "accounts",
-    request_body = TokenBody,
-    responses((status = 204, description = "Verified"), VerifyProblems)
+    request_body = VerifyBody,
+    responses((status = 204, description = "Verified; the browser is known, by a cookie"), VerifyProblems)
 )]
 pub(super) async fn verify(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    let token = json_body::read_then(request, |body: TokenBody| token(body.token)).await?;
+    let members = |body: VerifyBody| Ok((token(body.token)?, body.new_password));
+    let (token, new_password) = json_body::read_then(request, members).await?;
+    let new_password = new_password.password()?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&LINK).await?;
-    match open.run(redeem::verify(&token, ctx)).await? {
-        VerifyOutcome::Done => Ok(empty(StatusCode::NO_CONTENT)),
+    let registered_here = open.registered_here();
+    let evidence = PasswordEvidence {
+        registered_here: registered_here.as_ref(),
+        new_password: new_password.as_ref(),
+    };
+    let hasher = open.hasher();
+    let outcome = open
+        .run(redeem::verify(
+            &token,
+            &evidence,
+            &hasher,
+            &call.host().screen,
+            open.clock(),
+            ctx,
+        ))
+        .await?;
+    match outcome {
+        VerifyOutcome::Done(proven) => {
+            let mut response = empty(StatusCode::NO_CONTENT);
+            open.remember_browser(response.headers_mut(), &proven.email, proven.generation)?;
+            Ok(response)
+        }
         // SECURITY: every reason gives the same response.
         VerifyOutcome::Refuse(_) => Err(Problem::BadMailToken.into()),
+        VerifyOutcome::NewPasswordRequired => Err(Problem::NewPasswordRequired.into()),
+        VerifyOutcome::BadPassword(rejection) => Err(Problem::UnfitPassword(rejection).into()),
     }
 }
 
 /// Marks a browser as known by the token in a mail, after too many failed logins. Its logins then
-/// have a limit of their own. It does not log the user in.
+/// have a limit of their own. It does not log the user in, and does not verify the address.
 #[utoipa::path(
     post,
     path = "/v1/login/unlock",
@@ -138,9 +182,9 @@ pub(super) async fn unlock(call: ApiCall, request: Request<Body>) -> Result<Resp
     let ctx = open.ctx();
     open.acquire(&LINK).await?;
     match open.run(redeem::unlock(&token, ctx)).await? {
-        UnlockOutcome::Done(email) => {
+        UnlockOutcome::Done(proven) => {
             let mut response = empty(StatusCode::NO_CONTENT);
-            open.remember_browser(response.headers_mut(), &email)?;
+            open.remember_browser(response.headers_mut(), &proven.email, proven.generation)?;
             Ok(response)
         }
         // SECURITY: every reason gives the same response.
@@ -176,10 +220,10 @@ pub(super) async fn reset(call: ApiCall, request: Request<Body>) -> Result<Respo
         ))
         .await?;
     match outcome {
-        ResetOutcome::Done(email) => {
+        ResetOutcome::Done(proven) => {
             call.host().mail_waits.notify_one();
             let mut response = empty(StatusCode::NO_CONTENT);
-            open.remember_browser(response.headers_mut(), &email)?;
+            open.remember_browser(response.headers_mut(), &proven.email, proven.generation)?;
             Ok(response)
         }
         // SECURITY: every reason gives the same response.

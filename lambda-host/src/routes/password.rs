@@ -41,7 +41,8 @@ request_body! {
 }
 
 /// Changes the password. Every other session ends before the response. The current session keeps
-/// its refresh token and gets the access token of the response.
+/// its refresh token and gets the access token of the response. Its browser stays known; every
+/// other browser becomes unknown.
 #[utoipa::path(
     post,
     path = "/v1/password/change",
@@ -77,9 +78,12 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
         .run(change_password::change_password(&request, &tools, ctx))
         .await?;
     match outcome {
-        ChangePasswordOutcome::Changed(access) => {
+        ChangePasswordOutcome::Changed(changed) => {
             open.refund(&place).await;
-            Ok(json(StatusCode::OK, &login::access_token(&access)))
+            let mut response = json(StatusCode::OK, &login::access_token(&changed.access));
+            let headers = response.headers_mut();
+            open.remember_browser(headers, &changed.email, changed.generation)?;
+            Ok(response)
         }
         ChangePasswordOutcome::WrongPassword => Err(Problem::WrongPassword.into()),
         ChangePasswordOutcome::PasswordRejected(rejection) => {

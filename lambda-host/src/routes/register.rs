@@ -27,7 +27,8 @@ struct RegisteredBody {
     user_id: String,
 }
 
-/// Creates an account. The response does not reveal whether the address already had one.
+/// Creates an account. The response does not reveal whether the address already had one. It sets a
+/// cookie: the browser that has it verifies the address without a new password.
 #[utoipa::path(
     post,
     path = "/v1/register",
@@ -60,8 +61,12 @@ pub(super) async fn register(call: ApiCall, request: Request<Body>) -> Result<Re
     call.host().mail_waits.notify_one();
     match outcome {
         RegisterOutcome::Accepted(user_id) => {
-            let user_id = user_id.as_str().to_owned();
-            Ok(json(StatusCode::CREATED, &RegisteredBody { user_id }))
+            let body = RegisteredBody {
+                user_id: user_id.as_str().to_owned(),
+            };
+            let mut response = json(StatusCode::CREATED, &body);
+            open.mark_registration(response.headers_mut(), &user_id);
+            Ok(response)
         }
         RegisterOutcome::BadPassword(rejection) => Err(Problem::UnfitPassword(rejection).into()),
     }

@@ -152,6 +152,12 @@ impl Optional {
     pub(super) fn text(self) -> Result<Option<Secret<String>>, Problem> {
         self.0
     }
+
+    /// The text as a password, if present.
+    pub(super) fn password(self) -> Result<Option<Password>, Problem> {
+        let parse = |text: Secret<String>| Password::parse(&text).map_err(Problem::BadPassword);
+        self.0?.map(parse).transpose()
+    }
 }
 
 /// The description of a body.

@@ -60,12 +60,9 @@ async fn enumeration_a_registration_costs_the_same_for_a_free_and_an_existing_ad
     let office = Dispatcher::open().await;
     let _ = office.peer.register("eve@example.com", PASSWORD).await;
     let free = cost(&office, office.peer.register(EMAIL, PASSWORD)).await;
-    let taken = cost(
-        &office,
-        office.peer.register(EMAIL, "another long password"),
-    )
-    .await;
-    assert_eq!(free, taken);
+    let again = || office.peer.register(EMAIL, "another long password");
+    let unverified = cost(&office, again()).await;
+    assert_eq!(free, unverified);
     assert_eq!((free.status, free.hashes), (201, 1));
     assert_eq!(
         free.calls.len(),
@@ -75,6 +72,18 @@ async fn enumeration_a_registration_costs_the_same_for_a_free_and_an_existing_ad
     );
     assert!(free.write_halves <= 12 * 2);
 
+    // An unverified address gets a new link, a verified one a notice.
+    office.system.clock.pass(1);
+    let _ = office.deliver().await;
+    let letters = office.letters();
+    assert!(letters.iter().all(|letter| letter.text.contains('#')));
+    let mut anns = letters
+        .iter()
+        .filter(|letter| letter.to != "eve@example.com");
+    let link = anns.next_back().expect("a letter").token();
+    assert_eq!(office.verify(link).await.status, 204);
+    let taken = cost(&office, again()).await;
+    assert_eq!(free, taken);
     let _ = office.deliver().await;
     let letters = office.letters();
     let taken = letters
@@ -90,7 +99,7 @@ async fn enumeration_a_registration_costs_the_same_for_a_free_and_an_existing_ad
         .rows("Portcullis", "VAIN#")
         .await
         .expect("rows");
-    assert_eq!(vain.len(), 3);
+    assert_eq!(vain.len(), 6);
     let reported = Value::from(vain).to_string();
     assert!(
         !reported.contains("example") && !reported.contains("argon2"),

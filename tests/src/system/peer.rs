@@ -1,7 +1,8 @@
 //! A host as its clients see it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -10,6 +11,12 @@ use serde_json::{Value, json};
 
 use crate::wire::WireClient;
 
+/// The cookie of the browser that sent a registration.
+pub const REGISTRATION_COOKIE: &str = "__Host-portcullis-registration";
+
+/// The cookie of a browser that has logged in before.
+pub const DEVICE_COOKIE: &str = "__Host-portcullis-device";
+
 /// A host as its clients see it.
 #[derive(Clone)]
 pub struct Peer {
@@ -17,6 +24,8 @@ pub struct Peer {
     pub host: Arc<Host>,
     address: SocketAddr,
     client: WireClient,
+    /// The registration cookie of each user ID that a registration returned.
+    registrations: Arc<Mutex<HashMap<String, String>>>,
 }
 
 /// The response.
@@ -45,6 +54,17 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The value of the cookie `name` that it sets.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let lines = self.headers.get_all("set-cookie").iter();
+        lines
+            .filter_map(|line| line.to_str().ok()?.split(';').next()?.split_once('='))
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value.to_owned())
+    }
+}
+
 impl From<Response<Bytes>> for Reply {
     fn from(response: Response<Bytes>) -> Self {
         Self {
@@ -56,11 +76,12 @@ impl From<Response<Bytes>> for Reply {
 }
 
 impl Peer {
-    pub(super) const fn new(host: Arc<Host>, address: SocketAddr, client: WireClient) -> Self {
+    pub(super) fn new(host: Arc<Host>, address: SocketAddr, client: WireClient) -> Self {
         Self {
             host,
             address,
             client,
+            registrations: Arc::default(),
         }
     }
 
@@ -100,13 +121,61 @@ impl Peer {
             .await
     }
 
-    /// Registers.
+    /// Registers, and keeps the registration cookie.
+    ///
+    /// # Panics
+    ///
+    /// If an accepted registration sets no cookie.
     pub async fn register(&self, email: &str, password: &str) -> Reply {
-        self.post(
-            "/v1/register",
-            &json!({"email": email, "password": password}),
+        let body = json!({"email": email, "password": password});
+        let reply = self.post("/v1/register", &body).await;
+        if reply.status == 201 {
+            let user_id = reply.json["user_id"].as_str().expect("a user ID");
+            let cookie = reply.cookie(REGISTRATION_COOKIE).expect("a cookie");
+            let mut registrations = self.registrations.lock().expect("no panic");
+            registrations.insert(user_id.to_owned(), cookie);
+        }
+        reply
+    }
+
+    /// Posts the token of a verification mail from the browser that sent the registration.
+    ///
+    /// # Panics
+    ///
+    /// As [`Peer::send`].
+    pub async fn verify(&self, token: &str) -> Reply {
+        let user_id = token.split('.').next().unwrap_or_default();
+        let cookie = self.registration_cookie(user_id).unwrap_or_default();
+        let body = json!({"token": token});
+        self.post_with(
+            "/v1/email/verify",
+            &body,
+            &format!("{REGISTRATION_COOKIE}={cookie}"),
         )
         .await
+    }
+
+    /// The cookie that the registration with the answer `user_id` set.
+    ///
+    /// # Panics
+    ///
+    /// If a thread panicked while it kept one.
+    pub fn registration_cookie(&self, user_id: &str) -> Option<String> {
+        let registrations = self.registrations.lock().expect("no panic");
+        registrations.get(user_id).cloned()
+    }
+
+    /// `POST path` with a JSON body and the cookies of a browser.
+    ///
+    /// # Panics
+    ///
+    /// As [`Peer::send`].
+    pub async fn post_with(&self, path: &str, body: &Value, cookies: &str) -> Reply {
+        let request = Request::post(path)
+            .header("content-type", "application/json")
+            .header("cookie", cookies)
+            .body(Bytes::from(body.to_string()));
+        self.send(request.expect("a request")).await
     }
 
     /// Logs in.

@@ -132,7 +132,8 @@ async fn deliver(
         store.remove(&claimed).await?;
         return Ok(Some(Ended::Dropped));
     };
-    let link = match link(&account, &claimed, clock, ctx).await? {
+    let kind = kind_for(&account, claimed.mail.kind);
+    let link = match link(kind, &account, &claimed, clock, ctx).await? {
         Link::None => None,
         Link::Some(link) => Some(link),
         Link::Contended => {
@@ -141,7 +142,7 @@ async fn deliver(
         }
     };
     let settings = &ctx.settings.mailing;
-    let mail = templates::write(claimed.mail.kind, &account.email, link, settings);
+    let mail = templates::write(kind, &account.email, link, settings);
     let is_last = claimed.attempts >= MAX_ATTEMPTS;
     let ended = match mailer.send(&mail).await {
         Ok(()) => {
@@ -191,6 +192,26 @@ async fn addressee(
     }))
 }
 
+/// The kind of mail that `account` gets for a mail of `kind`. The owner of an unverified account
+/// who registers again may not know its password: another person may have registered the address
+/// first. So this mail is a new verification link.
+// SECURITY: decided here and not when the mail is requested, so the registration reads no more, and
+// its rows are the same, for a verified account and for an unverified one.
+fn kind_for(account: &Account, kind: MailKind) -> MailKind {
+    match kind {
+        MailKind::AlreadyRegistered
+            if account.verified_at.is_none() && account.status == AccountStatus::Active =>
+        {
+            MailKind::Verify
+        }
+        MailKind::AlreadyRegistered
+        | MailKind::Verify
+        | MailKind::Reset
+        | MailKind::Unlock
+        | MailKind::PasswordChanged => kind,
+    }
+}
+
 enum Link {
     /// This mail has no link.
     None,
@@ -201,13 +222,14 @@ enum Link {
 
 /// The link of this mail, after its token is stored with the account.
 async fn link(
+    kind: MailKind,
     account: &Account,
     claimed: &OutboxEntry,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl MailTokenStore, impl SecureRandom>,
 ) -> Result<Link, UseCaseError> {
     let settings = &ctx.settings.mailing;
-    let (purpose, page, lifetime) = match claimed.mail.kind {
+    let (purpose, page, lifetime) = match kind {
         MailKind::Verify => (
             MailPurpose::Verify,
             &settings.verify_page,

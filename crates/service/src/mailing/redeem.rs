@@ -1,4 +1,8 @@
 //! Redeems the token of a mailed link: its bearer can read the mail of the address.
+//!
+//! INVARIANT: a mailed link proves an address, never a password. Before the first proof of an
+//! address anyone may have registered it, chosen its password and used the account. So the first
+//! proof ends all that: see [`Proof::store`].
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
@@ -8,6 +12,7 @@ use portcullis_core::mail::{
 use portcullis_core::password::advice::PasswordRejection;
 use portcullis_core::password::rules::PasswordContext;
 use portcullis_core::password::{Password, PasswordHash};
+use portcullis_core::registration::RegisteredHere;
 
 use super::mail;
 use crate::announce;
@@ -17,7 +22,7 @@ use crate::ports::{Clock, PasswordHasher, SecureRandom};
 use crate::screen::{self, PasswordScreen};
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, MailTokenStore,
-    RevocationStore, SessionsEnd, SpentToken, WriteOutcome,
+    OutboxMail, RevocationStore, SessionsEnd, SpentToken, WriteOutcome,
 };
 
 /// The attempts after concurrent changes of the account.
@@ -27,13 +32,37 @@ const MAX_ATTEMPTS: usize = 3;
 pub type Presented = Result<MailToken, MailTokenError>;
 
 /// The outcome of an address verification.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum VerifyOutcome {
-    /// The address is verified.
-    Done,
+    /// The address is verified. The bearer of the token reads its mail: the browser may be marked
+    /// as known.
+    Done(ProvenAddress),
     /// The token is rejected; the client gets the same response for every reason.
     Refuse(MailTokenDenial),
+    /// This browser did not send the registration that chose the password. The account needs a new
+    /// one; the token is still valid.
+    NewPasswordRequired,
+    /// The new password was rejected. The token is still valid.
+    BadPassword(PasswordRejection),
+}
+
+/// An address that the bearer of a token has just proved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProvenAddress {
+    /// The address.
+    pub email: EmailAddress,
+    /// The generation of its account, for the device cookie of this browser.
+    pub generation: u64,
+}
+
+/// The evidence for the password of an account whose address is verified for the first time.
+#[derive(Debug)]
+pub struct PasswordEvidence<'a> {
+    /// The registration cookie of the browser.
+    pub registered_here: Option<&'a RegisteredHere>,
+    /// The new password that was typed on the page behind the link.
+    pub new_password: Option<&'a Password>,
 }
 
 /// The outcome of a reset.
@@ -42,7 +71,7 @@ pub enum VerifyOutcome {
 pub enum ResetOutcome {
     /// The new password is set, and every session is revoked. The token proved that its bearer
     /// reads the mail of this address.
-    Done(EmailAddress),
+    Done(ProvenAddress),
     /// The token is rejected; the client gets the same response for every reason.
     Refuse(MailTokenDenial),
     /// The password was rejected. The token is still valid.
@@ -54,44 +83,108 @@ pub enum ResetOutcome {
 #[must_use]
 pub enum UnlockOutcome {
     /// The bearer of the token reads the mail of this address: the browser may be marked as known.
-    Done(EmailAddress),
+    Done(ProvenAddress),
     /// The token is rejected; the client gets the same response for every reason.
     Refuse(MailTokenDenial),
 }
 
-/// Verifies the address of the account that `token` was issued for.
+/// Verifies the address of the account that `token` was issued for. The first proof keeps the
+/// password only if this browser sent the registration that chose it; otherwise it needs a new one.
 ///
 /// # Errors
 ///
-/// [`UseCaseError`]; either the token is still valid, or the address is verified and a retry finds the
-/// token used.
+/// [`UseCaseError`]; either the token is still valid, or a retry finds it used. After
+/// [`UseCaseError::NotConfirmed`] the address is verified.
 pub async fn verify(
     token: &Presented,
-    ctx: ServiceContext<'_, impl AccountStore + MailTokenStore + AuditStore, impl SecureRandom>,
+    evidence: &PasswordEvidence<'_>,
+    hasher: &impl PasswordHasher,
+    screen: &impl PasswordScreen,
+    clock: &impl Clock,
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + MailTokenStore + RevocationStore + AuditStore,
+        impl SecureRandom,
+    >,
 ) -> Result<VerifyOutcome, UseCaseError> {
+    let mut hash = None;
     for _ in 0..MAX_ATTEMPTS {
         let (account, digest) = match owner(token, MailPurpose::Verify, ctx).await? {
             Ok(found) => found,
             Err(denial) => return refuse_verification(token, denial, ctx).await,
         };
-        let change = AccountChange {
-            verified_at: Some(account.verified_at.unwrap_or(ctx.call.now)),
-            spends: Some(SpentToken {
-                purpose: MailPurpose::Verify,
-                digest: &digest,
-            }),
-            ..AccountChange::default()
+        if account.verified_at.is_some() {
+            if evidence.new_password.is_some() {
+                // Another link was faster. This one may not replace the password of its reader.
+                break;
+            }
+            if spend(&account, &digest, ctx).await? == WriteOutcome::Applied {
+                return Ok(VerifyOutcome::Done(proven(account)));
+            }
+            continue;
+        }
+        // SECURITY: only a valid token starts the screening and the hash.
+        match evidence.new_password {
+            Some(password) if hash.is_none() => {
+                if let Some(rejection) = screen_password(password, &account, screen, ctx).await? {
+                    return Ok(VerifyOutcome::BadPassword(rejection));
+                }
+                hash = Some(hasher.hash(password).await?);
+            }
+            Some(_) => {}
+            None if chose_password(evidence, &account) => {}
+            None => return Ok(VerifyOutcome::NewPasswordRequired),
+        }
+        let proof = Proof {
+            account: &account,
+            purpose: MailPurpose::Verify,
+            digest: &digest,
+            password: hash.as_ref(),
+            audit: AuditKind::EmailVerified,
+            mail: None,
         };
-        let event = ctx.event(AuditKind::EmailVerified, Some(&account.user_id))?;
-        if ctx.store.change_account(&account, &change, &event).await? == WriteOutcome::Applied {
-            return Ok(VerifyOutcome::Done);
+        if let Some(proven) = proof.store(clock, ctx).await? {
+            return Ok(VerifyOutcome::Done(proven));
         }
     }
     refuse_verification(token, MailTokenDenial::Used, ctx).await
 }
 
+/// Whether this browser sent the registration that created `account`, and so chose its password.
+fn chose_password(evidence: &PasswordEvidence<'_>, account: &Account) -> bool {
+    let registered_here = evidence.registered_here;
+    registered_here.is_some_and(|here| here.created(&account.user_id))
+}
+
+/// Uses the verification token of an account with a verified address.
+async fn spend(
+    account: &Account,
+    digest: &MailTokenDigest,
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<WriteOutcome, UseCaseError> {
+    let change = AccountChange {
+        spends: Some(SpentToken {
+            purpose: MailPurpose::Verify,
+            digest,
+        }),
+        ..AccountChange::default()
+    };
+    let event = ctx.event(AuditKind::EmailVerified, Some(&account.user_id))?;
+    Ok(ctx.store.change_account(account, &change, &event).await?)
+}
+
+fn proven(account: Account) -> ProvenAddress {
+    ProvenAddress {
+        generation: account.generation,
+        email: account.email,
+    }
+}
+
 /// Redeems the token of an unlock mail, which gives the owner access after too many failed logins.
 /// It logs no client in and resets no failure count: it only marks this browser as the owner's.
+///
+/// It does not verify the address. The page of the link asks for no password, so the account would
+/// be verified with a password that another person may have chosen.
 ///
 /// # Errors
 ///
@@ -119,7 +212,7 @@ pub async fn unlock(
         let event = ctx.event(AuditKind::BrowserUnlocked, Some(&account.user_id))?;
         let written = ctx.store.change_account(&account, &change, &event);
         if written.await? == WriteOutcome::Applied {
-            return Ok(UnlockOutcome::Done(account.email));
+            return Ok(UnlockOutcome::Done(proven(account)));
         }
     }
     refuse(AuditKind::UnlockRefused(denial), token, denial, ctx).await?;
@@ -163,9 +256,18 @@ pub async fn reset(
                 none.insert(hasher.hash(password).await?)
             }
         };
-        forget_factors(&account, ctx).await?;
-        if set(&account, hash, &digest, clock, ctx).await? == WriteOutcome::Applied {
-            return Ok(ResetOutcome::Done(account.email));
+        let user_id = Some(&account.user_id);
+        let notice = mail(MailKind::PasswordChanged, &account.email, user_id, ctx)?;
+        let proof = Proof {
+            account: &account,
+            purpose: MailPurpose::Reset,
+            digest: &digest,
+            password: Some(hash),
+            audit: AuditKind::PasswordReset,
+            mail: Some(&notice),
+        };
+        if let Some(proven) = proof.store(clock, ctx).await? {
+            return Ok(ResetOutcome::Done(proven));
         }
     }
     refuse_reset(token, MailTokenDenial::Used, ctx).await
@@ -203,44 +305,64 @@ async fn forget_factors(
     Ok(())
 }
 
-/// Stores `hash` with all related changes and announces the revocation of the sessions.
-async fn set(
-    account: &Account,
-    hash: &PasswordHash,
-    digest: &MailTokenDigest,
-    clock: &impl Clock,
-    ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
-) -> Result<WriteOutcome, UseCaseError> {
-    let stamp = clock.now();
-    let revocation = announce::subject(
-        &ctx.settings.issuing.issuer,
-        &account.user_id,
-        account.next_generation(),
-        stamp,
-    );
-    let user_id = Some(&account.user_id);
-    let notice = mail(MailKind::PasswordChanged, &account.email, user_id, ctx)?;
-    let change = AccountChange {
-        password: Some(hash),
-        verified_at: Some(account.verified_at.unwrap_or(ctx.call.now)),
-        sessions: Some(SessionsEnd {
-            revocation: &revocation,
-            stamp,
-            kept: None,
-        }),
-        spends: Some(SpentToken {
-            purpose: MailPurpose::Reset,
-            digest,
-        }),
-        mail: Some(&notice),
-        ..AccountChange::default()
-    };
-    let event = ctx.event(AuditKind::PasswordReset, user_id)?;
-    let written = ctx.store.change_account(account, &change, &event).await?;
-    if written == WriteOutcome::Applied {
+/// A proof of an address by the token of a mailed link, with the password that is valid from now on.
+struct Proof<'a> {
+    account: &'a Account,
+    purpose: MailPurpose,
+    digest: &'a MailTokenDigest,
+    /// The new password; `None` keeps the stored one.
+    password: Option<&'a PasswordHash>,
+    audit: AuditKind,
+    mail: Option<&'a OutboxMail>,
+}
+
+impl Proof<'_> {
+    /// Stores the proof and ends every session. The first proof also removes the second factor and
+    /// the recovery codes. The new generation makes every earlier device cookie unknown. Returns
+    /// `None` if the account changed since it was read.
+    ///
+    /// This is the only place that verifies an address.
+    async fn store(
+        &self,
+        clock: &impl Clock,
+        ctx: ServiceContext<
+            '_,
+            impl AccountStore + FactorStore + RevocationStore,
+            impl SecureRandom,
+        >,
+    ) -> Result<Option<ProvenAddress>, UseCaseError> {
+        let account = self.account;
+        forget_factors(account, ctx).await?;
+        let stamp = clock.now();
+        let generation = account.next_generation();
+        let issuer = &ctx.settings.issuing.issuer;
+        let revocation = announce::subject(issuer, &account.user_id, generation, stamp);
+        let change = AccountChange {
+            password: self.password,
+            verified_at: Some(account.verified_at.unwrap_or(ctx.call.now)),
+            sessions: Some(SessionsEnd {
+                revocation: &revocation,
+                stamp,
+                kept: None,
+            }),
+            spends: Some(SpentToken {
+                purpose: self.purpose,
+                digest: self.digest,
+            }),
+            mail: self.mail,
+            ..AccountChange::default()
+        };
+        let event = ctx.event(self.audit, Some(&account.user_id))?;
+        match ctx.store.change_account(account, &change, &event).await? {
+            WriteOutcome::Applied => {}
+            WriteOutcome::Conflict => return Ok(None),
+        }
         announce::confirm_within_bound(&[revocation], stamp, ctx.store, clock, ctx.call).await?;
+        Ok(Some(ProvenAddress {
+            email: account.email.clone(),
+            generation,
+        }))
     }
-    Ok(written)
 }
 
 /// The account that accepts `token` for `purpose` now, with its stored token.

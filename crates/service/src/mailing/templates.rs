@@ -36,8 +36,11 @@ pub(super) fn write(
                     "The link is valid for {} and works once.",
                     minutes(settings.verify_lifetime)
                 ),
-                "If it was not you, do not open it: another person knows the password of that \
-                 account."
+                "In another browser than the one with which you created the account, the page asks \
+                 for a new password."
+                    .to_owned(),
+                "If it was not you, you do not need to do anything: without this link, the account \
+                 stays unverified."
                     .to_owned(),
             ],
         },

@@ -51,10 +51,16 @@ impl Page {
 
     fn html(self) -> String {
         let (title, fields, button) = match self {
-            Self::Verify => ("Verify your address", "", "Verify"),
+            // The script shows the field if the host asks for a new password.
+            Self::Verify => (
+                "Verify your address",
+                "<label id=\"field\" hidden>New password, 15 characters or more \
+                 <input id=\"password\" type=\"password\" autocomplete=\"new-password\"></label>",
+                "Verify",
+            ),
             Self::Reset => (
                 "Set a new password",
-                "<label>New password, 15 characters or more \
+                "<label id=\"field\">New password, 15 characters or more \
                  <input id=\"password\" type=\"password\" autocomplete=\"new-password\" required>\
                  </label>",
                 "Set the password",

@@ -24,6 +24,11 @@ const CONFIRMED_AT: &str = "confirmed_at";
 const LAST_STEP: &str = "last_step";
 const CODES: &str = "codes";
 
+/// Marks a row that was written while the address of the account was unverified. Such a row does
+/// not count once the address is verified, so no request that was under way at the first proof of
+/// the address can leave a factor behind.
+const UNPROVEN: &str = "unproven";
+
 impl<T: Transport> FactorStore for DynamoStore<'_, T> {
     async fn factors(&self, account: &Account) -> Result<Factors, StoreError> {
         const OPERATION: &str = "reading second factors";
@@ -45,9 +50,15 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "enrolling a second factor";
-        let inactive =
+        let replaceable = if account.verified_at.is_some() {
+            Expression::of(
+                "attribute_not_exists(#confirmed_at) OR #user_id <> :user_id \
+                 OR attribute_exists(#unproven)",
+            )
+        } else {
             Expression::of("attribute_not_exists(#confirmed_at) OR #user_id <> :user_id")
-                .with(":user_id", Attribute::text(account.user_id.as_str()));
+        };
+        let inactive = replaceable.with(":user_id", Attribute::text(account.user_id.as_str()));
         let row = totp_row(account, factor, &event.request_id);
         let mut transaction = self.transaction();
         transaction.put_if(&Key::totp(&account.email), row, &inactive);
@@ -203,7 +214,7 @@ impl<T: Transport> DynamoStore<'_, T> {
 }
 
 fn totp_row(account: &Account, factor: &TotpFactor, request_id: &Id) -> Item {
-    Item::new()
+    new_row(account)
         .with_text(USER_ID, account.user_id.as_str())
         .with_text(FACTOR_ID, factor.id.as_str())
         .with_text(SECRET, factor.sealed.as_str())
@@ -212,8 +223,16 @@ fn totp_row(account: &Account, factor: &TotpFactor, request_id: &Id) -> Item {
         .with_text(REQUEST_ID, request_id.as_str())
 }
 
+/// A row with the mark of an unverified account.
+fn new_row(account: &Account) -> Item {
+    match account.verified_at {
+        Some(_) => Item::new(),
+        None => Item::new().with_number(UNPROVEN, 1),
+    }
+}
+
 fn recovery_row(account: &Account, recovery: &[String], event: &AuditEvent) -> Item {
-    Item::new()
+    new_row(account)
         .with_text(USER_ID, account.user_id.as_str())
         .with_text(CODES, recovery.join(","))
         .with_number(CREATED_AT, event.at.as_secs())
@@ -226,6 +245,9 @@ fn read_factors(rows: &[Item], account: &Account) -> Result<Factors, RowError> {
         // The factor may be left from an erased account, and the address may belong to another user
         // now.
         if row.text(USER_ID)? != account.user_id.as_str() {
+            continue;
+        }
+        if account.verified_at.is_some() && row.optional_number(UNPROVEN)?.is_some() {
             continue;
         }
         match row.text(SORT_KEY)? {

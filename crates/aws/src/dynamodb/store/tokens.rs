@@ -139,10 +139,13 @@ pub(super) fn unspent(token: &SpentToken<'_>) -> Expression {
 }
 
 /// The attributes that a change removes: those of the used token and, if every session ends, those
-/// of a pending reset, which was requested under the old password.
+/// of a pending reset, which was requested under the old password. A verification that keeps the
+/// password leaves the reset pending: both links are in the mailbox that was just proved.
 pub(super) fn gone_with(change: &AccountChange<'_>) -> Vec<&'static str> {
     let spent = change.spends.map(|token| token.purpose);
-    let ended = change.sessions.map(|_| MailPurpose::Reset);
+    let keeps = change.verified_at.is_some() && change.password.is_none();
+    let ended = change.sessions.filter(|_| !keeps);
+    let ended = ended.map(|_| MailPurpose::Reset);
     let ended = ended.filter(|_| spent != Some(MailPurpose::Reset));
     let names = spent.into_iter().chain(ended).map(Names::of);
     names
