@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use crate::forwarding::HeaderRules;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
 use crate::route::Routes;
@@ -37,8 +38,8 @@ pub struct Policy {
     pub revocations: Staleness,
     /// The staleness bounds of keys.
     pub keys: Staleness,
-    /// Whether the edge removes the `Authorization` header.
-    pub strip_token: bool,
+    /// The headers of forwarded requests.
+    pub headers: HeaderRules,
 }
 
 /// An issuer and the rules for its tokens.
@@ -115,6 +116,13 @@ pub enum PolicyError {
     /// A duration is out of range.
     #[error("{0} is out of its range")]
     Range(&'static str),
+    /// The rules for headers are inconsistent.
+    #[error(
+        "headers: identity_prefix is lower-case letters, digits and hyphens and ends with a hyphen; \
+         pass and drop have names of lower-case letters, digits and hyphens; pass has no header \
+         that the edge sets"
+    )]
+    Headers,
     /// A route's path is no canonical path or subtree, or occurs twice.
     #[error(
         "route {0:?}: a path must be canonical, unique, and may have a wildcard only as the final /*"
@@ -194,7 +202,7 @@ mod tests {
             policy.routes.find(&admin).expect("covered").scopes,
             ["admin"]
         );
-        assert!(!policy.strip_token && policy.document_issuer().is_some());
+        assert!(policy.headers.strip_token && policy.document_issuer().is_some());
         assert_eq!(
             Policy::parse(DEMO, None).err(),
             Some(PolicyError::NoOwnIssuer)
@@ -230,6 +238,35 @@ mod tests {
             (r#""access": "open", "revocation": "lookup""#, wrong),
         ] {
             assert_eq!(mode(members), expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn the_rules_for_headers_parse_or_are_rejected() {
+        let headers = |member: &str| {
+            let json = DEMO.replacen(r#""routes""#, &format!(r#"{member}, "routes""#), 1);
+            Ok(parse(&json)?.headers)
+        };
+        let rules = headers(
+            r#""strip_token": false, "headers": {"identity_prefix": "x-me-", "pass": "X-Me-Too",
+               "drop": ["X-Tenant"], "forwarded": true, "open_authorization": true}"#,
+        )
+        .expect("rules");
+        assert_eq!(rules.identity_prefix(), "x-me-");
+        assert!(!rules.drops("x-me-too") && rules.drops("x_tenant"));
+        assert!(rules.forwarded && rules.open_authorization && !rules.strip_token);
+        assert_eq!(headers(r#""headers": {}"#), Ok(HeaderRules::default()));
+        for bad in [
+            r#"{"identity_prefix": "x-auth"}"#,
+            r#"{"pass": "x-auth-subject"}"#,
+            r#"{"pass": ["x-forwarded-for"]}"#,
+            r#"{"drop": ["x y"]}"#,
+        ] {
+            let parsed = headers(&format!(r#""headers": {bad}"#));
+            assert_eq!(parsed, Err(PolicyError::Headers), "{bad}");
+        }
+        for bad in [r#"{"prefix": "x-"}"#, r#"{"forwarded": 1}"#, "true"] {
+            assert!(headers(&format!(r#""headers": {bad}"#)).is_err(), "{bad}");
         }
     }
 

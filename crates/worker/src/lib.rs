@@ -43,6 +43,7 @@ use core::convert::Infallible;
 use std::rc::Rc;
 
 use portcullis_core::denial::Denial;
+use portcullis_core::forwarding::Connection;
 use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
 use portcullis_service::edge::authorize::authorize;
@@ -50,7 +51,7 @@ use portcullis_service::edge::route::route_request;
 use worker::{Context, Env};
 
 use crate::edge_request::EdgeRequest;
-use crate::forward::forward;
+use crate::forward::{Forwarded, forward};
 use crate::isolate::Isolate;
 use crate::refuse::refuse;
 
@@ -106,15 +107,17 @@ async fn pass(
         }
     };
     let target = isolate.origin().target(&routed.path, query);
-    forward(
+    let client = address.and_then(|address| address.parse().ok());
+    let forwarded = Forwarded {
         request,
-        &target,
-        caller.as_ref(),
-        gate.policy().strip_token,
+        target: &target,
+        caller: caller.as_ref(),
+        rules: &gate.policy().headers,
+        connection: Connection::of_url(&url, client),
         request_id,
-    )
-    .await
-    .map_err(|denial| (denial, None))
+    };
+    let answer = forward(&forwarded).await;
+    answer.map_err(|denial| (denial, None))
 }
 
 /// Path and query of an absolute URL; the platform has already parsed and normalized it.

@@ -107,7 +107,7 @@ pub async fn answer_line(line: &str, signatures: &impl SignatureVerifier) -> Str
     let snapshot = snapshot(&question, &policy, &document);
     let gate = Gate::new(policy);
     match pass(&question, &gate, &snapshot, signatures).await {
-        Ok((path, caller)) => allow(id, &path, caller.as_ref()),
+        Ok((path, caller)) => allow(id, &gate, &path, caller.as_ref()),
         Err((denial, requirement)) => deny(id, denial, requirement),
     }
 }
@@ -140,8 +140,9 @@ async fn pass<'g>(
     Ok((approach.path, Some(caller)))
 }
 
-fn allow(id: &str, path: &CanonicalPath, caller: Option<&Verified<Claims>>) -> String {
-    let headers = identity_headers(caller, &Id::from_random(REQUEST_ID));
+fn allow(id: &str, gate: &Gate, path: &CanonicalPath, caller: Option<&Verified<Claims>>) -> String {
+    let prefix = gate.policy().headers.identity_prefix();
+    let headers = identity_headers(prefix, caller, &Id::from_random(REQUEST_ID));
     let headers = headers
         .iter()
         .map(|(name, value)| format!("{}:{}", Json::quote(name), Json::quote(value)));

@@ -7,6 +7,7 @@ use super::{
     KeySource, MAX_LEEWAY, MAX_LIFETIME, MAX_STALENESS, OWN_ISSUER, Policy, PolicyError, Staleness,
     TrustedIssuer,
 };
+use crate::forwarding::{DEFAULT_IDENTITY_PREFIX, HeaderRules};
 use crate::json::Json;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
@@ -60,7 +61,7 @@ pub(super) fn parse(json: &str, own_issuer: Option<&str>) -> Result<Policy, Poli
         routes,
         revocations: ageing(&mut members, "revocations", REVOCATIONS)?,
         keys: ageing(&mut members, "keys", KEYS)?,
-        strip_token: members.switch("strip_token")?,
+        headers: header_rules(&mut members)?,
     };
     members.end()?;
     Ok(policy)
@@ -147,6 +148,26 @@ fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
         Some(true) => Ok(()),
         Some(false) | None => Err(PolicyError::Route(path)),
     }
+}
+
+fn header_rules(members: &mut Members) -> Result<HeaderRules, PolicyError> {
+    let strip_token = members.switch_or("strip_token", true)?;
+    let mut rules = HeaderRules::default();
+    if let Some(mut text) = members.object("headers")? {
+        let prefix = text.optional_text("identity_prefix")?;
+        let prefix = prefix.as_deref().unwrap_or(DEFAULT_IDENTITY_PREFIX);
+        let mut names = |member| {
+            let names = text.texts(member)?.unwrap_or_default();
+            Ok(names.iter().map(|name| name.to_ascii_lowercase()).collect())
+        };
+        rules =
+            HeaderRules::new(prefix, names("pass")?, names("drop")?).ok_or(PolicyError::Headers)?;
+        rules.forwarded = text.switch_or("forwarded", false)?;
+        rules.open_authorization = text.switch_or("open_authorization", false)?;
+        text.end()?;
+    }
+    rules.strip_token = strip_token;
+    Ok(rules)
 }
 
 fn ageing(
