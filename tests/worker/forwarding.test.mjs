@@ -191,6 +191,13 @@ for (const path of [
   "/public/%00",
   "/public/%zz",
   "/public/%2",
+  "/public/%0d",
+  "/public/%0A",
+  "/public/%c0%af",
+  "/public/%e0%80%af",
+  "/public/%252e%252e/admin",
+  "/public/..%20/admin",
+  "/public%252fx",
 ]) {
   test(`the path ${path} is rejected`, async () => {
     const answer = await system.ask(path, { headers: auth(token) });
@@ -212,6 +219,51 @@ for (const path of ["/public/../private", "/public/%2e%2e/private", "/public/.%2
     assert.ok(["bad_path", "missing_token"].includes(code(answer)), `${answer.status} ${answer.text}`);
   });
 }
+
+for (const path of ["/ADMIN/x", "/admin./x", "/admin%20/x", "/%2561dmin/x", "/adm%C4%B1n/", "/Admin", "/admin%C2%A0/x"]) {
+  test(`a token without its scope does not pass by the twin ${path} of a guarded path`, async () => {
+    const answer = await system.ask(path, { headers: auth(token) });
+    assert.equal(answer.status, 403, answer.text);
+    assert.match(answer.headers["www-authenticate"], /scope="admin"/);
+  });
+}
+
+test("twins of an exact path, methods and encoded slashes follow their routes", async (context) => {
+  const policy = {
+    ...JSON.parse(system.policy),
+    format_suffixes: [".json"],
+    routes: [
+      { path: "/pay", access: "token", scopes: ["pay"], methods: ["GET", "POST"] },
+      { path: "/npm/*", access: "open", encoded_slash: true },
+      { path: "/npm/private/*", access: "token", scopes: ["npm"] },
+      { path: "/exact/*", access: "open", exact: true },
+      { path: "/exact/guarded", access: "token" },
+      { path: "/*", access: "token" },
+    ],
+  };
+  const other = await System.start({ bindings: { PORTCULLIS_POLICY: JSON.stringify(policy) } });
+  context.after(() => other.stop());
+  const mine = await other.logIn();
+  for (const path of ["/pay", "/pay/", "/PAY", "/pay.", "/pay%20", "/pay.json"]) {
+    for (const method of ["GET", "HEAD", "POST"]) {
+      const answer = await other.ask(path, { method, headers: auth(mine) });
+      assert.equal(answer.status, 403, `${method} ${path}`);
+    }
+    const refused = await other.ask(path, { method: "DELETE", headers: auth(mine) });
+    assert.equal(refused.status, 405, path);
+    assert.equal(code(refused), "method_not_allowed");
+    assert.equal(refused.headers.allow, "GET, POST, HEAD");
+  }
+  assert.equal((await other.ask("/payment", { headers: auth(mine) })).status, 200);
+  const scoped = await other.ask("/npm/@scope%2fname");
+  assert.equal(JSON.parse(scoped.text).path, "/npm/@scope%2Fname");
+  assert.equal((await other.ask("/npm/private%2Fname")).status, 401);
+  for (const path of ["/npm/a%2F..%2Fb", "/npm/a%2F", "/pay%2F", "/npm/a%252F%252Fb"]) {
+    assert.equal(code(await other.ask(path)), "bad_path", path);
+  }
+  assert.equal((await other.ask("/exact/GUARDED")).status, 200);
+  assert.equal((await other.ask("/exact/guarded")).status, 401);
+});
 
 test("the policy names further headers, and keeps Authorization only if it says so", async (context) => {
   const policy = {

@@ -40,6 +40,7 @@ pub mod transport;
 
 #[cfg(feature = "entry")]
 use core::convert::Infallible;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use portcullis_core::denial::Denial;
@@ -94,16 +95,19 @@ async fn pass(
     let url = request.url();
     let (path, query) = split(&url);
     let authorization = headers.get("authorization").unwrap_or_default();
-    let routed = route_request(gate, path, authorization.as_deref())
-        .map_err(|(denial, requirement)| (denial, requirement.cloned()))?;
+    let routed = route_request(gate, &request.method(), path, authorization.as_deref())
+        .map_err(|(denial, requirement)| (denial, requirement.map(Cow::into_owned)))?;
     let caller = match routed.token {
         None => None,
         Some(token) => {
             let isolate = Rc::clone(&isolate);
             let edge_request = EdgeRequest { isolate, context };
-            let admitted = authorize(&edge_request, routed.requirement, token).await;
+            let admitted = authorize(&edge_request, &routed.requirement, token).await;
             edge_request.isolate.emit_metrics(env);
-            Some(admitted.map_err(|denial| (denial, Some(routed.requirement.clone())))?)
+            match admitted {
+                Ok(caller) => Some(caller),
+                Err(denial) => return Err((denial, Some(routed.requirement.into_owned()))),
+            }
         }
     };
     let target = isolate.origin().target(&routed.path, query);
