@@ -107,7 +107,8 @@ const fn after(denial: Denial) -> Option<Denial> {
     Some(match denial {
         D::BadPath => RATE_LIMITED,
         D::RateLimited(_) => D::UnknownRoute,
-        D::UnknownRoute => D::MissingToken,
+        D::UnknownRoute => D::MethodNotAllowed,
+        D::MethodNotAllowed => D::MissingToken,
         D::MissingToken => D::MalformedAuthorization,
         D::MalformedAuthorization => D::TokenTooLarge,
         D::TokenTooLarge => D::MalformedToken,

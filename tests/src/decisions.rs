@@ -58,7 +58,7 @@ pub fn all() -> Decisions {
 fn question(cases: &Value, case: &Value) -> Value {
     let named = |kind: &str, name: &Value| resolve(&cases[kind][name.as_str().expect("a name")]);
     let authorization = case["authorization"].as_str();
-    json!({
+    let mut question = json!({
         "id": case["id"],
         "policy": named("policies", &case["policy"]),
         "document": named("documents", &case["document"]),
@@ -69,7 +69,11 @@ fn question(cases: &Value, case: &Value) -> Value {
         "path": case["path"],
         "authorization": authorization.map(|text| text.replace("$token", &token(case))),
         "now": case["now"],
-    })
+    });
+    if !case["method"].is_null() {
+        question["method"] = case["method"].clone();
+    }
+    question
 }
 
 fn expected(case: &Value) -> Expected {

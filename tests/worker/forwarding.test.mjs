@@ -73,6 +73,9 @@ for (const spell of [
   (name) => name.replaceAll("-", "_"),
   (name) => name.replace("x-auth-", "X-Auth_"),
   (name) => name.replace("x-", "x_").toUpperCase(),
+  (name) => name.replaceAll("-", "!"),
+  (name) => name.replaceAll("-", "."),
+  (name) => name.replaceAll("-", "~").toUpperCase(),
 ]) {
   test(`a client cannot spoof the identity header as ${spell("x-auth-subject")}`, async () => {
     const spoofed = identity.flatMap((name) => [spell(name), "intruder"]);
@@ -83,6 +86,86 @@ for (const spell of [
       const answer = await system.ask(path, { headers });
       assert.equal(answer.status, 200, answer.text);
       assert.doesNotMatch(answer.text, /intruder/, path);
+    }
+  });
+}
+
+test("the whole prefix of identity headers is reserved", async () => {
+  const answer = await system.ask("/who", { headers: [...auth(token), "x-auth-roles", "intruder", "X.Auth.Token", "intruder"] });
+  assert.equal(answer.status, 200, answer.text);
+  assert.doesNotMatch(answer.text, /intruder/);
+});
+
+const trusted = [
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-forwarded-prefix",
+  "x-forwarded-server",
+  "x-forwarded-port",
+  "x-forwarded-scheme",
+  "x-forwarded-user",
+  "forwarded",
+  "x-original-url",
+  "x-original-host",
+  "x-rewrite-url",
+  "x-http-method-override",
+  "x-http-method",
+  "x-method-override",
+  "x-host",
+  "x-real-ip",
+  "true-client-ip",
+  "x-middleware-subrequest",
+  "proxy",
+];
+for (const separator of ["-", "_", ".", "!"]) {
+  test(`a client cannot spoof forwarding or override headers with the separator ${separator}`, async () => {
+    const spoofed = trusted.flatMap((name) => [name.replaceAll("-", separator), "intruder"]);
+    for (const [path, headers] of [
+      ["/who", [...auth(token), ...spoofed]],
+      ["/public/who", spoofed],
+    ]) {
+      const answer = await system.ask(path, { headers });
+      assert.equal(answer.status, 200, answer.text);
+      assert.doesNotMatch(answer.text, /intruder/, path);
+    }
+  });
+}
+
+test("the origin receives the forwarding headers of the edge", async () => {
+  const headers = ["cf-connecting-ip", "2001:db8::7", "x-forwarded-for", "192.0.2.1", "cf_connecting_ip", "192.0.2.2"];
+  const seen = received(await system.ask("/public/who", { headers }));
+  assert.equal(seen.get("x-forwarded-for"), "2001:db8::7");
+  assert.equal(seen.get("x-forwarded-host"), system.workerUrl.host);
+  assert.equal(seen.get("x-forwarded-proto"), "http");
+  assert.ok(!seen.has("forwarded"));
+  assert.ok(!seen.has("cf_connecting_ip"));
+});
+
+test("the origin gets no bearer token, neither on guarded nor on open routes", async () => {
+  for (const path of ["/who", "/public/who"]) {
+    const answer = await system.ask(path, { headers: auth(token) });
+    assert.equal(answer.status, 200, answer.text);
+    assert.ok(!received(answer).has("authorization"), path);
+    assert.ok(!answer.text.includes(token), path);
+  }
+});
+
+const ours = "__Host-portcullis-refresh=secret";
+for (const [sent, kept] of [
+  [`a=1; ${ours}; b="caf\u00c3\u00a9"; c`, 'a=1; b="caf\u00c3\u00a9"; c'],
+  [`${ours}; __Host-other=1`, "__Host-other=1"],
+  [`a=1; b="x  y"; ${ours}`, 'a=1; b="x  y"'],
+  [ours, undefined],
+  ["a=1;b=\u00c3\u00a9; ;c", "a=1;b=\u00c3\u00a9; ;c"],
+]) {
+  test(`of the cookies ${JSON.stringify(sent)} only the foreign ones reach the origin`, async () => {
+    for (const path of ["/who", "/public/who"]) {
+      const answer = await system.ask(path, { headers: [...auth(token), "cookie", sent] });
+      assert.equal(answer.status, 200, answer.text);
+      // The client sends each character as one byte, and the origin reports UTF-8.
+      const bytes = kept && Buffer.from(kept, "latin1").toString("utf8");
+      assert.equal(received(answer).get("cookie"), bytes, path);
     }
   });
 }
@@ -108,6 +191,13 @@ for (const path of [
   "/public/%00",
   "/public/%zz",
   "/public/%2",
+  "/public/%0d",
+  "/public/%0A",
+  "/public/%c0%af",
+  "/public/%e0%80%af",
+  "/public/%252e%252e/admin",
+  "/public/..%20/admin",
+  "/public%252fx",
 ]) {
   test(`the path ${path} is rejected`, async () => {
     const answer = await system.ask(path, { headers: auth(token) });
@@ -129,3 +219,76 @@ for (const path of ["/public/../private", "/public/%2e%2e/private", "/public/.%2
     assert.ok(["bad_path", "missing_token"].includes(code(answer)), `${answer.status} ${answer.text}`);
   });
 }
+
+for (const path of ["/ADMIN/x", "/admin./x", "/admin%20/x", "/%2561dmin/x", "/adm%C4%B1n/", "/Admin", "/admin%C2%A0/x"]) {
+  test(`a token without its scope does not pass by the twin ${path} of a guarded path`, async () => {
+    const answer = await system.ask(path, { headers: auth(token) });
+    assert.equal(answer.status, 403, answer.text);
+    assert.match(answer.headers["www-authenticate"], /scope="admin"/);
+  });
+}
+
+test("twins of an exact path, methods and encoded slashes follow their routes", async (context) => {
+  const policy = {
+    ...JSON.parse(system.policy),
+    format_suffixes: [".json"],
+    routes: [
+      { path: "/pay", access: "token", scopes: ["pay"], methods: ["GET", "POST"] },
+      { path: "/npm/*", access: "open", encoded_slash: true },
+      { path: "/npm/private/*", access: "token", scopes: ["npm"] },
+      { path: "/exact/*", access: "open", exact: true },
+      { path: "/exact/guarded", access: "token" },
+      { path: "/*", access: "token" },
+    ],
+  };
+  const other = await System.start({ bindings: { PORTCULLIS_POLICY: JSON.stringify(policy) } });
+  context.after(() => other.stop());
+  const mine = await other.logIn();
+  for (const path of ["/pay", "/pay/", "/PAY", "/pay.", "/pay%20", "/pay.json"]) {
+    for (const method of ["GET", "HEAD", "POST"]) {
+      const answer = await other.ask(path, { method, headers: auth(mine) });
+      assert.equal(answer.status, 403, `${method} ${path}`);
+    }
+    const refused = await other.ask(path, { method: "DELETE", headers: auth(mine) });
+    assert.equal(refused.status, 405, path);
+    assert.equal(code(refused), "method_not_allowed");
+    assert.equal(refused.headers.allow, "GET, POST, HEAD");
+  }
+  assert.equal((await other.ask("/payment", { headers: auth(mine) })).status, 200);
+  const scoped = await other.ask("/npm/@scope%2fname");
+  assert.equal(JSON.parse(scoped.text).path, "/npm/@scope%2Fname");
+  assert.equal((await other.ask("/npm/private%2Fname")).status, 401);
+  for (const path of ["/npm/a%2F..%2Fb", "/npm/a%2F", "/pay%2F", "/npm/a%252F%252Fb"]) {
+    assert.equal(code(await other.ask(path)), "bad_path", path);
+  }
+  assert.equal((await other.ask("/exact/GUARDED")).status, 200);
+  assert.equal((await other.ask("/exact/guarded")).status, 401);
+});
+
+test("the policy names further headers, and keeps Authorization only if it says so", async (context) => {
+  const policy = {
+    ...JSON.parse(system.policy),
+    strip_token: false,
+    headers: {
+      identity_prefix: "x-user-",
+      pass: ["X-User-Agent-Hint"],
+      drop: ["X-Tenant"],
+      forwarded: true,
+      open_authorization: true,
+    },
+  };
+  const other = await System.start({ bindings: { PORTCULLIS_POLICY: JSON.stringify(policy) } });
+  context.after(() => other.stop());
+  const mine = await other.logIn();
+  const extra = ["x-user-agent-hint", "a", "x_user_subject", "b", "x.tenant", "c", "cf-connecting-ip", "192.0.2.7"];
+  const guarded = received(await other.ask("/who", { headers: [...auth(mine), ...extra] }));
+  const claims = JSON.parse(Buffer.from(mine.split(".")[1], "base64url"));
+  assert.equal(guarded.get("x-user-subject"), claims.sub);
+  assert.ok(!guarded.has("x-auth-subject"));
+  assert.equal(guarded.get("authorization"), `Bearer ${mine}`);
+  assert.equal(guarded.get("x-user-agent-hint"), "a");
+  for (const name of ["x_user_subject", "x.tenant"]) assert.ok(!guarded.has(name), name);
+  assert.equal(guarded.get("forwarded"), `for="192.0.2.7";host="${other.workerUrl.host}";proto="http"`);
+  const open = received(await other.ask("/public/who", { headers: ["authorization", "Basic YTpi"] }));
+  assert.equal(open.get("authorization"), "Basic YTpi");
+});

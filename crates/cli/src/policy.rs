@@ -54,7 +54,8 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
             trusted.max_lifetime.as_secs(),
         ));
     }
-    for (pattern, requirement) in policy.routes.iter() {
+    for route in policy.routes.iter() {
+        let (pattern, requirement) = (&route.pattern, &route.requirement);
         let asks = match requirement.access {
             Access::Open => "public".to_owned(),
             Access::Token if requirement.scopes.is_empty() => "any valid token".to_owned(),
@@ -68,8 +69,38 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
             RevocationMode::Feed => "",
             RevocationMode::Lookup => ", revocation lookup for each request",
         };
-        text.push_str(&format!("route  {pattern}: {asks}{looked_up}{stale}\n"));
+        let methods = match requirement.methods.as_slice() {
+            [] => String::new(),
+            methods => format!("{} ", methods.join(" and ")),
+        };
+        let exact = if route.exact {
+            ", without its twins"
+        } else {
+            ""
+        };
+        let slash = if route.encoded_slash {
+            ", with %2F"
+        } else {
+            ""
+        };
+        text.push_str(&format!(
+            "route  {methods}{pattern}: {asks}{looked_up}{stale}{exact}{slash}\n"
+        ));
     }
+    let token = if policy.headers.strip_token {
+        "no token"
+    } else {
+        "the verified token"
+    };
+    let open = if policy.headers.open_authorization {
+        "; an open route forwards an unverified Authorization header"
+    } else {
+        ""
+    };
+    text.push_str(&format!(
+        "headers under {} are the edge's own; the origin gets {token}{open}\n",
+        policy.headers.identity_prefix(),
+    ));
     text.push_str(&format!(
         "a logout takes effect within {} s, within {} s if the store fails; any other path is rejected\n",
         policy.revocations.soft.as_secs(),
@@ -79,7 +110,7 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
     let routes: Vec<_> = policy
         .routes
         .iter()
-        .map(|(one, _)| one.to_string())
+        .map(|one| one.pattern.to_string())
         .collect();
     let json = json!({"valid": true, "issuers": issuers, "routes": routes});
     Ok(CommandOutput::good(text, json))

@@ -12,6 +12,8 @@ pub enum Denial {
     RateLimited(RatePeriod),
     /// No route of the policy covers the path.
     UnknownRoute,
+    /// The routes of the most specific path do not list the method.
+    MethodNotAllowed,
     /// The route is guarded, and the request has no token.
     MissingToken,
     /// The `Authorization` header is not one `Bearer` token (RFC 6750 §2.1).
@@ -165,6 +167,7 @@ impl Denial {
             Self::BadPath => "bad_path",
             Self::RateLimited(_) => "rate_limited",
             Self::UnknownRoute => "unknown_route",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::MissingToken => "missing_token",
             Self::MalformedAuthorization => "malformed_authorization",
             Self::TokenTooLarge => "token_too_large",

@@ -1,10 +1,12 @@
 //! The gate decides whether a request may pass.
 
+use std::borrow::Cow;
+
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
 use crate::policy::Policy;
 use crate::revocation::RevocationStatus;
-use crate::route::{Access, Requirement, RevocationMode};
+use crate::route::{Access, Refused, Requirement, RevocationMode};
 use crate::snapshot::Snapshot;
 use crate::time::UnixTime;
 use crate::token::claims::Claims;
@@ -32,13 +34,20 @@ impl Gate {
         Verifier::new(&self.policy.issuers)
     }
 
-    /// The policy's requirement for `path`.
+    /// The policy's requirement for a request: that of the route of `path`, and those of the routes
+    /// of its twins.
     ///
     /// # Errors
     ///
-    /// [`Denial::UnknownRoute`]: a path without a route is rejected.
-    pub fn requirement(&self, path: &CanonicalPath) -> Result<&Requirement, Denial> {
-        self.policy.routes.find(path).ok_or(Denial::UnknownRoute)
+    /// As [`Routes::find`]: a path without a route is rejected.
+    ///
+    /// [`Routes::find`]: crate::route::Routes::find
+    pub fn requirement(
+        &self,
+        method: &str,
+        path: &CanonicalPath,
+    ) -> Result<Cow<'_, Requirement>, Refused<'_>> {
+        self.policy.routes.find(method, path)
     }
 
     /// Decides whether `caller` satisfies `requirement` at `now`.

@@ -23,7 +23,7 @@
 //! let gate = Gate::new(Policy::parse(policy, None)?);
 //!
 //! let path = CanonicalPath::parse("/orders/7").expect("a canonical path");
-//! let requirement = gate.requirement(&path).expect("a route covers every path");
+//! let requirement = gate.requirement("GET", &path).expect("a route covers every path");
 //! assert_eq!(requirement.access, Access::Token);
 //!
 //! assert_eq!(bearer_token(Some("Bearer a.b.c")), Ok(Some("a.b.c")));
@@ -36,10 +36,12 @@ pub mod base64url;
 pub mod bearer;
 pub mod breaker;
 pub mod client;
+pub mod cookie;
 pub mod csrf;
 pub mod denial;
 pub mod email;
 pub mod factor;
+pub mod forwarding;
 pub mod gate;
 pub mod id;
 pub mod identity;

@@ -1,5 +1,7 @@
 //! The canonical form of a request path, both checked and forwarded.
 
+pub mod fold;
+
 use core::fmt;
 
 use crate::denial::Denial;
@@ -11,8 +13,9 @@ pub const MAX_PATH_BYTES: usize = 8_192;
 ///
 /// It starts with `/`. Unreserved characters are unescaped (`/%61dmin` is `/admin`), other escapes
 /// are in upper case ([RFC 3986 §6.2.2]). SECURITY: a path that two servers could interpret
-/// differently is rejected: escaped or doubled slashes, backslashes, dot segments, NUL, malformed
-/// escapes, and path parameters (`;`), which some servers drop before they match.
+/// differently is rejected: doubled slashes, backslashes, dot segments, control characters,
+/// malformed escapes, overlong UTF-8, and path parameters (`;`), which some servers drop before they
+/// match. An escaped slash is rejected unless the route allows it.
 ///
 /// [RFC 3986 §6.2.2]: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,25 +28,40 @@ impl CanonicalPath {
     ///
     /// [`Denial::BadPath`] for a path without a canonical form.
     pub fn parse(raw: &str) -> Result<Self, Denial> {
+        let path = Self::parse_target(raw)?;
+        fold::check_slashes(path.as_str(), false)?;
+        Ok(path)
+    }
+
+    /// As [`CanonicalPath::parse`], but the path may have escaped slashes: the route decides about
+    /// them ([`fold::check_slashes`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::BadPath`] for a path without a canonical form.
+    pub fn parse_target(raw: &str) -> Result<Self, Denial> {
         if raw.len() > MAX_PATH_BYTES || !raw.starts_with('/') {
             return Err(Denial::BadPath);
         }
         let mut path = String::with_capacity(raw.len());
         let mut bytes = raw.bytes();
+        let mut before = 0;
         while let Some(byte) = bytes.next() {
             if byte == b'%' {
-                push_escape(&mut path, escaped(bytes.next(), bytes.next())?)?;
+                let byte = escaped(bytes.next(), bytes.next())?;
+                if is_overlong(before, byte) {
+                    return Err(Denial::BadPath);
+                }
+                push_escape(&mut path, byte)?;
+                before = byte;
             } else if is_plain(byte) {
                 path.push(char::from(byte));
+                before = byte;
             } else {
                 return Err(Denial::BadPath);
             }
         }
-        if path.contains("//")
-            || path
-                .split('/')
-                .any(|segment| segment == "." || segment == "..")
-        {
+        if path.contains("//") || path.split('/').any(is_dot_segment) {
             return Err(Denial::BadPath);
         }
         Ok(Self(path))
@@ -61,6 +79,22 @@ impl fmt::Display for CanonicalPath {
     }
 }
 
+fn is_dot_segment(segment: &str) -> bool {
+    segment == "." || segment == ".."
+}
+
+/// Whether `byte` after `before` is UTF-8 in more bytes than needed ([RFC 3629 §10]): a lenient
+/// decoder reads `%C0%AF` as `/`.
+///
+/// [RFC 3629 §10]: https://www.rfc-editor.org/rfc/rfc3629#section-10
+const fn is_overlong(before: u8, byte: u8) -> bool {
+    matches!(byte, 0xc0 | 0xc1)
+        || matches!(
+            (before, byte),
+            (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f) | (0xf8, 0x80..=0x87) | (0xfc, 0x80..=0x83)
+        )
+}
+
 fn escaped(high: Option<u8>, low: Option<u8>) -> Result<u8, Denial> {
     let digit = |byte: Option<u8>| {
         let digit = char::from(byte?).to_digit(16)?;
@@ -75,7 +109,7 @@ fn escaped(high: Option<u8>, low: Option<u8>) -> Result<u8, Denial> {
 fn push_escape(path: &mut String, byte: u8) -> Result<(), Denial> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     match byte {
-        0 | b'/' | b'\\' | b';' => return Err(Denial::BadPath),
+        0..=0x1f | 0x7f | b'\\' | b';' => return Err(Denial::BadPath),
         _ if is_unreserved(byte) => path.push(char::from(byte)),
         _ => {
             path.push('%');
@@ -135,6 +169,9 @@ mod tests {
             ("/a.b/.well-known", "/a.b/.well-known"),
             ("/items[0]:x@y", "/items[0]:x@y"),
             ("/%3f", "/%3F"),
+            ("/%e9", "/%E9"),
+            ("/%e0%a0%80", "/%E0%A0%80"),
+            ("/%f0%90%80%80", "/%F0%90%80%80"),
         ] {
             assert_eq!(parse(raw).as_deref(), Some(canonical), "{raw}");
         }
@@ -178,6 +215,19 @@ mod tests {
             "/a{b}",
             "/a`b",
             "/a\u{7f}",
+            "/a%0d",
+            "/a%0A",
+            "/a%09",
+            "/a%1f",
+            "/a%7F",
+            "/..%c0%af",
+            "/%c1%81",
+            "/%e0%80%af",
+            "/%e0%9f%bf",
+            "/%f0%80%80%af",
+            "/%f0%8f%bf%bf",
+            "/%f8%80%80%80%af",
+            "/%fc%80%80%80%80%af",
         ] {
             assert_eq!(parse(raw), None, "{raw:?}");
         }

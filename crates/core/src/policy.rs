@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use crate::forwarding::HeaderRules;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
 use crate::route::Routes;
@@ -37,8 +38,8 @@ pub struct Policy {
     pub revocations: Staleness,
     /// The staleness bounds of keys.
     pub keys: Staleness,
-    /// Whether the edge removes the `Authorization` header.
-    pub strip_token: bool,
+    /// The headers of forwarded requests.
+    pub headers: HeaderRules,
 }
 
 /// An issuer and the rules for its tokens.
@@ -115,11 +116,33 @@ pub enum PolicyError {
     /// A duration is out of range.
     #[error("{0} is out of its range")]
     Range(&'static str),
+    /// The rules for headers are inconsistent.
+    #[error(
+        "headers: identity_prefix is lower-case letters, digits and hyphens and ends with a hyphen; \
+         pass and drop have names of lower-case letters, digits and hyphens; pass has no header \
+         that the edge sets"
+    )]
+    Headers,
     /// A route's path is no canonical path or subtree, or occurs twice.
     #[error(
-        "route {0:?}: a path must be canonical, unique, and may have a wildcard only as the final /*"
+        "route {0:?}: a path must be canonical, unique for its methods, and may have a wildcard only \
+         as the final /*"
     )]
     Route(String),
+    /// A route's path has a parameter.
+    #[error(
+        "route {0:?}: parameters and regular expressions are not supported: write the path up to \
+         the parameter as a subtree, such as /users/* for /users/:id"
+    )]
+    RouteParameter(String),
+    /// A route's methods are invalid.
+    #[error("route {0:?}: methods are names in upper case, such as GET, each once")]
+    Methods(String),
+    /// A format suffix is invalid.
+    #[error(
+        "format_suffixes: {0:?} is not a dot with lower-case letters and digits, such as .json"
+    )]
+    FormatSuffix(String),
     /// A route's access, scopes or revocation check are inconsistent.
     #[error(
         "route {0:?}: access is open (with nothing else) or token; scopes are scope tokens; \
@@ -191,10 +214,10 @@ mod tests {
         assert_eq!(secs(policy.revocations), (5, 10, 30));
         let admin = CanonicalPath::parse("/admin/x").expect("canonical");
         assert_eq!(
-            policy.routes.find(&admin).expect("covered").scopes,
+            policy.routes.find("GET", &admin).expect("covered").scopes,
             ["admin"]
         );
-        assert!(!policy.strip_token && policy.document_issuer().is_some());
+        assert!(policy.headers.strip_token && policy.document_issuer().is_some());
         assert_eq!(
             Policy::parse(DEMO, None).err(),
             Some(PolicyError::NoOwnIssuer)
@@ -207,7 +230,11 @@ mod tests {
             let admin = r#""path": "/admin/*", "access": "token", "scopes": ["admin"]"#;
             let policy = parse(&DEMO.replace(admin, &format!(r#""path": "/a", {members}"#)))?;
             let path = CanonicalPath::parse("/a").expect("canonical");
-            Ok(policy.routes.find(&path).expect("covered").revocation)
+            Ok(policy
+                .routes
+                .find("GET", &path)
+                .expect("covered")
+                .revocation)
         };
         let wrong = Err(PolicyError::Requirement("/a".to_owned()));
         for (members, expected) in [
@@ -230,6 +257,111 @@ mod tests {
             (r#""access": "open", "revocation": "lookup""#, wrong),
         ] {
             assert_eq!(mode(members), expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn a_route_with_parameters_is_rejected_with_advice() {
+        for path in [
+            "/users/:id",
+            "/users/{id}",
+            "/users/{id}/*",
+            "/users/<id>",
+            "/users/[id]",
+            "/users/(a|b)",
+            "/files/{path:.*}",
+            "/a?",
+            "/^a",
+        ] {
+            let denied = parse(&DEMO.replacen("/public/*", path, 1)).err();
+            let error = PolicyError::RouteParameter(path.to_owned());
+            assert!(error.to_string().contains("/users/*"));
+            assert_eq!(denied, Some(error), "{path}");
+        }
+        for path in ["/items[0]:x@y", "/a:b", "/Users(1)", "/~a"] {
+            assert!(
+                parse(&DEMO.replacen("/public/*", path, 1)).is_ok(),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_route_lists_its_methods_and_a_path_may_have_a_route_for_each() {
+        let twice = |one: &str, two: &str| {
+            let route = |members| format!(r#"{{"path": "/a", "access": "token"{members}}}"#);
+            let both = format!(r#""routes": [{}, {}, "#, route(one), route(two));
+            parse(&DEMO.replacen(r#""routes": ["#, &both, 1)).map(drop)
+        };
+        let get = r#", "methods": ["GET"]"#;
+        assert_eq!(twice(get, r#", "methods": ["POST", "M-SEARCH"]"#), Ok(()));
+        let taken = Err(PolicyError::Route("/a".to_owned()));
+        assert_eq!(twice(get, r#", "methods": ["POST", "GET"]"#), taken);
+        assert_eq!(twice(get, ""), taken);
+        assert_eq!(twice("", get), taken);
+        let wrong = Err(PolicyError::Methods("/a".to_owned()));
+        for bad in [
+            "[]",
+            r#"["get"]"#,
+            r#"["GET", "GET"]"#,
+            r#"[""]"#,
+            r#"["A B"]"#,
+        ] {
+            assert_eq!(
+                twice(&format!(r#", "methods": {bad}"#), get),
+                wrong,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn format_suffixes_and_the_switches_of_a_route_parse() {
+        let with = |member: &str| {
+            parse(&DEMO.replacen(r#""routes""#, &format!(r#"{member}, "routes""#), 1)).map(drop)
+        };
+        assert_eq!(with(r#""format_suffixes": [".json", ".7z"]"#), Ok(()));
+        for bad in ["json", ".", "", ".JSON", ".tar.gz", "./"] {
+            let error = PolicyError::FormatSuffix(bad.to_owned());
+            assert_eq!(with(&format!(r#""format_suffixes": "{bad}""#)), Err(error));
+        }
+        let switches = r#""access": "open", "exact": true, "encoded_slash": true"#;
+        let policy = parse(&DEMO.replacen(r#""access": "open""#, switches, 1)).expect("a policy");
+        let set = policy
+            .routes
+            .iter()
+            .filter(|one| one.exact && one.encoded_slash);
+        assert_eq!(set.count(), 1);
+        let wrong = r#""access": "open", "exact": "yes""#;
+        assert!(parse(&DEMO.replacen(r#""access": "open""#, wrong, 1)).is_err());
+    }
+
+    #[test]
+    fn the_rules_for_headers_parse_or_are_rejected() {
+        let headers = |member: &str| {
+            let json = DEMO.replacen(r#""routes""#, &format!(r#"{member}, "routes""#), 1);
+            Ok(parse(&json)?.headers)
+        };
+        let rules = headers(
+            r#""strip_token": false, "headers": {"identity_prefix": "x-me-", "pass": "X-Me-Too",
+               "drop": ["X-Tenant"], "forwarded": true, "open_authorization": true}"#,
+        )
+        .expect("rules");
+        assert_eq!(rules.identity_prefix(), "x-me-");
+        assert!(!rules.drops("x-me-too") && rules.drops("x_tenant"));
+        assert!(rules.forwarded && rules.open_authorization && !rules.strip_token);
+        assert_eq!(headers(r#""headers": {}"#), Ok(HeaderRules::default()));
+        for bad in [
+            r#"{"identity_prefix": "x-auth"}"#,
+            r#"{"pass": "x-auth-subject"}"#,
+            r#"{"pass": ["x-forwarded-for"]}"#,
+            r#"{"drop": ["x y"]}"#,
+        ] {
+            let parsed = headers(&format!(r#""headers": {bad}"#));
+            assert_eq!(parsed, Err(PolicyError::Headers), "{bad}");
+        }
+        for bad in [r#"{"prefix": "x-"}"#, r#"{"forwarded": 1}"#, "true"] {
+            assert!(headers(&format!(r#""headers": {bad}"#)).is_err(), "{bad}");
         }
     }
 

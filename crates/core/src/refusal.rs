@@ -22,7 +22,7 @@ pub struct DenialResponse {
 
 impl DenialResponse {
     /// The response to a request denied for `denial`. `requirement` is that of its route, if known:
-    /// it lists the sufficient scopes.
+    /// it lists the sufficient scopes and the allowed methods.
     pub fn new(denial: Denial, requirement: Option<&Requirement>, request_id: &Id) -> Self {
         let status = denial.status();
         let mut headers = vec![
@@ -30,6 +30,11 @@ impl DenialResponse {
             ("cache-control", "no-store".to_owned()),
             (REQUEST_ID_HEADER, request_id.to_string()),
         ];
+        if denial == Denial::MethodNotAllowed {
+            // RFC 9110 §15.5.6: the response must have this header.
+            let methods = requirement.map(|requirement| requirement.methods.join(", "));
+            headers.push(("allow", methods.unwrap_or_default()));
+        }
         headers.extend(challenge(denial, requirement).map(|value| ("www-authenticate", value)));
         let mut body = problem_json(status, denial.detail(), denial.code(), request_id);
         if let Denial::RateLimited(period) = denial {
@@ -113,6 +118,7 @@ impl Denial {
             Self::BadPath | Self::MalformedAuthorization => 400,
             Self::InsufficientScope => 403,
             Self::UnknownRoute => 404,
+            Self::MethodNotAllowed => 405,
             Self::RateLimited(_) => 429,
             Self::OriginUnreachable => 502,
             Self::StaleSnapshot | Self::RevocationUnknown | Self::NotConfigured => 503,
@@ -150,6 +156,7 @@ impl Denial {
             Self::BadPath => "the path has no canonical form",
             Self::RateLimited(_) => "too many requests come from this network",
             Self::UnknownRoute => "no route covers this path",
+            Self::MethodNotAllowed => "no route of this path allows the method",
             Self::MissingToken => "a bearer token is required",
             Self::MalformedAuthorization => "the Authorization header is not one bearer token",
             Self::TokenTooLarge => "the token is too large",
@@ -197,6 +204,7 @@ mod tests {
             scopes: vec!["a".into(), "b".into()],
             serve_stale: None,
             revocation: crate::route::RevocationMode::Feed,
+            methods: vec!["GET".into(), "HEAD".into()],
         };
         DenialResponse::new(denial, Some(&requirement), &Id::from_random([0; 16]))
     }
@@ -247,6 +255,14 @@ mod tests {
             header(&refuse(Denial::StaleSnapshot), "retry-after").as_deref(),
             Some("1")
         );
+    }
+
+    #[test]
+    fn a_method_that_is_not_allowed_gets_the_allowed_ones() {
+        let refusal = refuse(Denial::MethodNotAllowed);
+        assert_eq!(refusal.status, 405);
+        assert_eq!(header(&refusal, "allow").as_deref(), Some("GET, HEAD"));
+        assert_eq!(header(&refuse(Denial::UnknownRoute), "allow"), None);
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! Routes, which map a path to its requirement.
+//! Routes, which map a method and a path to a requirement.
 
 use core::fmt;
+use core::ptr;
 use core::time::Duration;
+use std::borrow::Cow;
 
+use crate::denial::Denial;
 use crate::path::CanonicalPath;
+use crate::path::fold::{Folds, check_slashes, check_twins, fold};
 
 /// The requirement of a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +21,8 @@ pub struct Requirement {
     pub serve_stale: Option<Duration>,
     /// The revocation check.
     pub revocation: RevocationMode,
+    /// The methods of the route; empty for all methods.
+    pub methods: Vec<String>,
 }
 
 /// The revocation check of a route.
@@ -45,10 +51,56 @@ pub struct RoutePattern {
     subtree: bool,
 }
 
+/// A route of a policy.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The covered paths.
+    pub pattern: RoutePattern,
+    /// Whether the origin distinguishes the twins of its paths, so that only their own route counts.
+    pub exact: bool,
+    /// Whether its paths may have `%2F`.
+    pub encoded_slash: bool,
+    /// The requirement.
+    pub requirement: Requirement,
+    folds: Folds,
+}
+
 /// The routes of a policy. The most specific one wins, in any order: an exact path before a
-/// subtree, a longer subtree before a shorter.
+/// subtree, a longer subtree before a shorter. Every route that a twin of the path reaches must
+/// allow the request too.
 #[derive(Clone, Debug, Default)]
-pub struct Routes(Vec<(RoutePattern, Requirement)>);
+pub struct Routes {
+    routes: Vec<Route>,
+    format_suffixes: Vec<String>,
+    /// The folds that could change a pattern.
+    folds: Folds,
+}
+
+/// A request without a route that allows it, with a requirement for the response if one is known.
+pub type Refused<'r> = (Denial, Option<Cow<'r, Requirement>>);
+
+impl Requirement {
+    /// Adds the conditions of `other`: the strictest of each counts.
+    fn add(&mut self, other: &Self) {
+        match (self.access, other.access) {
+            (_, Access::Open) => {}
+            (Access::Open, Access::Token) => other.clone_into(self),
+            (Access::Token, Access::Token) => {
+                for scope in &other.scopes {
+                    if !self.scopes.contains(scope) {
+                        self.scopes.push(scope.clone());
+                    }
+                }
+                let bounds = self.serve_stale.zip(other.serve_stale);
+                self.serve_stale = bounds.map(|(one, two)| one.min(two));
+                // A lookup reads newer revocations than any feed has.
+                if other.revocation == RevocationMode::Lookup {
+                    self.revocation = RevocationMode::Lookup;
+                }
+            }
+        }
+    }
+}
 
 impl RoutePattern {
     /// Parses `/exact/path` or `/subtree/*`. `/admin/*` also covers `/admin`, so the root of a
@@ -69,11 +121,15 @@ impl RoutePattern {
         })
     }
 
-    fn covers(&self, path: &str) -> bool {
-        match path.strip_prefix(self.path.as_str()) {
-            Some(rest) => rest.is_empty() || self.subtree && rest.starts_with('/'),
-            None => false,
-        }
+    /// Whether a segment looks like a parameter or a regular expression of another router, which
+    /// would be compared as text.
+    pub fn has_parameter(text: &str) -> bool {
+        let looks_alike = |segment: &str| {
+            segment.starts_with([':', '(', '^'])
+                || segment.starts_with('[') && segment.ends_with(']')
+                || segment.contains(['{', '}', '<', '>', '\\', '?', '|'])
+        };
+        text.split('/').any(looks_alike)
     }
 
     /// Exact patterns first, then by length.
@@ -90,35 +146,194 @@ impl fmt::Display for RoutePattern {
     }
 }
 
+impl Route {
+    /// A route with twins and without `%2F`.
+    pub const fn new(pattern: RoutePattern, requirement: Requirement) -> Self {
+        Self {
+            pattern,
+            exact: false,
+            encoded_slash: false,
+            requirement,
+            folds: Folds::NONE,
+        }
+    }
+
+    /// The path of the pattern after `folds`.
+    fn folded(&self, folds: Folds, suffixes: &[String]) -> Cow<'_, str> {
+        let path = self.pattern.path.as_str();
+        if self.folds == Folds::NONE {
+            return Cow::Borrowed(path);
+        }
+        let folds = if self.pattern.subtree {
+            folds.without_suffix()
+        } else {
+            folds
+        };
+        fold(path, folds, suffixes)
+    }
+
+    fn lists(&self, method: &str) -> bool {
+        self.requirement.methods.iter().any(|own| own == method)
+    }
+
+    /// Whether both cover the same paths with a method in common.
+    fn collides_with(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.requirement.methods, &other.requirement.methods);
+        self.pattern == other.pattern
+            && (ours.is_empty() || theirs.is_empty() || ours.iter().any(|own| other.lists(own)))
+    }
+}
+
 impl Routes {
-    /// Adds a route; `false` if the same pattern exists already.
+    /// No routes yet, of an origin that serves a path also with one of `format_suffixes`, such as
+    /// `.json`.
+    pub fn with_format_suffixes(format_suffixes: Vec<String>) -> Self {
+        Self {
+            format_suffixes,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a route; `false` if a route with the same pattern shares a method with it.
     #[must_use]
-    pub fn insert(&mut self, pattern: RoutePattern, requirement: Requirement) -> bool {
-        if self.0.iter().any(|(known, _)| *known == pattern) {
+    pub fn insert(&mut self, mut route: Route) -> bool {
+        if self.routes.iter().any(|known| known.collides_with(&route)) {
             return false;
         }
+        route.folds = Folds::of(&route.pattern.path, &self.format_suffixes);
+        self.folds = self.folds.union(route.folds);
         let place = self
-            .0
-            .partition_point(|(known, _)| known.rank() > pattern.rank());
-        self.0.insert(place, (pattern, requirement));
+            .routes
+            .partition_point(|known| known.pattern.rank() > route.pattern.rank());
+        self.routes.insert(place, route);
         true
     }
 
     /// All routes, the most specific first.
-    pub fn iter(&self) -> impl Iterator<Item = (&RoutePattern, &Requirement)> {
-        self.0
-            .iter()
-            .map(|(pattern, requirement)| (pattern, requirement))
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
     }
 
-    /// The requirement for `path`, if a route covers it.
-    pub fn find(&self, path: &CanonicalPath) -> Option<&Requirement> {
-        let mut routes = self.0.iter();
-        routes
-            .find(|(pattern, _)| pattern.covers(path.as_str()))
-            .map(|(_, requirement)| requirement)
+    /// The requirement for a request: that of the most specific route, and those of all routes that
+    /// twins of the path reach. It costs one search where the path has no twins.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::UnknownRoute`] if no route covers the path; [`Denial::MethodNotAllowed`] if its
+    /// most specific path, or that of a twin, does not list the method; [`Denial::BadPath`] if a
+    /// twin is ambiguous, or the route allows no `%2F`.
+    pub fn find(
+        &self,
+        method: &str,
+        path: &CanonicalPath,
+    ) -> Result<Cow<'_, Requirement>, Refused<'_>> {
+        let path = path.as_str();
+        let bad_path = |denial| (denial, None);
+        let own = self.most_specific(path, Folds::NONE);
+        check_slashes(path, own.iter().any(|route| route.encoded_slash)).map_err(bad_path)?;
+        if own.is_empty() {
+            return Err((Denial::UnknownRoute, None));
+        }
+        let mut found = Vec::new();
+        add_allowing(&own, method, &mut found)?;
+        let encoded_slash = found.iter().all(|route| route.encoded_slash);
+        if found.iter().all(|route| route.exact) {
+            check_slashes(path, encoded_slash).map_err(bad_path)?;
+            return Ok(all_of(&found));
+        }
+        check_twins(path, encoded_slash).map_err(bad_path)?;
+        let folds = Folds::of(path, &self.format_suffixes).union(self.folds);
+        for folds in folds.subsets() {
+            add_allowing(&self.most_specific(path, folds), method, &mut found)?;
+        }
+        Ok(all_of(&found))
+    }
+
+    /// The routes with the most specific pattern that covers `path`, where path and patterns are
+    /// compared after `folds`. Several patterns may have one folded form.
+    fn most_specific(&self, path: &str, folds: Folds) -> Vec<&Route> {
+        let path = fold(path, folds, &self.format_suffixes);
+        let mut best = (false, 0);
+        let mut found = Vec::new();
+        for route in &self.routes {
+            let pattern = route.folded(folds, &self.format_suffixes);
+            let rest = path.strip_prefix(pattern.as_ref());
+            let subtree = route.pattern.subtree;
+            if !rest.is_some_and(|rest| rest.is_empty() || subtree && rest.starts_with('/')) {
+                continue;
+            }
+            let rank = (!subtree, pattern.len());
+            if found.is_empty() || rank > best {
+                best = rank;
+                found.clear();
+            }
+            if rank == best {
+                found.push(route);
+            }
+        }
+        found
     }
 }
+
+/// Adds the routes that list `method`. Each pattern must have one: a request never falls through to
+/// a broader path. `HEAD` is `GET` too ([RFC 9110 §9.3.2]).
+///
+/// [RFC 9110 §9.3.2]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2
+fn add_allowing<'r>(
+    routes: &[&'r Route],
+    method: &str,
+    found: &mut Vec<&'r Route>,
+) -> Result<(), Refused<'r>> {
+    let allows = |route: &Route| {
+        route.requirement.methods.is_empty()
+            || route.lists(method)
+            || method == "HEAD" && route.lists("GET")
+    };
+    for route in routes {
+        let same = routes.iter().filter(|other| other.pattern == route.pattern);
+        if !same.clone().any(|other| allows(other)) {
+            let mut refused = route.requirement.clone();
+            refused.methods = same
+                .flat_map(|other| other.requirement.methods.clone())
+                .collect();
+            if refused.methods.iter().any(|own| own == "GET")
+                && !refused.methods.iter().any(|own| own == "HEAD")
+            {
+                refused.methods.push("HEAD".to_owned());
+            }
+            return Err((Denial::MethodNotAllowed, Some(Cow::Owned(refused))));
+        }
+        if allows(route) && !found.iter().any(|known| ptr::eq(*known, *route)) {
+            found.push(route);
+        }
+    }
+    Ok(())
+}
+
+/// The requirements of all `routes` as one.
+fn all_of<'r>(routes: &[&'r Route]) -> Cow<'r, Requirement> {
+    match routes {
+        [] => Cow::Owned(Requirement {
+            // Not reached: a route was found.
+            access: Access::Token,
+            scopes: Vec::new(),
+            serve_stale: None,
+            revocation: RevocationMode::Lookup,
+            methods: Vec::new(),
+        }),
+        [only] => Cow::Borrowed(&only.requirement),
+        [first, others @ ..] => {
+            let mut all = first.requirement.clone();
+            for route in others {
+                all.add(&route.requirement);
+            }
+            Cow::Owned(all)
+        }
+    }
+}
+
+#[cfg(test)]
+mod twin_tests;
 
 #[cfg(test)]
 mod tests {
@@ -132,19 +347,17 @@ mod tests {
                 scopes: vec![(*pattern).to_owned()],
                 serve_stale: None,
                 revocation: RevocationMode::Feed,
+                methods: vec![],
             };
-            assert!(routes.insert(
-                RoutePattern::parse(pattern).expect("a pattern"),
-                requirement
-            ));
+            let pattern = RoutePattern::parse(pattern).expect("a pattern");
+            assert!(routes.insert(Route::new(pattern, requirement)));
         }
         routes
     }
     fn found(routes: &Routes, path: &str) -> Option<String> {
         let path = CanonicalPath::parse(path).expect("canonical");
-        routes
-            .find(&path)
-            .map(|requirement| requirement.scopes.concat())
+        let found = routes.find("GET", &path).ok();
+        found.map(|requirement| requirement.scopes.concat())
     }
 
     #[test]
@@ -157,12 +370,13 @@ mod tests {
                 ("/x", "/*"),
                 ("/admin", "/admin/*"),
                 ("/admin/", "/admin/*"),
+                ("/admin/x/", "/admin/*"),
                 ("/admin/x", "/admin/*"),
                 ("/administrator", "/*"),
                 ("/admin/health", "/admin/health"),
-                ("/admin/health/", "/admin/*"),
+                ("/admin/health/", "/admin/*/admin/health"),
                 ("/admin/deep/x/y", "/admin/deep/*"),
-                ("/Admin", "/*"),
+                ("/Admin", "/*/admin/*"),
             ] {
                 assert_eq!(found(&routes, path).as_deref(), Some(pattern), "{path}");
             }
@@ -189,7 +403,9 @@ mod tests {
             scopes: vec![],
             serve_stale: None,
             revocation: RevocationMode::Feed,
+            methods: vec!["GET".to_owned()],
         };
-        assert!(!routes.insert(RoutePattern::parse("/a/*").expect("a pattern"), again));
+        let pattern = RoutePattern::parse("/a/*").expect("a pattern");
+        assert!(!routes.insert(Route::new(pattern, again)));
     }
 }

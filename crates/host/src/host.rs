@@ -8,6 +8,7 @@ use std::thread;
 use portcullis_aws::client::Client;
 use portcullis_aws::dependency::Dependency;
 use portcullis_aws::dynamodb::store::DynamoStore;
+use portcullis_core::forwarding::HeaderRules;
 use portcullis_core::gate::Gate;
 use portcullis_core::id::Id;
 use portcullis_core::policy::{self, Policy, Staleness, TrustedIssuer};
@@ -319,7 +320,7 @@ fn own_policy(issuer: &str, audience: &str) -> Policy {
         routes: Routes::default(),
         revocations: fresh,
         keys: fresh,
-        strip_token: false,
+        headers: HeaderRules::default(),
     }
 }
 

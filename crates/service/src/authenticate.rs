@@ -78,6 +78,7 @@ pub async fn authenticate_token(
         scopes: Vec::new(),
         serve_stale: None,
         revocation: RevocationMode::Feed,
+        methods: Vec::new(),
     };
     Ok(
         match gate.decide(&requirement, Some(&caller), &snapshot, now) {

@@ -19,10 +19,10 @@
 //! }"#;
 //! let gate = Gate::new(Policy::parse(policy, None)?);
 //!
-//! let routed = route_request(&gate, "/orders", Some("Bearer a.b.c")).expect("a route and a token");
+//! let routed = route_request(&gate, "GET", "/orders", Some("Bearer a.b.c")).expect("a route and a token");
 //! assert_eq!((routed.path.as_str(), routed.token), ("/orders", Some("a.b.c")));
 //!
-//! let denied = route_request(&gate, "/orders", None).map(drop);
+//! let denied = route_request(&gate, "GET", "/orders", None).map(drop);
 //! assert!(matches!(denied, Err((Denial::MissingToken, Some(_)))));
 //! # Ok::<(), portcullis_core::policy::PolicyError>(())
 //! ```

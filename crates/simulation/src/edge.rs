@@ -111,6 +111,7 @@ impl SimEdge {
             scopes: vec![],
             serve_stale: None,
             revocation,
+            methods: Vec::new(),
         };
         let visit = SimRequest {
             edge: Rc::clone(self),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis_core::forwarding::HeaderRules;
 use portcullis_core::limit::quotas::Quotas;
 use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
 use portcullis_core::route::Routes;
@@ -80,6 +81,6 @@ pub(crate) fn policy(lifetime: Duration, mutation: Option<Mutation>) -> Policy {
             soft: KEYS_SOFT,
             hard: KEYS_HARD.max(hard),
         },
-        strip_token: false,
+        headers: HeaderRules::default(),
     }
 }

@@ -102,7 +102,8 @@ impl Config {
 // SECURITY: fails closed. A build without a feature must not ignore a setting that needs it.
 fn check_features(env: &Env, policy: &Policy) -> Result<(), ConfigError> {
     if cfg!(not(feature = "lookup")) {
-        let mut modes = policy.routes.iter().map(|(_, route)| route.revocation);
+        let routes = policy.routes.iter();
+        let mut modes = routes.map(|route| route.requirement.revocation);
         if modes.any(|mode| mode == RevocationMode::Lookup) {
             let setting = r#"PORTCULLIS_POLICY with "revocation": "lookup""#;
             return Err(ConfigError::NotBuilt(setting, "lookup"));

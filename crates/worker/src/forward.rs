@@ -2,9 +2,11 @@
 //! unchanged.
 
 use js_sys::futures::JsFuture;
+use portcullis_core::cookie::without_own_cookies;
 use portcullis_core::denial::Denial;
+use portcullis_core::forwarding::{Connection, HeaderRules};
 use portcullis_core::id::Id;
-use portcullis_core::identity::{identity_headers, is_reserved_header};
+use portcullis_core::identity::identity_headers;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -12,31 +14,46 @@ use web_sys::{
     Headers, Request, RequestCache, RequestInit, RequestRedirect, Response, WorkerGlobalScope,
 };
 
-/// Forwards `request` to `target` with its method and body.
+/// A request to forward.
+#[derive(Debug)]
+pub struct Forwarded<'r> {
+    /// The request of the client, with its method and body.
+    pub request: &'r Request,
+    /// The URL at the origin.
+    pub target: &'r str,
+    /// The verified caller; `None` on an open route.
+    pub caller: Option<&'r Verified<Claims>>,
+    /// The policy's rules for headers.
+    pub rules: &'r HeaderRules,
+    /// The platform's facts about the client's connection.
+    pub connection: Connection<'r>,
+    /// The request ID.
+    pub request_id: &'r Id,
+}
+
+/// Forwards a request with its method and body.
 ///
-/// Strips identity headers of the client and sets its own. Redirects are returned to the client,
-/// because a followed redirect would bypass the gate. A response to an authenticated request never
-/// comes from or goes into a shared cache: the next client must not see it.
+/// Drops the headers of the client that an origin could trust, and sets the edge's own. Redirects
+/// are returned to the client, because a followed redirect would bypass the gate. A response to an
+/// authenticated request never comes from or goes into a shared cache: the next client must not see
+/// it.
 ///
 /// # Errors
 ///
 /// [`Denial::OriginUnreachable`] if no response arrived.
-pub async fn forward(
-    request: &Request,
-    target: &str,
-    caller: Option<&Verified<Claims>>,
-    strip_token: bool,
-    request_id: &Id,
-) -> Result<Response, Denial> {
+pub async fn forward(forwarded: &Forwarded<'_>) -> Result<Response, Denial> {
+    let (request, request_id) = (forwarded.request, forwarded.request_id);
     let attempt = async {
         // A request is also a dictionary of its properties: method, headers, body and the others
         // are copied.
-        let onward =
-            Request::new_with_str_and_init(target, request.unchecked_ref::<RequestInit>())?;
-        set_headers(&onward.headers(), caller, strip_token, request_id)?;
+        let onward = Request::new_with_str_and_init(
+            forwarded.target,
+            request.unchecked_ref::<RequestInit>(),
+        )?;
+        set_headers(&onward.headers(), forwarded)?;
         let init = RequestInit::new();
         init.set_redirect(RequestRedirect::Manual);
-        if caller.is_some() {
+        if forwarded.caller.is_some() {
             init.set_cache(RequestCache::NoStore);
         }
         let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
@@ -56,23 +73,29 @@ pub async fn forward(
     }
 }
 
-fn set_headers(
-    headers: &Headers,
-    caller: Option<&Verified<Claims>>,
-    strip_token: bool,
-    request_id: &Id,
-) -> Result<(), JsValue> {
+fn set_headers(headers: &Headers, forwarded: &Forwarded<'_>) -> Result<(), JsValue> {
+    let (rules, caller) = (forwarded.rules, forwarded.caller);
     // Collected first: an iterator skips entries when headers are deleted.
     let names = js_sys::Array::from(&headers.keys().into());
     for name in names.iter().filter_map(|name| name.as_string()) {
-        if is_reserved_header(&name) {
+        if rules.drops(&name) {
             headers.delete(&name)?;
         }
     }
-    if strip_token {
+    if !rules.forwards_authorization(caller.is_some()) {
         headers.delete("authorization")?;
     }
-    for (name, value) in identity_headers(caller, request_id) {
+    if let Some(cookies) = headers.get("cookie")? {
+        match without_own_cookies(&cookies).as_deref() {
+            None => {}
+            Some("") => headers.delete("cookie")?,
+            Some(others) => headers.set("cookie", others)?,
+        }
+    }
+    for (name, value) in identity_headers(rules.identity_prefix(), caller, forwarded.request_id) {
+        headers.set(&name, &value)?;
+    }
+    for (name, value) in rules.forwarding_headers(&forwarded.connection) {
         headers.set(name, &value)?;
     }
     Ok(())

@@ -40,9 +40,11 @@ pub mod transport;
 
 #[cfg(feature = "entry")]
 use core::convert::Infallible;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use portcullis_core::denial::Denial;
+use portcullis_core::forwarding::Connection;
 use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
 use portcullis_service::edge::authorize::authorize;
@@ -50,7 +52,7 @@ use portcullis_service::edge::route::route_request;
 use worker::{Context, Env};
 
 use crate::edge_request::EdgeRequest;
-use crate::forward::forward;
+use crate::forward::{Forwarded, forward};
 use crate::isolate::Isolate;
 use crate::refuse::refuse;
 
@@ -93,28 +95,33 @@ async fn pass(
     let url = request.url();
     let (path, query) = split(&url);
     let authorization = headers.get("authorization").unwrap_or_default();
-    let routed = route_request(gate, path, authorization.as_deref())
-        .map_err(|(denial, requirement)| (denial, requirement.cloned()))?;
+    let routed = route_request(gate, &request.method(), path, authorization.as_deref())
+        .map_err(|(denial, requirement)| (denial, requirement.map(Cow::into_owned)))?;
     let caller = match routed.token {
         None => None,
         Some(token) => {
             let isolate = Rc::clone(&isolate);
             let edge_request = EdgeRequest { isolate, context };
-            let admitted = authorize(&edge_request, routed.requirement, token).await;
+            let admitted = authorize(&edge_request, &routed.requirement, token).await;
             edge_request.isolate.emit_metrics(env);
-            Some(admitted.map_err(|denial| (denial, Some(routed.requirement.clone())))?)
+            match admitted {
+                Ok(caller) => Some(caller),
+                Err(denial) => return Err((denial, Some(routed.requirement.into_owned()))),
+            }
         }
     };
     let target = isolate.origin().target(&routed.path, query);
-    forward(
+    let client = address.and_then(|address| address.parse().ok());
+    let forwarded = Forwarded {
         request,
-        &target,
-        caller.as_ref(),
-        gate.policy().strip_token,
+        target: &target,
+        caller: caller.as_ref(),
+        rules: &gate.policy().headers,
+        connection: Connection::of_url(&url, client),
         request_id,
-    )
-    .await
-    .map_err(|denial| (denial, None))
+    };
+    let answer = forward(&forwarded).await;
+    answer.map_err(|denial| (denial, None))
 }
 
 /// Path and query of an absolute URL; the platform has already parsed and normalized it.

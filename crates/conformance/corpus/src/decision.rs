@@ -19,7 +19,7 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use portcullis_service::edge::authorize::{Lookup, verify_and_decide};
-use portcullis_service::edge::route::route_request;
+use portcullis_service::edge::route::{Refused, route_request};
 use portcullis_service::ports::{Clock, SignatureVerifier};
 use portcullis_service::store::StoreError;
 use serde::Deserialize;
@@ -45,6 +45,7 @@ struct Question<'l> {
     revocations_read_at: u64,
     #[serde(borrow)]
     path: Cow<'l, str>,
+    method: Option<Cow<'l, str>>,
     #[serde(borrow)]
     authorization: Option<Cow<'l, str>>,
     now: u64,
@@ -88,9 +89,10 @@ impl Clock for Question<'_> {
 type Admitted = (CanonicalPath, Option<Verified<Claims>>);
 
 /// Decides
-/// `{"id", "policy", "document", "revocations", "rows", "keys_read_at", "revocations_read_at", "path", "authorization", "now"}`,
-/// times in seconds. Returns `{"id", "decision": "allow", "path", "headers"}` with the headers of
-/// the forwarded request, or `{"id", "decision": "deny", "code", "status", "challenge"}`.
+/// `{"id", "policy", "document", "revocations", "rows", "keys_read_at", "revocations_read_at", "path", "method", "authorization", "now"}`,
+/// times in seconds; `GET` without a method. Returns `{"id", "decision": "allow", "path", "headers"}` with the headers of
+/// the forwarded request, or `{"id", "decision": "deny", "code", "status", "challenge"}`,
+/// and `"allow"` for a method that is not allowed.
 ///
 /// Returns `"decision": "none"` for a line of another format.
 pub async fn answer_line(line: &str, signatures: &impl SignatureVerifier) -> String {
@@ -107,8 +109,8 @@ pub async fn answer_line(line: &str, signatures: &impl SignatureVerifier) -> Str
     let snapshot = snapshot(&question, &policy, &document);
     let gate = Gate::new(policy);
     match pass(&question, &gate, &snapshot, signatures).await {
-        Ok((path, caller)) => allow(id, &path, caller.as_ref()),
-        Err((denial, requirement)) => deny(id, denial, requirement),
+        Ok((path, caller)) => allow(id, &gate, &path, caller.as_ref()),
+        Err((denial, requirement)) => deny(id, denial, requirement.as_deref()),
     }
 }
 
@@ -128,20 +130,25 @@ async fn pass<'g>(
     gate: &'g Gate,
     snapshot: &Snapshot,
     signatures: &impl SignatureVerifier,
-) -> Result<Admitted, (Denial, Option<&'g Requirement>)> {
-    let approach = route_request(gate, &question.path, question.authorization.as_deref())?;
+) -> Result<Admitted, Refused<'g>> {
+    let method = question.method.as_deref().unwrap_or("GET");
+    let authorization = question.authorization.as_deref();
+    let approach = route_request(gate, method, &question.path, authorization)?;
     let Some(token) = approach.token else {
         return Ok((approach.path, None));
     };
     let requirement = approach.requirement;
-    let caller = verify_and_decide(gate, requirement, token, snapshot, signatures, question)
-        .await
-        .map_err(|denial| (denial, Some(requirement)))?;
-    Ok((approach.path, Some(caller)))
+    let decided =
+        verify_and_decide(gate, &requirement, token, snapshot, signatures, question).await;
+    match decided {
+        Ok(caller) => Ok((approach.path, Some(caller))),
+        Err(denial) => Err((denial, Some(requirement))),
+    }
 }
 
-fn allow(id: &str, path: &CanonicalPath, caller: Option<&Verified<Claims>>) -> String {
-    let headers = identity_headers(caller, &Id::from_random(REQUEST_ID));
+fn allow(id: &str, gate: &Gate, path: &CanonicalPath, caller: Option<&Verified<Claims>>) -> String {
+    let prefix = gate.policy().headers.identity_prefix();
+    let headers = identity_headers(prefix, caller, &Id::from_random(REQUEST_ID));
     let headers = headers
         .iter()
         .map(|(name, value)| format!("{}:{}", Json::quote(name), Json::quote(value)));
@@ -154,13 +161,16 @@ fn allow(id: &str, path: &CanonicalPath, caller: Option<&Verified<Claims>>) -> S
 
 fn deny(id: &str, denial: Denial, requirement: Option<&Requirement>) -> String {
     let refusal = DenialResponse::new(denial, requirement, &Id::from_random(REQUEST_ID));
-    let mut headers = refusal.headers.iter();
-    let challenge = headers.find(|(name, _)| *name == "www-authenticate");
+    let header = |name| refusal.headers.iter().find(|(own, _)| *own == name);
+    let quoted = |(_, value): &(&str, String)| Json::quote(value);
+    // Only a 405 has this member.
+    let allow = header("allow").map(|allow| format!(r#","allow":{}"#, quoted(allow)));
+    let challenge = header("www-authenticate").map_or_else(|| "null".to_owned(), quoted);
     format!(
-        r#"{{"id":{id},"decision":"deny","code":{},"status":{},"challenge":{}}}"#,
+        r#"{{"id":{id},"decision":"deny","code":{},"status":{},"challenge":{challenge}{}}}"#,
         Json::quote(denial.code()),
         refusal.status,
-        challenge.map_or_else(|| "null".to_owned(), |(_, value)| Json::quote(value))
+        allow.unwrap_or_default()
     )
 }
 

@@ -71,8 +71,9 @@ fn decide(path: &str, claims: &str, snapshot: &Snapshot, now: UnixTime) -> Optio
         .and_then(|inspected| inspected.accept(SignatureVerdict::Valid))
         .expect("good at noon");
     let path = CanonicalPath::parse(path).expect("canonical");
-    let requirement = gate.requirement(&path).expect("covered");
-    gate.decide(requirement, Some(&caller), snapshot, now).err()
+    let requirement = gate.requirement("GET", &path).expect("covered");
+    gate.decide(&requirement, Some(&caller), snapshot, now)
+        .err()
 }
 fn claims(from: &str, to: &str) -> String {
     let bent = CLAIMS.replace(from, to);
@@ -310,14 +311,17 @@ fn a_key_verifies_until_the_second_it_expires() {
 fn a_guarded_route_rejects_anonymous_callers_and_an_unknown_route_is_denied() {
     let (gate, snapshot) = (gate(), snapshot(None));
     let path = CanonicalPath::parse("/x").expect("canonical");
-    let requirement = gate.requirement(&path).expect("covered");
+    let requirement = gate.requirement("GET", &path).expect("covered");
     assert_eq!(
-        gate.decide(requirement, None, &snapshot, NOON),
+        gate.decide(&requirement, None, &snapshot, NOON),
         Err(Denial::MissingToken)
     );
     let narrow = POLICY.replace(r#"{"path": "/*", "access": "token"},"#, "");
     let narrow = Gate::new(Policy::parse(&narrow, None).expect("good"));
-    assert_eq!(narrow.requirement(&path).err(), Some(Denial::UnknownRoute));
+    assert_eq!(
+        narrow.requirement("GET", &path).err(),
+        Some((Denial::UnknownRoute, None))
+    );
 }
 
 proptest! {

@@ -92,10 +92,10 @@ impl Members {
         Ok(Some(Duration::from_secs(seconds)))
     }
 
-    /// The optional boolean `name`, `false` by default.
-    pub(super) fn switch(&mut self, name: &str) -> Result<bool, PolicyError> {
+    /// The optional boolean `name`.
+    pub(super) fn switch_or(&mut self, name: &str, default: bool) -> Result<bool, PolicyError> {
         match self.members.remove(name) {
-            None => Ok(false),
+            None => Ok(default),
             Some(Json::Bool(on)) => Ok(on),
             Some(_) => Err(wrong(&self.path(name), "true or false")),
         }

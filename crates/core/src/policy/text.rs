@@ -7,10 +7,11 @@ use super::{
     KeySource, MAX_LEEWAY, MAX_LIFETIME, MAX_STALENESS, OWN_ISSUER, Policy, PolicyError, Staleness,
     TrustedIssuer,
 };
+use crate::forwarding::{DEFAULT_IDENTITY_PREFIX, HeaderRules};
 use crate::json::Json;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
-use crate::route::{Access, Requirement, RevocationMode, RoutePattern, Routes};
+use crate::route::{Access, Requirement, RevocationMode, Route, RoutePattern, Routes};
 use crate::token::algorithm::Algorithm;
 use crate::token::scope::is_scope;
 
@@ -51,7 +52,7 @@ pub(super) fn parse(json: &str, own_issuer: Option<&str>) -> Result<Policy, Poli
     if documents.count() > 1 {
         return Err(PolicyError::TwoDocuments);
     }
-    let mut routes = Routes::default();
+    let mut routes = Routes::with_format_suffixes(format_suffixes(&mut members)?);
     for text in members.objects("routes")? {
         route(text, &mut routes)?;
     }
@@ -60,7 +61,7 @@ pub(super) fn parse(json: &str, own_issuer: Option<&str>) -> Result<Policy, Poli
         routes,
         revocations: ageing(&mut members, "revocations", REVOCATIONS)?,
         keys: ageing(&mut members, "keys", KEYS)?,
-        strip_token: members.switch("strip_token")?,
+        headers: header_rules(&mut members)?,
     };
     members.end()?;
     Ok(policy)
@@ -136,17 +137,80 @@ fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
         (Some("lookup"), Access::Token) => RevocationMode::Lookup,
         (Some(_), _) => return Err(PolicyError::Requirement(path)),
     };
+    let methods = match members.texts("methods")? {
+        None => Vec::new(),
+        Some(methods) if are_methods(&methods) => methods,
+        Some(_) => return Err(PolicyError::Methods(path)),
+    };
+    let exact = members.switch_or("exact", false)?;
+    let encoded_slash = members.switch_or("encoded_slash", false)?;
     members.end()?;
+    if RoutePattern::has_parameter(&path) {
+        return Err(PolicyError::RouteParameter(path));
+    }
     let requirement = Requirement {
         access,
         scopes,
         serve_stale,
         revocation,
+        methods,
     };
-    match RoutePattern::parse(&path).map(|pattern| routes.insert(pattern, requirement)) {
+    let pattern = RoutePattern::parse(&path);
+    let inserted = pattern.map(|pattern| {
+        let mut route = Route::new(pattern, requirement);
+        route.exact = exact;
+        route.encoded_slash = encoded_slash;
+        routes.insert(route)
+    });
+    match inserted {
         Some(true) => Ok(()),
         Some(false) | None => Err(PolicyError::Route(path)),
     }
+}
+
+fn are_methods(methods: &[String]) -> bool {
+    let is_method = |method: &String| {
+        !method.is_empty()
+            && method
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+    };
+    let unique = |(at, method): (usize, &String)| !methods.iter().take(at).any(|one| one == method);
+    !methods.is_empty() && methods.iter().all(is_method) && methods.iter().enumerate().all(unique)
+}
+
+fn format_suffixes(members: &mut Members) -> Result<Vec<String>, PolicyError> {
+    let suffixes = members.texts("format_suffixes")?.unwrap_or_default();
+    let is_suffix = |suffix: &&String| {
+        suffix.strip_prefix('.').is_some_and(|format| {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            !format.is_empty() && format.bytes().all(plain)
+        })
+    };
+    match suffixes.iter().find(|suffix| !is_suffix(suffix)) {
+        Some(bad) => Err(PolicyError::FormatSuffix(bad.clone())),
+        None => Ok(suffixes),
+    }
+}
+
+fn header_rules(members: &mut Members) -> Result<HeaderRules, PolicyError> {
+    let strip_token = members.switch_or("strip_token", true)?;
+    let mut rules = HeaderRules::default();
+    if let Some(mut text) = members.object("headers")? {
+        let prefix = text.optional_text("identity_prefix")?;
+        let prefix = prefix.as_deref().unwrap_or(DEFAULT_IDENTITY_PREFIX);
+        let mut names = |member| {
+            let names = text.texts(member)?.unwrap_or_default();
+            Ok(names.iter().map(|name| name.to_ascii_lowercase()).collect())
+        };
+        rules =
+            HeaderRules::new(prefix, names("pass")?, names("drop")?).ok_or(PolicyError::Headers)?;
+        rules.forwarded = text.switch_or("forwarded", false)?;
+        rules.open_authorization = text.switch_or("open_authorization", false)?;
+        text.end()?;
+    }
+    rules.strip_token = strip_token;
+    Ok(rules)
 }
 
 fn ageing(

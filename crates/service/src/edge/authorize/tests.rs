@@ -34,6 +34,7 @@ const NEED: Requirement = Requirement {
     scopes: Vec::new(),
     serve_stale: None,
     revocation: RevocationMode::Feed,
+    methods: Vec::new(),
 };
 
 /// One request of an isolate, and the events while it waits.

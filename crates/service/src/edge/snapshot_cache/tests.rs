@@ -26,6 +26,7 @@ const NEED: Requirement = Requirement {
     scopes: Vec::new(),
     serve_stale: None,
     revocation: RevocationMode::Feed,
+    methods: Vec::new(),
 };
 
 fn prepare(knowledge: &SnapshotCache, now: u64) -> RefreshPlan {

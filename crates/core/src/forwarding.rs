@@ -1,0 +1,230 @@
+//! The headers of a forwarded request: which ones of the client reach the origin, and which ones
+//! the edge sets.
+//!
+//! An origin behind CGI, FastCGI or WSGI does not see header names. It sees variables such as
+//! `HTTP_X_AUTH_SUBJECT` ([RFC 3875 §4.1.18]), and many servers make one variable out of several
+//! spellings. So names are compared in one form: ASCII lower case, and `-` for every character that
+//! is not a letter or a digit.
+//!
+//! [RFC 3875 §4.1.18]: https://www.rfc-editor.org/rfc/rfc3875#section-4.1.18
+
+use core::net::IpAddr;
+
+use crate::identity::{IDENTITY_SUFFIXES, REQUEST_ID_HEADER};
+
+/// The default prefix of the identity headers.
+pub const DEFAULT_IDENTITY_PREFIX: &str = "x-auth-";
+
+/// The headers that the edge sets from facts of the platform.
+const SET_BY_THE_EDGE: [&str; 5] = [
+    REQUEST_ID_HEADER,
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "forwarded",
+];
+
+/// Prefixes of headers with which a proxy tells an origin about the client, the host, the path or
+/// the user. Frameworks trust them. `x-middleware-` makes Next.js skip its own authorization.
+const DROPPED_PREFIXES: [&str; 9] = [
+    "x-forwarded-",
+    "x-original-",
+    "x-rewrite-",
+    "x-http-method",
+    "x-method-override",
+    "x-middleware-",
+    "x-remote-",
+    "x-webauth-",
+    "ssl-client-",
+];
+
+/// Such headers without a common prefix. `proxy` becomes `HTTP_PROXY` (CVE-2016-5385).
+const DROPPED_NAMES: [&str; 15] = [
+    "x-forwarded",
+    "forwarded-for",
+    "x-host",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-originating-ip",
+    "x-envoy-external-address",
+    "client-ip",
+    "true-client-ip",
+    "fastly-client-ip",
+    "remote-user",
+    "proxy",
+    "proxy-authorization",
+    "method-override",
+];
+
+/// Headers that pass only as they are spelled here: the platform sets them, or they frame the
+/// message (request smuggling).
+const ONE_SPELLING: [&str; 3] = ["content-length", "content-type", "transfer-encoding"];
+
+/// The policy's rules for headers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeaderRules {
+    prefix: String,
+    pass: Vec<String>,
+    drop: Vec<String>,
+    /// Whether the edge sets `Forwarded` ([RFC 7239]).
+    ///
+    /// [RFC 7239]: https://www.rfc-editor.org/rfc/rfc7239
+    pub forwarded: bool,
+    /// Whether an open route forwards the `Authorization` header, which the edge did not verify.
+    pub open_authorization: bool,
+    /// Whether the edge removes the `Authorization` header that it verified.
+    pub strip_token: bool,
+}
+
+impl Default for HeaderRules {
+    fn default() -> Self {
+        Self {
+            prefix: DEFAULT_IDENTITY_PREFIX.to_owned(),
+            pass: Vec::new(),
+            drop: Vec::new(),
+            forwarded: false,
+            open_authorization: false,
+            strip_token: true,
+        }
+    }
+}
+
+impl HeaderRules {
+    /// Rules with the identity headers under `prefix`, which pass the headers `pass` and also drop
+    /// the headers `drop`.
+    ///
+    /// `None` if `prefix` is no lower-case name that ends with `-`, if a name is no lower-case
+    /// name of letters, digits and hyphens, or if `pass` has a header that the edge sets itself.
+    pub fn new(prefix: &str, pass: Vec<String>, drop: Vec<String>) -> Option<Self> {
+        let is_name = |name: &str| !name.is_empty() && comparable(name) == name;
+        let rules = Self {
+            prefix: prefix.to_owned(),
+            drop,
+            ..Self::default()
+        };
+        let named = pass.iter().chain(&rules.drop).all(|name| is_name(name));
+        let is_prefix = is_name(prefix) && prefix.len() > 1 && prefix.ends_with('-');
+        let spoofable = pass.iter().any(|name| rules.is_set_by_the_edge(name));
+        (named && is_prefix && !spoofable).then_some(Self { pass, ..rules })
+    }
+
+    /// The prefix of the identity headers.
+    pub fn identity_prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether the edge removes an inbound header, on guarded and on open routes.
+    pub fn drops(&self, name: &str) -> bool {
+        let compared = comparable(name);
+        let name = name.to_ascii_lowercase();
+        let is = |listed: &str| compared == listed;
+        if self.is_set_by_the_edge(&compared) {
+            return true;
+        }
+        // SECURITY: only the listed spelling passes. Another one would be the same variable.
+        if self.pass.contains(&name) {
+            return false;
+        }
+        let starts = |prefix: &str| compared.starts_with(prefix);
+        let respelled = name != compared && (starts("cf-") || ONE_SPELLING.into_iter().any(is));
+        respelled
+            || starts(&self.prefix)
+            || DROPPED_PREFIXES.into_iter().any(starts)
+            || DROPPED_NAMES.into_iter().any(is)
+            || self.drop.contains(&compared)
+    }
+
+    /// Whether the origin receives the `Authorization` header of a request; `verified` says whether
+    /// the edge verified the token in it.
+    pub const fn forwards_authorization(&self, verified: bool) -> bool {
+        if verified {
+            !self.strip_token
+        } else {
+            self.open_authorization
+        }
+    }
+
+    /// The forwarding headers, from `connection`.
+    pub fn forwarding_headers(&self, connection: &Connection<'_>) -> Vec<(&'static str, String)> {
+        let mut headers = vec![
+            ("x-forwarded-host", connection.host.to_owned()),
+            ("x-forwarded-proto", connection.scheme.to_owned()),
+        ];
+        let client = connection.client.map(|address| address.to_string());
+        headers.extend(client.map(|address| ("x-forwarded-for", address)));
+        if self.forwarded {
+            headers.push(("forwarded", connection.forwarded()));
+        }
+        headers
+    }
+
+    /// SECURITY: the names under the default prefix stay reserved under another prefix, because an
+    /// origin may still read them.
+    fn is_set_by_the_edge(&self, compared: &str) -> bool {
+        let identity = |prefix: &str| {
+            let suffix = compared.strip_prefix(prefix);
+            suffix.is_some_and(|suffix| IDENTITY_SUFFIXES.contains(&suffix))
+        };
+        SET_BY_THE_EDGE.contains(&compared)
+            || identity(&self.prefix)
+            || identity(DEFAULT_IDENTITY_PREFIX)
+    }
+}
+
+/// The platform's facts about the client's connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection<'r> {
+    /// `http` or `https`, from the URL of the request.
+    pub scheme: &'r str,
+    /// The host, with its port if it is not the default one, from the URL of the request.
+    pub host: &'r str,
+    /// The address of the client, if the platform tells it.
+    pub client: Option<IpAddr>,
+}
+
+impl<'r> Connection<'r> {
+    /// The connection of a request for the absolute `url`.
+    pub fn of_url(url: &'r str, client: Option<IpAddr>) -> Self {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        Self {
+            scheme,
+            host,
+            client,
+        }
+    }
+
+    /// One element ([RFC 7239 §4]). Every value is a quoted string, which IPv6 and ports need.
+    ///
+    /// [RFC 7239 §4]: https://www.rfc-editor.org/rfc/rfc7239#section-4
+    fn forwarded(&self) -> String {
+        let node = match self.client {
+            Some(IpAddr::V4(address)) => address.to_string(),
+            Some(IpAddr::V6(address)) => format!("[{address}]"),
+            // RFC 7239 §6.2.
+            None => "unknown".to_owned(),
+        };
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        format!(
+            r#"for="{node}";host="{}";proto="{}""#,
+            quoted(self.host),
+            quoted(self.scheme)
+        )
+    }
+}
+
+/// The form in which names are compared.
+fn comparable(name: &str) -> String {
+    let unified = |char: char| {
+        if char.is_ascii_alphanumeric() {
+            char.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
+    name.chars().map(unified).collect()
+}
+
+#[cfg(test)]
+mod tests;
