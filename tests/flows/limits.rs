@@ -126,8 +126,8 @@ async fn the_owner_of_a_locked_account_logs_in_from_a_known_browser() {
     is_limited(&login_from(&host, "203.0.113.7", None, victim).await, 3_600);
     let let_in = login_from(&host, "203.0.113.7", Some(&known), victim).await;
     token(&let_in);
-    // The browser gets a new identifier, and the old one stays valid for its year.
-    assert_ne!(device(&let_in), known);
+    // The browser keeps its cookie: a new one would be a new bucket for guesses.
+    assert!(!let_in.headers.contains_key("set-cookie"), "{let_in:?}");
     // An incomplete cookie, or one of another address, is invalid.
     let cut = &known[..known.len() - 1];
     is_limited(
@@ -167,13 +167,22 @@ async fn a_known_browser_that_guesses_fills_its_own_bucket_only() {
 }
 
 #[tokio::test]
-async fn a_successful_login_is_refunded_except_for_the_network() {
+async fn right_passwords_are_refunded_and_wrong_ones_fill_the_bucket_of_the_network() {
     let system = with_account().await;
     let host = system.another(CHEAP, &EDGE).await.expect("a host");
     let user = (EMAIL, PASSWORD);
-    for _login in 0..100 {
+    // A login page that posts from its server: more right logins than the quota.
+    for _login in 0..130 {
         token(&login_from(&host, "2001:db8:1:2::7", None, user).await);
     }
+    // Right logins use at most half of the quota, and guesses get the rest.
+    let guesses = (0..60).map(|number| format!("user{number}@example.com"));
+    let mut tried = 0;
+    for email in guesses {
+        let reply = login_from(&host, "2001:db8:1:2::9", None, (&email, WRONG)).await;
+        tried += usize::from(reply.status == 401);
+    }
+    assert_eq!(tried, 50);
     // The next address of the same /64 waits; noon starts an hour, so the next one, too.
     is_limited(
         &login_from(&host, "2001:db8:1:2:ffff::1", None, user).await,
@@ -181,6 +190,51 @@ async fn a_successful_login_is_refunded_except_for_the_network() {
     );
     token(&login_from(&host, "2001:db8:1:3::7", None, user).await);
     token(&login_from(&host, "203.0.113.7", None, user).await);
+}
+
+#[tokio::test]
+async fn many_device_cookies_of_one_address_share_one_limit_of_guesses() {
+    let system = with_account().await;
+    let host = system.another(CHEAP, &EDGE).await.expect("a host");
+    let mut cookies = Vec::new();
+    for number in 0..8 {
+        let address = format!("198.51.100.{number}");
+        let reply = login_from(&host, &address, None, (EMAIL, PASSWORD)).await;
+        cookies.push((address, device(&reply)));
+    }
+    let mut tried = 0;
+    for (address, cookie) in &cookies {
+        for _guess in 0..10 {
+            let guess = login_from(&host, address, Some(cookie), (EMAIL, WRONG)).await;
+            tried += usize::from(guess.status == 401);
+        }
+    }
+    assert_eq!(tried, 30, "of 80 guesses in one hour");
+    // The limit of unknown browsers is another one, and a new hour starts anew.
+    token(&login_from(&host, "203.0.113.7", None, (EMAIL, PASSWORD)).await);
+    system.clock.pass(3_600);
+    let (address, cookie) = &cookies[0];
+    token(&login_from(&host, address, Some(cookie), (EMAIL, PASSWORD)).await);
+}
+
+#[tokio::test]
+async fn a_device_cookie_is_renewed_in_the_second_half_of_its_year_with_the_same_bucket() {
+    let system = with_account().await;
+    let host = system.peer();
+    let first = device(&host.login(EMAIL, PASSWORD).await);
+    system.clock.pass(200 * 86_400);
+    let reply = login_from(&host, "", Some(&first), (EMAIL, PASSWORD)).await;
+    let renewed = device(&reply);
+    assert_ne!(renewed, first);
+    assert_eq!(renewed.split('.').nth(1), first.split('.').nth(1));
+    for (cookie, passes) in [(&first, 5), (&renewed, 5)] {
+        for _guess in 0..passes {
+            let guess = login_from(&host, "", Some(cookie), (EMAIL, WRONG)).await;
+            is_problem(&guess, 401, "bad_credentials");
+        }
+    }
+    let eleventh = login_from(&host, "", Some(&renewed), (EMAIL, WRONG)).await;
+    is_problem(&eleventh, 429, "rate_limited");
 }
 
 #[tokio::test]
@@ -275,7 +329,7 @@ async fn a_login_succeeds_although_its_refund_fails() {
 }
 
 #[tokio::test]
-async fn limits_cost_three_units_per_login_and_two_per_registration() {
+async fn limits_cost_three_units_per_login_five_from_a_known_browser_and_two_per_registration() {
     let system = System::start().await.expect("a system");
     let host = system.peer();
     let updates = || system.proxy.count("UpdateItem");
@@ -290,7 +344,11 @@ async fn limits_cost_three_units_per_login_and_two_per_registration() {
     assert!(spent.write_halves <= 2 * 12, "{spent:?}");
     let known = device(&first);
     token(&login_from(&host, "", Some(&known), (EMAIL, PASSWORD)).await);
-    assert_eq!(updates(), 7, "a known browser, and refunded");
+    assert_eq!(
+        updates(),
+        10,
+        "the browser, all known browsers, their network; the first two refunded"
+    );
     // A refusal over the limit: its write, once the note of it, once the audit entry.
     for _attempt in 0..10 {
         let _refused = host.login(EMAIL, WRONG).await;

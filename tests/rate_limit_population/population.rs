@@ -223,7 +223,7 @@ impl<'a> Population<'a> {
         let place = self
             .attempt(second, person, cookie.as_deref(), &network(person))
             .await;
-        let share = match cookie {
+        let share = match &cookie {
             Some(_) => &mut self.report.known,
             None => &mut self.report.unknown,
         };
@@ -231,7 +231,8 @@ impl<'a> Population<'a> {
         let mistyped = self.dice.happens(MISTYPED);
         match place {
             Some(place) if !mistyped => {
-                let fresh = self.settle(second, person, &place).await;
+                let fresh = self
+                    .settle(second, person, cookie.as_deref(), &place).await;
                 self.cookies.insert((person, browser), fresh);
             }
             // A rejected user returns at `Retry-After`; one who mistyped retries at once.
@@ -287,13 +288,20 @@ impl<'a> Population<'a> {
     }
 
     /// A successful login: it is refunded, and its browser is known.
-    async fn settle(&self, second: u64, person: u64, place: &Reservation) -> String {
+    async fn settle(
+        &self,
+        second: u64,
+        person: u64,
+        presented: Option<&str>,
+        place: &Reservation,
+    ) -> String {
         let call = call(second, "");
         let ctx = self.ctx(&call);
         limit::refund(place, ctx)
             .await
             .expect("memory does not fail");
-        limit::device_cookie(&email(person), 0, ctx).expect("dice")
+        let new = limit::device_cookie(&email(person), 0, presented, ctx).expect("dice");
+        new.or_else(|| presented.map(str::to_owned)).expect("a cookie")
     }
 
     fn ctx<'b>(&'b self, call: &'b RequestMeta) -> ServiceContext<'b, Memory, Dice> {

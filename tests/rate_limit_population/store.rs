@@ -45,12 +45,14 @@ impl LimitStore for Memory {
         Ok(Counted {
             decision,
             is_first_refusal: first,
+            is_half_used: !exact && row.tally.is_half_used(quota, attempt.at()),
         })
     }
 
     async fn refund(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
         if let Some(row) = self.0.borrow_mut().get_mut(&bucket.name) {
             row.window = row.window.clone().refund(attempt);
+            row.tally = row.tally.clone().refund(bucket.quota, attempt);
         }
         Ok(())
     }

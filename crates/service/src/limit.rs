@@ -7,7 +7,7 @@ use portcullis_core::base64url;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::limit::client::ClientNetwork;
-use portcullis_core::limit::device::KnownBrowser;
+use portcullis_core::limit::device::{DEVICE_LIFETIME, KnownBrowser};
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota, device};
 use portcullis_core::root_keys::{Purpose, RootKeys};
@@ -57,10 +57,10 @@ pub enum Limited {
     LockedOut(LimitKind),
 }
 
-/// The counted attempt; it can be refunded.
+/// The counted attempt, in each bucket that a success takes it back from.
 #[derive(Debug, Default)]
 pub struct Reservation {
-    counted: Option<(Bucket, Attempt)>,
+    counted: Vec<(Bucket, Attempt)>,
     /// The generation in the device cookie, if a known browser was counted.
     pub known_generation: Option<u64>,
     /// The reason why the attempt is allowed uncounted, for the log.
@@ -89,7 +89,7 @@ pub async fn acquire(
         (Err(error), LimitFailMode::Closed) => return Err(error.into()),
         (Err(error), LimitFailMode::Open) => {
             return Ok(LimitOutcome::Allowed(Reservation {
-                counted: None,
+                counted: Vec::new(),
                 known_generation: None,
                 uncounted: Some(error),
             }));
@@ -101,7 +101,12 @@ pub async fn acquire(
     }
     Ok(match counted.decision {
         LimitDecision::Allow => LimitOutcome::Allowed(Reservation {
-            counted: Some((bucket, attempt)),
+            // The first half of a large quota is not refunded, which saves most logins a write.
+            counted: if quota.is_exact() || counted.is_half_used {
+                vec![(bucket, attempt)]
+            } else {
+                Vec::new()
+            },
             known_generation: None,
             uncounted: None,
         }),
@@ -110,11 +115,11 @@ pub async fn acquire(
     })
 }
 
-/// Counts a login. A browser that has logged in to this address before is counted alone. Any other
-/// browser is counted by its network and by the address. So an attacker who guesses fills no bucket
-/// of the owner's known browsers. Clients behind one network address cannot lock out each other's
-/// known browsers either. The reservation is that of the browser or the address: a successful login
-/// refunds it, and never that of the network.
+/// Counts a login. A browser that has logged in to this address before is counted by itself, with
+/// all known browsers of the address, and with the known browsers of its network. Any other browser
+/// is counted by its network and by the address. So an attacker who guesses fills no bucket of the
+/// owner's known browsers, and many device cookies allow no more guesses than a few. A successful
+/// login refunds its attempt, except among the known browsers of its network.
 ///
 /// # Errors
 ///
@@ -127,14 +132,36 @@ pub async fn acquire_login(
     let known = device_cookie
         .and_then(|cookie| device::recognise(ctx.root_keys, cookie, email, ctx.call.now));
     if let Some(browser) = known {
-        let limit_key = LimitKey::Device(email, &browser.nonce);
-        let mut outcome = acquire(LimitKind::LoginDevice, limit_key, ctx).await?;
-        if let LimitOutcome::Allowed(reservation) = &mut outcome {
-            reservation.known_generation = Some(browser.generation);
-        }
-        return Ok(outcome);
+        return acquire_known(email, &browser, ctx).await;
     }
     acquire_unknown(email, ctx).await
+}
+
+/// Counts a login from a known browser. The narrowest bucket comes first: what it rejects must not
+/// fill the buckets of other browsers.
+async fn acquire_known(
+    email: &EmailAddress,
+    browser: &KnownBrowser,
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<LimitOutcome, UseCaseError> {
+    let mut place = Reservation {
+        known_generation: Some(browser.generation),
+        ..Reservation::default()
+    };
+    let own = LimitKey::Device(email, &browser.nonce);
+    for (scope, limit_key) in [
+        (LimitKind::LoginDevice, own),
+        (LimitKind::LoginKnown, LimitKey::Email(email)),
+    ] {
+        match acquire(scope, limit_key, ctx).await? {
+            LimitOutcome::Limited(limited) => return Ok(LimitOutcome::Limited(limited)),
+            LimitOutcome::Allowed(counted) => place.add(counted),
+        }
+    }
+    match acquire(LimitKind::LoginKnownAddress, LimitKey::Network, ctx).await? {
+        LimitOutcome::Limited(limited) => Ok(LimitOutcome::Limited(limited)),
+        LimitOutcome::Allowed(_networks) => Ok(LimitOutcome::Allowed(place)),
+    }
 }
 
 /// Counts a login from a browser that is not known for the account: by its network and by the
@@ -148,12 +175,17 @@ pub(crate) async fn acquire_unknown(
     email: &EmailAddress,
     ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
 ) -> Result<LimitOutcome, UseCaseError> {
-    match acquire(LimitKind::LoginAddress, LimitKey::Network, ctx).await? {
-        LimitOutcome::Limited(limited) => Ok(LimitOutcome::Limited(limited)),
-        LimitOutcome::Allowed(_networks) => {
-            acquire(LimitKind::LoginEmail, LimitKey::Email(email), ctx).await
+    let mut place = Reservation::default();
+    for (scope, limit_key) in [
+        (LimitKind::LoginAddress, LimitKey::Network),
+        (LimitKind::LoginEmail, LimitKey::Email(email)),
+    ] {
+        match acquire(scope, limit_key, ctx).await? {
+            LimitOutcome::Limited(limited) => return Ok(LimitOutcome::Limited(limited)),
+            LimitOutcome::Allowed(counted) => place.add(counted),
         }
     }
+    Ok(LimitOutcome::Allowed(place))
 }
 
 /// Refunds `place`: the attempt was successful.
@@ -165,14 +197,24 @@ pub async fn refund<C>(
     place: &Reservation,
     ctx: ServiceContext<'_, impl LimitStore, C>,
 ) -> Result<(), StoreError> {
-    match &place.counted {
-        Some((bucket, attempt)) => ctx.store.refund(bucket, *attempt).await,
-        None => Ok(()),
+    let mut failure = None;
+    for (bucket, attempt) in &place.counted {
+        failure = failure.or(ctx.store.refund(bucket, *attempt).await.err());
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+impl Reservation {
+    /// Adds the attempt that was counted in another bucket.
+    fn add(&mut self, other: Self) {
+        self.counted.extend(other.counted);
+        self.uncounted = self.uncounted.take().or(other.uncounted);
     }
 }
 
 /// The cookie that marks a browser as known for the account of `email` while the account has this
-/// `generation`.
+/// `generation`. `None` if the browser has one, `presented`, that is valid for at least half of its
+/// lifetime: a new one would be a new bucket for guesses. A renewed cookie keeps its bucket.
 ///
 /// # Errors
 ///
@@ -180,13 +222,23 @@ pub async fn refund<C>(
 pub fn device_cookie<S>(
     email: &EmailAddress,
     generation: u64,
+    presented: Option<&str>,
     ctx: ServiceContext<'_, S, impl SecureRandom>,
-) -> Result<String, NoEntropy> {
-    let browser = KnownBrowser {
-        nonce: ctx.random.id()?,
-        generation,
+) -> Result<Option<String>, NoEntropy> {
+    let (root_keys, now) = (ctx.root_keys, ctx.call.now);
+    let recognised = |at| device::recognise(root_keys, presented?, email, at);
+    let nonce = match recognised(now) {
+        Some(known) => {
+            let later = now.plus(DEVICE_LIFETIME / 2);
+            if known.generation == generation && recognised(later).is_some() {
+                return Ok(None);
+            }
+            known.nonce
+        }
+        None => ctx.random.id()?,
     };
-    Ok(device::issue(ctx.root_keys, email, &browser, ctx.call.now))
+    let browser = KnownBrowser { nonce, generation };
+    Ok(Some(device::issue(root_keys, email, &browser, now)))
 }
 
 /// An identifier of an attempt of this request, unique by random bits.

@@ -233,7 +233,7 @@ impl SimHost {
             return Ok(HostReply::Refused("too_many_attempts"));
         };
         // Every cookie here was issued by a host.
-        let bucket = cookie.unwrap_or_else(|| email.as_str().to_owned());
+        let bucket = cookie.clone().unwrap_or_else(|| email.as_str().to_owned());
         self.world.oracle.borrow_mut().passes(&bucket, arrived);
         let request = LoginRequest {
             email,
@@ -249,8 +249,9 @@ impl SimHost {
                 if let Some(recounted) = &admission.recounted {
                     drop(refund(recounted, ctx).await);
                 }
-                let cookie = device_cookie(&request.email, admission.generation, ctx)?;
-                Ok(granted(&admission.grant, Some(cookie)))
+                let generation = admission.generation;
+                let new = device_cookie(&request.email, generation, cookie.as_deref(), ctx)?;
+                Ok(granted(&admission.grant, new.or(cookie)))
             }
             LoginOutcome::Challenge(_) => Ok(HostReply::Refused("second_factor")),
             LoginOutcome::Limited(_) => Ok(HostReply::Refused("too_many_attempts")),

@@ -43,7 +43,8 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
         },
         limits: Limits {
             quotas: Quotas::parse(&format!(
-                "login_email={ATTEMPTS}/{per}, login_device={ATTEMPTS}/{per}, login_address=60/{per}",
+                "login_email={ATTEMPTS}/{per}, login_device={ATTEMPTS}/{per}, login_known=32/{per}, \
+                 login_known_address=60/{per}, login_address=60/{per}",
                 per = PER.as_secs()
             ))
             .expect("quotas"),

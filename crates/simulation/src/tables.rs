@@ -181,5 +181,6 @@ pub(crate) const fn counted(decision: LimitDecision) -> Counted {
     Counted {
         decision,
         is_first_refusal: false,
+        is_half_used: false,
     }
 }

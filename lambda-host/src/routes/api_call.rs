@@ -296,8 +296,10 @@ impl<'a> OpenCall<'a> {
         email: &EmailAddress,
         generation: u64,
     ) -> Result<(), ApiError> {
-        let cookie = limit::device_cookie(email, generation, self.ctx())?;
-        cookies::set(headers, DEVICE_COOKIE, &cookie, Some(DEVICE_LIFETIME));
+        let presented = cookies::value(&self.call.headers, DEVICE_COOKIE);
+        if let Some(cookie) = limit::device_cookie(email, generation, presented, self.ctx())? {
+            cookies::set(headers, DEVICE_COOKIE, &cookie, Some(DEVICE_LIFETIME));
+        }
         Ok(())
     }
 

@@ -29,7 +29,7 @@ impl Attempt {
         let email = json!({"email": EMAIL});
         Some(match scope {
             LimitKind::LoginEmail | LimitKind::LoginAddress => peer.login(EMAIL, WRONG).await,
-            LimitKind::LoginDevice => {
+            LimitKind::LoginDevice | LimitKind::LoginKnown | LimitKind::LoginKnownAddress => {
                 let body = json!({"email": EMAIL, "password": WRONG}).to_string();
                 let cookie = format!("__Host-portcullis-device={}", self.device);
                 let request = Request::post("/v1/login")

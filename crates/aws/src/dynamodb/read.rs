@@ -140,7 +140,7 @@ fn items(responses: Option<Json>) -> Result<Vec<Item>, ResponseError> {
     }
 }
 
-fn item(row: Json) -> Result<Item, ResponseError> {
+pub(crate) fn item(row: Json) -> Result<Item, ResponseError> {
     let Json::Object(row) = row else {
         return Err(ResponseError::Lacks("a row"));
     };

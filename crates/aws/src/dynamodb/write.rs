@@ -172,6 +172,16 @@ pub(crate) fn update_if(
     action.into_call(Operation::UpdateItem)
 }
 
+/// As [`update_if`]; the response contains the updated row.
+pub(crate) fn update_and_return(
+    tables: &Tables,
+    key: &Key,
+    change: &Expression,
+    condition: &Expression,
+) -> ApiCall {
+    update_if(tables, key, change, condition).with("ReturnValues", "ALL_NEW")
+}
+
 /// A `DeleteItem` of the row under `key` if `condition` holds for it.
 pub(crate) fn delete_if(tables: &Tables, key: &Key, condition: &Expression) -> ApiCall {
     let action = Action::on(tables, key).key(key).condition(condition);

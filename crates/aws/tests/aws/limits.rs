@@ -30,12 +30,14 @@ fn at(second: u64, tag: u32) -> Attempt {
 const PASSES: Counted = Counted {
     decision: LimitDecision::Allow,
     is_first_refusal: false,
+    is_half_used: false,
 };
 
 fn waits(seconds: u64, is_first_refusal: bool) -> Counted {
     Counted {
         decision: LimitDecision::RetryAfter(Duration::from_secs(seconds)),
         is_first_refusal,
+        is_half_used: false,
     }
 }
 
@@ -121,6 +123,7 @@ async fn a_hundred_failures_lock_out_and_a_successful_login_resets_the_count() {
         let spent = Counted {
             decision: LimitDecision::LockedOut,
             is_first_refusal,
+            is_half_used: false,
         };
         assert_eq!(
             store(&client).count(&bucket, at(second, 1)).await.unwrap(),
@@ -299,10 +302,48 @@ proptest! {
                     let counted = store(&client).count(&bucket, at(now, tag)).await.unwrap();
                     assert_eq!(counted.decision, decision);
                     if decision == LimitDecision::Allow {
-                        window = window.count(bucket.quota, at(now, tag));
+                        let (quota, attempt) = (bucket.quota, at(now, tag));
+                        window = window.count(quota, attempt);
+                        let half = window.is_half_used(quota, attempt.at());
+                        assert_eq!(counted.is_half_used, half);
+                        if tag % 3 == 0 {
+                            window = window.refund(quota, attempt);
+                            // A retry of the refund changes nothing.
+                            store(&client).refund(&bucket, attempt).await.unwrap();
+                            store(&client).refund(&bucket, attempt).await.unwrap();
+                        }
                     }
                 }
             }
         });
     }
+}
+
+#[tokio::test]
+async fn a_refund_in_a_fixed_window_is_applied_once_and_never_reaches_the_next_window() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let bucket = bucket(LimitKind::LoginAddress, 40, 100);
+    let count = async |second, tag| {
+        let counted = store(&client).count(&bucket, at(second, tag)).await;
+        counted.unwrap().decision == LimitDecision::Allow
+    };
+    let refund = async |second, tag| {
+        let refunded = store(&client).refund(&bucket, at(second, tag)).await;
+        refunded.unwrap();
+    };
+    for tag in 0..40 {
+        assert!(count(10, tag).await);
+    }
+    assert!(!count(10, 40).await, "full");
+    for _retry in 0..3 {
+        refund(10, 7).await;
+    }
+    assert!(count(11, 41).await, "one place is free");
+    assert!(!count(11, 42).await, "and only one");
+    // The next window has begun to count: the attempts of this one stay counted.
+    refund(11, 41).await;
+    assert!(count(100, 43).await);
+    refund(10, 8).await;
+    assert!(!count(101, 44).await);
 }

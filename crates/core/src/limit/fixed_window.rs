@@ -9,8 +9,8 @@ use crate::time::UnixTime;
 ///
 /// Windows of `per` follow each other from 1970 on. An attempt passes while the previous window, in
 /// full, and its own hold fewer than the quota. This is stricter than a sliding window, because any
-/// span of `per` touches at most two windows. Both numbers only grow, so one conditional write
-/// suffices and no window's count is reset.
+/// span of `per` touches at most two windows. The limits of windows never change, so one conditional write
+/// suffices and no window's count is reset. Only a refund lowers the total.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FixedWindow {
     used: u64,
@@ -66,14 +66,36 @@ impl FixedWindow {
         self
     }
 
+    /// The counter without the successful `attempt`, which it counted. Once an attempt of the next
+    /// window is counted, the counter stays: the quota of that window contains `attempt` already.
+    #[must_use]
+    pub fn refund(mut self, quota: Quota, attempt: Attempt) -> Self {
+        let span = Self::span(quota, attempt.at());
+        let next = span.saturating_add(1);
+        if self.full_at.contains_key(&span) && !self.full_at.contains_key(&next) {
+            self.used = self.used.saturating_sub(1);
+        }
+        self
+    }
+
+    /// Whether more than half of the quota is used for `span`'s attempts.
+    pub fn is_half_used(&self, quota: Quota, now: UnixTime) -> bool {
+        let half = u64::from(quota.attempts() / 2);
+        self.full_for(Self::span(quota, now))
+            .is_some_and(|full| full.saturating_sub(self.used) < half)
+    }
+
     /// Whether `span` is full. It counts from the first attempt of the previous window, or from its
     /// own first attempt if that window had none.
     fn is_full(&self, span: u64) -> bool {
+        self.full_for(span).is_some_and(|full| self.used >= full)
+    }
+
+    /// The total at which `span` is full.
+    fn full_for(&self, span: u64) -> Option<u64> {
         let before = span.checked_sub(1);
         let before = before.and_then(|before| self.full_at.get(&before));
-        before
-            .or_else(|| self.full_at.get(&span))
-            .is_some_and(|full| self.used >= *full)
+        before.or_else(|| self.full_at.get(&span)).copied()
     }
 }
 

@@ -47,7 +47,12 @@ scopes! {
     LoginEmail = "login_email", 10 in HOUR;
     /// Logins to an address from one browser that logged in before.
     LoginDevice = "login_device", 10 in HOUR;
-    /// Logins from one network.
+    /// Logins to an address from all known browsers together.
+    LoginKnown = "login_known", 30 in HOUR;
+    /// Logins of known browsers from one network. Right passwords count too, so that one request
+    /// suffices.
+    LoginKnownAddress = "login_known_address", 1_000 in HOUR;
+    /// Logins of unknown browsers from one network.
     LoginAddress = "login_address", 100 in HOUR;
     /// Second-factor codes, by account.
     FactorAccount = "factor_account", 5 in 15 * MINUTE;
@@ -90,7 +95,9 @@ impl LimitKind {
     pub const fn max_consecutive_failures(self) -> Option<u32> {
         match self {
             Self::LoginEmail | Self::LoginDevice | Self::FactorAccount => Some(MAX_FAILURES),
-            Self::LoginAddress
+            Self::LoginKnown
+            | Self::LoginKnownAddress
+            | Self::LoginAddress
             | Self::RegisterEmail
             | Self::RegisterAddress
             | Self::MailEmail
@@ -105,9 +112,11 @@ impl LimitKind {
         }
     }
 
-    /// Whether an attempt can be refunded, which requires an exact window.
-    pub const fn is_refundable(self) -> bool {
-        self.max_consecutive_failures().is_some() || matches!(self, Self::PasswordAccount)
+    /// Whether the quota must fit into an exact window: attempts are refunded, and a guess too many
+    /// at the border of two windows would matter.
+    pub const fn needs_exact_window(self) -> bool {
+        self.max_consecutive_failures().is_some()
+            || matches!(self, Self::PasswordAccount | Self::LoginKnown)
     }
 }
 
@@ -116,11 +125,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_kind_is_found_by_identifier_and_refundable_kinds_are_exact() {
+    fn a_limit_kind_is_found_by_identifier_and_limits_of_guesses_are_exact() {
         for scope in LimitKind::ALL {
             assert_eq!(LimitKind::parse(scope.as_str()), Some(*scope));
             assert!(
-                scope.default_quota().is_exact() || !scope.is_refundable(),
+                scope.default_quota().is_exact() || !scope.needs_exact_window(),
                 "{scope:?}"
             );
         }

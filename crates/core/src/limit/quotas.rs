@@ -29,7 +29,7 @@ pub enum QuotasError {
     /// A limit kind is listed twice.
     #[error("a limit is listed twice")]
     Twice,
-    /// The quota of a refundable kind is too large for an exact window.
+    /// The quota of such a kind is too large for an exact window.
     #[error("{0} takes at most 32 attempts")]
     TooLarge(&'static str),
 }
@@ -59,7 +59,7 @@ impl Quotas {
                 "off" => None,
                 quota => Some(Quota::parse(quota)?),
             };
-            if scope.is_refundable() && quota.is_some_and(|quota| !quota.is_exact()) {
+            if scope.needs_exact_window() && quota.is_some_and(|quota| !quota.is_exact()) {
                 return Err(QuotasError::TooLarge(scope.as_str()));
             }
             if changed.insert(scope, quota).is_some() {

@@ -25,6 +25,9 @@ pub struct Counted {
     /// Whether it is the first rejection in its bucket within the span of the quota; only this one
     /// writes an audit entry.
     pub is_first_refusal: bool,
+    /// Whether an allowed attempt is in the second half of a large quota. Only then is it worth a
+    /// write to refund it.
+    pub is_half_used: bool,
 }
 
 /// Counts attempts.
@@ -41,8 +44,8 @@ pub trait LimitStore {
     /// [`StoreError`]: then the attempt may have been counted.
     async fn count(&self, bucket: &Bucket, attempt: Attempt) -> Result<Counted, StoreError>;
 
-    /// Refunds the successful `attempt` and resets the failures before it. Useful in buckets with
-    /// an exact quota; after the window has passed, nothing is refunded.
+    /// Refunds the successful `attempt`. With an exact quota it also resets the failures before it.
+    /// After the window has passed, nothing is refunded.
     ///
     /// # Errors
     ///

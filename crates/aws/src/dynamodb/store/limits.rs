@@ -17,7 +17,8 @@ use super::{DynamoStore, RowError};
 use crate::client::ApiCall;
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
-use crate::dynamodb::write::{Expression, update_if};
+use crate::dynamodb::read::item;
+use crate::dynamodb::write::{Expression, update_and_return, update_if};
 use crate::error::{CallError, Reason};
 use crate::error_code::ErrorClass;
 use crate::transport::Transport;
@@ -46,8 +47,21 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
             ":ttl",
             Attribute::number(ends_at(bucket, attempt).as_secs()),
         );
-        let Some(row) = self.limit(bucket, &change, &condition, COUNTING).await? else {
-            return Ok(passed());
+        let call = if bucket.quota.is_exact() {
+            self.limit_call(bucket, &change, &condition)
+        } else {
+            let key = Key::limit(bucket.scope.as_str(), &bucket.name);
+            update_and_return(self.client.tables(), &key, &change, &condition)
+        };
+        let row = match self.limit_by(&call, COUNTING).await? {
+            Limited::Applied(updated) => {
+                let window = updated.as_ref().map(fixed_window::read);
+                // Only a hint: an unreadable row is an error of the next attempt.
+                let half = window.and_then(Result::ok);
+                let half = half.is_some_and(|it| it.is_half_used(bucket.quota, attempt.at()));
+                return Ok(passed(half));
+            }
+            Limited::Refused(row) => row,
         };
         let decision = if bucket.quota.is_exact() {
             let window = window::read(&row).map_err(failed)?;
@@ -62,21 +76,25 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
         };
         match decision {
             // The response to an earlier attempt was lost.
-            LimitDecision::Allow if is_counted(&row, attempt) => Ok(passed()),
+            LimitDecision::Allow if is_counted(&row, attempt) => Ok(passed(false)),
             // The condition and the rule are equivalent, so this row is invalid.
             LimitDecision::Allow => Err(failed(RowError::Value("t1"))),
             LimitDecision::RetryAfter(_) | LimitDecision::LockedOut => Ok(Counted {
                 decision,
                 is_first_refusal: self.tell(bucket, &row, attempt).await?,
+                is_half_used: false,
             }),
         }
     }
 
     async fn refund(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError> {
-        let mut place = 0;
         if !bucket.quota.is_exact() {
+            let (change, condition) = fixed_window::refund(bucket.quota, attempt);
+            // A failed condition: the window has passed, or an earlier try has refunded it.
+            let _row = self.limit(bucket, &change, &condition, SETTLING).await?;
             return Ok(());
         }
+        let mut place = 0;
         for _search in 0..MAX_ATTEMPTS {
             let (change, condition) = window::refund(bucket.quota, place, attempt);
             let Some(row) = self.limit(bucket, &change, &condition, SETTLING).await? else {
@@ -105,12 +123,26 @@ impl<T: Transport> DynamoStore<'_, T> {
         operation: &'static str,
     ) -> Result<Option<Item>, StoreError> {
         let call = self.limit_call(bucket, change, condition);
-        match self.client.call(&call, self.now).await {
-            Ok(_answer) => Ok(None),
+        match self.limit_by(&call, operation).await? {
+            Limited::Applied(_) => Ok(None),
+            Limited::Refused(row) => Ok(Some(row)),
+        }
+    }
+
+    async fn limit_by(
+        &self,
+        call: &ApiCall,
+        operation: &'static str,
+    ) -> Result<Limited, StoreError> {
+        match self.client.call(call, self.now).await {
+            Ok(mut answer) => {
+                let row = answer.remove("Attributes").and_then(|row| item(row).ok());
+                Ok(Limited::Applied(row))
+            }
             Err(CallError::Service(refusal)) if refusal.class() == ErrorClass::Condition => {
                 let reasons = refusal.reasons().iter();
                 let row = reasons.filter_map(Reason::existing).next().cloned();
-                Ok(Some(row.unwrap_or_default()))
+                Ok(Limited::Refused(row.unwrap_or_default()))
             }
             Err(error) => Err(StoreError::new(operation, error)),
         }
@@ -147,10 +179,19 @@ impl<T: Transport> DynamoStore<'_, T> {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const fn passed() -> Counted {
+/// The result of a conditional update of a bucket's row.
+enum Limited {
+    /// The row as updated, if the call returns it.
+    Applied(Option<Item>),
+    /// The row whose state failed the condition.
+    Refused(Item),
+}
+
+const fn passed(is_half_used: bool) -> Counted {
     Counted {
         decision: LimitDecision::Allow,
         is_first_refusal: false,
+        is_half_used,
     }
 }
 

@@ -47,6 +47,22 @@ pub(super) fn count(quota: Quota, attempt: Attempt) -> (Expression, Expression) 
     (change, Expression::built(condition))
 }
 
+/// The update and the condition that refund `attempt`: while no attempt of the next window is
+/// counted, and once.
+pub(super) fn refund(quota: Quota, attempt: Attempt) -> (Expression, Expression) {
+    let span = FixedWindow::span(quota, attempt.at());
+    let next = span.saturating_add(1);
+    let change = Expression::of("SET #used = #used - :one, #most = #most - :one, #refunded = :own")
+        .with(":one", Attribute::number(1))
+        .with(":own", stamp(attempt));
+    let condition = format!(
+        "attribute_exists(#f{span}) AND attribute_not_exists(#f{next}) AND #used > :none \
+         AND (attribute_not_exists(#refunded) OR #refunded <> :own)"
+    );
+    let condition = Expression::built(condition).with(":none", Attribute::number(0));
+    (change, condition)
+}
+
 /// The fixed window of `row`.
 pub(super) fn read(row: &Item) -> Result<FixedWindow, RowError> {
     let mut full_at = BTreeMap::new();
