@@ -6,7 +6,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderName, Request, StatusCode};
 use portcullis_core::denial::Denial;
@@ -23,6 +25,11 @@ use crate::problem::Problem;
 use crate::routes::router;
 use portcullis_host::host::Host;
 
+/// The browser uses https for this host alone for a year ([RFC 6797 §6.1]). Subdomains are not ours.
+///
+/// [RFC 6797 §6.1]: https://www.rfc-editor.org/rfc/rfc6797#section-6.1
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// The facts about a request that only the platform knows.
 #[derive(Clone, Debug, Default)]
 pub struct RequestOrigin {
@@ -38,6 +45,8 @@ pub struct RequestOrigin {
 #[derive(Clone, Debug)]
 pub struct HttpService {
     host: Arc<Host>,
+    /// Whether the issuer, and so this API, is reached over https.
+    is_https: bool,
     router: Router,
 }
 
@@ -46,6 +55,7 @@ impl HttpService {
     pub fn new(host: Arc<Host>) -> Self {
         Self {
             router: router(Arc::clone(&host)),
+            is_https: host.settings.issuing.issuer.starts_with("https://"),
             host,
         }
     }
@@ -73,6 +83,9 @@ impl HttpService {
         let headers = response.headers_mut();
         if let Ok(name) = HeaderValue::from_str(request_id.as_str()) {
             headers.insert(HeaderName::from_static(REQUEST_ID_HEADER), name);
+        }
+        if self.is_https {
+            headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
         }
         // Unless an endpoint marks its response as public, no cache may store it.
         headers

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, Request};
-use portcullis_tests::system::{NOON, System};
+use portcullis_tests::system::{CHEAP, NOON, System};
 
 use crate::{EMAIL, PASSWORD, is_problem, raw, token, with_account};
 
@@ -192,4 +192,22 @@ async fn a_clock_before_1970_is_an_error_response() {
     }
     system.clock.set(NOON);
     assert_eq!(system.peer().logout(&token).await.status, 204);
+}
+
+#[tokio::test]
+async fn hsts_is_on_every_response_of_an_https_issuer() {
+    let system = with_account().await;
+    for reply in [
+        system.peer().get("/health").await,
+        system.peer().get("/nowhere").await,
+        system.peer().login(EMAIL, "wrong password here").await,
+        system.peer().get("/v1/email/verify").await,
+    ] {
+        let hsts = reply.header("strict-transport-security");
+        assert_eq!(hsts, "max-age=31536000", "{reply:?}");
+    }
+    let plain = [("PORTCULLIS_ISSUER", "http://127.0.0.1:8788")];
+    let plain = system.another(CHEAP, &plain).await.expect("a host");
+    let reply = plain.get("/health").await;
+    assert_eq!(reply.header("strict-transport-security"), "");
 }

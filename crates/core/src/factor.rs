@@ -53,15 +53,21 @@ pub enum CodeError {
 pub struct TotpCode(Secret<String>);
 
 impl TotpCode {
-    /// Parses six digits; blanks between them are ignored.
+    /// Parses six digits of any script, as keyboards of many languages type them. Blanks and hyphens
+    /// between them are ignored.
     ///
     /// # Errors
     ///
     /// [`CodeError::Totp`].
     pub fn parse(text: &str) -> Result<Self, CodeError> {
-        let digits: String = text.chars().filter(|letter| *letter != ' ').collect();
-        let fits = digits.len() == usize::from(TOTP_DIGITS)
-            && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let mut digits = String::with_capacity(usize::from(TOTP_DIGITS));
+        for letter in text.chars().filter(|letter| !is_separator(*letter)) {
+            if digits.len() == usize::from(TOTP_DIGITS) {
+                return Err(CodeError::Totp);
+            }
+            digits.push(ascii_digit(letter).ok_or(CodeError::Totp)?);
+        }
+        let fits = digits.len() == usize::from(TOTP_DIGITS);
         fits.then(|| Self(Secret::new(digits)))
             .ok_or(CodeError::Totp)
     }
@@ -79,6 +85,27 @@ impl TotpCode {
             .ok()?;
         totp.check(self.0.expose(), now.as_secs())
     }
+}
+
+/// Blanks and hyphens, as people and password managers group a code.
+const fn is_separator(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
+}
+
+/// The zeros of the decimal digits (Unicode category Nd) of the scripts in common use; nine digits
+/// follow each.
+const ZEROS: [char; 20] = [
+    '0', '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}',
+    '\u{be6}', '\u{c66}', '\u{ce6}', '\u{d66}', '\u{e50}', '\u{ed0}', '\u{f20}', '\u{1040}',
+    '\u{17e0}', '\u{1810}', '\u{ff10}',
+];
+
+/// The ASCII form of a decimal digit.
+fn ascii_digit(letter: char) -> Option<char> {
+    ZEROS.iter().find_map(|zero| {
+        let value = u32::from(letter).checked_sub(u32::from(*zero))?;
+        char::from_digit(value, 10)
+    })
 }
 
 /// A recovery code: valid for one login, without the device.
@@ -195,6 +222,20 @@ mod tests {
     }
 
     #[test]
+    fn a_totp_code_may_be_typed_in_any_script_and_grouped() {
+        for zero in ZEROS {
+            let typed: String = "287082"
+                .bytes()
+                .filter_map(|digit| char::from_u32(u32::from(zero) + u32::from(digit - b'0')))
+                .collect();
+            assert_eq!(step(&typed, 59), Some(1), "{typed}");
+        }
+        for typed in ["287 082", "287-082", " 28 70 82 ", "287\u{a0}082", "287\u{3000}082", "287\u{2013}082"] {
+            assert_eq!(step(typed, 59), Some(1), "{typed}");
+        }
+    }
+
+    #[test]
     fn a_totp_code_is_exactly_six_digits() {
         assert!(TotpCode::parse("123 456").is_ok());
         for bad in [
@@ -202,7 +243,10 @@ mod tests {
             "12345",
             "1234567",
             "12345a",
-            "\u{661}23456",
+            "1234567 ",
+            "12\u{bd}456",
+            "12\u{2460}456",
+            "12\u{4e00}456",
             "-12345",
             "+12345",
         ] {

@@ -2,9 +2,10 @@
 //!
 //! There is no authorization endpoint: users log in at `/v1/login`, a first-party JSON endpoint
 //! without an OAuth grant. The metadata lists the token endpoint, revocation and introspection,
-//! with their client authentication. Response types and algorithms of ID tokens are empty lists,
-//! because a missing member would mean its default.
+//! with their client authentication. A list without elements is left out ([RFC 8414 §3.2]), such as
+//! the response types.
 //!
+//! [RFC 8414 §3.2]: https://www.rfc-editor.org/rfc/rfc8414#section-3.2
 //! [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414#section-2
 //! [OpenID Connect Discovery 1.0]: https://openid.net/specs/openid-connect-discovery-1_0.html
 
@@ -53,16 +54,10 @@ struct MetadataBody {
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     /// The grants of the token endpoint.
     grant_types_supported: Vec<&'static str>,
-    /// The response types of an authorization endpoint; there is none.
-    response_types_supported: Vec<&'static str>,
     /// The subject types, for OpenID Connect Discovery only.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     subject_types_supported: Option<Vec<&'static str>>,
-    /// The algorithms of ID tokens, for OpenID Connect Discovery only; there are no ID tokens.
-    #[schema(nullable = false)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id_token_signing_alg_values_supported: Option<Vec<&'static str>>,
 }
 
 /// The issuer's metadata (RFC 8414).
@@ -86,7 +81,6 @@ pub(super) async fn authorization_server(State(host): State<Arc<Host>>) -> Respo
 pub(super) async fn openid_provider(State(host): State<Arc<Host>>) -> Response {
     document(&MetadataBody {
         subject_types_supported: Some(vec!["public"]),
-        id_token_signing_alg_values_supported: Some(vec![]),
         ..metadata(&host)
     })
 }
@@ -107,9 +101,7 @@ fn metadata(host: &Host) -> MetadataBody {
             "client_secret_post",
         ],
         grant_types_supported: vec!["refresh_token"],
-        response_types_supported: vec![],
         subject_types_supported: None,
-        id_token_signing_alg_values_supported: None,
     }
 }
 
