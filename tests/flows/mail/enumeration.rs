@@ -77,7 +77,9 @@ async fn enumeration_a_registration_costs_the_same_for_a_free_and_an_existing_ad
     let _ = office.deliver().await;
     let letters = office.letters();
     assert!(letters.iter().all(|letter| letter.text.contains('#')));
-    let mut anns = letters.iter().filter(|letter| letter.to != "eve@example.com");
+    let mut anns = letters
+        .iter()
+        .filter(|letter| letter.to != "eve@example.com");
     let link = anns.next_back().expect("a letter").token();
     assert_eq!(office.verify(link).await.status, 204);
     let taken = cost(&office, again()).await;
