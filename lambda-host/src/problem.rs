@@ -307,7 +307,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 57] = [
+    const ALL: [Problem; 59] = [
         Problem::RateLimited { seconds: 61 },
         Problem::LoginLocked,
         Problem::NewPasswordRequired,
@@ -338,6 +338,8 @@ mod tests {
         Problem::BadEmail(EmailError::TooLong),
         Problem::BadEmail(EmailError::BadLocalPart),
         Problem::BadEmail(EmailError::BadDomain),
+        Problem::BadEmail(EmailError::NotNfc),
+        Problem::BadEmail(EmailError::NeedsSmtpUtf8),
         Problem::BadPassword(PasswordError::TooShort),
         Problem::BadPassword(PasswordError::TooLong),
         password_problem(PasswordError::TooShortBesideFactor),

@@ -16,13 +16,26 @@ fn vectors() -> Vec<Vector> {
 }
 
 /// Addresses that other suites accept and we reject, or the reverse, each with the reason.
-const EXCEPTIONS: [(&str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str); 7] = [
     (
         "me@bad.tld-2",
         "the list of top-level domains is no matter of syntax",
     ),
     (" test@iana.org", "blanks around an address are ignored"),
     ("test@iana.org ", "the same"),
+    (
+        "\u{f96e}\u{58eb}\u{8c6a}@\u{81fa}\u{7db2}\u{4e2d}\u{5fc3}.tw",
+        "the local part is not in NFC",
+    ),
+    (
+        "\u{f96e}\u{58eb}\u{8c6a}@\u{81fa}\u{7db2}\u{4e2d}\u{5fc3}.\u{53f0}\u{7063}",
+        "the local part is not in NFC",
+    ),
+    (
+        "jeff\u{f96e}@\u{81fa}\u{7db2}\u{4e2d}\u{5fc3}.tw",
+        "the local part is not in NFC",
+    ),
+    ("\u{1fef}@example.com", "the local part is not in NFC"),
 ];
 
 /// The expected result for an address; `None` if the suite leaves it open.

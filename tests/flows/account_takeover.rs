@@ -635,3 +635,82 @@ async fn an_imported_account_with_an_unverified_address_needs_a_new_password() {
     let old = line["password"].as_str().expect("a password");
     is_problem(&case.peer.login(EMAIL, old).await, 401, "bad_credentials");
 }
+
+#[tokio::test]
+async fn account_takeover_a_folded_spelling_registers_no_other_address() {
+    let case = Case::open(true).await;
+    for spelling in [
+        "\u{212a}ate@example.com",
+        "\u{1fef}kate@example.com",
+        "jose\u{301}@example.com",
+        // Needs SMTPUTF8.
+        "jos\u{e9}@example.com",
+        "k\u{130}te@example.com",
+    ] {
+        let reply = case.peer.register(spelling, OWNERS).await;
+        is_problem(&reply, 400, "bad_email");
+    }
+    let rows = case.system.rows("Portcullis", "USER#").await;
+    assert!(rows.expect("rows").is_empty());
+    // An internationalised domain needs no SMTPUTF8.
+    let reply = case.peer.register("kate@b\u{fc}cher.example", OWNERS).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    // Mail goes to the spelling that was typed.
+    let reply = case.peer.register("Kate@Example.com", OWNERS).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    case.deliver().await;
+    let letters = letters(&case.folder);
+    let mut addressees: Vec<_> = letters.iter().map(|letter| letter.to.as_str()).collect();
+    addressees.sort_unstable();
+    assert_eq!(
+        addressees,
+        ["Kate@example.com", "kate@xn--bcher-kva.example"]
+    );
+}
+
+#[tokio::test]
+async fn a_local_part_beyond_ascii_is_accepted_if_the_mailer_supports_smtputf8() {
+    let case = Case::open(true).await;
+    let changes = [("PORTCULLIS_SMTPUTF8", "on")];
+    let peer = case.system.another(CHEAP, &changes).await.expect("a host");
+    let reply = peer.register("jos\u{e9}@example.com", OWNERS).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    for spelling in ["jose\u{301}@example.com", "\u{212a}ate@example.com"] {
+        is_problem(&peer.register(spelling, OWNERS).await, 400, "bad_email");
+    }
+}
+
+/// Earlier versions folded `\u{212a}ate@` to `kate@` and sent mail to the undeliverable spelling.
+#[tokio::test]
+async fn the_owner_of_an_address_that_a_folded_spelling_took_gets_it_back() {
+    let case = Case::open(true).await;
+    let email = "kate@example.com";
+    let reply = case.peer.register(email, ATTACKERS).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    let folded = json!({
+        "TableName": "Portcullis",
+        "Key": {"PK": {"S": "USER#kate@example.com"}, "SK": {"S": "PROFILE"}},
+        "UpdateExpression": "SET #email = :typed",
+        "ExpressionAttributeNames": {"#email": "email"},
+        "ExpressionAttributeValues": {":typed": {"S": "\u{212a}ate@example.com"}},
+    });
+    let changed = case.system.engine_call("UpdateItem", &folded).await;
+    let _ = changed.expect("changed");
+    let body = json!({"email": email});
+    assert_eq!(
+        case.peer.post("/v1/password/forgot", &body).await.status,
+        202
+    );
+    case.deliver().await;
+    let letter = case.last("/password/reset#");
+    assert_eq!(letter.to, email);
+    let body = json!({"token": letter.token(), "new_password": CHOSEN});
+    let reply = case.peer.post("/v1/password/reset", &body).await;
+    assert_eq!(reply.status, 204, "{reply:?}");
+    let _ = token(&case.peer.login(email, CHOSEN).await);
+    is_problem(
+        &case.peer.login(email, ATTACKERS).await,
+        401,
+        "bad_credentials",
+    );
+}

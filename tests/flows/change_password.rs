@@ -9,12 +9,14 @@ use portcullis_core::password::PasswordHash;
 use portcullis_host::hasher::HashParameters;
 use portcullis_service::import::{ImportOutcome, ImportRequest, import};
 use portcullis_service::ports::RequestMeta;
-use portcullis_tests::system::{CHEAP, LIMITS, Peer, Reply, System};
+use portcullis_tests::system::{CHEAP, DEVICE_COOKIE, LIMITS, Peer, Reply, System};
 use serde_json::{Value, json};
 
+use crate::refresh::{refresh, refresh_token};
 use crate::{EMAIL, PASSWORD, claims, is_problem, token, with_account};
 
 const NEW: &str = "gravel otter lampshade";
+const REFRESH_COOKIE: &str = "__Host-portcullis-refresh";
 
 async fn change(peer: &Peer, token: &str, current: &str, new: &str) -> Reply {
     let body = json!({"current_password": current, "new_password": new});
@@ -60,6 +62,93 @@ async fn a_password_change_revokes_every_session_but_its_own() {
     let lines = audit(&system, "password_change").await;
     assert_eq!(lines.len(), 2);
     assert!(lines.iter().all(|line| line["outcome"] == "success"));
+}
+
+#[tokio::test]
+async fn after_a_theft_a_password_change_ends_the_refresh_token_of_its_session() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let login = peer.login(EMAIL, PASSWORD).await;
+    let stolen = refresh_token(&login);
+    system.clock.pass(60);
+    let changed = change(&peer, &token(&login), PASSWORD, NEW).await;
+    let ours = refresh_token(&changed);
+    assert_ne!(ours, stolen);
+    assert!(changed.cookie(DEVICE_COOKIE).is_some());
+    // Within the reuse window, too.
+    let refused = refresh(&peer, &stolen).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    for _turn in 0..2 {
+        let renewed = refresh(&peer, &ours).await;
+        assert_eq!(
+            claims(&token(&renewed))["sid"],
+            claims(&token(&login))["sid"]
+        );
+        assert_eq!(claims(&token(&renewed))["gen"], 1);
+        system.clock.pass(5);
+    }
+    // After it, the old token is a reused one: two parties hold tokens of this session.
+    system.clock.pass(60);
+    assert_eq!(refresh(&peer, &stolen).await.code(), "refresh_reused");
+    assert_eq!(refresh(&peer, &ours).await.code(), "session_over");
+}
+
+#[tokio::test]
+async fn a_password_change_replaces_the_refresh_token_where_the_browser_has_it() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let body = json!({"email": EMAIL, "password": PASSWORD, "transport": "cookie"});
+    let login = peer.post("/v1/login", &body).await;
+    let cookie = login.cookie(REFRESH_COOKIE).expect("a cookie");
+    let body = json!({"current_password": PASSWORD, "new_password": NEW}).to_string();
+    let request = Request::post("/v1/password/change")
+        .header("authorization", format!("Bearer {}", token(&login)))
+        .header("content-type", "application/json")
+        .header("cookie", format!("{REFRESH_COOKIE}={cookie}"))
+        .body(Bytes::from(body));
+    let changed = peer.send(request.expect("a request")).await;
+    assert_eq!(
+        changed.json.get("refresh_token"),
+        None,
+        "no script holds it"
+    );
+    assert_eq!(changed.json["csrf_token"], login.json["csrf_token"]);
+    let next = changed.cookie(REFRESH_COOKIE).expect("a cookie");
+    assert_ne!(next, cookie);
+    let _ = token(&refresh(&peer, &next).await);
+    assert_eq!(refresh(&peer, &cookie).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_login_over_an_open_cookie_session_ends_that_session() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let body = |transport| json!({"email": EMAIL, "password": PASSWORD, "transport": transport});
+    for transport in ["cookie", "body"] {
+        let first = peer.post("/v1/login", &body("cookie")).await;
+        let other = peer.post("/v1/login", &body("cookie")).await;
+        let cookie = first.cookie(REFRESH_COOKIE).expect("a cookie");
+        let cookies = format!("{REFRESH_COOKIE}={cookie}");
+        let wrong = json!({"email": EMAIL, "password": "wrong horse battery"});
+        let refused = peer.post_with("/v1/login", &wrong, &cookies).await;
+        is_problem(&refused, 401, "bad_credentials");
+        let bearer = token(&first);
+        let _ = token(&refresh(&peer, &cookie).await);
+
+        let second = peer
+            .post_with("/v1/login", &body(transport), &cookies)
+            .await;
+        let _ = token(&second);
+        is_problem(&change(&peer, &bearer, PASSWORD, NEW).await, 401, "revoked");
+        assert_eq!(refresh(&peer, &cookie).await.code(), "session_over");
+        // The cookie holds the new session, or none.
+        let now = second.cookie(REFRESH_COOKIE).expect("a cookie");
+        assert_eq!(now.is_empty(), transport == "body");
+        // A cookie without an open session and the sessions of other browsers change nothing.
+        let _ = token(&peer.post_with("/v1/login", &body("body"), &cookies).await);
+        let others = other.cookie(REFRESH_COOKIE).expect("a cookie");
+        let _ = token(&refresh(&peer, &others).await);
+    }
 }
 
 #[tokio::test]

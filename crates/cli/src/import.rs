@@ -52,6 +52,7 @@ pub(crate) async fn run(path: &Path, cli: &CliContext) -> Result<CommandOutput, 
             Ok(request) => match one(&request, cli).await? {
                 ImportOutcome::Imported(_) => counts.imported = counts.imported.saturating_add(1),
                 ImportOutcome::AddressTaken => counts.taken = counts.taken.saturating_add(1),
+                ImportOutcome::BadEmail(_) => counts.refused.push((number, "bad_email")),
                 ImportOutcome::UnusableHash => counts.refused.push((number, "unusable_hash")),
             },
             Err(fault) => counts.refused.push((number, fault)),

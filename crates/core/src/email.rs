@@ -1,10 +1,15 @@
 //! Email addresses, parsed once and compared in a normal form.
+//!
+//! INVARIANT: the normal form never merges two mailboxes that Unicode distinguishes. Every fold
+//! beyond ASCII case gives an address to whoever registers another spelling of it first
+//! ("Unicode case mapping collision": U+212A KELVIN SIGN folds to `k`), and mail to that spelling
+//! is undeliverable.
 
 use core::fmt;
 
 use email_address::Options;
 use thiserror::Error;
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
 /// The maximum length of an address, in bytes: a path of [RFC 5321 §4.5.3.1.3] without its
 /// brackets.
@@ -19,8 +24,11 @@ const MAX_LOCAL_PART_BYTES: usize = 64;
 
 /// An address in two forms: the normal form for account lookup, and the form for sending mail.
 ///
-/// The normal form is NFC, in lower case, with the domain in its ASCII form (IDNA, UTS 46). RFC
-/// 5321 §2.4 lets hosts distinguish `Bob@` from `bob@`, but people do not.
+/// The normal form is the local part in ASCII lower case and the domain in its ASCII form (IDNA, UTS
+/// 46). RFC 5321 §2.4 lets hosts distinguish `Bob@` from `bob@`, but people do not. A local part
+/// that is not in NFC is rejected ([RFC 6532 §3.1]), so no normalisation changes it.
+///
+/// [RFC 6532 §3.1]: https://www.rfc-editor.org/rfc/rfc6532#section-3.1
 #[derive(Clone, Eq, PartialEq)]
 pub struct EmailAddress {
     normal: String,
@@ -43,6 +51,18 @@ pub enum EmailError {
     /// [RFC 6531 §3.3]: https://www.rfc-editor.org/rfc/rfc6531#section-3.3
     #[error("the part before the @ is not one that mail can be sent to")]
     BadLocalPart,
+    /// The local part is not in Unicode normalisation form C ([RFC 6532 §3.1]): another spelling
+    /// looks the same.
+    ///
+    /// [RFC 6532 §3.1]: https://www.rfc-editor.org/rfc/rfc6532#section-3.1
+    #[error("the part before the @ is not in Unicode normalisation form C")]
+    NotNfc,
+    /// The local part has characters beyond ASCII, and the mailer cannot deliver such mail
+    /// ([RFC 6531 §3.1]).
+    ///
+    /// [RFC 6531 §3.1]: https://www.rfc-editor.org/rfc/rfc6531#section-3.1
+    #[error("the part before the @ has characters beyond ASCII, to which no mail can be sent")]
+    NeedsSmtpUtf8,
     /// The domain is no host name under a top-level domain; address literals are rejected.
     #[error("the part behind the @ is not a full domain name")]
     BadDomain,
@@ -65,12 +85,13 @@ impl EmailAddress {
         if !domain.contains('.') || is_dotted_number(&domain) {
             return Err(EmailError::BadDomain);
         }
-        let local: String = typed_local.nfc().collect::<String>().to_lowercase();
-        // Also checks the typed form: mail goes there, and composition may hide a character that
-        // would end a header.
-        if !is_local_part(typed_local) || !is_local_part(&local) {
+        if !is_local_part(typed_local) {
             return Err(EmailError::BadLocalPart);
         }
+        if !is_nfc(typed_local) {
+            return Err(EmailError::NotNfc);
+        }
+        let local = typed_local.to_ascii_lowercase();
         let normal = format!("{local}@{domain}");
         if normal.len() > MAX_ADDRESS_BYTES {
             return Err(EmailError::TooLong);
@@ -81,6 +102,41 @@ impl EmailAddress {
             typed: typed.to_owned(),
             domain_at,
         })
+    }
+
+    /// The address of a stored account under the normal form `key`. An earlier version folded the
+    /// local part to NFC and Unicode lower case. Mail to such an account goes to the key: the
+    /// stored spelling is that of another mailbox, or of none. Returns `None` if `typed` never had
+    /// this key.
+    pub fn from_store(typed: &str, key: &Self) -> Option<Self> {
+        if let Ok(address) = Self::parse(typed)
+            && address.normal == key.normal
+        {
+            return Some(address);
+        }
+        let (local, domain) = typed.rsplit_once('@')?;
+        let local = local.nfc().collect::<String>().to_lowercase();
+        let domain = idna::domain_to_ascii_strict(domain).ok()?;
+        (format!("{local}@{domain}") == key.normal).then(|| Self {
+            normal: key.normal.clone(),
+            typed: key.normal.clone(),
+            domain_at: key.domain_at,
+        })
+    }
+
+    /// Checks that mail to a new address can be delivered. `smtputf8` is whether the mailer
+    /// supports local parts beyond ASCII.
+    ///
+    /// # Errors
+    ///
+    /// [`EmailError::NeedsSmtpUtf8`].
+    pub fn check_deliverable(&self, smtputf8: bool) -> Result<(), EmailError> {
+        let local = self.normal.rsplit_once('@').map_or("", |(local, _)| local);
+        if local.is_ascii() || smtputf8 {
+            Ok(())
+        } else {
+            Err(EmailError::NeedsSmtpUtf8)
+        }
     }
 
     /// The normal form: addresses with the same normal form belong to one account.
@@ -164,7 +220,7 @@ mod tests {
             ("Alice@Example.COM", "alice@example.com"),
             (" alice@example.com ", "alice@example.com"),
             ("a.b+tag@example.co.uk", "a.b+tag@example.co.uk"),
-            ("jose\u{301}@example.com", "jos\u{e9}@example.com"),
+            ("JOS\u{e9}@example.com", "jos\u{e9}@example.com"),
             ("info@B\u{fc}cher.example", "info@xn--bcher-kva.example"),
             ("info@xn--bcher-kva.example", "info@xn--bcher-kva.example"),
             ("o'hara#1@example.com", "o'hara#1@example.com"),
@@ -180,7 +236,7 @@ mod tests {
 
     #[test]
     fn each_violated_address_rule_is_reported() {
-        use EmailError::{BadDomain, BadLocalPart, NoAtSign, TooLong};
+        use EmailError::{BadDomain, BadLocalPart, NoAtSign, NotNfc, TooLong};
         for (text, error) in [
             ("", NoAtSign),
             ("alice", NoAtSign),
@@ -200,6 +256,11 @@ mod tests {
             ("a\u{200b}b@example.com", BadLocalPart),
             ("a\u{202e}b@example.com", BadLocalPart),
             ("<\u{338}a@example.com", BadLocalPart),
+            ("jose\u{301}@example.com", NotNfc),
+            ("\u{212a}ate@example.com", NotNfc),
+            ("\u{1fef}a@example.com", NotNfc),
+            ("\u{2126}@example.com", NotNfc),
+            ("\u{f900}@example.com", NotNfc),
             ("a@example.com\n", BadDomain),
             ("\r\na@example.com", BadLocalPart),
             ("a\r\nbcc:x@example.com", BadLocalPart),
@@ -219,7 +280,76 @@ mod tests {
         assert!(parse("\u{92a}\u{930}\u{940}\u{915}\u{94d}\u{937}@example.com").is_ok());
     }
 
+    #[test]
+    fn account_takeover_no_spelling_beyond_ascii_case_shares_a_normal_form() {
+        let ours = parse("kiss@example.com").expect("good");
+        for typed in [
+            "\u{212a}iss@example.com",
+            "K\u{130}ss@example.com",
+            "k\u{131}ss@example.com",
+            "ki\u{17f}s@example.com",
+            "ki\u{df}@example.com",
+            "\u{ff4b}iss@example.com",
+            "kis\u{1d42c}@example.com",
+        ] {
+            assert_ne!(parse(typed).as_ref(), Ok(&ours), "{typed}");
+        }
+        // Mail goes to the spelling that was typed.
+        let address = EmailAddress::parse("KiSS@Example.com").expect("good");
+        assert_eq!(address.as_str(), ours);
+        assert_eq!(address.deliverable(), "KiSS@example.com");
+    }
+
+    #[test]
+    fn a_local_part_beyond_ascii_is_deliverable_only_with_smtputf8() {
+        for (text, ascii) in [
+            ("jos\u{e9}@example.com", false),
+            ("jose@example.com", true),
+            ("info@B\u{fc}cher.example", true),
+        ] {
+            let address = EmailAddress::parse(text).expect("good");
+            assert_eq!(address.check_deliverable(true), Ok(()), "{text}");
+            let expected = if ascii {
+                Ok(())
+            } else {
+                Err(EmailError::NeedsSmtpUtf8)
+            };
+            assert_eq!(address.check_deliverable(false), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn mail_to_an_account_with_a_folded_spelling_goes_to_its_key() {
+        let key = EmailAddress::parse("kate@example.com").expect("good");
+        for (typed, deliverable) in [
+            ("Kate@Example.com", Some("Kate@example.com")),
+            ("\u{212a}ate@example.com", Some("kate@example.com")),
+            ("kat\u{65}@example.com", Some("kate@example.com")),
+            ("eve@example.com", None),
+            ("kate@example.org", None),
+            ("kate", None),
+            ("", None),
+        ] {
+            let address = EmailAddress::from_store(typed, &key);
+            let reported = address.map(|address| address.deliverable());
+            assert_eq!(reported.as_deref(), deliverable, "{typed}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_normal_form_is_the_ascii_lower_case_of_the_typed_local_part(text in "\\PC{1,20}", odd in any::<char>()) {
+            for text in [text.clone(), format!("{text}{odd}"), odd.to_string(), format!("{odd}ate")] {
+                if let Ok(address) = EmailAddress::parse(&format!("{text}@example.com")) {
+                    let typed = text.trim_start_matches([' ', '\t', '\u{a0}']);
+                    let expected = format!("{}@example.com", typed.to_ascii_lowercase());
+                    prop_assert_eq!(address.as_str(), expected);
+                    prop_assert_eq!(address.deliverable(), format!("{typed}@example.com"));
+                    prop_assert!(is_nfc(address.as_str()));
+                }
+            }
+        }
+
         #[test]
         fn no_address_can_inject_a_header(text in "\\PC{0,20}", odd in any::<char>()) {
             for text in [format!("{text}{odd}@example.com"), format!("a@{odd}{text}.example.com")] {

@@ -87,6 +87,20 @@ impl RefreshToken {
         }
     }
 
+    /// A token that replaces the current one of `head` although nobody presented it: after a
+    /// password change. Its predecessor does not open it, so whoever holds that has nothing.
+    pub const fn replacing(
+        head: &RefreshHead,
+        session_id: Id,
+        secret: Secret<[u8; SECRET_BYTES]>,
+    ) -> Self {
+        Self {
+            session_id,
+            generation: head.generation.saturating_add(1),
+            secret,
+        }
+    }
+
     /// Parses a token from outside.
     ///
     /// # Errors
@@ -138,7 +152,8 @@ impl RefreshToken {
         &self.session_id
     }
 
-    /// The stored state after it was issued as the first of its session.
+    /// The stored state after it was issued as the first of its session, or by
+    /// [`RefreshToken::replacing`]: no token opens it.
     pub fn head(&self, now: UnixTime, idle_ends_at: UnixTime) -> RefreshHead {
         RefreshHead {
             generation: self.generation,

@@ -343,6 +343,7 @@ mod tests {
             ("PORTCULLIS_VERIFY_LIFETIME", "3601"),
             ("PORTCULLIS_RESET_LIFETIME", "599"),
             ("PORTCULLIS_REQUIRE_VERIFIED", "maybe"),
+            ("PORTCULLIS_SMTPUTF8", "maybe"),
             ("PORTCULLIS_DISPOSABLE", "yes"),
             ("PORTCULLIS_SES_ENDPOINT", "ftp://127.0.0.1"),
             ("PORTCULLIS_SIGNING_SECRET", "both"),

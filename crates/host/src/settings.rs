@@ -158,6 +158,8 @@ settings! {
             "Endpoint of SES.";
         PORTCULLIS_REQUIRE_VERIFIED: "`on` or `off`", "`on`", "native",
             "`on` rejects logins until the address of the account is verified.";
+        PORTCULLIS_SMTPUTF8: "`on` or `off`", "`off`", "native",
+            "`on` accepts new addresses with a local part beyond ASCII (RFC 6531); SES cannot deliver to them.";
         PORTCULLIS_PUBLIC_URL: "https URL, or http on loopback", "the issuer", "native",
             "Base of the links in mail.";
         PORTCULLIS_VERIFY_PAGE: "https URL, or http on loopback", "the host's page at the public URL", "native",

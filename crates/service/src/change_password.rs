@@ -7,19 +7,20 @@ use portcullis_core::id::Id;
 use portcullis_core::password::Password;
 use portcullis_core::password::advice::PasswordRejection;
 use portcullis_core::password::rules::PasswordContext;
-use portcullis_core::session::Methods;
+use portcullis_core::refresh::RefreshToken;
+use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::issue_token::{self, AccessToken, Bearer};
+use crate::open_session::{self, TokenGrant, idle_end};
 use crate::ports::{Clock, PasswordHasher, SecureRandom, Signer};
 use crate::reauthenticate::reauthenticate;
 use crate::screen::{self, PasswordScreen};
 use crate::store::{
-    Account, AccountChange, AccountStore, AuditStore, FactorStore, RetainedSession,
-    RevocationStore, SessionsEnd, WriteOutcome,
+    Account, AccountChange, AccountStore, AuditStore, FactorStore, KeptSession, RetainedSession,
+    RevocationStore, SessionStore, SessionsEnd, WriteOutcome,
 };
 
 /// The parsed request.
@@ -29,8 +30,6 @@ pub struct ChangePasswordRequest {
     pub user_id: Id,
     /// The session of the token; it stays active.
     pub session: RetainedSession,
-    /// The authentication methods of the session, from the token.
-    pub methods: Methods,
     /// The current password.
     pub current: Password,
     /// The new password.
@@ -41,8 +40,8 @@ pub struct ChangePasswordRequest {
 #[derive(Debug)]
 #[must_use]
 pub enum ChangePasswordOutcome {
-    /// The password is changed, and every other session is revoked. The remaining session gets this
-    /// access token and keeps its refresh token, and its browser a device cookie.
+    /// The password is changed, and every other session is revoked. The remaining session gets new
+    /// tokens, and its browser a device cookie.
     Changed(PasswordChanged),
     /// The current password is wrong.
     WrongPassword,
@@ -55,8 +54,9 @@ pub enum ChangePasswordOutcome {
 /// The result of a change.
 #[derive(Debug)]
 pub struct PasswordChanged {
-    /// The access token of the remaining session.
-    pub access: AccessToken,
+    /// The new tokens of the remaining session. Its earlier refresh token is invalid: a thief may
+    /// hold it.
+    pub grant: TokenGrant,
     /// The address of the account.
     pub email: EmailAddress,
     /// The new generation of the account, for the device cookie of this browser.
@@ -87,7 +87,7 @@ pub async fn change_password(
     tools: &Tools<'_, impl PasswordHasher, impl PasswordScreen, impl Signer, impl Clock>,
     ctx: ServiceContext<
         '_,
-        impl AccountStore + FactorStore + RevocationStore + AuditStore,
+        impl AccountStore + FactorStore + SessionStore + RevocationStore + AuditStore,
         impl SecureRandom,
     >,
 ) -> Result<ChangePasswordOutcome, UseCaseError> {
@@ -101,24 +101,33 @@ pub async fn change_password(
         refuse(&request.user_id, Denial::PasswordRejected, ctx).await?;
         return Ok(ChangePasswordOutcome::PasswordRejected(rejection));
     }
-    let hash = tools.hasher.hash(&request.new).await?;
-    // Signed before any change: a session without a token for it is useless.
-    let bearer = Bearer {
-        user_id: &account.user_id,
-        session_id: &request.session.id,
-        opened_at: request.session.opened_at,
-        methods: request.methods,
-        generation: account.next_generation(),
+    let session = ctx.store.session_of(&account, &request.session).await?;
+    let Some(session) = session else {
+        refuse(&request.user_id, Denial::Changed, ctx).await?;
+        return Ok(ChangePasswordOutcome::Conflict);
     };
-    let access = issue_token::access_token_of(&bearer, tools.signer, ctx)?;
+    let hash = tools.hasher.hash(&request.new).await?;
     let stamp = tools.clock.now();
+    let refresh = RefreshToken::replacing(&session.head, session.id.clone(), ctx.random.secret()?);
+    let idle_ends_at = idle_end(stamp, session.ends_at, ctx.settings.sessions.idle);
+    let next = refresh.head(stamp, idle_ends_at);
+    let renewed = Session {
+        generation: account.next_generation(),
+        ..session.clone()
+    };
+    // Signed before any change: a session without a token for it is useless.
+    let grant = open_session::grant(&renewed, &refresh, idle_ends_at, tools.signer, ctx)?;
     let revocation = end_of_others(&account, stamp, ctx);
     let change = AccountChange {
         password: Some(&hash),
         sessions: Some(SessionsEnd {
             revocation: &revocation,
             stamp,
-            kept: Some(&request.session),
+            kept: Some(KeptSession {
+                session: &request.session,
+                read: &session.head,
+                next: &next,
+            }),
         }),
         ..AccountChange::default()
     };
@@ -137,7 +146,7 @@ pub async fn change_password(
     let revocations = core::slice::from_ref(&revocation);
     announce::confirm_within_bound(revocations, stamp, ctx.store, tools.clock, ctx.call).await?;
     Ok(ChangePasswordOutcome::Changed(PasswordChanged {
-        access,
+        grant,
         generation: account.next_generation(),
         email: account.email,
     }))

@@ -2,7 +2,7 @@
 //! unknown: the first login verifies the hash and replaces it.
 
 use portcullis_core::audit::AuditKind;
-use portcullis_core::email::EmailAddress;
+use portcullis_core::email::{EmailAddress, EmailError};
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
@@ -31,6 +31,8 @@ pub enum ImportOutcome {
     Imported(Id),
     /// The address already has an account; nothing was changed.
     AddressTaken,
+    /// No mail can be sent to the address.
+    BadEmail(EmailError),
     /// No host can verify the hash: its kind is unknown or its cost too high.
     UnusableHash,
 }
@@ -45,6 +47,10 @@ pub async fn import(
     hasher: &impl PasswordHasher,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<ImportOutcome, UseCaseError> {
+    let smtputf8 = ctx.settings.mailing.smtputf8;
+    if let Err(error) = request.email.check_deliverable(smtputf8) {
+        return Ok(ImportOutcome::BadEmail(error));
+    }
     if !hasher.can_check(&request.password) {
         return Ok(ImportOutcome::UnusableHash);
     }

@@ -2,10 +2,8 @@
 
 use core::time::Duration;
 
-use portcullis_core::id::Id;
 use portcullis_core::secret::Secret;
-use portcullis_core::session::{Methods, Session};
-use portcullis_core::time::UnixTime;
+use portcullis_core::session::Session;
 use portcullis_core::token::draft::AccessTokenDraft;
 use portcullis_core::token::scope::Scopes;
 
@@ -22,48 +20,23 @@ pub struct AccessToken {
     pub expires_in: Duration,
 }
 
-/// The subject and session of an access token.
-pub(crate) struct Bearer<'a> {
-    pub(crate) user_id: &'a Id,
-    pub(crate) session_id: &'a Id,
-    pub(crate) opened_at: UnixTime,
-    pub(crate) methods: Methods,
-    pub(crate) generation: u64,
-}
-
 /// Signs an access token for `session`.
 pub(crate) fn access_token<S>(
     session: &Session,
     signer: &impl Signer,
     ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<AccessToken, UseCaseError> {
-    let bearer = Bearer {
-        user_id: &session.user_id,
-        session_id: &session.id,
-        opened_at: session.opened_at,
-        methods: session.methods,
-        generation: session.generation,
-    };
-    access_token_of(&bearer, signer, ctx)
-}
-
-/// Signs an access token for `bearer`.
-pub(crate) fn access_token_of<S>(
-    bearer: &Bearer<'_>,
-    signer: &impl Signer,
-    ctx: ServiceContext<'_, S, impl SecureRandom>,
-) -> Result<AccessToken, UseCaseError> {
     let issuing = &ctx.settings.issuing;
     let draft = AccessTokenDraft {
         issuer: issuing.issuer.clone(),
-        subject: bearer.user_id.clone(),
+        subject: session.user_id.clone(),
         audience: issuing.audience.clone(),
         client_id: issuing.client_id.clone(),
         token_id: ctx.random.id()?,
-        session_id: bearer.session_id.clone(),
-        generation: bearer.generation,
-        authenticated_at: bearer.opened_at,
-        methods: bearer.methods,
+        session_id: session.id.clone(),
+        generation: session.generation,
+        authenticated_at: session.opened_at,
+        methods: session.methods,
         issued_at: ctx.call.now,
         lifetime: issuing.lifetime,
         scopes: Scopes::default(),

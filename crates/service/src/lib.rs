@@ -94,6 +94,7 @@ mod test_support {
                 reset_lifetime: Duration::from_secs(1_800),
                 unlock_lifetime: Duration::from_secs(1_800),
                 require_verified: true,
+                smtputf8: false,
             },
         }
     }

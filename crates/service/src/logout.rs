@@ -2,6 +2,8 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
+use portcullis_core::refresh::RefreshToken;
+use portcullis_core::secret::Secret;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 
@@ -10,6 +12,7 @@ use crate::context::ServiceContext;
 use crate::end_session::{Ending, end};
 use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
+use crate::refresh::is_alive;
 use crate::store::{RevocationStore, SessionStore};
 
 /// The outcome of a logout.
@@ -20,6 +23,35 @@ pub enum LogoutOutcome {
     Done,
     /// The token belongs to no session of this service.
     NoSession,
+}
+
+/// Ends the session that `cookie` holds the refresh token of, after a login over it ([ASVS 5.0
+/// 7.2.4]). A cookie without an open session changes nothing.
+///
+/// # Errors
+///
+/// [`UseCaseError`]; the session may still be active then.
+///
+/// [ASVS 5.0 7.2.4]: https://github.com/OWASP/ASVS/blob/v5.0.0/5.0/en/0x16-V7-Session-Management.md
+pub async fn end_replaced(
+    cookie: &Secret<String>,
+    clock: &impl Clock,
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let Ok(token) = RefreshToken::parse(cookie.expose(), ctx.root_keys) else {
+        return Ok(());
+    };
+    let family = ctx.store.family(token.session_id()).await?;
+    let Some(family) = family.filter(is_alive) else {
+        return Ok(());
+    };
+    let ending = Ending {
+        user_id: &family.session.user_id,
+        session_id: &family.session.id,
+        token: None,
+        kind: AuditKind::LoggedOut,
+    };
+    end(&ending, clock, ctx).await
 }
 
 /// Ends the session of `caller`: deletes its rows and revokes its token and session in one

@@ -1,7 +1,7 @@
 //! Registration: creates an account from an address and a password.
 
 use portcullis_core::audit::{AuditKind, RegistrationDenial};
-use portcullis_core::email::EmailAddress;
+use portcullis_core::email::{EmailAddress, EmailError};
 use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
 use portcullis_core::password::Password;
@@ -31,6 +31,8 @@ pub enum RegisterOutcome {
     /// The client gets this id, whether an account was created or the address was already
     /// registered.
     Accepted(Id),
+    /// No mail can be sent to the address.
+    BadEmail(EmailError),
     /// The password was rejected.
     BadPassword(PasswordRejection),
 }
@@ -50,6 +52,10 @@ pub async fn register(
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<RegisterOutcome, UseCaseError> {
     // Runs before any call to the store, so the response does not reveal the health of the store.
+    let smtputf8 = ctx.settings.mailing.smtputf8;
+    if let Err(error) = request.email.check_deliverable(smtputf8) {
+        return Ok(RegisterOutcome::BadEmail(error));
+    }
     let rules = &ctx.settings.passwords;
     let context = PasswordContext {
         email: &request.email,

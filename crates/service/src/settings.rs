@@ -103,4 +103,6 @@ pub struct Mailing {
     pub unlock_lifetime: Duration,
     /// Whether login requires a verified address.
     pub require_verified: bool,
+    /// Whether the mailer delivers to local parts beyond ASCII (SMTPUTF8, RFC 6531).
+    pub smtputf8: bool,
 }

@@ -23,7 +23,7 @@ mod mail;
 mod packs;
 
 pub use audit::{AuditReader, StoredEntry};
-pub use change::{AccountChange, RetainedSession, SessionsEnd};
+pub use change::{AccountChange, KeptSession, RetainedSession, SessionsEnd};
 pub use domains::{DomainPage, DomainStore, PageCursor};
 pub use factors::{FactorStore, Factors, TotpFactor};
 pub use keys::{KeyChangeStore, KeyStore};
@@ -238,6 +238,17 @@ pub trait SessionStore {
     ///
     /// [`StoreError`]: then nothing is known of it.
     async fn family(&self, session_id: &Id) -> Result<Option<SessionWithAccount>, StoreError>;
+
+    /// The session `retained` of `account`, read consistently; `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn session_of(
+        &self,
+        account: &Account,
+        retained: &RetainedSession,
+    ) -> Result<Option<Session>, StoreError>;
 
     /// Replaces the head that `session` was read with by `next`, with the audit row. Returns
     /// [`WriteOutcome::Conflict`] if the head has changed or the session is gone. Of any number of

@@ -40,6 +40,7 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
             reset_lifetime: hour,
             unlock_lifetime: hour,
             require_verified: false,
+            smtputf8: false,
         },
         limits: Limits {
             quotas: Quotas::parse(&format!(

@@ -2,7 +2,6 @@
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use portcullis_core::id::Id;
-use portcullis_core::session::Methods;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use portcullis_service::store::RetainedSession;
@@ -22,11 +21,6 @@ pub(super) fn session(caller: &Verified<Claims>) -> Result<RetainedSession, Prob
         (Some(Ok(id)), Some(opened_at)) => Ok(RetainedSession { id, opened_at }),
         _ => Err(Problem::NoSession),
     }
-}
-
-/// The authentication methods of that session. A token without `amr` counts as the weakest method.
-pub(super) fn methods(caller: &Verified<Claims>) -> Methods {
-    Methods::of_amr(&caller.get().methods).unwrap_or_default()
 }
 
 /// Every `Authorization` value, joined by [RFC 9110 §5.3]: several values are no bearer token.

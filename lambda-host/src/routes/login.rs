@@ -9,9 +9,9 @@ use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
 use portcullis_service::error::UseCaseError;
 use portcullis_service::factor::CHALLENGE_LIFETIME;
-use portcullis_service::issue_token::AccessToken;
 use portcullis_service::limit::Reservation;
 use portcullis_service::login::{self, LoginOutcome, LoginRequest};
+use portcullis_service::logout;
 use portcullis_service::mailing::request::offer_unlock;
 use serde::Serialize;
 use tracing::warn;
@@ -23,29 +23,12 @@ use crate::problem::Problem;
 use crate::routes::api_call::{ApiCall, OpenCall, warn_if_uncounted};
 use crate::routes::credentials::Credentials;
 use crate::routes::json_body;
-use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
+use crate::routes::refresh_cookie::{self, GrantBody, TokenDelivery, token_response};
 use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::response::{IssuedSecret, json};
 use portcullis_host::error_chain::ErrorChain;
 
-problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy]);
-
-/// An access token ([RFC 6749 §5.1]).
-///
-/// [RFC 6749 §5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
-#[derive(Serialize, ToSchema)]
-#[schema(as = AccessToken)]
-pub(super) struct AccessTokenBody {
-    /// The token, for `Authorization: Bearer`.
-    #[schema(value_type = String, example = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl")]
-    access_token: IssuedSecret,
-    /// Always `Bearer`.
-    #[schema(pattern = "^Bearer$", example = "Bearer")]
-    token_type: &'static str,
-    /// Its lifetime, in seconds.
-    #[schema(minimum = 1, example = 600)]
-    expires_in: u64,
-}
+problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy, Problem::RevocationPending]);
 
 request_body! {
     /// The credentials, and the place of the refresh token.
@@ -92,7 +75,7 @@ enum LoginBody {
     SecondStep(SecondStepBody),
 }
 
-/// Logs in. An unknown address, a wrong password and a disabled account give the same response.
+/// Logs in. A session in the refresh cookie of the request ends. An unknown address, a wrong password and a disabled account give the same response.
 #[utoipa::path(
     post,
     path = "/v1/login",
@@ -128,7 +111,9 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
             note(admission.not_rehashed.as_ref());
             open.refund(&place).await;
             refund_recounted(&open, admission.recounted.as_ref()).await;
+            end_replaced_session(&call, &open).await?;
             let mut response = token_response(&admission.grant, transport, ctx.root_keys);
+            clear_replaced(&call, transport, response.headers_mut());
             let headers = response.headers_mut();
             open.remember_browser(headers, &request.email, admission.generation)?;
             Ok(response)
@@ -165,6 +150,26 @@ async fn mail_unlock_if_locked(
     Ok(())
 }
 
+/// Ends the session whose refresh token this browser still has in its cookie: the login replaces it.
+/// If that fails, the client gets no tokens and retries.
+pub(super) async fn end_replaced_session(
+    call: &ApiCall,
+    open: &OpenCall<'_>,
+) -> Result<(), ApiError> {
+    if let Some(cookie) = refresh_cookie::token(call.headers()) {
+        let end = logout::end_replaced(&cookie, open.clock(), open.ctx());
+        open.run(end).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the cookie of the replaced session, if the new tokens are in the body.
+pub(super) fn clear_replaced(call: &ApiCall, transport: TokenDelivery, headers: &mut HeaderMap) {
+    if transport == TokenDelivery::Body && refresh_cookie::token(call.headers()).is_some() {
+        refresh_cookie::clear(headers);
+    }
+}
+
 /// Refunds the second count of a browser with an outdated device cookie.
 async fn refund_recounted(open: &OpenCall<'_>, recounted: Option<&Reservation>) {
     if let Some(reservation) = recounted {
@@ -181,15 +186,6 @@ pub(super) fn device(headers: &HeaderMap) -> Device {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default(),
     )
-}
-
-/// The body with an access token.
-pub(super) fn access_token(access: &AccessToken) -> AccessTokenBody {
-    AccessTokenBody {
-        access_token: access.token.clone().into(),
-        token_type: "Bearer",
-        expires_in: access.expires_in.as_secs(),
-    }
 }
 
 /// The body of the second step.

@@ -19,6 +19,7 @@ use crate::routes::{factors, login};
 
 problems!(FactorLoginProblems: ANY, BODY, STORE, LIMITED, [
     Problem::BadCode, Problem::BadChallenge, Problem::WrongCode, Problem::FactorLocked,
+    Problem::RevocationPending,
 ]);
 
 request_body! {
@@ -82,7 +83,9 @@ pub(super) async fn login_factor(
     };
     match open.run(factor::login(&request, &*signer, ctx)).await? {
         Ok(grant) => {
+            login::end_replaced_session(&call, &open).await?;
             let mut response = token_response(&grant, transport, ctx.root_keys);
+            login::clear_replaced(&call, transport, response.headers_mut());
             if let (Some(account), Some(place)) = (&challenged, &counted) {
                 open.refund(place).await;
                 let headers = response.headers_mut();

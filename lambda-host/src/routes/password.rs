@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{Request, StatusCode};
+use http::Request;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_service::change_password::{
     self, ChangePasswordOutcome, ChangePasswordRequest, Tools,
@@ -13,10 +13,10 @@ use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, NEW_PASSWORD, STORE, TOKEN, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
+use crate::routes::caller;
 use crate::routes::json_body;
+use crate::routes::refresh_cookie::{GrantBody, delivery_of, token_response};
 use crate::routes::request_body::{Required, request_body};
-use crate::routes::response::json;
-use crate::routes::{caller, login};
 
 problems!(ChangeProblems: ANY, BODY, NEW_PASSWORD, STORE, LIMITED, TOKEN, [
     Problem::NoSession, Problem::WrongPassword, Problem::AccountChanged, Problem::Busy,
@@ -40,8 +40,8 @@ request_body! {
     }
 }
 
-/// Changes the password. Every other session ends before the response. The current session keeps
-/// its refresh token and gets the access token of the response. Its browser stays known; every
+/// Changes the password. Every other session ends before the response. The current session gets new
+/// tokens, and its earlier ones are invalid. A refresh token in the cookie is replaced there. The browser stays known; every
 /// other browser becomes unknown.
 #[utoipa::path(
     post,
@@ -49,7 +49,7 @@ request_body! {
     tag = "passwords",
     security(("bearer" = [])),
     request_body = ChangeBody,
-    responses((status = 200, description = "Changed", body = login::AccessTokenBody), ChangeProblems)
+    responses((status = 200, description = "Changed", body = GrantBody), ChangeProblems)
 )]
 pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = call.bearer().await?;
@@ -57,7 +57,6 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
     let request = ChangePasswordRequest {
         user_id: caller::user_id(&caller)?,
         session: caller::session(&caller)?,
-        methods: caller::methods(&caller),
         current: body.current_password.password()?,
         new: body.new_password.password()?,
     };
@@ -80,7 +79,9 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
     match outcome {
         ChangePasswordOutcome::Changed(changed) => {
             open.refund(&place).await;
-            let mut response = json(StatusCode::OK, &login::access_token(&changed.access));
+            let session_id = &changed.grant.session_id;
+            let delivery = delivery_of(call.headers(), session_id, ctx.root_keys);
+            let mut response = token_response(&changed.grant, delivery, ctx.root_keys);
             let headers = response.headers_mut();
             open.remember_browser(headers, &changed.email, changed.generation)?;
             Ok(response)

@@ -4,6 +4,8 @@ use axum::response::Response;
 use http::header::{HeaderMap, ORIGIN};
 use http::{StatusCode, Uri};
 use portcullis_core::csrf::{self, TokenSource};
+use portcullis_core::id::Id;
+use portcullis_core::refresh::RefreshToken;
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
 use portcullis_service::open_session::TokenGrant;
@@ -94,6 +96,20 @@ pub(super) fn token_response(
         cookies::set(headers, NAME, grant.refresh.expose(), Some(grant.idle));
     }
     response
+}
+
+/// The place of a new refresh token for the session `session_id`: the cookie, if it holds one of
+/// this session.
+pub(super) fn delivery_of(
+    headers: &HeaderMap,
+    session_id: &Id,
+    root_keys: &RootKeys,
+) -> TokenDelivery {
+    let token = token(headers).and_then(|text| RefreshToken::parse(text.expose(), root_keys).ok());
+    match token {
+        Some(token) if token.session_id() == session_id => TokenDelivery::Cookie,
+        Some(_) | None => TokenDelivery::Body,
+    }
 }
 
 /// Deletes the cookie: only if the session has ended.

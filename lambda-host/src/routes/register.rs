@@ -68,6 +68,7 @@ pub(super) async fn register(call: ApiCall, request: Request<Body>) -> Result<Re
             open.mark_registration(response.headers_mut(), &user_id);
             Ok(response)
         }
+        RegisterOutcome::BadEmail(error) => Err(Problem::BadEmail(error).into()),
         RegisterOutcome::BadPassword(rejection) => Err(Problem::UnfitPassword(rejection).into()),
     }
 }

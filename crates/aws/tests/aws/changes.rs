@@ -3,10 +3,11 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::password::PasswordHash;
+use portcullis_core::refresh::RefreshHead;
 use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStatus, AccountStore as _, RetainedSession,
+    Account, AccountChange, AccountStatus, AccountStore as _, KeptSession, RetainedSession,
     RevocationStore as _, SessionStore as _, SessionsEnd, WriteOutcome,
 };
 use serde_json::json;
@@ -38,6 +39,17 @@ const fn token_of(generation: u64) -> TokenIds<'static> {
         session_id: Some("s1"),
         generation: Some(generation),
         key_id: "k1",
+    }
+}
+
+/// The head of `s1` after a password change.
+fn replaced() -> RefreshHead {
+    let head = session("s1").head;
+    RefreshHead {
+        generation: head.generation + 1,
+        hash: [7; 32],
+        sealed: None,
+        ..head
     }
 }
 
@@ -118,7 +130,11 @@ async fn a_change_revokes_all_sessions_but_the_retained_one_in_one_transaction()
         sessions: Some(SessionsEnd {
             revocation: &revocation,
             stamp: NOON,
-            kept: Some(&kept),
+            kept: Some(KeptSession {
+                session: &kept,
+                read: &session("s1").head,
+                next: &replaced(),
+            }),
         }),
         ..AccountChange::default()
     };
@@ -136,6 +152,9 @@ async fn a_change_revokes_all_sessions_but_the_retained_one_in_one_transaction()
         let session = row(&client, "Portcullis", "USER#ada@example.com", &sort).await;
         assert_eq!(session["generation"], json!({"N": generation}), "{name}");
     }
+    // The retained session has its new refresh token, which no earlier one opens.
+    let read = store(&client).session_of(&ada(), &kept).await;
+    assert!(read.unwrap().unwrap().head == replaced());
     for (generation, revoked) in [(0, true), (1, false)] {
         let token = token_of(generation);
         let known = store(&client).revocations_of(token).await.unwrap();
@@ -150,6 +169,48 @@ async fn a_change_revokes_all_sessions_but_the_retained_one_in_one_transaction()
     let end = store(&client).change_account(&ada(), &change, &late).await;
     assert_eq!(end.unwrap(), WriteOutcome::Conflict);
     assert_eq!(audit_trail(&client).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_session_whose_refresh_token_was_rotated_since_cannot_be_retained() {
+    let engine = with_sessions().await;
+    let client = engine.client();
+    let revocation = below(1);
+    let kept = RetainedSession {
+        id: id("s1"),
+        opened_at: NOON,
+    };
+    for read in [
+        replaced(),
+        RefreshHead {
+            hash: [9; 32],
+            ..session("s1").head
+        },
+    ] {
+        let change = AccountChange {
+            sessions: Some(SessionsEnd {
+                revocation: &revocation,
+                stamp: NOON,
+                kept: Some(KeptSession {
+                    session: &kept,
+                    read: &read,
+                    next: &replaced(),
+                }),
+            }),
+            ..AccountChange::default()
+        };
+        let line = event(AuditKind::PasswordChanged, "r2");
+        let end = store(&client).change_account(&ada(), &change, &line).await;
+        assert_eq!(end.unwrap(), WriteOutcome::Conflict);
+    }
+    let read = store(&client).session_of(&ada(), &kept).await;
+    assert!(read.unwrap().unwrap().head == session("s1").head);
+    let other = Account {
+        user_id: id("u-eve"),
+        ..ada()
+    };
+    let read = store(&client).session_of(&other, &kept).await;
+    assert!(read.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -169,7 +230,11 @@ async fn a_deleted_session_cannot_be_retained() {
             sessions: Some(SessionsEnd {
                 revocation: &revocation,
                 stamp: NOON,
-                kept: Some(&kept),
+                kept: Some(KeptSession {
+                    session: &kept,
+                    read: &session("s1").head,
+                    next: &replaced(),
+                }),
             }),
             ..AccountChange::default()
         };

@@ -98,6 +98,55 @@ async fn an_unconfirmed_factor_is_not_required_and_may_be_replaced() {
 }
 
 #[tokio::test]
+async fn account_takeover_a_factor_enrolled_before_the_first_proof_of_the_address_does_not_count() {
+    let engine = with_factor().await;
+    let client = engine.client();
+    assert!(factors(&engine, &ada()).await.active().is_some());
+    let verified = Account {
+        verified_at: Some(NOON),
+        ..ada()
+    };
+    let read = factors(&engine, &verified).await;
+    assert!(read.totp.is_none() && read.recovery.is_empty());
+
+    // A request that read the account before the proof writes after it.
+    let begun = event(AuditKind::FactorBegun, "r4");
+    let client_store = store(&client);
+    let late = client_store.remove_factors(&ada(), &begun).await;
+    late.unwrap();
+    let begun = event(AuditKind::FactorBegun, "r5");
+    let written = client_store.begin_factor(&ada(), &totp("f2"), &begun).await;
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
+    let confirmed = event(AuditKind::FactorConfirmed, "r6");
+    let written = client_store
+        .confirm_factor(&verified, &totp("f2"), STEP, &codes(&["d"]), &confirmed)
+        .await;
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
+    assert!(factors(&engine, &verified).await.active().is_none());
+
+    // The owner replaces it, although it is active.
+    let begun = event(AuditKind::FactorBegun, "r7");
+    let written = client_store
+        .begin_factor(&verified, &totp("f3"), &begun)
+        .await;
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
+    let confirmed = event(AuditKind::FactorConfirmed, "r8");
+    let written = client_store
+        .confirm_factor(&verified, &totp("f3"), STEP, &codes(&["e"]), &confirmed)
+        .await;
+    assert_eq!(written.unwrap(), WriteOutcome::Applied);
+    let read = factors(&engine, &verified).await;
+    assert_eq!(read.active().unwrap().id, id("f3"));
+    assert_eq!(read.recovery, codes(&["e"]));
+    // Her own active factor stays.
+    let begun = event(AuditKind::FactorBegun, "r9");
+    let written = client_store
+        .begin_factor(&verified, &totp("f4"), &begun)
+        .await;
+    assert_eq!(written.unwrap(), WriteOutcome::Conflict);
+}
+
+#[tokio::test]
 async fn a_totp_step_is_used_once_and_no_earlier_step_afterwards() {
     let engine = with_factor().await;
     let client = engine.client();

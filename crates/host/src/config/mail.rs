@@ -44,6 +44,12 @@ pub(super) fn mail(
     let reset_lifetime = env.optional("PORTCULLIS_RESET_LIFETIME", link_lifetime);
     let unlock_lifetime = env.optional("PORTCULLIS_UNLOCK_LIFETIME", link_lifetime);
     let require_verified = env.optional("PORTCULLIS_REQUIRE_VERIFIED", on_or_off);
+    // SES delivers to ASCII local parts only.
+    let has_ses = env.has("PORTCULLIS_MAIL_FROM") && !env.has("PORTCULLIS_MAILBOX");
+    let smtputf8 = env.optional("PORTCULLIS_SMTPUTF8", |text| match on_or_off(text)? {
+        true if has_ses => Err(Fault::Invalid),
+        smtputf8 => Ok(smtputf8),
+    });
     let name = if env.has("PORTCULLIS_BRAND_NAMES") {
         passwords.services.first().cloned()
     } else {
@@ -69,6 +75,7 @@ pub(super) fn mail(
             reset_lifetime: reset_lifetime.unwrap_or(Duration::from_secs(1_800)),
             unlock_lifetime: unlock_lifetime.unwrap_or(Duration::from_secs(3_600)),
             require_verified: require_verified.unwrap_or(true),
+            smtputf8: smtputf8.unwrap_or(false),
         },
         delivery: delivery?,
         disposable,

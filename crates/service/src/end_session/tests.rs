@@ -13,7 +13,7 @@ use super::*;
 
 use crate::announce::MAX_ATTEMPTS;
 use crate::ports::{NoEntropy, RequestMeta};
-use crate::store::{SessionWithAccount, StoreError, WriteOutcome};
+use crate::store::{Account, RetainedSession, SessionWithAccount, StoreError, WriteOutcome};
 use crate::test_support::settings;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -59,6 +59,13 @@ impl SessionStore for Slow {
         Ok(WriteOutcome::Applied)
     }
     async fn family(&self, _: &Id) -> Result<Option<SessionWithAccount>, StoreError> {
+        Ok(None)
+    }
+    async fn session_of(
+        &self,
+        _: &Account,
+        _: &RetainedSession,
+    ) -> Result<Option<Session>, StoreError> {
         Ok(None)
     }
     async fn advance(

@@ -188,6 +188,7 @@ mod tests {
             reset_lifetime: Duration::from_secs(1_800),
             unlock_lifetime: Duration::from_secs(1_800),
             require_verified: true,
+            smtputf8: false,
         }
     }
 

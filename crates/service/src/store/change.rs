@@ -2,6 +2,7 @@
 
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
+use portcullis_core::refresh::RefreshHead;
 use portcullis_core::revocation::Revocation;
 use portcullis_core::time::UnixTime;
 
@@ -33,9 +34,20 @@ pub struct SessionsEnd<'a> {
     pub revocation: &'a Revocation,
     /// The stamp of its feed row.
     pub stamp: UnixTime,
-    /// The one session that stays: it is moved to the new generation, and its client needs a new
-    /// access token.
-    pub kept: Option<&'a RetainedSession>,
+    /// The one session that stays: it is moved to the new generation, and its client needs new
+    /// tokens.
+    pub kept: Option<KeptSession<'a>>,
+}
+
+/// The session that stays, with the refresh token that replaces its current one.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptSession<'a> {
+    /// The session.
+    pub session: &'a RetainedSession,
+    /// The current token, as read: another one is a conflict.
+    pub read: &'a RefreshHead,
+    /// Its replacement.
+    pub next: &'a RefreshHead,
 }
 
 /// A session as its access token describes it: enough to find its row beside the account.

@@ -15,7 +15,8 @@ use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Signer as _;
 use portcullis_service::store::{
     Account, AccountChange, AccountStore, AuditStore, Bucket, Counted, KeyStore, LimitStore,
-    OutboxMail, RevocationStore, SessionStore, SessionWithAccount, StoreError, WriteOutcome,
+    OutboxMail, RetainedSession, RevocationStore, SessionStore, SessionWithAccount, StoreError,
+    WriteOutcome,
 };
 
 use super::{READING_KEYS, View, tell_rows};
@@ -146,6 +147,21 @@ impl SessionStore for View {
         let session_id = session_id.clone();
         self.call("reading a session", move |tables, _| {
             tables.family(&session_id)
+        })
+        .await
+    }
+
+    async fn session_of(
+        &self,
+        account: &Account,
+        retained: &RetainedSession,
+    ) -> Result<Option<Session>, StoreError> {
+        let (user_id, session_id) = (account.user_id.clone(), retained.id.clone());
+        self.call("reading a session of an account", move |tables, _| {
+            let session = tables.sessions.get(&session_id);
+            session
+                .filter(|session| session.user_id == user_id)
+                .cloned()
         })
         .await
     }

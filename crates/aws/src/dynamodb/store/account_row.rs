@@ -41,10 +41,7 @@ pub(super) const fn status_word(status: AccountStatus) -> &'static str {
 }
 
 pub(super) fn read_user(row: &Item, asked: &EmailAddress) -> Result<Account, RowError> {
-    let email = EmailAddress::parse(row.text(EMAIL)?)
-        .ok()
-        .filter(|email| email.as_str() == asked.as_str())
-        .ok_or(RowError::Value(EMAIL))?;
+    let email = EmailAddress::from_store(row.text(EMAIL)?, asked).ok_or(RowError::Value(EMAIL))?;
     let password =
         PasswordHash::parse(row.text(PASSWORD)?).map_err(|_phc| RowError::Value(PASSWORD))?;
     let status = match row.text(STATUS)? {

@@ -2,15 +2,14 @@
 //! transaction ends its sessions if the change says so.
 
 use portcullis_core::audit::AuditEvent;
-use portcullis_service::store::{
-    Account, AccountChange, RetainedSession, StoreError, WriteOutcome,
-};
+use portcullis_service::store::{Account, AccountChange, KeptSession, StoreError, WriteOutcome};
 
 use super::account_row::status_word;
 use super::audit::audit_row;
 use super::columns::{GENERATION, PASSWORD, REQUEST_ID, STATUS, VERIFIED_AT, VERSION};
 use super::outbox::enqueue;
 use super::revocations::revoke;
+use super::session_row::{SUCCESSOR, head_attributes};
 use super::{Committed, DynamoStore, is_own_write, is_written_for, tokens};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::table::Key;
@@ -32,7 +31,7 @@ pub(super) async fn change_account<T: Transport>(
         let mut transaction = store.transaction();
         update(&mut transaction, account, change, &changed, event);
         if let Some(end) = &change.sessions {
-            if let Some(kept) = end.kept {
+            if let Some(kept) = &end.kept {
                 keep(&mut transaction, account, kept, event);
             }
             store.announce_by(
@@ -110,21 +109,34 @@ fn update(
     transaction.update_if(&Key::user(&account.email), &update, &unchanged);
 }
 
-/// Moves the retained session to the new generation.
+/// Moves the retained session to the new generation, with its new refresh token.
 fn keep(
     transaction: &mut Transaction<'_>,
     account: &Account,
-    kept: &RetainedSession,
+    kept: &KeptSession<'_>,
     event: &AuditEvent,
 ) {
-    let next = Expression::set([
+    let moved = [
         (GENERATION, Attribute::number(account.next_generation())),
         (REQUEST_ID, Attribute::text(event.request_id.as_str())),
-    ]);
-    let alive = Expression::of("#user_id = :user_id AND #generation = :read")
-        .with(":user_id", Attribute::text(account.user_id.as_str()))
-        .with(":read", Attribute::number(account.generation));
-    let key = Key::session(&account.email, kept.opened_at, &kept.id);
+    ];
+    let next = Expression::set(moved.into_iter().chain(head_attributes(kept.next)));
+    let next = match &kept.next.sealed {
+        Some(_) => next,
+        None => next.removing(SUCCESSOR),
+    };
+    let alive = Expression::of(
+        "#user_id = :user_id AND #generation = :read \
+         AND #refresh_generation = :current_generation AND #refresh_hash = :current_hash",
+    )
+    .with(":user_id", Attribute::text(account.user_id.as_str()))
+    .with(":read", Attribute::number(account.generation))
+    .with(
+        ":current_generation",
+        Attribute::number(kept.read.generation),
+    )
+    .with(":current_hash", Attribute::bytes(&kept.read.hash));
+    let key = Key::session(&account.email, kept.session.opened_at, &kept.session.id);
     transaction.update_if(&key, &next, &alive);
 }
 

@@ -19,7 +19,7 @@ const DEVICE: &str = "device";
 const CLIENT_ADDRESS: &str = "client_address";
 const REFRESH_GENERATION: &str = "refresh_generation";
 const ADVANCED_AT: &str = "advanced_at";
-const SUCCESSOR: &str = "successor";
+pub(super) const SUCCESSOR: &str = "successor";
 const LOCATED_PARTITION: &str = "session_pk";
 const LOCATED_SORT: &str = "session_sk";
 

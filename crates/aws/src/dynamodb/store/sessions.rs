@@ -8,7 +8,8 @@ use portcullis_core::revocation::Revocation;
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    MAX_SESSIONS, SessionStore, SessionWithAccount, StoreError, WriteOutcome,
+    Account, MAX_SESSIONS, RetainedSession, SessionStore, SessionWithAccount, StoreError,
+    WriteOutcome,
 };
 
 use super::account_row::read_user;
@@ -83,6 +84,22 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
             session: read_session(row, &email).map_err(failed)?,
             account: account.transpose().map_err(failed)?,
         }))
+    }
+
+    async fn session_of(
+        &self,
+        account: &Account,
+        retained: &RetainedSession,
+    ) -> Result<Option<Session>, StoreError> {
+        const OPERATION: &str = "reading a session of an account";
+        let key = Key::session(&account.email, retained.opened_at, &retained.id);
+        let row = self.client.row(&key, self.now).await;
+        let row = row.map_err(|error| StoreError::new(OPERATION, error))?;
+        let session = row
+            .map(|row| read_session(&row, &account.email))
+            .transpose();
+        let session = session.map_err(|error| StoreError::new(OPERATION, error))?;
+        Ok(session.filter(|session| session.user_id == account.user_id))
     }
 
     async fn advance(
