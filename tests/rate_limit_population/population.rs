@@ -76,6 +76,19 @@ pub(crate) struct PopulationReport {
 }
 
 impl PopulationReport {
+    /// Adds the numbers of another run.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (share, more) in [
+            (&mut self.known, &other.known),
+            (&mut self.unknown, &other.unknown),
+            (&mut self.guesses, &other.guesses),
+        ] {
+            share.tried += more.tried;
+            share.refused += more.refused;
+        }
+        self.most_in_an_hour = self.most_in_an_hour.max(other.most_in_an_hour);
+    }
+
     /// The share of users' attempts that were rejected.
     pub(crate) fn share_refused(&self) -> f64 {
         let both = Share {
@@ -105,8 +118,13 @@ enum Event {
 }
 
 /// Runs `seconds` of it, after browsers are known.
-pub(crate) async fn run(settings: &Settings, seconds: u64, attack: Attack) -> PopulationReport {
-    Population::new(settings, attack).run(seconds).await
+pub(crate) async fn run(
+    settings: &Settings,
+    seconds: u64,
+    attack: Attack,
+    seed: u64,
+) -> PopulationReport {
+    Population::new(settings, attack, seed).run(seconds).await
 }
 
 struct Population<'a> {
@@ -121,13 +139,13 @@ struct Population<'a> {
 }
 
 impl<'a> Population<'a> {
-    fn new(settings: &'a Settings, attack: Attack) -> Self {
+    fn new(settings: &'a Settings, attack: Attack, seed: u64) -> Self {
         let document = RootKeys::document(&Secret::new([7; 32]));
         let mut population = Self {
             settings,
             root_keys: RootKeys::parse(document.expose().as_bytes()).expect("a document"),
             store: Memory::default(),
-            dice: Dice::new(20_261_123),
+            dice: Dice::new(seed),
             events: BinaryHeap::new(),
             cookies: HashMap::new(),
             through: HashMap::new(),
@@ -231,8 +249,7 @@ impl<'a> Population<'a> {
         let mistyped = self.dice.happens(MISTYPED);
         match place {
             Some(place) if !mistyped => {
-                let fresh = self
-                    .settle(second, person, cookie.as_deref(), &place).await;
+                let fresh = self.settle(second, person, cookie.as_deref(), &place).await;
                 self.cookies.insert((person, browser), fresh);
             }
             // A rejected user returns at `Retry-After`; one who mistyped retries at once.
@@ -301,7 +318,8 @@ impl<'a> Population<'a> {
             .await
             .expect("memory does not fail");
         let new = limit::device_cookie(&email(person), 0, presented, ctx).expect("dice");
-        new.or_else(|| presented.map(str::to_owned)).expect("a cookie")
+        new.or_else(|| presented.map(str::to_owned))
+            .expect("a cookie")
     }
 
     fn ctx<'b>(&'b self, call: &'b RequestMeta) -> ServiceContext<'b, Memory, Dice> {

@@ -89,7 +89,11 @@ impl TotpCode {
 
 /// Blanks and hyphens, as people and password managers group a code.
 const fn is_separator(letter: char) -> bool {
-    letter.is_whitespace() || matches!(letter, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
+    letter.is_whitespace()
+        || matches!(
+            letter,
+            '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}'
+        )
 }
 
 /// The zeros of the decimal digits (Unicode category Nd) of the scripts in common use; nine digits
@@ -230,7 +234,14 @@ mod tests {
                 .collect();
             assert_eq!(step(&typed, 59), Some(1), "{typed}");
         }
-        for typed in ["287 082", "287-082", " 28 70 82 ", "287\u{a0}082", "287\u{3000}082", "287\u{2013}082"] {
+        for typed in [
+            "287 082",
+            "287-082",
+            " 28 70 82 ",
+            "287\u{a0}082",
+            "287\u{3000}082",
+            "287\u{2013}082",
+        ] {
             assert_eq!(step(typed, 59), Some(1), "{typed}");
         }
     }

@@ -22,6 +22,9 @@ use crate::store::{AuditStore, Bucket, LimitStore, StoreError};
 /// collision.
 const NAME_BYTES: usize = 16;
 
+/// A device cookie with a shorter remaining lifetime is renewed: half of the lifetime.
+const RENEWED_BEFORE: Duration = Duration::from_secs(DEVICE_LIFETIME.as_secs().div_euclid(2));
+
 /// The key under which attempts are counted together.
 #[derive(Clone, Copy, Debug)]
 pub enum LimitKey<'a> {
@@ -229,7 +232,7 @@ pub fn device_cookie<S>(
     let recognised = |at| device::recognise(root_keys, presented?, email, at);
     let nonce = match recognised(now) {
         Some(known) => {
-            let later = now.plus(DEVICE_LIFETIME / 2);
+            let later = now.plus(RENEWED_BEFORE);
             if known.generation == generation && recognised(later).is_some() {
                 return Ok(None);
             }
