@@ -91,7 +91,8 @@ for (const spell of [
 }
 
 test("the whole prefix of identity headers is reserved", async () => {
-  const answer = await system.ask("/who", { headers: [...auth(token), "x-auth-roles", "intruder", "X.Auth.Token", "intruder"] });
+  const headers = [...auth(token), "x-auth-roles", "intruder", "X.Auth.Token", "intruder"];
+  const answer = await system.ask("/who", { headers });
   assert.equal(answer.status, 200, answer.text);
   assert.doesNotMatch(answer.text, /intruder/);
 });
@@ -220,7 +221,15 @@ for (const path of ["/public/../private", "/public/%2e%2e/private", "/public/.%2
   });
 }
 
-for (const path of ["/ADMIN/x", "/admin./x", "/admin%20/x", "/%2561dmin/x", "/adm%C4%B1n/", "/Admin", "/admin%C2%A0/x"]) {
+for (const path of [
+  "/ADMIN/x",
+  "/Admin",
+  "/admin./x",
+  "/admin%20/x",
+  "/admin%C2%A0/x",
+  "/%2561dmin/x",
+  "/adm%C4%B1n/",
+]) {
   test(`a token without its scope does not pass by the twin ${path} of a guarded path`, async () => {
     const answer = await system.ask(path, { headers: auth(token) });
     assert.equal(answer.status, 403, answer.text);

@@ -12,31 +12,44 @@ pub const OWN_COOKIE_PREFIX: &str = "__Host-portcullis-";
 ///
 /// [RFC 9110 §5.3]: https://www.rfc-editor.org/rfc/rfc9110#section-5.3
 pub fn without_own_cookies(value: &str) -> Option<String> {
-    if !value.split([';', ',']).any(is_own) {
-        return None;
-    }
     let mut kept = String::with_capacity(value.len());
-    for piece in value.split_inclusive([';', ',']) {
-        let pair = piece.strip_suffix([';', ',']).unwrap_or(piece);
-        if !is_own(pair) {
+    let mut found = false;
+    let mut rest = value;
+    while !rest.is_empty() {
+        let separator = rest.bytes().position(|byte| matches!(byte, b';' | b','));
+        let end = separator.map_or(rest.len(), |at| at.saturating_add(1));
+        // A separator is one byte of ASCII, so both parts exist.
+        let (piece, others) = rest.split_at_checked(end)?;
+        rest = others;
+        if is_own(piece) {
+            found = true;
+            if separator.is_none() {
+                // The last pair: the separator before it goes too.
+                while kept.ends_with(is_separator) {
+                    kept.pop();
+                }
+            }
+        } else if kept.is_empty() && found {
             // The blank after a removed first pair goes with it.
-            kept.push_str(if kept.is_empty() {
-                piece.trim_start_matches([' ', '\t'])
-            } else {
-                piece
-            });
+            kept.push_str(piece.trim_start_matches(is_blank));
+        } else {
+            kept.push_str(piece);
         }
     }
-    // The last pair has no separator.
-    if value.rsplit([';', ',']).next().is_some_and(is_own) {
-        kept.truncate(kept.trim_end_matches([';', ',', ' ', '\t']).len());
-    }
-    Some(kept)
+    found.then_some(kept)
+}
+
+const fn is_blank(char: char) -> bool {
+    matches!(char, ' ' | '\t')
+}
+
+const fn is_separator(char: char) -> bool {
+    matches!(char, ';' | ',') || is_blank(char)
 }
 
 /// Clients compare the prefix `__Host-` in any case, so a cookie in another case may be ours too.
 fn is_own(pair: &str) -> bool {
-    let name = pair.trim_start_matches([' ', '\t']).as_bytes();
+    let name = pair.trim_start_matches(is_blank).as_bytes();
     name.get(..OWN_COOKIE_PREFIX.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(OWN_COOKIE_PREFIX.as_bytes()))
 }
@@ -61,6 +74,7 @@ mod tests {
                 "a=\"\u{e9} \u{1f511}\";  b;; c=",
             ),
             ("__Host-portcullis-a=1; __Host-portcullis-b=2", ""),
+            ("__Host-portcullis-a=1; \u{a0}b=2", "\u{a0}b=2"),
         ] {
             assert_eq!(without_own_cookies(value).as_deref(), Some(kept), "{value}");
         }

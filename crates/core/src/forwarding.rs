@@ -8,15 +8,14 @@
 //!
 //! [RFC 3875 §4.1.18]: https://www.rfc-editor.org/rfc/rfc3875#section-4.1.18
 
-use core::net::IpAddr;
-
 use crate::identity::{IDENTITY_SUFFIXES, REQUEST_ID_HEADER};
+use crate::limit::client::ClientNetwork;
 
 /// The default prefix of the identity headers.
 pub const DEFAULT_IDENTITY_PREFIX: &str = "x-auth-";
 
 /// The headers that the edge sets from facts of the platform.
-const SET_BY_THE_EDGE: [&str; 5] = [
+const SET_BY_THE_EDGE: &[&str] = &[
     REQUEST_ID_HEADER,
     "x-forwarded-for",
     "x-forwarded-host",
@@ -26,7 +25,7 @@ const SET_BY_THE_EDGE: [&str; 5] = [
 
 /// Prefixes of headers with which a proxy tells an origin about the client, the host, the path or
 /// the user. Frameworks trust them. `x-middleware-` makes Next.js skip its own authorization.
-const DROPPED_PREFIXES: [&str; 9] = [
+const DROPPED_PREFIXES: &[&str] = &[
     "x-forwarded-",
     "x-original-",
     "x-rewrite-",
@@ -39,7 +38,7 @@ const DROPPED_PREFIXES: [&str; 9] = [
 ];
 
 /// Such headers without a common prefix. `proxy` becomes `HTTP_PROXY` (CVE-2016-5385).
-const DROPPED_NAMES: [&str; 15] = [
+const DROPPED_NAMES: &[&str] = &[
     "x-forwarded",
     "forwarded-for",
     "x-host",
@@ -59,7 +58,7 @@ const DROPPED_NAMES: [&str; 15] = [
 
 /// Headers that pass only as they are spelled here: the platform sets them, or they frame the
 /// message (request smuggling).
-const ONE_SPELLING: [&str; 3] = ["content-length", "content-type", "transfer-encoding"];
+const ONE_SPELLING: &[&str] = &["content-length", "content-type", "transfer-encoding"];
 
 /// The policy's rules for headers.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -118,7 +117,6 @@ impl HeaderRules {
     pub fn drops(&self, name: &str) -> bool {
         let compared = comparable(name);
         let name = name.to_ascii_lowercase();
-        let is = |listed: &str| compared == listed;
         if self.is_set_by_the_edge(&compared) {
             return true;
         }
@@ -126,12 +124,13 @@ impl HeaderRules {
         if self.pass.contains(&name) {
             return false;
         }
-        let starts = |prefix: &str| compared.starts_with(prefix);
-        let respelled = name != compared && (starts("cf-") || ONE_SPELLING.into_iter().any(is));
+        let listed = |names: &[&str]| names.contains(&compared.as_str());
+        let starts = |prefix: &&str| compared.starts_with(*prefix);
+        let respelled = name != compared && (starts(&"cf-") || listed(ONE_SPELLING));
         respelled
-            || starts(&self.prefix)
-            || DROPPED_PREFIXES.into_iter().any(starts)
-            || DROPPED_NAMES.into_iter().any(is)
+            || starts(&self.prefix.as_str())
+            || DROPPED_PREFIXES.iter().any(starts)
+            || listed(DROPPED_NAMES)
             || self.drop.contains(&compared)
     }
 
@@ -151,8 +150,9 @@ impl HeaderRules {
             ("x-forwarded-host", connection.host.to_owned()),
             ("x-forwarded-proto", connection.scheme.to_owned()),
         ];
-        let client = connection.client.map(|address| address.to_string());
-        headers.extend(client.map(|address| ("x-forwarded-for", address)));
+        if let Some(address) = connection.client {
+            headers.push(("x-forwarded-for", address.to_owned()));
+        }
         if self.forwarded {
             headers.push(("forwarded", connection.forwarded()));
         }
@@ -179,51 +179,53 @@ pub struct Connection<'r> {
     pub scheme: &'r str,
     /// The host, with its port if it is not the default one, from the URL of the request.
     pub host: &'r str,
-    /// The address of the client, if the platform tells it.
-    pub client: Option<IpAddr>,
+    client: Option<&'r str>,
 }
 
 impl<'r> Connection<'r> {
-    /// The connection of a request for the absolute `url`.
-    pub fn of_url(url: &'r str, client: Option<IpAddr>) -> Self {
-        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    /// The connection of a request for the absolute `url` from the address `client`, as the platform
+    /// tells both. A text that is no address counts as none.
+    pub fn of_url(url: &'r str, client: Option<&'r str>) -> Self {
+        let scheme_end = url.find(':').unwrap_or_default();
+        let start = scheme_end.saturating_add("://".len());
+        let rest = url.get(start..).unwrap_or_default();
+        let ends = |byte| matches!(byte, b'/' | b'?' | b'#');
+        let host_end = rest.bytes().position(ends).unwrap_or(rest.len());
         Self {
-            scheme,
-            host,
-            client,
+            scheme: url.get(..scheme_end).unwrap_or_default(),
+            host: rest.get(..host_end).unwrap_or_default(),
+            client: client.filter(|address| ClientNetwork::parse(address).is_some()),
         }
     }
 
-    /// One element ([RFC 7239 §4]). Every value is a quoted string, which IPv6 and ports need.
+    /// One element ([RFC 7239 §4]). Every value is a quoted string, which IPv6 and ports need; a URL
+    /// has no quotation mark in its host.
     ///
     /// [RFC 7239 §4]: https://www.rfc-editor.org/rfc/rfc7239#section-4
     fn forwarded(&self) -> String {
-        let node = match self.client {
-            Some(IpAddr::V4(address)) => address.to_string(),
-            Some(IpAddr::V6(address)) => format!("[{address}]"),
-            // RFC 7239 §6.2.
-            None => "unknown".to_owned(),
+        // RFC 7239 §6: an IPv6 address has brackets.
+        let address = self.client.unwrap_or("unknown");
+        let (open, close) = if address.contains(':') {
+            ("[", "]")
+        } else {
+            ("", "")
         };
-        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-        format!(
-            r#"for="{node}";host="{}";proto="{}""#,
-            quoted(self.host),
-            quoted(self.scheme)
-        )
+        let (host, scheme) = (self.host, self.scheme);
+        format!(r#"for="{open}{address}{close}";host="{host}";proto="{scheme}""#)
     }
 }
 
 /// The form in which names are compared.
 fn comparable(name: &str) -> String {
-    let unified = |char: char| {
-        if char.is_ascii_alphanumeric() {
-            char.to_ascii_lowercase()
+    let mut compared = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        compared.push(if byte.is_ascii_alphanumeric() {
+            char::from(byte.to_ascii_lowercase())
         } else {
             '-'
-        }
-    };
-    name.chars().map(unified).collect()
+        });
+    }
+    compared
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const SCOPE: &str = "scope";
 const SESSION: &str = "session";
 
 /// The names of the identity headers behind their prefix.
-pub const IDENTITY_SUFFIXES: [&str; 4] = [ISSUER, SUBJECT, SCOPE, SESSION];
+pub const IDENTITY_SUFFIXES: &[&str] = &[ISSUER, SUBJECT, SCOPE, SESSION];
 
 /// The headers to set on the forwarded request, with their names under `prefix`; every value is
 /// visible ASCII, with single spaces between scopes.

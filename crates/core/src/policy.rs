@@ -135,14 +135,6 @@ pub enum PolicyError {
          the parameter as a subtree, such as /users/* for /users/:id"
     )]
     RouteParameter(String),
-    /// A route's methods are invalid.
-    #[error("route {0:?}: methods are names in upper case, such as GET, each once")]
-    Methods(String),
-    /// A format suffix is invalid.
-    #[error(
-        "format_suffixes: {0:?} is not a dot with lower-case letters and digits, such as .json"
-    )]
-    FormatSuffix(String),
     /// A route's access, scopes or revocation check are inconsistent.
     #[error(
         "route {0:?}: access is open (with nothing else) or token; scopes are scope tokens; \
@@ -299,14 +291,9 @@ mod tests {
         assert_eq!(twice(get, r#", "methods": ["POST", "GET"]"#), taken);
         assert_eq!(twice(get, ""), taken);
         assert_eq!(twice("", get), taken);
-        let wrong = Err(PolicyError::Methods("/a".to_owned()));
-        for bad in [
-            "[]",
-            r#"["get"]"#,
-            r#"["GET", "GET"]"#,
-            r#"[""]"#,
-            r#"["A B"]"#,
-        ] {
+        let place = "routes[0].methods".to_owned();
+        let wrong = Err(PolicyError::Malformed(place, "methods in upper case"));
+        for bad in ["[]", r#"["get"]"#, r#"[""]"#, r#"["A B"]"#] {
             assert_eq!(
                 twice(&format!(r#", "methods": {bad}"#), get),
                 wrong,
@@ -322,7 +309,8 @@ mod tests {
         };
         assert_eq!(with(r#""format_suffixes": [".json", ".7z"]"#), Ok(()));
         for bad in ["json", ".", "", ".JSON", ".tar.gz", "./"] {
-            let error = PolicyError::FormatSuffix(bad.to_owned());
+            let place = "format_suffixes".to_owned();
+            let error = PolicyError::Malformed(place, "suffixes such as .json");
             assert_eq!(with(&format!(r#""format_suffixes": "{bad}""#)), Err(error));
         }
         let switches = r#""access": "open", "exact": true, "encoded_slash": true"#;

@@ -125,9 +125,11 @@ impl RoutePattern {
     /// would be compared as text.
     pub fn has_parameter(text: &str) -> bool {
         let looks_alike = |segment: &str| {
-            segment.starts_with([':', '(', '^'])
-                || segment.starts_with('[') && segment.ends_with(']')
-                || segment.contains(['{', '}', '<', '>', '\\', '?', '|'])
+            let first = segment.bytes().next();
+            let has = |byte| matches!(byte, b'{' | b'}' | b'<' | b'>' | b'\\' | b'?' | b'|');
+            matches!(first, Some(b':' | b'(' | b'^'))
+                || first == Some(b'[') && segment.ends_with(']')
+                || segment.bytes().any(has)
         };
         text.split('/').any(looks_alike)
     }
@@ -293,12 +295,14 @@ fn add_allowing<'r>(
         let same = routes.iter().filter(|other| other.pattern == route.pattern);
         if !same.clone().any(|other| allows(other)) {
             let mut refused = route.requirement.clone();
-            refused.methods = same
-                .flat_map(|other| other.requirement.methods.clone())
-                .collect();
-            if refused.methods.iter().any(|own| own == "GET")
-                && !refused.methods.iter().any(|own| own == "HEAD")
-            {
+            refused.methods.clear();
+            for other in same {
+                refused
+                    .methods
+                    .extend_from_slice(&other.requirement.methods);
+            }
+            let lists = |method: &str| refused.methods.iter().any(|own| own == method);
+            if lists("GET") && !lists("HEAD") {
                 refused.methods.push("HEAD".to_owned());
             }
             return Err((Denial::MethodNotAllowed, Some(Cow::Owned(refused))));

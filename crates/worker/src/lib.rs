@@ -111,13 +111,12 @@ async fn pass(
         }
     };
     let target = isolate.origin().target(&routed.path, query);
-    let client = address.and_then(|address| address.parse().ok());
     let forwarded = Forwarded {
         request,
         target: &target,
         caller: caller.as_ref(),
         rules: &gate.policy().headers,
-        connection: Connection::of_url(&url, client),
+        connection: Connection::of_url(&url, address.as_deref()),
         request_id,
     };
     let answer = forward(&forwarded).await;

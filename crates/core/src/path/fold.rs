@@ -26,12 +26,12 @@ const ENCODED_SLASH: u8 = 1 << 4;
 /// `%25XX` decoded once more.
 const DOUBLE_ESCAPE: u8 = 1 << 5;
 
-/// A space and a no-break space. The canonical path has no other blank.
-const BLANK_ESCAPES: [&str; 2] = ["%20", "%C2%A0"];
+const SPACE: &str = "%20";
+const NO_BREAK_SPACE: &str = "%C2%A0";
 
 /// Letters beyond ASCII that become ASCII letters in lower or upper case (U+212A, U+017F, U+0130,
 /// U+0131).
-const LETTERS: [(&str, &str); 4] = [
+const LETTERS: &[(&str, &str)] = &[
     ("%e2%84%aa", "k"),
     ("%c5%bf", "s"),
     ("%c4%b0", "i"),
@@ -122,9 +122,7 @@ pub fn fold<'p>(path: &'p str, folds: Folds, suffixes: &[String]) -> Cow<'p, str
     if folds.has(CASE) {
         folded.make_ascii_lowercase();
         for (escape, letter) in LETTERS {
-            if folded.contains(escape) {
-                folded = folded.replace(escape, letter);
-            }
+            folded = folded.replace(escape, letter);
         }
     }
     if folds.has(SLASH) {
@@ -236,16 +234,14 @@ fn without_blanks(path: &str) -> String {
 
 fn trimmed(segment: &str) -> &str {
     let mut short = segment;
-    loop {
-        let shorter = BLANK_ESCAPES
-            .into_iter()
-            .chain(["."])
-            .find_map(|end| short.strip_suffix(end));
-        match shorter {
-            Some(shorter) => short = shorter,
-            None => return short,
-        }
+    while let Some(shorter) = short
+        .strip_suffix('.')
+        .or_else(|| short.strip_suffix(SPACE))
+        .or_else(|| short.strip_suffix(NO_BREAK_SPACE))
+    {
+        short = shorter;
     }
+    short
 }
 
 #[cfg(test)]

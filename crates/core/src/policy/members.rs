@@ -81,6 +81,23 @@ impl Members {
             .ok_or_else(|| wrong(&self.path(name), "a text or an array of texts"))
     }
 
+    /// The strings of the optional member `name`, none by default; each must be `wanted`.
+    pub(super) fn texts_that(
+        &mut self,
+        name: &str,
+        is_wanted: fn(&str) -> bool,
+        wanted: &'static str,
+    ) -> Result<Vec<String>, PolicyError> {
+        let Some(texts) = self.texts(name)? else {
+            return Ok(Vec::new());
+        };
+        if !texts.is_empty() && texts.iter().all(|text| is_wanted(text)) {
+            Ok(texts)
+        } else {
+            Err(wrong(&self.path(name), wanted))
+        }
+    }
+
     /// The optional number of seconds `name`.
     pub(super) fn seconds(&mut self, name: &str) -> Result<Option<Duration>, PolicyError> {
         let Some(value) = self.members.remove(name) else {

@@ -52,7 +52,12 @@ pub(super) fn parse(json: &str, own_issuer: Option<&str>) -> Result<Policy, Poli
     if documents.count() > 1 {
         return Err(PolicyError::TwoDocuments);
     }
-    let mut routes = Routes::with_format_suffixes(format_suffixes(&mut members)?);
+    let suffixes = members.texts_that(
+        "format_suffixes",
+        is_format_suffix,
+        "suffixes such as .json",
+    )?;
+    let mut routes = Routes::with_format_suffixes(suffixes);
     for text in members.objects("routes")? {
         route(text, &mut routes)?;
     }
@@ -137,11 +142,7 @@ fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
         (Some("lookup"), Access::Token) => RevocationMode::Lookup,
         (Some(_), _) => return Err(PolicyError::Requirement(path)),
     };
-    let methods = match members.texts("methods")? {
-        None => Vec::new(),
-        Some(methods) if are_methods(&methods) => methods,
-        Some(_) => return Err(PolicyError::Methods(path)),
-    };
+    let methods = members.texts_that("methods", is_method, "methods in upper case")?;
     let exact = members.switch_or("exact", false)?;
     let encoded_slash = members.switch_or("encoded_slash", false)?;
     members.end()?;
@@ -168,29 +169,15 @@ fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
     }
 }
 
-fn are_methods(methods: &[String]) -> bool {
-    let is_method = |method: &String| {
-        !method.is_empty()
-            && method
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
-    };
-    let unique = |(at, method): (usize, &String)| !methods.iter().take(at).any(|one| one == method);
-    !methods.is_empty() && methods.iter().all(is_method) && methods.iter().enumerate().all(unique)
+fn is_method(method: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
+    !method.is_empty() && method.bytes().all(is_letter)
 }
 
-fn format_suffixes(members: &mut Members) -> Result<Vec<String>, PolicyError> {
-    let suffixes = members.texts("format_suffixes")?.unwrap_or_default();
-    let is_suffix = |suffix: &&String| {
-        suffix.strip_prefix('.').is_some_and(|format| {
-            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-            !format.is_empty() && format.bytes().all(plain)
-        })
-    };
-    match suffixes.iter().find(|suffix| !is_suffix(suffix)) {
-        Some(bad) => Err(PolicyError::FormatSuffix(bad.clone())),
-        None => Ok(suffixes),
-    }
+fn is_format_suffix(suffix: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let format = suffix.strip_prefix('.');
+    format.is_some_and(|format| !format.is_empty() && format.bytes().all(is_letter))
 }
 
 fn header_rules(members: &mut Members) -> Result<HeaderRules, PolicyError> {
