@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: a mailed link proves an address, never a password. Before the first proof of an
 //! address anyone may have registered it, chosen its password and used the account. So the first
-//! proof ends all that: see [`Proof::store`].
+//! proof ends all that: see `Proof::store`.
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::email::EmailAddress;
