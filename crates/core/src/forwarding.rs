@@ -8,8 +8,18 @@
 //!
 //! [RFC 3875 §4.1.18]: https://www.rfc-editor.org/rfc/rfc3875#section-4.1.18
 
-use crate::identity::{IDENTITY_SUFFIXES, REQUEST_ID_HEADER};
 use crate::limit::client::ClientNetwork;
+
+/// The request ID, the same at the edge and at the origin.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
+
+pub(crate) const ISSUER: &str = "issuer";
+pub(crate) const SUBJECT: &str = "subject";
+pub(crate) const SCOPE: &str = "scope";
+pub(crate) const SESSION: &str = "session";
+
+/// The names of the identity headers behind their prefix.
+pub const IDENTITY_SUFFIXES: &[&str] = &[ISSUER, SUBJECT, SCOPE, SESSION];
 
 /// The default prefix of the identity headers.
 pub const DEFAULT_IDENTITY_PREFIX: &str = "x-auth-";

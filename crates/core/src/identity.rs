@@ -1,19 +1,10 @@
 //! The identity headers for the origin; the edge removes any that a client sent.
 
+pub use crate::forwarding::REQUEST_ID_HEADER;
+use crate::forwarding::{ISSUER, SCOPE, SESSION, SUBJECT};
 use crate::id::Id;
 use crate::token::claims::Claims;
 use crate::token::verifier::Verified;
-
-/// The request ID, the same at the edge and at the origin.
-pub const REQUEST_ID_HEADER: &str = "x-request-id";
-
-const ISSUER: &str = "issuer";
-const SUBJECT: &str = "subject";
-const SCOPE: &str = "scope";
-const SESSION: &str = "session";
-
-/// The names of the identity headers behind their prefix.
-pub const IDENTITY_SUFFIXES: &[&str] = &[ISSUER, SUBJECT, SCOPE, SESSION];
 
 /// The headers to set on the forwarded request, with their names under `prefix`; every value is
 /// visible ASCII, with single spaces between scopes.
