@@ -308,14 +308,36 @@ async fn accounts_of_another_system_are_imported_with_their_hashes() {
         .collect();
     lines
         .push(serde_json::json!({"email": EMAIL, "password_hash": vectors[0]["hash"]}).to_string());
+    // Verified now, and not in the future: one second late, or in milliseconds.
+    let now = SystemClock.read().expect("after 1970").as_secs();
+    for (place, verified_at) in [now - 60, now + 3_600, now * 1_000].into_iter().enumerate() {
+        let email = format!("verified{place}@example.com");
+        let line = serde_json::json!({
+            "email": email, "password_hash": vectors[0]["hash"], "verified_at": verified_at,
+        });
+        lines.push(line.to_string());
+    }
     lines.push("{".to_owned());
     std::fs::write(&file, lines.join("\n")).expect("written");
     let file = file.to_str().expect("UTF-8");
     let said = run(&system, &["--json", "users", "import", file]).await;
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert_eq!(said.json["imported"], vectors.len(), "{said:?}");
+    assert_eq!(said.json["imported"], vectors.len() + 1, "{said:?}");
     assert_eq!(said.json["already_there"], 1);
-    assert_eq!(said.json["refused"][0]["line"], lines.len());
+    let last = lines.len();
+    let refused = |line: usize, code: &str| serde_json::json!({"line": line, "code": code});
+    let codes = [
+        refused(last - 2, "bad_verified_at"),
+        refused(last - 1, "bad_verified_at"),
+        refused(last, "malformed"),
+    ];
+    assert_eq!(said.json["refused"], Value::from(codes.to_vec()));
+    // Each imported line is listed with the id of its account.
+    let accounts = said.json["accounts"].as_array().expect("a list");
+    assert_eq!(accounts.len(), vectors.len() + 1);
+    let id = accounts[1]["user_id"].as_str().expect("an id");
+    let shown = run(&system, &["--json", "users", "show", id]).await;
+    assert_eq!((accounts[1]["line"].as_u64(), &shown.json["email"]), (Some(2), &"user1@example.com".into()));
     for (place, vector) in vectors.iter().enumerate() {
         let email = format!("user{place}@example.com");
         let password = vector["password"].as_str().expect("a password");

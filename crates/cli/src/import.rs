@@ -8,6 +8,7 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use portcullis_core::email::EmailAddress;
+use portcullis_core::id::Id;
 use portcullis_core::json::{Json, Object};
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
@@ -24,7 +25,7 @@ const MAX_LINE_BYTES: usize = 8 * 1024;
 /// The progress of an import.
 #[derive(Default)]
 struct Tally {
-    imported: u64,
+    imported: Vec<(u64, Id)>,
     taken: u64,
     refused: Vec<(u64, &'static str)>,
 }
@@ -50,14 +51,15 @@ pub(crate) async fn run(path: &Path, cli: &CliContext) -> Result<CommandOutput, 
         }
         match read(&line) {
             Ok(request) => match one(&request, cli).await? {
-                ImportOutcome::Imported(_) => counts.imported = counts.imported.saturating_add(1),
+                ImportOutcome::Imported(user_id) => counts.imported.push((number, user_id)),
                 ImportOutcome::AddressTaken => counts.taken = counts.taken.saturating_add(1),
                 ImportOutcome::BadEmail(_) => counts.refused.push((number, "bad_email")),
+                ImportOutcome::BadVerifiedAt => counts.refused.push((number, "bad_verified_at")),
                 ImportOutcome::UnusableHash => counts.refused.push((number, "unusable_hash")),
             },
             Err(fault) => counts.refused.push((number, fault)),
         }
-        progress.set_message(format!("{} imported", counts.imported));
+        progress.set_message(format!("{} imported", counts.imported.len()));
     }
     progress.finish_and_clear();
     Ok(counts.answer())
@@ -130,10 +132,13 @@ impl Tally {
     fn answer(&self) -> CommandOutput {
         let mut text = format!(
             "{} imported, {} were there already, {} refused\n",
-            self.imported,
+            self.imported.len(),
             self.taken,
             self.refused.len()
         );
+        for (line, user_id) in &self.imported {
+            text.push_str(&format!("line {line}: {user_id}\n"));
+        }
         for (line, fault) in &self.refused {
             text.push_str(&format!("line {line}: {fault}\n"));
         }
@@ -142,8 +147,14 @@ impl Tally {
             .iter()
             .map(|(line, fault)| json!({"line": line, "code": fault}))
             .collect();
+        let accounts: Vec<Value> = self
+            .imported
+            .iter()
+            .map(|(line, user_id)| json!({"line": line, "user_id": user_id.as_str()}))
+            .collect();
         let json = json!({
-            "imported": self.imported,
+            "imported": self.imported.len(),
+            "accounts": accounts,
             "already_there": self.taken,
             "refused": refused,
         });

@@ -33,6 +33,8 @@ pub enum ImportOutcome {
     AddressTaken,
     /// No mail can be sent to the address.
     BadEmail(EmailError),
+    /// The address would have been verified in the future: the time is no number of seconds.
+    BadVerifiedAt,
     /// No host can verify the hash: its kind is unknown or its cost too high.
     UnusableHash,
 }
@@ -50,6 +52,10 @@ pub async fn import(
     let smtputf8 = ctx.settings.mailing.smtputf8;
     if let Err(error) = request.email.check_deliverable(smtputf8) {
         return Ok(ImportOutcome::BadEmail(error));
+    }
+    // A time in milliseconds is far in the future.
+    if request.verified_at.is_some_and(|at| ctx.call.now < at) {
+        return Ok(ImportOutcome::BadVerifiedAt);
     }
     if !hasher.can_check(&request.password) {
         return Ok(ImportOutcome::UnusableHash);
