@@ -337,7 +337,10 @@ async fn accounts_of_another_system_are_imported_with_their_hashes() {
     assert_eq!(accounts.len(), vectors.len() + 1);
     let id = accounts[1]["user_id"].as_str().expect("an id");
     let shown = run(&system, &["--json", "users", "show", id]).await;
-    assert_eq!((accounts[1]["line"].as_u64(), &shown.json["email"]), (Some(2), &"user1@example.com".into()));
+    assert_eq!(
+        (accounts[1]["line"].as_u64(), &shown.json["email"]),
+        (Some(2), &"user1@example.com".into())
+    );
     for (place, vector) in vectors.iter().enumerate() {
         let email = format!("user{place}@example.com");
         let password = vector["password"].as_str().expect("a password");
