@@ -4,6 +4,7 @@ use core::fmt;
 
 use http::Uri;
 use http::uri::Scheme;
+use portcullis_core::transport_security::is_protected;
 use thiserror::Error;
 
 use crate::operation::Service;
@@ -61,6 +62,9 @@ pub enum EndpointError {
     /// The URL contains a user name, a path or a query.
     #[error("an endpoint has a scheme, a host and a port, and nothing else")]
     TooMuch,
+    /// The requests would leave the machine without TLS.
+    #[error("an endpoint needs https, unless its host is a loopback address")]
+    Unprotected,
 }
 
 impl Endpoint {
@@ -70,18 +74,22 @@ impl Endpoint {
     ///
     /// [`EndpointError`] for the first rule that `text` violates.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        let uri: Uri = text
-            .trim()
-            .parse()
-            .map_err(|_uri| EndpointError::NotAbsolute)?;
+        let text = text.trim();
+        let uri: Uri = text.parse().map_err(|_uri| EndpointError::NotAbsolute)?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(EndpointError::NotAbsolute);
         };
         if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
             return Err(EndpointError::Scheme);
         }
-        if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() {
+        let bare = uri.path() == "/" && uri.query().is_none() && !text.contains('#');
+        if authority.as_str().contains('@') || !bare {
             return Err(EndpointError::TooMuch);
+        }
+        // SECURITY: the requests contain tokens' claims, signatures and session tokens. RFC 6750
+        // §5.3 requires TLS for them.
+        if !is_protected(scheme.as_str(), authority.host()) {
+            return Err(EndpointError::Unprotected);
         }
         Ok(Self(uri))
     }
@@ -182,6 +190,51 @@ mod tests {
             ("http://user@127.0.0.1/", EndpointError::TooMuch),
             ("http://127.0.0.1/path", EndpointError::TooMuch),
             ("http://127.0.0.1/?query", EndpointError::TooMuch),
+            ("http://127.0.0.1/#fragment", EndpointError::TooMuch),
+        ] {
+            assert_eq!(Endpoint::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_without_tls_is_accepted_on_loopback_only() {
+        for accepted in [
+            "https://origin.example",
+            "HTTPS://ORIGIN.EXAMPLE:8443/",
+            "https://10.0.0.1",
+            "http://127.0.0.1",
+            "http://127.255.255.255:65535",
+            "HTTP://127.0.0.1:8789/",
+            "http://localhost:8000",
+            "http://LOCALHOST",
+            "http://[::1]:8000",
+            "http://[::1]",
+        ] {
+            assert!(Endpoint::parse(accepted).is_ok(), "{accepted}");
+        }
+        for (text, error) in [
+            ("http://origin.example", EndpointError::Unprotected),
+            ("HTTP://ORIGIN.EXAMPLE", EndpointError::Unprotected),
+            ("http://10.0.0.1:8000", EndpointError::Unprotected),
+            ("http://128.0.0.1", EndpointError::Unprotected),
+            ("http://0.0.0.0", EndpointError::Unprotected),
+            ("http://127.1", EndpointError::Unprotected),
+            ("http://127.0.0.1.evil.example", EndpointError::Unprotected),
+            (
+                "http://localhost.evil.example:80",
+                EndpointError::Unprotected,
+            ),
+            ("http://[::2]:8000", EndpointError::Unprotected),
+            ("http://[::ffff:127.0.0.1]", EndpointError::Unprotected),
+            ("http://127.0.0.1@evil.example", EndpointError::TooMuch),
+            ("http://127.0.0.1:80@evil.example", EndpointError::TooMuch),
+            ("http://evil.example#@127.0.0.1", EndpointError::TooMuch),
+            ("http://evil.example/@127.0.0.1", EndpointError::TooMuch),
+            (
+                "http://127.0.0.1\\@evil.example",
+                EndpointError::NotAbsolute,
+            ),
+            ("http://127.0.0.1 .evil.example", EndpointError::NotAbsolute),
         ] {
             assert_eq!(Endpoint::parse(text), Err(error), "{text}");
         }

@@ -63,3 +63,4 @@ pub mod session;
 pub mod snapshot;
 pub mod time;
 pub mod token;
+pub mod transport_security;

@@ -1,5 +1,6 @@
 //! The configuration of the Worker, from its variables and secrets.
 
+use http::Uri;
 use portcullis_aws::client::Config as AwsConfig;
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::endpoint::{Endpoint, EndpointError, Region, RegionError};
@@ -8,6 +9,7 @@ use portcullis_core::path::CanonicalPath;
 use portcullis_core::policy::{Policy, PolicyError};
 use portcullis_core::route::RevocationMode;
 use portcullis_core::secret::Secret;
+use portcullis_core::transport_security::is_protected;
 use thiserror::Error;
 use wasm_bindgen::JsValue;
 use worker::Env;
@@ -54,6 +56,11 @@ pub enum ConfigError {
     /// An address is invalid.
     #[error("{0}: {1}")]
     Endpoint(&'static str, EndpointError),
+    /// The URL of our own issuer is invalid or without TLS ([RFC 9700 §2.6]).
+    ///
+    /// [RFC 9700 §2.6]: https://www.rfc-editor.org/rfc/rfc9700#section-2.6
+    #[error("PORTCULLIS_ISSUER must be an https URL, or an http URL with a loopback address")]
+    Issuer,
 }
 
 impl Config {
@@ -64,6 +71,9 @@ impl Config {
     /// The first [`ConfigError`] found.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
         let own_issuer = variable(env, "PORTCULLIS_ISSUER");
+        if !own_issuer.as_deref().is_none_or(is_issuer) {
+            return Err(ConfigError::Issuer);
+        }
         let policy = Policy::parse(&required(env, "PORTCULLIS_POLICY")?, own_issuer.as_deref())?;
         check_features(env, &policy)?;
         let origin = required(env, "PORTCULLIS_ORIGIN")?;
@@ -132,6 +142,15 @@ fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
     variable(env, name).ok_or(ConfigError::Missing(name))
 }
 
+fn is_issuer(text: &str) -> bool {
+    let protected = |uri: Uri| {
+        let (scheme, host) = (uri.scheme_str(), uri.host());
+        is_protected(scheme.unwrap_or_default(), host.unwrap_or_default())
+    };
+    // The host rejects the same characters: a user name and a fragment disguise the host.
+    !text.contains(['#', '@']) && text.parse().is_ok_and(protected)
+}
+
 /// The default is the longer period: a client that waits too long is not rejected again.
 fn rate_period(text: Option<&str>) -> Result<RatePeriod, ConfigError> {
     match text {
@@ -187,6 +206,60 @@ mod tests {
         assert_eq!(seconds(None), Some(60));
         for bad in ["", "30", "10s", "-10"] {
             assert_eq!(seconds(Some(bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_without_tls_is_accepted_on_loopback_only() {
+        for accepted in [
+            "https://login.example",
+            "https://login.example/tenant",
+            "http://127.0.0.1:8788",
+            "http://LOCALHOST:8788/tenant",
+            "http://[::1]:8788",
+        ] {
+            assert!(is_issuer(accepted), "{accepted}");
+        }
+        for bad in [
+            "login.example",
+            "/",
+            "http://login.example",
+            "http://127.0.0.1.evil.example",
+            "http://127.0.0.1@evil.example",
+            "https://user@login.example",
+            "https://login.example/#a",
+            "ws://127.0.0.1",
+        ] {
+            assert!(!is_issuer(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_without_tls_is_accepted_on_loopback_only() {
+        let path = CanonicalPath::parse("/a").expect("canonical");
+        for (text, target) in [
+            (
+                "https://origin.example:8443",
+                "https://origin.example:8443/a",
+            ),
+            ("http://localhost:8789", "http://localhost:8789/a"),
+            ("http://[::1]:8789", "http://[::1]:8789/a"),
+        ] {
+            let origin = Origin::parse(text).expect("good");
+            assert_eq!(origin.target(&path, None), target);
+        }
+        for bad in [
+            "http://origin.example",
+            "HTTP://ORIGIN.EXAMPLE",
+            "http://10.0.0.1:8789",
+            "http://127.0.0.1.evil.example",
+            "http://127.0.0.1@evil.example",
+            "http://[::2]:8789",
+        ] {
+            let error = Origin::parse(bad).expect_err("without TLS");
+            let shown = ConfigError::Endpoint("PORTCULLIS_ORIGIN", error).to_string();
+            assert!(shown.starts_with("PORTCULLIS_ORIGIN: "), "{shown}");
+            assert!(!shown.contains(bad), "{shown}");
         }
     }
 
