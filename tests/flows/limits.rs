@@ -210,11 +210,42 @@ async fn many_device_cookies_of_one_address_share_one_limit_of_guesses() {
         }
     }
     assert_eq!(tried, 30, "of 80 guesses in one hour");
-    // The limit of unknown browsers is another one, and a new hour starts anew.
+    // The limit of unknown browsers is another one, and the next hour has its own.
     token(&login_from(&host, "203.0.113.7", None, (EMAIL, PASSWORD)).await);
     system.clock.pass(3_600);
     let (address, cookie) = &cookies[0];
     token(&login_from(&host, address, Some(cookie), (EMAIL, PASSWORD)).await);
+}
+
+#[tokio::test]
+async fn device_cookies_of_an_earlier_generation_do_not_lock_the_owner_out() {
+    let system = with_account().await;
+    let host = system.another(CHEAP, &EDGE).await.expect("a host");
+    let mut stolen = Vec::new();
+    for _login in 0..3 {
+        let reply = login_from(&host, "198.51.100.1", None, (EMAIL, PASSWORD)).await;
+        stolen.push(device(&reply));
+    }
+    // A password change starts a new generation, and the owner's browser becomes known in it.
+    let owner = login_from(&host, "203.0.113.7", None, (EMAIL, PASSWORD)).await;
+    let (bearer, cookie) = (token(&owner), device(&owner));
+    let body = json!({"current_password": PASSWORD, "new_password": "another long password"});
+    let request = Request::post("/v1/password/change")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {bearer}"))
+        .header("cookie", format!("{DEVICE}={cookie}"));
+    let request = request.body(Bytes::from(body.to_string()));
+    let changed = host.send(request.expect("a request")).await;
+    assert!((200..300).contains(&changed.status), "{changed:?}");
+    let known = device(&changed);
+    for cookie in &stolen {
+        for _guess in 0..12 {
+            let guess = login_from(&host, "198.51.100.1", Some(cookie), (EMAIL, WRONG)).await;
+            assert!([401, 429].contains(&guess.status), "{guess:?}");
+        }
+    }
+    let new = (EMAIL, "another long password");
+    token(&login_from(&host, "203.0.113.7", Some(&known), new).await);
 }
 
 #[tokio::test]

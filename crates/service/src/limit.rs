@@ -33,6 +33,9 @@ pub enum LimitKey<'a> {
     Network,
     /// The attempts on one address, registered or not.
     Email(&'a EmailAddress),
+    /// The attempts on one address from all browsers that became known in one generation of the
+    /// account. Cookies of an earlier generation must not fill the bucket of the current one.
+    KnownBrowsers(&'a EmailAddress, u64),
     /// The attempts on one address from one known browser.
     Device(&'a EmailAddress, &'a Id),
     /// The attempts on one account. A raised generation starts a new count.
@@ -154,7 +157,10 @@ async fn acquire_known(
     let own = LimitKey::Device(email, &browser.nonce);
     for (scope, limit_key) in [
         (LimitKind::LoginDevice, own),
-        (LimitKind::LoginKnown, LimitKey::Email(email)),
+        (
+            LimitKind::LoginKnown,
+            LimitKey::KnownBrowsers(email, browser.generation),
+        ),
     ] {
         match acquire(scope, limit_key, ctx).await? {
             LimitOutcome::Limited(limited) => return Ok(LimitOutcome::Limited(limited)),
@@ -267,6 +273,10 @@ fn bucket<S, C>(
             (network.as_bytes(), b"")
         }
         LimitKey::Email(email) => (email.as_str().as_bytes(), b""),
+        LimitKey::KnownBrowsers(email, raised) => {
+            generation = raised.to_be_bytes();
+            (email.as_str().as_bytes(), &generation)
+        }
         LimitKey::Device(email, nonce) => (email.as_str().as_bytes(), nonce.as_str().as_bytes()),
         LimitKey::Account(user_id, raised) => {
             generation = raised.to_be_bytes();

@@ -100,6 +100,44 @@ fn a_twin_of_a_guarded_path_needs_its_scope_too() {
 }
 
 #[test]
+fn an_escaped_reserved_character_is_a_twin_of_the_plain_one() {
+    let guarded = [
+        "/public/users:export",
+        "/public/@admin/*",
+        "/public/a+b",
+        "/public/f(1)",
+    ];
+    let all = guarded
+        .map(route)
+        .into_iter()
+        .chain([open("/public/*"), route("/*")]);
+    let routes = routes(all, &[]);
+    for (twin, guard) in [
+        ("/public/users%3Aexport", "/public/users:export"),
+        ("/public/users%3aexport", "/public/users:export"),
+        ("/public/users%253Aexport", "/public/users:export"),
+        ("/public/USERS%3Aexport/", "/public/users:export"),
+        ("/public/%40admin/x", "/public/@admin/*"),
+        ("/public/a%2Bb", "/public/a+b"),
+        ("/public/f%281%29", "/public/f(1)"),
+        ("/public/f%281)", "/public/f(1)"),
+    ] {
+        assert_eq!(get(&routes, twin), [guard], "{twin}");
+    }
+    for open in [
+        "/public/users%3Fexport",
+        "/public/a%2Bc",
+        "/public/100%25",
+        "/public/%C3%A9:",
+    ] {
+        assert_eq!(get(&routes, open), [""; 0], "{open}");
+    }
+    // Also where the policy has the escaped form.
+    let routes = self::routes([route("/x%3Ay"), route("/*")], &[]);
+    assert_eq!(get(&routes, "/x:y"), ["/*", "/x%3Ay"]);
+}
+
+#[test]
 fn a_partly_folded_twin_counts_as_well() {
     let routes = routes([route("/admin/*"), open("/admin/health"), route("/*")], &[]);
     // An origin that ignores case and keeps the slash runs the handler of `/admin/*`.
