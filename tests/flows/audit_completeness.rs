@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::PASSWORD;
 
 /// An action and its outcome.
-type Told = String;
+type EntryKind = String;
 
 /// The members of responses that hold secrets.
 const SECRETS: [&str; 8] = [
@@ -35,7 +35,7 @@ const SECRETS: [&str; 8] = [
 struct Trail<'a> {
     system: &'a System,
     read: BTreeSet<String>,
-    reported: BTreeSet<Told>,
+    reported: BTreeSet<EntryKind>,
     secrets: BTreeSet<String>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Trail<'a> {
     }
 
     /// Every entry, after a check that none holds a secret or an address.
-    async fn end(self) -> BTreeSet<Told> {
+    async fn end(self) -> BTreeSet<EntryKind> {
         let lines = self.system.rows("Portcullis", "AUDIT#").await;
         for line in lines.expect("rows") {
             let text = line.to_string();
@@ -118,7 +118,7 @@ impl<'a> Trail<'a> {
     }
 }
 
-fn reported(line: &Value) -> Told {
+fn reported(line: &Value) -> EntryKind {
     let text = |name: &str| line[name].as_str().expect("a text").to_owned();
     format!("{} {}", text("action"), text("outcome"))
 }

@@ -109,7 +109,7 @@ async fn the_cli_shows_disables_enables_logs_out_and_removes_an_account() {
         (again.code, &again.json["outcome"], &again.json["again"]),
         (Some(0), &"done".into(), &true.into())
     );
-    let unknown = run(&system, &["--json", "sessions", "end", "nobody"]).await;
+    let unknown = run(&system, &["--json", "sessions", "end", "unknown"]).await;
     assert_eq!(
         (unknown.code, &unknown.json["outcome"]),
         (Some(1), &"no_session".into())

@@ -191,7 +191,7 @@ async fn a_retry_of_sessions_end_publishes_again_and_an_unknown_session_is_unkno
     assert_eq!(stamped_now(&system).await, 1);
 
     system.clock.pass(60);
-    let missing = Id::parse("nobody").expect("an id");
+    let missing = Id::parse("unknown").expect("an id");
     let unknown = operate(&system, Act::End(&missing)).await;
     assert_eq!(unknown.expect("answered"), AdminOutcome::NoAccount);
     assert_eq!(stamped_now(&system).await, 0);

@@ -1,7 +1,7 @@
 //! Email addresses, parsed once and compared in a normal form.
 //!
 //! INVARIANT: the normal form never merges two mailboxes that Unicode distinguishes. Every fold
-//! beyond ASCII case gives an address to whoever registers another spelling of it first
+//! beyond ASCII case gives an address to the first person who registers another spelling of it
 //! ("Unicode case mapping collision": U+212A KELVIN SIGN folds to `k`), and mail to that spelling
 //! is undeliverable.
 

@@ -87,8 +87,8 @@ impl RefreshToken {
         }
     }
 
-    /// A token that replaces the current one of `head` although nobody presented it: after a
-    /// password change. Its predecessor does not open it, so whoever holds that has nothing.
+    /// A token that replaces the current one of `head` without a refresh: after a password change.
+    /// The replaced token does not decrypt it, so a thief of that token gains nothing.
     pub const fn replacing(
         head: &RefreshHead,
         session_id: Id,

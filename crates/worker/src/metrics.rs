@@ -113,7 +113,7 @@ impl Metrics {
         let [consumed, by_lookups] = clients.map(Client::consumed);
         let consumed = consumed.plus(by_lookups);
         let counts = self.counts.take();
-        let (before, spent) = self.reported.replace((stats, consumed));
+        let (before, consumed_before) = self.reported.replace((stats, consumed));
         let numbers = [
             ("seconds", span.as_secs()),
             ("admitted", counts.admitted),
@@ -127,7 +127,10 @@ impl Metrics {
             ("calls", stats.sent.saturating_sub(before.sent)),
             ("failures", stats.failed.saturating_sub(before.failed)),
             ("refused", stats.refused.saturating_sub(before.refused)),
-            ("read_half_units", consumed.since(spent).read_halves),
+            (
+                "read_half_units",
+                consumed.since(consumed_before).read_halves,
+            ),
             (
                 "breaker",
                 u64::from(state.level().max(lookup_state.level())),

@@ -6,14 +6,14 @@ use http::Method;
 use portcullis_tests::system::NOON;
 use serde_json::json;
 
-use super::{Told, Trail};
+use super::{EntryKind, Trail};
 use crate::factors::{call, challenge, code, second};
 use crate::{EMAIL, PASSWORD, token, with_account};
 
 const WRONG: &str = "another horse battery";
 const TOTP: &str = "/v1/factors/totp";
 
-pub(super) async fn drive() -> BTreeSet<Told> {
+pub(super) async fn drive() -> BTreeSet<EntryKind> {
     let system = with_account().await;
     let peer = system.peer();
     let bearer = token(&peer.login(EMAIL, PASSWORD).await);

@@ -8,7 +8,7 @@ use portcullis_core::limit::kind::LimitKind;
 use portcullis_tests::system::{CHEAP, Peer, Reply};
 use serde_json::{Value, json};
 
-use super::{Told, Trail};
+use super::{EntryKind, Trail};
 use crate::factors::call;
 use crate::limits::device;
 use crate::refresh::{form, refresh, refresh_token};
@@ -70,7 +70,7 @@ impl Attempt {
     }
 }
 
-pub(super) async fn drive() -> BTreeSet<Told> {
+pub(super) async fn drive() -> BTreeSet<EntryKind> {
     let system = with_account().await;
     let mut trail = Trail::of(&system).await;
     for scope in LimitKind::ALL {

@@ -9,7 +9,7 @@ use portcullis_tests::system::{CHEAP, access_key};
 use serde_json::json;
 
 use super::passwords::set_status;
-use super::{Told, Trail};
+use super::{EntryKind, Trail};
 use crate::mail::Dispatcher;
 use crate::{EMAIL, PASSWORD, token};
 
@@ -18,7 +18,7 @@ const NEXT: &str = "another long password";
 const ANN: &str = "Ann@example.com";
 const BOB: &str = "bob@example.com";
 
-pub(super) async fn drive() -> BTreeSet<Told> {
+pub(super) async fn drive() -> BTreeSet<EntryKind> {
     let office = Dispatcher::open().await;
     let mut trail = Trail::of(&office.system).await;
     links(&office, &mut trail).await;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Told, Trail};
+use super::{EntryKind, Trail};
 use crate::operator::{run, system};
 use crate::{EMAIL, PASSWORD, claims, token};
 
-pub(super) async fn drive() -> BTreeSet<Told> {
+pub(super) async fn drive() -> BTreeSet<EntryKind> {
     let system = system().await;
     let peer = system.peer();
     let mut trail = Trail::of(&system).await;

@@ -7,7 +7,7 @@ use portcullis_host::hasher::HashParameters;
 use portcullis_tests::system::System;
 use serde_json::json;
 
-use super::{Told, Trail};
+use super::{EntryKind, Trail};
 use crate::factors::call;
 use crate::{EMAIL, PASSWORD, token};
 
@@ -36,7 +36,7 @@ pub(super) async fn set_status(system: &System, email: &str, status: &str) {
         .expect("changed");
 }
 
-pub(super) async fn drive() -> BTreeSet<Told> {
+pub(super) async fn drive() -> BTreeSet<EntryKind> {
     let system = System::start().await.expect("a system");
     let peer = system.peer();
     let mut trail = Trail::of(&system).await;

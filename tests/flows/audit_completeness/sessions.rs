@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Told, Trail};
+use super::{EntryKind, Trail};
 use crate::factors::call;
 use crate::refresh::{form, refresh, refresh_token};
 use crate::{EMAIL, PASSWORD, claims, token, with_account};
 
-pub(super) async fn drive() -> BTreeSet<Told> {
+pub(super) async fn drive() -> BTreeSet<EntryKind> {
     let system = with_account().await;
     let peer = system.peer();
     let mut trail = Trail::of(&system).await;

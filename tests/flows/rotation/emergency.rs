@@ -98,7 +98,7 @@ async fn a_revoked_kid_is_rejected_and_the_next_key_signs_at_once() {
     // A repeated revocation is published again; an unknown key is distinguished.
     let (code, _) = operator(&system, &["revoke", &kid(&stolen)]).await;
     assert_eq!(code, Some(0));
-    let (code, said) = operator(&system, &["revoke", "nobody"]).await;
+    let (code, said) = operator(&system, &["revoke", "unknown"]).await;
     assert_eq!((code, &said["outcome"]), (Some(1), &"unknown_key".into()));
 }
 

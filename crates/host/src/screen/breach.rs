@@ -27,7 +27,7 @@ pub(crate) const NAME: &str = "breach_range";
 
 /// The number of hex digits that leave the host: about 800 of a thousand million passwords share
 /// them.
-const TOLD: usize = 5;
+const SENT_CHARACTERS: usize = 5;
 
 /// The decision on a new password while the service is unavailable.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -101,7 +101,9 @@ impl BreachRange {
     /// [`BreachError`].
     pub(super) async fn is_breached(&self, password: &Password) -> Result<bool, BreachError> {
         let hash = Zeroizing::new(HEXUPPER.encode(&Sha1::digest(password.as_bytes())));
-        let (reported, kept) = hash.split_at_checked(TOLD).ok_or(BreachError::Malformed)?;
+        let (reported, kept) = hash
+            .split_at_checked(SENT_CHARACTERS)
+            .ok_or(BreachError::Malformed)?;
         let request = Request::get(format!("{}{reported}", self.address))
             .header("user-agent", "portcullis")
             // Padded responses have one size, so that a network observer cannot count their lines.

@@ -118,7 +118,9 @@ pub async fn verify(
                 // Another link was faster. This one may not replace the password of its reader.
                 break;
             }
-            if spend(&account, &digest, ctx).await? == WriteOutcome::Applied {
+            let (purpose, audit) = (MailPurpose::Verify, AuditKind::EmailVerified);
+            let written = spend(&account, purpose, &digest, audit, ctx).await?;
+            if written == WriteOutcome::Applied {
                 return Ok(VerifyOutcome::Done(proven(account)));
             }
             continue;
@@ -156,20 +158,19 @@ fn chose_password(evidence: &PasswordEvidence<'_>, account: &Account) -> bool {
     registered_here.is_some_and(|here| here.created(&account.user_id))
 }
 
-/// Uses the verification token of an account with a verified address.
+/// Uses the token for `purpose` without another change of the account.
 async fn spend(
     account: &Account,
+    purpose: MailPurpose,
     digest: &MailTokenDigest,
+    audit: AuditKind,
     ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
 ) -> Result<WriteOutcome, UseCaseError> {
     let change = AccountChange {
-        spends: Some(SpentToken {
-            purpose: MailPurpose::Verify,
-            digest,
-        }),
+        spends: Some(SpentToken { purpose, digest }),
         ..AccountChange::default()
     };
-    let event = ctx.event(AuditKind::EmailVerified, Some(&account.user_id))?;
+    let event = ctx.event(audit, Some(&account.user_id))?;
     Ok(ctx.store.change_account(account, &change, &event).await?)
 }
 
@@ -202,16 +203,9 @@ pub async fn unlock(
                 break;
             }
         };
-        let change = AccountChange {
-            spends: Some(SpentToken {
-                purpose: MailPurpose::Unlock,
-                digest: &digest,
-            }),
-            ..AccountChange::default()
-        };
-        let event = ctx.event(AuditKind::BrowserUnlocked, Some(&account.user_id))?;
-        let written = ctx.store.change_account(&account, &change, &event);
-        if written.await? == WriteOutcome::Applied {
+        let (purpose, audit) = (MailPurpose::Unlock, AuditKind::BrowserUnlocked);
+        let written = spend(&account, purpose, &digest, audit, ctx).await?;
+        if written == WriteOutcome::Applied {
             return Ok(UnlockOutcome::Done(proven(account)));
         }
     }

@@ -25,7 +25,7 @@ fn a_revoked_key_is_removed_announced_and_never_published_again() {
     assert_eq!(world.revoke(&kid).expect("done"), KeyRevocation::Done);
     assert_eq!(world.feed.borrow().len(), 2);
     assert_eq!(world.document.borrow().version(), version + 1);
-    let missing = world.revoke("nobody").expect("answered");
+    let missing = world.revoke("unknown").expect("answered");
     assert_eq!(missing, KeyRevocation::UnknownKey);
 }
 
