@@ -15,6 +15,7 @@ use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
 use portcullis_core::identity::REQUEST_ID_HEADER;
 use portcullis_core::path::CanonicalPath;
+use portcullis_core::transport_security::HSTS;
 use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use tokio::time::Instant;
 use tower_service::Service as _;
@@ -24,11 +25,6 @@ use crate::api_error::{ApiError, Failure, InOAuth};
 use crate::problem::Problem;
 use crate::routes::router;
 use portcullis_host::host::Host;
-
-/// The browser uses https for this host alone for a year ([RFC 6797 §6.1]). Subdomains are not ours.
-///
-/// [RFC 6797 §6.1]: https://www.rfc-editor.org/rfc/rfc6797#section-6.1
-const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The facts about a request that only the platform knows.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +81,7 @@ impl HttpService {
             headers.insert(HeaderName::from_static(REQUEST_ID_HEADER), name);
         }
         if self.is_https {
-            headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
+            headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
         }
         // Unless an endpoint marks its response as public, no cache may store it.
         headers

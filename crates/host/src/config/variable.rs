@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use http::Uri;
 use portcullis_core::secret::Secret;
 use portcullis_core::token::claims::MAX_NAME_BYTES;
+use portcullis_core::transport_security::is_protected;
 
 use crate::settings;
 
@@ -120,11 +121,7 @@ pub(super) fn plain_or_loopback(text: &str) -> Result<String, Fault> {
     let fault = Fault::Invalid;
     let uri: Uri = text.parse().map_err(|_| fault)?;
     let host = uri.host().ok_or(fault)?;
-    let secure = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => is_loopback(host),
-        _ => false,
-    };
+    let secure = is_protected(uri.scheme_str().unwrap_or_default(), host);
     let clean = text.len() <= MAX_NAME_BYTES
         && uri.query().is_none()
         && !text.contains(['#', '@', '"', '\\'])
@@ -177,14 +174,6 @@ pub(super) fn positive(text: &str, most: Duration) -> Result<Duration, Fault> {
     } else {
         Err(Fault::Invalid)
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<core::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
