@@ -29,8 +29,9 @@ const CHOSEN: &str = "gates fall at nightfall";
 
 /// Two wrong passwords per hour from unknown browsers; everything else is unlimited.
 const LIMITS: &str = "login_email=2/3600,login_address=off,login_device=off,register_address=off,\
-                      register_email=off,mail_address=off,mail_email=off,link_address=off,\
-                      password_account=off,factor_account=off,account_address=off";
+                      register_email=off,mail_address=off,reset_email=off,verify_email=off,\
+                      link_address=off,password_account=off,factor_account=off,\
+                      recovery_account=off,account_address=off";
 
 /// A step before the owner proves the address.
 #[derive(Clone, Copy, Debug)]

@@ -42,18 +42,26 @@ pub(crate) async fn call(
     peer.send(request.body(body).expect("a request")).await
 }
 
+const TOTP: &str = "/v1/factors/totp";
+
 /// A system with an account that has an active factor: its secret, recovery codes and a token.
 pub(crate) async fn with_factor() -> (System, String, Vec<String>, String) {
     let system = with_account().await;
     let peer = system.peer();
     let token = token(&peer.login(EMAIL, PASSWORD).await);
-    let body = json!({"current_password": PASSWORD});
-    let begun = call(&peer, Method::POST, "/v1/factors/totp", &token, &body).await;
+    let (secret, codes) = enrol(&peer, &token, PASSWORD, NOON).await;
+    (system, secret, codes, token)
+}
+
+/// Activates a new factor: its secret and recovery codes.
+async fn enrol(peer: &Peer, token: &str, password: &str, now: u64) -> (String, Vec<String>) {
+    let body = json!({"current_password": password});
+    let begun = call(peer, Method::POST, TOTP, token, &body).await;
     assert_eq!(begun.status, 200, "{begun:?}");
     let secret = begun.json["secret"].as_str().expect("a secret").to_owned();
-    let body = json!({"code": code(&secret, NOON)});
+    let body = json!({"code": code(&secret, now)});
     let path = "/v1/factors/totp/confirm";
-    let confirmed = call(&peer, Method::POST, path, &token, &body).await;
+    let confirmed = call(peer, Method::POST, path, token, &body).await;
     assert_eq!(confirmed.status, 200, "{confirmed:?}");
     let codes = confirmed.json["recovery_codes"].as_array().expect("codes");
     let codes = codes
@@ -61,7 +69,7 @@ pub(crate) async fn with_factor() -> (System, String, Vec<String>, String) {
         .map(|code| code.as_str().expect("a text").to_owned());
     let codes: Vec<String> = codes.collect();
     assert_eq!(codes.len(), 10);
-    (system, secret, codes, token)
+    (secret, codes)
 }
 
 /// The challenge of a login with the correct password.
@@ -199,7 +207,10 @@ async fn a_totp_code_of_a_neighbouring_time_step_is_accepted() {
 async fn a_totp_code_replayed_at_two_hosts_opens_one_session() {
     let (system, secret, recovery, _) = with_factor().await;
     // More at once than the limit of codes allows.
-    let off = [("PORTCULLIS_LIMITS", "factor_account=off")];
+    let off = [(
+        "PORTCULLIS_LIMITS",
+        "factor_account=off,recovery_account=off",
+    )];
     let hosts = [
         system.another(CHEAP, &off).await.expect("a host"),
         system.another(CHEAP, &off).await.expect("a host"),
@@ -388,36 +399,83 @@ async fn totp_guesses_are_limited_to_five_per_quarter_hour_and_a_hundred_in_a_ro
             wrong += 1;
         }
         if wrong == 5 {
-            let limited = second(&peer, &challenge, "recovery_code", &recovery[0]).await;
+            let now = system.clock.now();
+            let limited = second(&peer, &challenge, "code", &code(&secret, now)).await;
             is_problem(&limited, 429, "rate_limited");
             assert_eq!(limited.header("retry-after"), "900");
         }
         system.clock.pass(900);
     }
     let open = challenge(&peer).await;
-    let now = system.clock.now();
-    for (name, code) in [
-        ("code", code(&secret, now)),
-        ("recovery_code", recovery[0].clone()),
-    ] {
-        let locked = second(&peer, &open, name, &code).await;
-        is_problem(&locked, 403, "factor_locked");
-    }
-    // Days do not help; a new password does.
+    let locked = second(&peer, &open, "code", &code(&secret, system.clock.now())).await;
+    is_problem(&locked, 403, "factor_locked");
+    // Neither days nor a new password unlock the factor.
     for _half in 0..2 {
         system.clock.pass(12 * 86_400);
         session = refresh(&peer, &refresh_token(&session)).await;
     }
-    let open = challenge(&peer).await;
-    let locked = second(&peer, &open, "recovery_code", &recovery[0]).await;
-    is_problem(&locked, 403, "factor_locked");
     let body = json!({"current_password": PASSWORD, "new_password": NEXT});
     let path = "/v1/password/change";
     let changed = call(&peer, Method::POST, path, &token(&session), &body).await;
     assert_eq!(changed.status, 200, "{changed:?}");
     let reply = peer.login(EMAIL, NEXT).await;
     let open = reply.json["challenge"].as_str().expect("a challenge");
-    let wrong = second(&peer, open, "code", "000000").await;
-    is_problem(&wrong, 403, "wrong_code");
+    let locked = second(&peer, open, "code", &code(&secret, system.clock.now())).await;
+    is_problem(&locked, 403, "factor_locked");
+    // A recovery code opens a session, which replaces the factor. The new factor is not locked.
+    let bearer = token(&second(&peer, open, "recovery_code", &recovery[0]).await);
+    let proof = json!({"current_password": NEXT, "recovery_code": recovery[1]});
+    let removed = call(&peer, Method::DELETE, TOTP, &bearer, &proof).await;
+    assert_eq!(removed.status, 204, "{removed:?}");
+    let (secret, _) = enrol(&peer, &bearer, NEXT, system.clock.now()).await;
+    let stale = second(&peer, open, "recovery_code", &recovery[2]).await;
+    is_problem(&stale, 401, "bad_challenge");
+    system.clock.pass(30);
+    let reply = peer.login(EMAIL, NEXT).await;
+    let open = reply.json["challenge"].as_str().expect("a challenge");
     token(&second(&peer, open, "code", &code(&secret, system.clock.now())).await);
+}
+
+#[tokio::test]
+async fn a_password_change_gives_no_new_totp_guesses() {
+    let (system, secret, _, mut bearer) = with_factor().await;
+    let peer = system.peer();
+    let passwords = [PASSWORD, NEXT, "gates fall at nightfall"];
+    let mut left = 5_u32;
+    for (password, next) in passwords.into_iter().zip(passwords.into_iter().skip(1)) {
+        let reply = peer.login(EMAIL, password).await;
+        let open = reply.json["challenge"].as_str().expect("a challenge");
+        for _guess in 0..3 {
+            let guess = second(&peer, open, "code", "000000").await;
+            let (status, code) = if left > 0 {
+                (403, "wrong_code")
+            } else {
+                (429, "rate_limited")
+            };
+            is_problem(&guess, status, code);
+            left = left.saturating_sub(1);
+        }
+        let body = json!({"current_password": password, "new_password": next});
+        let changed = call(&peer, Method::POST, "/v1/password/change", &bearer, &body).await;
+        bearer = token(&changed);
+    }
+    system.clock.pass(900);
+    let reply = peer.login(EMAIL, passwords[2]).await;
+    let open = reply.json["challenge"].as_str().expect("a challenge");
+    token(&second(&peer, open, "code", &code(&secret, system.clock.now())).await);
+}
+
+#[tokio::test]
+async fn recovery_code_guesses_are_limited_apart_from_totp_guesses() {
+    let (system, secret, recovery, _) = with_factor().await;
+    let peer = system.peer();
+    let open = challenge(&peer).await;
+    for _guess in 0..5 {
+        let guess = second(&peer, &open, "recovery_code", "0000-0000-0000-0000").await;
+        is_problem(&guess, 403, "wrong_code");
+    }
+    let limited = second(&peer, &open, "recovery_code", &recovery[0]).await;
+    is_problem(&limited, 429, "rate_limited");
+    system.clock.pass(30);
+    token(&second(&peer, &open, "code", &code(&secret, NOON + 30)).await);
 }

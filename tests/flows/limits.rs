@@ -411,17 +411,18 @@ async fn registrations_are_limited_by_address_and_by_network() {
 }
 
 #[tokio::test]
-async fn mail_requests_are_limited_for_all_purposes_together() {
+async fn mail_requests_are_limited_by_kind_and_by_network() {
     let system = System::start().await.expect("a system");
     let changes = [(
         "PORTCULLIS_LIMITS",
-        "mail_email=2/60,mail_address=3/60,link_address=2/60",
+        "reset_email=1/60,verify_email=1/60,mail_address=4/60,link_address=2/60",
     )];
     let host = system.another(CHEAP, &changes).await.expect("a host");
     let ask = async |path: &str, email: &str| host.post(path, &json!({"email": email})).await;
     assert_eq!(ask("/v1/password/forgot", EMAIL).await.status, 202);
     assert_eq!(ask("/v1/email/resend", EMAIL).await.status, 202);
     is_limited(&ask("/v1/password/forgot", EMAIL).await, 60);
+    is_limited(&ask("/v1/email/resend", EMAIL).await, 60);
     is_limited(&ask("/v1/email/resend", "bob@example.com").await, 60);
     let links = [
         ("/v1/email/verify", json!({"token": "a.b"})),

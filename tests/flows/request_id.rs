@@ -35,7 +35,10 @@ async fn replay(peer: &Peer, path: &str, bodies: Vec<Value>) -> Vec<Reply> {
 
 /// A host that accepts more codes at once than the default limit.
 async fn unlimited(system: &System) -> Peer {
-    let off = [("PORTCULLIS_LIMITS", "factor_account=off")];
+    let off = [(
+        "PORTCULLIS_LIMITS",
+        "factor_account=off,recovery_account=off",
+    )];
     system.another(CHEAP, &off).await.expect("a host")
 }
 

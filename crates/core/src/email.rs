@@ -180,14 +180,23 @@ fn is_local_part(local: &str) -> bool {
         && email_address::EmailAddress::parse_with_options(&shape, options).is_ok()
 }
 
-/// Whether a non-ASCII character is whitespace, a control, private use or an invisible format
-/// character. Two accounts could otherwise have addresses that look the same.
+/// Whether a non-ASCII character is whitespace, a control, private use or invisible. Two accounts
+/// could otherwise have addresses that look the same.
 fn is_unseen(letter: char) -> bool {
-    let invisible = matches!(letter,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}'
-        | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}');
-    invisible || letter.is_control() || letter.is_whitespace()
+    is_invisible(letter) || letter.is_control() || letter.is_whitespace()
+}
+
+/// Default ignorable code points, format characters (Unicode category Cf), fillers, private use and
+/// noncharacters.
+const fn is_invisible(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+        | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1345f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
 }
 
 /// Some parsers read a numeric last label as an IPv4 address ([RFC 3696 §2]).
@@ -278,6 +287,49 @@ mod tests {
         let wide = "\u{e9}".repeat(33);
         assert_eq!(parse(&format!("{wide}@example.com")), Err(BadLocalPart));
         assert!(parse("\u{92a}\u{930}\u{940}\u{915}\u{94d}\u{937}@example.com").is_ok());
+    }
+
+    #[test]
+    fn account_takeover_no_address_has_an_invisible_character() {
+        // Default_Ignorable_Code_Point and category Cf of the Unicode Character Database 16, and the
+        // blank Braille pattern.
+        for range in [
+            0xad..=0xad,
+            0x34f..=0x34f,
+            0x600..=0x605,
+            0x61c..=0x61c,
+            0x6dd..=0x6dd,
+            0x70f..=0x70f,
+            0x890..=0x891,
+            0x8e2..=0x8e2,
+            0x115f..=0x1160,
+            0x17b4..=0x17b5,
+            0x180b..=0x180f,
+            0x200b..=0x200f,
+            0x202a..=0x202e,
+            0x2060..=0x206f,
+            0x2800..=0x2800,
+            0x3164..=0x3164,
+            0xfe00..=0xfe0f,
+            0xfeff..=0xfeff,
+            0xffa0..=0xffa0,
+            0xfff0..=0xfffb,
+            0x110bd..=0x110bd,
+            0x110cd..=0x110cd,
+            0x13430..=0x1343f,
+            0x1bca0..=0x1bca3,
+            0x1d173..=0x1d17a,
+            0xe0000..=0xe0fff_u32,
+        ] {
+            for letter in range.filter_map(char::from_u32) {
+                for text in [
+                    format!("a{letter}b@example.com"),
+                    format!("{letter}@example.com"),
+                ] {
+                    assert!(parse(&text).is_err(), "{letter:?}");
+                }
+            }
+        }
     }
 
     #[test]

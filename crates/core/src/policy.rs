@@ -262,6 +262,15 @@ mod tests {
             "/users/[id]",
             "/users/(a|b)",
             "/files/{path:.*}",
+            "/users/[0-9]+",
+            "/users/x[a-z]",
+            "/users/u[^x]",
+            "/users/u[]",
+            "/users/u[0",
+            "/users/x+",
+            "/users/x+/*",
+            "/users$",
+            "/users$/a",
             "/a?",
             "/^a",
         ] {
@@ -270,7 +279,15 @@ mod tests {
             assert!(error.to_string().contains("/users/*"));
             assert_eq!(denied, Some(error), "{path}");
         }
-        for path in ["/items[0]:x@y", "/a:b", "/Users(1)", "/~a"] {
+        for path in [
+            "/items[0]:x@y",
+            "/a:b",
+            "/Users(1)",
+            "/~a",
+            "/c++",
+            "/$a",
+            "/a+b",
+        ] {
             assert!(
                 parse(&DEMO.replacen("/public/*", path, 1)).is_ok(),
                 "{path}"
@@ -382,6 +399,9 @@ mod tests {
             (r#""algorithms": ["EdDSA"]"#, r#""algorithms": []"#),
             (r#"["EdDSA"]"#, r#"["none"]"#),
             (r#""https://api.example""#, r#"[]"#),
+            (r#""https://api.example""#, "\"\""),
+            (r#""https://api.example""#, r#"["https://api.example", ""]"#),
+            (r#""$PORTCULLIS_ISSUER""#, "\"\""),
             (r#""at+jwt""#, r#""lenient""#),
             (r#""profile""#, r#""leeway": 61, "profile""#),
             (r#""profile""#, r#""max_lifetime": 0, "profile""#),

@@ -127,9 +127,13 @@ impl RoutePattern {
         let looks_alike = |segment: &str| {
             let first = segment.bytes().next();
             let has = |byte| matches!(byte, b'{' | b'}' | b'<' | b'>' | b'\\' | b'?' | b'|');
-            matches!(first, Some(b':' | b'(' | b'^'))
-                || first == Some(b'[') && segment.ends_with(']')
+            // `/users(1)` and `/items[0]` are literal paths, `/c++` too.
+            let repeated = segment.ends_with('+') && !segment.ends_with("++");
+            matches!(first, Some(b':' | b'(' | b'^' | b'['))
+                || segment.ends_with('$')
+                || repeated
                 || segment.bytes().any(has)
+                || has_character_class(segment)
         };
         text.split('/').any(looks_alike)
     }
@@ -138,6 +142,18 @@ impl RoutePattern {
     fn rank(&self) -> (bool, usize) {
         (!self.subtree, self.path.len())
     }
+}
+
+/// Whether a segment has brackets with anything but one index or name, such as `[a-z]` or `[^/]`.
+fn has_character_class(segment: &str) -> bool {
+    let is_index = |text: &str| {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        !text.is_empty() && text.bytes().all(is_word)
+    };
+    segment.split('[').skip(1).any(|rest| {
+        let index = rest.split_once(']');
+        !index.is_some_and(|(index, _)| is_index(index))
+    })
 }
 
 /// The form that [`RoutePattern::parse`] accepts.

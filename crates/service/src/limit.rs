@@ -38,8 +38,11 @@ pub enum LimitKey<'a> {
     KnownBrowsers(&'a EmailAddress, u64),
     /// The attempts on one address from one known browser.
     Device(&'a EmailAddress, &'a Id),
-    /// The attempts on one account. A raised generation starts a new count.
-    Account(&'a Id, u64),
+    /// The attempts on one account.
+    Account(&'a Id),
+    /// The attempts on one second factor of an account. SECURITY: nothing that a client can do with
+    /// the password alone starts a new count, such as a password change.
+    Factor(&'a Id, &'a Id),
     /// The attempts of one session.
     Session(&'a Id),
 }
@@ -125,7 +128,7 @@ pub async fn acquire(
 /// all known browsers of the address, and with the known browsers of its network. Any other browser
 /// is counted by its network and by the address. So an attacker who guesses fills no bucket of the
 /// owner's known browsers, and many device cookies allow no more guesses than a few. A successful
-/// login refunds its attempt, except among the known browsers of its network.
+/// login refunds its attempt.
 ///
 /// # Errors
 ///
@@ -161,16 +164,14 @@ async fn acquire_known(
             LimitKind::LoginKnown,
             LimitKey::KnownBrowsers(email, browser.generation),
         ),
+        (LimitKind::LoginKnownAddress, LimitKey::Network),
     ] {
         match acquire(scope, limit_key, ctx).await? {
             LimitOutcome::Limited(limited) => return Ok(LimitOutcome::Limited(limited)),
             LimitOutcome::Allowed(counted) => place.add(counted),
         }
     }
-    match acquire(LimitKind::LoginKnownAddress, LimitKey::Network, ctx).await? {
-        LimitOutcome::Limited(limited) => Ok(LimitOutcome::Limited(limited)),
-        LimitOutcome::Allowed(_networks) => Ok(LimitOutcome::Allowed(place)),
-    }
+    Ok(LimitOutcome::Allowed(place))
 }
 
 /// Counts a login from a browser that is not known for the account: by its network and by the
@@ -278,9 +279,9 @@ fn bucket<S, C>(
             (email.as_str().as_bytes(), &generation)
         }
         LimitKey::Device(email, nonce) => (email.as_str().as_bytes(), nonce.as_str().as_bytes()),
-        LimitKey::Account(user_id, raised) => {
-            generation = raised.to_be_bytes();
-            (user_id.as_str().as_bytes(), &generation)
+        LimitKey::Account(user_id) => (user_id.as_str().as_bytes(), b""),
+        LimitKey::Factor(user_id, factor_id) => {
+            (user_id.as_str().as_bytes(), factor_id.as_str().as_bytes())
         }
         LimitKey::Session(session_id) => (session_id.as_str().as_bytes(), b""),
     };

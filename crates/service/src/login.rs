@@ -106,8 +106,8 @@ pub async fn login(
         }
     };
     // Checked only now: without the password, a client must not learn whether a factor exists.
-    if store.factors(&account).await?.active().is_some() {
-        let challenge = factor::challenge(&account, &request.device, ctx)?;
+    if let Some(factor) = store.factors(&account).await?.active() {
+        let challenge = factor::challenge(&account, factor, &request.device, ctx)?;
         let asked = ctx.event(AuditKind::FactorAsked, Some(&account.user_id))?;
         store.record(&asked).await?;
         return Ok(LoginOutcome::Challenge(Challenge {

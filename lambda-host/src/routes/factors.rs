@@ -174,7 +174,7 @@ async fn password_attempt(
     open: &OpenCall<'_>,
     change: &FactorChange,
 ) -> Result<Reservation, ApiError> {
-    let key = LimitKey::Account(&change.user_id, 0);
+    let key = LimitKey::Account(&change.user_id);
     open.acquire_refundable(LimitKind::PasswordAccount, key)
         .await
 }

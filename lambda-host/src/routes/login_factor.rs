@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::Request;
 use portcullis_core::audit::LoginDenial;
 use portcullis_core::limit::kind::LimitKind;
-use portcullis_service::factor::{self, FactorLoginRequest};
+use portcullis_service::factor::{self, FactorLoginRequest, Proof};
 use portcullis_service::limit::LimitKey;
 
 use crate::api_error::ApiError;
@@ -69,11 +69,12 @@ pub(super) async fn login_factor(
     let challenged = factor::challenged(&request, ctx);
     let counted = match &challenged {
         Some(account) => {
-            let limit_key = LimitKey::Account(&account.user_id, account.generation);
-            Some(
-                open.acquire_refundable(LimitKind::FactorAccount, limit_key)
-                    .await?,
-            )
+            let limit_key = LimitKey::Factor(&account.user_id, &account.factor_id);
+            let kind = match request.proof {
+                Proof::Totp(_) => LimitKind::FactorAccount,
+                Proof::Recovery(_) => LimitKind::RecoveryAccount,
+            };
+            Some(open.acquire_refundable(kind, limit_key).await?)
         }
         None => {
             open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])

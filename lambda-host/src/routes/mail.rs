@@ -95,7 +95,7 @@ pub(super) async fn resend(call: ApiCall, request: Request<Body>) -> Result<Resp
     let email = json_body::read_then(request, |body: AddressBody| body.email.email()).await?;
     let open = call.open().await?;
     let ctx = open.ctx();
-    open.acquire(&asks(&email)).await?;
+    open.acquire(&asks(LimitKind::VerifyEmail, &email)).await?;
     open.run(request::ask_to_verify(&email, ctx)).await?;
     call.host().mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
@@ -114,7 +114,7 @@ pub(super) async fn forgot(call: ApiCall, request: Request<Body>) -> Result<Resp
     let email = json_body::read_then(request, |body: AddressBody| body.email.email()).await?;
     let open = call.open().await?;
     let ctx = open.ctx();
-    open.acquire(&asks(&email)).await?;
+    open.acquire(&asks(LimitKind::ResetEmail, &email)).await?;
     open.run(request::ask_to_reset(&email, ctx)).await?;
     call.host().mail_waits.notify_one();
     Ok(empty(StatusCode::ACCEPTED))
@@ -266,11 +266,11 @@ pub(super) async fn unlock_page() -> Response {
     Page::Unlock.answer()
 }
 
-/// The limits of a mail request: one for all kinds of mail to one address.
-const fn asks(email: &EmailAddress) -> [(LimitKind, LimitKey<'_>); 2] {
+/// The limits of a mail request: `kind` counts the mails of one kind to one address.
+const fn asks(kind: LimitKind, email: &EmailAddress) -> [(LimitKind, LimitKey<'_>); 2] {
     [
         (LimitKind::MailAddress, LimitKey::Network),
-        (LimitKind::MailEmail, LimitKey::Email(email)),
+        (kind, LimitKey::Email(email)),
     ]
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
     let signer = call.signer().await?;
     let open = call.open().await?;
     let ctx = open.ctx();
-    let limit_key = LimitKey::Account(&request.user_id, 0);
+    let limit_key = LimitKey::Account(&request.user_id);
     let place = open
         .acquire_refundable(LimitKind::PasswordAccount, limit_key)
         .await?;

@@ -52,6 +52,16 @@ pub(super) async fn drive() -> BTreeSet<EntryKind> {
         trail.left(&reply, lines).await;
     }
 
+    let wrong = "0000-0000-0000-0000";
+    for _guess in 0..4 {
+        let reply = second(&peer, &sealed, "recovery_code", wrong).await;
+        trail.left(&reply, &["login wrong_code"]).await;
+    }
+    for lines in [&["login wrong_code"][..], &["limit recovery_account"], &[]] {
+        let reply = second(&peer, &sealed, "recovery_code", wrong).await;
+        trail.left(&reply, lines).await;
+    }
+
     system.clock.pass(300);
     let bearer = {
         system.clock.pass(900);

@@ -41,9 +41,10 @@ impl Attempt {
             LimitKind::RegisterEmail | LimitKind::RegisterAddress => {
                 peer.register(EMAIL, PASSWORD).await
             }
-            LimitKind::MailEmail | LimitKind::MailAddress => {
+            LimitKind::ResetEmail | LimitKind::MailAddress => {
                 peer.post("/v1/password/forgot", &email).await
             }
+            LimitKind::VerifyEmail => peer.post("/v1/email/resend", &email).await,
             LimitKind::LinkAddress => peer.post("/v1/email/verify", &json!({"token": "x"})).await,
             LimitKind::RefreshSession | LimitKind::RefreshAddress => {
                 refresh(peer, &self.refresh).await
@@ -65,7 +66,9 @@ impl Attempt {
             }
             LimitKind::ClientAddress => form(peer, "/oauth2/introspect", "token=x", &[]).await,
             // Covered by the drivers of factors and mails.
-            LimitKind::FactorAccount | LimitKind::UnlockEmail => return None,
+            LimitKind::FactorAccount | LimitKind::RecoveryAccount | LimitKind::UnlockEmail => {
+                return None;
+            }
         })
     }
 }

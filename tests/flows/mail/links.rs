@@ -240,3 +240,33 @@ async fn a_disposable_address_is_rejected_with_its_code_if_configured() {
     );
     assert_eq!(refusing.register(EMAIL, PASSWORD).await.status, 201);
 }
+
+#[tokio::test]
+async fn mail_requests_of_others_never_leave_the_owner_without_a_reset_link() {
+    let office = Dispatcher::open().await;
+    assert_eq!(office.peer.register(EMAIL, PASSWORD).await.status, 201);
+    let _ = office.deliver().await;
+    assert_eq!(office.verify(office.last().token()).await.status, 204);
+    for (round, password) in [NEXT, PASSWORD, NEXT].into_iter().enumerate() {
+        // Verification mails use up nothing of the reset mails. The last mails are sent one second
+        // apart: two requests of one second are one mail.
+        let resend = json!({"email": EMAIL});
+        while office.post("/v1/email/resend", resend.clone()).await.status == 202 {}
+        while office.forgot(EMAIL).await.status == 202 {
+            office.system.clock.pass(1);
+        }
+        let _ = office.deliver().await;
+        let link = office.last();
+        office.system.clock.pass(1_796);
+        is_problem(&office.forgot(EMAIL).await, 429, "rate_limited");
+        // The last link is valid until the first request leaves the window. Then the next request
+        // passes.
+        if round % 2 == 0 {
+            let reset = office.reset(link.token(), password).await;
+            assert_eq!(reset.status, 204, "{reset:?}");
+        }
+        office.system.clock.pass(1);
+        assert_eq!(office.forgot(EMAIL).await.status, 202);
+        office.system.clock.pass(3_600);
+    }
+}

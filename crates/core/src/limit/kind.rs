@@ -49,19 +49,25 @@ scopes! {
     LoginDevice = "login_device", 10 in HOUR;
     /// Logins to an address from all known browsers together.
     LoginKnown = "login_known", 30 in HOUR;
-    /// Logins of known browsers from one network. Right passwords count too, so that one request
-    /// suffices.
+    /// Logins of known browsers from one network.
     LoginKnownAddress = "login_known_address", 1_000 in HOUR;
     /// Logins of unknown browsers from one network.
     LoginAddress = "login_address", 100 in HOUR;
-    /// Second-factor codes, by account.
+    /// TOTP codes, by second factor.
     FactorAccount = "factor_account", 5 in 15 * MINUTE;
+    /// Recovery codes, by second factor. They cannot be guessed, so they have no lock, and open a
+    /// locked factor.
+    RecoveryAccount = "recovery_account", 5 in 15 * MINUTE;
     /// Registrations of an address.
     RegisterEmail = "register_email", 10 in HOUR;
     /// Registrations from one network.
     RegisterAddress = "register_address", 60 in HOUR;
-    /// Mails requested for an address: reset, verification.
-    MailEmail = "mail_email", 5 in HOUR;
+    /// Reset mails requested for an address. The window is no longer than the lifetime of a link, so
+    /// the owner always has a valid link or can request one, whoever else requests mails.
+    ResetEmail = "reset_email", 3 in 30 * MINUTE;
+    /// Verification mails requested for an address. Counted apart from reset mails, so that one kind
+    /// of request does not prevent the other.
+    VerifyEmail = "verify_email", 5 in HOUR;
     /// Mails requested from one network.
     MailAddress = "mail_address", 60 in HOUR;
     /// Login links mailed to the owner of a locked address: twice per link lifetime, so the latest
@@ -100,7 +106,9 @@ impl LimitKind {
             | Self::LoginAddress
             | Self::RegisterEmail
             | Self::RegisterAddress
-            | Self::MailEmail
+            | Self::ResetEmail
+            | Self::VerifyEmail
+            | Self::RecoveryAccount
             | Self::MailAddress
             | Self::UnlockEmail
             | Self::LinkAddress
@@ -116,7 +124,10 @@ impl LimitKind {
     /// at the border of two windows would matter.
     pub const fn needs_exact_window(self) -> bool {
         self.max_consecutive_failures().is_some()
-            || matches!(self, Self::PasswordAccount | Self::LoginKnown)
+            || matches!(
+                self,
+                Self::PasswordAccount | Self::LoginKnown | Self::RecoveryAccount
+            )
     }
 }
 

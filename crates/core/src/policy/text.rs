@@ -79,7 +79,10 @@ fn issuer(mut members: Members, own_issuer: Option<&str>) -> Result<TrustedIssue
         (_, _) => named,
     };
     let incomplete = || PolicyError::Issuer(issuer.clone());
-    let some = |texts: &Vec<String>| !texts.is_empty();
+    let some = |texts: &Vec<String>| !texts.is_empty() && texts.iter().all(|text| !text.is_empty());
+    if issuer.is_empty() {
+        return Err(incomplete());
+    }
     if members.text("profile")? != "at+jwt" {
         return Err(PolicyError::Profile(issuer));
     }

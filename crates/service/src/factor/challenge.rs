@@ -12,7 +12,7 @@ use portcullis_core::time::UnixTime;
 
 use crate::context::ServiceContext;
 use crate::ports::{NoEntropy, SecureRandom};
-use crate::store::Account;
+use crate::store::{Account, TotpFactor};
 
 /// The time limit of the second step.
 pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(300);
@@ -26,19 +26,23 @@ pub struct Challenged {
     pub user_id: Id,
     /// Incremented by each password change, which invalidates every earlier challenge.
     pub generation: u64,
+    /// The factor that was active. A new factor invalidates the challenge.
+    pub factor_id: Id,
 }
 
-/// Encrypts the fact that the password of `account` was correct, for the second step from the same
-/// device.
+/// Encrypts the fact that the password of `account` was correct, for the second step with `factor`
+/// from the same device.
 pub(crate) fn challenge<S>(
     account: &Account,
+    factor: &TotpFactor,
     device: &Device,
     ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<Secret<String>, NoEntropy> {
     let plain = format!(
-        "{}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{}\n{}",
         account.user_id,
         account.generation,
+        factor.id,
         ctx.call.now.plus(CHALLENGE_LIFETIME).as_secs(),
         account.email.as_str(),
     );
@@ -64,14 +68,16 @@ pub(super) fn open<S, C>(
         .open(Purpose::LoginChallenge, &context, sealed.expose())
         .ok()?;
     let plain = core::str::from_utf8(plain.expose()).ok()?;
-    let mut lines = plain.splitn(4, '\n');
+    let mut lines = plain.splitn(5, '\n');
     let user_id = Id::parse(lines.next()?).ok()?;
     let generation = lines.next()?.parse().ok()?;
+    let factor_id = Id::parse(lines.next()?).ok()?;
     let ends_at = UnixTime::from_secs(lines.next()?.parse().ok()?);
     let email = EmailAddress::parse(lines.next()?).ok()?;
     (ctx.call.now < ends_at).then_some(Challenged {
         email,
         user_id,
         generation,
+        factor_id,
     })
 }

@@ -63,8 +63,9 @@ pub async fn login(
         return refuse(user_id, LoginDenial::Disabled, ctx).await;
     }
     let factors = ctx.store.factors(&account).await?;
-    if factors.active().is_none() {
-        // The factor was removed since the first step; a new login needs only the password.
+    if factors.active().map(|factor| &factor.id) != Some(&challenged.factor_id) {
+        // The factor was removed or replaced since the first step. SECURITY: guesses of the new
+        // factor must not count as guesses of the old one.
         return refuse(user_id, LoginDenial::BadChallenge, ctx).await;
     }
     if !proof::spend(&request.proof, &account, &factors, ctx).await? {
