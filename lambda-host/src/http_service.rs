@@ -22,6 +22,7 @@ use tower_service::Service as _;
 use tracing::{Instrument as _, info, info_span};
 
 use crate::api_error::{ApiError, Failure, InOAuth};
+use crate::cors::CorsRequest;
 use crate::problem::Problem;
 use crate::routes::router;
 use portcullis_host::host::Host;
@@ -74,8 +75,18 @@ impl HttpService {
             platform_request_id = arrival.platform_request_id.as_ref().map(Id::as_str),
             client_request_id = client_request_id.as_ref().map(Id::as_str),
         );
-        let answered = self.respond(arrival, request, &request_id).instrument(span);
-        let mut response = answered.await;
+        let cors = CorsRequest::of(request.method(), request.headers());
+        let rules = self.host.origins.cors();
+        let mut response = match rules.and_then(|rules| cors.preflight(rules)) {
+            Some(response) => response,
+            None => {
+                let answered = self.respond(arrival, request, &request_id);
+                answered.instrument(span).await
+            }
+        };
+        if let Some(rules) = rules {
+            cors.complete(response.headers_mut(), rules);
+        }
         let headers = response.headers_mut();
         if let Ok(name) = HeaderValue::from_str(request_id.as_str()) {
             headers.insert(HeaderName::from_static(REQUEST_ID_HEADER), name);

@@ -19,6 +19,7 @@
 
 mod api_error;
 mod cookies;
+mod cors;
 pub mod http_service;
 pub mod lambda;
 mod openapi;

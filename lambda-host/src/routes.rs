@@ -15,6 +15,7 @@ mod api_call;
 mod body;
 mod caller;
 mod credentials;
+mod csrf;
 mod factors;
 mod health;
 mod json_body;
@@ -32,6 +33,7 @@ mod refresh_cookie;
 mod register;
 mod request_body;
 mod response;
+mod same_origin;
 mod sessions;
 
 #[cfg(test)]
@@ -72,6 +74,7 @@ fn endpoints() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(logout::logout))
         .routes(routes!(logout::logout_all))
         .routes(routes!(refresh::refresh))
+        .routes(routes!(csrf::csrf))
         .routes(routes!(sessions::sessions))
         .routes(routes!(sessions::end_session))
         .routes(routes!(oauth::token))

@@ -102,7 +102,7 @@ async fn a_path_without_canonical_form_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_logout_without_a_valid_token_changes_nothing() {
+async fn a_logout_without_a_token_of_ours_changes_nothing() {
     let system = with_account().await;
     let peer = system.peer();
     let token = token(&peer.login(EMAIL, PASSWORD).await);
@@ -134,10 +134,14 @@ async fn a_logout_without_a_valid_token_changes_nothing() {
             "token_too_large",
         ),
     ] {
-        let request = Request::post("/v1/logout").header("authorization", &authorization);
-        let reply = peer
-            .send(request.body(Bytes::new()).expect("a request"))
-            .await;
+        let send = async |request: http::request::Builder| {
+            let request = request.header("authorization", &authorization);
+            peer.send(request.body(Bytes::new()).expect("a request"))
+                .await
+        };
+        let reply = send(Request::post("/v1/logout")).await;
+        assert_eq!(reply.status, 204, "{authorization:.40}: {reply:?}");
+        let reply = send(Request::get("/v1/sessions")).await;
         is_problem(&reply, status, code);
         assert!(
             reply
@@ -146,13 +150,9 @@ async fn a_logout_without_a_valid_token_changes_nothing() {
             "{authorization:.40}"
         );
     }
-    let reply = peer
-        .send(
-            Request::post("/v1/logout")
-                .body(Bytes::new())
-                .expect("a request"),
-        )
-        .await;
+    let request = Request::post("/v1/logout").body(Bytes::new());
+    assert_eq!(peer.send(request.expect("a request")).await.status, 204);
+    let reply = peer.get("/v1/sessions").await;
     is_problem(&reply, 401, "missing_token");
     assert_eq!(reply.header("www-authenticate"), "Bearer");
     assert!(

@@ -5,7 +5,7 @@ use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, System, signing_key};
 use serde_json::Value;
 
-use crate::{EMAIL, PASSWORD, part, token, with_account_alone};
+use crate::{EMAIL, PASSWORD, part, sessions_of, token, with_account_alone};
 
 /// The document and its audit entry.
 const PUBLICATION: &str = "TransactWriteItems";
@@ -221,8 +221,12 @@ async fn a_token_of_a_revoked_kid_cannot_revoke_sessions() {
         },
     });
     system.engine_call("PutItem", &row).await.expect("written");
-    let reply = peer.logout(&token).await;
+    let reply = sessions_of(&peer, &token).await;
     assert_eq!((reply.status, reply.code()), (401, "revoked"));
+    assert_eq!(peer.logout(&token).await.status, 204);
+    // Nor can an expired token of that key.
+    system.clock.pass(3_600);
+    assert_eq!(peer.logout(&token).await.status, 204);
     let sessions = system.rows("Portcullis", "SID#").await.expect("rows");
     assert_eq!(sessions.len(), 1);
 }

@@ -11,12 +11,14 @@ mod bad_request;
 mod breaker;
 mod change_password;
 mod chaos;
+mod cors;
 mod described_body;
 mod factors;
 mod faults;
 mod keys;
 mod lambda;
 mod limits;
+mod logout;
 mod mail;
 mod new_password;
 mod operator;
@@ -109,4 +111,12 @@ async fn raw(peer: &Peer, bytes: &[u8]) -> String {
     let mut answer = vec![];
     stream.read_to_end(&mut answer).await.expect("an answer");
     String::from_utf8(answer).expect("ASCII")
+}
+
+/// The sessions of the bearer of `token`: any valid token may list them.
+async fn sessions_of(peer: &Peer, token: &str) -> Reply {
+    let request = http::Request::get("/v1/sessions");
+    let request = request.header("authorization", format!("Bearer {token}"));
+    peer.send(request.body(bytes::Bytes::new()).expect("a request"))
+        .await
 }

@@ -29,6 +29,24 @@ pub fn token(session_id: &Id, root_keys: &RootKeys) -> String {
 }
 
 impl TokenSource {
+    /// Whether a request may end the session `session_id`: the CSRF token or a same-origin request
+    /// suffices, because a page may have lost its CSRF token and ending a session gives no access.
+    pub fn may_log_out(&self, session_id: &Id, root_keys: &RootKeys) -> bool {
+        match self {
+            Self::Cookie {
+                same_origin: true, ..
+            } => true,
+            Self::Cookie { code, .. } => {
+                let source = Self::Cookie {
+                    same_origin: true,
+                    code: code.clone(),
+                };
+                source.passes_csrf_check(session_id, root_keys)
+            }
+            Self::Explicit => true,
+        }
+    }
+
     /// Whether a request with a secret of the session `session_id` passes the CSRF check.
     pub fn passes_csrf_check(&self, session_id: &Id, root_keys: &RootKeys) -> bool {
         match self {
@@ -72,6 +90,17 @@ mod tests {
             cookie(true, Some(&token(&other, &root_keys))),
         ] {
             assert!(!bad.passes_csrf_check(&one, &root_keys), "{bad:?}");
+        }
+        assert!(TokenSource::Explicit.may_log_out(&one, &root_keys));
+        for enough in [cookie(true, None), cookie(false, Some(&good))] {
+            assert!(enough.may_log_out(&one, &root_keys), "{enough:?}");
+        }
+        for bad in [
+            cookie(false, None),
+            cookie(false, Some("")),
+            cookie(false, Some(&token(&other, &root_keys))),
+        ] {
+            assert!(!bad.may_log_out(&one, &root_keys), "{bad:?}");
         }
     }
 }

@@ -37,6 +37,7 @@ pub mod bearer;
 pub mod breaker;
 pub mod client;
 pub mod cookie;
+pub mod cors;
 pub mod csrf;
 pub mod denial;
 pub mod email;

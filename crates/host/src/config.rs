@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
+use portcullis_core::cors::Origin;
 use portcullis_core::policy::MAX_LIFETIME;
 use portcullis_service::settings::Limits;
 use portcullis_service::settings::{PasswordRules, Sessions};
@@ -74,6 +75,8 @@ pub struct Config {
     pub limits: Limits,
     /// The trusted source of the client's address.
     pub edge: TrustedProxy,
+    /// The origins whose pages count as own, beside the issuer's.
+    pub origins: Vec<Origin>,
     /// The minimum log level.
     pub log: LevelFilter,
 }
@@ -158,6 +161,7 @@ impl Config {
         let hash_memory_mib = passwords::hash_memory(env);
         let mail = mail::mail(env, issuer.as_deref(), &passwords);
         let (limits, edge) = (limits::limits(env), limits::edge(env));
+        let origins = env.optional("PORTCULLIS_ALLOWED_ORIGINS", origins);
         let log = env.optional("PORTCULLIS_LOG", |text| {
             let fault = Fault::Invalid;
             text.parse().map_err(|_| fault)
@@ -182,9 +186,25 @@ impl Config {
             mail: mail?,
             limits,
             edge: edge?,
+            origins: origins.unwrap_or_default(),
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
+}
+
+/// The maximum number of configured origins.
+const MAX_ORIGINS: usize = 32;
+
+/// Parses origins, separated by commas.
+fn origins(text: &str) -> Result<Vec<Origin>, Fault> {
+    let origins: Option<Vec<_>> = text
+        .split(',')
+        .map(|origin| Origin::parse(origin.trim()))
+        .collect();
+    let fault = Fault::Invalid;
+    origins
+        .filter(|origins| origins.len() <= MAX_ORIGINS)
+        .ok_or(fault)
 }
 
 /// A required secret, in Secrets Manager or in a file.

@@ -34,6 +34,7 @@ use crate::hasher::{HashLimits, HashParameters, HashPool};
 use crate::keys::{self, HostSecret, HostSigning, KeyError};
 use crate::mailer::HostMailer;
 use crate::metrics::{DependencyState, MetricsReport};
+use crate::own_origins::OwnOrigins;
 use crate::random::SystemRandom;
 use crate::root_keys::RootKeyCache;
 use crate::screen::HostScreen;
@@ -82,6 +83,8 @@ pub struct Host {
     pub mail_waits: Notify,
     /// The trusted source of the client's address.
     pub edge: TrustedProxy,
+    /// The origins whose pages count as own.
+    pub origins: OwnOrigins,
     /// The gate for tokens that clients present to the host itself.
     pub gate: Gate,
     /// Whether the store answered the last call.
@@ -161,6 +164,7 @@ impl Host {
             gate: Gate::new(own_policy(&config.issuer, &config.audience)),
             root_keys: RootKeyCache::new(config.host_secret),
             edge: config.edge,
+            origins: OwnOrigins::new(&config.issuer, config.origins),
             clients: HostClients::new(config.clients),
             settings: Settings {
                 limits: config.limits,

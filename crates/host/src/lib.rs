@@ -26,6 +26,7 @@ pub mod keys;
 pub mod log;
 pub mod mailer;
 pub mod metrics;
+pub mod own_origins;
 pub mod owned_file;
 pub mod random;
 pub mod root_keys;

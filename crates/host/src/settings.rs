@@ -108,6 +108,8 @@ settings! {
             "Maximum lifetime of a session.";
         PORTCULLIS_REFRESH_GRACE: "seconds, 0 to 60", "`10`", "native",
             "Time in which a used refresh token returns the same successor; see [sessions.md](../sessions.md).";
+        PORTCULLIS_ALLOWED_ORIGINS: "up to 32 origins such as `https://app.example`, separated by commas", "none", "native",
+            "Origins whose pages count as own, beside the issuer's: they may call the host with cookies (CORS, CSRF check); see [sessions.md](../sessions.md).";
         PORTCULLIS_CLIENTS_FILE: "path", "none", "native",
             "File with the clients that may introspect; set this or the secret, not both.";
         PORTCULLIS_CLIENTS_SECRET: "name or ARN", "none", "native",

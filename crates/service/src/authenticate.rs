@@ -13,7 +13,7 @@ use portcullis_core::token::verifier::Verified;
 
 use crate::ports::SignatureVerifier;
 use crate::store::{KeyStore, RevocationStore, StoreError};
-use crate::verify::verify;
+use crate::verify::{verify, verify_expired};
 
 /// The caller.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -97,6 +97,36 @@ pub async fn authenticate_token(
             Err(denial) => Authentication::Refused(denial),
         },
     )
+}
+
+/// The bearer of an expired access token that was valid, for a logout only: the claims grant nothing.
+/// `None` for any other token.
+///
+/// # Errors
+///
+/// [`StoreError`]; the caller is unauthenticated then.
+pub async fn authenticate_expired(
+    gate: &Gate,
+    authorization: Option<&str>,
+    store: &(impl KeyStore + RevocationStore),
+    signatures: &impl SignatureVerifier,
+    now: UnixTime,
+) -> Result<Option<Box<Verified<Claims>>>, StoreError> {
+    let Ok(Some(token)) = bearer_token(authorization) else {
+        return Ok(None);
+    };
+    let document = store.key_document().await?;
+    let snapshot = Snapshot::new(gate.policy(), &document, Revocations::default(), now);
+    let Ok(caller) = verify_expired(gate, token, &snapshot, signatures, now).await else {
+        return Ok(None);
+    };
+    let token = token_of(&caller);
+    let revoked = store.revocations_of(token).await?;
+    // SECURITY: an attacker may hold a revoked key and sign a token of any session with it.
+    if revoked.revokes_key(token) {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(caller)))
 }
 
 fn token_of(caller: &Verified<Claims>) -> TokenIds<'_> {

@@ -1,6 +1,7 @@
 //! Logout: ends the session and revokes its remaining tokens everywhere.
 
 use portcullis_core::audit::AuditKind;
+use portcullis_core::csrf::TokenSource;
 use portcullis_core::id::Id;
 use portcullis_core::refresh::RefreshToken;
 use portcullis_core::secret::Secret;
@@ -9,10 +10,11 @@ use portcullis_core::token::verifier::Verified;
 
 use crate::announce;
 use crate::context::ServiceContext;
-use crate::end_session::{Ending, end};
+use crate::end_session::{self, Ending, end};
 use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
 use crate::refresh::is_alive;
+use crate::revoke::end_family;
 use crate::store::{RevocationStore, SessionStore};
 
 /// The outcome of a logout.
@@ -48,6 +50,61 @@ pub async fn end_replaced(
     let ending = Ending {
         user_id: &family.session.user_id,
         session_id: &family.session.id,
+        token: None,
+        kind: AuditKind::LoggedOut,
+    };
+    end(&ending, clock, ctx).await
+}
+
+/// Ends the session of a refresh token, current or used, that came from `source`, unless it is the
+/// session `ended`. Any other text and a request that another site may have caused change nothing.
+///
+/// # Errors
+///
+/// [`UseCaseError`]; the session may still be active then.
+pub async fn logout_by_refresh_token(
+    token: &Secret<String>,
+    source: &TokenSource,
+    ended: Option<&str>,
+    clock: &impl Clock,
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let Ok(token) = RefreshToken::parse(token.expose(), ctx.root_keys) else {
+        return Ok(());
+    };
+    let session_id = token.session_id();
+    if ended == Some(session_id.as_str()) || !source.may_log_out(session_id, ctx.root_keys) {
+        return Ok(());
+    }
+    end_family(&token, AuditKind::LoggedOut, clock, ctx).await
+}
+
+/// Ends the session of `caller`, whose access token has expired, if the session is still open.
+///
+/// # Errors
+///
+/// [`UseCaseError`]; the session may still be active then.
+pub async fn logout_expired(
+    caller: &Verified<Claims>,
+    clock: &impl Clock,
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let claims = caller.get();
+    let session = claims.session_id.as_deref().map(Id::parse);
+    let (Some(Ok(session_id)), Ok(user_id)) = (session, Id::parse(&claims.subject)) else {
+        return Ok(());
+    };
+    let Some(family) = ctx.store.family(&session_id).await? else {
+        // The response to an earlier logout may have been lost.
+        end_session::announce_again(&session_id, clock, ctx).await?;
+        return Ok(());
+    };
+    if family.session.user_id != user_id {
+        return Ok(());
+    }
+    let ending = Ending {
+        user_id: &user_id,
+        session_id: &session_id,
         token: None,
         kind: AuditKind::LoggedOut,
     };

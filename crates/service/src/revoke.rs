@@ -40,7 +40,8 @@ pub async fn revoke(
     >,
 ) -> Result<(), UseCaseError> {
     if let Ok(token) = RefreshToken::parse(token.expose(), ctx.root_keys) {
-        return end_family(&token, clock, ctx).await;
+        let kind = AuditKind::RefreshTokenRevoked;
+        return end_family(&token, kind, clock, ctx).await;
     }
     let now = ctx.call.now;
     match authenticate_token(gate, token.expose(), ctx.store, signatures, now).await? {
@@ -59,8 +60,10 @@ pub async fn revoke(
     }
 }
 
-async fn end_family(
+/// Ends the session of a refresh token, current or used.
+pub(crate) async fn end_family(
     token: &RefreshToken,
+    kind: AuditKind,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
 ) -> Result<(), UseCaseError> {
@@ -73,7 +76,7 @@ async fn end_family(
         user_id: &family.session.user_id,
         session_id: &family.session.id,
         token: None,
-        kind: AuditKind::RefreshTokenRevoked,
+        kind,
     };
     end_session::end(&ending, clock, ctx).await
 }

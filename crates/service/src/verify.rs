@@ -5,9 +5,22 @@ use portcullis_core::gate::Gate;
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
-use portcullis_core::token::verifier::Verified;
+use portcullis_core::token::verifier::{Inspected, Verified};
 
 use crate::ports::SignatureVerifier;
+
+/// As [`verify`], for a token that has expired.
+pub(crate) async fn verify_expired(
+    gate: &Gate,
+    token: &str,
+    snapshot: &Snapshot,
+    signatures: &impl SignatureVerifier,
+    now: UnixTime,
+) -> Result<Verified<Claims>, Denial> {
+    let keys = snapshot.keys();
+    let inspected = gate.verifier().inspect_expired(token, keys, now)?;
+    check(inspected, signatures).await
+}
 
 /// Inspects `token`, verifies its signature and accepts it.
 pub(crate) async fn verify(
@@ -18,6 +31,13 @@ pub(crate) async fn verify(
     now: UnixTime,
 ) -> Result<Verified<Claims>, Denial> {
     let inspected = gate.verifier().inspect(token, snapshot.keys(), now)?;
+    check(inspected, signatures).await
+}
+
+async fn check(
+    inspected: Inspected<'_, '_>,
+    signatures: &impl SignatureVerifier,
+) -> Result<Verified<Claims>, Denial> {
     let verdict = signatures
         .check(&inspected.check()?)
         .await

@@ -29,7 +29,9 @@ use portcullis_host::host::Host;
 use portcullis_host::random::SystemRandom;
 use portcullis_host::transport::HyperTransport;
 use portcullis_jwt::{NativeVerifier, SigningKey};
-use portcullis_service::authenticate::{Authentication, authenticate, authenticate_token};
+use portcullis_service::authenticate::{
+    Authentication, authenticate, authenticate_expired, authenticate_token,
+};
 use portcullis_service::context::ServiceContext;
 use portcullis_service::error::UseCaseError;
 use portcullis_service::limit::{self, LimitKey, LimitOutcome, Limited, Reservation};
@@ -140,6 +142,21 @@ impl ApiCall {
             &NativeVerifier,
             self.meta.now,
         );
+        Ok(host.track(caller.await)?)
+    }
+
+    /// The bearer of an expired access token, for a logout only.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::StoreUnavailable`].
+    pub(super) async fn authenticate_expired(
+        &self,
+    ) -> Result<Option<Box<Verified<Claims>>>, ApiError> {
+        let (host, now) = (self.host(), self.meta.now);
+        let authorization = caller::authorization(&self.headers);
+        let (authorization, store) = (authorization.as_deref(), host.store(now));
+        let caller = authenticate_expired(&host.gate, authorization, &store, &NativeVerifier, now);
         Ok(host.track(caller.await)?)
     }
 

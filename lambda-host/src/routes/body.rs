@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use axum::body::Body;
 use http::Request;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time;
 use zeroize::Zeroizing;
@@ -13,6 +13,9 @@ use crate::problem::Problem;
 
 /// The maximum size of a body in bytes: many times an address and a password.
 const MAX_BODY_BYTES: usize = 8 * 1024;
+
+/// The media type of a JSON body.
+const JSON: &str = "application/json";
 
 /// The maximum time for a body to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,7 +26,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// The [`Problem`] of a wrong content type, or of a body that is too long, too slow or incomplete.
 pub(super) async fn read(request: Request<Body>) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    read_as(request, "application/json").await
+    read_as(request, JSON).await
 }
 
 /// As [`read`], for a form.
@@ -36,10 +39,30 @@ pub(super) async fn read_form(request: Request<Body>) -> Result<Zeroizing<Vec<u8
 }
 
 async fn read_as(request: Request<Body>, media_type: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    if !is_of(&request, media_type) {
+    if !is_of(request.headers(), media_type) {
         return Err(Problem::UnsupportedMediaType);
     }
-    time::timeout(TIMEOUT, collect(request.into_body()))
+    collect_in_time(request.into_body()).await
+}
+
+/// Checks that the content type is JSON.
+///
+/// # Errors
+///
+/// [`Problem::UnsupportedMediaType`].
+pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
+    is_of(headers, JSON)
+        .then_some(())
+        .ok_or(Problem::UnsupportedMediaType)
+}
+
+/// Collects a body of any type.
+///
+/// # Errors
+///
+/// The [`Problem`] of a body that is too long, too slow or incomplete.
+pub(super) async fn collect_in_time(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    time::timeout(TIMEOUT, collect(body))
         .await
         .unwrap_or(Err(Problem::BodyTimeout))
 }
@@ -70,8 +93,8 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
 ///
 /// [RFC 9110 §5.6.6]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.6
 /// [RFC 8259 §11]: https://www.rfc-editor.org/rfc/rfc8259#section-11
-fn is_of(request: &Request<Body>, wanted: &str) -> bool {
-    let mut types = request.headers().get_all(CONTENT_TYPE).iter();
+fn is_of(headers: &HeaderMap, wanted: &str) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else {
         return false;
     };
@@ -91,12 +114,12 @@ fn is_of(request: &Request<Body>, wanted: &str) -> bool {
                 .iter()
                 .any(|known| value.trim_matches('"').eq_ignore_ascii_case(known))
     });
-    media_type.eq_ignore_ascii_case(wanted) && is_utf_8 && is_not_encoded(request)
+    media_type.eq_ignore_ascii_case(wanted) && is_utf_8 && is_not_encoded(headers)
 }
 
 /// Whether the body is sent as it is: `identity` is the same as no header (RFC 9110 §8.4.1).
-fn is_not_encoded(request: &Request<Body>) -> bool {
-    let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
+fn is_not_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.all(|encoding| {
         let encoding = encoding.as_bytes().trim_ascii();
         encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")

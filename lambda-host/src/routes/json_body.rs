@@ -1,6 +1,6 @@
 //! A JSON body: an object with the members that its [`RequestBody`] declares, and no others.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use http::Request;
 use portcullis_core::json::{Json, Object};
 use portcullis_core::secret::Secret;
@@ -17,6 +17,26 @@ use crate::routes::request_body::{Members, RequestBody};
 /// member is returned when the caller parses it.
 pub(super) async fn read<B: RequestBody>(request: Request<Body>) -> Result<B, Problem> {
     parse(&body::read(request).await?)
+}
+
+/// As [`read`]; `None` without a body, which needs no content type.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) async fn read_optional<B: RequestBody>(
+    request: Request<Body>,
+) -> Result<Option<B>, Problem> {
+    if request.body().is_end_stream() {
+        return Ok(None);
+    }
+    let (parts, body) = request.into_parts();
+    let whole = body::collect_in_time(body).await?;
+    if whole.is_empty() {
+        return Ok(None);
+    }
+    body::check_json(&parts.headers)?;
+    parse(&whole).map(Some)
 }
 
 /// As [`read`], but the problems that `then` finds come before an unknown member.

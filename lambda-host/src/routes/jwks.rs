@@ -9,6 +9,7 @@ use portcullis_service::signing::jwks_cache::Known;
 use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
+use crate::cors;
 use crate::openapi::problems::{ANY, STORE, problems};
 use crate::problem::Problem;
 use crate::routes::api_call::ApiCall;
@@ -53,6 +54,7 @@ pub(super) async fn jwks(call: ApiCall) -> Result<Response, ApiError> {
     let lifetime = format!("public, max-age={}", set.max_age.as_secs());
     let lifetime = HeaderValue::from_str(&lifetime).map_err(|_| Problem::Internal)?;
     headers.insert(CACHE_CONTROL, lifetime);
+    cors::allow_every_page(headers);
     Ok(response)
 }
 

@@ -18,6 +18,7 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::cors;
 use crate::openapi::problems::{ANY, problems};
 use crate::routes::response::json;
 use portcullis_host::host::Host;
@@ -108,6 +109,8 @@ fn metadata(host: &Host) -> MetadataBody {
 fn document(metadata: &MetadataBody) -> Response {
     let mut response = json(StatusCode::OK, metadata);
     let lifetime = HeaderValue::from_static("public, max-age=3600");
-    response.headers_mut().insert(CACHE_CONTROL, lifetime);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, lifetime);
+    cors::allow_every_page(headers);
     response
 }

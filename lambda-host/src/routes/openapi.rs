@@ -128,7 +128,9 @@ pub(super) mod tests {
                 "{name}"
             );
             if let Some(body) = operation.get("requestBody") {
-                assert_eq!(body["required"], true, "{name}");
+                // A logout may do without a body.
+                let required = body["required"] == true;
+                assert_eq!(required, name != "post /v1/logout", "{name}");
                 let statuses = ["400", "408", "413", "415"];
                 assert!(
                     statuses

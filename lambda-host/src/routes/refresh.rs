@@ -14,6 +14,7 @@ use crate::openapi::problems::{ANY, LIMITED, STORE, problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
 use crate::routes::refresh_cookie::{self, GrantBody, TokenDelivery};
+use crate::routes::same_origin::is_own_page;
 
 problems!(
     RefreshProblems: ANY, STORE, LIMITED,
@@ -43,8 +44,7 @@ problems!(
 pub(super) async fn refresh(call: ApiCall) -> Result<Response, ApiError> {
     let token = refresh_cookie::token(call.headers());
     let token = token.ok_or(Problem::Token(TokenProblem::NoCookie))?;
-    let issuer = &call.host().settings.issuing.issuer;
-    let carrier = refresh_cookie::carrier(call.headers(), issuer);
+    let carrier = refresh_cookie::carrier(call.headers(), &call.host().origins);
     let request = RefreshRequest { token, carrier };
     match renew(&call, &request).await? {
         Renewed::Granted(grant, root_keys) => Ok(refresh_cookie::token_response(
@@ -57,7 +57,9 @@ pub(super) async fn refresh(call: ApiCall) -> Result<Response, ApiError> {
         Renewed::Refused(problem @ TokenProblem::CrossSite) => Err(Problem::Token(problem).into()),
         Renewed::Refused(problem) => {
             let mut response = Problem::Token(problem).into_response();
-            refresh_cookie::clear(response.headers_mut());
+            if is_own_page(call.headers(), &call.host().origins) {
+                refresh_cookie::clear(response.headers_mut());
+            }
             Ok(response)
         }
     }

@@ -1,13 +1,14 @@
 //! The refresh token as a cookie, for pages that must not hold it themselves.
 
 use axum::response::Response;
-use http::header::{HeaderMap, ORIGIN};
-use http::{StatusCode, Uri};
+use http::StatusCode;
+use http::header::HeaderMap;
 use portcullis_core::csrf::{self, TokenSource};
 use portcullis_core::id::Id;
 use portcullis_core::refresh::RefreshToken;
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
+use portcullis_host::own_origins::OwnOrigins;
 use portcullis_service::open_session::TokenGrant;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +17,7 @@ use crate::cookies;
 use crate::problem::Problem;
 use crate::routes::request_body::Optional;
 use crate::routes::response::{IssuedSecret, json};
+use crate::routes::same_origin::{is_own_page, one};
 
 /// The cookie that holds the refresh token.
 const NAME: &str = "__Host-portcullis-refresh";
@@ -124,100 +126,11 @@ pub(super) fn token(headers: &HeaderMap) -> Option<Secret<String>> {
 }
 
 /// The source of the cookie, by the headers of the browser and the page.
-pub(super) fn carrier(headers: &HeaderMap, issuer: &str) -> TokenSource {
+pub(super) fn carrier(headers: &HeaderMap, origins: &OwnOrigins) -> TokenSource {
     TokenSource::Cookie {
-        same_origin: is_same_origin(headers, issuer),
+        same_origin: is_own_page(headers, origins),
         code: one(headers, CSRF_HEADER)
             .and_then(Result::ok)
             .map(str::to_owned),
-    }
-}
-
-/// Whether the browser reports a page of this origin, by its fetch metadata
-/// ([W3C](https://www.w3.org/TR/fetch-metadata/)) and by `Origin`. Every current browser sends one
-/// of them with a `POST`; each one present must match.
-fn is_same_origin(headers: &HeaderMap, issuer: &str) -> bool {
-    let site = one(headers, "sec-fetch-site").map(|site| site == Ok("same-origin"));
-    let ours = origin_of(issuer);
-    let origin = one(headers, ORIGIN.as_str())
-        .map(|origin| ours.as_deref().is_some_and(|ours| origin == Ok(ours)));
-    match (site, origin) {
-        (Some(site), origin) => site && origin.unwrap_or(true),
-        (None, Some(origin)) => origin,
-        (None, None) => false,
-    }
-}
-
-/// The only value of a header; an error if it is no text or there are several.
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<Result<&'a str, ()>> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    let more = values.next().is_some();
-    Some(value.to_str().ok().filter(|_| !more).ok_or(()))
-}
-
-/// `https://login.example` of `https://login.example/tenant`, in the form that browsers send.
-fn origin_of(issuer: &str) -> Option<String> {
-    let uri: Uri = issuer.parse().ok()?;
-    let authority = uri.authority()?.as_str().to_ascii_lowercase();
-    let scheme = uri.scheme_str()?.to_ascii_lowercase();
-    let usual = if scheme == "https" { ":443" } else { ":80" };
-    let authority = authority.strip_suffix(usual).unwrap_or(&authority);
-    Some(format!("{scheme}://{authority}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderName, HeaderValue};
-
-    use super::*;
-
-    const ISSUER: &str = "https://Login.example:443/tenant";
-
-    #[test]
-    fn csrf_a_cross_site_request_is_distinguished_by_fetch_metadata_and_origin() {
-        let ours = ("origin", "https://login.example");
-        for (headers, same) in [
-            (vec![("sec-fetch-site", "same-origin")], true),
-            (vec![("sec-fetch-site", "same-origin"), ours], true),
-            (vec![ours], true),
-            (vec![], false),
-            (vec![("sec-fetch-site", "same-site")], false),
-            (vec![("sec-fetch-site", "cross-site")], false),
-            (vec![("sec-fetch-site", "none"), ours], false),
-            (vec![("origin", "null")], false),
-            (vec![("origin", "http://login.example")], false),
-            (vec![("origin", "https://login.example.evil")], false),
-            (vec![ours, ours], false),
-            (
-                vec![
-                    ("sec-fetch-site", "same-origin"),
-                    ("origin", "https://evil"),
-                ],
-                false,
-            ),
-        ] {
-            let map: HeaderMap = headers
-                .iter()
-                .map(|(name, value)| {
-                    (
-                        HeaderName::from_static(name),
-                        HeaderValue::from_static(value),
-                    )
-                })
-                .collect();
-            assert_eq!(is_same_origin(&map, ISSUER), same, "{headers:?}");
-        }
-    }
-
-    #[test]
-    fn an_origin_is_serialised_as_browsers_send_it() {
-        for (issuer, origin) in [
-            ("https://login.example/", "https://login.example"),
-            ("http://127.0.0.1:8788", "http://127.0.0.1:8788"),
-            ("http://LOCALHOST:80/a", "http://localhost"),
-        ] {
-            assert_eq!(origin_of(issuer).as_deref(), Some(origin));
-        }
     }
 }

@@ -19,6 +19,7 @@ use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
 use crate::routes::refresh_cookie;
 use crate::routes::response::{empty, json};
+use crate::routes::same_origin::is_own_page;
 
 problems!(ListProblems: ANY, STORE, LIMITED, TOKEN);
 problems!(
@@ -128,7 +129,8 @@ pub(super) async fn end_session(
     match outcome {
         EndOutcome::Done => {
             let mut response = empty(StatusCode::NO_CONTENT);
-            if of_caller(caller.get().session_id.as_deref()) {
+            let own = of_caller(caller.get().session_id.as_deref());
+            if own && is_own_page(call.headers(), &call.host().origins) {
                 refresh_cookie::clear(response.headers_mut());
             }
             Ok(response)

@@ -1,6 +1,8 @@
 //! Verification as two pure steps around one effect: inspect, check the signature in an adapter,
 //! accept.
 
+use core::time::Duration;
+
 use crate::denial::Denial;
 use crate::keys::document::PublishedKey;
 use crate::keys::ring::KeyRing;
@@ -111,6 +113,25 @@ impl<'p> Verifier<'p> {
         };
         SignatureCheck::new(&inspected.jws, &inspected.key.key)?;
         Ok(inspected)
+    }
+}
+
+impl<'p> Verifier<'p> {
+    /// As [`Verifier::inspect`], for an expired token: it is checked at the last second of its
+    /// validity. Its claims grant nothing and only name the session that its bearer wants to end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::inspect`], but never [`Denial::Expired`].
+    pub fn inspect_expired<'t, 'k>(
+        &self,
+        token: &'t str,
+        keys: &'k KeyRing,
+        now: UnixTime,
+    ) -> Result<Inspected<'t, 'k>, Denial> {
+        let claims = Claims::parse(&Jws::parse(token)?.payload)?;
+        let last = claims.expires_at.minus(Duration::from_secs(1));
+        self.inspect(token, keys, last.min(now))
     }
 }
 
