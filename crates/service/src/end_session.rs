@@ -2,6 +2,7 @@
 
 use portcullis_core::audit::AuditKind;
 use portcullis_core::id::Id;
+use portcullis_core::refresh::RefreshToken;
 use portcullis_core::revocation::{Revocation, TokenIds};
 
 use crate::announce;
@@ -40,6 +41,31 @@ pub(crate) async fn end(
         .end_session(ending.session_id, &revocations, stamp, &event)
         .await?;
     announce::confirm_within_bound(&revocations, stamp, store, clock, call).await
+}
+
+/// Ends the session of a refresh token, current or used.
+///
+/// # Errors
+///
+/// [`UseCaseError`]; the session may still be active then.
+pub(crate) async fn end_family(
+    token: &RefreshToken,
+    kind: AuditKind,
+    clock: &impl Clock,
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let Some(family) = ctx.store.family(token.session_id()).await? else {
+        // Only a bearer of the session's token can present this one: its MAC proves that.
+        announce_again(token.session_id(), clock, ctx).await?;
+        return Ok(());
+    };
+    let ending = Ending {
+        user_id: &family.session.user_id,
+        session_id: &family.session.id,
+        token: None,
+        kind,
+    };
+    end(&ending, clock, ctx).await
 }
 
 /// Announces the revocation of a session again, for a client whose first response was lost or

@@ -10,11 +10,10 @@ use portcullis_core::token::verifier::Verified;
 
 use crate::announce;
 use crate::context::ServiceContext;
-use crate::end_session::{self, Ending, end};
+use crate::end_session::{self, Ending, end, end_family};
 use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
 use crate::refresh::is_alive;
-use crate::revoke::end_family;
 use crate::store::{RevocationStore, SessionStore};
 
 /// The outcome of a logout.

@@ -12,7 +12,7 @@ use portcullis_core::token::claims::Claims;
 use crate::announce;
 use crate::authenticate::{Authentication, authenticate_token};
 use crate::context::ServiceContext;
-use crate::end_session::{self, Ending};
+use crate::end_session::end_family;
 use crate::error::UseCaseError;
 use crate::logout::LogoutOutcome;
 use crate::logout_all;
@@ -58,27 +58,6 @@ pub async fn revoke(
         }
         Authentication::Refused(_) => Ok(()),
     }
-}
-
-/// Ends the session of a refresh token, current or used.
-pub(crate) async fn end_family(
-    token: &RefreshToken,
-    kind: AuditKind,
-    clock: &impl Clock,
-    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
-) -> Result<(), UseCaseError> {
-    let Some(family) = ctx.store.family(token.session_id()).await? else {
-        // Only a bearer of the session's token can present this one: its MAC proves that.
-        end_session::announce_again(token.session_id(), clock, ctx).await?;
-        return Ok(());
-    };
-    let ending = Ending {
-        user_id: &family.session.user_id,
-        session_id: &family.session.id,
-        token: None,
-        kind,
-    };
-    end_session::end(&ending, clock, ctx).await
 }
 
 async fn call_back(
