@@ -13,6 +13,19 @@ use crate::limit::client::ClientNetwork;
 /// The request ID, the same at the edge and at the origin.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
+/// The secret of the edge, which tells an origin that a request passed the edge. The native host
+/// reads the same header.
+pub const EDGE_SECRET_HEADER: &str = "x-portcullis-edge-secret";
+
+/// The signed assertion of the edge about one request ([`crate::assertion`]).
+pub const ASSERTION_HEADER: &str = "x-portcullis-assertion";
+
+/// The prefix of the headers that only the edge sends.
+///
+/// SECURITY: always dropped from a client's request, and no policy can pass or use a name under it.
+/// An origin takes such a header as proof that the request passed the edge.
+const RESERVED_PREFIX: &str = "x-portcullis-";
+
 pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const SUBJECT: &str = "subject";
 pub(crate) const SCOPE: &str = "scope";
@@ -103,8 +116,9 @@ impl HeaderRules {
     /// Rules with the identity headers under `prefix`, which pass the headers `pass` and also drop
     /// the headers `drop`.
     ///
-    /// `None` if `prefix` is no lower-case name that ends with `-`, if a name is no lower-case
-    /// name of letters, digits and hyphens, or if `pass` has a header that the edge sets itself.
+    /// `None` if `prefix` is no lower-case name that ends with `-`, if it starts with the reserved
+    /// `x-portcullis-`, if a name is no lower-case name of letters, digits and hyphens, or if `pass`
+    /// has a header that the edge sets itself.
     pub fn new(prefix: &str, pass: Vec<String>, drop: Vec<String>) -> Option<Self> {
         let is_name = |name: &str| !name.is_empty() && comparable(name) == name;
         let rules = Self {
@@ -113,7 +127,10 @@ impl HeaderRules {
             ..Self::default()
         };
         let named = pass.iter().chain(&rules.drop).all(|name| is_name(name));
-        let is_prefix = is_name(prefix) && prefix.len() > 1 && prefix.ends_with('-');
+        let is_prefix = is_name(prefix)
+            && prefix.len() > 1
+            && prefix.ends_with('-')
+            && !prefix.starts_with(RESERVED_PREFIX);
         let spoofable = pass.iter().any(|name| rules.is_set_by_the_edge(name));
         (named && is_prefix && !spoofable).then_some(Self { pass, ..rules })
     }
@@ -177,6 +194,7 @@ impl HeaderRules {
             suffix.is_some_and(|suffix| IDENTITY_SUFFIXES.contains(&suffix))
         };
         SET_BY_THE_EDGE.contains(&compared)
+            || compared.starts_with(RESERVED_PREFIX)
             || identity(&self.prefix)
             || identity(DEFAULT_IDENTITY_PREFIX)
     }
