@@ -16,7 +16,6 @@ use crate::time::UnixTime;
 use crate::token::algorithm::Algorithm;
 use crate::token::claims::Claims;
 use crate::token::draft::SigningInput;
-use crate::token::verifier::Verified;
 
 pub mod signing_keys;
 pub mod verification;
@@ -51,19 +50,6 @@ pub struct Identity {
     pub session: Option<String>,
 }
 
-impl Identity {
-    /// The identity in a verified token.
-    pub fn of(caller: &Verified<Claims>) -> Self {
-        let claims = caller.get();
-        Self {
-            subject: claims.subject.clone(),
-            issuer: claims.issuer.clone(),
-            scope: (!claims.scopes.is_empty()).then(|| claims.scopes.to_string()),
-            session: claims.session_id.clone(),
-        }
-    }
-}
-
 /// The claims of an assertion to be signed.
 #[derive(Clone, Debug)]
 pub struct AssertionDraft<'r> {
@@ -79,8 +65,8 @@ pub struct AssertionDraft<'r> {
     pub target: &'r str,
     /// The public host of the request, with its port if it is not the default one (`host`).
     pub host: &'r str,
-    /// The verified caller; `None` on an open route.
-    pub identity: Option<Identity>,
+    /// The claims of the caller's verified token; `None` on an open route.
+    pub caller: Option<&'r Claims>,
 }
 
 impl AssertionDraft<'_> {
@@ -96,25 +82,21 @@ impl AssertionDraft<'_> {
             self.issued_at.as_secs(),
             self.issued_at.plus(LIFETIME).as_secs(),
         );
-        let identity = self.identity.as_ref();
+        let caller = self.caller;
+        let scope = caller.map(|caller| caller.scopes.to_string());
+        let scope = scope.filter(|scope| !scope.is_empty());
         for (name, value) in [
             ("aud", Some(self.audience)),
             ("jti", Some(self.request_id.as_str())),
             ("htm", Some(self.method)),
             ("htp", Some(self.target)),
             ("host", Some(self.host)),
-            ("sub", identity.map(|identity| identity.subject.as_str())),
-            (
-                "token_iss",
-                identity.map(|identity| identity.issuer.as_str()),
-            ),
-            (
-                "scope",
-                identity.and_then(|identity| identity.scope.as_deref()),
-            ),
+            ("sub", caller.map(|caller| caller.subject.as_str())),
+            ("token_iss", caller.map(|caller| caller.issuer.as_str())),
+            ("scope", scope.as_deref()),
             (
                 "sid",
-                identity.and_then(|identity| identity.session.as_deref()),
+                caller.and_then(|caller| caller.session_id.as_deref()),
             ),
         ] {
             add(&mut claims, name, value);

@@ -20,6 +20,11 @@ pub const EDGE_SECRET_HEADER: &str = "x-portcullis-edge-secret";
 /// The signed assertion of the edge about one request ([`crate::assertion`]).
 pub const ASSERTION_HEADER: &str = "x-portcullis-assertion";
 
+/// The client's address, for a host that trusts the edge's secret. Cloudflare replaces
+/// `CF-Connecting-IP` in a request of a Worker, and `X-Forwarded-For` is a list that every hop
+/// extends.
+pub const CLIENT_ADDRESS_HEADER: &str = "x-portcullis-client-ip";
+
 /// The prefix of the headers that only the edge sends.
 ///
 /// SECURITY: always dropped from a client's request, and no policy can pass or use a name under it.
@@ -179,6 +184,7 @@ impl HeaderRules {
         ];
         if let Some(address) = connection.client {
             headers.push(("x-forwarded-for", address.to_owned()));
+            headers.push((CLIENT_ADDRESS_HEADER, address.to_owned()));
         }
         if self.forwarded {
             headers.push(("forwarded", connection.forwarded()));

@@ -7,7 +7,7 @@
 use core::fmt;
 
 use crate::base64url;
-use crate::json::Json;
+use crate::json::{Json, Object};
 use crate::keys::jwk::VerifyingKey;
 use crate::secret::Secret;
 use crate::token::algorithm::Algorithm;
@@ -18,7 +18,7 @@ pub struct AssertionKeys {
     pub algorithm: Algorithm,
     /// The `kid` of the key that signs.
     pub key_id: String,
-    /// The key that signs, as a private JWK with only the members of its type.
+    /// The key that signs, as a private JWK.
     pub private_jwk: Secret<String>,
     /// The public JWK Set.
     pub public_set: String,
@@ -29,49 +29,65 @@ impl AssertionKeys {
     /// with `alg` `EdDSA` or `ES256`, and no `kid` twice. Unlike a published set, an unusable key
     /// is never skipped.
     pub fn parse(json: &str) -> Option<Self> {
-        let mut set = Json::parse_object(json.as_bytes()).ok()?;
-        let keys = set.remove("keys")?.into_array()?;
-        let mut published: Vec<VerifyingKey> = Vec::new();
-        let mut private_jwk = None;
-        for key in keys {
-            let mut members = key.into_object()?;
-            let Json::Text(scalar) = members.remove("d")? else {
-                return None;
-            };
-            let scalar = Secret::new(scalar);
-            // `key_ops` of a private key is `sign`; the public half verifies (RFC 7517 §4.3).
-            members.remove("key_ops");
-            // RFC 7518 §6.2.2.1, RFC 8037 §2: 32 octets for both curves.
-            let octets = base64url::decode(scalar.expose()).map(Secret::new)?;
-            let key = VerifyingKey::from_json(&Json::Object(members)).ok()?;
-            let signs = matches!(key.algorithm(), Some(Algorithm::EdDsa | Algorithm::Es256));
-            let id = key.id()?;
-            if octets.expose().len() != 32
-                || !signs
-                || published.iter().any(|key| key.id() == Some(id))
-            {
+        let keys = Json::parse_object(json.as_bytes()).ok()?;
+        let mut keys = keys.get("keys")?.as_array()?.iter();
+        let first = SigningKey::parse(keys.next()?)?;
+        let mut public_set = [r#"{"keys":["#, &first.public_jwk].concat();
+        if let Some(second) = keys.next() {
+            let second = SigningKey::parse(second)?;
+            if second.id == first.id || keys.next().is_some() {
                 return None;
             }
-            if private_jwk.is_none() {
-                let bare = key.material().to_bare_jwk()?;
-                let bare = bare.strip_suffix('}')?;
-                private_jwk = Some(Secret::new(format!(
-                    r#"{bare},"d":"{}"}}"#,
-                    scalar.expose()
-                )));
+            for part in [",", &second.public_jwk] {
+                public_set.push_str(part);
             }
-            published.push(key);
         }
-        if published.len() > 2 {
+        public_set.push_str("]}");
+        Some(Self {
+            algorithm: first.algorithm,
+            key_id: first.id,
+            private_jwk: first.private_jwk,
+            public_set,
+        })
+    }
+}
+
+/// One key of the set.
+struct SigningKey {
+    algorithm: Algorithm,
+    id: String,
+    public_jwk: String,
+    private_jwk: Secret<String>,
+}
+
+impl SigningKey {
+    fn parse(jwk: &Json) -> Option<Self> {
+        let mut public = Object::default();
+        // The private members stay behind, and `key_ops` too: it is `sign` for the private key
+        // (RFC 7517 §4.3).
+        for name in ["kty", "crv", "x", "y", "kid", "alg", "use"] {
+            if let Some(value) = jwk.get(name) {
+                public.insert(name, value.clone());
+            }
+        }
+        let public = Json::Object(public);
+        let key = VerifyingKey::from_json(&public).ok()?;
+        let algorithm = key.algorithm()?;
+        if !matches!(algorithm, Algorithm::EdDsa | Algorithm::Es256) {
             return None;
         }
-        let first = published.first()?;
-        let jwks: Vec<_> = published.iter().filter_map(VerifyingKey::to_jwk).collect();
+        // RFC 7518 §6.2.2.1, RFC 8037 §2: 32 octets for both curves.
+        let scalar = jwk.get("d")?.as_text()?;
+        if base64url::decode(scalar).map(Secret::new)?.expose().len() != 32 {
+            return None;
+        }
+        let public_jwk = public.to_string();
+        let members = public_jwk.strip_suffix('}')?;
         Some(Self {
-            algorithm: first.algorithm()?,
-            key_id: first.id()?.to_owned(),
-            private_jwk: private_jwk?,
-            public_set: format!(r#"{{"keys":[{}]}}"#, jwks.join(",")),
+            algorithm,
+            id: key.id()?.to_owned(),
+            private_jwk: Secret::new([members, r#","d":""#, scalar, r#""}"#].concat()),
+            public_jwk,
         })
     }
 }

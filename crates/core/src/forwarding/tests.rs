@@ -211,6 +211,7 @@ fn forwarding_headers_come_from_the_connection() {
             ("x-forwarded-host", "api.example:8443".to_owned()),
             ("x-forwarded-proto", "https".to_owned()),
             ("x-forwarded-for", "2001:db8::1".to_owned()),
+            ("x-portcullis-client-ip", "2001:db8::1".to_owned()),
         ]
     );
     rules.forwarded = true;
