@@ -249,6 +249,16 @@ impl<'r> Connection<'r> {
     }
 }
 
+/// Whether a header is under `prefix`, which is in lower case, in any spelling.
+pub fn is_under(name: &str, prefix: &str) -> bool {
+    comparable(name).starts_with(prefix)
+}
+
+/// Whether a header is under the prefix that only the edge uses, in any spelling.
+pub fn is_reserved(name: &str) -> bool {
+    is_under(name, RESERVED_PREFIX)
+}
+
 /// The form in which names are compared.
 fn comparable(name: &str) -> String {
     let mut compared = String::with_capacity(name.len());
