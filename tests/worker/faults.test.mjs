@@ -29,6 +29,18 @@ for (const missing of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PORTCULLIS
   });
 }
 
+for (const origin of ["http://origin.example", "http://10.0.0.1:8789", "http://127.0.0.1.evil.example"]) {
+  test(`with the origin ${origin}, without TLS beyond loopback, every request is 503`, async () => {
+    await system.startWorker({ PORTCULLIS_ORIGIN: origin });
+    for (const path of ["/hello", "/public/page"]) {
+      const answer = await ask(path);
+      assert.equal(answer.status, 503, answer.text);
+      assert.equal(code(answer), "not_configured");
+      assert.doesNotMatch(answer.text, /evil|10\.0/);
+    }
+  });
+}
+
 test("an invalid policy closes every route, and the response does not contain it", async () => {
   await system.startWorker({ PORTCULLIS_POLICY: '{"issuers": "sesame"}' });
   for (const path of ["/hello", "/public/page"]) {

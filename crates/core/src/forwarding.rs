@@ -13,6 +13,24 @@ use crate::limit::client::ClientNetwork;
 /// The request ID, the same at the edge and at the origin.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
+/// The secret of the edge, which tells an origin that a request passed the edge. The native host
+/// reads the same header.
+pub const EDGE_SECRET_HEADER: &str = "x-portcullis-edge-secret";
+
+/// The signed assertion of the edge about one request ([`crate::assertion`]).
+pub const ASSERTION_HEADER: &str = "x-portcullis-assertion";
+
+/// The client's address, for a host that trusts the edge's secret. Cloudflare replaces
+/// `CF-Connecting-IP` in a request of a Worker, and `X-Forwarded-For` is a list that every hop
+/// extends.
+pub const CLIENT_ADDRESS_HEADER: &str = "x-portcullis-client-ip";
+
+/// The prefix of the headers that only the edge sends.
+///
+/// SECURITY: always dropped from a client's request, and no policy can pass or use a name under it.
+/// An origin takes such a header as proof that the request passed the edge.
+const RESERVED_PREFIX: &str = "x-portcullis-";
+
 pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const SUBJECT: &str = "subject";
 pub(crate) const SCOPE: &str = "scope";
@@ -103,8 +121,9 @@ impl HeaderRules {
     /// Rules with the identity headers under `prefix`, which pass the headers `pass` and also drop
     /// the headers `drop`.
     ///
-    /// `None` if `prefix` is no lower-case name that ends with `-`, if a name is no lower-case
-    /// name of letters, digits and hyphens, or if `pass` has a header that the edge sets itself.
+    /// `None` if `prefix` is no lower-case name that ends with `-`, if it starts with the reserved
+    /// `x-portcullis-`, if a name is no lower-case name of letters, digits and hyphens, or if `pass`
+    /// has a header that the edge sets itself.
     pub fn new(prefix: &str, pass: Vec<String>, drop: Vec<String>) -> Option<Self> {
         let is_name = |name: &str| !name.is_empty() && comparable(name) == name;
         let rules = Self {
@@ -113,7 +132,10 @@ impl HeaderRules {
             ..Self::default()
         };
         let named = pass.iter().chain(&rules.drop).all(|name| is_name(name));
-        let is_prefix = is_name(prefix) && prefix.len() > 1 && prefix.ends_with('-');
+        let is_prefix = is_name(prefix)
+            && prefix.len() > 1
+            && prefix.ends_with('-')
+            && !prefix.starts_with(RESERVED_PREFIX);
         let spoofable = pass.iter().any(|name| rules.is_set_by_the_edge(name));
         (named && is_prefix && !spoofable).then_some(Self { pass, ..rules })
     }
@@ -162,6 +184,7 @@ impl HeaderRules {
         ];
         if let Some(address) = connection.client {
             headers.push(("x-forwarded-for", address.to_owned()));
+            headers.push((CLIENT_ADDRESS_HEADER, address.to_owned()));
         }
         if self.forwarded {
             headers.push(("forwarded", connection.forwarded()));
@@ -177,6 +200,7 @@ impl HeaderRules {
             suffix.is_some_and(|suffix| IDENTITY_SUFFIXES.contains(&suffix))
         };
         SET_BY_THE_EDGE.contains(&compared)
+            || compared.starts_with(RESERVED_PREFIX)
             || identity(&self.prefix)
             || identity(DEFAULT_IDENTITY_PREFIX)
     }
@@ -223,6 +247,16 @@ impl<'r> Connection<'r> {
         let (host, scheme) = (self.host, self.scheme);
         format!(r#"for="{open}{address}{close}";host="{host}";proto="{scheme}""#)
     }
+}
+
+/// Whether a header is under `prefix`, which is in lower case, in any spelling.
+pub fn is_under(name: &str, prefix: &str) -> bool {
+    comparable(name).starts_with(prefix)
+}
+
+/// Whether a header is under the prefix that only the edge uses, in any spelling.
+pub fn is_reserved(name: &str) -> bool {
+    is_under(name, RESERVED_PREFIX)
 }
 
 /// The form in which names are compared.

@@ -118,7 +118,8 @@ pub enum PolicyError {
     Range(&'static str),
     /// The rules for headers are inconsistent.
     #[error(
-        "headers: identity_prefix is lower-case letters, digits and hyphens and ends with a hyphen; \
+        "headers: identity_prefix is lower-case letters, digits and hyphens, ends with a hyphen and \
+         does not start with x-portcullis-; \
          pass and drop have names of lower-case letters, digits and hyphens; pass has no header \
          that the edge sets"
     )]

@@ -188,8 +188,8 @@ settings! {
             "Fail closed or open when the store cannot count an attempt.";
         PORTCULLIS_CLIENT_IP_SOURCE: "`connection`, `cloudfront`, `cloudflare` or `header:<name>`", "`connection`", "native",
             "Trusted source of the client address; see [limits.md](../limits.md).";
-        PORTCULLIS_EDGE_SECRET: "32 or more printable ASCII characters without blanks", "none; required unless `PORTCULLIS_CLIENT_IP_SOURCE` is `connection`", "native",
-            "Shared secret with which an edge authenticates to the host.";
+        PORTCULLIS_EDGE_SECRET: "32 or more printable ASCII characters without blanks", "none; the host requires it unless `PORTCULLIS_CLIENT_IP_SOURCE` is `connection`", "native, Worker",
+            "Shared secret with which an edge authenticates to the host or to another origin; a secret in the Worker.";
         PORTCULLIS_RATE_PERIOD: "`10` or `60`", "`60`", "Worker",
             "Period in seconds of the binding `RATE_LIMIT`, for `Retry-After`; the binding does not return it. A build without the feature `rate-limit` rejects the variable.";
     }
@@ -200,8 +200,12 @@ settings! {
             "Minimum level of log lines.";
         PORTCULLIS_POLICY: "JSON", "required", "Worker",
             "The policy; see [policy.md](../policy.md).";
-        PORTCULLIS_ORIGIN: "scheme, host and port", "required", "Worker",
+        PORTCULLIS_ORIGIN: "https and host, with an optional port; http on loopback only", "required", "Worker",
             "Origin that receives admitted requests.";
+        PORTCULLIS_ORIGIN_PROOF: "`secret`, `assertion` or `none`", "`secret` if `PORTCULLIS_EDGE_SECRET` is set, else `none`", "Worker",
+            "Proof to the origin that a request passed the edge: the secret itself in `x-portcullis-edge-secret`, or a signed assertion in `x-portcullis-assertion`.";
+        PORTCULLIS_ASSERTION_KEYS: "JWK Set of one or two private keys, each with `kid` and `alg` `EdDSA` or `ES256`", "none: the assertion has an HMAC under `PORTCULLIS_EDGE_SECRET`", "Worker",
+            "Keys of the assertion, a secret; the first signs. Only with `PORTCULLIS_ORIGIN_PROOF=assertion`. A build without the feature `assertion-keys` rejects the variable.";
     }
     "AWS" {
         AWS_REGION: "region name", "required; Lambda sets it", "native, Worker",

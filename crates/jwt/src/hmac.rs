@@ -19,8 +19,7 @@ pub fn check(secret: &[u8], signing_input: &[u8], tag: &[u8]) -> SignatureVerdic
 }
 
 /// The tag of `signing_input`; never `None`, because HMAC accepts a key of any length.
-#[cfg(feature = "native")]
-pub(crate) fn tag(secret: &[u8], signing_input: &[u8]) -> Option<Vec<u8>> {
+pub fn tag(secret: &[u8], signing_input: &[u8]) -> Option<Vec<u8>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
     mac.update(signing_input);
     Some(mac.finalize().into_bytes().to_vec())

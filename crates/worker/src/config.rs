@@ -14,6 +14,8 @@ use thiserror::Error;
 use wasm_bindgen::JsValue;
 use worker::Env;
 
+use crate::origin_proof::{OriginProof, OriginProofError, ProofSettings};
+
 /// The validated configuration of a Worker.
 #[derive(Debug)]
 pub struct Config {
@@ -21,6 +23,9 @@ pub struct Config {
     pub policy: Policy,
     /// The origin of authorized requests (`PORTCULLIS_ORIGIN`).
     pub origin: Origin,
+    /// The proof that a request passed the edge (`PORTCULLIS_ORIGIN_PROOF`,
+    /// `PORTCULLIS_EDGE_SECRET`, `PORTCULLIS_ASSERTION_KEYS`).
+    pub origin_proof: OriginProof,
     /// The period of the platform's rate limit (`PORTCULLIS_RATE_PERIOD`, in seconds). The binding
     /// does not expose it.
     pub rate_period: RatePeriod,
@@ -47,6 +52,12 @@ pub enum ConfigError {
     /// The policy is invalid.
     #[error("PORTCULLIS_POLICY: {0}")]
     Policy(#[from] PolicyError),
+    /// The proof to the origin is invalid.
+    #[error("{0}")]
+    OriginProof(#[from] OriginProofError),
+    /// The value is no text.
+    #[error("{0} is not a text")]
+    NotText(&'static str),
     /// A setting needs a feature that this build does not have.
     #[error("{0} needs a build with the feature {1}")]
     NotBuilt(&'static str, &'static str),
@@ -79,6 +90,12 @@ impl Config {
         let origin = required(env, "PORTCULLIS_ORIGIN")?;
         let endpoint = |name| move |error| ConfigError::Endpoint(name, error);
         let origin = Origin::parse(&origin).map_err(endpoint("PORTCULLIS_ORIGIN"))?;
+        let secret = |name| Ok::<_, ConfigError>(text(env, name)?.map(Secret::new));
+        let origin_proof = OriginProof::of(ProofSettings {
+            kind: text(env, "PORTCULLIS_ORIGIN_PROOF")?,
+            secret: secret("PORTCULLIS_EDGE_SECRET")?,
+            keys: secret("PORTCULLIS_ASSERTION_KEYS")?,
+        })?;
         let rate_period = rate_period(variable(env, "PORTCULLIS_RATE_PERIOD").as_deref())?;
         let region = Region::parse(&required(env, "AWS_REGION")?)?;
         let mut aws = AwsConfig::of(region).map_err(endpoint("AWS_REGION"))?;
@@ -102,6 +119,7 @@ impl Config {
         Ok(Self {
             policy,
             origin,
+            origin_proof,
             rate_period,
             aws,
             credentials,
@@ -120,11 +138,8 @@ fn check_features(env: &Env, policy: &Policy) -> Result<(), ConfigError> {
         }
     }
     if cfg!(not(feature = "rate-limit")) {
-        // An empty variable counts as not set.
-        let unset =
-            |value: JsValue| value.is_undefined() || value.as_string().as_deref() == Some("");
         for name in ["RATE_LIMIT", "PORTCULLIS_RATE_PERIOD"] {
-            if !js_sys::Reflect::get(env, &name.into()).is_ok_and(unset) {
+            if !is_unset(env, name) {
                 return Err(ConfigError::NotBuilt(name, "rate-limit"));
             }
         }
@@ -136,6 +151,21 @@ fn check_features(env: &Env, policy: &Policy) -> Result<(), ConfigError> {
 fn variable(env: &Env, name: &str) -> Option<String> {
     let value = js_sys::Reflect::get(env, &name.into()).ok()?.as_string()?;
     (!value.is_empty()).then_some(value)
+}
+
+/// An optional variable or secret.
+// SECURITY: fails closed. A value that is no text, such as a JSON variable, must not count as unset.
+fn text(env: &Env, name: &'static str) -> Result<Option<String>, ConfigError> {
+    match variable(env, name) {
+        None if !is_unset(env, name) => Err(ConfigError::NotText(name)),
+        text => Ok(text),
+    }
+}
+
+/// Whether there is no value at all; an empty variable counts as not set.
+fn is_unset(env: &Env, name: &str) -> bool {
+    let unset = |value: JsValue| value.is_undefined() || value.as_string().as_deref() == Some("");
+    js_sys::Reflect::get(env, &name.into()).is_ok_and(unset)
 }
 
 fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
@@ -183,6 +213,11 @@ impl Origin {
         let endpoint = Endpoint::parse(text)?;
         let text = endpoint.to_string();
         Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+
+    /// Scheme, host and port, without a final slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// The URL of the forwarded request: the verified path, and the unchanged query.

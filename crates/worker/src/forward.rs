@@ -7,6 +7,7 @@ use portcullis_core::denial::Denial;
 use portcullis_core::forwarding::{Connection, HeaderRules};
 use portcullis_core::id::Id;
 use portcullis_core::identity::identity_headers;
+use portcullis_core::secret::Secret;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -29,6 +30,8 @@ pub struct Forwarded<'r> {
     pub connection: Connection<'r>,
     /// The request ID.
     pub request_id: &'r Id,
+    /// The header that proves to the origin that the request passed the edge.
+    pub proof: Option<(&'static str, Secret<String>)>,
 }
 
 /// Forwards a request with its method and body.
@@ -97,6 +100,9 @@ fn set_headers(headers: &Headers, forwarded: &Forwarded<'_>) -> Result<(), JsVal
     }
     for (name, value) in rules.forwarding_headers(&forwarded.connection) {
         headers.set(name, &value)?;
+    }
+    if let Some((name, value)) = &forwarded.proof {
+        headers.set(name, value.expose())?;
     }
     Ok(())
 }

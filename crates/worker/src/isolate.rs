@@ -22,6 +22,7 @@ use crate::clock::{PlatformClock, now};
 use crate::config::{Config, Origin};
 use crate::lookup_cache::LookupCache;
 use crate::metrics::Metrics;
+use crate::origin_proof::OriginProof;
 use crate::transport::FetchTransport;
 
 /// The signature verifier of this build.
@@ -40,6 +41,7 @@ thread_local! {
 pub struct Isolate {
     gate: Gate,
     origin: Origin,
+    origin_proof: OriginProof,
     rate_period: RatePeriod,
     client: Client<FetchTransport>,
     lookup_client: Client<FetchTransport>,
@@ -81,6 +83,7 @@ impl Isolate {
         Some(Rc::new(Self {
             gate: Gate::new(config.policy),
             origin: config.origin,
+            origin_proof: config.origin_proof,
             rate_period: config.rate_period,
             client: Client::new(FetchTransport, credentials, aws, seed),
             lookup_client,
@@ -100,6 +103,11 @@ impl Isolate {
     /// The origin of authorized requests.
     pub const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The proof to the origin.
+    pub const fn origin_proof(&self) -> &OriginProof {
+        &self.origin_proof
     }
 
     /// The period of the platform's rate limit.

@@ -21,6 +21,8 @@
 //!
 //! Each module of an optional feature has a replacement in `without` with the same interface.
 
+#[cfg_attr(not(feature = "assertion-keys"), path = "without/assertion_keys.rs")]
+pub mod assertion_keys;
 pub mod cache_api;
 pub mod clock;
 pub mod config;
@@ -34,6 +36,7 @@ pub mod lookup;
 pub mod lookup_cache;
 #[cfg_attr(not(feature = "metrics"), path = "without/metrics.rs")]
 pub mod metrics;
+pub mod origin_proof;
 pub mod refuse;
 pub mod signatures;
 pub mod transport;
@@ -43,18 +46,21 @@ use core::convert::Infallible;
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use portcullis_core::assertion::{AssertionDraft, KEYS_PATH};
 use portcullis_core::denial::Denial;
 use portcullis_core::forwarding::Connection;
 use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
+use portcullis_core::token::verifier::Verified;
 use portcullis_service::edge::authorize::authorize;
 use portcullis_service::edge::route::route_request;
 use worker::{Context, Env};
 
+use crate::clock::now;
 use crate::edge_request::EdgeRequest;
 use crate::forward::{Forwarded, forward};
 use crate::isolate::Isolate;
-use crate::refuse::refuse;
+use crate::refuse::{public_keys, refuse};
 
 /// The handler of the `fetch` event.
 #[cfg(feature = "entry")]
@@ -94,6 +100,15 @@ async fn pass(
     let gate = isolate.gate();
     let url = request.url();
     let (path, query) = split(&url);
+    if path == KEYS_PATH {
+        // SECURITY: reserved in every configuration. An origin that trusts the keys at this path
+        // must never get them from a route.
+        let keys = isolate.origin_proof().public_keys();
+        return keys
+            .filter(|_| matches!(request.method().as_str(), "GET" | "HEAD"))
+            .and_then(public_keys)
+            .ok_or((Denial::UnknownRoute, None));
+    }
     let authorization = headers.get("authorization").unwrap_or_default();
     let routed = route_request(gate, &request.method(), path, authorization.as_deref())
         .map_err(|(denial, requirement)| (denial, requirement.map(Cow::into_owned)))?;
@@ -111,13 +126,30 @@ async fn pass(
         }
     };
     let target = isolate.origin().target(&routed.path, query);
+    let connection = Connection::of_url(&url, address.as_deref());
+    let audience = isolate.origin().as_str();
+    let method = request.method();
+    let draft = || AssertionDraft {
+        audience,
+        issued_at: now(),
+        request_id,
+        method: &method,
+        target: target.get(audience.len()..).unwrap_or_default(),
+        host: connection.host,
+        caller: caller.as_ref().map(Verified::get),
+    };
+    let proof = isolate.origin_proof().header(draft).await.map_err(|_| {
+        worker::console_error!("portcullis is not configured: the platform rejects the first key of PORTCULLIS_ASSERTION_KEYS");
+        (Denial::NotConfigured, None)
+    })?;
     let forwarded = Forwarded {
         request,
         target: &target,
         caller: caller.as_ref(),
         rules: &gate.policy().headers,
-        connection: Connection::of_url(&url, address.as_deref()),
+        connection,
         request_id,
+        proof,
     };
     let answer = forward(&forwarded).await;
     answer.map_err(|denial| (denial, None))

@@ -1,4 +1,4 @@
-//! Rejections as responses of the platform.
+//! Responses of the edge itself: rejections, and the keys of its assertions.
 
 use portcullis_core::denial::Denial;
 use portcullis_core::id::Id;
@@ -17,16 +17,35 @@ pub fn refuse(denial: Denial, requirement: Option<&Requirement>, request_id: &Id
     );
     // The status, names and values are constants, so the platform accepts them. If it ever fails,
     // the request is still rejected.
-    response(&refusal).unwrap_or_else(|_| Response::error())
+    let headers = refusal
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()));
+    response(refusal.status, headers, &refusal.body).unwrap_or_else(|_| Response::error())
 }
 
-fn response(refusal: &DenialResponse) -> Result<Response, JsValue> {
+/// The response with a public JWK Set ([RFC 7517 §8.5.2]).
+///
+/// [RFC 7517 §8.5.2]: https://www.rfc-editor.org/rfc/rfc7517#section-8.5.2
+pub fn public_keys(set: &str) -> Option<Response> {
+    let headers = [
+        ("content-type", "application/jwk-set+json"),
+        ("cache-control", "public, max-age=300"),
+    ];
+    response(200, headers.into_iter(), set).ok()
+}
+
+fn response<'h>(
+    status: u16,
+    named: impl Iterator<Item = (&'h str, &'h str)>,
+    body: &str,
+) -> Result<Response, JsValue> {
     let headers = Headers::new()?;
-    for (name, value) in &refusal.headers {
+    for (name, value) in named {
         headers.set(name, value)?;
     }
     let init = ResponseInit::new();
-    init.set_status(refusal.status);
+    init.set_status(status);
     init.set_headers(&headers);
-    Response::new_with_opt_str_and_init(Some(&refusal.body), &init)
+    Response::new_with_opt_str_and_init(Some(body), &init)
 }

@@ -57,10 +57,18 @@ pub(crate) enum Feature {
     RateLimit,
     /// The metrics of an isolate
     Metrics,
+    /// Assertions to the origin by a private key
+    AssertionKeys,
 }
 
 impl Feature {
-    pub(crate) const ALL: [Self; 4] = [Self::Packs, Self::Lookup, Self::RateLimit, Self::Metrics];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Packs,
+        Self::Lookup,
+        Self::RateLimit,
+        Self::Metrics,
+        Self::AssertionKeys,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -68,6 +76,7 @@ impl Feature {
             Self::Lookup => "lookup",
             Self::RateLimit => "rate-limit",
             Self::Metrics => "metrics",
+            Self::AssertionKeys => "assertion-keys",
         }
     }
 }

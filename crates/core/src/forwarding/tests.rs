@@ -108,6 +108,44 @@ fn request_smuggling_by_a_respelled_framing_or_platform_header_fails() {
 }
 
 #[test]
+fn spoofing_of_the_proof_of_the_edge_fails_in_every_spelling() {
+    let rules = HeaderRules::new("acme-", texts(&["x-portculli"]), vec![]).expect("rules");
+    for rules in [rules, HeaderRules::default()] {
+        for name in [
+            EDGE_SECRET_HEADER,
+            ASSERTION_HEADER,
+            "x-portcullis-",
+            "x-portcullis-anything",
+        ] {
+            for separator in ["-", "_", ".", "!", "~"] {
+                let spelled = name.replace('-', separator);
+                assert!(rules.drops(&spelled), "{spelled}");
+                assert!(rules.drops(&spelled.to_ascii_uppercase()), "{spelled}");
+            }
+        }
+        for name in ["x-portcullis", "x-portculli", "xportcullis-assertion"] {
+            assert!(!rules.drops(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn no_policy_passes_or_uses_a_name_under_the_reserved_prefix() {
+    for name in [EDGE_SECRET_HEADER, ASSERTION_HEADER, "x-portcullis-"] {
+        assert_eq!(HeaderRules::new("x-auth-", texts(&[name]), vec![]), None);
+    }
+    for prefix in ["x-portcullis-", "x-portcullis-user-"] {
+        assert_eq!(HeaderRules::new(prefix, vec![], vec![]), None, "{prefix}");
+    }
+    for prefix in ["x-", "x-portcullis2-", "portcullis-"] {
+        assert!(
+            HeaderRules::new(prefix, vec![], vec![]).is_some(),
+            "{prefix}"
+        );
+    }
+}
+
+#[test]
 fn the_policy_passes_and_drops_further_headers() {
     let rules = HeaderRules::new(
         "x-auth-",
@@ -173,6 +211,7 @@ fn forwarding_headers_come_from_the_connection() {
             ("x-forwarded-host", "api.example:8443".to_owned()),
             ("x-forwarded-proto", "https".to_owned()),
             ("x-forwarded-for", "2001:db8::1".to_owned()),
+            ("x-portcullis-client-ip", "2001:db8::1".to_owned()),
         ]
     );
     rules.forwarded = true;

@@ -82,12 +82,17 @@ impl AccessTokenDraft {
             ));
         }
         claims.push('}');
-        let encode = |text: String| base64url::encode(text.as_bytes());
-        SigningInput(format!("{}.{}", encode(header), encode(claims)))
+        SigningInput::new(&header, &claims)
     }
 }
 
 impl SigningInput {
+    /// The signing input of a JSON header and JSON claims.
+    pub(crate) fn new(header: &str, claims: &str) -> Self {
+        let encode = |text: &str| base64url::encode(text.as_bytes());
+        Self(format!("{}.{}", encode(header), encode(claims)))
+    }
+
     /// The bytes to sign.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

@@ -47,7 +47,16 @@ impl<'t> Jws<'t> {
     /// [`Denial::MalformedBase64`], [`Denial::MalformedHeader`], [`Denial::ForbiddenHeader`] and
     /// [`Denial::UnsupportedAlgorithm`].
     pub fn parse(token: &'t str) -> Result<Self, Denial> {
-        if token.len() > MAX_TOKEN_BYTES {
+        Self::parse_within(token, MAX_TOKEN_BYTES)
+    }
+
+    /// As [`Jws::parse`], with a maximum length of the caller.
+    ///
+    /// # Errors
+    ///
+    /// As [`Jws::parse`].
+    pub(crate) fn parse_within(token: &'t str, max_bytes: usize) -> Result<Self, Denial> {
+        if token.len() > max_bytes {
             return Err(Denial::TokenTooLarge);
         }
         let (signing_input, signature) = token.rsplit_once('.').ok_or(Denial::MalformedToken)?;

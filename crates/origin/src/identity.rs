@@ -1,0 +1,43 @@
+//! The caller and the request, as the edge proved them.
+
+/// The identity of an accepted request, in its extensions. An application must read the identity
+/// from here alone, and from no header.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EdgeIdentity {
+    /// The subject of the token that the edge verified; `None` on an open route.
+    pub subject: Option<String>,
+    /// The issuer of that token.
+    pub issuer: Option<String>,
+    /// The scopes of that token.
+    pub scopes: Vec<String>,
+    /// The session of that token.
+    pub session: Option<String>,
+    /// The request ID.
+    pub request_id: String,
+    /// The public host of the request.
+    pub host: String,
+}
+
+impl EdgeIdentity {
+    /// The scopes in a `scope` value.
+    pub(crate) fn scopes(text: &str) -> Vec<String> {
+        text.split(' ')
+            .filter(|scope| !scope.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+// SECURITY: fails closed. Without the layer there is no identity, and the request is rejected.
+#[cfg(feature = "axum")]
+impl<S: Sync> axum_core::extract::FromRequestParts<S> for EdgeIdentity {
+    type Rejection = http::Response<axum_core::body::Body>;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        _state: &S,
+    ) -> Result<Self, Self::Rejection> {
+        let held = parts.extensions.get::<Self>().cloned();
+        held.ok_or_else(crate::proof::rejection)
+    }
+}
