@@ -52,7 +52,7 @@ export class App {
 export async function ask(port, headers, method = "GET", target = "/orders?page=2") {
   const socket = connect(port, "127.0.0.1");
   const all = [["host", "origin.example"], ["connection", "close"], ...headers];
-  if (headers.some(([name]) => name === "upgrade")) all[1][1] = "upgrade";
+  if (headers.some(([name]) => name === "upgrade")) all[1][1] = "upgrade, close";
   socket.write(`${method} ${target} HTTP/1.1\r\n${all.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
   let received = "";
   for await (const chunk of socket.setEncoding("utf8")) received += chunk;
