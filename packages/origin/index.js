@@ -9,7 +9,7 @@ import { deleteHeaders, values } from "./request.js";
 
 const SECRET_HEADER = "x-portcullis-edge-secret";
 const ASSERTION_HEADER = "x-portcullis-assertion";
-const PROOF_PREFIX = "x-portcullis-";
+const PROOFS = [SECRET_HEADER, ASSERTION_HEADER];
 
 const PROBLEM = JSON.stringify({ type: "about:blank", title: "Forbidden", status: 403, code: "no_edge_proof" });
 const PROBLEM_HEADERS = {
@@ -78,7 +78,7 @@ async function proveByAssertion(request, options, findKey) {
   const sent = values(request, ASSERTION_HEADER);
   const facts = { method: request.method, target: request.originalUrl ?? request.url };
   // Deleted first, also for a refused request: an app must not read an unproven identity, nor log a proof.
-  deleteHeaders(request, [options.identityPrefix, "x-auth-", PROOF_PREFIX]);
+  deleteHeaders(request, [options.identityPrefix, "x-auth-", ...PROOFS]);
   const [assertion] = sent;
   check(assertion !== undefined, "no_assertion");
   check(sent.length === 1, "several_assertions");
@@ -95,7 +95,7 @@ async function proveByAssertion(request, options, findKey) {
 
 async function proveBySecret(request, options) {
   const sent = values(request, SECRET_HEADER);
-  deleteHeaders(request, [PROOF_PREFIX]);
+  deleteHeaders(request, PROOFS);
   const [secret] = sent;
   check(secret !== undefined, "no_secret");
   check(sent.length === 1, "several_secrets");

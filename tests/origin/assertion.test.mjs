@@ -230,8 +230,8 @@ test("unproven identity headers and proofs are deleted from every view of the re
   for (const before of [[], [touch]]) {
     const app = await App.start(context, { ...BY_SECRET, identityPrefix: "acme-user-" }, before);
     const forged = ["x-auth-subject", "X-Auth-Scope", "x_auth_subject", "x-auth_roles", "Acme-User-subject", "acme.user.x"];
-    const kept = ["x-author", "acme-users", "accept"];
-    const headers = [...forged, ...kept, "x_portcullis_edge_secret", "x-portcullis-other"].map((name) => [name, "root"]);
+    const kept = ["x-author", "x-portcullis-client-ip", "acme-users", "accept"];
+    const headers = [...forged, ...kept, "x_portcullis_edge_secret", "X-Portcullis_Assertion"].map((name) => [name, "root"]);
     const answer = await app.ask([...headers, ["x-portcullis-assertion", assertion(SECRET)]]);
     const seen = JSON.parse(answer.text);
     assert.equal(seen.portcullis.subject, "ada");
