@@ -176,6 +176,7 @@ fn files(workspace: &Workspace) -> Result<Vec<PathBuf>> {
         "tests/browser",
         "tests/moto",
         "tests/deploy",
+        "tests/origin",
     ] {
         let folder = workspace.path(folder);
         let entries =

@@ -1,0 +1,117 @@
+// The identity assertion: a compact JWS (RFC 7515) of the edge about one request.
+
+import { createHmac, timingSafeEqual, verify } from "node:crypto";
+
+const TYPE = "portcullis-assertion+jwt";
+const MAX_LENGTH = 16 * 1024;
+const MAX_LIFETIME = 60;
+
+/** A refusal with its reason; no reason contains input of the client. */
+export class Refusal extends Error {
+  constructor(reason) {
+    super(reason);
+    this.reason = reason;
+  }
+}
+
+/** Returns the claims of `assertion` if it is valid for the request, else throws a [Refusal]. */
+export async function verifyAssertion(assertion, { method, target }, options, findKey) {
+  const now = options.now();
+  const { header, claims, input, signature } = parse(assertion);
+  // RFC 8725 §3.11: an explicit type, so that no other token of the same key passes as an assertion.
+  check(header.typ === TYPE, "wrong_type");
+  // RFC 7515 §4.1.11: we understand no extension.
+  check(!Object.hasOwn(header, "crit"), "unsupported_extension");
+  if (options.secrets) verifyMac(header, input, signature, options.secrets);
+  else await verifySignature(header, input, signature, (kid) => findKey(kid, now));
+  checkClaims(claims(), { method, target, now }, options);
+  return claims();
+}
+
+function parse(assertion) {
+  check(assertion.length <= MAX_LENGTH, "malformed");
+  const parts = assertion.split(".");
+  check(parts.length === 3, "malformed");
+  const [header, payload, signature] = parts.map(decode);
+  return {
+    header: object(header),
+    // Parsed after the signature is verified.
+    claims: () => object(payload),
+    input: Buffer.from(`${parts[0]}.${parts[1]}`, "ascii"),
+    signature,
+  };
+}
+
+/** Base64url without padding, in its one canonical form (RFC 4648 §3.5, §5). */
+function decode(text) {
+  const bytes = Buffer.from(text, "base64url");
+  check(text !== "" && bytes.toString("base64url") === text, "malformed");
+  return bytes;
+}
+
+function object(bytes) {
+  let value;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch {
+    throw new Refusal("malformed");
+  }
+  check(typeof value === "object" && value !== null && !Array.isArray(value), "malformed");
+  return value;
+}
+
+// SECURITY: the configured key fixes the algorithm (RFC 8725 §3.1), never the header alone.
+function verifyMac(header, input, signature, secrets) {
+  check(header.alg === "HS256", "wrong_algorithm");
+  let isValid = false;
+  for (const secret of secrets) {
+    const expected = createHmac("sha256", secret).update(input).digest();
+    // Every secret is compared, so the time does not tell which one is right.
+    const isSame = signature.length === expected.length && timingSafeEqual(signature, expected);
+    isValid = isSame || isValid;
+  }
+  check(isValid, "bad_signature");
+}
+
+async function verifySignature(header, input, signature, findKey) {
+  check(header.alg === "EdDSA" || header.alg === "ES256", "wrong_algorithm");
+  check(typeof header.kid === "string", "unknown_key");
+  const found = await findKey(header.kid);
+  check(found !== "unavailable", "keys_unavailable");
+  check(found !== "unknown", "unknown_key");
+  check(header.alg === found.alg, "wrong_algorithm");
+  // Both algorithms have signatures of 64 bytes (RFC 8037 §3.1, RFC 7518 §3.4).
+  check(signature.length === 64, "bad_signature");
+  const isValid =
+    found.alg === "EdDSA"
+      ? verify(null, input, found.key, signature)
+      : verify("sha256", input, { key: found.key, dsaEncoding: "ieee-p1363" }, signature);
+  check(isValid, "bad_signature");
+}
+
+function checkClaims(claims, { method, target, now }, { origin, leeway, hosts }) {
+  const { aud, iat, exp, jti, htm, htp, host, sub, token_iss: issuer, scope, sid } = claims;
+  check(Number.isSafeInteger(iat) && Number.isSafeInteger(exp) && iat < exp, "bad_claims");
+  check(isText(jti) && isText(host), "bad_claims");
+  // An identity is whole or absent.
+  const hasSubject = sub !== undefined;
+  check(hasSubject ? isText(sub) && isText(issuer) : issuer === undefined, "bad_claims");
+  for (const claim of [scope, sid]) {
+    check(claim === undefined || (hasSubject && typeof claim === "string"), "bad_claims");
+  }
+  check(aud === origin, "wrong_audience");
+  check(exp - iat <= MAX_LIFETIME, "lifetime_too_long");
+  check(iat - leeway <= now, "not_yet_valid");
+  check(now < exp + leeway, "expired");
+  check(htm === method, "wrong_method");
+  check(htp === target, "wrong_target");
+  check(!hosts || hosts.has(host.toLowerCase()), "wrong_host");
+}
+
+function isText(value) {
+  return typeof value === "string" && value !== "";
+}
+
+export function check(holds, reason) {
+  if (!holds) throw new Refusal(reason);
+}
