@@ -51,8 +51,9 @@ const SET_BY_THE_EDGE: &[&str] = &[
     "forwarded",
 ];
 
-/// Prefixes of headers with which a proxy tells an origin about the client, the host, the path or
-/// the user. Frameworks trust them. `x-middleware-` makes Next.js skip its own authorization.
+/// Prefixes of headers with which a proxy or a platform tells an origin about the client, the host,
+/// the path or the user. Frameworks trust them. `x-middleware-` makes Next.js skip its own
+/// authorization; Rack reads `x-accel-` and `x-sendfile-type`.
 const DROPPED_PREFIXES: &[&str] = &[
     "x-forwarded-",
     "x-original-",
@@ -60,9 +61,34 @@ const DROPPED_PREFIXES: &[&str] = &[
     "x-http-method",
     "x-method-override",
     "x-middleware-",
+    "x-accel-",
+    "x-sendfile-",
     "x-remote-",
+    "remote-",
     "x-webauth-",
+    "x-ssl-",
     "ssl-client-",
+    "client-cert",
+    "x-client-cert",
+    "x-arr-",
+    "x-amzn-oidc-",
+    "x-amzn-mtls-",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "x-goog-iap-",
+    "x-goog-authenticated-",
+    "x-appengine-",
+    "x-azure-",
+    "x-envoy-",
+    "x-vercel-",
+    "x-nf-",
+    "cloudfront-",
+    "x-consumer-",
+    "x-credential-",
+    "x-authenticated-",
+    "x-authentik-",
+    "x-pomerium-",
+    "tailscale-",
 ];
 
 /// Such headers without a common prefix. `proxy` becomes `HTTP_PROXY` (CVE-2016-5385).
@@ -74,11 +100,19 @@ const DROPPED_NAMES: &[&str] = &[
     "x-client-ip",
     "x-cluster-client-ip",
     "x-originating-ip",
-    "x-envoy-external-address",
+    "x-true-client-ip",
+    "x-proxyuser-ip",
     "client-ip",
     "true-client-ip",
     "fastly-client-ip",
-    "remote-user",
+    "fly-client-ip",
+    "do-connecting-ip",
+    "wl-proxy-client-ip",
+    "x-scheme",
+    "x-url-scheme",
+    "x-https",
+    "front-end-https",
+    "x-rewrite",
     "proxy",
     "proxy-authorization",
     "method-override",
@@ -87,6 +121,30 @@ const DROPPED_NAMES: &[&str] = &[
 /// Headers that pass only as they are spelled here: the platform sets them, or they frame the
 /// message (request smuggling).
 const ONE_SPELLING: &[&str] = &["content-length", "content-type", "transfer-encoding"];
+
+/// Headers that a policy must not drop: the request has no meaning without them, or a member of its
+/// own decides on them.
+const NEVER_IN_DROP: &[&str] = &[
+    "authorization",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+];
+
+/// Prefixes of headers of HTTP and of the platform, which identity headers must not share.
+const OTHER_PREFIXES: &[&str] = &[
+    "accept-",
+    "access-",
+    "cache-",
+    "cf-",
+    "content-",
+    "if-",
+    "proxy-",
+    "sec-",
+    "transfer-",
+    "user-",
+];
 
 /// The policy's rules for headers.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -121,9 +179,9 @@ impl HeaderRules {
     /// Rules with the identity headers under `prefix`, which pass the headers `pass` and also drop
     /// the headers `drop`.
     ///
-    /// `None` if `prefix` is no lower-case name that ends with `-`, if it starts with the reserved
-    /// `x-portcullis-`, if a name is no lower-case name of letters, digits and hyphens, or if `pass`
-    /// has a header that the edge sets itself.
+    /// `None` if `prefix` is no lower-case name that ends with `-`, if other headers of the edge or of a
+    /// proxy share it, if a name is no lower-case name of letters, digits and hyphens, if `pass` has
+    /// a header that the edge sets itself, or if `drop` has one that every request needs.
     pub fn new(prefix: &str, pass: Vec<String>, drop: Vec<String>) -> Option<Self> {
         let is_name = |name: &str| !name.is_empty() && comparable(name) == name;
         let rules = Self {
@@ -132,12 +190,14 @@ impl HeaderRules {
             ..Self::default()
         };
         let named = pass.iter().chain(&rules.drop).all(|name| is_name(name));
-        let is_prefix = is_name(prefix)
-            && prefix.len() > 1
-            && prefix.ends_with('-')
-            && !prefix.starts_with(RESERVED_PREFIX);
+        let is_prefix =
+            is_name(prefix) && prefix.len() > 1 && prefix.ends_with('-') && !is_taken(prefix);
+        let needed = rules
+            .drop
+            .iter()
+            .any(|name| NEVER_IN_DROP.contains(&name.as_str()));
         let spoofable = pass.iter().any(|name| rules.is_set_by_the_edge(name));
-        (named && is_prefix && !spoofable).then_some(Self { pass, ..rules })
+        (named && is_prefix && !spoofable && !needed).then_some(Self { pass, ..rules })
     }
 
     /// The prefix of the identity headers.
@@ -257,6 +317,19 @@ pub fn is_under(name: &str, prefix: &str) -> bool {
 /// Whether a header is under the prefix that only the edge uses, in any spelling.
 pub fn is_reserved(name: &str) -> bool {
     is_under(name, RESERVED_PREFIX)
+}
+
+/// Whether identity headers under `prefix` could be taken for headers of HTTP, of the edge, of a
+/// proxy or of a platform.
+fn is_taken(prefix: &str) -> bool {
+    let shares = |other: &str| prefix.starts_with(other) || other.starts_with(prefix);
+    let names = SET_BY_THE_EDGE.iter().chain(DROPPED_NAMES);
+    shares(RESERVED_PREFIX)
+        || DROPPED_PREFIXES
+            .iter()
+            .chain(OTHER_PREFIXES)
+            .any(|other| shares(other))
+        || names.into_iter().any(|name| name.starts_with(prefix))
 }
 
 /// The form in which names are compared.

@@ -119,9 +119,9 @@ pub enum PolicyError {
     /// The rules for headers are inconsistent.
     #[error(
         "headers: identity_prefix is lower-case letters, digits and hyphens, ends with a hyphen and \
-         does not start with x-portcullis-; \
+         is no prefix of HTTP, of the edge or of a proxy; \
          pass and drop have names of lower-case letters, digits and hyphens; pass has no header \
-         that the edge sets"
+         that the edge sets; drop has no header that every request needs"
     )]
     Headers,
     /// A route's path is no canonical path or subtree, or occurs twice.

@@ -137,7 +137,7 @@ fn no_policy_passes_or_uses_a_name_under_the_reserved_prefix() {
     for prefix in ["x-portcullis-", "x-portcullis-user-"] {
         assert_eq!(HeaderRules::new(prefix, vec![], vec![]), None, "{prefix}");
     }
-    for prefix in ["x-", "x-portcullis2-", "portcullis-"] {
+    for prefix in ["x-portcullis2-", "portcullis-"] {
         assert!(
             HeaderRules::new(prefix, vec![], vec![]).is_some(),
             "{prefix}"
@@ -197,7 +197,98 @@ fn a_policy_cannot_pass_a_header_that_the_edge_sets() {
     for prefix in ["", "-", "x-auth", "X-Auth-", "x_auth_"] {
         assert_eq!(HeaderRules::new(prefix, vec![], vec![]), None, "{prefix}");
     }
-    assert_eq!(HeaderRules::new("x-", vec![], texts(&["A"])), None);
+    assert_eq!(HeaderRules::new("acme-", vec![], texts(&["A"])), None);
+    for name in [
+        "host",
+        "authorization",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+    ] {
+        let rules = HeaderRules::new("acme-", vec![], texts(&[name]));
+        assert_eq!(rules, None, "{name}");
+    }
+}
+
+#[test]
+fn identity_headers_share_no_prefix_with_headers_of_http_or_of_a_proxy() {
+    for prefix in [
+        "x-",
+        "cf-",
+        "cf-access-",
+        "content-",
+        "sec-",
+        "sec-fetch-",
+        "accept-",
+        "x-forwarded-",
+        "x-forwarded-user-",
+        "x-request-",
+        "x-real-",
+        "x-amzn-",
+        "x-amzn-oidc-",
+        "remote-",
+        "proxy-",
+    ] {
+        assert_eq!(HeaderRules::new(prefix, vec![], vec![]), None, "{prefix}");
+    }
+    for prefix in ["x-user-", "x-acme-", "acme-", "x-auth-", "x-auth-request-"] {
+        let rules = HeaderRules::new(prefix, vec![], vec![]);
+        assert!(rules.is_some(), "{prefix}");
+    }
+}
+
+#[test]
+fn spoofed_identity_and_client_headers_of_other_platforms_are_dropped() {
+    let rules = HeaderRules::default();
+    for name in [
+        "x-ms-client-principal",
+        "X-MS-Client-Principal-Id",
+        "x-ms-token-aad-id-token",
+        "x-goog-iap-jwt-assertion",
+        "x-goog-authenticated-user-email",
+        "x-amzn-oidc-identity",
+        "x-amzn-oidc-data",
+        "x-amzn-mtls-clientcert",
+        "x-envoy-original-path",
+        "x-envoy-external-address",
+        "x-ssl-client-verify",
+        "ssl-client-s-dn",
+        "client-cert",
+        "client-cert-chain",
+        "x-client-cert",
+        "x-arr-clientcert",
+        "x-scheme",
+        "x-url-scheme",
+        "front-end-https",
+        "remote-user",
+        "remote-groups",
+        "cloudfront-viewer-address",
+        "x-azure-clientip",
+        "x-appengine-user-email",
+        "fly-client-ip",
+        "x-vercel-forwarded-for",
+        "x-nf-client-connection-ip",
+        "x-consumer-username",
+        "x-authenticated-userid",
+        "x-accel-mapping",
+        "x-sendfile-type",
+        "tailscale-user-login",
+        "x-pomerium-jwt-assertion",
+    ] {
+        for separator in ["-", "_", "."] {
+            let spelled = name.replace('-', separator);
+            assert!(rules.drops(&spelled), "{spelled}");
+        }
+    }
+    for name in [
+        "x-amzn-trace-id",
+        "traceparent",
+        "x-b3-traceid",
+        "x-ms-version",
+        "x-goog-api-key",
+    ] {
+        assert!(!rules.drops(name), "{name}");
+    }
 }
 
 #[test]
