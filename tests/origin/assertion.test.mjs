@@ -280,3 +280,29 @@ test("a fault of the clock or of the log refuses the request", async (context) =
   const broken = await App.start(context, { ...BY_SECRET, now: () => NaN });
   assertRefused(await broken.accepts(assertion(SECRET)));
 });
+
+test("header and claims must be JSON objects", async (context) => {
+  const app = await App.start(context, BY_SECRET);
+  for (const value of [null, [], "text", 1, true]) {
+    assertRefused(await app.accepts(assertion(SECRET, JSON.stringify(value))));
+    assertRefused(await app.accepts(assertion(SECRET, claims(), JSON.stringify(value))));
+  }
+  assertRefused(await app.accepts(assertion(SECRET, "{")));
+  assert.deepEqual([...new Set(app.reasons)], ["malformed"]);
+});
+
+test("an assertion of 32768 characters is accepted, and a longer one is refused", async () => {
+  const verify = edgeVerifier({ ...BY_SECRET, origin: ORIGIN, now: () => NOON, onRefused() {} });
+  const ask = (length) => {
+    const url = `/${"a".repeat(length)}`;
+    const sent = assertion(SECRET, claims({ htp: url }));
+    return verify({ method: "GET", url, rawHeaders: ["x-portcullis-assertion", sent], headers: {} }).then((result) => [sent.length, result]);
+  };
+  let [length, result] = await ask(24_000);
+  let path = 24_000;
+  for (; length <= 32_768; path++) {
+    assert.ok(result.accepted, `${length}`);
+    [length, result] = await ask(path + 1);
+  }
+  assert.deepEqual(result, { accepted: false, reason: "malformed" });
+});

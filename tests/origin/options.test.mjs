@@ -7,7 +7,7 @@ import { test } from "node:test";
 
 import { edgeProof } from "../../packages/origin/index.js";
 import { App } from "./app.mjs";
-import { ED25519, NEXT_SECRET, NOON, ORIGIN, P256, SECRET, assertion, publicHalf } from "./signer.mjs";
+import { ED25519, NEXT_SECRET, NOON, ORIGIN, P256, SECRET, assertion, claims, header, publicHalf } from "./signer.mjs";
 
 const KEYS = { keys: [publicHalf(ED25519)] };
 
@@ -141,8 +141,7 @@ async function behindUrl(context) {
   const app = await App.start(context, { keysUrl: keys.url });
   // Assertions are made at the app's own time.
   const status = async (key) => {
-    const claims = { ...(await import("./signer.mjs")).claims(), iat: app.now, exp: app.now + 60 };
-    return (await app.accepts(assertion(key, claims))).status;
+    return (await app.accepts(assertion(key, claims({ iat: app.now, exp: app.now + 60 })))).status;
   };
   return { keys, app, status };
 }
@@ -153,6 +152,15 @@ test("keys from a URL are read once and cached", async (context) => {
   app.now += 299;
   assert.equal(await status(ED25519), 200);
   assert.equal(keys.reads, 1);
+});
+
+test("a header without a kid or with another algorithm causes no read", async (context) => {
+  const { keys, app } = await behindUrl(context);
+  for (const changes of [{ kid: undefined }, { kid: 1 }, { kid: ["ed-1"] }, { alg: "none" }, { alg: "HS256" }, { typ: "at+jwt" }, { crit: [] }]) {
+    assert.equal((await app.accepts(assertion(ED25519, claims(), header(ED25519, changes)))).status, 403);
+  }
+  assert.equal((await app.ask([])).status, 403);
+  assert.equal(keys.reads, 0);
 });
 
 test("an unknown kid causes one read, and no further one during the cool-down of 10 seconds", async (context) => {
