@@ -307,7 +307,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 59] = [
+    const ALL: [Problem; 60] = [
         Problem::RateLimited { seconds: 61 },
         Problem::LoginLocked,
         Problem::NewPasswordRequired,
@@ -324,6 +324,7 @@ mod tests {
         Problem::Token(TokenProblem::ClientNotAllowed),
         Problem::Token(TokenProblem::UnsupportedGrantType),
         Problem::Token(TokenProblem::BadScope),
+        Problem::Token(TokenProblem::InvalidTarget),
         Problem::Denied(Denial::MissingToken),
         Problem::Denied(Denial::UnknownRoute),
         Problem::MethodNotAllowed,

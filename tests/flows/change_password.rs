@@ -27,6 +27,23 @@ async fn change(peer: &Peer, token: &str, current: &str, new: &str) -> Reply {
     peer.send(request.expect("a request")).await
 }
 
+/// The CSRF token of a browser.
+fn csrf(login: &Reply) -> String {
+    login.json["csrf_token"]
+        .as_str()
+        .expect("a token")
+        .to_owned()
+}
+
+async fn by_cookie(peer: &Peer, cookie: &str, csrf: &str) -> Reply {
+    let request = Request::post("/v1/refresh")
+        .header("cookie", format!("{REFRESH_COOKIE}={cookie}"))
+        .header("x-portcullis-csrf", csrf)
+        .header("sec-fetch-site", "same-origin");
+    peer.send(request.body(Bytes::new()).expect("a request"))
+        .await
+}
+
 async fn audit(system: &System, action: &str) -> Vec<Value> {
     let mut lines = system.rows("Portcullis", "AUDIT#").await.expect("rows");
     lines.retain(|line| line["action"] == action);
@@ -115,8 +132,9 @@ async fn a_password_change_replaces_the_refresh_token_where_the_browser_has_it()
     assert_eq!(changed.json["csrf_token"], login.json["csrf_token"]);
     let next = changed.cookie(REFRESH_COOKIE).expect("a cookie");
     assert_ne!(next, cookie);
-    let _ = token(&refresh(&peer, &next).await);
-    assert_eq!(refresh(&peer, &cookie).await.status, 400);
+    let csrf = csrf(&login);
+    let _ = token(&by_cookie(&peer, &next, &csrf).await);
+    assert_eq!(by_cookie(&peer, &cookie, &csrf).await.status, 401);
 }
 
 #[tokio::test]
@@ -133,21 +151,22 @@ async fn a_login_over_an_open_cookie_session_ends_that_session() {
         let refused = peer.post_with("/v1/login", &wrong, &cookies).await;
         is_problem(&refused, 401, "bad_credentials");
         let bearer = token(&first);
-        let _ = token(&refresh(&peer, &cookie).await);
+        let _ = token(&by_cookie(&peer, &cookie, &csrf(&first)).await);
 
         let second = peer
             .post_with("/v1/login", &body(transport), &cookies)
             .await;
         let _ = token(&second);
         is_problem(&change(&peer, &bearer, PASSWORD, NEW).await, 401, "revoked");
-        assert_eq!(refresh(&peer, &cookie).await.code(), "session_over");
+        let over = by_cookie(&peer, &cookie, &csrf(&first)).await;
+        is_problem(&over, 401, "session_over");
         // The cookie holds the new session, or none.
         let now = second.cookie(REFRESH_COOKIE).expect("a cookie");
         assert_eq!(now.is_empty(), transport == "body");
         // A cookie without an open session and the sessions of other browsers change nothing.
         let _ = token(&peer.post_with("/v1/login", &body("body"), &cookies).await);
         let others = other.cookie(REFRESH_COOKIE).expect("a cookie");
-        let _ = token(&refresh(&peer, &others).await);
+        let _ = token(&by_cookie(&peer, &others, &csrf(&other)).await);
     }
 }
 

@@ -27,6 +27,7 @@ mod refresh_reuse;
 mod register_login_logout;
 mod rehash;
 mod request_id;
+mod resources;
 mod revocation_retry;
 mod rotation;
 mod sessions;

@@ -266,7 +266,7 @@ async fn an_invalid_refresh_has_its_oauth_error_code() {
     let reply = peer.post("/oauth2/token", &Value::Null).await;
     is_oauth_error(&reply, 415, "invalid_request", "unsupported_media_type");
     // An unknown parameter is ignored, as the standard requires.
-    let body = format!("{client}&{grant}&refresh_token={good}&resource=x");
+    let body = format!("{client}&{grant}&refresh_token={good}&unknown=x");
     assert_eq!(form(&peer, "/oauth2/token", &body, &[]).await.status, 200);
 }
 

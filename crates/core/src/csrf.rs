@@ -7,6 +7,7 @@
 
 use crate::base64url;
 use crate::id::Id;
+use crate::refresh::Delivery;
 use crate::root_keys::{MAC_BYTES, Purpose, RootKeys};
 
 /// The source of a secret: sent explicitly, or added by a browser.
@@ -29,6 +30,14 @@ pub fn token(session_id: &Id, root_keys: &RootKeys) -> String {
 }
 
 impl TokenSource {
+    /// The delivery of a refresh token that comes this way.
+    pub const fn delivery(&self) -> Delivery {
+        match self {
+            Self::Explicit => Delivery::Body,
+            Self::Cookie { .. } => Delivery::Cookie,
+        }
+    }
+
     /// Whether a request may end the session `session_id`: the CSRF token or a same-origin request
     /// suffices, because a page may have lost its CSRF token and ending a session gives no access.
     pub fn may_log_out(&self, session_id: &Id, root_keys: &RootKeys) -> bool {

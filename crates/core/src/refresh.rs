@@ -29,11 +29,34 @@ const MAX_BYTES: usize = 64 + 20 + 43 + 43 + 3;
 /// The first generation of a session.
 const FIRST: u64 = 1;
 
+/// The way in which a refresh token reaches its client.
+///
+/// SECURITY: part of its MAC. A token that a script has read out of a cookie jar or a log is useless
+/// in a body, and a token of an app cannot be planted in a browser.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Delivery {
+    /// In the body of a response: the client stores it.
+    Body,
+    /// As a cookie that no script reads.
+    Cookie,
+}
+
+impl Delivery {
+    /// Its part of the MAC.
+    const fn mark(self) -> &'static [u8] {
+        match self {
+            Self::Body => b"body",
+            Self::Cookie => b"cookie",
+        }
+    }
+}
+
 /// One token of a family, issued by a host: [`RefreshToken::parse`] has verified its MAC.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     session_id: Id,
     generation: u64,
+    delivery: Delivery,
     secret: Secret<[u8; SECRET_BYTES]>,
 }
 
@@ -79,10 +102,15 @@ pub enum Redemption {
 
 impl RefreshToken {
     /// The first token of a session.
-    pub const fn first(session_id: Id, secret: Secret<[u8; SECRET_BYTES]>) -> Self {
+    pub const fn first(
+        session_id: Id,
+        delivery: Delivery,
+        secret: Secret<[u8; SECRET_BYTES]>,
+    ) -> Self {
         Self {
             session_id,
             generation: FIRST,
+            delivery,
             secret,
         }
     }
@@ -92,11 +120,13 @@ impl RefreshToken {
     pub const fn replacing(
         head: &RefreshHead,
         session_id: Id,
+        delivery: Delivery,
         secret: Secret<[u8; SECRET_BYTES]>,
     ) -> Self {
         Self {
             session_id,
             generation: head.generation.saturating_add(1),
+            delivery,
             secret,
         }
     }
@@ -118,24 +148,31 @@ impl RefreshToken {
         if parts.next().is_some() || code.len() != crate::root_keys::MAC_BYTES {
             return Err(RefreshTokenError);
         }
-        let token = Self {
+        let mut token = Self {
             session_id: Id::parse(session_id).map_err(|_| RefreshTokenError)?,
             generation: whole(generation).ok_or(RefreshTokenError)?,
+            delivery: Delivery::Body,
             secret: Secret::new((&**secret).try_into().map_err(|_| RefreshTokenError)?),
         };
-        let known = root_keys.verify_mac(
-            Purpose::RefreshToken,
-            &token.parts(&token.generation.to_be_bytes()),
-            &code,
-        );
-        known.then_some(token).ok_or(RefreshTokenError)
+        for delivery in [Delivery::Body, Delivery::Cookie] {
+            token.delivery = delivery;
+            let generation = token.generation.to_be_bytes();
+            if root_keys.verify_mac(
+                Purpose::RefreshToken,
+                &token.authenticated(&generation),
+                &code,
+            ) {
+                return Ok(token);
+            }
+        }
+        Err(RefreshTokenError)
     }
 
     /// The token for its bearer.
     pub fn to_text(&self, root_keys: &RootKeys) -> Secret<String> {
         let code = root_keys.mac(
             Purpose::RefreshToken,
-            &self.parts(&self.generation.to_be_bytes()),
+            &self.authenticated(&self.generation.to_be_bytes()),
         );
         let secret = Zeroizing::new(base64url::encode(self.secret.expose()));
         Secret::new(format!(
@@ -145,6 +182,11 @@ impl RefreshToken {
             *secret,
             base64url::encode(&code)
         ))
+    }
+
+    /// The way in which it was issued.
+    pub const fn delivery(&self) -> Delivery {
+        self.delivery
     }
 
     /// The session (`sid`) of its family.
@@ -176,6 +218,7 @@ impl RefreshToken {
         let next = Self {
             session_id: self.session_id.clone(),
             generation: self.generation.saturating_add(1),
+            delivery: self.delivery,
             secret,
         };
         let sealed = root_keys.seal(
@@ -199,12 +242,18 @@ impl RefreshToken {
         Some(Self {
             session_id: self.session_id.clone(),
             generation: self.generation.checked_add(1)?,
+            delivery: self.delivery,
             secret: Secret::new(secret),
         })
     }
 
     fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.secret.expose()).into()
+    }
+
+    fn authenticated<'a>(&'a self, generation: &'a [u8; 8]) -> [&'a [u8]; 4] {
+        let [session_id, generation, secret] = self.parts(generation);
+        [session_id, generation, secret, self.delivery.mark()]
     }
 
     fn parts<'a>(&'a self, generation: &'a [u8; 8]) -> [&'a [u8]; 3] {

@@ -43,6 +43,10 @@ pub struct Config {
     pub issuer: String,
     /// The audience of the host's tokens (`aud`).
     pub audience: String,
+    /// Further audiences, which clients may name as their resource.
+    pub resources: Vec<String>,
+    /// The audience of the account endpoints, if it is not the issuer.
+    pub account_audience: Option<String>,
     /// The `client_id` of the host's tokens.
     pub client_id: String,
     /// The lifetime of an access token.
@@ -141,6 +145,8 @@ impl Config {
         let entrance = listen_mode::entrance(env);
         let issuer = env.required("PORTCULLIS_ISSUER", plain_or_loopback);
         let audience = env.required("PORTCULLIS_AUDIENCE", claim_text);
+        let resources = env.optional("PORTCULLIS_RESOURCES", resources);
+        let account_audience = env.optional("PORTCULLIS_ACCOUNT_AUDIENCE", claim_text);
         let client_id = env.optional("PORTCULLIS_CLIENT_ID", claim_text);
         let access_lifetime = env.optional("PORTCULLIS_ACCESS_LIFETIME", |text| {
             positive(text, MAX_LIFETIME)
@@ -170,6 +176,8 @@ impl Config {
             entrance: entrance?,
             issuer: issuer?,
             audience: audience?,
+            resources: resources.unwrap_or_default(),
+            account_audience,
             client_id: client_id.unwrap_or_else(|| "portcullis".to_owned()),
             access_lifetime: access_lifetime.unwrap_or(Duration::from_secs(600)),
             aws: aws?,
@@ -190,6 +198,23 @@ impl Config {
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
+}
+
+/// The maximum number of resources.
+const MAX_RESOURCES: usize = 32;
+
+/// Parses audiences, separated by commas.
+fn resources(text: &str) -> Result<Vec<String>, Fault> {
+    let names: Vec<_> = text
+        .split(',')
+        .map(|name| claim_text(name.trim()))
+        .collect();
+    let fits = names.len() <= MAX_RESOURCES;
+    let names: Result<Vec<_>, _> = names.into_iter().collect();
+    names.and_then(|names| {
+        let whole = fits && names.iter().all(|name| !name.is_empty());
+        whole.then_some(names).ok_or(Fault::Invalid)
+    })
 }
 
 /// The maximum number of configured origins.

@@ -148,6 +148,16 @@ impl Host {
         };
         let transport = HyperTransport::new(surroundings.timeouts, Arc::clone(&surroundings.clock));
         let client = Client::new(transport, config.credentials, config.aws, random.seed()?);
+        let issuing = Issuing {
+            account_audience: config
+                .account_audience
+                .unwrap_or_else(|| config.issuer.clone()),
+            issuer: config.issuer,
+            audience: config.audience,
+            resources: config.resources,
+            client_id: config.client_id,
+            lifetime: config.access_lifetime,
+        };
         Ok(Self {
             client,
             clock: surroundings.clock,
@@ -161,19 +171,14 @@ impl Host {
             ),
             published_keys: JwksCache::new(config.rotation.bounds.jwks_max_age),
             rotation: config.rotation,
-            gate: Gate::new(own_policy(&config.issuer, &config.audience)),
+            gate: Gate::new(own_policy(&issuing)),
             root_keys: RootKeyCache::new(config.host_secret),
             edge: config.edge,
-            origins: OwnOrigins::new(&config.issuer, config.origins),
+            origins: OwnOrigins::new(&issuing.issuer, config.origins),
             clients: HostClients::new(config.clients),
             settings: Settings {
                 limits: config.limits,
-                issuing: Issuing {
-                    issuer: config.issuer,
-                    audience: config.audience,
-                    client_id: config.client_id,
-                    lifetime: config.access_lifetime,
-                },
+                issuing,
                 sessions: config.sessions,
                 passwords: config.passwords,
                 mailing: config.mail.mailing,
@@ -298,7 +303,7 @@ fn hash_limits() -> HashLimits {
 }
 
 /// The policy for calls to the host itself: its own tokens, of any lifetime that a host may issue.
-fn own_policy(issuer: &str, audience: &str) -> Policy {
+fn own_policy(issuing: &Issuing) -> Policy {
     // Keys and revocations are read for each call, so they are as fresh as the call.
     let now = Duration::from_secs(30);
     let fresh = Staleness {
@@ -308,8 +313,8 @@ fn own_policy(issuer: &str, audience: &str) -> Policy {
     };
     Policy {
         issuers: vec![TrustedIssuer {
-            issuer: issuer.to_owned(),
-            audience: vec![audience.to_owned()],
+            issuer: issuing.issuer.clone(),
+            audience: issuing.audiences().map(str::to_owned).collect(),
             algorithms: vec![
                 Algorithm::EdDsa,
                 Algorithm::Es256,

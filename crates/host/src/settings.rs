@@ -95,7 +95,11 @@ settings! {
         PORTCULLIS_ISSUER: "https URL, or http on loopback", "required", "native, Worker",
             "`iss` of the host's tokens; in the Worker it is optional and replaces `$PORTCULLIS_ISSUER` in the policy.";
         PORTCULLIS_AUDIENCE: "printable ASCII without blanks, up to 512 characters", "required", "native",
-            "`aud` of the host's tokens.";
+            "`aud` of a token whose client names no resource.";
+        PORTCULLIS_RESOURCES: "up to 32 audiences, separated by commas", "none", "native",
+            "Further audiences, which a client names as `resource` (RFC 8707); see [tokens.md](../tokens.md).";
+        PORTCULLIS_ACCOUNT_AUDIENCE: "printable ASCII without blanks, up to 512 characters", "the issuer", "native",
+            "Audience of the account endpoints; see [tokens.md](../tokens.md).";
         PORTCULLIS_CLIENT_ID: "printable ASCII without blanks, up to 512 characters", "`portcullis`", "native",
             "`client_id` of the host's tokens.";
         PORTCULLIS_ACCESS_LIFETIME: "seconds, 1 to 86400", "`600`", "native",

@@ -14,7 +14,7 @@ use portcullis_core::time::UnixTime;
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::open_session::{self, TokenGrant, idle_end};
+use crate::open_session::{self, GrantTerms, TokenGrant, idle_end};
 use crate::ports::{Clock, PasswordHasher, SecureRandom, Signer};
 use crate::reauthenticate::reauthenticate;
 use crate::screen::{self, PasswordScreen};
@@ -30,6 +30,8 @@ pub struct ChangePasswordRequest {
     pub user_id: Id,
     /// The session of the token; it stays active.
     pub session: RetainedSession,
+    /// The tokens that replace the current ones.
+    pub terms: GrantTerms,
     /// The current password.
     pub current: Password,
     /// The new password.
@@ -108,7 +110,8 @@ pub async fn change_password(
     };
     let hash = tools.hasher.hash(&request.new).await?;
     let stamp = tools.clock.now();
-    let refresh = RefreshToken::replacing(&session.head, session.id.clone(), ctx.random.secret()?);
+    let (id, GrantTerms { audience, delivery }) = (session.id.clone(), &request.terms);
+    let refresh = RefreshToken::replacing(&session.head, id, *delivery, ctx.random.secret()?);
     let idle_ends_at = idle_end(stamp, session.ends_at, ctx.settings.sessions.idle);
     let next = refresh.head(stamp, idle_ends_at);
     let renewed = Session {
@@ -116,7 +119,14 @@ pub async fn change_password(
         ..session.clone()
     };
     // Signed before any change: a session without a token for it is useless.
-    let grant = open_session::grant(&renewed, &refresh, idle_ends_at, tools.signer, ctx)?;
+    let grant = open_session::grant(
+        &renewed,
+        &refresh,
+        idle_ends_at,
+        audience,
+        tools.signer,
+        ctx,
+    )?;
     let revocation = end_of_others(&account, stamp, ctx);
     let change = AccountChange {
         password: Some(&hash),

@@ -10,6 +10,7 @@ use portcullis_core::token::scope::Scopes;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::ports::{SecureRandom, SignError, Signer};
+use crate::settings::Audience;
 
 /// A signed access token.
 #[derive(Debug)]
@@ -20,9 +21,10 @@ pub struct AccessToken {
     pub expires_in: Duration,
 }
 
-/// Signs an access token for `session`.
+/// Signs an access token of `session` for `audience`.
 pub(crate) fn access_token<S>(
     session: &Session,
+    audience: &Audience,
     signer: &impl Signer,
     ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<AccessToken, UseCaseError> {
@@ -30,7 +32,7 @@ pub(crate) fn access_token<S>(
     let draft = AccessTokenDraft {
         issuer: issuing.issuer.clone(),
         subject: session.user_id.clone(),
-        audience: issuing.audience.clone(),
+        audience: audience.as_str().to_owned(),
         client_id: issuing.client_id.clone(),
         token_id: ctx.random.id()?,
         session_id: session.id.clone(),

@@ -80,6 +80,8 @@ mod test_support {
             issuing: Issuing {
                 issuer: "https://us".to_owned(),
                 audience: "api".to_owned(),
+                resources: Vec::new(),
+                account_audience: "api".to_owned(),
                 client_id: "web".to_owned(),
                 lifetime: Duration::from_secs(600),
             },

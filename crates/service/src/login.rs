@@ -11,7 +11,7 @@ use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::factor;
 use crate::limit::{self, LimitOutcome, Limited, Reservation};
-use crate::open_session::{TokenGrant, open};
+use crate::open_session::{GrantTerms, TokenGrant, open};
 use crate::ports::{HashVerdict, PasswordHasher, SecureRandom, Signer};
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, LimitStore,
@@ -27,6 +27,8 @@ pub struct LoginRequest {
     pub password: Password,
     /// The device as the client describes it.
     pub device: Device,
+    /// The tokens that the client asks for.
+    pub terms: GrantTerms,
     /// The generation in the device cookie, if the attempt was counted as one of a known browser.
     pub known_generation: Option<u64>,
 }
@@ -116,7 +118,8 @@ pub async fn login(
             not_rehashed: rehash(request, &account, verdict, hasher, ctx).await.err(),
         }));
     }
-    let opened = open(&account, &request.device, Methods::Password, signer, ctx);
+    let (device, terms) = (&request.device, &request.terms);
+    let opened = open(&account, device, Methods::Password, terms, signer, ctx);
     let Some(grant) = opened.await? else {
         // The account was disabled, or all its sessions were revoked, during the password check.
         let denial = LoginDenial::Disabled;

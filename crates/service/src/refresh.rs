@@ -11,6 +11,7 @@ use crate::end_session::{Ending, end};
 use crate::error::UseCaseError;
 use crate::open_session::{TokenGrant, grant, idle_end};
 use crate::ports::{Clock, SecureRandom, Signer};
+use crate::settings::Audience;
 use crate::store::{
     AccountStatus, AuditStore, RevocationStore, SessionStore, SessionWithAccount, WriteOutcome,
 };
@@ -26,6 +27,8 @@ pub struct RefreshRequest {
     pub token: Secret<String>,
     /// The source of the refresh token.
     pub carrier: TokenSource,
+    /// The audience of the new access token.
+    pub audience: Audience,
 }
 
 /// The outcome of a refresh.
@@ -53,9 +56,13 @@ pub async fn refresh(
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl SessionStore + RevocationStore + AuditStore, impl SecureRandom>,
 ) -> Result<RefreshOutcome, UseCaseError> {
-    let Ok(token) = RefreshToken::parse(request.token.expose(), ctx.root_keys) else {
+    let token = RefreshToken::parse(request.token.expose(), ctx.root_keys).ok();
+    // SECURITY: a token that was issued as a cookie is no token in a body, and the other way round.
+    let token = token.filter(|token| token.delivery() == request.carrier.delivery());
+    let Some(token) = token else {
         return refuse(RefreshDenial::NotOurs, None, None, ctx).await;
     };
+    let audience = &request.audience;
     if !request
         .carrier
         .passes_csrf_check(token.session_id(), ctx.root_keys)
@@ -76,13 +83,17 @@ pub async fn refresh(
             .head
             .redeem(&token, grace, ctx.root_keys, ctx.call.now)
         {
-            Redemption::Rotate => match advance(&token, session, signer, clock, ctx).await? {
-                Some(grant) => return Ok(RefreshOutcome::Renew(grant)),
-                None => continue,
-            },
-            Redemption::StillCurrent => return repeat(&token, session, signer, ctx).await,
+            Redemption::Rotate => {
+                match advance(&token, session, audience, signer, clock, ctx).await? {
+                    Some(grant) => return Ok(RefreshOutcome::Renew(grant)),
+                    None => continue,
+                }
+            }
+            Redemption::StillCurrent => {
+                return repeat(&token, session, audience, signer, ctx).await;
+            }
             Redemption::Replayed(successor) => {
-                return repeat(&successor, session, signer, ctx).await;
+                return repeat(&successor, session, audience, signer, ctx).await;
             }
             Redemption::Reused => return end_family(session, clock, ctx).await,
             Redemption::Conflict => return Err(UseCaseError::Contended),
@@ -111,6 +122,7 @@ pub(crate) fn is_alive(family: &SessionWithAccount) -> bool {
 async fn advance(
     token: &RefreshToken,
     session: &Session,
+    audience: &Audience,
     signer: &impl Signer,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl SessionStore, impl SecureRandom>,
@@ -123,7 +135,7 @@ async fn advance(
     let (next, head) = token.advance(secret, nonce, ctx.root_keys, now, idle_ends_at);
     // Signed before the token is used: if signing failed later, the client would lose its refresh
     // token.
-    let grant = grant(session, &next, idle_ends_at, signer, ctx)?;
+    let grant = grant(session, &next, idle_ends_at, audience, signer, ctx)?;
     let event = ctx.session_event(AuditKind::Refreshed, &session.user_id, &session.id)?;
     match ctx.store.advance(session, &head, &event).await? {
         WriteOutcome::Applied => Ok(Some(grant)),
@@ -135,10 +147,12 @@ async fn advance(
 async fn repeat(
     good: &RefreshToken,
     session: &Session,
+    audience: &Audience,
     signer: &impl Signer,
     ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
 ) -> Result<RefreshOutcome, UseCaseError> {
-    let grant = grant(session, good, session.head.idle_ends_at, signer, ctx)?;
+    let idle_ends_at = session.head.idle_ends_at;
+    let grant = grant(session, good, idle_ends_at, audience, signer, ctx)?;
     let event = ctx.session_event(AuditKind::RefreshRepeated, &session.user_id, &session.id)?;
     ctx.store.record(&event).await?;
     Ok(RefreshOutcome::Renew(grant))

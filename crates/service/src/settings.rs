@@ -76,12 +76,55 @@ pub struct PasswordRules {
 pub struct Issuing {
     /// `iss`.
     pub issuer: String,
-    /// `aud`.
+    /// `aud` of a token that names no resource.
     pub audience: String,
+    /// Further audiences of tokens, for clients that name them as their resource.
+    pub resources: Vec<String>,
+    /// The audience of the account endpoints.
+    pub account_audience: String,
     /// `client_id`.
     pub client_id: String,
     /// The lifetime of an access token.
     pub lifetime: Duration,
+}
+
+/// The one audience of an access token ([RFC 8707]): an API that receives the token cannot use it at
+/// another one.
+///
+/// [RFC 8707]: https://www.rfc-editor.org/rfc/rfc8707
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Audience(String);
+
+impl Audience {
+    /// The value of `aud`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Issuing {
+    /// The audience of a token for the resource `named`; the default one without a name. `None` if
+    /// no such resource is configured.
+    pub fn audience_of(&self, named: Option<&str>) -> Option<Audience> {
+        let Some(named) = named else {
+            return Some(Audience(self.audience.clone()));
+        };
+        let known = self.audiences().any(|audience| audience == named);
+        known.then(|| Audience(named.to_owned()))
+    }
+
+    /// The audience of the account endpoints.
+    pub fn account(&self) -> Audience {
+        Audience(self.account_audience.clone())
+    }
+
+    /// Every audience of the tokens of this host.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        let further = self.resources.iter().map(String::as_str);
+        [self.audience.as_str(), self.account_audience.as_str()]
+            .into_iter()
+            .chain(further)
+    }
 }
 
 /// The settings of mail.

@@ -11,6 +11,7 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::gate::Gate;
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
+use portcullis_core::refresh::Delivery;
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
@@ -22,6 +23,7 @@ use portcullis_service::limit::{LimitOutcome, acquire_login, device_cookie, refu
 use portcullis_service::login::{LoginOutcome, LoginRequest, login};
 use portcullis_service::logout::{LogoutOutcome, logout};
 use portcullis_service::logout_all::{LogoutAllOutcome, announce_again, logout_all};
+use portcullis_service::open_session::GrantTerms;
 use portcullis_service::open_session::TokenGrant;
 use portcullis_service::ports::{Clock, RequestMeta};
 use portcullis_service::refresh::{RefreshOutcome, RefreshRequest, refresh};
@@ -185,6 +187,7 @@ impl SimHost {
                 let request = RefreshRequest {
                     token: Secret::new(token),
                     carrier: TokenSource::Explicit,
+                    audience: self.settings.issuing.account(),
                 };
                 Ok(match refresh(&request, &*key, &watch, ctx).await? {
                     RefreshOutcome::Renew(grant) => granted(&grant, None),
@@ -239,6 +242,10 @@ impl SimHost {
             email,
             password: Password::parse(&credentials.password).expect("long enough"),
             device: Device::default(),
+            terms: GrantTerms {
+                audience: self.settings.issuing.account(),
+                delivery: Delivery::Body,
+            },
             known_generation: place.known_generation,
         };
         match login(&request, &SimHasher, &*key, ctx).await? {

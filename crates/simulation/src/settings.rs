@@ -26,6 +26,8 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
         issuing: Issuing {
             issuer: ISSUER.to_owned(),
             audience: AUDIENCE.to_owned(),
+            resources: Vec::new(),
+            account_audience: AUDIENCE.to_owned(),
             client_id: "simulation".to_owned(),
             lifetime,
         },

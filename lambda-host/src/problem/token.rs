@@ -38,6 +38,10 @@ pub enum TokenProblem {
     UnsupportedGrantType,
     /// A session's refresh accepts no scope parameter.
     BadScope,
+    /// The resource is unknown, or there are several ([RFC 8707 §2]).
+    ///
+    /// [RFC 8707 §2]: https://www.rfc-editor.org/rfc/rfc8707#section-2
+    InvalidTarget,
 }
 
 impl TokenProblem {
@@ -54,7 +58,8 @@ impl TokenProblem {
             Self::MalformedForm
             | Self::ClientNotAllowed
             | Self::UnsupportedGrantType
-            | Self::BadScope => StatusCode::BAD_REQUEST,
+            | Self::BadScope
+            | Self::InvalidTarget => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -72,6 +77,7 @@ impl TokenProblem {
             Self::ClientNotAllowed => "client_not_allowed",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::BadScope => "bad_scope",
+            Self::InvalidTarget => "invalid_target",
         }
     }
 
@@ -91,6 +97,7 @@ impl TokenProblem {
             Self::ClientNotAllowed => "this client is not allowed to use this endpoint",
             Self::UnsupportedGrantType => "the only supported grant_type is refresh_token",
             Self::BadScope => "a session has no scopes to request",
+            Self::InvalidTarget => "the resource is not known here, or several are named",
         }
     }
 
@@ -102,6 +109,7 @@ impl TokenProblem {
             Self::ClientNotAllowed => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::BadScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
             Self::NoCookie | Self::CrossSite | Self::UnknownSession | Self::MalformedForm => {
                 "invalid_request"
             }

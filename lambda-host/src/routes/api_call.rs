@@ -16,6 +16,7 @@ use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::limit::device::{self, DEVICE_LIFETIME};
 use portcullis_core::limit::kind::LimitKind;
+use portcullis_core::refresh::Delivery;
 use portcullis_core::registration::{self, REGISTRATION_LIFETIME, RegisteredHere};
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
@@ -35,13 +36,16 @@ use portcullis_service::authenticate::{
 use portcullis_service::context::ServiceContext;
 use portcullis_service::error::UseCaseError;
 use portcullis_service::limit::{self, LimitKey, LimitOutcome, Limited, Reservation};
+use portcullis_service::open_session::GrantTerms;
 use portcullis_service::ports::RequestMeta;
+use portcullis_service::settings::Audience;
 use tracing::warn;
 
 use crate::api_error::ApiError;
 use crate::cookies;
-use crate::problem::Problem;
+use crate::problem::{Problem, TokenProblem};
 use crate::routes::caller;
+use crate::routes::request_body::Optional;
 
 /// The cookie that identifies a browser that has logged in before.
 const DEVICE_COOKIE: &str = "__Host-portcullis-device";
@@ -175,13 +179,56 @@ impl ApiCall {
         Ok(host.track(caller.await)?)
     }
 
-    /// The bearer of a valid token.
+    /// As [`ApiCall::authenticate`], for the account endpoints.
+    // SECURITY: an API that receives a user's token must not be able to change the account with it.
+    pub(super) async fn authenticate_for_account(&self) -> Result<Authentication, ApiError> {
+        let account = &self.host().settings.issuing.account_audience;
+        Ok(match self.authenticate().await? {
+            Authentication::Known(caller)
+            | Authentication::Revoked(caller)
+            | Authentication::SubjectRevoked(caller)
+                if !caller.get().audience.contains(account) =>
+            {
+                Authentication::Refused(Denial::WrongAudience)
+            }
+            caller => caller,
+        })
+    }
+
+    /// The terms of new tokens: the resource that the client names, and the place of the refresh
+    /// token.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenProblem::InvalidTarget`].
+    pub(super) fn terms(
+        &self,
+        resource: Optional,
+        delivery: Delivery,
+    ) -> Result<GrantTerms, Problem> {
+        let audience = self.audience(resource)?;
+        Ok(GrantTerms { audience, delivery })
+    }
+
+    /// The audience of the resource that the client names.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenProblem::InvalidTarget`].
+    pub(super) fn audience(&self, resource: Optional) -> Result<Audience, Problem> {
+        let named = resource.text()?;
+        let named = named.as_ref().map(|named| named.expose().as_str());
+        let audience = self.host().settings.issuing.audience_of(named);
+        audience.ok_or(Problem::Token(TokenProblem::InvalidTarget))
+    }
+
+    /// The bearer of a valid token for the account endpoints.
     ///
     /// # Errors
     ///
     /// The [`Problem`] of the token.
     pub(super) async fn bearer(&self) -> Result<Box<Verified<Claims>>, ApiError> {
-        match self.authenticate().await? {
+        match self.authenticate_for_account().await? {
             Authentication::Known(caller) => Ok(caller),
             Authentication::Revoked(_) | Authentication::SubjectRevoked(_) => {
                 Err(Problem::Denied(Denial::Revoked).into())

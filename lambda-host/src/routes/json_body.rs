@@ -19,7 +19,8 @@ pub(super) async fn read<B: RequestBody>(request: Request<Body>) -> Result<B, Pr
     parse(&body::read(request).await?)
 }
 
-/// As [`read`]; `None` without a body, which needs no content type.
+/// As [`read`]; `None` without a body, which needs no content type, and for `null`, which some
+/// clients send as no body.
 ///
 /// # Errors
 ///
@@ -36,6 +37,9 @@ pub(super) async fn read_optional<B: RequestBody>(
         return Ok(None);
     }
     body::check_json(&parts.headers)?;
+    if whole.trim_ascii() == b"null" {
+        return Ok(None);
+    }
     parse(&whole).map(Some)
 }
 

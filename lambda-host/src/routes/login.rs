@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::header::{HeaderMap, USER_AGENT};
 use http::{Request, StatusCode};
 use portcullis_core::email::EmailAddress;
+use portcullis_core::refresh::Delivery;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Device;
 use portcullis_service::error::UseCaseError;
@@ -19,16 +20,22 @@ use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, EMAIL, LIMITED, PASSWORD, STORE, problems};
-use crate::problem::Problem;
+use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::{ApiCall, OpenCall, warn_if_uncounted};
 use crate::routes::credentials::Credentials;
 use crate::routes::json_body;
-use crate::routes::refresh_cookie::{self, GrantBody, TokenDelivery, token_response};
+use crate::routes::refresh_cookie::{self, GrantBody, token_response};
 use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::response::{IssuedSecret, json};
 use portcullis_host::error_chain::ErrorChain;
 
-problems!(LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED, [Problem::BadCredentials, Problem::LoginLocked, Problem::Busy, Problem::RevocationPending]);
+problems!(
+    LoginProblems: ANY, BODY, EMAIL, PASSWORD, STORE, LIMITED,
+    [
+        Problem::BadCredentials, Problem::LoginLocked, Problem::Busy, Problem::RevocationPending,
+        Problem::Token(TokenProblem::InvalidTarget),
+    ]
+);
 
 request_body! {
     /// The credentials, and the place of the refresh token.
@@ -44,6 +51,9 @@ request_body! {
         /// returns it in the body.
         #[schema(pattern = "^(body|cookie)$", example = "body")]
         transport: Optional,
+        /// The audience of the access token (RFC 8707); the default one without it.
+        #[schema(max_length = 512, example = "https://api.example")]
+        resource: Optional,
     }
 }
 
@@ -87,7 +97,7 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
     let device = device(request.headers());
     let body: LoginRequestBody = json_body::read(request).await?;
     let Credentials { email, password } = Credentials::parse(body.email, body.password)?;
-    let transport = TokenDelivery::parse(body.transport)?;
+    let terms = call.terms(body.resource, refresh_cookie::delivery(body.transport)?)?;
     let signer = call.signer().await?;
     let open = call.open().await?;
     let ctx = open.ctx();
@@ -103,6 +113,7 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
         email,
         password,
         device,
+        terms,
         known_generation: place.known_generation,
     };
     let end = login::login(&request, &hasher, &*signer, ctx);
@@ -112,8 +123,8 @@ pub(super) async fn login(call: ApiCall, request: Request<Body>) -> Result<Respo
             open.refund(&place).await;
             refund_recounted(&open, admission.recounted.as_ref()).await;
             end_replaced_session(&call, &open).await?;
-            let mut response = token_response(&admission.grant, transport, ctx.root_keys);
-            clear_replaced(&call, transport, response.headers_mut());
+            let mut response = token_response(&admission.grant, ctx.root_keys);
+            clear_replaced(&call, admission.grant.delivery, response.headers_mut());
             let headers = response.headers_mut();
             open.remember_browser(headers, &request.email, admission.generation)?;
             Ok(response)
@@ -164,8 +175,8 @@ pub(super) async fn end_replaced_session(
 }
 
 /// Deletes the cookie of the replaced session, if the new tokens are in the body.
-pub(super) fn clear_replaced(call: &ApiCall, transport: TokenDelivery, headers: &mut HeaderMap) {
-    if transport == TokenDelivery::Body && refresh_cookie::token(call.headers()).is_some() {
+pub(super) fn clear_replaced(call: &ApiCall, delivery: Delivery, headers: &mut HeaderMap) {
+    if delivery == Delivery::Body && refresh_cookie::token(call.headers()).is_some() {
         refresh_cookie::clear(headers);
     }
 }

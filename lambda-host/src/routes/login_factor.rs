@@ -10,16 +10,16 @@ use portcullis_service::limit::LimitKey;
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, STORE, problems};
-use crate::problem::Problem;
+use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
 use crate::routes::json_body;
-use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
+use crate::routes::refresh_cookie::{self, GrantBody, token_response};
 use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::{factors, login};
 
 problems!(FactorLoginProblems: ANY, BODY, STORE, LIMITED, [
     Problem::BadCode, Problem::BadChallenge, Problem::WrongCode, Problem::FactorLocked,
-    Problem::RevocationPending,
+    Problem::RevocationPending, Problem::Token(TokenProblem::InvalidTarget),
 ]);
 
 request_body! {
@@ -38,6 +38,9 @@ request_body! {
         /// The place of the refresh token, as at the login.
         #[schema(pattern = "^(body|cookie)$", example = "body")]
         transport: Optional,
+        /// The audience of the access token (RFC 8707); the default one without it.
+        #[schema(max_length = 512, example = "https://api.example")]
+        resource: Optional,
     }
 }
 
@@ -55,11 +58,12 @@ pub(super) async fn login_factor(
 ) -> Result<Response, ApiError> {
     let device = login::device(request.headers());
     let body: FactorLoginBody = json_body::read(request).await?;
-    let transport = TokenDelivery::parse(body.transport)?;
+    let terms = call.terms(body.resource, refresh_cookie::delivery(body.transport)?)?;
     let request = FactorLoginRequest {
         challenge: body.challenge.text()?,
         proof: factors::proof(body.code, body.recovery_code)?,
         device,
+        terms,
     };
     let signer = call.signer().await?;
     let open = call.open().await?;
@@ -85,8 +89,8 @@ pub(super) async fn login_factor(
     match open.run(factor::login(&request, &*signer, ctx)).await? {
         Ok(grant) => {
             login::end_replaced_session(&call, &open).await?;
-            let mut response = token_response(&grant, transport, ctx.root_keys);
-            login::clear_replaced(&call, transport, response.headers_mut());
+            let mut response = token_response(&grant, ctx.root_keys);
+            login::clear_replaced(&call, grant.delivery, response.headers_mut());
             if let (Some(account), Some(place)) = (&challenged, &counted) {
                 open.refund(place).await;
                 let headers = response.headers_mut();

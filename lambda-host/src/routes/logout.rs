@@ -128,7 +128,7 @@ async fn logout_bearer(call: &ApiCall, open: &OpenCall<'_>) -> Result<Option<Str
     )
 )]
 pub(super) async fn logout_all(call: ApiCall) -> Result<Response, ApiError> {
-    let caller = call.authenticate().await?;
+    let caller = call.authenticate_for_account().await?;
     let open = call.open().await?;
     let ctx = open.ctx();
     open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])

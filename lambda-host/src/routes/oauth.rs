@@ -30,7 +30,7 @@ use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
 use crate::routes::oauth::client::{FormClient, identify};
 use crate::routes::refresh::{Renewed, renew};
-use crate::routes::refresh_cookie::{GrantBody, TokenDelivery, token_response};
+use crate::routes::refresh_cookie::{GrantBody, token_response};
 use crate::routes::request_body::{Optional, Required, request_body};
 use crate::routes::response::{empty, json};
 
@@ -67,6 +67,7 @@ oauth_problems!(
         Problem::Token(TokenProblem::ClientNotAllowed),
         Problem::Token(TokenProblem::UnsupportedGrantType),
         Problem::Token(TokenProblem::BadScope),
+        Problem::Token(TokenProblem::InvalidTarget),
         Problem::Token(TokenProblem::BadRefreshToken),
         Problem::Token(TokenProblem::SessionOver),
         Problem::Token(TokenProblem::Reused),
@@ -102,6 +103,9 @@ request_body! {
         /// The tokens of a session have no scope, so this endpoint rejects it.
         #[schema(ignore)]
         scope: Optional,
+        /// The audience of the access token (RFC 8707); the default one without it.
+        #[schema(max_length = 512, example = "https://api.example")]
+        resource: Optional,
     }
 }
 
@@ -210,11 +214,10 @@ pub(super) async fn token(call: ApiCall, request: Request<Body>) -> Result<Respo
     let request = RefreshRequest {
         token: form.refresh_token.text()?,
         carrier: TokenSource::Explicit,
+        audience: call.audience(form.resource)?,
     };
     match renew(&call, &request).await? {
-        Renewed::Granted(grant, root_keys) => {
-            Ok(token_response(&grant, TokenDelivery::Body, root_keys))
-        }
+        Renewed::Granted(grant, root_keys) => Ok(token_response(&grant, root_keys)),
         Renewed::Refused(problem) => Err(Problem::Token(problem).into()),
     }
 }

@@ -8,6 +8,7 @@ use portcullis_service::change_password::{
     self, ChangePasswordOutcome, ChangePasswordRequest, Tools,
 };
 use portcullis_service::limit::LimitKey;
+use portcullis_service::open_session::GrantTerms;
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, NEW_PASSWORD, STORE, TOKEN, problems};
@@ -54,14 +55,25 @@ request_body! {
 pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = call.bearer().await?;
     let body: ChangeBody = json_body::read(request).await?;
-    let request = ChangePasswordRequest {
-        user_id: caller::user_id(&caller)?,
-        session: caller::session(&caller)?,
-        current: body.current_password.password()?,
-        new: body.new_password.password()?,
-    };
+    let issuing = &call.host().settings.issuing;
+    let session = caller::session(&caller)?;
+    let (current, new) = (
+        body.current_password.password()?,
+        body.new_password.password()?,
+    );
     let signer = call.signer().await?;
     let open = call.open().await?;
+    let terms = GrantTerms {
+        audience: issuing.account(),
+        delivery: delivery_of(call.headers(), &session.id, open.root_keys()),
+    };
+    let request = ChangePasswordRequest {
+        user_id: caller::user_id(&caller)?,
+        session,
+        terms,
+        current,
+        new,
+    };
     let ctx = open.ctx();
     let limit_key = LimitKey::Account(&request.user_id);
     let place = open
@@ -79,9 +91,7 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
     match outcome {
         ChangePasswordOutcome::Changed(changed) => {
             open.refund(&place).await;
-            let session_id = &changed.grant.session_id;
-            let delivery = delivery_of(call.headers(), session_id, ctx.root_keys);
-            let mut response = token_response(&changed.grant, delivery, ctx.root_keys);
+            let mut response = token_response(&changed.grant, ctx.root_keys);
             let headers = response.headers_mut();
             open.remember_browser(headers, &changed.email, changed.generation)?;
             Ok(response)

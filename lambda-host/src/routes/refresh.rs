@@ -1,6 +1,8 @@
 //! `POST /v1/refresh`: a browser refreshes its tokens by its cookie.
 
+use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
+use http::Request;
 use portcullis_core::audit::RefreshDenial;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::refresh::RefreshToken;
@@ -13,7 +15,9 @@ use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, problems};
 use crate::problem::{Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
-use crate::routes::refresh_cookie::{self, GrantBody, TokenDelivery};
+use crate::routes::json_body;
+use crate::routes::refresh_cookie::{self, GrantBody};
+use crate::routes::request_body::{Optional, request_body};
 use crate::routes::same_origin::is_own_page;
 
 problems!(
@@ -26,8 +30,25 @@ problems!(
         Problem::Token(TokenProblem::Reused),
         Problem::Token(TokenProblem::Conflict),
         Problem::RevocationPending,
+        Problem::UnsupportedMediaType,
+        Problem::BodyTooLarge,
+        Problem::BodyTimeout,
+        Problem::MalformedBody,
+        Problem::UnknownMember,
+        Problem::BadMember("resource"),
+        Problem::Token(TokenProblem::InvalidTarget),
     ]
 );
+
+request_body! {
+    /// The resource of the new access token.
+    #[schema(as = Refresh)]
+    struct RefreshBody {
+        /// The audience of the access token (RFC 8707); the default one without it.
+        #[schema(max_length = 512, example = "https://api.example")]
+        resource: Optional,
+    }
+}
 
 /// Refreshes the tokens of a browser by its cookie. The page sends the CSRF token of its session.
 #[utoipa::path(
@@ -35,23 +56,26 @@ problems!(
     path = "/v1/refresh",
     tag = "sessions",
     security(("cookie" = [])),
+    request_body = Option<RefreshBody>,
     params(("x-portcullis-csrf" = String, Header, description = "The `csrf_token` of the session")),
     responses(
         (status = 200, description = "New tokens, the refresh token as a cookie", body = GrantBody),
         RefreshProblems
     )
 )]
-pub(super) async fn refresh(call: ApiCall) -> Result<Response, ApiError> {
+pub(super) async fn refresh(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
+    let body: Option<RefreshBody> = json_body::read_optional(request).await?;
+    let audience = call.audience(body.map_or_else(Optional::absent, |body| body.resource))?;
     let token = refresh_cookie::token(call.headers());
     let token = token.ok_or(Problem::Token(TokenProblem::NoCookie))?;
     let carrier = refresh_cookie::carrier(call.headers(), &call.host().origins);
-    let request = RefreshRequest { token, carrier };
+    let request = RefreshRequest {
+        token,
+        carrier,
+        audience,
+    };
     match renew(&call, &request).await? {
-        Renewed::Granted(grant, root_keys) => Ok(refresh_cookie::token_response(
-            &grant,
-            TokenDelivery::Cookie,
-            root_keys,
-        )),
+        Renewed::Granted(grant, root_keys) => Ok(refresh_cookie::token_response(&grant, root_keys)),
         // INVARIANT: only an ended session loses its cookie. A temporary failure or a cross-site
         // request leaves the cookie in place.
         Renewed::Refused(problem @ TokenProblem::CrossSite) => Err(Problem::Token(problem).into()),

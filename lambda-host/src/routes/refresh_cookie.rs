@@ -5,7 +5,7 @@ use http::StatusCode;
 use http::header::HeaderMap;
 use portcullis_core::csrf::{self, TokenSource};
 use portcullis_core::id::Id;
-use portcullis_core::refresh::RefreshToken;
+use portcullis_core::refresh::{Delivery, RefreshToken};
 use portcullis_core::root_keys::RootKeys;
 use portcullis_core::secret::Secret;
 use portcullis_host::own_origins::OwnOrigins;
@@ -25,28 +25,17 @@ const NAME: &str = "__Host-portcullis-refresh";
 /// The header with the CSRF token.
 const CSRF_HEADER: &str = "x-portcullis-csrf";
 
-/// The place of the refresh token in a response.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum TokenDelivery {
-    /// The body: the client stores it.
-    Body,
-    /// A cookie that no script reads; the body contains the CSRF token.
-    Cookie,
-}
-
-impl TokenDelivery {
-    /// Parses the member `transport` of a body; the default is the body.
-    ///
-    /// # Errors
-    ///
-    /// The [`Problem`] of another value.
-    pub(super) fn parse(transport: Optional) -> Result<Self, Problem> {
-        let transport = transport.text()?;
-        match transport.as_ref().map(|text| text.expose().as_str()) {
-            None | Some("body") => Ok(Self::Body),
-            Some("cookie") => Ok(Self::Cookie),
-            Some(_) => Err(Problem::BadMember("transport")),
-        }
+/// Parses the member `transport` of a body; the default is the body.
+///
+/// # Errors
+///
+/// The [`Problem`] of another value.
+pub(super) fn delivery(transport: Optional) -> Result<Delivery, Problem> {
+    let transport = transport.text()?;
+    match transport.as_ref().map(|text| text.expose().as_str()) {
+        None | Some("body") => Ok(Delivery::Body),
+        Some("cookie") => Ok(Delivery::Cookie),
+        Some(_) => Err(Problem::BadMember("transport")),
     }
 }
 
@@ -76,14 +65,10 @@ pub(super) struct GrantBody {
 }
 
 /// The response with the tokens of `grant`.
-pub(super) fn token_response(
-    grant: &TokenGrant,
-    transport: TokenDelivery,
-    root_keys: &RootKeys,
-) -> Response {
-    let (refresh_token, csrf_token) = match transport {
-        TokenDelivery::Body => (Some(grant.refresh.clone().into()), None),
-        TokenDelivery::Cookie => (None, Some(csrf::token(&grant.session_id, root_keys))),
+pub(super) fn token_response(grant: &TokenGrant, root_keys: &RootKeys) -> Response {
+    let (refresh_token, csrf_token) = match grant.delivery {
+        Delivery::Body => (Some(grant.refresh.clone().into()), None),
+        Delivery::Cookie => (None, Some(csrf::token(&grant.session_id, root_keys))),
     };
     let body = GrantBody {
         access_token: grant.access.token.clone().into(),
@@ -93,7 +78,7 @@ pub(super) fn token_response(
         csrf_token,
     };
     let mut response = json(StatusCode::OK, &body);
-    if transport == TokenDelivery::Cookie {
+    if grant.delivery == Delivery::Cookie {
         let headers = response.headers_mut();
         cookies::set(headers, NAME, grant.refresh.expose(), Some(grant.idle));
     }
@@ -102,15 +87,11 @@ pub(super) fn token_response(
 
 /// The place of a new refresh token for the session `session_id`: the cookie, if it holds one of
 /// this session.
-pub(super) fn delivery_of(
-    headers: &HeaderMap,
-    session_id: &Id,
-    root_keys: &RootKeys,
-) -> TokenDelivery {
+pub(super) fn delivery_of(headers: &HeaderMap, session_id: &Id, root_keys: &RootKeys) -> Delivery {
     let token = token(headers).and_then(|text| RefreshToken::parse(text.expose(), root_keys).ok());
     match token {
-        Some(token) if token.session_id() == session_id => TokenDelivery::Cookie,
-        Some(_) | None => TokenDelivery::Body,
+        Some(token) if token.session_id() == session_id => Delivery::Cookie,
+        Some(_) | None => Delivery::Body,
     }
 }
 

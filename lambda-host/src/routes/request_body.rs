@@ -148,6 +148,11 @@ impl Member for Optional {
 }
 
 impl Optional {
+    /// A missing member.
+    pub(super) const fn absent() -> Self {
+        Self(Ok(None))
+    }
+
     /// The text, if present.
     pub(super) fn text(self) -> Result<Option<Secret<String>>, Problem> {
         self.0

@@ -108,7 +108,7 @@ pub(super) async fn end_session(
     Path(session_id): Path<String>,
 ) -> Result<Response, ApiError> {
     let of_caller = |own: Option<&str>| own == Some(session_id.as_str());
-    let caller = match call.authenticate().await? {
+    let caller = match call.authenticate_for_account().await? {
         Authentication::Known(caller) => caller,
         // A client that lost the first response revokes its own session again.
         Authentication::Revoked(caller) if of_caller(caller.get().session_id.as_deref()) => caller,

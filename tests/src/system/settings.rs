@@ -37,6 +37,8 @@ pub fn environment(proxy: &Proxy) -> Vec<(String, String)> {
         ("PORTCULLIS_LISTEN", "127.0.0.1:0".to_owned()),
         ("PORTCULLIS_ISSUER", ISSUER.to_owned()),
         ("PORTCULLIS_AUDIENCE", AUDIENCE.to_owned()),
+        // One token for every endpoint; the tests of resources separate them.
+        ("PORTCULLIS_ACCOUNT_AUDIENCE", AUDIENCE.to_owned()),
         ("PORTCULLIS_DYNAMODB_ENDPOINT", proxy.endpoint()),
         ("PORTCULLIS_SECRETS_ENDPOINT", proxy.endpoint()),
         ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),

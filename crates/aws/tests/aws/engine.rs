@@ -14,7 +14,7 @@ use portcullis_core::id::Id;
 use portcullis_core::json::Json;
 use portcullis_core::mail::MailKind;
 use portcullis_core::password::PasswordHash;
-use portcullis_core::refresh::RefreshToken;
+use portcullis_core::refresh::{Delivery, RefreshToken};
 use portcullis_core::root_keys::{Purpose, RootKeys};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Methods, Session};
@@ -173,7 +173,7 @@ pub(crate) fn session(name: &str) -> Session {
 
 /// The first refresh token of the session `name`.
 pub(crate) fn first(name: &str) -> RefreshToken {
-    RefreshToken::first(id(name), Secret::new([1; 32]))
+    RefreshToken::first(id(name), Delivery::Body, Secret::new([1; 32]))
 }
 
 /// An entry of the audit trail, caused by the request `request_id`.

@@ -16,7 +16,11 @@ fn root_keys(id: &str, previous: &str) -> RootKeys {
 }
 
 fn first() -> RefreshToken {
-    RefreshToken::first(Id::parse("s1").expect("an id"), Secret::new([1; 32]))
+    RefreshToken::first(
+        Id::parse("s1").expect("an id"),
+        Delivery::Body,
+        Secret::new([1; 32]),
+    )
 }
 
 fn after(seconds: u64) -> UnixTime {
@@ -79,7 +83,11 @@ fn no_part_of_a_refresh_token_can_be_exchanged_or_respelled() {
     };
     let good = format!("{sid}.{generation}.{secret}.{code}");
     assert!(RefreshToken::parse(&good, &root_keys).is_ok());
-    let other = RefreshToken::first(Id::parse("s2").expect("an id"), Secret::new([2; 32]));
+    let other = RefreshToken::first(
+        Id::parse("s2").expect("an id"),
+        Delivery::Body,
+        Secret::new([2; 32]),
+    );
     let other = other.to_text(&root_keys);
     let parts: Vec<_> = other.expose().split('.').collect();
     let [_, _, other_secret, other_code] = parts[..] else {
@@ -207,12 +215,14 @@ fn debug_of_a_head_prints_neither_hash_nor_seal() {
 
 proptest! {
     #[test]
-    fn any_text_is_parsed_or_rejected_as_refresh_token(text: String, generation: u64, secret: [u8; 32]) {
+    fn any_text_is_parsed_or_rejected_as_refresh_token(text: String, generation: u64, secret: [u8; 32], cookie: bool) {
         let root_keys = root_keys("1", "");
         prop_assert!(RefreshToken::parse(&text, &root_keys).is_err());
         let session_id = Id::from_random([7; 16]);
-        let token = RefreshToken { session_id, generation, secret: Secret::new(secret) };
+        let delivery = if cookie { Delivery::Cookie } else { Delivery::Body };
+        let token = RefreshToken { session_id, generation, delivery, secret: Secret::new(secret) };
         let read = RefreshToken::parse(token.to_text(&root_keys).expose(), &root_keys);
-        prop_assert_eq!(read.expect("ours").generation, generation);
+        let read = read.expect("ours");
+        prop_assert_eq!((read.generation, read.delivery), (generation, delivery));
     }
 }

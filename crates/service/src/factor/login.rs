@@ -9,7 +9,7 @@ use super::challenge::{self, Challenged};
 use super::proof::{self, Proof};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::open_session::{TokenGrant, open};
+use crate::open_session::{GrantTerms, TokenGrant, open};
 use crate::ports::{SecureRandom, Signer};
 use crate::store::{Account, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore};
 
@@ -22,6 +22,8 @@ pub struct FactorLoginRequest {
     pub proof: Proof,
     /// The device as the client describes it: the same as at the first step.
     pub device: Device,
+    /// The tokens that the client asks for.
+    pub terms: GrantTerms,
 }
 
 /// The account of `request`, before its code is checked; `None` if the challenge is invalid.
@@ -75,7 +77,8 @@ pub async fn login(
         Proof::Totp(_) => Methods::Totp,
         Proof::Recovery(_) => Methods::RecoveryCode,
     };
-    match open(&account, &request.device, methods, signer, ctx).await? {
+    let (device, terms) = (&request.device, &request.terms);
+    match open(&account, device, methods, terms, signer, ctx).await? {
         Some(grant) => Ok(Ok(grant)),
         // The account was disabled, or all its sessions were revoked, during the check of the code.
         None => refuse(user_id, LoginDenial::Disabled, ctx).await,

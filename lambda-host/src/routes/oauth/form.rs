@@ -29,7 +29,11 @@ impl OauthForm {
         let mut parameters: Vec<(String, Secret<String>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(bytes) {
             if parameters.iter().any(|(known, _)| *known == name) {
-                return Err(Problem::Token(TokenProblem::MalformedForm));
+                // RFC 8707 §2: a client may name several resources. A token here has one audience.
+                return Err(Problem::Token(match &*name {
+                    "resource" => TokenProblem::InvalidTarget,
+                    _ => TokenProblem::MalformedForm,
+                }));
             }
             parameters.push((name.into_owned(), Secret::new(value.into_owned())));
         }
@@ -72,6 +76,12 @@ mod tests {
             let read = OauthForm::parse(bad).map(|_| ());
             assert_eq!(read, Err(Problem::Token(TokenProblem::MalformedForm)));
         }
+    }
+
+    #[test]
+    fn several_resources_are_an_invalid_target() {
+        let read = OauthForm::parse(b"resource=a&b=1&resource=a").map(|_| ());
+        assert_eq!(read, Err(Problem::Token(TokenProblem::InvalidTarget)));
     }
 
     proptest! {
