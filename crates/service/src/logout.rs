@@ -50,6 +50,7 @@ pub async fn end_replaced(
         session_id: &family.session.id,
         token: None,
         kind: AuditKind::LoggedOut,
+        notice: None,
     };
     end(&ending, clock, ctx).await
 }
@@ -75,6 +76,7 @@ pub async fn logout(
         session_id: &session_id,
         token: Some(announce::token(&claims.token_id, claims.expires_at)),
         kind: AuditKind::LoggedOut,
+        notice: None,
     };
     end(&ending, clock, ctx).await?;
     Ok(LogoutOutcome::Done)

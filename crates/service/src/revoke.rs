@@ -74,6 +74,7 @@ async fn end_family(
         session_id: &family.session.id,
         token: None,
         kind: AuditKind::RefreshTokenRevoked,
+        notice: None,
     };
     end_session::end(&ending, clock, ctx).await
 }
