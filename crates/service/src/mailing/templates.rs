@@ -7,7 +7,7 @@ use portcullis_core::mail::MailKind;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 
-use self::notices::Notice;
+use self::notices::{Notice, NoticeText};
 use crate::ports::{Mail, Subject};
 use crate::settings::Mailing;
 
@@ -96,17 +96,28 @@ pub(super) fn write(
                 "If it was not you, you do not need to do anything.".to_owned(),
             ],
         },
-        MailKind::PasswordChanged => Notice::PasswordChanged.write(at, settings),
-        MailKind::FactorAdded => Notice::FactorAdded.write(at, settings),
-        MailKind::FactorRemoved => Notice::FactorRemoved.write(at, settings),
-        MailKind::RecoveryCodesRenewed => Notice::RecoveryCodesRenewed.write(at, settings),
-        MailKind::AccountDisabled => Notice::AccountDisabled.write(at, settings),
-        MailKind::AccountEnabled => Notice::AccountEnabled.write(at, settings),
-        MailKind::SessionsEnded => Notice::SessionsEnded.write(at, settings),
-        MailKind::SessionEnded => Notice::SessionEnded.write(at, settings),
-        MailKind::AccountDeleted => Notice::AccountDeleted.write(at, settings),
+        MailKind::PasswordChanged => Notice::PasswordChanged.write(at, settings).into(),
+        MailKind::FactorAdded => Notice::FactorAdded.write(at, settings).into(),
+        MailKind::FactorRemoved => Notice::FactorRemoved.write(at, settings).into(),
+        MailKind::RecoveryCodesRenewed => Notice::RecoveryCodesRenewed.write(at, settings).into(),
+        MailKind::AccountDisabled => Notice::AccountDisabled.write(at, settings).into(),
+        MailKind::AccountEnabled => Notice::AccountEnabled.write(at, settings).into(),
+        MailKind::SessionsEnded => Notice::SessionsEnded.write(at, settings).into(),
+        MailKind::SessionEnded => Notice::SessionEnded.write(at, settings).into(),
+        MailKind::AccountDeleted => Notice::AccountDeleted.write(at, settings).into(),
     };
     letter.into_mail(to)
+}
+
+impl From<NoticeText> for MessageTemplate {
+    fn from(text: NoticeText) -> Self {
+        Self {
+            subject: text.subject,
+            before: text.before,
+            link: None,
+            after: text.after,
+        }
+    }
 }
 
 impl MessageTemplate {

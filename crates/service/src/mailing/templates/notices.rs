@@ -3,8 +3,14 @@
 
 use portcullis_core::time::UnixTime;
 
-use super::MessageTemplate;
 use crate::settings::Mailing;
+
+/// The text of a notice: its subject and its paragraphs.
+pub(super) struct NoticeText {
+    pub(super) subject: String,
+    pub(super) before: String,
+    pub(super) after: Vec<String>,
+}
 
 /// A change of an account that its owner is told about.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +29,7 @@ pub(super) enum Notice {
 impl Notice {
     /// The mail about the change, which was made at `at`. It contains no secret: its link is the
     /// page itself, without a token.
-    pub(super) fn write(self, at: UnixTime, settings: &Mailing) -> MessageTemplate {
+    pub(super) fn write(self, at: UnixTime, settings: &Mailing) -> NoticeText {
         let name = settings.service_name.as_str();
         let (subject, before) = self.event(name);
         let page = &settings.reset_page;
@@ -52,10 +58,9 @@ impl Notice {
                  the reason."
             )),
         }
-        MessageTemplate {
+        NoticeText {
             subject,
             before,
-            link: None,
             after,
         }
     }
