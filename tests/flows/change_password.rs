@@ -61,10 +61,10 @@ async fn a_password_change_revokes_every_session_but_its_own() {
     let before = system.host.client.consumed();
     let changed = change(&peer, &here, PASSWORD, NEW).await;
     let fresh = token(&changed);
-    // Account, remaining session, revocation, feed and audit row: two units each; the attempt,
-    // counted and refunded, one each.
+    // Account, remaining session, revocation, feed, outbox and audit row: two units each, so the
+    // transaction has twelve; the attempt, counted and refunded, one each.
     let written = system.host.client.consumed().since(before).write_halves;
-    assert_eq!(written, 2 * 12);
+    assert_eq!(written, 2 * 14);
     assert_eq!(claims(&fresh)["sid"], claims(&here)["sid"]);
     assert_eq!(claims(&fresh)["gen"], 1);
     assert_eq!(claims(&fresh)["auth_time"], claims(&here)["auth_time"]);

@@ -4,6 +4,7 @@
 mod delivery;
 mod enumeration;
 mod links;
+mod notices;
 mod unlock;
 
 use std::path::PathBuf;

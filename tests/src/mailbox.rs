@@ -16,6 +16,8 @@ pub struct ReceivedMail {
     pub text: String,
     /// The HTML.
     pub html: String,
+    /// The value of `Auto-Submitted`, if there is one.
+    pub auto_submitted: Option<String>,
 }
 
 impl ReceivedMail {
@@ -56,7 +58,9 @@ fn letter(path: &Path) -> ReceivedMail {
     let message = MessageParser::default().parse(&bytes).expect("a mail");
     let to = message.to().and_then(|to| to.first());
     let to = to.and_then(|to| to.address()).expect("an addressee");
+    let automatic = message.header_raw("Auto-Submitted");
     ReceivedMail {
+        auto_submitted: automatic.map(|value| value.trim().to_owned()),
         to: to.to_owned(),
         subject: message.subject().expect("a subject").to_owned(),
         text: message.body_text(0).expect("text").into_owned(),

@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Request, Response};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::json::{Json, Object};
 use portcullis_core::time::UnixTime;
-use portcullis_service::ports::{Mail, MailError, Mailer};
+use portcullis_service::ports::{AUTO_SUBMITTED, Mail, MailError, Mailer};
 
 use crate::client::Client;
 use crate::dependency::Dependency;
@@ -147,9 +147,11 @@ fn body(sender: &Sender, mail: &Mail) -> String {
         ("Text", content(mail.text.expose())),
         ("Html", content(mail.html.expose())),
     ]);
+    let automatic = Object::from_iter([("Name", AUTO_SUBMITTED.0), ("Value", AUTO_SUBMITTED.1)]);
     let simple = Object::from_iter([
         ("Subject", content(mail.subject.as_str())),
         ("Body", parts.into()),
+        ("Headers", Json::Array(vec![automatic.into()])),
     ]);
     let to = Json::Array(vec![mail.to.deliverable().into()]);
     Object::from_iter([
@@ -219,6 +221,7 @@ mod tests {
                 "Content": {"Simple": {
                     "Subject": part("Hello"),
                     "Body": {"Text": part("text"), "Html": part("<p>html")},
+                    "Headers": [{"Name": "Auto-Submitted", "Value": "auto-generated"}],
                 }},
             })
         );

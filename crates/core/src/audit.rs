@@ -303,6 +303,16 @@ impl AuditKind {
             Self::MailGivenUp(MailKind::Unlock) => "unlock_not_delivered",
             Self::MailGivenUp(MailKind::AlreadyRegistered) => "taken_not_delivered",
             Self::MailGivenUp(MailKind::PasswordChanged) => "password_changed_not_delivered",
+            Self::MailGivenUp(MailKind::FactorAdded) => "factor_added_not_delivered",
+            Self::MailGivenUp(MailKind::FactorRemoved) => "factor_removed_not_delivered",
+            Self::MailGivenUp(MailKind::RecoveryCodesRenewed) => {
+                "recovery_codes_renewed_not_delivered"
+            }
+            Self::MailGivenUp(MailKind::AccountDisabled) => "account_disabled_not_delivered",
+            Self::MailGivenUp(MailKind::AccountEnabled) => "account_enabled_not_delivered",
+            Self::MailGivenUp(MailKind::SessionsEnded) => "sessions_ended_not_delivered",
+            Self::MailGivenUp(MailKind::SessionEnded) => "session_ended_not_delivered",
+            Self::MailGivenUp(MailKind::AccountDeleted) => "account_deleted_not_delivered",
             Self::VerificationRefused(denial)
             | Self::ResetRefused(denial)
             | Self::UnlockRefused(denial) => denial.as_str(),

@@ -28,16 +28,40 @@ pub enum MailKind {
     AlreadyRegistered,
     /// The password was changed.
     PasswordChanged,
+    /// A second factor was added.
+    FactorAdded,
+    /// The second factor was removed.
+    FactorRemoved,
+    /// New recovery codes were created.
+    RecoveryCodesRenewed,
+    /// The operator disabled the account.
+    AccountDisabled,
+    /// The operator enabled the account again.
+    AccountEnabled,
+    /// The operator ended every session.
+    SessionsEnded,
+    /// The operator ended one session.
+    SessionEnded,
+    /// The operator deleted the account.
+    AccountDeleted,
 }
 
 impl MailKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 13] = [
         Self::Verify,
         Self::Reset,
         Self::Unlock,
         Self::AlreadyRegistered,
         Self::PasswordChanged,
+        Self::FactorAdded,
+        Self::FactorRemoved,
+        Self::RecoveryCodesRenewed,
+        Self::AccountDisabled,
+        Self::AccountEnabled,
+        Self::SessionsEnded,
+        Self::SessionEnded,
+        Self::AccountDeleted,
     ];
 
     /// A stable name for the store.
@@ -48,6 +72,31 @@ impl MailKind {
             Self::Unlock => "unlock",
             Self::AlreadyRegistered => "taken",
             Self::PasswordChanged => "password_changed",
+            Self::FactorAdded => "factor_added",
+            Self::FactorRemoved => "factor_removed",
+            Self::RecoveryCodesRenewed => "recovery_codes_renewed",
+            Self::AccountDisabled => "account_disabled",
+            Self::AccountEnabled => "account_enabled",
+            Self::SessionsEnded => "sessions_ended",
+            Self::SessionEnded => "session_ended",
+            Self::AccountDeleted => "account_deleted",
+        }
+    }
+
+    /// Whether it tells the owner of a change of the account: such a mail has no token, and is never
+    /// sent to an unverified address.
+    pub const fn is_notice(self) -> bool {
+        match self {
+            Self::Verify | Self::Reset | Self::Unlock | Self::AlreadyRegistered => false,
+            Self::PasswordChanged
+            | Self::FactorAdded
+            | Self::FactorRemoved
+            | Self::RecoveryCodesRenewed
+            | Self::AccountDisabled
+            | Self::AccountEnabled
+            | Self::SessionsEnded
+            | Self::SessionEnded
+            | Self::AccountDeleted => true,
         }
     }
 

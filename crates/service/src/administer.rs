@@ -1,14 +1,17 @@
-//! The operator's actions on accounts. Each action writes an audit entry.
+//! The operator's actions on accounts. Each action writes an audit entry, and a notice to the owner
+//! into the outbox, in the transaction of the action.
 
 use portcullis_core::audit::{AdminAct, AuditKind};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
+use portcullis_core::mail::MailKind;
 use portcullis_core::session::Session;
 
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::end_session::{self, Ending};
 use crate::error::UseCaseError;
+use crate::mailing;
 use crate::ports::{Clock, SecureRandom};
 use crate::sessions;
 use crate::store::{
@@ -105,8 +108,10 @@ pub async fn enable(
         if account.status == AccountStatus::Active {
             return Ok(AdminOutcome::Unchanged);
         }
+        let notice = mailing::notice(MailKind::AccountEnabled, &account, ctx)?;
         let change = AccountChange {
             status: Some(AccountStatus::Active),
+            mail: Some(&notice),
             ..AccountChange::default()
         };
         let act = AuditKind::Administered(AdminAct::Enable);
@@ -169,7 +174,14 @@ pub async fn delete(
         }
         let act = AuditKind::Administered(AdminAct::Delete);
         let event = ctx.event(act, Some(&account.user_id))?;
-        if ctx.store.erase(&account, &event).await? == WriteOutcome::Applied {
+        // Delivery cannot look the account up any more, so the rule is applied here: no notice to
+        // an address that is not verified.
+        let notice = match account.verified_at {
+            Some(_) => Some(mailing::notice(MailKind::AccountDeleted, &account, ctx)?),
+            None => None,
+        };
+        let erased = ctx.store.erase(&account, notice.as_ref(), &event).await?;
+        if erased == WriteOutcome::Applied {
             return Ok(AdminOutcome::Done);
         }
     }
@@ -200,7 +212,7 @@ pub async fn sessions<C>(
 pub async fn end_session(
     session_id: &Id,
     clock: &impl Clock,
-    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+    ctx: ServiceContext<'_, impl AccountStore + SessionStore + RevocationStore, impl SecureRandom>,
 ) -> Result<AdminOutcome, UseCaseError> {
     let Some(family) = ctx.store.family(session_id).await? else {
         return Ok(
@@ -210,11 +222,14 @@ pub async fn end_session(
             },
         );
     };
+    let owner = ctx.store.account_of(&family.session.user_id).await?;
+    let notice = owner.map(|owner| mailing::notice(MailKind::SessionEnded, &owner, ctx));
     let ending = Ending {
         user_id: &family.session.user_id,
         session_id,
         token: None,
         kind: AuditKind::Administered(AdminAct::EndSession),
+        notice: notice.transpose()?,
     };
     end_session::end(&ending, clock, ctx).await?;
     Ok(AdminOutcome::Done)
@@ -228,6 +243,11 @@ async fn end_sessions(
     ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
 ) -> Result<WriteOutcome, UseCaseError> {
     let revocation = announce::sessions_below(account.next_generation(), account, ctx);
+    let kind = match status {
+        Some(AccountStatus::Disabled) => MailKind::AccountDisabled,
+        Some(AccountStatus::Active) | None => MailKind::SessionsEnded,
+    };
+    let notice = mailing::notice(kind, account, ctx)?;
     let stamp = clock.now();
     let change = AccountChange {
         status,
@@ -236,6 +256,7 @@ async fn end_sessions(
             stamp,
             kept: None,
         }),
+        mail: Some(&notice),
         ..AccountChange::default()
     };
     let event = ctx.event(AuditKind::Administered(act), Some(&account.user_id))?;

@@ -4,6 +4,7 @@
 use portcullis_core::audit::{AuditKind, PasswordChangeDenial};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
+use portcullis_core::mail::MailKind;
 use portcullis_core::password::Password;
 use portcullis_core::password::advice::PasswordRejection;
 use portcullis_core::password::rules::PasswordContext;
@@ -14,6 +15,7 @@ use portcullis_core::time::UnixTime;
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
+use crate::mailing;
 use crate::open_session::{self, GrantTerms, TokenGrant, idle_end};
 use crate::ports::{Clock, PasswordHasher, SecureRandom, Signer};
 use crate::reauthenticate::reauthenticate;
@@ -128,6 +130,7 @@ pub async fn change_password(
         ctx,
     )?;
     let revocation = end_of_others(&account, stamp, ctx);
+    let notice = mailing::notice(MailKind::PasswordChanged, &account, ctx)?;
     let change = AccountChange {
         password: Some(&hash),
         sessions: Some(SessionsEnd {
@@ -139,6 +142,7 @@ pub async fn change_password(
                 next: &next,
             }),
         }),
+        mail: Some(&notice),
         ..AccountChange::default()
     };
     let event = ctx.session_event(

@@ -9,7 +9,7 @@ use crate::announce;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
-use crate::store::{RevocationStore, SessionStore};
+use crate::store::{OutboxMail, RevocationStore, SessionStore};
 
 /// The session to end, and the reason.
 pub(crate) struct Ending<'a> {
@@ -19,6 +19,8 @@ pub(crate) struct Ending<'a> {
     /// lifetime.
     pub(crate) token: Option<Revocation>,
     pub(crate) kind: AuditKind,
+    /// The mail about it, if another person than the owner ends the session.
+    pub(crate) notice: Option<OutboxMail>,
 }
 
 /// Ends a session: deletes its rows and revokes it in one transaction with the audit row. Returns
@@ -37,8 +39,9 @@ pub(crate) async fn end(
     revocations.extend(ending.token.clone());
     let event = ctx.session_event(ending.kind, ending.user_id, ending.session_id)?;
     let stamp = clock.now();
+    let notice = ending.notice.as_ref();
     store
-        .end_session(ending.session_id, &revocations, stamp, &event)
+        .end_session(ending.session_id, &revocations, stamp, notice, &event)
         .await?;
     announce::confirm_within_bound(&revocations, stamp, store, clock, call).await
 }
@@ -64,6 +67,7 @@ pub(crate) async fn end_family(
         session_id: &family.session.id,
         token: None,
         kind,
+        notice: None,
     };
     end(&ending, clock, ctx).await
 }

@@ -12,6 +12,7 @@ use portcullis_core::factor::{
     RECOVERY_CODE_BYTES, RECOVERY_CODES, RecoveryCode, TOTP_SECRET_BYTES, TotpCode,
 };
 use portcullis_core::id::Id;
+use portcullis_core::mail::MailKind;
 use portcullis_core::password::Password;
 use portcullis_core::root_keys::Purpose;
 use portcullis_core::secret::Secret;
@@ -22,6 +23,7 @@ pub use self::login::{FactorLoginRequest, challenged, login};
 pub use self::proof::Proof;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
+use crate::mailing;
 use crate::ports::{NoEntropy, PasswordHasher, SecureRandom};
 use crate::reauthenticate::reauthenticate;
 use crate::store::{
@@ -114,9 +116,10 @@ pub async fn confirm(
     };
     let (codes, kept) = recovery_codes(&account, ctx)?;
     let event = ctx.event(AuditKind::FactorConfirmed, Some(user_id))?;
+    let notice = mailing::notice(MailKind::FactorAdded, &account, ctx)?;
     let confirmed = ctx
         .store
-        .confirm_factor(&account, &begun, step, &kept, &event);
+        .confirm_factor(&account, &begun, step, &kept, &notice, &event);
     match confirmed.await? {
         WriteOutcome::Applied => Ok(Ok(codes)),
         WriteOutcome::Conflict => refuse(user_id, FactorDenial::NoFactor, ctx).await,
@@ -139,7 +142,10 @@ pub async fn remove(
         Err(denial) => return refuse(&change.user_id, denial, ctx).await,
     };
     let event = ctx.event(AuditKind::FactorRemoved, Some(&account.user_id))?;
-    ctx.store.remove_factors(&account, &event).await?;
+    let notice = mailing::notice(MailKind::FactorRemoved, &account, ctx)?;
+    ctx.store
+        .remove_factors(&account, Some(&notice), &event)
+        .await?;
     Ok(Ok(()))
 }
 
@@ -160,8 +166,9 @@ pub async fn renew_recovery_codes(
     };
     let (codes, kept) = recovery_codes(&account, ctx)?;
     let event = ctx.event(AuditKind::RecoveryCodesRenewed, Some(&account.user_id))?;
+    let notice = mailing::notice(MailKind::RecoveryCodesRenewed, &account, ctx)?;
     ctx.store
-        .renew_recovery_codes(&account, &kept, &event)
+        .renew_recovery_codes(&account, &kept, &notice, &event)
         .await?;
     Ok(Ok(codes))
 }

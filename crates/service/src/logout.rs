@@ -51,6 +51,7 @@ pub async fn end_replaced(
         session_id: &family.session.id,
         token: None,
         kind: AuditKind::LoggedOut,
+        notice: None,
     };
     end(&ending, clock, ctx).await
 }
@@ -106,6 +107,7 @@ pub async fn logout_expired(
         session_id: &session_id,
         token: None,
         kind: AuditKind::LoggedOut,
+        notice: None,
     };
     end(&ending, clock, ctx).await
 }
@@ -131,6 +133,7 @@ pub async fn logout(
         session_id: &session_id,
         token: Some(announce::token(&claims.token_id, claims.expires_at)),
         kind: AuditKind::LoggedOut,
+        notice: None,
     };
     end(&ending, clock, ctx).await?;
     Ok(LogoutOutcome::Done)

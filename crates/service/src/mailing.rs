@@ -10,4 +10,4 @@ pub mod redeem;
 pub mod request;
 mod templates;
 
-pub(crate) use outbox::mail;
+pub(crate) use outbox::{mail, notice};

@@ -2,7 +2,7 @@
 
 mod mailer;
 
-pub use mailer::{Mail, MailError, Mailer, Subject};
+pub use mailer::{AUTO_SUBMITTED, Mail, MailError, Mailer, Subject};
 
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;

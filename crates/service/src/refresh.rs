@@ -169,6 +169,7 @@ async fn end_family(
         session_id: &session.id,
         token: None,
         kind: AuditKind::RefreshReused,
+        notice: None,
     };
     end(&ending, clock, ctx).await?;
     Ok(RefreshOutcome::Reused)

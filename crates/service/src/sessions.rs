@@ -84,6 +84,7 @@ pub async fn end_session(
         session_id,
         token: None,
         kind: AuditKind::SessionEnded,
+        notice: None,
     };
     end(&ending, clock, ctx).await?;
     Ok(EndOutcome::Done)

@@ -197,8 +197,8 @@ pub trait AccountStore {
     ) -> Result<WriteOutcome, StoreError>;
 
     /// Deletes `account` and all its rows: sessions and their locators, factors, the index by id
-    /// and by domain. One last step removes the account and writes the audit row, so an aborted
-    /// deletion can be repeated. Returns [`WriteOutcome::Conflict`] if the account changed since it
+    /// and by domain. One last step removes the account and writes the audit row and the notice
+    /// `mail`, so an aborted deletion can be repeated. Returns [`WriteOutcome::Conflict`] if the account changed since it
     /// was read. The account must be closed before.
     ///
     /// # Errors
@@ -207,6 +207,7 @@ pub trait AccountStore {
     async fn erase(
         &self,
         account: &Account,
+        mail: Option<&OutboxMail>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 }
@@ -273,7 +274,8 @@ pub trait SessionStore {
     async fn sessions(&self, email: &EmailAddress) -> Result<Vec<Session>, StoreError>;
 
     /// Ends a session and revokes its remaining tokens atomically: deletes the session row and its
-    /// locator, and writes each revocation with its feed row, stamped `stamp`, and the audit row.
+    /// locator, and writes each revocation with its feed row, stamped `stamp`, the notice `mail` and
+    /// the audit row.
     /// If the session is already gone, the revocations are written all the same.
     ///
     /// # Errors
@@ -284,6 +286,7 @@ pub trait SessionStore {
         session_id: &Id,
         revocations: &[Revocation],
         stamp: UnixTime,
+        mail: Option<&OutboxMail>,
         event: &AuditEvent,
     ) -> Result<(), StoreError>;
 }

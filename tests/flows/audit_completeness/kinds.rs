@@ -45,7 +45,9 @@ kinds! {
     Administered(AdminAct: Disable, Enable, LogOut, EndSession, Delete),
     KeysChanged(KeyAct: Publish, Rotate, Revoke),
     MailTokenIssued(MailPurpose: Verify, Reset, Unlock),
-    MailGivenUp(MailKind: Verify, Reset, Unlock, AlreadyRegistered, PasswordChanged),
+    MailGivenUp(MailKind: Verify, Reset, Unlock, AlreadyRegistered, PasswordChanged,
+        FactorAdded, FactorRemoved, RecoveryCodesRenewed, AccountDisabled, AccountEnabled,
+        SessionsEnded, SessionEnded, AccountDeleted),
     VerificationRefused(MailTokenDenial: Unknown, Used, Expired, Disabled),
     ResetRefused(MailTokenDenial: Unknown, Used, Expired, Disabled),
     UnlockRefused(MailTokenDenial: Unknown, Used, Expired, Disabled)

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use portcullis_core::mail::MailKind;
 use portcullis_host::tasks;
 use portcullis_tests::mailbox::ReceivedMail;
 use portcullis_tests::ses::Ses;
 use portcullis_tests::system::{CHEAP, access_key};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::passwords::set_status;
 use super::{EntryKind, Trail};
@@ -187,13 +188,40 @@ async fn given_up(office: &Dispatcher, trail: &mut Trail<'_>) {
     let mailed = link(office, ANN, "password/reset#");
     assert_eq!(office.reset(&mailed, NEXT).await.status, 204);
     let _ = trail.news().await;
+    let waiting = system.rows("Portcullis", "OUTBOX#").await;
+    let notice = waiting.expect("rows").pop().expect("a notice");
     refused().await;
     trail
         .left_behind(&["mail password_changed_not_delivered"])
         .await;
+    notices_given_up(&notice, trail, refused).await;
     let _ = peer.login(EMAIL, NEXT).await;
     let _ = trail.news().await;
     refused().await;
     let lines = ["login_unlock_token success", "mail unlock_not_delivered"];
     trail.left_behind(&lines).await;
+}
+
+/// Notices that the transport refuses permanently. `tests/flows/mail/notices.rs` causes each by its
+/// change; here each is `notice`, the row of another one, with its kind.
+async fn notices_given_up(notice: &Value, trail: &mut Trail<'_>, refused: impl AsyncFn()) {
+    for kind in MailKind::ALL {
+        if !kind.is_notice() || kind == MailKind::PasswordChanged {
+            continue;
+        }
+        let members = notice.as_object().expect("a row").iter();
+        let mut item: Map<String, Value> = members
+            .map(|(name, value)| match value {
+                Value::String(text) => (name.clone(), json!({"S": text})),
+                number => (name.clone(), json!({"N": number.to_string()})),
+            })
+            .collect();
+        item.insert("kind".to_owned(), json!({"S": kind.as_str()}));
+        let put = json!({"TableName": "Portcullis", "Item": item});
+        let written = trail.system.engine_call("PutItem", &put).await;
+        let _ = written.expect("written");
+        refused().await;
+        let line = format!("mail {}_not_delivered", kind.as_str());
+        trail.left_behind(&[&line]).await;
+    }
 }

@@ -254,7 +254,7 @@ async fn a_revocation_with_a_higher_generation_stays_and_does_not_block_a_change
     let further = [below(9)];
     let line = event(AuditKind::LoggedOut, "r2");
     let ended = store(&client)
-        .end_session(&id("s9"), &further, NOON, &line)
+        .end_session(&id("s9"), &further, NOON, None, &line)
         .await;
     ended.unwrap();
     let revocation = below(1);

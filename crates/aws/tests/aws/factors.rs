@@ -1,8 +1,9 @@
 //! Second factors: enrolled, confirmed, used once, and bound to their account.
 
 use portcullis_core::audit::AuditKind;
+use portcullis_core::mail::MailKind;
 use portcullis_service::store::{
-    Account, AccountStore as _, FactorStore as _, Factors, TotpFactor, WriteOutcome,
+    Account, AccountStore as _, FactorStore as _, Factors, OutboxMail, TotpFactor, WriteOutcome,
 };
 use serde_json::{Value, json};
 
@@ -44,7 +45,14 @@ async fn with_factor() -> Engine {
     let confirmed = event(AuditKind::FactorConfirmed, "r3");
     let codes = codes(&["a", "b", "c"]);
     let written = store(&client)
-        .confirm_factor(&ada(), &totp("f1"), STEP, &codes, &confirmed)
+        .confirm_factor(
+            &ada(),
+            &totp("f1"),
+            STEP,
+            &codes,
+            &welcome(&ada()),
+            &confirmed,
+        )
         .await;
     assert_eq!(written.unwrap(), WriteOutcome::Applied);
     engine
@@ -80,7 +88,7 @@ async fn an_unconfirmed_factor_is_not_required_and_may_be_replaced() {
     ] {
         let factor = totp(name);
         let written = store(&client)
-            .confirm_factor(&ada(), &factor, STEP, &codes, &confirmed)
+            .confirm_factor(&ada(), &factor, STEP, &codes, &welcome(&ada()), &confirmed)
             .await;
         assert_eq!(written.unwrap(), end, "{name}");
     }
@@ -112,14 +120,21 @@ async fn account_takeover_a_factor_enrolled_before_the_first_proof_of_the_addres
     // A request that read the account before the proof writes after it.
     let begun = event(AuditKind::FactorBegun, "r4");
     let client_store = store(&client);
-    let late = client_store.remove_factors(&ada(), &begun).await;
+    let late = client_store.remove_factors(&ada(), None, &begun).await;
     late.unwrap();
     let begun = event(AuditKind::FactorBegun, "r5");
     let written = client_store.begin_factor(&ada(), &totp("f2"), &begun).await;
     assert_eq!(written.unwrap(), WriteOutcome::Applied);
     let confirmed = event(AuditKind::FactorConfirmed, "r6");
     let written = client_store
-        .confirm_factor(&verified, &totp("f2"), STEP, &codes(&["d"]), &confirmed)
+        .confirm_factor(
+            &verified,
+            &totp("f2"),
+            STEP,
+            &codes(&["d"]),
+            &welcome(&ada()),
+            &confirmed,
+        )
         .await;
     assert_eq!(written.unwrap(), WriteOutcome::Applied);
     assert!(factors(&engine, &verified).await.active().is_none());
@@ -132,7 +147,14 @@ async fn account_takeover_a_factor_enrolled_before_the_first_proof_of_the_addres
     assert_eq!(written.unwrap(), WriteOutcome::Applied);
     let confirmed = event(AuditKind::FactorConfirmed, "r8");
     let written = client_store
-        .confirm_factor(&verified, &totp("f3"), STEP, &codes(&["e"]), &confirmed)
+        .confirm_factor(
+            &verified,
+            &totp("f3"),
+            STEP,
+            &codes(&["e"]),
+            &welcome(&ada()),
+            &confirmed,
+        )
         .await;
     assert_eq!(written.unwrap(), WriteOutcome::Applied);
     let read = factors(&engine, &verified).await;
@@ -240,7 +262,7 @@ async fn a_recovery_code_is_used_on_the_version_that_was_read_and_a_retry_uses_n
     let renewed = event(AuditKind::RecoveryCodesRenewed, "r6");
     let new = codes(&["x", "y"]);
     let renewal = store(&client)
-        .renew_recovery_codes(&ada(), &new, &renewed)
+        .renew_recovery_codes(&ada(), &new, &welcome(&ada()), &renewed)
         .await;
     renewal.unwrap();
     let spend = store(&client)
@@ -251,7 +273,7 @@ async fn a_recovery_code_is_used_on_the_version_that_was_read_and_a_retry_uses_n
 
     let removed = event(AuditKind::FactorRemoved, "r8");
     store(&client)
-        .remove_factors(&ada(), &removed)
+        .remove_factors(&ada(), None, &removed)
         .await
         .unwrap();
     let read = factors(&engine, &ada()).await;
@@ -296,6 +318,13 @@ async fn the_rows_of_the_longest_address_are_below_one_kilobyte() {
         email: longest_email(),
         ..ada()
     };
+    // The longest kind of notice.
+    let notice = OutboxMail {
+        id: id(&"m".repeat(22)),
+        kind: MailKind::RecoveryCodesRenewed,
+        user_id: Some(id(&"u".repeat(22))),
+        ..welcome(&account)
+    };
     let before = client.consumed();
     let begun = event(AuditKind::FactorBegun, &"r".repeat(59));
     // The length of a 20-byte secret encrypted under a root key with the longest id.
@@ -308,9 +337,30 @@ async fn the_rows_of_the_longest_address_are_below_one_kilobyte() {
     let codes: Vec<_> = (0..10).map(|_code| "c".repeat(22)).collect();
     let confirmed = event(AuditKind::FactorConfirmed, &"q".repeat(59));
     let written = store(&client)
-        .confirm_factor(&account, &factor, STEP, &codes, &confirmed)
+        .confirm_factor(&account, &factor, STEP, &codes, &notice, &confirmed)
         .await;
     assert_eq!(written.unwrap(), WriteOutcome::Applied);
-    // Five rows in transactions, two units each; a row above 1 KB would cost two more.
-    assert_eq!(client.consumed().since(before).write_halves, 2 * 5 * 2);
+    // Six rows in transactions, two units each; a row above 1 KB would cost two more.
+    assert_eq!(client.consumed().since(before).write_halves, 2 * 6 * 2);
+
+    // New codes: codes, notice and audit row. Removal: two deletes, notice and audit row. Each is one
+    // transaction, so no change is without its notice.
+    for (rows, remove) in [(3, false), (4, true)] {
+        let before = client.consumed();
+        let sent = client.transport().sent().len();
+        let event = event(
+            AuditKind::FactorRemoved,
+            &format!("{rows}{}", "p".repeat(58)),
+        );
+        let store = store(&client);
+        let written = if remove {
+            store.remove_factors(&account, Some(&notice), &event).await
+        } else {
+            let renewed = store.renew_recovery_codes(&account, &codes, &notice, &event);
+            renewed.await
+        };
+        written.unwrap();
+        assert_eq!(client.consumed().since(before).write_halves, 2 * rows * 2);
+        assert_eq!(client.transport().sent()[sent..], ["TransactWriteItems"]);
+    }
 }

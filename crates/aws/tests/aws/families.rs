@@ -134,7 +134,7 @@ async fn a_deleted_session_has_no_refresh_head_and_is_not_advanced() {
     assert!(store(&client).family(&id("s9")).await.unwrap().is_none());
     let ended = event(AuditKind::LoggedOut, "r3");
     let end = store(&client)
-        .end_session(&id("s1"), &[], NOON, &ended)
+        .end_session(&id("s1"), &[], NOON, None, &ended)
         .await;
     end.unwrap();
     assert!(store(&client).family(&id("s1")).await.unwrap().is_none());

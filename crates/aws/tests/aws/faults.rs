@@ -101,7 +101,7 @@ async fn write_everything(client: &Client<Wire>, faults: &[Fault]) -> Result<(),
     order();
     let ended = event(AuditKind::LoggedOut, "r7");
     store
-        .end_session(&id("s1"), &revoked(), NOON, &ended)
+        .end_session(&id("s1"), &revoked(), NOON, None, &ended)
         .await?;
     client.transport().order([]);
     Ok(())
@@ -278,7 +278,7 @@ async fn a_partial_revocation_lookup_is_an_error_and_never_an_absence() {
     };
     let ended = event(AuditKind::LoggedOut, "r1");
     store(&client)
-        .end_session(&id("s9"), &revoked(), NOON, &ended)
+        .end_session(&id("s9"), &revoked(), NOON, None, &ended)
         .await
         .unwrap();
     client

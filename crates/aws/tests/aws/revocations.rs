@@ -59,6 +59,7 @@ async fn each_kind_of_revocation_is_found_only_by_a_token_it_revokes() {
                 &id("s9"),
                 core::slice::from_ref(&revocation),
                 NOON,
+                None,
                 &event(AuditKind::LoggedOut, "r1"),
             )
             .await
@@ -82,6 +83,7 @@ async fn an_expired_revocation_is_not_found_though_its_row_still_exists() {
             &id("s9"),
             &[revocation],
             NOON,
+            None,
             &event(AuditKind::LoggedOut, "r1"),
         )
         .await
@@ -108,7 +110,7 @@ async fn a_subject_revocation_never_falls_back_to_an_older_generation() {
     for (generation, request_id) in [(5, "r1"), (4, "r2")] {
         let logged_out = event(AuditKind::LoggedOut, request_id);
         store(&client)
-            .end_session(&id("s9"), &target(generation), NOON, &logged_out)
+            .end_session(&id("s9"), &target(generation), NOON, None, &logged_out)
             .await
             .unwrap();
     }

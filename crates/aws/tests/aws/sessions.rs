@@ -151,6 +151,7 @@ async fn an_ended_session_is_deleted_revoked_and_published_in_one_transaction() 
             &id("s1"),
             &revoked(),
             NOON,
+            None,
             &event(AuditKind::LoggedOut, "r3"),
         )
         .await
@@ -180,7 +181,7 @@ async fn ending_a_deleted_session_still_revokes_it() {
     for request_id in ["r1", "r2"] {
         let logged_out = event(AuditKind::LoggedOut, request_id);
         store(&client)
-            .end_session(&id("s1"), &revoked(), NOON, &logged_out)
+            .end_session(&id("s1"), &revoked(), NOON, None, &logged_out)
             .await
             .unwrap();
     }

@@ -225,7 +225,7 @@ async fn our_requests() -> Vec<Request<Bytes>> {
         .unwrap();
     let ended = of(AuditKind::LoggedOut);
     store
-        .end_session(&id("s1"), &revoked, NOON, &ended)
+        .end_session(&id("s1"), &revoked, NOON, None, &ended)
         .await
         .unwrap();
     let _ = store.revocations_of(token).await.unwrap();

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use mail_builder::MessageBuilder;
 use mail_builder::headers::date::Date;
+use mail_builder::headers::raw::Raw;
 use portcullis_aws::ses::Sender;
 use portcullis_core::time::UnixTime;
-use portcullis_service::ports::{Mail, MailError, Mailer, SecureRandom as _};
+use portcullis_service::ports::{AUTO_SUBMITTED, Mail, MailError, Mailer, SecureRandom as _};
 
 use crate::random::SystemRandom;
 
@@ -73,6 +74,7 @@ impl FolderAt<'_> {
             .subject(mail.subject.as_str())
             .date(Date::new(date))
             .message_id(format!("{id}@{}", sender.address.domain()))
+            .header(AUTO_SUBMITTED.0, Raw::new(AUTO_SUBMITTED.1))
             .text_body(mail.text.expose().as_str())
             .html_body(mail.html.expose().as_str())
             .write_to_vec()

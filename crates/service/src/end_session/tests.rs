@@ -13,7 +13,9 @@ use super::*;
 
 use crate::announce::MAX_ATTEMPTS;
 use crate::ports::{NoEntropy, RequestMeta};
-use crate::store::{Account, RetainedSession, SessionWithAccount, StoreError, WriteOutcome};
+use crate::store::{
+    Account, OutboxMail, RetainedSession, SessionWithAccount, StoreError, WriteOutcome,
+};
 use crate::test_support::settings;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -84,6 +86,7 @@ impl SessionStore for Slow {
         _: &Id,
         _: &[Revocation],
         stamp: UnixTime,
+        _: Option<&OutboxMail>,
         _: &AuditEvent,
     ) -> Result<(), StoreError> {
         self.write(stamp);
@@ -147,6 +150,7 @@ fn ends(store: &Slow) -> Result<(), UseCaseError> {
         session_id: &session_id,
         token: Some(announce::token("t1", UnixTime::from_secs(1_500))),
         kind: AuditKind::LoggedOut,
+        notice: None,
     };
     let root_keys = RootKeys::document(&Secret::new([4; 32]));
     let settings = settings();

@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use portcullis_core::audit::AuditKind;
+use portcullis_core::email::EmailAddress;
 use portcullis_core::mail::{MailKind, MailPurpose, MailToken, PendingToken};
 use portcullis_core::secret::Secret;
 
@@ -128,21 +129,13 @@ async fn deliver(
         give_up(&claimed, ctx).await?;
         return Ok(Some(Ended::GivenUp(DeliveryError::Unfinished)));
     }
-    let Some(account) = addressee(&claimed, ctx).await? else {
+    let settings = &ctx.settings.mailing;
+    let Some(addressed) = address(&claimed, clock, ctx).await? else {
         store.remove(&claimed).await?;
         return Ok(Some(Ended::Dropped));
     };
-    let kind = kind_for(&account, claimed.mail.kind);
-    let link = match link(kind, &account, &claimed, clock, ctx).await? {
-        Link::None => None,
-        Link::Some(link) => Some(link),
-        Link::Contended => {
-            store.remove(&claimed).await?;
-            return Ok(Some(Ended::Dropped));
-        }
-    };
-    let settings = &ctx.settings.mailing;
-    let mail = templates::write(kind, &account.email, link, settings);
+    let Addressed { kind, to, link } = addressed;
+    let mail = templates::write(kind, &to, link, claimed.mail.asked_at, settings);
     let is_last = claimed.attempts >= MAX_ATTEMPTS;
     let ended = match mailer.send(&mail).await {
         Ok(()) => {
@@ -174,6 +167,44 @@ async fn deliver(
     Ok(Some(ended))
 }
 
+/// A mail with its recipient.
+struct Addressed {
+    kind: MailKind,
+    to: EmailAddress,
+    link: Option<Secret<String>>,
+}
+
+/// The recipient and the link of a mail; `None` if the mail is not to be sent.
+async fn address(
+    claimed: &OutboxEntry,
+    clock: &impl Clock,
+    ctx: ServiceContext<'_, impl AccountStore + MailTokenStore, impl SecureRandom>,
+) -> Result<Option<Addressed>, UseCaseError> {
+    if claimed.mail.kind == MailKind::AccountDeleted {
+        // No account is left to look up. The row was written with the deletion, and only for a
+        // verified address.
+        return Ok(Some(Addressed {
+            kind: claimed.mail.kind,
+            to: claimed.mail.email.clone(),
+            link: None,
+        }));
+    }
+    let Some(account) = addressee(claimed, ctx).await? else {
+        return Ok(None);
+    };
+    let kind = kind_for(&account, claimed.mail.kind);
+    let link = match link(kind, &account, claimed, clock, ctx).await? {
+        Link::None => None,
+        Link::Some(link) => Some(link),
+        Link::Contended => return Ok(None),
+    };
+    Ok(Some(Addressed {
+        kind,
+        to: account.email,
+        link,
+    }))
+}
+
 /// The account of the recipient, if it exists and is due to get this mail.
 async fn addressee(
     claimed: &OutboxEntry,
@@ -186,7 +217,17 @@ async fn addressee(
         let wanted = match claimed.mail.kind {
             MailKind::Verify => active && account.verified_at.is_none(),
             MailKind::Reset | MailKind::Unlock => active,
-            MailKind::AlreadyRegistered | MailKind::PasswordChanged => true,
+            MailKind::AlreadyRegistered => true,
+            // A disabled account gets its notices, too.
+            MailKind::PasswordChanged
+            | MailKind::FactorAdded
+            | MailKind::FactorRemoved
+            | MailKind::RecoveryCodesRenewed
+            | MailKind::AccountDisabled
+            | MailKind::AccountEnabled
+            | MailKind::SessionsEnded
+            | MailKind::SessionEnded
+            | MailKind::AccountDeleted => account.verified_at.is_some(),
         };
         wanted && expected.is_none_or(|user_id| *user_id == account.user_id)
     }))
@@ -208,7 +249,15 @@ fn kind_for(account: &Account, kind: MailKind) -> MailKind {
         | MailKind::Verify
         | MailKind::Reset
         | MailKind::Unlock
-        | MailKind::PasswordChanged => kind,
+        | MailKind::PasswordChanged
+        | MailKind::FactorAdded
+        | MailKind::FactorRemoved
+        | MailKind::RecoveryCodesRenewed
+        | MailKind::AccountDisabled
+        | MailKind::AccountEnabled
+        | MailKind::SessionsEnded
+        | MailKind::SessionEnded
+        | MailKind::AccountDeleted => kind,
     }
 }
 
@@ -245,7 +294,16 @@ async fn link(
             &settings.unlock_page,
             settings.unlock_lifetime,
         ),
-        MailKind::AlreadyRegistered | MailKind::PasswordChanged => return Ok(Link::None),
+        MailKind::AlreadyRegistered
+        | MailKind::PasswordChanged
+        | MailKind::FactorAdded
+        | MailKind::FactorRemoved
+        | MailKind::RecoveryCodesRenewed
+        | MailKind::AccountDisabled
+        | MailKind::AccountEnabled
+        | MailKind::SessionsEnded
+        | MailKind::SessionEnded
+        | MailKind::AccountDeleted => return Ok(Link::None),
     };
     let token = MailToken::of_mail(ctx.root_keys, &claimed.mail.id, purpose, &account.user_id);
     let new = NewMailToken {

@@ -14,7 +14,7 @@ use portcullis_core::password::rules::PasswordContext;
 use portcullis_core::password::{Password, PasswordHash};
 use portcullis_core::registration::RegisteredHere;
 
-use super::mail;
+use super::notice;
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
@@ -250,8 +250,7 @@ pub async fn reset(
                 none.insert(hasher.hash(password).await?)
             }
         };
-        let user_id = Some(&account.user_id);
-        let notice = mail(MailKind::PasswordChanged, &account.email, user_id, ctx)?;
+        let notice = notice(MailKind::PasswordChanged, &account, ctx)?;
         let proof = Proof {
             account: &account,
             purpose: MailPurpose::Reset,
@@ -294,7 +293,8 @@ async fn forget_factors(
 ) -> Result<(), UseCaseError> {
     if account.verified_at.is_none() && ctx.store.factors(account).await?.totp.is_some() {
         let event = ctx.event(AuditKind::FactorRemoved, Some(&account.user_id))?;
-        ctx.store.remove_factors(account, &event).await?;
+        // No notice: the factor was not the owner's.
+        ctx.store.remove_factors(account, None, &event).await?;
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! The texts of the mails: plain sentences, as text and as HTML.
 
+mod notices;
+
 use portcullis_core::email::EmailAddress;
 use portcullis_core::mail::MailKind;
 use portcullis_core::secret::Secret;
+use portcullis_core::time::UnixTime;
 
+use self::notices::{Notice, NoticeText};
 use crate::ports::{Mail, Subject};
 use crate::settings::Mailing;
 
@@ -15,11 +19,12 @@ struct MessageTemplate {
     after: Vec<String>,
 }
 
-/// The mail of `kind` to `to`, with its link.
+/// The mail of `kind` to `to`, with its link. It was requested, or its change was made, at `at`.
 pub(super) fn write(
     kind: MailKind,
     to: &EmailAddress,
     link: Option<Secret<String>>,
+    at: UnixTime,
     settings: &Mailing,
 ) -> Mail {
     let name = settings.service_name.as_str();
@@ -91,21 +96,28 @@ pub(super) fn write(
                 "If it was not you, you do not need to do anything.".to_owned(),
             ],
         },
-        MailKind::PasswordChanged => MessageTemplate {
-            subject: format!("Your password for {name} was changed"),
-            before: format!(
-                "The password of your account at {name} was changed, and all other sessions were \
-                 ended."
-            ),
-            link: None,
-            after: vec![
-                "If that was not you, request a new password on the login page at once: the link \
-                 is sent to this address."
-                    .to_owned(),
-            ],
-        },
+        MailKind::PasswordChanged => Notice::PasswordChanged.write(at, settings).into(),
+        MailKind::FactorAdded => Notice::FactorAdded.write(at, settings).into(),
+        MailKind::FactorRemoved => Notice::FactorRemoved.write(at, settings).into(),
+        MailKind::RecoveryCodesRenewed => Notice::RecoveryCodesRenewed.write(at, settings).into(),
+        MailKind::AccountDisabled => Notice::AccountDisabled.write(at, settings).into(),
+        MailKind::AccountEnabled => Notice::AccountEnabled.write(at, settings).into(),
+        MailKind::SessionsEnded => Notice::SessionsEnded.write(at, settings).into(),
+        MailKind::SessionEnded => Notice::SessionEnded.write(at, settings).into(),
+        MailKind::AccountDeleted => Notice::AccountDeleted.write(at, settings).into(),
     };
     letter.into_mail(to)
+}
+
+impl From<NoticeText> for MessageTemplate {
+    fn from(text: NoticeText) -> Self {
+        Self {
+            subject: text.subject,
+            before: text.before,
+            link: None,
+            after: text.after,
+        }
+    }
 }
 
 impl MessageTemplate {
@@ -178,6 +190,8 @@ mod tests {
 
     use super::*;
 
+    const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
+
     fn settings(name: &str) -> Mailing {
         Mailing {
             service_name: name.to_owned(),
@@ -195,7 +209,7 @@ mod tests {
     fn letter(kind: MailKind, name: &str) -> Mail {
         let to = EmailAddress::parse("Ann@Example.com").expect("an address");
         let link = Secret::new("https://login.example/r#u1.abc".to_owned());
-        write(kind, &to, Some(link), &settings(name))
+        write(kind, &to, Some(link), NOON, &settings(name))
     }
 
     #[test]
@@ -222,6 +236,26 @@ mod tests {
                 .expose()
                 .contains("60 minutes")
         );
+    }
+
+    #[test]
+    fn a_notice_says_when_the_change_was_made_and_has_a_page_without_a_token() {
+        for kind in MailKind::ALL {
+            let is_notice = kind.is_notice();
+            let mail = letter(kind, "Acme");
+            for part in [&mail.text, &mail.html] {
+                let text = part.expose();
+                assert_eq!(
+                    text.contains("2026-11-23T12:00:00Z (UTC)"),
+                    is_notice,
+                    "{kind:?}"
+                );
+                let undone_by_reset = is_notice
+                    && !matches!(kind, MailKind::AccountDisabled | MailKind::AccountDeleted);
+                let page = text.contains("https://login.example/r") && !text.contains('#');
+                assert_eq!(page, undone_by_reset, "{kind:?}: {text}");
+            }
+        }
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl fmt::Display for Subject {
     }
 }
 
+/// The header of every mail: no automatic system replies to it ([RFC 3834 §5]).
+///
+/// [RFC 3834 §5]: https://www.rfc-editor.org/rfc/rfc3834#section-5
+pub const AUTO_SUBMITTED: (&str, &str) = ("Auto-Submitted", "auto-generated");
+
 /// Hands mail to the mail provider.
 #[expect(
     async_fn_in_trait,

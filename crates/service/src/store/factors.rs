@@ -4,7 +4,7 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 
-use super::{Account, StoreError, WriteOutcome};
+use super::{Account, OutboxMail, StoreError, WriteOutcome};
 
 /// The factors of an account, pending or active.
 #[derive(Clone, Debug, Default)]
@@ -64,8 +64,8 @@ pub trait FactorStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Activates the factor atomically, with the time step of its code and its recovery codes.
-    /// Returns [`WriteOutcome::Conflict`] if it is not the latest pending factor, or is active
+    /// Activates the factor atomically, with the time step of its code, its recovery codes and
+    /// the notice `mail`. Returns [`WriteOutcome::Conflict`] if it is not the latest pending factor, or is active
     /// already.
     ///
     /// # Errors
@@ -77,6 +77,7 @@ pub trait FactorStore {
         factor: &TotpFactor,
         step: u64,
         recovery: &[String],
+        mail: &OutboxMail,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
@@ -108,7 +109,7 @@ pub trait FactorStore {
         request_id: &Id,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Replaces the recovery codes by new ones.
+    /// Replaces the recovery codes by new ones, atomically with the notice `mail`.
     ///
     /// # Errors
     ///
@@ -117,14 +118,19 @@ pub trait FactorStore {
         &self,
         account: &Account,
         recovery: &[String],
+        mail: &OutboxMail,
         event: &AuditEvent,
     ) -> Result<(), StoreError>;
 
-    /// Removes every factor and recovery code of `account`.
+    /// Removes every factor and recovery code of `account`, atomically with the notice `mail`.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn remove_factors(&self, account: &Account, event: &AuditEvent)
-    -> Result<(), StoreError>;
+    async fn remove_factors(
+        &self,
+        account: &Account,
+        mail: Option<&OutboxMail>,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
 }

@@ -3,7 +3,7 @@
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_service::store::{
-    Account, FactorStore, Factors, StoreError, TotpFactor, WriteOutcome,
+    Account, FactorStore, Factors, OutboxMail, StoreError, TotpFactor, WriteOutcome,
 };
 
 use super::{Fault, View};
@@ -31,6 +31,7 @@ impl FactorStore for View {
         _: &TotpFactor,
         _: u64,
         _: &[String],
+        _: &OutboxMail,
         _: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         Err(StoreError::new(CHANGING, Fault::NotSimulated))
@@ -60,12 +61,18 @@ impl FactorStore for View {
         &self,
         _: &Account,
         _: &[String],
+        _: &OutboxMail,
         _: &AuditEvent,
     ) -> Result<(), StoreError> {
         Err(StoreError::new(CHANGING, Fault::NotSimulated))
     }
 
-    async fn remove_factors(&self, _: &Account, _: &AuditEvent) -> Result<(), StoreError> {
+    async fn remove_factors(
+        &self,
+        _: &Account,
+        _: Option<&OutboxMail>,
+        _: &AuditEvent,
+    ) -> Result<(), StoreError> {
         Err(StoreError::new(CHANGING, Fault::NotSimulated))
     }
 }

@@ -113,6 +113,7 @@ impl AccountStore for View {
     async fn erase(
         &self,
         account: &Account,
+        _mail: Option<&OutboxMail>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         let (read, event) = (account.clone(), event.clone());
@@ -205,6 +206,7 @@ impl SessionStore for View {
         session_id: &Id,
         revocations: &[Revocation],
         stamp: UnixTime,
+        _mail: Option<&OutboxMail>,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         let (session_id, event) = (session_id.clone(), event.clone());

@@ -108,9 +108,10 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
     async fn erase(
         &self,
         account: &Account,
+        mail: Option<&OutboxMail>,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
-        erase::erase(self, account, event).await
+        erase::erase(self, account, mail, event).await
     }
 }
 

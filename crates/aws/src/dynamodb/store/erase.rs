@@ -2,10 +2,11 @@
 
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
-use portcullis_service::store::{Account, StoreError, WriteOutcome};
+use portcullis_service::store::{Account, OutboxMail, StoreError, WriteOutcome};
 
 use super::audit::audit_row;
 use super::columns::SESSION_ID;
+use super::outbox::enqueue;
 use super::{DynamoStore, RowError};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::read::Range;
@@ -21,6 +22,7 @@ const AT_ONCE: usize = MAX_TRANSACTION_ITEMS / 2;
 pub(super) async fn erase<T: Transport>(
     store: &DynamoStore<'_, T>,
     account: &Account,
+    mail: Option<&OutboxMail>,
     event: &AuditEvent,
 ) -> Result<WriteOutcome, StoreError> {
     let beside = beside(store, account).await?;
@@ -39,6 +41,9 @@ pub(super) async fn erase<T: Transport>(
     transaction.delete_if(&Key::user(&account.email), &unchanged);
     transaction.delete(&Key::user_by_id(&account.user_id));
     transaction.delete(&Key::domain(&account.email));
+    if let Some(mail) = mail {
+        enqueue(&mut transaction, mail, &event.request_id);
+    }
     transaction.put(&Key::audit(event), audit_row(event));
     store
         .commit(OPERATION, transaction)

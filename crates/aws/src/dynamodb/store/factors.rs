@@ -4,11 +4,12 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    Account, FactorStore, Factors, StoreError, TotpFactor, WriteOutcome,
+    Account, FactorStore, Factors, OutboxMail, StoreError, TotpFactor, WriteOutcome,
 };
 
 use super::audit::audit_row;
 use super::columns::{CREATED_AT, REQUEST_ID, USER_ID};
+use super::outbox::enqueue;
 use super::{DynamoStore, RowError, id, is_own_write, is_written_for, time};
 use crate::dynamodb::item::{Attribute, Item};
 use crate::dynamodb::read::Range;
@@ -74,6 +75,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         factor: &TotpFactor,
         step: u64,
         recovery: &[String],
+        mail: &OutboxMail,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
         const OPERATION: &str = "confirming a second factor";
@@ -93,6 +95,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
             &Key::recovery_codes(&account.email),
             recovery_row(account, recovery, event),
         );
+        enqueue(&mut transaction, mail, &event.request_id);
         transaction.put(&Key::audit(event), audit_row(event));
         self.commit(OPERATION, transaction)
             .await?
@@ -151,6 +154,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
         &self,
         account: &Account,
         recovery: &[String],
+        mail: &OutboxMail,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "renewing recovery codes";
@@ -159,6 +163,7 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
             &Key::recovery_codes(&account.email),
             recovery_row(account, recovery, event),
         );
+        enqueue(&mut transaction, mail, &event.request_id);
         transaction.put(&Key::audit(event), audit_row(event));
         self.commit_all(OPERATION, transaction).await
     }
@@ -166,12 +171,16 @@ impl<T: Transport> FactorStore for DynamoStore<'_, T> {
     async fn remove_factors(
         &self,
         account: &Account,
+        mail: Option<&OutboxMail>,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "deleting second factors";
         let mut transaction = self.transaction();
         transaction.delete(&Key::totp(&account.email));
         transaction.delete(&Key::recovery_codes(&account.email));
+        if let Some(mail) = mail {
+            enqueue(&mut transaction, mail, &event.request_id);
+        }
         transaction.put(&Key::audit(event), audit_row(event));
         self.commit_all(OPERATION, transaction).await
     }

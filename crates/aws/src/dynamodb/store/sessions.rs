@@ -8,13 +8,14 @@ use portcullis_core::revocation::Revocation;
 use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
-    Account, MAX_SESSIONS, RetainedSession, SessionStore, SessionWithAccount, StoreError,
-    WriteOutcome,
+    Account, MAX_SESSIONS, OutboxMail, RetainedSession, SessionStore, SessionWithAccount,
+    StoreError, WriteOutcome,
 };
 
 use super::account_row::read_user;
 use super::audit::audit_row;
 use super::columns::{ACTIVE, REQUEST_ID, SESSION_ID};
+use super::outbox::enqueue;
 use super::session_row::{
     REFRESH_HASH, email_of, head_attributes, located, locator_row, read_session, session_row,
 };
@@ -155,6 +156,7 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
         session_id: &Id,
         revocations: &[Revocation],
         stamp: UnixTime,
+        mail: Option<&OutboxMail>,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         const OPERATION: &str = "ending a session";
@@ -164,6 +166,9 @@ impl<T: Transport> SessionStore for DynamoStore<'_, T> {
             transaction.delete(&locator);
             if let Some(session) = &session {
                 transaction.delete(session);
+            }
+            if let Some(mail) = mail {
+                enqueue(transaction, mail, &event.request_id);
             }
         })
         .await

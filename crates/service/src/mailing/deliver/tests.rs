@@ -129,7 +129,12 @@ impl AccountStore for Outbox {
     ) -> Result<WriteOutcome, StoreError> {
         Ok(WriteOutcome::Conflict)
     }
-    async fn erase(&self, _: &Account, _: &AuditEvent) -> Result<WriteOutcome, StoreError> {
+    async fn erase(
+        &self,
+        _: &Account,
+        _: Option<&OutboxMail>,
+        _: &AuditEvent,
+    ) -> Result<WriteOutcome, StoreError> {
         Ok(WriteOutcome::Conflict)
     }
 }
