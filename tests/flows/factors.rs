@@ -54,7 +54,12 @@ pub(crate) async fn with_factor() -> (System, String, Vec<String>, String) {
 }
 
 /// Activates a new factor: its secret and recovery codes.
-async fn enrol(peer: &Peer, token: &str, password: &str, now: u64) -> (String, Vec<String>) {
+pub(crate) async fn enrol(
+    peer: &Peer,
+    token: &str,
+    password: &str,
+    now: u64,
+) -> (String, Vec<String>) {
     let body = json!({"current_password": password});
     let begun = call(peer, Method::POST, TOTP, token, &body).await;
     assert_eq!(begun.status, 200, "{begun:?}");

@@ -67,7 +67,7 @@ impl Dispatcher {
     }
 
     /// The audit entries of `action`, in alphabetical order.
-    async fn outcomes(&self, action: &str) -> Vec<String> {
+    pub(crate) async fn outcomes(&self, action: &str) -> Vec<String> {
         let lines = self
             .system
             .rows("Portcullis", "AUDIT#")

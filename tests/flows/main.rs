@@ -31,6 +31,7 @@ mod resources;
 mod revocation_retry;
 mod rotation;
 mod sessions;
+mod short_password;
 mod start;
 
 use portcullis_tests::system::{Peer, Reply, System};

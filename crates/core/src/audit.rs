@@ -181,6 +181,8 @@ pub enum LoginDenial {
     Disabled,
     /// The password is right, but the address is not verified.
     Unverified,
+    /// The password is right, but too short without a second factor, and the account has none.
+    ShortPassword,
     /// The password was right, but the second-factor code is wrong, or was used before.
     WrongCode,
     /// The login challenge is invalid or expired.
@@ -343,6 +345,7 @@ impl AuditKind {
             Self::LoginRefused(LoginDenial::WrongPassword) => "wrong_password",
             Self::LoginRefused(LoginDenial::Disabled) => "disabled",
             Self::LoginRefused(LoginDenial::Unverified) => "unverified",
+            Self::LoginRefused(LoginDenial::ShortPassword) => "short_password",
         }
     }
 }

@@ -77,6 +77,11 @@ impl PasswordError {
 }
 
 impl Password {
+    /// Whether it is accepted only beside a second factor.
+    pub fn needs_factor(&self) -> bool {
+        self.as_text().chars().count() < MIN_PASSWORD_CODE_POINTS
+    }
+
     /// Parses a password as it was typed. Only the length matters: there are no composition rules
     /// (NIST SP 800-63B-4 §3.1.1.2).
     ///

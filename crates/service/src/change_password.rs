@@ -133,6 +133,7 @@ pub async fn change_password(
     let notice = mailing::notice(MailKind::PasswordChanged, &account, ctx)?;
     let change = AccountChange {
         password: Some(&hash),
+        short_password: Some(request.new.needs_factor()),
         sessions: Some(SessionsEnd {
             revocation: &revocation,
             stamp,

@@ -64,6 +64,7 @@ pub async fn import(
         user_id: ctx.random.id()?,
         email: request.email.clone(),
         password: request.password.clone(),
+        short_password: false,
         status: AccountStatus::Active,
         created_at: ctx.call.now,
         verified_at: request.verified_at,

@@ -118,6 +118,16 @@ pub async fn login(
             not_rehashed: rehash(request, &account, verdict, hasher, ctx).await.err(),
         }));
     }
+    // SECURITY: such a password was accepted because a code is asked for, too. Without a factor it
+    // is no longer enough; the owner resets it by mail.
+    if account.short_password {
+        let denial = LoginDenial::ShortPassword;
+        let kind = AuditKind::LoginRefused(denial);
+        store
+            .record(&ctx.event(kind, Some(&account.user_id))?)
+            .await?;
+        return Ok(LoginOutcome::Refuse(denial));
+    }
     let (device, terms) = (&request.device, &request.terms);
     let opened = open(&account, device, Methods::Password, terms, signer, ctx);
     let Some(grant) = opened.await? else {

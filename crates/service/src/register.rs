@@ -74,6 +74,7 @@ pub async fn register(
         user_id: ctx.random.id()?,
         email: request.email.clone(),
         password,
+        short_password: false,
         status: AccountStatus::Active,
         created_at: ctx.call.now,
         verified_at: None,

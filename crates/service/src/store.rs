@@ -84,6 +84,9 @@ pub struct Account {
     pub email: EmailAddress,
     /// The hash of its password.
     pub password: PasswordHash,
+    /// Whether the password was accepted only because the account had a second factor. A hash does
+    /// not tell the length.
+    pub short_password: bool,
     /// Whether it is active.
     pub status: AccountStatus,
     /// The time of its creation.

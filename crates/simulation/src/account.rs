@@ -22,6 +22,7 @@ pub(crate) fn account(world: &SimWorld, email: &str) -> EmailAddress {
         user_id,
         email: email.clone(),
         password: hash_of(&password),
+        short_password: false,
         status: AccountStatus::Active,
         created_at: second(0, 0),
         verified_at: None,

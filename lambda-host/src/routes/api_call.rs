@@ -191,7 +191,10 @@ impl ApiCall {
             {
                 Authentication::Refused(Denial::WrongAudience)
             }
-            caller => caller,
+            caller @ (Authentication::Known(_)
+            | Authentication::Revoked(_)
+            | Authentication::SubjectRevoked(_)
+            | Authentication::Refused(_)) => caller,
         })
     }
 

@@ -12,6 +12,7 @@ use crate::{EMAIL, PASSWORD, token, with_account};
 
 const WRONG: &str = "another horse battery";
 const TOTP: &str = "/v1/factors/totp";
+const SHORT: &str = "an otter";
 
 pub(super) async fn drive() -> BTreeSet<EntryKind> {
     let system = with_account().await;
@@ -78,10 +79,17 @@ pub(super) async fn drive() -> BTreeSet<EntryKind> {
         .left(&renewed, &["recovery_codes_renew success"])
         .await;
     let fresh = renewed.json["recovery_codes"][0].clone();
-    let body = json!({"current_password": PASSWORD, "recovery_code": fresh});
+    let body = json!({"current_password": PASSWORD, "new_password": SHORT});
+    let changed = ask(Method::POST, "/v1/password/change", body).await;
+    trail.left(&changed, &["password_change success"]).await;
+    let bearer = token(&changed);
+    let ask = async |method, path: &str, body| call(&peer, method, path, &bearer, &body).await;
+    let body = json!({"current_password": SHORT, "recovery_code": fresh});
     let removed = ask(Method::DELETE, TOTP, body.clone()).await;
     trail.left(&removed, &["factor_remove success"]).await;
     let reply = ask(Method::DELETE, TOTP, body).await;
     trail.left(&reply, &["factor no_factor"]).await;
+    let reply = peer.login(EMAIL, SHORT).await;
+    trail.left(&reply, &["login short_password"]).await;
     trail.end().await
 }

@@ -38,7 +38,8 @@ kinds! {
     UnlockRequested, EmailVerified, PasswordReset, BrowserUnlocked;
     RegistrationRefused(RegistrationDenial: AddressTaken),
     LoginRefused(LoginDenial:
-        UnknownAddress, WrongPassword, Disabled, Unverified, WrongCode, BadChallenge),
+        UnknownAddress, WrongPassword, Disabled, Unverified, ShortPassword, WrongCode,
+        BadChallenge),
     FactorRefused(FactorDenial: WrongPassword, WrongCode, AlreadyActive, NoFactor),
     PasswordChangeRefused(PasswordChangeDenial: WrongPassword, PasswordRejected, Changed),
     RefreshRefused(RefreshDenial: NotOurs, NoSession, Expired, SessionsEnded, Unknown, CrossSite),

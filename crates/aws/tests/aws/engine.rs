@@ -132,6 +132,7 @@ pub(crate) fn ada() -> Account {
         user_id: id("u-ada"),
         email: EmailAddress::parse("Ada@Example.com").unwrap(),
         password: PasswordHash::parse("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA").unwrap(),
+        short_password: false,
         status: AccountStatus::Active,
         created_at: NOON,
         verified_at: None,

@@ -141,7 +141,7 @@ pub async fn verify(
             account: &account,
             purpose: MailPurpose::Verify,
             digest: &digest,
-            password: hash.as_ref(),
+            password: hash.as_ref().zip(evidence.new_password),
             audit: AuditKind::EmailVerified,
             mail: None,
         };
@@ -255,7 +255,7 @@ pub async fn reset(
             account: &account,
             purpose: MailPurpose::Reset,
             digest: &digest,
-            password: Some(hash),
+            password: Some((hash, password)),
             audit: AuditKind::PasswordReset,
             mail: Some(&notice),
         };
@@ -304,8 +304,8 @@ struct Proof<'a> {
     account: &'a Account,
     purpose: MailPurpose,
     digest: &'a MailTokenDigest,
-    /// The new password; `None` keeps the stored one.
-    password: Option<&'a PasswordHash>,
+    /// The new password with its hash; `None` keeps the stored one.
+    password: Option<(&'a PasswordHash, &'a Password)>,
     audit: AuditKind,
     mail: Option<&'a OutboxMail>,
 }
@@ -332,7 +332,8 @@ impl Proof<'_> {
         let issuer = &ctx.settings.issuing.issuer;
         let revocation = announce::subject(issuer, &account.user_id, generation, stamp);
         let change = AccountChange {
-            password: self.password,
+            password: self.password.map(|(hash, _)| hash),
+            short_password: self.password.map(|(_, password)| password.needs_factor()),
             verified_at: Some(account.verified_at.unwrap_or(ctx.call.now)),
             sessions: Some(SessionsEnd {
                 revocation: &revocation,

@@ -13,6 +13,8 @@ use super::{Account, AccountStatus, OutboxMail, SpentToken};
 pub struct AccountChange<'a> {
     /// The hash of its new password.
     pub password: Option<&'a PasswordHash>,
+    /// Whether the new password is accepted only beside a second factor.
+    pub short_password: Option<bool>,
     /// Whether it is active from now on.
     pub status: Option<AccountStatus>,
     /// The time when its address was verified.

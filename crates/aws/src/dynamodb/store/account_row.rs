@@ -10,10 +10,12 @@ use super::columns::{
     ACTIVE, CREATED_AT, GENERATION, PASSWORD, REQUEST_ID, STATUS, USER_ID, VERIFIED_AT, VERSION,
 };
 use super::{RowError, id, time};
-use crate::dynamodb::item::Item;
+use crate::dynamodb::item::{Attribute, Item};
 
 const DISABLED: &str = "disabled";
 pub(super) const EMAIL: &str = "email";
+/// The password needs a second factor. The presence of the attribute counts, not its value.
+pub(super) const SHORT_PASSWORD: &str = "short_password";
 
 /// The user: the address as entered (the key contains its normal form), the hash as a PHC string,
 /// times in seconds.
@@ -27,9 +29,14 @@ pub(super) fn user_row(account: &Account, request_id: &Id) -> Item {
         .with_number(GENERATION, account.generation)
         .with_number(VERSION, account.version)
         .with_text(REQUEST_ID, request_id.as_str());
-    match account.verified_at {
+    let row = match account.verified_at {
         Some(moment) => row.with_number(VERIFIED_AT, moment.as_secs()),
         None => row,
+    };
+    if account.short_password {
+        row.with(SHORT_PASSWORD, Attribute::flag(true))
+    } else {
+        row
     }
 }
 
@@ -53,6 +60,7 @@ pub(super) fn read_user(row: &Item, asked: &EmailAddress) -> Result<Account, Row
         user_id: id(row, USER_ID)?,
         email,
         password,
+        short_password: row.contains(SHORT_PASSWORD),
         status,
         created_at: time(row, CREATED_AT)?,
         verified_at: row.optional_number(VERIFIED_AT)?.map(UnixTime::from_secs),
@@ -64,13 +72,14 @@ pub(super) fn read_user(row: &Item, asked: &EmailAddress) -> Result<Account, Row
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamodb::item::{Attribute, ItemError};
+    use crate::dynamodb::item::ItemError;
 
     fn account() -> Account {
         Account {
             user_id: Id::parse("u1").unwrap(),
             email: EmailAddress::parse("Ada@Example.com").unwrap(),
             password: PasswordHash::parse("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA").unwrap(),
+            short_password: true,
             status: AccountStatus::Disabled,
             created_at: UnixTime::from_secs(1),
             verified_at: Some(UnixTime::from_secs(2)),

@@ -4,7 +4,7 @@
 use portcullis_core::audit::AuditEvent;
 use portcullis_service::store::{Account, AccountChange, KeptSession, StoreError, WriteOutcome};
 
-use super::account_row::status_word;
+use super::account_row::{SHORT_PASSWORD, status_word};
 use super::audit::audit_row;
 use super::columns::{GENERATION, PASSWORD, REQUEST_ID, STATUS, VERIFIED_AT, VERSION};
 use super::outbox::enqueue;
@@ -77,6 +77,9 @@ fn changed(account: &Account, change: &AccountChange<'_>) -> Vec<(&'static str, 
     if let Some(hash) = change.password {
         changed.push((PASSWORD, Attribute::text(hash.as_phc())));
     }
+    if change.short_password == Some(true) {
+        changed.push((SHORT_PASSWORD, Attribute::flag(true)));
+    }
     if let Some(status) = change.status {
         changed.push((STATUS, Attribute::text(status_word(status))));
     }
@@ -100,6 +103,7 @@ fn update(
     let update = Expression::set(changed.iter().cloned().chain([request_id]));
     let update = tokens::gone_with(change)
         .into_iter()
+        .chain((change.short_password == Some(false)).then_some(SHORT_PASSWORD))
         .fold(update, Expression::removing);
     let unchanged = match &change.spends {
         None => Expression::of("#version = :read"),

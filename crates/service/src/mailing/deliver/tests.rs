@@ -92,6 +92,7 @@ impl AccountStore for Outbox {
             user_id: Id::from_random([9; 16]),
             email: email.clone(),
             password: PasswordHash::parse("$x").expect("a hash"),
+            short_password: false,
             status: AccountStatus::Active,
             created_at: NOON,
             verified_at: Some(NOON),

@@ -86,7 +86,8 @@ impl Notice {
                 format!("The second factor of your account at {name} was removed"),
                 format!(
                     "The authenticator app and the recovery codes of your account at {name} were \
-                     removed. From now on, a login needs only the password."
+                     removed. From now on, a login needs only the password, and it must have at least \
+                     15 characters. If yours is shorter, request a new one on the login page."
                 ),
             ),
             Self::RecoveryCodesRenewed => (
