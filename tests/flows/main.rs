@@ -22,6 +22,7 @@ mod logout;
 mod mail;
 mod new_password;
 mod operator;
+mod operator_recovery;
 mod refresh;
 mod refresh_reuse;
 mod register_login_logout;

@@ -22,8 +22,8 @@ pub(crate) async fn system() -> System {
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
-    json: Value,
-    text: String,
+    pub(crate) json: Value,
+    pub(crate) text: String,
 }
 
 pub(crate) async fn run(system: &System, arguments: &[&str]) -> Said {
@@ -148,7 +148,9 @@ async fn the_cli_shows_disables_enables_logs_out_and_removes_an_account() {
             "admin_disable",
             "admin_enable",
             "admin_end_session",
-            "admin_logout"
+            "admin_logout",
+            "admin_show",
+            "admin_show"
         ]
         .map(act)
     );

@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// Manage sessions
     #[command(subcommand)]
     Sessions(Sessions),
+    /// Show and clear the counts of rate limits
+    #[command(subcommand)]
+    Limits(Limits),
     /// Count the accounts of each e-mail domain
     Domains {
         /// Count only this domain: read its rows instead of the whole table
@@ -76,6 +79,8 @@ pub(crate) enum Users {
     Enable(User),
     /// Revoke every session of an account
     Logout(User),
+    /// Remove the second factor and the recovery codes of an account
+    RemoveFactor(User),
     /// Import accounts from another system with their password hashes
     Import {
         /// Read one JSON object per line: email, password_hash and, if it was verified, verified_at
@@ -157,6 +162,25 @@ pub(crate) enum Sessions {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Limits {
+    /// Show the limits that have counted attempts
+    Show {
+        /// Select the counts of an account, or of the network of a client address
+        #[arg(value_name = "EMAIL|ID|IP", allow_hyphen_values = true)]
+        target: String,
+    },
+    /// Clear the counts: this also unlocks a locked login or second factor
+    Clear {
+        /// Select the counts of an account, or of the network of a client address
+        #[arg(value_name = "EMAIL|ID|IP", allow_hyphen_values = true)]
+        target: String,
+        /// Clear only this limit: login_email, factor_account, ...
+        #[arg(long, value_name = "LIMIT")]
+        limit: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
     /// Show every published key and its validity
     Show,
@@ -223,6 +247,9 @@ mod tests {
         for line in [
             "sessions end -GAcQ2sd_xWzYh81xQ0aLw",
             "sessions list -hAcQ2sd_xWzYh81xQ0aLw",
+            "limits show -hAcQ2sd_xWzYh81xQ0aLw",
+            "limits clear -hAcQ2sd_xWzYh81xQ0aLw --limit login_email",
+            "users remove-factor -hAcQ2sd_xWzYh81xQ0aLw",
             "users delete -GAcQ2sd_xWzYh81xQ0aLw --yes",
             "users delete --yes --GcQ2sd_xWzYh81xQ0aLw",
             "keys revoke -GAcQ2sd_xWzYh81xQ0aLw",

@@ -10,6 +10,7 @@ mod context;
 mod domains;
 mod import;
 mod keys;
+mod limits;
 mod output;
 mod policy;
 mod sessions;
@@ -51,6 +52,9 @@ fn run(arguments: &Arguments) -> Result<CommandOutput, Failure> {
         }
         Command::Sessions(command) => {
             with_office(arguments, async |cli| sessions::run(command, cli).await)
+        }
+        Command::Limits(command) => {
+            with_office(arguments, async |cli| limits::run(command, cli).await)
         }
         Command::Domains { domain } => with_office(arguments, async |cli| {
             domains::run(domain.as_deref(), cli).await

@@ -16,9 +16,10 @@ use crate::output::{CommandOutput, Failure};
 pub(crate) async fn run(command: &Users, cli: &CliContext) -> Result<CommandOutput, Failure> {
     match command {
         Users::Show(user) => show(&subject(user)?, cli).await,
-        Users::Disable(user) | Users::Enable(user) | Users::Logout(user) => {
-            act(command, &subject(user)?, cli).await
-        }
+        Users::Disable(user)
+        | Users::Enable(user)
+        | Users::Logout(user)
+        | Users::RemoveFactor(user) => act(command, &subject(user)?, cli).await,
         Users::Import { file } => import::run(file, cli).await,
         Users::Delete { user, yes } => {
             let subject = subject(user)?;
@@ -52,7 +53,7 @@ pub(crate) fn account_ref(user: &str) -> Result<AccountRef, Failure> {
 
 async fn show(subject: &AccountRef, cli: &CliContext) -> Result<CommandOutput, Failure> {
     let store = cli.store();
-    let account = administer::find(subject, &store).await;
+    let account = administer::show(subject, cli.ctx(&store).await?).await;
     match account.map_err(Failure::unavailable)? {
         Some(account) => Ok(CommandOutput::good(text(&account), json(&account))),
         None => Ok(no_account()),
@@ -76,6 +77,10 @@ async fn act(
         Users::Logout(_) => (
             "all its sessions are revoked",
             administer::log_out(subject, &clock, ctx).await,
+        ),
+        Users::RemoveFactor(_) => (
+            "its second factor is removed; a password with fewer than 15 characters needs a reset",
+            administer::remove_factor(subject, ctx).await,
         ),
         Users::Delete { .. } => ("removed", administer::delete(subject, &clock, ctx).await),
         Users::Show(_) | Users::Import { .. } => return show(subject, cli).await,

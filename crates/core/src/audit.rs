@@ -161,6 +161,12 @@ pub enum AdminAct {
     EndSession,
     /// Removed with all its rows.
     Delete,
+    /// Shown to the operator.
+    Show,
+    /// Its second factor was removed.
+    RemoveFactor,
+    /// Its counts of attempts, or those of a network, were cleared.
+    ClearLimits,
 }
 
 /// The internal reason of a refused registration; the client gets no hint.
@@ -258,6 +264,9 @@ impl AuditKind {
             Self::Administered(AdminAct::LogOut) => "admin_logout",
             Self::Administered(AdminAct::EndSession) => "admin_end_session",
             Self::Administered(AdminAct::Delete) => "admin_delete",
+            Self::Administered(AdminAct::Show) => "admin_show",
+            Self::Administered(AdminAct::RemoveFactor) => "admin_remove_factor",
+            Self::Administered(AdminAct::ClearLimits) => "admin_clear_limits",
             Self::KeysChanged(KeyAct::Publish) => "key_publish",
             Self::KeysChanged(KeyAct::Rotate) => "key_rotate",
             Self::KeysChanged(KeyAct::Revoke) => "key_revoke",

@@ -7,6 +7,10 @@ use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
 use portcullis_core::session::Session;
 
+mod limits;
+
+pub use self::limits::{LimitState, LimitTarget, clear_limits, limits};
+
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::end_session::{self, Ending};
@@ -15,8 +19,8 @@ use crate::mailing;
 use crate::ports::{Clock, SecureRandom};
 use crate::sessions;
 use crate::store::{
-    Account, AccountChange, AccountStatus, AccountStore, RevocationStore, SessionStore,
-    SessionsEnd, StoreError, WriteOutcome,
+    Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, RevocationStore,
+    SessionStore, SessionsEnd, StoreError, WriteOutcome,
 };
 
 /// The attempts of an action on an account with concurrent changes.
@@ -186,6 +190,50 @@ pub async fn delete(
         }
     }
     Ok(AdminOutcome::Contended)
+}
+
+/// The account of `subject`, for the operator to read. Leaves an audit row, because it shows personal
+/// data.
+///
+/// # Errors
+///
+/// [`UseCaseError`].
+pub async fn show(
+    subject: &AccountRef,
+    ctx: ServiceContext<'_, impl AccountStore + AuditStore, impl SecureRandom>,
+) -> Result<Option<Account>, UseCaseError> {
+    let Some(account) = find(subject, ctx.store).await? else {
+        return Ok(None);
+    };
+    let act = AuditKind::Administered(AdminAct::Show);
+    let event = ctx.event(act, Some(&account.user_id))?;
+    ctx.store.record(&event).await?;
+    Ok(Some(account))
+}
+
+/// Removes the second factor and the recovery codes of an account whose owner has lost both. Returns
+/// [`AdminOutcome::Unchanged`] if it has none.
+///
+/// # Errors
+///
+/// [`UseCaseError`]; a retry is safe.
+pub async fn remove_factor(
+    subject: &AccountRef,
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore, impl SecureRandom>,
+) -> Result<AdminOutcome, UseCaseError> {
+    let Some(account) = find(subject, ctx.store).await? else {
+        return Ok(AdminOutcome::NoAccount);
+    };
+    if ctx.store.factors(&account).await?.totp.is_none() {
+        return Ok(AdminOutcome::Unchanged);
+    }
+    let act = AuditKind::Administered(AdminAct::RemoveFactor);
+    let event = ctx.event(act, Some(&account.user_id))?;
+    let notice = mailing::notice(MailKind::FactorRemoved, &account, ctx)?;
+    ctx.store
+        .remove_factors(&account, Some(&notice), &event)
+        .await?;
+    Ok(AdminOutcome::Done)
 }
 
 /// The current sessions of the account, newest first; `None` if the account does not exist.

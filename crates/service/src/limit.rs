@@ -257,7 +257,8 @@ fn attempt<S>(ctx: ServiceContext<'_, S, impl SecureRandom>) -> Result<Attempt, 
     Ok(Attempt::new(ctx.call.now, u32::from_le_bytes([a, b, c, d])))
 }
 
-fn bucket<S, C>(
+/// The bucket of `limit_key`.
+pub(crate) fn bucket<S, C>(
     scope: LimitKind,
     quota: Quota,
     limit_key: LimitKey<'_>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{EntryKind, Trail};
+use crate::factors::enrol;
 use crate::operator::{run, system};
 use crate::{EMAIL, PASSWORD, claims, token};
 
@@ -16,7 +17,11 @@ pub(super) async fn drive() -> BTreeSet<EntryKind> {
         trail.left_behind(&[&format!("{line} success")]).await;
     }
     let login = peer.login(EMAIL, PASSWORD).await;
+    enrol(&peer, &token(&login), PASSWORD, system.clock.now()).await;
     let _ = trail.news().await;
+    let said = run(&system, &["users", "remove-factor", EMAIL]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    trail.left_behind(&["admin_remove_factor success"]).await;
     let sid = claims(&token(&login))["sid"].clone();
     let sid = sid.as_str().expect("an id");
     let file = system.folder().join("accounts.ndjson");
@@ -45,7 +50,15 @@ pub(super) async fn drive() -> BTreeSet<EntryKind> {
             &["key_publish success", "key_rotate success"],
         ),
         (&["keys", "revoke", kid], &["key_revoke success"]),
-        (&["users", "show", "dora@example.com"], &[]),
+        (
+            &["users", "show", "dora@example.com"],
+            &["admin_show success"],
+        ),
+        (&["limits", "show", "dora@example.com"], &[]),
+        (
+            &["limits", "clear", "dora@example.com"],
+            &["admin_clear_limits success"],
+        ),
     ] {
         let said = run(&system, arguments).await;
         assert_eq!(said.code, Some(0), "{said:?}");

@@ -120,6 +120,11 @@ impl LimitKind {
         }
     }
 
+    /// Whether its bucket is the network of the client.
+    pub fn counts_networks(self) -> bool {
+        self.as_str().ends_with("_address")
+    }
+
     /// Whether the quota must fit into an exact window: attempts are refunded, and a guess too many
     /// at the border of two windows would matter.
     pub const fn needs_exact_window(self) -> bool {

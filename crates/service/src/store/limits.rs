@@ -1,5 +1,6 @@
 //! Rate limit windows: one write per attempt.
 
+use portcullis_core::audit::AuditEvent;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 
@@ -51,4 +52,39 @@ pub trait LimitStore {
     ///
     /// [`StoreError`]: then it may still count.
     async fn refund(&self, bucket: &Bucket, attempt: Attempt) -> Result<(), StoreError>;
+}
+
+/// The state of a bucket, for an operator.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BucketState {
+    /// The decision on an attempt now.
+    pub decision: LimitDecision,
+    /// The number of consecutive failures, where the limit counts them.
+    pub failures: u32,
+}
+
+/// Shows and clears counts, for an operator.
+#[expect(
+    async_fn_in_trait,
+    reason = "each adapter has its own store, so Send is inferred there"
+)]
+pub trait LimitAdminStore {
+    /// The state of a bucket at `attempt`; `None` if nothing was counted in it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn bucket_state(
+        &self,
+        bucket: &Bucket,
+        attempt: Attempt,
+    ) -> Result<Option<BucketState>, StoreError>;
+
+    /// Deletes the counts of `buckets`, with the audit row, atomically.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn clear_buckets(&self, buckets: &[Bucket], event: &AuditEvent)
+    -> Result<(), StoreError>;
 }

@@ -4,6 +4,7 @@
 //! and two hosts cannot both take the last attempt. If the condition fails, the response contains
 //! the current row, and the rule computes the delay from it.
 
+mod admin;
 mod fixed_window;
 mod window;
 
