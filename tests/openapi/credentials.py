@@ -22,7 +22,9 @@ class Session:
 
     def get(self, case, context):
         requests.post(f"{HOST}/v1/register", json=USER, timeout=10)
-        answer = requests.post(f"{HOST}/v1/login", json=USER, timeout=10)
+        # The account endpoints take the account audience alone, which is the issuer.
+        login = USER | {"resource": "https://login.example"}
+        answer = requests.post(f"{HOST}/v1/login", json=login, timeout=10)
         return answer.json().get("access_token")
 
     def set(self, case, data, context):

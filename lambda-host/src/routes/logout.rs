@@ -41,7 +41,6 @@ request_body! {
     #[schema(as = Logout)]
     struct LogoutBody {
         /// A refresh token of the session, current or used.
-        #[schema(max_length = 1024)]
         refresh_token: Optional,
     }
 }
