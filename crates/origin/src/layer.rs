@@ -28,7 +28,7 @@ use crate::settings::{Expected, SettingError, Settings, is_public_key};
 /// The layer: accepts only requests with the proof of the edge, and rejects the others with 403
 /// `no_edge_proof`.
 #[derive(Clone)]
-pub struct EdgeProof(Settings);
+pub struct EdgeProof(pub(crate) Settings);
 
 impl EdgeProof {
     /// Expects one of `secrets` in `x-portcullis-edge-secret`; a rotation needs two. The identity

@@ -1,5 +1,6 @@
 //! The check of one request.
 
+use http::Version;
 use http::header::{HeaderMap, HeaderName};
 use http::request::Parts;
 use portcullis_core::assertion::verification::{
@@ -83,6 +84,11 @@ async fn by_assertion(
     let jws = verification::parse(assertion)?;
     check_signature(&settings.expected, &jws, now).await?;
     let claims = AssertionClaims::parse(&jws.payload)?;
+    // HTTP/1.1 has the authority in the target only in the absolute form, which no edge sends. HTTP/2
+    // has it in a field of its own (RFC 9113 §8.3.1).
+    if parts.version < Version::HTTP_2 && parts.uri.authority().is_some() {
+        return Err(ProofError::WrongTarget);
+    }
     let target = parts.uri.path_and_query();
     claims.check(&ReceivedRequest {
         audience: &settings.audience,

@@ -1,5 +1,7 @@
 //! The layer in a real axum server: only a request with the proof of the edge passes.
 
+mod vectors;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

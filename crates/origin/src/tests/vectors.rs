@@ -1,0 +1,57 @@
+//! Assertions of an independent implementation in JavaScript, which the npm package checks as well.
+
+use http::Request;
+use portcullis_core::json::{Json, Object};
+use portcullis_core::time::UnixTime;
+
+use super::super::proof::check;
+use crate::EdgeProof;
+
+const FILES: [&str; 3] = [
+    include_str!("../../../../tests/vectors/assertion/hs256.json"),
+    include_str!("../../../../tests/vectors/assertion/eddsa.json"),
+    include_str!("../../../../tests/vectors/assertion/es256.json"),
+];
+
+fn text<'v>(vector: &'v Object, name: &str) -> Option<&'v str> {
+    vector.get(name).and_then(Json::as_text)
+}
+
+/// The layer with the keys of a vector.
+fn layer(vector: &Object) -> EdgeProof {
+    let origin = text(vector, "origin").expect("an origin");
+    match (text(vector, "secret"), vector.get("jwks")) {
+        (Some(secret), None) => EdgeProof::shared_key(origin, [secret]).expect("a layer"),
+        (None, Some(keys)) => EdgeProof::keys(origin, &keys.to_string()).expect("a layer"),
+        (_, _) => panic!("a secret or keys"),
+    }
+}
+
+#[tokio::test]
+async fn assertions_of_another_implementation_are_accepted_or_rejected_as_it_says() {
+    let mut counts = [0_u32; 2];
+    for file in FILES {
+        let vectors = Json::parse(file.as_bytes()).expect("JSON");
+        for vector in vectors.into_array().expect("an array") {
+            let vector = vector.into_object().expect("an object");
+            let name = text(&vector, "name").expect("a name");
+            let accepted = vector.get("accepted") == Some(&Json::Bool(true));
+            let now = vector.get("now").and_then(Json::as_whole).expect("a time");
+            let request = Request::builder()
+                .method(text(&vector, "method").expect("a method"))
+                .uri(text(&vector, "target").expect("a target"))
+                .header(
+                    "x-portcullis-assertion",
+                    text(&vector, "assertion").expect("an assertion"),
+                )
+                .body(())
+                .expect("a request");
+            let (mut parts, ()) = request.into_parts();
+            let settings = layer(&vector).0;
+            let outcome = check(&settings, &mut parts, UnixTime::from_secs(now)).await;
+            assert_eq!(outcome.is_ok(), accepted, "{name}: {outcome:?}");
+            counts[usize::from(accepted)] += 1;
+        }
+    }
+    assert!(counts.iter().all(|count| *count > 10), "{counts:?}");
+}
