@@ -22,9 +22,10 @@ use tower_service::Service as _;
 use tracing::{Instrument as _, info, info_span};
 
 use crate::api_error::{ApiError, Failure, InOAuth};
+use crate::base_path::BasePath;
 use crate::cors::CorsRequest;
 use crate::problem::Problem;
-use crate::routes::router;
+use crate::routes::{BodyTimeout, router};
 use portcullis_host::host::Host;
 
 /// The facts about a request that only the platform knows.
@@ -44,6 +45,7 @@ pub struct HttpService {
     host: Arc<Host>,
     /// Whether the issuer, and so this API, is reached over https.
     is_https: bool,
+    base_path: BasePath,
     router: Router,
 }
 
@@ -52,6 +54,7 @@ impl HttpService {
     pub fn new(host: Arc<Host>) -> Self {
         Self {
             router: router(Arc::clone(&host)),
+            base_path: BasePath::of_issuer(&host.settings.issuing.issuer),
             is_https: host.settings.issuing.issuer.starts_with("https://"),
             host,
         }
@@ -142,7 +145,7 @@ impl HttpService {
             .as_deref()
             .unwrap_or_else(|| request.uri().path());
         let path = CanonicalPath::parse(path).map_err(Problem::Denied)?;
-        let path = PathAndQuery::try_from(path.as_str());
+        let path = PathAndQuery::try_from(&*self.base_path.strip(path.as_str()));
         *request.uri_mut() = Uri::from(path.map_err(|_| Problem::Denied(Denial::BadPath))?);
         let edge = &self.host.edge;
         let call = RequestMeta {
@@ -150,7 +153,9 @@ impl HttpService {
             request_id: request_id.clone(),
             client_address: edge.client_address(arrival.client_address, request.headers()),
         };
+        let timeout = BodyTimeout(self.host.connections.body);
         request.extensions_mut().insert(call);
+        request.extensions_mut().insert(timeout);
         Ok(request)
     }
 

@@ -18,6 +18,7 @@
 //! ```
 
 mod api_error;
+mod base_path;
 mod cookies;
 mod cors;
 pub mod http_service;

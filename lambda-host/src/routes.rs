@@ -36,6 +36,7 @@ mod response;
 mod same_origin;
 mod sessions;
 
+pub(crate) use self::body::BodyTimeout;
 #[cfg(test)]
 pub(crate) use self::openapi::tests::codes as documented_codes;
 

@@ -1,53 +1,57 @@
 //! The socket entry point: HTTP/1.1, timeouts, a bounded number of connections, a graceful stop.
 
+mod places;
+mod timed_stream;
+
 use core::future::Future;
 use core::net::SocketAddr;
 use core::pin::pin;
 use core::time::Duration;
-use std::io;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use http::Request;
+use http::header::{CONNECTION, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::{select, time};
 use tracing::{debug, info, warn};
 
 use crate::http_service::{HttpService, RequestOrigin, nameless};
 use crate::problem::Problem;
+use crate::socket::places::Places;
+use crate::socket::timed_stream::{Deadlines, Handling, TimedStream};
 
-/// The maximum number of open connections; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 1_024;
-
-/// The maximum time for a request's head, and for a silent connection between two requests.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The silence after which a connection that only checks the health is closed.
+const HEALTH_IDLE: Duration = Duration::from_secs(5);
 
 /// The maximum time for open requests after the host is asked to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// The path that a full host still serves.
+const HEALTH_PATH: &str = "/health";
 
 /// The pause when the system has no room for another connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Serves `listener` until `stop`, then finishes the open requests.
 pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Future<Output = ()>) {
+    let limits = reception.host().connections;
     let (graceful, places) = (
         GracefulShutdown::new(),
-        Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        Places::new(limits.total, limits.per_address),
     );
     let mut stop = pin!(stop);
     loop {
         let accepted = select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (stream, peer, place) = match accepted {
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "no connection was accepted");
@@ -55,18 +59,43 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
                 continue;
             }
         };
+        // Without a place the connection is closed at once: a waiting one would use a descriptor.
+        let Some(place) = places.take(peer.ip()) else {
+            debug!("a connection was closed: too many are open");
+            continue;
+        };
         // Responses are small: waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let reception = reception.clone();
-        let service = service_fn(move |request| {
-            let reception = reception.clone();
+        let deadlines = Deadlines {
+            header: limits.header,
+            idle: match place.service {
+                places::Service::Every => limits.idle,
+                places::Service::Health => HEALTH_IDLE,
+            },
+            write: limits.write,
+        };
+        let (reception, handling) = (reception.clone(), Handling::default());
+        let (under_way, allowed) = (handling.clone(), place.service);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (reception, handling) = (reception.clone(), under_way.clone());
             async move {
-                Ok::<_, core::convert::Infallible>(see_through(reception, peer, request).await)
+                handling.begin();
+                let is_served =
+                    allowed == places::Service::Every || request.uri().path() == HEALTH_PATH;
+                let response = if is_served {
+                    see_through(reception, peer, request).await
+                } else {
+                    closing(Problem::Busy.answer(&nameless()))
+                };
+                handling.end();
+                Ok::<_, core::convert::Infallible>(response)
             }
         });
+        let stream = TimedStream::new(stream, deadlines, handling);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
+            // The stream has the deadline of a head. This one would also end a silent connection.
+            .header_read_timeout(None)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -86,16 +115,11 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
+/// A response after which the connection ends.
+fn closing(mut response: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
 }
 
 /// Answers `request` in its own task: a client that disconnects interrupts no work. Otherwise an

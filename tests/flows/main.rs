@@ -11,6 +11,7 @@ mod bad_request;
 mod breaker;
 mod change_password;
 mod chaos;
+mod connections;
 mod cors;
 mod described_body;
 mod factors;

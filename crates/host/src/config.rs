@@ -3,6 +3,7 @@
 //! [`crate::settings`] lists the variables.
 
 mod aws;
+mod connections;
 mod limits;
 mod listen_mode;
 mod mail;
@@ -15,6 +16,8 @@ use core::fmt;
 use core::time::Duration;
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use self::connections::ConnectionLimits;
 
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
@@ -79,6 +82,8 @@ pub struct Config {
     pub limits: Limits,
     /// The trusted source of the client's address.
     pub edge: TrustedProxy,
+    /// The limits of connections to the socket.
+    pub connections: ConnectionLimits,
     /// The origins whose pages count as own, beside the issuer's.
     pub origins: Vec<Origin>,
     /// The minimum log level.
@@ -168,6 +173,7 @@ impl Config {
         let mail = mail::mail(env, issuer.as_deref(), &passwords);
         let (limits, edge) = (limits::limits(env), limits::edge(env));
         let origins = env.optional("PORTCULLIS_ALLOWED_ORIGINS", origins);
+        let connections = connections::limits(env);
         let log = env.optional("PORTCULLIS_LOG", |text| {
             let fault = Fault::Invalid;
             text.parse().map_err(|_| fault)
@@ -194,6 +200,7 @@ impl Config {
             mail: mail?,
             limits,
             edge: edge?,
+            connections,
             origins: origins.unwrap_or_default(),
             log: log.unwrap_or(LevelFilter::INFO),
         })

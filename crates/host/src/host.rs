@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use crate::client_address::TrustedProxy;
 use crate::clients::HostClients;
 use crate::clock::{SystemClock, WallClock};
-use crate::config::{Config, RotationConfig};
+use crate::config::{Config, ConnectionLimits, RotationConfig};
 use crate::disposable::{Disposable, DisposableError};
 use crate::failure::HostFailure;
 use crate::hasher::{HashLimits, HashParameters, HashPool};
@@ -83,6 +83,8 @@ pub struct Host {
     pub mail_waits: Notify,
     /// The trusted source of the client's address.
     pub edge: TrustedProxy,
+    /// The limits of connections to the socket.
+    pub connections: ConnectionLimits,
     /// The origins whose pages count as own.
     pub origins: OwnOrigins,
     /// The gate for tokens that clients present to the host itself.
@@ -174,6 +176,7 @@ impl Host {
             gate: Gate::new(own_policy(&issuing)),
             root_keys: RootKeyCache::new(config.host_secret),
             edge: config.edge,
+            connections: config.connections,
             origins: OwnOrigins::new(&issuing.issuer, config.origins),
             clients: HostClients::new(config.clients),
             settings: Settings {

@@ -200,6 +200,18 @@ settings! {
     "Entry points and logs" {
         PORTCULLIS_LISTEN: "address and port", "required outside Lambda", "native",
             "Address of the host's socket; the CLI ignores it, and the two function programs run on Lambda only.";
+        PORTCULLIS_MAX_CONNECTIONS: "1 to 1000000", "`1024`", "native",
+            "Open connections to the socket; 32 more serve `/health` alone. A connection without a place is closed.";
+        PORTCULLIS_MAX_CONNECTIONS_PER_ADDRESS: "1 to 1000000", "`256`", "native",
+            "Open connections of one IPv4 address or IPv6 /64. Behind a proxy all connections come from its addresses: raise it to `PORTCULLIS_MAX_CONNECTIONS` there.";
+        PORTCULLIS_HEADER_TIMEOUT: "seconds, 1 to 3600", "`15`", "native",
+            "Time from the first to the last byte of a request's head.";
+        PORTCULLIS_BODY_TIMEOUT: "seconds, 1 to 3600", "`10`", "native",
+            "Time for the body of a request to arrive, also on Lambda.";
+        PORTCULLIS_IDLE_TIMEOUT: "seconds, 1 to 3600", "`75`", "native",
+            "Time for which a connection may be silent between two requests. A proxy must close its connections earlier: an AWS load balancer keeps them for 60 s.";
+        PORTCULLIS_WRITE_TIMEOUT: "seconds, 1 to 3600", "`30`", "native",
+            "Time for which a client may accept no byte of a response.";
         PORTCULLIS_LOG: "`off`, `error`, `warn`, `info`, `debug` or `trace`", "`info`", "native",
             "Minimum level of log lines.";
         PORTCULLIS_POLICY: "JSON", "required", "Worker",

@@ -1,13 +1,16 @@
 //! Events of Lambda, and the parts of them that `lambda_http` does not cover.
 
 use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use data_encoding::BASE64;
 use http::HeaderMap;
 use http::header::HOST;
 use lambda_http::RequestExt as _;
+use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use portcullis_core::path::MAX_PATH_BYTES;
+use tracing::warn;
 
 /// A path without a canonical form, which is rejected.
 const NO_PATH: &str = "//";
@@ -42,6 +45,7 @@ pub(super) fn make_sound(request: &mut LambdaRequest) {
             sound_body(&mut event.body, event.is_base64_encoded);
         }
         LambdaRequest::Alb(event) => {
+            warn_of_single_headers(event);
             event.headers.remove(HOST);
             event.multi_value_headers.remove(HOST);
             event.query_string_parameters = Default::default();
@@ -52,6 +56,23 @@ pub(super) fn make_sound(request: &mut LambdaRequest) {
         // Other events are not compiled in.
         _ => {}
     }
+}
+
+/// Logs once that the target group of a load balancer has multi-value headers switched off: then it
+/// passes one `Set-Cookie` of a response and drops the others.
+fn warn_of_single_headers(event: &AlbTargetGroupRequest) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if loses_cookies(event) && !TOLD.swap(true, Ordering::Relaxed) {
+        warn!(
+            "the load balancer's target group does not use multi-value headers, so a browser loses \
+             cookies: set its attribute lambda.multi_value_headers.enabled to true"
+        );
+    }
+}
+
+/// An event has either the one or the other kind of headers.
+fn loses_cookies(event: &AlbTargetGroupRequest) -> bool {
+    event.multi_value_headers.is_empty() && !event.headers.is_empty()
 }
 
 /// The client's address as the gateway saw it; of `X-Forwarded-For` only the last entry, which the
@@ -162,6 +183,22 @@ mod tests {
         let request = alb("\"/\"", "{}", "\"not base64!\"", true);
         assert!(request.body().is_empty());
         assert_eq!(alb("\"/\"", "{}", "\"aGk=\"", true).body().as_ref(), b"hi");
+    }
+
+    #[test]
+    fn a_load_balancer_without_multi_value_headers_is_recognised() {
+        for (headers, loses) in [
+            (r#""headers":{"host":"x"}"#, true),
+            (r#""multiValueHeaders":{"host":["x"]}"#, false),
+            (r#""headers":{}"#, false),
+        ] {
+            let event = format!(
+                r#"{{"requestContext":{{"elb":{{"targetGroupArn":"arn:aws:x"}}}},
+                "httpMethod":"POST","path":"/",{headers},"isBase64Encoded":false}}"#
+            );
+            let event: AlbTargetGroupRequest = serde_json::from_str(&event).expect("an event");
+            assert_eq!(loses_cookies(&event), loses, "{headers}");
+        }
     }
 
     #[test]

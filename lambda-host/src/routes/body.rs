@@ -5,6 +5,7 @@ use core::time::Duration;
 use axum::body::Body;
 use http::Request;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time;
 use zeroize::Zeroizing;
@@ -17,8 +18,9 @@ const MAX_BODY_BYTES: usize = 8 * 1024;
 /// The media type of a JSON body.
 const JSON: &str = "application/json";
 
-/// The maximum time for a body to arrive.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The maximum time for a body to arrive, among the extensions of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyTimeout(pub(crate) Duration);
 
 /// Reads the body of `request`; its content type must be JSON.
 ///
@@ -42,7 +44,8 @@ async fn read_as(request: Request<Body>, media_type: &str) -> Result<Zeroizing<V
     if !is_of(request.headers(), media_type) {
         return Err(Problem::UnsupportedMediaType);
     }
-    collect_in_time(request.into_body()).await
+    let (parts, body) = request.into_parts();
+    collect_in_time(&parts, body).await
 }
 
 /// Checks that the content type is JSON.
@@ -61,8 +64,14 @@ pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
 /// # Errors
 ///
 /// The [`Problem`] of a body that is too long, too slow or incomplete.
-pub(super) async fn collect_in_time(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    time::timeout(TIMEOUT, collect(body))
+pub(super) async fn collect_in_time(
+    parts: &Parts,
+    body: Body,
+) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    // The HTTP service sets it before it routes a request.
+    let timeout = parts.extensions.get::<BodyTimeout>();
+    let BodyTimeout(timeout) = timeout.ok_or(Problem::Internal)?;
+    time::timeout(*timeout, collect(body))
         .await
         .unwrap_or(Err(Problem::BodyTimeout))
 }
@@ -128,10 +137,16 @@ fn is_not_encoded(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::request::Builder;
+
     use super::*;
 
+    fn request() -> Builder {
+        Request::post("/").extension(BodyTimeout(Duration::from_secs(10)))
+    }
+
     async fn code(content_type: &str, body: Body) -> Result<usize, Problem> {
-        let request = Request::post("/").header(CONTENT_TYPE, content_type);
+        let request = request().header(CONTENT_TYPE, content_type);
         read(request.body(body).expect("a request"))
             .await
             .map(|whole| whole.len())
@@ -177,7 +192,7 @@ mod tests {
             ("identity, gzip", false),
             ("br", false),
         ] {
-            let request = Request::post("/").header(CONTENT_TYPE, "application/json");
+            let request = request().header(CONTENT_TYPE, "application/json");
             let request = request
                 .header(CONTENT_ENCODING, encoding)
                 .body(Body::from("{}"));

@@ -32,7 +32,7 @@ pub(super) async fn read_optional<B: RequestBody>(
         return Ok(None);
     }
     let (parts, body) = request.into_parts();
-    let whole = body::collect_in_time(body).await?;
+    let whole = body::collect_in_time(&parts, body).await?;
     if whole.is_empty() {
         return Ok(None);
     }
