@@ -38,6 +38,6 @@ impl<S: Sync> axum_core::extract::FromRequestParts<S> for EdgeIdentity {
         _state: &S,
     ) -> Result<Self, Self::Rejection> {
         let held = parts.extensions.get::<Self>().cloned();
-        held.ok_or_else(crate::proof::rejection)
+        held.ok_or_else(crate::rejection::rejection)
     }
 }

@@ -17,49 +17,18 @@ use portcullis_core::keys::set::JwkSet;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
-use thiserror::Error;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::key_source::{CachedKeys, KeySource};
-use crate::proof::{Expected, check, is_public_key, rejection};
-
-/// A setting is invalid. Never quotes a secret.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum SettingError {
-    /// There is not one secret or two, of 32 or more visible ASCII characters.
-    #[error(
-        "the edge has one secret, or two during a rotation, of 32 or more visible ASCII characters"
-    )]
-    Secrets,
-    /// The text is no JWK Set of public keys.
-    #[error("the keys must be a JWK Set of public keys, each with kid and alg EdDSA or ES256")]
-    Keys,
-    /// The leeway exceeds [`MAX_LEEWAY`].
-    #[error("the leeway must be at most 60 seconds")]
-    Leeway,
-    /// The prefix is invalid.
-    #[error(
-        "the identity prefix must be lower-case letters, digits and hyphens, and end with a hyphen"
-    )]
-    Prefix,
-}
+use crate::proof::check;
+use crate::rejection::rejection;
+use crate::settings::{Expected, SettingError, Settings, is_public_key};
 
 /// The layer: accepts only requests with the proof of the edge, and rejects the others with 403
 /// `no_edge_proof`.
 #[derive(Clone)]
 pub struct EdgeProof(Settings);
-
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) expected: Arc<Expected>,
-    pub(crate) audience: String,
-    pub(crate) hosts: Option<Vec<String>>,
-    pub(crate) leeway: Duration,
-    pub(crate) prefix: String,
-    on_rejection: Arc<dyn Fn(ProofError) + Send + Sync>,
-    clock: fn() -> UnixTime,
-}
 
 impl EdgeProof {
     /// Expects one of `secrets` in `x-portcullis-edge-secret`; a rotation needs two. The identity

@@ -24,8 +24,14 @@ mod identity;
 mod key_source;
 mod layer;
 mod proof;
+mod rejection;
+mod settings;
 
 pub use identity::EdgeIdentity;
 pub use key_source::{FetchError, KeySource};
-pub use layer::{EdgeProof, EdgeProofService, SettingError};
+pub use layer::{EdgeProof, EdgeProofService};
 pub use portcullis_core::assertion::verification::{DEFAULT_LEEWAY, MAX_LEEWAY, ProofError};
+pub use settings::SettingError;
+
+#[cfg(test)]
+mod tests;

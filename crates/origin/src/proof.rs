@@ -1,7 +1,7 @@
 //! The check of one request.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode, request::Parts};
+use http::header::{HeaderMap, HeaderName};
+use http::request::Parts;
 use portcullis_core::assertion::verification::{
     self, AssertionClaims, ProofError, ReceivedRequest,
 };
@@ -9,30 +9,15 @@ use portcullis_core::forwarding::{
     ASSERTION_HEADER, EDGE_SECRET_HEADER, REQUEST_ID_HEADER, is_reserved, is_under,
 };
 use portcullis_core::keys::jwk::VerifyingKey;
-use portcullis_core::keys::set::JwkSet;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
-use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::jws::Jws;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use portcullis_jwt::NativeVerifier;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::identity::EdgeIdentity;
-use crate::key_source::CachedKeys;
-use crate::layer::Settings;
-
-/// The expected proof.
-pub(crate) enum Expected {
-    /// The secret itself, one of these.
-    Secret(Vec<Secret<String>>),
-    /// An assertion with an HMAC under one of these keys.
-    SharedKeys(Vec<VerifyingKey>),
-    /// An assertion with the signature of one of these keys.
-    Keys(JwkSet),
-    /// The same, with published keys.
-    Published(CachedKeys),
-}
+use crate::settings::{Expected, Settings, is_public_key};
 
 /// Checks a request, replaces its proof by an [`EdgeIdentity`] and removes the headers that are not
 /// proved.
@@ -154,11 +139,6 @@ async fn check_signature(
     Err(ProofError::BadSignature)
 }
 
-/// Whether a key verifies assertions: it fixes `EdDSA` or `ES256`.
-pub(crate) const fn is_public_key(key: &VerifyingKey) -> bool {
-    matches!(key.algorithm(), Some(Algorithm::EdDsa | Algorithm::Es256))
-}
-
 /// The value of a header; `None` without it.
 ///
 /// # Errors
@@ -184,23 +164,4 @@ fn remove(headers: &mut HeaderMap, matches: impl Fn(&str) -> bool) {
     for name in names {
         headers.remove(name);
     }
-}
-
-/// The response to every request without a proof: problem JSON ([RFC 9457]) without the reason.
-///
-/// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
-pub(crate) fn rejection<B: From<&'static str>>() -> Response<B> {
-    let mut response = Response::new(B::from(
-        r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"the request did not pass the edge","code":"no_edge_proof"}"#,
-    ));
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    for (name, value) in [
-        (CONTENT_TYPE, "application/problem+json"),
-        (CACHE_CONTROL, "no-store"),
-    ] {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

@@ -11,7 +11,7 @@ use portcullis_core::token::algorithm::Algorithm;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::CryptoKey;
 
-use crate::origin_proof::OriginProofError;
+use crate::origin_proof_error::OriginProofError;
 use crate::signatures::subtle;
 
 /// The private key of this isolate; it is imported once.

@@ -37,6 +37,7 @@ pub mod lookup_cache;
 #[cfg_attr(not(feature = "metrics"), path = "without/metrics.rs")]
 pub mod metrics;
 pub mod origin_proof;
+pub mod origin_proof_error;
 pub mod refuse;
 pub mod signatures;
 pub mod transport;

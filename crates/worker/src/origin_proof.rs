@@ -6,10 +6,10 @@ use portcullis_core::forwarding::{ASSERTION_HEADER, EDGE_SECRET_HEADER};
 use portcullis_core::secret::Secret;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_jwt::hmac;
-use thiserror::Error;
 use wasm_bindgen::JsValue;
 
 use crate::assertion_keys::AssertionSigner;
+pub use crate::origin_proof_error::OriginProofError;
 
 /// The settings, each as text; `None` if it is not set.
 #[derive(Debug)]
@@ -33,32 +33,6 @@ pub enum OriginProof {
     SharedKey(Secret<String>),
     /// An assertion with the signature of a private key.
     PrivateKey(AssertionSigner),
-}
-
-/// The settings of the proof are invalid. Never quotes a secret.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum OriginProofError {
-    /// An unknown kind of proof.
-    #[error("PORTCULLIS_ORIGIN_PROOF must be secret, assertion or none")]
-    Kind,
-    /// The kind needs a secret.
-    #[error("PORTCULLIS_ORIGIN_PROOF needs PORTCULLIS_EDGE_SECRET")]
-    NoSecret,
-    /// The secret is short, or not visible ASCII.
-    #[error("PORTCULLIS_EDGE_SECRET must have 32 or more visible ASCII characters")]
-    Secret,
-    /// Keys without `PORTCULLIS_ORIGIN_PROOF=assertion`.
-    #[error("PORTCULLIS_ASSERTION_KEYS needs PORTCULLIS_ORIGIN_PROOF=assertion")]
-    UnusedKeys,
-    /// The keys are invalid.
-    #[error(
-        "PORTCULLIS_ASSERTION_KEYS must be a JWK Set of one or two private keys with kid and alg \
-         EdDSA or ES256"
-    )]
-    Keys,
-    /// The build cannot sign with private keys.
-    #[error("PORTCULLIS_ASSERTION_KEYS needs a build with the feature assertion-keys")]
-    NotBuilt,
 }
 
 impl OriginProof {

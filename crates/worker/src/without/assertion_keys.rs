@@ -6,7 +6,7 @@ use portcullis_core::assertion::AssertionDraft;
 use portcullis_core::secret::Secret;
 use wasm_bindgen::JsValue;
 
-use crate::origin_proof::OriginProofError;
+use crate::origin_proof_error::OriginProofError;
 
 /// Does not exist.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::{EdgeIdentity, EdgeProof, FetchError, KeySource, ProofError, SettingError};
 use axum::extract::Request;
 use axum::routing::any;
 use axum::{Router, body::Body};
@@ -16,7 +17,6 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::claims::Claims;
 use portcullis_jwt::SigningKey;
-use portcullis_origin::{EdgeIdentity, EdgeProof, FetchError, KeySource, ProofError, SettingError};
 use portcullis_service::ports::Signer as _;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -486,7 +486,7 @@ fn altered(token: &str, part: usize, place: usize, bit: u8) -> String {
         .map(|part| base64url::decode(part).expect("canonical"))
         .collect();
     let bytes = &mut parts[part];
-    let place = place % bytes.len();
+    let place = place.checked_rem(bytes.len()).expect("not empty");
     bytes[place] ^= 1 << bit;
     let parts: Vec<_> = parts.iter().map(|part| base64url::encode(part)).collect();
     parts.join(".")
