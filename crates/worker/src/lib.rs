@@ -23,6 +23,7 @@
 
 #[cfg_attr(not(feature = "assertion-keys"), path = "without/assertion_keys.rs")]
 pub mod assertion_keys;
+pub mod browser_headers;
 pub mod cache_api;
 pub mod clock;
 pub mod config;
@@ -54,14 +55,16 @@ use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
 use portcullis_core::token::verifier::Verified;
 use portcullis_service::edge::authorize::authorize;
-use portcullis_service::edge::route::route_request;
+use portcullis_service::edge::cors::{CorsRequest, cors_response};
+use portcullis_service::edge::route::{Refused, route_request};
 use worker::{Context, Env};
 
+use crate::browser_headers::complete;
 use crate::clock::now;
 use crate::edge_request::EdgeRequest;
 use crate::forward::{Forwarded, forward};
 use crate::isolate::Isolate;
-use crate::refuse::{public_keys, refuse};
+use crate::refuse::{no_content, public_keys, refuse};
 
 /// The handler of the `fetch` event.
 #[cfg(feature = "entry")]
@@ -76,23 +79,46 @@ async fn fetch(
 
 /// Responds to one request: with the origin's response, or with a rejection.
 pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) -> web_sys::Response {
+    let (method, url) = (request.method(), request.url());
+    let is_https = url.starts_with("https:");
     let Some(request_id) = fresh_id() else {
-        // This rejection needs nothing of the request: the platform provides no random numbers.
-        return refuse(Denial::NotConfigured, None, &Id::from_random([0; 16]));
+        // The platform provides no random numbers.
+        let refusal = refuse(Denial::NotConfigured, None, &Id::from_random([0; 16]));
+        return complete(refusal, is_https, None);
     };
-    match pass(request, env, context, &request_id).await {
-        Ok(response) => response,
-        Err((denial, requirement)) => refuse(denial, requirement.as_ref(), &request_id),
-    }
+    let isolate = Isolate::current(env);
+    let (path, _) = split(&url);
+    let header = |name| request.headers().get(name).unwrap_or_default();
+    let (origin, requested_method) = (header("origin"), header("access-control-request-method"));
+    // The keys of the edge are for every page.
+    let gate = isolate.as_ref().filter(|_| path != KEYS_PATH);
+    let cors = gate.and_then(|isolate| {
+        let cors_request = CorsRequest {
+            method: &method,
+            raw_path: path,
+            origin: origin.as_deref(),
+            requested_method: requested_method.as_deref(),
+        };
+        cors_response(isolate.gate(), cors_request)
+    });
+    let preflight = cors.as_ref().and_then(|cors| cors.preflight.as_ref());
+    let passed = match &isolate {
+        None => Err((Denial::NotConfigured, None)),
+        Some(isolate) => pass(isolate, request, env, context, &request_id, preflight).await,
+    };
+    let response = passed
+        .unwrap_or_else(|(denial, requirement)| refuse(denial, requirement.as_ref(), &request_id));
+    complete(response, is_https, cors.as_ref())
 }
 
 async fn pass(
+    isolate: &Rc<Isolate>,
     request: &web_sys::Request,
     env: &Env,
     context: &Context,
     request_id: &Id,
+    preflight: Option<&Result<(), Refused<'_>>>,
 ) -> Result<web_sys::Response, (Denial, Option<Requirement>)> {
-    let isolate = Isolate::current(env).ok_or((Denial::NotConfigured, None))?;
     let headers = request.headers();
     let address = headers.get("cf-connecting-ip").unwrap_or_default();
     limit::check_rate(env, address.as_deref(), isolate.rate_period())
@@ -110,13 +136,19 @@ async fn pass(
             .and_then(public_keys)
             .ok_or((Denial::UnknownRoute, None));
     }
+    if let Some(outcome) = preflight {
+        let refused =
+            |(denial, requirement): Refused<'_>| (denial, requirement.map(Cow::into_owned));
+        outcome.clone().map_err(refused)?;
+        return no_content().ok_or((Denial::NotConfigured, None));
+    }
     let authorization = headers.get("authorization").unwrap_or_default();
     let routed = route_request(gate, &request.method(), path, authorization.as_deref())
         .map_err(|(denial, requirement)| (denial, requirement.map(Cow::into_owned)))?;
     let caller = match routed.token {
         None => None,
         Some(token) => {
-            let isolate = Rc::clone(&isolate);
+            let isolate = Rc::clone(isolate);
             let edge_request = EdgeRequest { isolate, context };
             let admitted = authorize(&edge_request, &routed.requirement, token).await;
             edge_request.isolate.emit_metrics(env);
