@@ -32,6 +32,8 @@ pub mod forward;
 pub mod isolate;
 #[cfg_attr(not(feature = "rate-limit"), path = "without/limit.rs")]
 pub mod limit;
+#[cfg_attr(not(feature = "websocket"), path = "without/live.rs")]
+pub mod live;
 #[cfg_attr(not(feature = "lookup"), path = "without/lookup.rs")]
 pub mod lookup;
 pub mod lookup_cache;
@@ -54,9 +56,10 @@ use portcullis_core::forwarding::Connection;
 use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
 use portcullis_core::token::verifier::Verified;
+use portcullis_core::upgrade::UpgradeRequest;
 use portcullis_service::edge::authorize::authorize;
 use portcullis_service::edge::cors::{CorsRequest, cors_response};
-use portcullis_service::edge::route::{Refused, route_request};
+use portcullis_service::edge::route::{Refused, RequestHead, route_head};
 use worker::{Context, Env};
 
 use crate::browser_headers::complete;
@@ -64,6 +67,7 @@ use crate::clock::now;
 use crate::edge_request::EdgeRequest;
 use crate::forward::{Forwarded, forward};
 use crate::isolate::Isolate;
+use crate::live::end_with_token;
 use crate::refuse::{no_content, public_keys, refuse};
 
 /// The handler of the `fetch` event.
@@ -88,11 +92,12 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
     };
     let isolate = Isolate::current(env);
     let (path, _) = split(&url);
-    let header = |name| request.headers().get(name).unwrap_or_default();
+    let headers = request.headers();
+    let header = |name| header(&headers, name);
     let (origin, requested_method) = (header("origin"), header("access-control-request-method"));
     // The keys of the edge are for every page.
     let gate = isolate.as_ref().filter(|_| path != KEYS_PATH);
-    let cors = gate.and_then(|isolate| {
+    let mut cors = gate.and_then(|isolate| {
         let cors_request = CorsRequest {
             method: &method,
             raw_path: path,
@@ -101,7 +106,7 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
         };
         cors_response(isolate.gate(), cors_request)
     });
-    let preflight = cors.as_ref().and_then(|cors| cors.preflight.as_ref());
+    let preflight = cors.as_mut().and_then(|cors| cors.preflight.take());
     let passed = match &isolate {
         None => Err((Denial::NotConfigured, None)),
         Some(isolate) => pass(isolate, request, env, context, &request_id, preflight).await,
@@ -117,10 +122,11 @@ async fn pass(
     env: &Env,
     context: &Context,
     request_id: &Id,
-    preflight: Option<&Result<(), Refused<'_>>>,
+    preflight: Option<Result<(), Refused<'_>>>,
 ) -> Result<web_sys::Response, (Denial, Option<Requirement>)> {
     let headers = request.headers();
-    let address = headers.get("cf-connecting-ip").unwrap_or_default();
+    let header = |name| header(&headers, name);
+    let address = header("cf-connecting-ip");
     limit::check_rate(env, address.as_deref(), isolate.rate_period())
         .await
         .map_err(|denial| (denial, None))?;
@@ -139,11 +145,26 @@ async fn pass(
     if let Some(outcome) = preflight {
         let refused =
             |(denial, requirement): Refused<'_>| (denial, requirement.map(Cow::into_owned));
-        outcome.clone().map_err(refused)?;
+        outcome.map_err(refused)?;
         return no_content().ok_or((Denial::NotConfigured, None));
     }
-    let authorization = headers.get("authorization").unwrap_or_default();
-    let routed = route_request(gate, &request.method(), path, authorization.as_deref())
+    let authorization = header("authorization");
+    let method = request.method();
+    let (upgrade, origin) = (header("upgrade"), header("origin"));
+    let subprotocols = header("sec-websocket-protocol");
+    let head = RequestHead {
+        raw_path: path,
+        authorization: authorization.as_deref(),
+        upgrade: UpgradeRequest {
+            method: &method,
+            upgrade: upgrade.as_deref(),
+            has_key: header("sec-websocket-key").is_some(),
+            origin: origin.as_deref(),
+            url: &url,
+        },
+        subprotocols: subprotocols.as_deref(),
+    };
+    let routed = route_head(gate, &head)
         .map_err(|(denial, requirement)| (denial, requirement.map(Cow::into_owned)))?;
     let caller = match routed.token {
         None => None,
@@ -161,7 +182,6 @@ async fn pass(
     let target = isolate.origin().target(&routed.path, query);
     let connection = Connection::of_url(&url, address.as_deref());
     let audience = isolate.origin().as_str();
-    let method = request.method();
     let draft = || AssertionDraft {
         audience,
         issued_at: now(),
@@ -184,8 +204,14 @@ async fn pass(
         request_id,
         proof,
     };
-    let answer = forward(&forwarded).await;
-    answer.map_err(|denial| (denial, None))
+    let answer = forward(&forwarded).await.map_err(|denial| (denial, None))?;
+    let Some(caller) = caller else {
+        return Ok(answer);
+    };
+    let requirement = routed.requirement.into_owned();
+    // SECURITY: fails closed. A response that cannot be ended is not sent.
+    end_with_token(answer, isolate, context, requirement, caller, request_id)
+        .map_err(|_| (Denial::OriginUnreachable, None))
 }
 
 /// Path and query of an absolute URL; the platform has already parsed and normalized it.
@@ -201,6 +227,11 @@ fn split(url: &str) -> (&str, Option<&str>) {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     }
+}
+
+#[inline(never)]
+fn header(headers: &web_sys::Headers, name: &str) -> Option<String> {
+    headers.get(name).unwrap_or_default()
 }
 
 fn fresh_id() -> Option<Id> {

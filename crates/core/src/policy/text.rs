@@ -212,8 +212,10 @@ fn cors_rules(mut members: Members) -> Result<CorsRules, PolicyError> {
         [any] if any == "*" && credentials => return Err(PolicyError::Cors),
         [any] if any == "*" => AllowedOrigins::Any,
         names => {
-            let origins: Option<_> = names.iter().map(|name| Origin::parse(name)).collect();
-            let origins = origins.ok_or(PolicyError::Cors)?;
+            let mut origins = Vec::new();
+            for name in names {
+                origins.push(Origin::parse(name).ok_or(PolicyError::Cors)?);
+            }
             AllowedOrigins::Listed {
                 origins,
                 credentials,
@@ -221,16 +223,12 @@ fn cors_rules(mut members: Members) -> Result<CorsRules, PolicyError> {
         }
     };
     let methods = members.texts_that("methods", is_method, "methods in upper case")?;
-    let names_of = |texts: Option<Vec<String>>, usual: &[&str]| match texts {
-        None => Ok(usual.iter().map(|name| (*name).to_owned()).collect()),
-        Some(names) if names.iter().all(|name| is_header_name(name)) => Ok(names),
-        Some(_) => Err(PolicyError::Cors),
-    };
-    let headers = names_of(
-        members.texts("headers")?,
-        &["authorization", "content-type"],
-    )?;
-    let mut exposed: Vec<String> = names_of(members.texts("expose")?, &[])?;
+    let named = "names of headers";
+    let mut headers = members.texts_that("headers", is_header_name, named)?;
+    if headers.is_empty() {
+        headers.extend(["authorization", "content-type"].map(str::to_owned));
+    }
+    let mut exposed = members.texts_that("expose", is_header_name, named)?;
     exposed.extend(EXPOSED_BY_THE_EDGE.map(str::to_owned));
     let max_age = members.seconds("max_age")?.unwrap_or(DEFAULT_PREFLIGHT_AGE);
     members.end()?;
