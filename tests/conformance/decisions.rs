@@ -39,8 +39,10 @@ fn every_case_has_a_unique_name() {
 }
 
 /// Denials that no token and no path can cause.
-const NOT_THE_CALLERS: [Denial; 3] = [
+const NOT_THE_CALLERS: [Denial; 5] = [
     RATE_LIMITED,
+    Denial::UpgradeNotAllowed,
+    Denial::ForeignOrigin,
     Denial::NotConfigured,
     Denial::OriginUnreachable,
 ];
@@ -108,7 +110,9 @@ const fn after(denial: Denial) -> Option<Denial> {
         D::BadPath => RATE_LIMITED,
         D::RateLimited(_) => D::UnknownRoute,
         D::UnknownRoute => D::MethodNotAllowed,
-        D::MethodNotAllowed => D::MissingToken,
+        D::MethodNotAllowed => D::UpgradeNotAllowed,
+        D::UpgradeNotAllowed => D::ForeignOrigin,
+        D::ForeignOrigin => D::MissingToken,
         D::MissingToken => D::MalformedAuthorization,
         D::MalformedAuthorization => D::TokenTooLarge,
         D::TokenTooLarge => D::MalformedToken,

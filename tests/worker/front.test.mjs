@@ -78,3 +78,15 @@ test("a wasm trap ends every pending request with a response, and none hangs", {
   }
   assert.equal(await (await ask("/well")).text(), "judged");
 });
+
+test("the response to a trap has Strict-Transport-Security over https only", async () => {
+  for (const where of ["/trap", "/throws"]) {
+    for (const [scheme, value] of [["https", "max-age=31536000"], ["http", null]]) {
+      const answer = await worker.dispatchFetch(`${scheme}://edge.example${where}`);
+      assert.equal(answer.headers.get("strict-transport-security"), value);
+      await expectRefusal(answer);
+    }
+  }
+  const rules = readFileSync(path.join(ROOT, "crates/core/src/transport_security.rs"), "utf8");
+  assert.match(rules, /HSTS: &str = "max-age=31536000";/);
+});

@@ -41,7 +41,7 @@ impl ErrorClass {
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $wire:literal $(| $also:literal)* => $class:ident;)*) => {
         /// The reason of a service for an error response.
-        #[derive(Clone, Debug, Eq, PartialEq)]
+        #[derive(Clone, Eq, PartialEq)]
         pub enum ErrorCode {
             $($(#[$doc])* $code,)*
             /// An unknown code, or none at all.
@@ -209,6 +209,13 @@ impl UnknownCode {
     /// The code; `none` if it was missing, `unreadable` if it was not a name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+// The stable name: the derived form would add a second table of names to the Worker.
+impl fmt::Debug for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

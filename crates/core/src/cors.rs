@@ -92,7 +92,7 @@ pub enum AllowedOrigins {
 pub struct CorsRules {
     /// The pages that may read responses.
     pub origins: AllowedOrigins,
-    /// The methods that a page may use.
+    /// The methods that a page may use; empty for those of the path.
     pub methods: Vec<String>,
     /// The request headers that a page may set beyond the safelisted ones.
     pub headers: Vec<String>,
@@ -107,7 +107,32 @@ pub fn is_preflight(method: &str, origin: Option<&str>, requested_method: Option
     method == "OPTIONS" && origin.is_some() && requested_method.is_some()
 }
 
+/// The methods of a preflight response, where neither the rules nor the routes list methods.
+const USUAL_METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
 impl CorsRules {
+    /// Rules that let no page read a response.
+    pub const fn for_no_page() -> Self {
+        Self {
+            origins: AllowedOrigins::Listed {
+                origins: Vec::new(),
+                credentials: false,
+            },
+            methods: Vec::new(),
+            headers: Vec::new(),
+            exposed: Vec::new(),
+            max_age: Duration::ZERO,
+        }
+    }
+
+    /// Whether a page of `origin` is listed by its own name. `*` lists none.
+    pub fn lists(&self, origin: &str) -> bool {
+        match &self.origins {
+            AllowedOrigins::Any => false,
+            AllowedOrigins::Listed { origins, .. } => origins.iter().any(|one| one.is(origin)),
+        }
+    }
+
     /// The headers that let the page of the `Origin` header `origin` read a response, refusals too.
     /// Empty if it may not.
     pub fn response_headers(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
@@ -120,9 +145,24 @@ impl CorsRules {
 
     /// The headers of the response to a preflight. Empty if the page may not send the request.
     pub fn preflight_headers(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
+        self.preflight_headers_at(origin, &[])
+    }
+
+    /// As [`CorsRules::preflight_headers`], for a path with the methods `at_path`. They count where
+    /// the rules list none.
+    pub fn preflight_headers_at(
+        &self,
+        origin: Option<&str>,
+        at_path: &[&str],
+    ) -> Vec<(&'static str, String)> {
         let mut headers = self.allow_origin(origin);
         if !headers.is_empty() {
-            headers.push(("access-control-allow-methods", self.methods.join(", ")));
+            let methods = match (self.methods.as_slice(), at_path) {
+                ([], []) => USUAL_METHODS.join(", "),
+                ([], at_path) => at_path.join(", "),
+                (own, _) => own.join(", "),
+            };
+            headers.push(("access-control-allow-methods", methods));
             if !self.headers.is_empty() {
                 headers.push(("access-control-allow-headers", self.headers.join(", ")));
             }

@@ -14,6 +14,11 @@ pub enum Denial {
     UnknownRoute,
     /// The routes of the most specific path do not list the method.
     MethodNotAllowed,
+    /// The request wants another protocol, and its route does not allow that, or it is no WebSocket
+    /// handshake (RFC 9110 §7.8, RFC 6455 §4.2.1).
+    UpgradeNotAllowed,
+    /// A page of an origin that the route does not list opens a WebSocket (RFC 6455 §10.2).
+    ForeignOrigin,
     /// The route is guarded, and the request has no token.
     MissingToken,
     /// The `Authorization` header is not one `Bearer` token (RFC 6750 §2.1).
@@ -168,6 +173,8 @@ impl Denial {
             Self::RateLimited(_) => "rate_limited",
             Self::UnknownRoute => "unknown_route",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::UpgradeNotAllowed => "upgrade_not_allowed",
+            Self::ForeignOrigin => "foreign_origin",
             Self::MissingToken => "missing_token",
             Self::MalformedAuthorization => "malformed_authorization",
             Self::TokenTooLarge => "token_too_large",

@@ -1,5 +1,6 @@
 //! The gate decides whether a request may pass.
 
+use core::time::Duration;
 use std::borrow::Cow;
 
 use crate::denial::Denial;
@@ -78,6 +79,16 @@ impl Gate {
             self.check_ages(requirement, snapshot, now, Ages::All)?;
         }
         self.decide_by(status, requirement, caller, snapshot, now)
+    }
+
+    /// The time from `now` until a response to `caller` that is still open is checked again: at the end of the token, and
+    /// once in every soft bound of revocations.
+    pub fn next_check(&self, caller: &Verified<Claims>, now: UnixTime) -> Duration {
+        let claims = caller.get();
+        let soft = self.policy.revocations.soft;
+        let trusted = self.policy.issuer(&claims.issuer);
+        let end = trusted.map(|trusted| claims.expires_at.plus(trusted.leeway));
+        end.map_or(soft, |end| now.until(end).min(soft))
     }
 
     /// As [`Gate::decide`] for the bearer of a token, by a snapshot that [`Gate::check_staleness`] has accepted at
@@ -161,7 +172,7 @@ impl Gate {
         now: UnixTime,
         ages: Ages,
     ) -> Result<(), Denial> {
-        let bound = |hard: core::time::Duration| {
+        let bound = |hard: Duration| {
             requirement
                 .serve_stale
                 .map_or(hard, |stale| stale.max(hard))

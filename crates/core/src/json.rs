@@ -234,7 +234,7 @@ impl Object {
 
     /// An object of the parsed members; `None` if a name occurs twice.
     fn from_members(mut members: Vec<(String, Json)>) -> Option<Self> {
-        members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        sort_by_name(&mut members);
         let twice = members
             .windows(2)
             .any(|pair| matches!(pair, [(a, _), (b, _)] if a == b));
@@ -243,6 +243,43 @@ impl Object {
 
     fn place(&self, name: &str) -> Result<usize, usize> {
         self.0.binary_search_by(|(own, _)| own.as_str().cmp(name))
+    }
+}
+
+/// Sorts by heapsort: it is quick for hostile input too, and the Worker is 4 KB smaller than with the
+/// sort of the standard library.
+fn sort_by_name(members: &mut [(String, Json)]) {
+    let count = members.len();
+    for root in (0..count / 2).rev() {
+        sift_down(members, root);
+    }
+    for last in (1..count).rev() {
+        members.swap(0, last);
+        if let Some(heap) = members.get_mut(..last) {
+            sift_down(heap, 0);
+        }
+    }
+}
+
+/// Moves the member at `place` down until no child has a greater name.
+fn sift_down(heap: &mut [(String, Json)], mut place: usize) {
+    // Behind the end there is no name, and `None` is less than every name.
+    let is_less = |heap: &[(String, Json)], one: usize, other: usize| {
+        heap.get(one).map(|(name, _)| name) < heap.get(other).map(|(name, _)| name)
+    };
+    loop {
+        let left = place.saturating_mul(2).saturating_add(1);
+        let right = left.saturating_add(1);
+        let child = if is_less(heap, left, right) {
+            right
+        } else {
+            left
+        };
+        if !is_less(heap, place, child) {
+            return;
+        }
+        heap.swap(place, child);
+        place = child;
     }
 }
 

@@ -66,3 +66,4 @@ pub mod snapshot;
 pub mod time;
 pub mod token;
 pub mod transport_security;
+pub mod upgrade;

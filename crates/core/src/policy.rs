@@ -124,6 +124,12 @@ pub enum PolicyError {
          that the edge sets; drop has no header that every request needs"
     )]
     Headers,
+    /// The origins of CORS rules are missing, invalid or too broad.
+    #[error("cors: origins lists https origins, or is \"*\" without credentials")]
+    Cors,
+    /// A route allows a WebSocket and requires a lookup for every request.
+    #[error("route {0:?}: upgrade needs the revocation check by the feed")]
+    Upgrade(String),
     /// A route's path is no canonical path or subtree, or occurs twice.
     #[error(
         "route {0:?}: a path must be canonical, unique for its methods, and may have a wildcard only \
@@ -340,6 +346,99 @@ mod tests {
         assert_eq!(set.count(), 1);
         let wrong = r#""access": "open", "exact": "yes""#;
         assert!(parse(&DEMO.replacen(r#""access": "open""#, wrong, 1)).is_err());
+    }
+
+    #[test]
+    fn cors_rules_parse_with_their_defaults_or_are_rejected() {
+        let cors = |members: &str| {
+            let json = DEMO.replacen(
+                r#""routes""#,
+                &format!(r#""cors": {{{members}}}, "routes""#),
+                1,
+            );
+            let policy = parse(&json)?;
+            let path = CanonicalPath::parse("/public/a").expect("canonical");
+            let found = policy.routes.find("GET", &path).expect("covered");
+            Ok(found.cors.clone().expect("the rules of the policy"))
+        };
+        let rules = cors(r#""origins": ["https://a.example", "http://localhost:3000"]"#);
+        let rules = rules.expect("rules");
+        assert!(rules.lists("https://a.example") && rules.lists("http://localhost:3000"));
+        assert!(!rules.lists("https://b.example"));
+        assert!(rules.methods.is_empty());
+        assert_eq!(rules.headers, ["authorization", "content-type"]);
+        assert_eq!(rules.max_age, Duration::from_secs(600));
+        let shown = rules.response_headers(Some("https://a.example"));
+        let credentials = ("access-control-allow-credentials", "true".to_owned());
+        assert!(!shown.contains(&credentials));
+        let rules = cors(
+            r#""origins": "https://a.example", "methods": ["GET"], "headers": "x-b", "expose": "x-a",
+               "credentials": true, "max_age": 86400"#,
+        )
+        .expect("rules");
+        let shown = rules.response_headers(Some("https://a.example"));
+        assert!(shown.contains(&credentials));
+        assert!(rules.headers == ["x-b"] && rules.exposed.contains(&"x-a".to_owned()));
+        assert!(cors(r#""origins": "*""#).is_ok());
+        for bad in [
+            r#""max_age": 5"#,
+            r#""origins": []"#,
+            r#""origins": "*", "credentials": true"#,
+            r#""origins": ["*", "https://a.example"]"#,
+            r#""origins": "null""#,
+            r#""origins": "http://a.example""#,
+            r#""origins": "https://a.example/""#,
+            r#""origins": "https://*.example""#,
+        ] {
+            assert_eq!(cors(bad).err(), Some(PolicyError::Cors), "{bad}");
+        }
+        for bad in [
+            r#""origins": "https://a.example", "methods": ["get"]"#,
+            r#""origins": "https://a.example", "max_age": 86401"#,
+            r#""origins": "https://a.example", "headers": "*""#,
+            r#""origins": "https://a.example", "headers": "a b""#,
+            r#""origins": "https://a.example", "headers": []"#,
+            r#""origins": "https://a.example", "expose": "*""#,
+            r#""origins": "https://a.example", "unknown": 1"#,
+        ] {
+            assert!(cors(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_route_has_its_own_cors_rules_or_none() {
+        let route = |members: &str| {
+            let access = r#""access": "open""#;
+            let json = DEMO.replacen(access, &format!("{access}, {members}"), 1);
+            let json = json.replacen(
+                r#""routes""#,
+                r#""cors": {"origins": "https://a.example"}, "routes""#,
+                1,
+            );
+            let policy = parse(&json)?;
+            let path = CanonicalPath::parse("/public/a").expect("canonical");
+            let found = policy.routes.find("GET", &path).expect("covered");
+            Ok::<_, PolicyError>(found.cors.clone())
+        };
+        assert_eq!(route(r#""cors": false"#), Ok(None));
+        let own = route(r#""cors": {"origins": "https://b.example"}"#);
+        assert!(own.is_ok_and(|own| own.is_some_and(|own| own.lists("https://b.example"))));
+        assert!(route(r#""cors": true"#).is_err());
+        assert!(route(r#""cors": "*""#).is_err());
+    }
+
+    #[test]
+    fn a_route_with_upgrade_is_checked_by_the_feed() {
+        let route = |members: &str| {
+            let access = r#""access": "open""#;
+            parse(&DEMO.replacen(access, members, 1)).map(drop)
+        };
+        assert_eq!(route(r#""access": "open", "upgrade": true"#), Ok(()));
+        assert_eq!(route(r#""access": "token", "upgrade": true"#), Ok(()));
+        let lookup = r#""access": "token", "revocation": "lookup", "upgrade": true"#;
+        let denied = Err(PolicyError::Upgrade("/public/*".to_owned()));
+        assert_eq!(route(lookup), denied);
+        assert!(route(r#""access": "token", "upgrade": "websocket""#).is_err());
     }
 
     #[test]

@@ -72,6 +72,8 @@ fn challenge(denial: Denial, requirement: Option<&Requirement>) -> Option<String
     let error = match (denial, denial.status()) {
         // RFC 6750 §3.1: no error code for a request without a token.
         (Denial::MissingToken, _) => return Some("Bearer".to_owned()),
+        // Another token would not help.
+        (Denial::UpgradeNotAllowed | Denial::ForeignOrigin, _) => return None,
         (Denial::MalformedAuthorization, _) => "invalid_request",
         (_, 401) => "invalid_token",
         (_, 403) => "insufficient_scope",
@@ -116,7 +118,7 @@ impl Denial {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadPath | Self::MalformedAuthorization => 400,
-            Self::InsufficientScope => 403,
+            Self::UpgradeNotAllowed | Self::ForeignOrigin | Self::InsufficientScope => 403,
             Self::UnknownRoute => 404,
             Self::MethodNotAllowed => 405,
             Self::RateLimited(_) => 429,
@@ -157,6 +159,8 @@ impl Denial {
             Self::RateLimited(_) => "too many requests come from this network",
             Self::UnknownRoute => "no route covers this path",
             Self::MethodNotAllowed => "no route of this path allows the method",
+            Self::UpgradeNotAllowed => "no route of this path allows the upgrade",
+            Self::ForeignOrigin => "pages of this origin may not open a WebSocket here",
             Self::MissingToken => "a bearer token is required",
             Self::MalformedAuthorization => "the Authorization header is not one bearer token",
             Self::TokenTooLarge => "the token is too large",
@@ -205,6 +209,8 @@ mod tests {
             serve_stale: None,
             revocation: crate::route::RevocationMode::Feed,
             methods: vec!["GET".into(), "HEAD".into()],
+            cors: None,
+            upgrade: false,
         };
         DenialResponse::new(denial, Some(&requirement), &Id::from_random([0; 16]))
     }

@@ -4,7 +4,9 @@ use core::fmt;
 use core::ptr;
 use core::time::Duration;
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use crate::cors::CorsRules;
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
 use crate::path::fold::{Folds, check_slashes, check_twins, fold};
@@ -23,6 +25,10 @@ pub struct Requirement {
     pub revocation: RevocationMode,
     /// The methods of the route; empty for all methods.
     pub methods: Vec<String>,
+    /// The CORS rules that the edge applies; `None` if CORS is left to the origin.
+    pub cors: Option<Arc<CorsRules>>,
+    /// Whether a client may open a WebSocket.
+    pub upgrade: bool,
 }
 
 /// The revocation check of a route.
@@ -74,6 +80,8 @@ pub struct Routes {
     format_suffixes: Vec<String>,
     /// The folds that could change a pattern.
     folds: Folds,
+    /// The CORS rules of requests without a route.
+    cors: Option<Arc<CorsRules>>,
 }
 
 /// A request without a route that allows it, with a requirement for the response if one is known.
@@ -82,6 +90,13 @@ pub type Refused<'r> = (Denial, Option<Cow<'r, Requirement>>);
 impl Requirement {
     /// Adds the conditions of `other`: the strictest of each counts.
     fn add(&mut self, other: &Self) {
+        let upgrade = self.upgrade && other.upgrade;
+        // SECURITY: rules that differ let no page read the response.
+        let cors = if self.cors == other.cors {
+            self.cors.take()
+        } else {
+            Some(Arc::new(CorsRules::for_no_page()))
+        };
         match (self.access, other.access) {
             (_, Access::Open) => {}
             (Access::Open, Access::Token) => other.clone_into(self),
@@ -99,6 +114,8 @@ impl Requirement {
                 }
             }
         }
+        self.upgrade = upgrade;
+        self.cors = cors;
     }
 }
 
@@ -227,6 +244,39 @@ impl Routes {
         true
     }
 
+    /// Applies `cors` to the refusals of requests without a route.
+    #[must_use]
+    pub fn with_cors(self, cors: Option<Arc<CorsRules>>) -> Self {
+        Self { cors, ..self }
+    }
+
+    /// Whether CORS rules apply to any request.
+    pub fn have_cors(&self) -> bool {
+        let routes = self.routes.iter().map(|route| &route.requirement.cors);
+        self.cors.is_some() || routes.into_iter().any(Option::is_some)
+    }
+
+    /// The CORS rules for a request that was routed with the result `found`.
+    pub fn cors_of<'r>(
+        &'r self,
+        found: &'r Result<Cow<'r, Requirement>, Refused<'r>>,
+    ) -> Option<&'r Arc<CorsRules>> {
+        match found {
+            Ok(requirement) | Err((_, Some(requirement))) => requirement.cors.as_ref(),
+            Err((_, None)) => self.cors.as_ref(),
+        }
+    }
+
+    /// The methods of the most specific path that covers `path`; empty for all methods.
+    pub fn methods_of(&self, path: &CanonicalPath) -> Vec<&str> {
+        let own = self.most_specific(path.as_str(), Folds::NONE);
+        if own.iter().any(|route| route.requirement.methods.is_empty()) {
+            return Vec::new();
+        }
+        let methods = own.iter().flat_map(|route| &route.requirement.methods);
+        methods.map(String::as_str).collect()
+    }
+
     /// All routes, the most specific first.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter()
@@ -340,6 +390,8 @@ fn all_of<'r>(routes: &[&'r Route]) -> Cow<'r, Requirement> {
             serve_stale: None,
             revocation: RevocationMode::Lookup,
             methods: Vec::new(),
+            cors: None,
+            upgrade: false,
         }),
         [only] => Cow::Borrowed(&only.requirement),
         [first, others @ ..] => {
@@ -368,6 +420,8 @@ mod tests {
                 serve_stale: None,
                 revocation: RevocationMode::Feed,
                 methods: vec![],
+                cors: None,
+                upgrade: false,
             };
             let pattern = RoutePattern::parse(pattern).expect("a pattern");
             assert!(routes.insert(Route::new(pattern, requirement)));
@@ -424,6 +478,8 @@ mod tests {
             serve_stale: None,
             revocation: RevocationMode::Feed,
             methods: vec!["GET".to_owned()],
+            cors: None,
+            upgrade: false,
         };
         let pattern = RoutePattern::parse("/a/*").expect("a pattern");
         assert!(!routes.insert(Route::new(pattern, again)));

@@ -79,6 +79,8 @@ pub async fn authenticate_token(
         serve_stale: None,
         revocation: RevocationMode::Feed,
         methods: Vec::new(),
+        cors: None,
+        upgrade: false,
     };
     Ok(
         match gate.decide(&requirement, Some(&caller), &snapshot, now) {

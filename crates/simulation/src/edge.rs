@@ -112,6 +112,8 @@ impl SimEdge {
             serve_stale: None,
             revocation,
             methods: Vec::new(),
+            cors: None,
+            upgrade: false,
         };
         let visit = SimRequest {
             edge: Rc::clone(self),

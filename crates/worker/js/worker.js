@@ -25,17 +25,17 @@ function isTrap(fault) {
 }
 
 // SECURITY: fails closed. A request without a decision is never forwarded to the origin.
-function refusal() {
+function refusal(request) {
   const problem = {
     type: "about:blank",
     title: "Internal Server Error",
     status: 500,
     code: "internal_error",
   };
-  return new Response(JSON.stringify(problem), {
-    status: 500,
-    headers: { "content-type": "application/problem+json", "cache-control": "no-store" },
-  });
+  const headers = { "content-type": "application/problem+json", "cache-control": "no-store" };
+  // RFC 6797 §7.1; the value of `HSTS` in crates/core/src/transport_security.rs.
+  if (request.url.startsWith("https:")) headers["strict-transport-security"] = "max-age=31536000";
+  return new Response(JSON.stringify(problem), { status: 500, headers });
 }
 
 export default {
@@ -46,10 +46,10 @@ export default {
     try {
       const answer = await Promise.race([portcullis.fetch(request, env, context), died]);
       // Created here and not in the trap handler: a Response belongs to its own request.
-      return answer ?? refusal();
+      return answer ?? refusal(request);
     } catch (fault) {
       endIfTrap(fault);
-      return refusal();
+      return refusal(request);
     } finally {
       waiting.delete(fail);
     }

@@ -137,6 +137,13 @@ fn check_features(env: &Env, policy: &Policy) -> Result<(), ConfigError> {
             return Err(ConfigError::NotBuilt(setting, "lookup"));
         }
     }
+    if cfg!(not(feature = "websocket")) {
+        let mut routes = policy.routes.iter();
+        if routes.any(|route| route.requirement.upgrade) {
+            let setting = r#"PORTCULLIS_POLICY with "upgrade": true"#;
+            return Err(ConfigError::NotBuilt(setting, "websocket"));
+        }
+    }
     if cfg!(not(feature = "rate-limit")) {
         for name in ["RATE_LIMIT", "PORTCULLIS_RATE_PERIOD"] {
             if !is_unset(env, name) {

@@ -10,10 +10,13 @@ use portcullis_core::identity::identity_headers;
 use portcullis_core::secret::Secret;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::verifier::Verified;
+use portcullis_core::upgrade::without_bearer;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{
     Headers, Request, RequestCache, RequestInit, RequestRedirect, Response, WorkerGlobalScope,
 };
+
+const SUBPROTOCOLS: &str = "sec-websocket-protocol";
 
 /// A request to forward.
 #[derive(Debug)]
@@ -87,6 +90,13 @@ fn set_headers(headers: &Headers, forwarded: &Forwarded<'_>) -> Result<(), JsVal
     }
     if !rules.forwards_authorization(caller.is_some()) {
         headers.delete("authorization")?;
+    }
+    // SECURITY: on every route, whether the edge read the token there or not.
+    if let Some(offered) = headers.get(SUBPROTOCOLS)? {
+        match without_bearer(&offered).as_str() {
+            "" => headers.delete(SUBPROTOCOLS)?,
+            others => headers.set(SUBPROTOCOLS, others)?,
+        }
     }
     if let Some(cookies) = headers.get("cookie")? {
         match without_own_cookies(&cookies).as_deref() {

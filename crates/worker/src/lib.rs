@@ -23,6 +23,7 @@
 
 #[cfg_attr(not(feature = "assertion-keys"), path = "without/assertion_keys.rs")]
 pub mod assertion_keys;
+pub mod browser_headers;
 pub mod cache_api;
 pub mod clock;
 pub mod config;
@@ -31,6 +32,8 @@ pub mod forward;
 pub mod isolate;
 #[cfg_attr(not(feature = "rate-limit"), path = "without/limit.rs")]
 pub mod limit;
+#[cfg_attr(not(feature = "websocket"), path = "without/live.rs")]
+pub mod live;
 #[cfg_attr(not(feature = "lookup"), path = "without/lookup.rs")]
 pub mod lookup;
 pub mod lookup_cache;
@@ -53,15 +56,19 @@ use portcullis_core::forwarding::Connection;
 use portcullis_core::id::Id;
 use portcullis_core::route::Requirement;
 use portcullis_core::token::verifier::Verified;
+use portcullis_core::upgrade::UpgradeRequest;
 use portcullis_service::edge::authorize::authorize;
-use portcullis_service::edge::route::route_request;
+use portcullis_service::edge::cors::{CorsRequest, cors_response};
+use portcullis_service::edge::route::{Refused, RequestHead, route_head};
 use worker::{Context, Env};
 
+use crate::browser_headers::complete;
 use crate::clock::now;
 use crate::edge_request::EdgeRequest;
 use crate::forward::{Forwarded, forward};
 use crate::isolate::Isolate;
-use crate::refuse::{public_keys, refuse};
+use crate::live::end_with_token;
+use crate::refuse::{no_content, public_keys, refuse};
 
 /// The handler of the `fetch` event.
 #[cfg(feature = "entry")]
@@ -76,25 +83,50 @@ async fn fetch(
 
 /// Responds to one request: with the origin's response, or with a rejection.
 pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) -> web_sys::Response {
+    let (method, url) = (request.method(), request.url());
+    let is_https = url.starts_with("https:");
     let Some(request_id) = fresh_id() else {
-        // This rejection needs nothing of the request: the platform provides no random numbers.
-        return refuse(Denial::NotConfigured, None, &Id::from_random([0; 16]));
+        // The platform provides no random numbers.
+        let refusal = refuse(Denial::NotConfigured, None, &Id::from_random([0; 16]));
+        return complete(refusal, is_https, None);
     };
-    match pass(request, env, context, &request_id).await {
-        Ok(response) => response,
-        Err((denial, requirement)) => refuse(denial, requirement.as_ref(), &request_id),
-    }
+    let isolate = Isolate::current(env);
+    let (path, _) = split(&url);
+    let headers = request.headers();
+    let header = |name| header(&headers, name);
+    let (origin, requested_method) = (header("origin"), header("access-control-request-method"));
+    // The keys of the edge are for every page.
+    let gate = isolate.as_ref().filter(|_| path != KEYS_PATH);
+    let mut cors = gate.and_then(|isolate| {
+        let cors_request = CorsRequest {
+            method: &method,
+            raw_path: path,
+            origin: origin.as_deref(),
+            requested_method: requested_method.as_deref(),
+        };
+        cors_response(isolate.gate(), cors_request)
+    });
+    let preflight = cors.as_mut().and_then(|cors| cors.preflight.take());
+    let passed = match &isolate {
+        None => Err((Denial::NotConfigured, None)),
+        Some(isolate) => pass(isolate, request, env, context, &request_id, preflight).await,
+    };
+    let response = passed
+        .unwrap_or_else(|(denial, requirement)| refuse(denial, requirement.as_ref(), &request_id));
+    complete(response, is_https, cors.as_ref())
 }
 
 async fn pass(
+    isolate: &Rc<Isolate>,
     request: &web_sys::Request,
     env: &Env,
     context: &Context,
     request_id: &Id,
+    preflight: Option<Result<(), Refused<'_>>>,
 ) -> Result<web_sys::Response, (Denial, Option<Requirement>)> {
-    let isolate = Isolate::current(env).ok_or((Denial::NotConfigured, None))?;
     let headers = request.headers();
-    let address = headers.get("cf-connecting-ip").unwrap_or_default();
+    let header = |name| header(&headers, name);
+    let address = header("cf-connecting-ip");
     limit::check_rate(env, address.as_deref(), isolate.rate_period())
         .await
         .map_err(|denial| (denial, None))?;
@@ -110,13 +142,34 @@ async fn pass(
             .and_then(public_keys)
             .ok_or((Denial::UnknownRoute, None));
     }
-    let authorization = headers.get("authorization").unwrap_or_default();
-    let routed = route_request(gate, &request.method(), path, authorization.as_deref())
+    if let Some(outcome) = preflight {
+        let refused =
+            |(denial, requirement): Refused<'_>| (denial, requirement.map(Cow::into_owned));
+        outcome.map_err(refused)?;
+        return no_content().ok_or((Denial::NotConfigured, None));
+    }
+    let authorization = header("authorization");
+    let method = request.method();
+    let (upgrade, origin) = (header("upgrade"), header("origin"));
+    let subprotocols = header("sec-websocket-protocol");
+    let head = RequestHead {
+        raw_path: path,
+        authorization: authorization.as_deref(),
+        upgrade: UpgradeRequest {
+            method: &method,
+            upgrade: upgrade.as_deref(),
+            has_key: header("sec-websocket-key").is_some(),
+            origin: origin.as_deref(),
+            url: &url,
+        },
+        subprotocols: subprotocols.as_deref(),
+    };
+    let routed = route_head(gate, &head)
         .map_err(|(denial, requirement)| (denial, requirement.map(Cow::into_owned)))?;
     let caller = match routed.token {
         None => None,
         Some(token) => {
-            let isolate = Rc::clone(&isolate);
+            let isolate = Rc::clone(isolate);
             let edge_request = EdgeRequest { isolate, context };
             let admitted = authorize(&edge_request, &routed.requirement, token).await;
             edge_request.isolate.emit_metrics(env);
@@ -129,7 +182,6 @@ async fn pass(
     let target = isolate.origin().target(&routed.path, query);
     let connection = Connection::of_url(&url, address.as_deref());
     let audience = isolate.origin().as_str();
-    let method = request.method();
     let draft = || AssertionDraft {
         audience,
         issued_at: now(),
@@ -152,8 +204,14 @@ async fn pass(
         request_id,
         proof,
     };
-    let answer = forward(&forwarded).await;
-    answer.map_err(|denial| (denial, None))
+    let answer = forward(&forwarded).await.map_err(|denial| (denial, None))?;
+    let Some(caller) = caller else {
+        return Ok(answer);
+    };
+    let requirement = routed.requirement.into_owned();
+    // SECURITY: fails closed. A response that cannot be ended is not sent.
+    end_with_token(answer, isolate, context, requirement, caller, request_id)
+        .map_err(|_| (Denial::OriginUnreachable, None))
 }
 
 /// Path and query of an absolute URL; the platform has already parsed and normalized it.
@@ -169,6 +227,11 @@ fn split(url: &str) -> (&str, Option<&str>) {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     }
+}
+
+#[inline(never)]
+fn header(headers: &web_sys::Headers, name: &str) -> Option<String> {
+    headers.get(name).unwrap_or_default()
 }
 
 fn fresh_id() -> Option<Id> {

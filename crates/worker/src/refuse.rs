@@ -21,7 +21,7 @@ pub fn refuse(denial: Denial, requirement: Option<&Requirement>, request_id: &Id
         .headers
         .iter()
         .map(|(name, value)| (*name, value.as_str()));
-    response(refusal.status, headers, &refusal.body).unwrap_or_else(|_| Response::error())
+    response(refusal.status, headers, Some(&refusal.body)).unwrap_or_else(|_| Response::error())
 }
 
 /// The response with a public JWK Set ([RFC 7517 §8.5.2]).
@@ -31,14 +31,20 @@ pub fn public_keys(set: &str) -> Option<Response> {
     let headers = [
         ("content-type", "application/jwk-set+json"),
         ("cache-control", "public, max-age=300"),
+        ("access-control-allow-origin", "*"),
     ];
-    response(200, headers.into_iter(), set).ok()
+    response(200, headers.into_iter(), Some(set)).ok()
+}
+
+/// The response to a preflight, without its CORS headers.
+pub fn no_content() -> Option<Response> {
+    response(204, [].into_iter(), None).ok()
 }
 
 fn response<'h>(
     status: u16,
     named: impl Iterator<Item = (&'h str, &'h str)>,
-    body: &str,
+    body: Option<&str>,
 ) -> Result<Response, JsValue> {
     let headers = Headers::new()?;
     for (name, value) in named {
@@ -47,5 +53,5 @@ fn response<'h>(
     let init = ResponseInit::new();
     init.set_status(status);
     init.set_headers(&headers);
-    Response::new_with_opt_str_and_init(Some(body), &init)
+    Response::new_with_opt_str_and_init(body, &init)
 }

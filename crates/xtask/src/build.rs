@@ -34,7 +34,9 @@ const FEATURES: [&str; 7] = [
 ];
 
 /// How `wasm-opt` shrinks. No flag here assumes that the module does not trap.
-const SHRINKING: [&str; 6] = [
+const SHRINKING: [&str; 7] = [
+    // Values that a place can have in the whole program; before the passes of -Oz.
+    "--gufa",
     "-Oz",
     "--converge",
     // The first kilobyte is the end of the stack, which grows down to address 0 (rust-lld's `--stack-first`):
@@ -59,15 +61,18 @@ pub(crate) enum Feature {
     Metrics,
     /// Assertions to the origin by a private key
     AssertionKeys,
+    /// WebSockets, and streams that end with their token
+    Websocket,
 }
 
 impl Feature {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Packs,
         Self::Lookup,
         Self::RateLimit,
         Self::Metrics,
         Self::AssertionKeys,
+        Self::Websocket,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -77,6 +82,7 @@ impl Feature {
             Self::RateLimit => "rate-limit",
             Self::Metrics => "metrics",
             Self::AssertionKeys => "assertion-keys",
+            Self::Websocket => "websocket",
         }
     }
 }

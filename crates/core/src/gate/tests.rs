@@ -337,3 +337,21 @@ proptest! {
         prop_assert_eq!(passes, (9_898..10_100).contains(&now));
     }
 }
+
+#[test]
+fn an_open_response_is_checked_in_every_soft_bound_and_when_its_token_expires() {
+    let caller = inspect(HEADER, CLAIMS, NOON).expect("good at noon");
+    let wait = |now| gate().next_check(&caller, at(now)).as_secs();
+    // The soft bound is 10 s, and the token expires at 10 100.
+    assert_eq!(wait(10_000), 10);
+    assert_eq!(wait(10_089), 10);
+    assert_eq!(wait(10_090), 10);
+    assert_eq!(wait(10_091), 9);
+    assert_eq!(wait(10_099), 1);
+    assert_eq!(wait(10_100), 0);
+    assert_eq!(wait(10_101), 0);
+    let lenient = POLICY.replace(r#""profile""#, r#""leeway": 60, "profile""#);
+    let gate = Gate::new(Policy::parse(&lenient, None).expect("good"));
+    assert_eq!(gate.next_check(&caller, at(10_100)).as_secs(), 10);
+    assert_eq!(gate.next_check(&caller, at(10_159)).as_secs(), 1);
+}

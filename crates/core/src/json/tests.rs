@@ -224,3 +224,32 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn members_are_in_byte_order_and_a_repeated_name_is_rejected(
+        names in proptest::collection::vec("[a-c]{0,3}|[a-z]{8}", 0..200),
+    ) {
+        let members: Vec<_> = names.iter().map(|name| format!("{}:1", Json::quote(name))).collect();
+        let parsed = Json::parse_object(format!("{{{}}}", members.join(",")).as_bytes());
+        let mut sorted = names.clone();
+        sorted.sort();
+        sorted.dedup();
+        match parsed {
+            Ok(object) => {
+                let order: Vec<_> = object.iter().map(|(name, _)| name.to_owned()).collect();
+                prop_assert_eq!(order, sorted);
+            }
+            Err(_) => prop_assert!(sorted.len() < names.len()),
+        }
+    }
+
+    #[test]
+    fn distinct_members_in_any_order_parse(names in proptest::collection::hash_set("[a-z]{1,4}", 0..200)) {
+        let members: Vec<_> = names.iter().map(|name| format!("{}:1", Json::quote(name))).collect();
+        let object = Json::parse_object(format!("{{{}}}", members.join(",")).as_bytes());
+        let object = object.expect("distinct names");
+        prop_assert!(names.iter().all(|name| object.get(name).is_some()));
+        prop_assert_eq!(object.len(), names.len());
+    }
+}

@@ -43,6 +43,19 @@ impl Members {
             .transpose()
     }
 
+    /// The optional object `name`, or `Some(None)` for `false`.
+    pub(super) fn object_or_false(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<Option<Self>>, PolicyError> {
+        let place = self.path(name);
+        match self.members.remove(name) {
+            None => Ok(None),
+            Some(Json::Bool(false)) => Ok(Some(None)),
+            Some(value) => Self::of(value, &place).map(|object| Some(Some(object))),
+        }
+    }
+
     /// The required value `name`.
     pub(super) fn required(&mut self, name: &str) -> Result<Json, PolicyError> {
         self.members

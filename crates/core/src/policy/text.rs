@@ -1,13 +1,15 @@
 //! Parses the JSON text of a policy into a checked [`Policy`].
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::members::Members;
 use super::{
     KeySource, MAX_LEEWAY, MAX_LIFETIME, MAX_STALENESS, OWN_ISSUER, Policy, PolicyError, Staleness,
     TrustedIssuer,
 };
-use crate::forwarding::{DEFAULT_IDENTITY_PREFIX, HeaderRules};
+use crate::cors::{AllowedOrigins, CorsRules, MAX_PREFLIGHT_AGE, Origin};
+use crate::forwarding::{DEFAULT_IDENTITY_PREFIX, HeaderRules, REQUEST_ID_HEADER};
 use crate::json::Json;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
@@ -23,6 +25,12 @@ const KEYS: Staleness = staleness(60, 300, 600);
 
 /// Access tokens of this deployment's own issuer live 10 minutes.
 const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(600);
+
+/// The time for which browsers keep a preflight response.
+const DEFAULT_PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+
+/// The headers of a refusal that a page may need to read.
+const EXPOSED_BY_THE_EDGE: [&str; 3] = ["www-authenticate", "retry-after", REQUEST_ID_HEADER];
 
 const fn staleness(poll: u64, soft: u64, hard: u64) -> Staleness {
     Staleness {
@@ -57,9 +65,11 @@ pub(super) fn parse(json: &str, own_issuer: Option<&str>) -> Result<Policy, Poli
         is_format_suffix,
         "suffixes such as .json",
     )?;
-    let mut routes = Routes::with_format_suffixes(suffixes);
+    let cors = members.object("cors")?.map(cors_rules).transpose()?;
+    let cors = cors.map(Arc::new);
+    let mut routes = Routes::with_format_suffixes(suffixes).with_cors(cors.clone());
     for text in members.objects("routes")? {
-        route(text, &mut routes)?;
+        route(text, &mut routes, cors.as_ref())?;
     }
     let policy = Policy {
         issuers,
@@ -128,7 +138,11 @@ fn issuer(mut members: Members, own_issuer: Option<&str>) -> Result<TrustedIssue
     })
 }
 
-fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
+fn route(
+    mut members: Members,
+    routes: &mut Routes,
+    cors: Option<&Arc<CorsRules>>,
+) -> Result<(), PolicyError> {
     let path = members.text("path")?;
     let scopes = members.texts("scopes")?.unwrap_or_default();
     let access = match members.text("access")?.as_str() {
@@ -148,7 +162,17 @@ fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
     let methods = members.texts_that("methods", is_method, "methods in upper case")?;
     let exact = members.switch_or("exact", false)?;
     let encoded_slash = members.switch_or("encoded_slash", false)?;
+    let cors = match members.object_or_false("cors")? {
+        None => cors.cloned(),
+        Some(None) => None,
+        Some(Some(own)) => Some(Arc::new(cors_rules(own)?)),
+    };
+    let upgrade = members.switch_or("upgrade", false)?;
     members.end()?;
+    // A WebSocket is checked by the feed while it is open.
+    if upgrade && revocation == RevocationMode::Lookup {
+        return Err(PolicyError::Upgrade(path));
+    }
     if RoutePattern::has_parameter(&path) {
         return Err(PolicyError::RouteParameter(path));
     }
@@ -158,6 +182,8 @@ fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
         serve_stale,
         revocation,
         methods,
+        cors,
+        upgrade,
     };
     let pattern = RoutePattern::parse(&path);
     let inserted = pattern.map(|pattern| {
@@ -175,6 +201,53 @@ fn route(mut members: Members, routes: &mut Routes) -> Result<(), PolicyError> {
 fn is_method(method: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
     !method.is_empty() && method.bytes().all(is_letter)
+}
+
+fn cors_rules(mut members: Members) -> Result<CorsRules, PolicyError> {
+    let names = members.texts("origins")?.unwrap_or_default();
+    let credentials = members.switch_or("credentials", false)?;
+    let origins = match names.as_slice() {
+        [] => return Err(PolicyError::Cors),
+        // SECURITY: every page with credentials would be every page with the user's rights.
+        [any] if any == "*" && credentials => return Err(PolicyError::Cors),
+        [any] if any == "*" => AllowedOrigins::Any,
+        names => {
+            let mut origins = Vec::new();
+            for name in names {
+                origins.push(Origin::parse(name).ok_or(PolicyError::Cors)?);
+            }
+            AllowedOrigins::Listed {
+                origins,
+                credentials,
+            }
+        }
+    };
+    let methods = members.texts_that("methods", is_method, "methods in upper case")?;
+    let named = "names of headers";
+    let mut headers = members.texts_that("headers", is_header_name, named)?;
+    if headers.is_empty() {
+        headers.extend(["authorization", "content-type"].map(str::to_owned));
+    }
+    let mut exposed = members.texts_that("expose", is_header_name, named)?;
+    exposed.extend(EXPOSED_BY_THE_EDGE.map(str::to_owned));
+    let max_age = members.seconds("max_age")?.unwrap_or(DEFAULT_PREFLIGHT_AGE);
+    members.end()?;
+    if max_age > MAX_PREFLIGHT_AGE {
+        return Err(PolicyError::Range("max_age"));
+    }
+    Ok(CorsRules {
+        origins,
+        methods,
+        headers,
+        exposed,
+        max_age,
+    })
+}
+
+// `*` is no name: with credentials it means a header of this name.
+fn is_header_name(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_letter)
 }
 
 fn is_format_suffix(suffix: &str) -> bool {

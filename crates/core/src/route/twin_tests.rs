@@ -14,6 +14,8 @@ fn route(pattern: &str) -> Route {
         serve_stale: None,
         revocation: RevocationMode::Feed,
         methods: vec![],
+        cors: None,
+        upgrade: false,
     };
     let parsed = RoutePattern::parse(pattern).expect("a pattern");
     Route::new(parsed, requirement)

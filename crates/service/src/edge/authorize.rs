@@ -8,7 +8,7 @@ use std::rc::Rc;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::revocation::{Revocations, TokenIds};
-use portcullis_core::route::Requirement;
+use portcullis_core::route::{Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
@@ -93,6 +93,41 @@ pub async fn authorize(
     .await
 }
 
+/// Waits until `caller`, who was authorized for a route with `requirement`, may no longer use its response: the token
+/// has expired, or is no longer valid in a snapshot of the isolate.
+///
+/// Checks once in every soft bound of the policy, by the feed: an open response causes no read beyond those of the
+/// isolate, also on a route with lookups. `before_wait` gets the time until each check.
+pub async fn until_denied(
+    request: &impl EdgeRequest,
+    mut requirement: Requirement,
+    caller: &Verified<Claims>,
+    before_wait: impl Fn(Duration),
+) -> Denial {
+    requirement.revocation = RevocationMode::Feed;
+    loop {
+        let wait = request.gate().next_check(caller, request.now());
+        before_wait(wait);
+        request.sleep(wait).await;
+        if let Err(denial) = check_again(request, &requirement, caller).await {
+            return denial;
+        }
+    }
+}
+
+async fn check_again(
+    request: &impl EdgeRequest,
+    requirement: &Requirement,
+    caller: &Verified<Claims>,
+) -> Result<(), Denial> {
+    let snapshot = current_snapshot(request, requirement)
+        .await
+        .ok_or(Denial::StaleSnapshot)?;
+    let gate = request.gate();
+    let decided = gate.decide(requirement, Some(caller), &snapshot, request.now());
+    decide_or_look_up(decided, gate, requirement, caller, &snapshot, request).await
+}
+
 /// Runs `decide` on the current snapshot, and again on newer keys while the token's key is unknown.
 async fn by_usable_snapshot<R: EdgeRequest>(
     request: &R,
@@ -129,18 +164,32 @@ pub async fn verify_and_decide(
     // A stale key set verifies no signature.
     gate.check_staleness(requirement, snapshot, now)?;
     let caller = verify(gate, token, snapshot, signatures, now).await?;
-    match gate.decide_by_usable(requirement, &caller, snapshot, now) {
+    let decided = gate.decide_by_usable(requirement, &caller, snapshot, now);
+    decide_or_look_up(decided, gate, requirement, &caller, snapshot, request).await?;
+    Ok(caller)
+}
+
+/// Completes the decision `decided` with a lookup, if only that can tell.
+async fn decide_or_look_up(
+    decided: Result<(), Denial>,
+    gate: &Gate,
+    requirement: &Requirement,
+    caller: &Verified<Claims>,
+    snapshot: &Snapshot,
+    request: &(impl Clock + Lookup),
+) -> Result<(), Denial> {
+    match decided {
         // SECURITY: the lookup runs after the signature check, so forged tokens cause no store reads.
         Err(Denial::RevocationUnknown) => {
+            let now = request.now();
             let ids = caller.get().revocable(caller.key_id());
             let revoked = request.look_up(requirement, snapshot, ids).await;
             let revoked = revoked.map_err(|_| Denial::RevocationUnknown)?;
             let looked_up = snapshot.for_one(revoked, now);
-            gate.decide(requirement, Some(&caller), &looked_up, request.now())?;
+            gate.decide(requirement, Some(caller), &looked_up, request.now())
         }
-        decided => decided?,
+        decided => decided,
     }
-    Ok(caller)
 }
 
 /// The newest snapshot, usable or not: the decision checks its age.

@@ -35,6 +35,8 @@ const NEED: Requirement = Requirement {
     serve_stale: None,
     revocation: RevocationMode::Feed,
     methods: Vec::new(),
+    cors: None,
+    upgrade: false,
 };
 
 /// One request of an isolate, and the events while it waits.

@@ -27,6 +27,8 @@ const NEED: Requirement = Requirement {
     serve_stale: None,
     revocation: RevocationMode::Feed,
     methods: Vec::new(),
+    cors: None,
+    upgrade: false,
 };
 
 fn prepare(knowledge: &SnapshotCache, now: u64) -> RefreshPlan {
