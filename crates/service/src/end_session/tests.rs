@@ -13,7 +13,9 @@ use super::*;
 
 use crate::announce::MAX_ATTEMPTS;
 use crate::ports::{NoEntropy, RequestMeta};
-use crate::store::{Account, RetainedSession, SessionWithAccount, StoreError, WriteOutcome};
+use crate::store::{
+    Account, Announced, RetainedSession, SessionWithAccount, StoreError, WriteOutcome,
+};
 use crate::test_support::settings;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
@@ -106,6 +108,16 @@ impl RevocationStore for Slow {
     ) -> Result<(), StoreError> {
         self.write(stamp);
         Ok(())
+    }
+    async fn announce_again(
+        &self,
+        _: &Revocation,
+        _: UnixTime,
+        stamp: UnixTime,
+        _: &Id,
+    ) -> Result<Announced, StoreError> {
+        self.write(stamp);
+        Ok(Announced::Written)
     }
     async fn announce(&self, _: &[Revocation], stamp: UnixTime, _: &Id) -> Result<(), StoreError> {
         self.write(stamp);
