@@ -90,6 +90,7 @@ async fn the_own_session_can_be_revoked_and_revoked_again() {
     let path = format!("/v1/sessions/{}", sid(&own));
     for _time in 0..2 {
         assert_eq!(call(&peer, "DELETE", &path, &own).await.status, 204);
+        assert_eq!(written(&system).await.0, 1, "one row for both");
     }
     is_problem(
         &call(&peer, "DELETE", "/v1/sessions/other", &own).await,
@@ -97,6 +98,66 @@ async fn the_own_session_can_be_revoked_and_revoked_again() {
         "revoked",
     );
     is_problem(&peer.get("/v1/sessions").await, 401, "missing_token");
+}
+
+/// The numbers of feed rows and audit rows.
+async fn written(system: &System) -> (usize, usize) {
+    let feed = system.rows("TokenBlacklist", "FEED#").await.expect("rows");
+    let audit = system.rows("Portcullis", "AUDIT#").await.expect("rows");
+    (feed.len(), audit.len())
+}
+
+/// Sends the request that `send` makes four times: at once, within the bound and after it.
+async fn repeats_write_one_row_per_bound(system: &System, send: impl AsyncFn()) {
+    send().await;
+    let (feed, audit) = written(system).await;
+    for (pass, more) in [(0, 0), (1, 0), (3, 1), (0, 1), (3, 2)] {
+        system.clock.pass(pass);
+        send().await;
+        let now = (feed.saturating_add(more), audit);
+        assert_eq!(written(system).await, now, "{pass} s later");
+    }
+}
+
+#[tokio::test]
+async fn denial_of_service_a_repeated_revocation_writes_no_audit_row_and_a_feed_row_per_bound() {
+    let system = with_account().await;
+    let peer = &system.peer();
+    let login = async || peer.login(EMAIL, PASSWORD).await;
+    let revoke = async |token: &str| {
+        let body = format!("client_id=portcullis&token={token}");
+        let reply = form(peer, "/oauth2/revoke", &body, &[]).await;
+        assert_eq!(reply.status, 200);
+    };
+    let api = async |method: &str, path: &str, access: &str| {
+        assert_eq!(call(peer, method, path, access).await.status, 204, "{path}");
+    };
+    let one = token(&login().await);
+    repeats_write_one_row_per_bound(&system, async || api("POST", "/v1/logout", &one).await).await;
+    let one = token(&login().await);
+    let path = format!("/v1/sessions/{}", sid(&one));
+    repeats_write_one_row_per_bound(&system, async || api("DELETE", &path, &one).await).await;
+    let one = token(&login().await);
+    repeats_write_one_row_per_bound(&system, async || revoke(&one).await).await;
+    let one = refresh_token(&login().await);
+    repeats_write_one_row_per_bound(&system, async || revoke(&one).await).await;
+    let one = token(&login().await);
+    let path = "/v1/logout-all";
+    repeats_write_one_row_per_bound(&system, async || api("POST", path, &one).await).await;
+}
+
+#[tokio::test]
+async fn a_logout_with_a_revoked_token_ends_the_session_that_is_still_open() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let login = peer.login(EMAIL, PASSWORD).await;
+    let one = token(&login);
+    let body = format!("client_id=portcullis&token={one}");
+    let reply = form(&peer, "/oauth2/revoke", &body, &[]).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(call(&peer, "POST", "/v1/logout", &one).await.status, 204);
+    let renewed = refresh(&peer, &refresh_token(&login)).await;
+    assert_eq!(renewed.code(), "session_over");
 }
 
 #[tokio::test]

@@ -20,6 +20,10 @@ pub use pack_index::{PackIndex, PackIndexError, PackedSpan};
 /// takes longer writes a fresh row before it acknowledges.
 pub const WRITE_BOUND: Duration = Duration::from_secs(2);
 
+/// A repeated revocation writes nothing while its last feed row is no older than this, in whole
+/// seconds. Less than [`WRITE_BOUND`]: the difference is the time to find that row.
+pub const REPEATED_WITHIN: Duration = WRITE_BOUND.saturating_sub(Duration::from_secs(1));
+
 /// The maximum clock skew between hosts and edges: S of the design.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 

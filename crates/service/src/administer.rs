@@ -82,8 +82,8 @@ pub async fn disable(
         if account.status == AccountStatus::Disabled {
             // The earlier revocation may have been too late for the edges to see, and the operator
             // got an error and retries.
-            let revocations = [announce::sessions_below(account.generation, &account, ctx)];
-            announce::again(&revocations, ctx.store, clock, ctx.call).await?;
+            let revocation = announce::sessions_below(account.generation, &account, ctx);
+            announce::again(&revocation, ctx.store, clock, ctx.call).await?;
             return Ok(AdminOutcome::Unchanged);
         }
         let status = Some(AccountStatus::Disabled);

@@ -5,13 +5,15 @@ use core::time::Duration;
 
 use portcullis_core::id::Id;
 use portcullis_core::policy::{MAX_LEEWAY, MAX_LIFETIME, MAX_STALENESS};
-use portcullis_core::revocation::{CLOCK_SKEW, Revocation, RevocationTarget, WRITE_BOUND};
+use portcullis_core::revocation::{
+    CLOCK_SKEW, REPEATED_WITHIN, Revocation, RevocationTarget, WRITE_BOUND,
+};
 use portcullis_core::time::UnixTime;
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::ports::{Clock, RequestMeta};
-use crate::store::{Account, RevocationStore};
+use crate::store::{Account, Announced, RevocationStore};
 
 /// The attempts to write a feed row before the caller must retry.
 pub(crate) const MAX_ATTEMPTS: usize = 4;
@@ -71,21 +73,40 @@ const fn last_shown(lifetime: Duration, now: UnixTime) -> UnixTime {
         .plus(MAX_LEEWAY.saturating_add(CLOCK_SKEW))
 }
 
-/// Writes new feed rows for `revocations`, which were written before. Returns once the commit of
-/// each row was confirmed in time.
+/// Announces `revocation`, which was written before, again. Writes nothing if its last feed row is
+/// no older than [`REPEATED_WITHIN`], so that a repeated request costs no row. Returns once the
+/// commit of a feed row was confirmed in time.
 ///
 /// # Errors
 ///
 /// [`UseCaseError`]; the revocations may be unknown to the edges then.
 pub(crate) async fn again(
-    revocations: &[Revocation],
+    revocation: &Revocation,
     store: &impl RevocationStore,
     clock: &impl Clock,
     call: &RequestMeta,
 ) -> Result<(), UseCaseError> {
-    let stamp = clock.now();
-    store.announce(revocations, stamp, &call.request_id).await?;
-    confirm_within_bound(revocations, stamp, store, clock, call).await
+    for _reading in 0..MAX_ATTEMPTS {
+        let stamp = clock.now();
+        let since = stamp.minus(REPEATED_WITHIN);
+        let announced = store
+            .announce_again(revocation, since, stamp, &call.request_id)
+            .await?;
+        match announced {
+            Announced::Written => {
+                let revocations = core::slice::from_ref(revocation);
+                return confirm_within_bound(revocations, stamp, store, clock, call).await;
+            }
+            // INVARIANT: the row found is committed, with a stamp of `since` or later. At its commit
+            // this host's clock showed at most now, so the edges' clocks showed at most
+            // now + CLOCK_SKEW. The edges look back far enough if that is at most
+            // stamp + WRITE_BOUND + CLOCK_SKEW.
+            Announced::Before if clock.now() <= since.plus(WRITE_BOUND) => return Ok(()),
+            // The row may have been committed too late.
+            Announced::Before => {}
+        }
+    }
+    Err(UseCaseError::NotConfirmed)
 }
 
 /// Returns once the commit of a feed row of each of `revocations` was confirmed in time. The rows

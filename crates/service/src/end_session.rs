@@ -97,8 +97,8 @@ pub(crate) async fn announce_again<C>(
     if !standing.revokes_token_or_session(session) {
         return Ok(false);
     }
-    let revocations = [announce::session(session_id, ctx.call.now)];
-    announce::again(&revocations, ctx.store, clock, ctx.call).await?;
+    let revocation = announce::session(session_id, ctx.call.now);
+    announce::again(&revocation, ctx.store, clock, ctx.call).await?;
     Ok(true)
 }
 

@@ -112,6 +112,29 @@ pub async fn logout_expired(
     end(&ending, clock, ctx).await
 }
 
+/// Ends the session of `caller`, whose access token is revoked. If the session has ended too, the
+/// request repeats an earlier one: its revocation is announced again, unless that is recent.
+///
+/// # Errors
+///
+/// [`UseCaseError`]; the session may still be active then, and the caller may retry.
+pub async fn logout_revoked(
+    caller: &Verified<Claims>,
+    clock: &impl Clock,
+    ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
+) -> Result<LogoutOutcome, UseCaseError> {
+    let session = caller.get().session_id.as_deref().map(Id::parse);
+    let Some(Ok(session_id)) = session else {
+        return Ok(LogoutOutcome::NoSession);
+    };
+    if ctx.store.family(&session_id).await?.is_none()
+        && end_session::announce_again(&session_id, clock, ctx).await?
+    {
+        return Ok(LogoutOutcome::Done);
+    }
+    logout(caller, clock, ctx).await
+}
+
 /// Ends the session of `caller`: deletes its rows and revokes its token and session in one
 /// transaction. Returns after the feed has carried that to the edges.
 ///

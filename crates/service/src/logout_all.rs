@@ -93,8 +93,8 @@ pub async fn announce_again(
     let Some(account) = account_of(caller, ctx).await? else {
         return Ok(LogoutOutcome::NoSession);
     };
-    let revocations = [announce::sessions_below(account.generation, &account, ctx)];
-    announce::again(&revocations, ctx.store, clock, ctx.call).await?;
+    let revocation = announce::sessions_below(account.generation, &account, ctx);
+    announce::again(&revocation, ctx.store, clock, ctx.call).await?;
     Ok(LogoutOutcome::Done)
 }
 

@@ -45,9 +45,13 @@ pub async fn revoke(
     }
     let now = ctx.call.now;
     match authenticate_token(gate, token.expose(), ctx.store, signatures, now).await? {
-        // An earlier revocation is announced again: the first response may have been lost.
-        Authentication::Known(caller) | Authentication::Revoked(caller) => {
-            call_back(caller.get(), clock, ctx).await
+        Authentication::Known(caller) => call_back(caller.get(), clock, ctx).await,
+        // The first response may have been lost. The token is announced even if only its session
+        // was revoked.
+        Authentication::Revoked(caller) => {
+            let claims = caller.get();
+            let revocation = announce::token(&claims.token_id, claims.expires_at);
+            announce::again(&revocation, ctx.store, clock, ctx.call).await
         }
         // It was revoked with all sessions of its account. Without an account, the revocation was
         // announced before the account was deleted.

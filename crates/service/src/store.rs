@@ -127,6 +127,16 @@ pub enum WriteOutcome {
     Conflict,
 }
 
+/// The outcome of a repeated announcement.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Announced {
+    /// A new feed row is written.
+    Written,
+    /// An earlier feed row is committed and recent; nothing was written.
+    Before,
+}
+
 /// Stores accounts.
 #[expect(
     async_fn_in_trait,
@@ -338,6 +348,21 @@ pub trait RevocationStore {
         stamp: UnixTime,
         request_id: &Id,
     ) -> Result<(), StoreError>;
+
+    /// Writes `revocation` and a feed row stamped `stamp` atomically, unless a feed row that covers
+    /// it has a stamp of `since` or later: then it writes nothing. Never lowers the generation of a
+    /// subject.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: then it may not be taken for announced.
+    async fn announce_again(
+        &self,
+        revocation: &Revocation,
+        since: UnixTime,
+        stamp: UnixTime,
+        request_id: &Id,
+    ) -> Result<Announced, StoreError>;
 }
 
 /// Stores audit entries of events that change no other state.

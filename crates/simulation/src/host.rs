@@ -21,7 +21,7 @@ use portcullis_service::context::ServiceContext;
 use portcullis_service::error::UseCaseError;
 use portcullis_service::limit::{LimitOutcome, acquire_login, device_cookie, refund};
 use portcullis_service::login::{LoginOutcome, LoginRequest, login};
-use portcullis_service::logout::{LogoutOutcome, logout};
+use portcullis_service::logout::{LogoutOutcome, logout, logout_revoked};
 use portcullis_service::logout_all::{LogoutAllOutcome, announce_again, logout_all};
 use portcullis_service::open_session::GrantTerms;
 use portcullis_service::open_session::TokenGrant;
@@ -196,8 +196,9 @@ impl SimHost {
                 })
             }
             Ask::Logout(token) => match self.caller(&token, store, call).await? {
-                Authentication::Known(caller) | Authentication::Revoked(caller) => {
-                    done(logout(&caller, &watch, ctx).await?)
+                Authentication::Known(caller) => done(logout(&caller, &watch, ctx).await?),
+                Authentication::Revoked(caller) => {
+                    done(logout_revoked(&caller, &watch, ctx).await?)
                 }
                 Authentication::SubjectRevoked(_) => Ok(HostReply::Refused("revoked")),
                 Authentication::Refused(denial) => Ok(HostReply::Refused(denial.code())),

@@ -15,6 +15,8 @@ pub enum Mutation {
     SignNewest,
     /// A late write of a revocation is acknowledged.
     AcknowledgeLate,
+    /// A repeated revocation trusts a feed row of any age.
+    TrustOldStamp,
     /// Two hosts may both advance one head.
     ForkAdvance,
     /// A write is sometimes acknowledged without being executed.
@@ -61,12 +63,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every mutation with the invariant that must detect it.
-    pub const ALL: [(Self, Invariant); 26] = [
+    pub const ALL: [(Self, Invariant); 27] = [
         (Self::DropOverlap, Invariant::Revoked),
         (Self::LeadTooShort, Invariant::GoodFaith),
         (Self::TailTooShort, Invariant::Signs),
         (Self::SignNewest, Invariant::GoodFaith),
         (Self::AcknowledgeLate, Invariant::Revoked),
+        (Self::TrustOldStamp, Invariant::Revoked),
         (Self::ForkAdvance, Invariant::OneHead),
         (Self::LoseWrites, Invariant::NothingLost),
         (Self::CountLater, Invariant::Quota),

@@ -23,6 +23,8 @@ pub(crate) struct SimTables {
     pub(crate) accounts: BTreeMap<String, Account>,
     pub(crate) sessions: BTreeMap<Id, Session>,
     pub(crate) revoked: BTreeMap<RevocationTarget, UnixTime>,
+    /// The stamp of the last feed row of each revocation.
+    pub(crate) stamps: BTreeMap<RevocationTarget, UnixTime>,
     pub(crate) feed: Vec<(UnixTime, Revocation)>,
     pub(crate) document: KeyDocument,
     /// The keys whose times an emergency has changed, and when: some nodes learn that late.
@@ -55,6 +57,7 @@ impl SimTables {
         for one in revocations {
             let until = self.revoked.entry(one.target.clone()).or_default();
             *until = one.until.max(*until);
+            self.stamps.insert(one.target.clone(), stamp);
         }
         self.announce(revocations, stamp);
     }

@@ -94,11 +94,18 @@ pub(super) async fn logout(call: ApiCall, request: Request<Body>) -> Result<Resp
 async fn logout_bearer(call: &ApiCall, open: &OpenCall<'_>) -> Result<Option<String>, ApiError> {
     let (clock, ctx) = (open.clock(), open.ctx());
     let caller = match call.authenticate().await? {
-        // A client that lost the first response, or got `revocation_pending`, sends the request
-        // again. The revocation is published again, and the response is the lost one.
-        Authentication::Known(caller) | Authentication::Revoked(caller) => {
+        Authentication::Known(caller) => {
             let (LogoutOutcome::Done | LogoutOutcome::NoSession) =
                 open.run(logout::logout(&caller, clock, ctx)).await?;
+            caller
+        }
+        // A client that lost the first response, or got `revocation_pending`, sends the request
+        // again. A revocation that is not recent is published again, and the response is the lost
+        // one.
+        Authentication::Revoked(caller) => {
+            let (LogoutOutcome::Done | LogoutOutcome::NoSession) = open
+                .run(logout::logout_revoked(&caller, clock, ctx))
+                .await?;
             caller
         }
         Authentication::Refused(Denial::Expired) => {

@@ -6,7 +6,7 @@ use portcullis_aws::dynamodb::store::{DynamoStore, FeedShards};
 use portcullis_core::audit::AuditKind;
 use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{RevocationStore as _, SessionStore as _};
+use portcullis_service::store::{Announced, RevocationStore as _, SessionStore as _};
 
 use crate::engine::{Engine, NOON, event, id, row, rows, store};
 use crate::wire::Fault;
@@ -224,6 +224,72 @@ async fn reannouncing_a_revocation_writes_a_new_feed_row_and_announcing_none_wri
     client.transport().order([]);
     store(&client).announce(&[], NOON, &id("r2")).await.unwrap();
     assert!(client.transport().sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_repeated_revocation_writes_a_feed_row_only_if_its_last_one_is_older_than_the_bound() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let at = |secs| NOON.plus(Duration::from_secs(secs));
+    let store = store(&client);
+    let logged_out = event(AuditKind::LoggedOut, "r0");
+    for target in [
+        RevocationTarget::Token("t1".to_owned()),
+        session(),
+        subject(4),
+    ] {
+        let one = until_later(target);
+        let some = core::slice::from_ref(&one);
+        let ended = store.put_revocation(some, at(10), &logged_out);
+        ended.await.unwrap();
+        let before = store.feed(NOON, at(60)).await.unwrap().len();
+        for (since, stamp, announced, more) in [
+            (10, 11, Announced::Before, 0),
+            (9, 10, Announced::Before, 0),
+            (11, 12, Announced::Written, 1),
+            (12, 13, Announced::Before, 1),
+            (13, 14, Announced::Written, 2),
+        ] {
+            let request = id(&format!("r{stamp}"));
+            let done = store.announce_again(&one, at(since), at(stamp), &request);
+            assert_eq!(done.await.unwrap(), announced, "{one:?} {since}");
+            let rows = store.feed(NOON, at(60)).await.unwrap().len();
+            assert_eq!(rows, before.saturating_add(more), "{one:?} {since}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_revocation_of_a_subject_never_lowers_its_generation() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let at = |secs| NOON.plus(Duration::from_secs(secs));
+    let store = store(&client);
+    let (logged_out, request) = (event(AuditKind::LoggedOut, "r0"), id("r1"));
+    let high = [until_later(subject(4))];
+    let ended = store.put_revocation(&high, at(0), &logged_out);
+    ended.await.unwrap();
+    for (generation, since, announced) in [
+        // Covered by the recent row of the higher generation.
+        (3, 0, Announced::Before),
+        // That row is old, so the lower generation is announced alone.
+        (3, 1, Announced::Written),
+        // A recent row of a lower generation covers nothing.
+        (5, 0, Announced::Written),
+    ] {
+        let one = until_later(subject(generation));
+        let stamp = at(20_u64.saturating_add(generation));
+        let done = store.announce_again(&one, at(since), stamp, &request);
+        assert_eq!(done.await.unwrap(), announced, "{generation} {since}");
+        let published = store.feed(stamp, stamp).await.unwrap();
+        let written = announced == Announced::Written;
+        assert_eq!(published, Vec::from_iter(written.then_some(one)));
+        let standing = store.revocations_of(token()).await.unwrap();
+        assert!(
+            standing.revokes_subject_or_key(token()),
+            "generation 3 stays revoked"
+        );
+    }
 }
 
 /// More shards than the current setting, as after a growth of the feed.

@@ -14,7 +14,7 @@ use super::*;
 use crate::announce::MAX_ATTEMPTS;
 use crate::ports::{NoEntropy, RequestMeta};
 use crate::store::{
-    Account, OutboxMail, RetainedSession, SessionWithAccount, StoreError, WriteOutcome,
+    Account, Announced, OutboxMail, RetainedSession, SessionWithAccount, StoreError, WriteOutcome,
 };
 use crate::test_support::settings;
 use portcullis_core::audit::AuditEvent;
@@ -109,6 +109,16 @@ impl RevocationStore for Slow {
     ) -> Result<(), StoreError> {
         self.write(stamp);
         Ok(())
+    }
+    async fn announce_again(
+        &self,
+        _: &Revocation,
+        _: UnixTime,
+        stamp: UnixTime,
+        _: &Id,
+    ) -> Result<Announced, StoreError> {
+        self.write(stamp);
+        Ok(Announced::Written)
     }
     async fn announce(&self, _: &[Revocation], stamp: UnixTime, _: &Id) -> Result<(), StoreError> {
         self.write(stamp);

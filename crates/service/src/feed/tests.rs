@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::pack::{self, PackOutcome};
 use crate::ports::NoCache;
-use crate::store::WriteOutcome;
+use crate::store::{Announced, WriteOutcome};
 use crate::test_support::ready;
 
 const fn at(secs: u64) -> UnixTime {
@@ -69,6 +69,15 @@ impl RevocationStore for Fixture {
         let rows = revocations.iter().map(|row| (stamp, row.clone()));
         self.rows.borrow_mut().extend(rows);
         Ok(())
+    }
+    async fn announce_again(
+        &self,
+        _: &Revocation,
+        _: UnixTime,
+        _: UnixTime,
+        _: &Id,
+    ) -> Result<Announced, StoreError> {
+        Ok(Announced::Written)
     }
     async fn announce(&self, _: &[Revocation], _: UnixTime, _: &Id) -> Result<(), StoreError> {
         Ok(())

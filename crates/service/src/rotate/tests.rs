@@ -30,7 +30,7 @@ use crate::ports::{
 };
 use crate::settings::Settings;
 use crate::signing::secret::{SecretChangeStore, SecretStore, SecretVersion};
-use crate::store::{KeyChangeStore, KeyStore, RevocationStore, StoreError};
+use crate::store::{Announced, KeyChangeStore, KeyStore, RevocationStore, StoreError};
 use crate::test_support::settings;
 
 const NOON: UnixTime = UnixTime::from_secs(1_795_435_200);
@@ -336,6 +336,15 @@ impl RevocationStore for World {
         _: &AuditEvent,
     ) -> Result<(), StoreError> {
         unreachable!("a key leaves the document in the transaction that revokes it")
+    }
+    async fn announce_again(
+        &self,
+        _: &Revocation,
+        _: UnixTime,
+        _: UnixTime,
+        _: &Id,
+    ) -> Result<Announced, StoreError> {
+        Ok(Announced::Written)
     }
     async fn announce(
         &self,

@@ -12,7 +12,7 @@ use portcullis_core::token::algorithm::Algorithm;
 
 use super::*;
 use crate::ports::NoCache;
-use crate::store::WriteOutcome;
+use crate::store::{Announced, WriteOutcome};
 use crate::test_support::ready;
 
 const POLICY: &str = r#"{"issuers":[{"issuer":"https://us","audience":"api","algorithms":["EdDSA"],
@@ -70,6 +70,15 @@ impl RevocationStore for Fixture {
         _: &AuditEvent,
     ) -> Result<(), StoreError> {
         Ok(())
+    }
+    async fn announce_again(
+        &self,
+        _: &Revocation,
+        _: UnixTime,
+        _: UnixTime,
+        _: &Id,
+    ) -> Result<Announced, StoreError> {
+        Ok(Announced::Written)
     }
     async fn announce(&self, _: &[Revocation], _: UnixTime, _: &Id) -> Result<(), StoreError> {
         Ok(())

@@ -14,9 +14,9 @@ use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Signer as _;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStore, AuditStore, Bucket, Counted, KeyStore, LimitStore,
-    OutboxMail, RetainedSession, RevocationStore, SessionStore, SessionWithAccount, StoreError,
-    WriteOutcome,
+    Account, AccountChange, AccountStore, Announced, AuditStore, Bucket, Counted, KeyStore,
+    LimitStore, OutboxMail, RetainedSession, RevocationStore, SessionStore, SessionWithAccount,
+    StoreError, WriteOutcome,
 };
 
 use super::{READING_KEYS, View, tell_rows};
@@ -290,6 +290,31 @@ impl RevocationStore for View {
         self.call("announcing", move |tables, _| {
             tell_rows(&world, &revocations, stamp);
             tables.announce(&revocations, stamp);
+        })
+        .await
+    }
+
+    async fn announce_again(
+        &self,
+        revocation: &Revocation,
+        since: UnixTime,
+        stamp: UnixTime,
+        _request_id: &Id,
+    ) -> Result<Announced, StoreError> {
+        let (revocation, world) = (revocation.clone(), Rc::clone(&self.world));
+        let since = match self.world.mutation {
+            Some(Mutation::TrustOldStamp) => UnixTime::default(),
+            _ => since,
+        };
+        self.call("announcing again", move |tables, _| {
+            let last = tables.stamps.get(&revocation.target);
+            if last.is_some_and(|last| *last >= since) {
+                return Announced::Before;
+            }
+            let some = core::slice::from_ref(&revocation);
+            tell_rows(&world, some, stamp);
+            tables.revoke(some, stamp);
+            Announced::Written
         })
         .await
     }

@@ -47,7 +47,12 @@ pub(super) async fn change_account<T: Transport>(
         transaction.put(&Key::audit(event), audit_row(event));
         // Last, so that its reason is the last one.
         if let Some(end) = change.sessions.as_ref().filter(|_| calls_back) {
-            revoke(&mut transaction, end.revocation, &event.request_id);
+            revoke(
+                &mut transaction,
+                end.revocation,
+                end.stamp,
+                &event.request_id,
+            );
         }
         let refusal = match store.commit(OPERATION, transaction).await? {
             Committed::Done => return Ok(WriteOutcome::Applied),

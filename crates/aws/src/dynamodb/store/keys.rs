@@ -49,7 +49,7 @@ impl<T: Transport> KeyChangeStore for DynamoStore<'_, T> {
         let next = row(document, request_id);
         transaction.put_if(&Key::key_document(), next, &follows(document));
         if let Some((revocation, stamp)) = revocation {
-            revoke(&mut transaction, revocation, request_id);
+            revoke(&mut transaction, revocation, stamp, request_id);
             let row = core::slice::from_ref(revocation);
             self.announce_by(&mut transaction, row, stamp, request_id);
         }

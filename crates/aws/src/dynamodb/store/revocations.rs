@@ -4,7 +4,7 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{RevocationStore, StoreError};
+use portcullis_service::store::{Announced, RevocationStore, StoreError};
 
 use super::audit::audit_row;
 use super::columns::{GENERATION, REQUEST_ID};
@@ -69,6 +69,40 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
         }
         Ok(())
     }
+
+    async fn announce_again(
+        &self,
+        revocation: &Revocation,
+        since: UnixTime,
+        stamp: UnixTime,
+        request_id: &Id,
+    ) -> Result<Announced, StoreError> {
+        const OPERATION: &str = "publishing a repeated revocation";
+        let key = Key::revocation(&revocation.target);
+        let row = stamped_row(revocation, stamp, request_id);
+        let some = core::slice::from_ref(revocation);
+        let mut transaction = self.transaction();
+        transaction.put_if(&key, row, &not_announced(revocation, since));
+        self.announce_by(&mut transaction, some, stamp, request_id);
+        let refusal = match self.commit(OPERATION, transaction).await? {
+            Committed::Done => return Ok(Announced::Written),
+            Committed::Refused(refusal) => refusal,
+        };
+        if !refusal.reasons().first().is_some_and(Reason::is_condition) {
+            return Err(StoreError::new(OPERATION, refusal));
+        }
+        // SECURITY: only a recent row spares the announcement. A subject's row of a higher
+        // generation stays, and may be old.
+        if let RevocationTarget::Subject { .. } = &revocation.target {
+            let found = self.client.row(&key, self.now).await;
+            let found = found.map_err(|error| StoreError::new(OPERATION, error))?;
+            if !found.is_some_and(|row| is_stamped(&row, since)) {
+                self.announce(some, stamp, request_id).await?;
+                return Ok(Announced::Written);
+            }
+        }
+        Ok(Announced::Before)
+    }
 }
 
 impl<T: Transport> DynamoStore<'_, T> {
@@ -101,7 +135,7 @@ impl<T: Transport> DynamoStore<'_, T> {
             let mut transaction = self.transaction();
             // First, so that the reasons of a failure begin with theirs.
             for revocation in &wanted {
-                revoke(&mut transaction, revocation, &event.request_id);
+                revoke(&mut transaction, revocation, stamp, &event.request_id);
             }
             self.announce_by(&mut transaction, revocations, stamp, &event.request_id);
             more(&mut transaction);
@@ -121,11 +155,16 @@ impl<T: Transport> DynamoStore<'_, T> {
     }
 }
 
-/// Writes the row of one revocation. The row of a subject never falls back to an older generation,
-/// in any order of arrival.
-pub(super) fn revoke(transaction: &mut Transaction<'_>, revocation: &Revocation, request_id: &Id) {
+/// Writes the row of one revocation, whose feed row in the same transaction has this `stamp`. The
+/// row of a subject never falls back to an older generation, in any order of arrival.
+pub(super) fn revoke(
+    transaction: &mut Transaction<'_>,
+    revocation: &Revocation,
+    stamp: UnixTime,
+    request_id: &Id,
+) {
     let key = Key::revocation(&revocation.target);
-    let row = revocation_row(revocation, request_id);
+    let row = stamped_row(revocation, stamp, request_id);
     match &revocation.target {
         RevocationTarget::Token(_) | RevocationTarget::Session(_) | RevocationTarget::Key(_) => {
             transaction.put(&key, row);
@@ -137,6 +176,30 @@ pub(super) fn revoke(transaction: &mut Transaction<'_>, revocation: &Revocation,
             transaction.put_if(&key, row, &not_weaker);
         }
     }
+}
+
+/// The condition on the row of `revocation` that it covers no feed row stamped `since` or later. It
+/// fails for a subject's row of a higher generation.
+fn not_announced(revocation: &Revocation, since: UnixTime) -> Expression {
+    const STALE: &str =
+        "attribute_not_exists(#PK) OR attribute_not_exists(#stamp) OR #stamp < :since";
+    const SUBJECT_STALE: &str = "attribute_not_exists(#PK) OR #generation < :generation OR \
+         (#generation = :generation AND (attribute_not_exists(#stamp) OR #stamp < :since))";
+    let condition = match &revocation.target {
+        RevocationTarget::Token(_) | RevocationTarget::Session(_) | RevocationTarget::Key(_) => {
+            Expression::of(STALE)
+        }
+        RevocationTarget::Subject { generation, .. } => {
+            Expression::of(SUBJECT_STALE).with(":generation", Attribute::number(*generation))
+        }
+    };
+    condition.with(":since", Attribute::number(since.as_secs()))
+}
+
+/// Whether the last feed row of this row's revocation has a stamp of `since` or later.
+fn is_stamped(row: &Item, since: UnixTime) -> bool {
+    let stamp = row.optional_number(STAMP);
+    matches!(stamp, Ok(Some(stamp)) if stamp >= since.as_secs())
 }
 
 /// The keys of all rows that could revoke `token`.
@@ -161,12 +224,18 @@ fn keys_of(token: TokenIds<'_>) -> Vec<Key> {
 }
 
 const KIND: &str = "kind";
+/// The stamp of the revocation's last feed row.
+const STAMP: &str = "stamp";
 const TARGET_ID: &str = "target_id";
 const ISSUER: &str = "issuer";
 const SUBJECT: &str = "subject";
 
-/// The row of a revocation, the same under its target's key and in the feed. DynamoDB deletes it
-/// after `ttl`.
+/// The row of a revocation under its target's key.
+fn stamped_row(revocation: &Revocation, stamp: UnixTime, request_id: &Id) -> Item {
+    revocation_row(revocation, request_id).with_number(STAMP, stamp.as_secs())
+}
+
+/// The row of a revocation in the feed. DynamoDB deletes it after `ttl`.
 fn revocation_row(revocation: &Revocation, request_id: &Id) -> Item {
     let row = Item::new()
         .with_text(REQUEST_ID, request_id.as_str())
