@@ -12,10 +12,14 @@ use portcullis_service::error::UseCaseError;
 use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::System;
+use serde_json::json;
 
+use crate::mail::Dispatcher;
 use crate::refresh::{form, refresh_token};
 use crate::sessions::call;
-use crate::{EMAIL, PASSWORD, claims, token, with_account};
+use crate::{EMAIL, PASSWORD, claims, is_problem, token, with_account};
+
+const NEXT: &str = "another long password";
 
 /// More writes than any use case attempts.
 const MANY: usize = 16;
@@ -195,4 +199,64 @@ async fn a_retry_of_sessions_end_publishes_again_and_an_unknown_session_is_unkno
     let unknown = operate(&system, Act::End(&missing)).await;
     assert_eq!(unknown.expect("answered"), AdminOutcome::NoAccount);
     assert_eq!(stamped_now(&system).await, 0);
+}
+
+#[tokio::test]
+async fn a_retry_of_a_password_change_publishes_the_end_of_the_other_sessions_again() {
+    let system = with_account().await;
+    let peer = system.peer();
+    let bearer = token(&peer.login(EMAIL, PASSWORD).await);
+    let change = async || {
+        let body = json!({"current_password": PASSWORD, "new_password": NEXT});
+        let path = "/v1/password/change";
+        crate::factors::call(&peer, http::Method::POST, path, &bearer, &body).await
+    };
+    for _time in 0..2 {
+        slow_down(&system);
+        is_problem(&change().await, 503, "revocation_pending");
+        recover(&system);
+    }
+    is_problem(&change().await, 401, "revoked");
+    assert_eq!(stamped_now(&system).await, 1);
+    let _ = token(&peer.login(EMAIL, NEXT).await);
+}
+
+#[tokio::test]
+async fn a_retry_of_a_reset_or_of_the_first_proof_publishes_the_end_of_the_sessions_again() {
+    for verify in [true, false] {
+        let office = Dispatcher::open().await;
+        let registered = office.peer.register(EMAIL, PASSWORD).await;
+        assert_eq!(registered.status, 201);
+        let _ = office.deliver().await;
+        let first = office.last();
+        if !verify {
+            assert_eq!(office.verify(first.token()).await.status, 204);
+            office.system.clock.pass(60);
+            assert_eq!(office.forgot(EMAIL).await.status, 202);
+            let _ = office.deliver().await;
+        }
+        let link = office.last();
+        let redeem = async || match verify {
+            true => office.verify(link.token()).await,
+            false => office.reset(link.token(), NEXT).await,
+        };
+        for _time in 0..2 {
+            slow_down(&office.system);
+            is_problem(&redeem().await, 503, "revocation_pending");
+            recover(&office.system);
+        }
+        is_problem(&redeem().await, 400, "bad_mail_token");
+        assert_eq!(stamped_now(&office.system).await, 1);
+        let password = if verify { PASSWORD } else { NEXT };
+        let _ = token(&office.peer.login(EMAIL, password).await);
+        // The mail may be sent again, but its link does not become valid again.
+        let _ = office.deliver().await;
+        is_problem(&redeem().await, 400, "bad_mail_token");
+        // Another token, and this one after its lifetime, publish nothing.
+        office.system.clock.pass(3_600);
+        is_problem(&redeem().await, 400, "bad_mail_token");
+        let forged = format!("{}x", link.token());
+        is_problem(&office.reset(&forged, NEXT).await, 400, "bad_mail_token");
+        assert_eq!(stamped_now(&office.system).await, 0);
+    }
 }

@@ -3,11 +3,17 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::Request;
+use portcullis_core::denial::Denial;
 use portcullis_core::limit::kind::LimitKind;
+use portcullis_core::token::claims::Claims;
+use portcullis_core::token::verifier::Verified;
+use portcullis_service::authenticate::Authentication;
 use portcullis_service::change_password::{
     self, ChangePasswordOutcome, ChangePasswordRequest, Tools,
 };
 use portcullis_service::limit::LimitKey;
+use portcullis_service::logout::LogoutOutcome;
+use portcullis_service::logout_all;
 use portcullis_service::open_session::GrantTerms;
 
 use crate::api_error::ApiError;
@@ -53,7 +59,7 @@ request_body! {
     responses((status = 200, description = "Changed", body = GrantBody), ChangeProblems)
 )]
 pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    let caller = call.bearer().await?;
+    let caller = bearer(&call).await?;
     let body: ChangeBody = json_body::read(request).await?;
     let issuing = &call.host().settings.issuing;
     let session = caller::session(&caller)?;
@@ -101,5 +107,23 @@ pub(super) async fn change(call: ApiCall, request: Request<Body>) -> Result<Resp
             Err(Problem::UnfitPassword(rejection).into())
         }
         ChangePasswordOutcome::Conflict => Err(Problem::AccountChanged.into()),
+    }
+}
+
+/// The bearer of a valid token. After a change that ended with `revocation_pending`, the client retries
+/// with the earlier token: then the revocation is announced again before the rejection.
+async fn bearer(call: &ApiCall) -> Result<Box<Verified<Claims>>, ApiError> {
+    match call.authenticate_for_account().await? {
+        Authentication::Known(caller) => Ok(caller),
+        Authentication::SubjectRevoked(caller) => {
+            let open = call.open().await?;
+            open.acquire(&[(LimitKind::AccountAddress, LimitKey::Network)])
+                .await?;
+            let again = logout_all::announce_again(&caller, open.clock(), open.ctx());
+            let (LogoutOutcome::Done | LogoutOutcome::NoSession) = open.run(again).await?;
+            Err(Problem::Denied(Denial::Revoked).into())
+        }
+        Authentication::Revoked(_) => Err(Problem::Denied(Denial::Revoked).into()),
+        Authentication::Refused(denial) => Err(Problem::Denied(denial).into()),
     }
 }

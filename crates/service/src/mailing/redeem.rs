@@ -111,7 +111,10 @@ pub async fn verify(
     for _ in 0..MAX_ATTEMPTS {
         let (account, digest) = match owner(token, MailPurpose::Verify, ctx).await? {
             Ok(found) => found,
-            Err(denial) => return refuse_verification(token, denial, ctx).await,
+            Err(denial) => {
+                announce_used(token, MailPurpose::Verify, clock, ctx).await?;
+                return refuse_verification(token, denial, ctx).await;
+            }
         };
         if account.verified_at.is_some() {
             if evidence.new_password.is_some() {
@@ -237,7 +240,10 @@ pub async fn reset(
     for _ in 0..MAX_ATTEMPTS {
         let (account, digest) = match owner(token, MailPurpose::Reset, ctx).await? {
             Ok(found) => found,
-            Err(denial) => return refuse_reset(token, denial, ctx).await,
+            Err(denial) => {
+                announce_used(token, MailPurpose::Reset, clock, ctx).await?;
+                return refuse_reset(token, denial, ctx).await;
+            }
         };
         let hash = match &mut hash {
             Some(hash) => hash,
@@ -381,6 +387,31 @@ async fn owner(
         (Ok(()), AccountStatus::Disabled) => Err(MailTokenDenial::Disabled),
         (Ok(()), AccountStatus::Active) => Ok((account, pending.digest)),
     })
+}
+
+/// Announces the end of the sessions again if `token` is the used one of its account: the first
+/// attempt may have ended with [`UseCaseError::NotConfirmed`].
+///
+/// # Errors
+///
+/// [`UseCaseError`]; the revocation may be unknown to the edges then.
+async fn announce_used(
+    token: &Presented,
+    purpose: MailPurpose,
+    clock: &impl Clock,
+    ctx: ServiceContext<'_, impl MailTokenStore + RevocationStore, impl SecureRandom>,
+) -> Result<(), UseCaseError> {
+    let Ok(token) = token else {
+        return Ok(());
+    };
+    let Some((account, used)) = ctx.store.used_token(token.user_id(), purpose).await? else {
+        return Ok(());
+    };
+    if used.check(token, ctx.call.now).is_err() {
+        return Ok(());
+    }
+    let revocations = [announce::sessions_below(account.generation, &account, ctx)];
+    announce::again(&revocations, ctx.store, clock, ctx.call).await
 }
 
 async fn refuse_verification(

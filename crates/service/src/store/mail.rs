@@ -115,6 +115,17 @@ pub trait MailTokenStore {
         purpose: MailPurpose,
     ) -> Result<Option<(Account, Option<PendingToken>)>, StoreError>;
 
+    /// The account of `user_id` and its used token for `purpose`, read consistently.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn used_token(
+        &self,
+        user_id: &Id,
+        purpose: MailPurpose,
+    ) -> Result<Option<(Account, PendingToken)>, StoreError>;
+
     /// Gives `account` a token, with its audit row. Returns [`WriteOutcome::Conflict`] if the token
     /// of a later request has replaced it, or this token was used: a token works once, even if its
     /// mail is sent several times.

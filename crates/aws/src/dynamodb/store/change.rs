@@ -85,6 +85,7 @@ fn changed(account: &Account, change: &AccountChange<'_>) -> Vec<(&'static str, 
     if change.short_password == Some(true) {
         changed.push((SHORT_PASSWORD, Attribute::flag(true)));
     }
+    changed.extend(tokens::used_by(change));
     if let Some(status) = change.status {
         changed.push((STATUS, Attribute::text(status_word(status))));
     }

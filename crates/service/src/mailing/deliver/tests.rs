@@ -148,6 +148,13 @@ impl MailTokenStore for Outbox {
     ) -> Result<Option<(Account, Option<PendingToken>)>, StoreError> {
         Ok(None)
     }
+    async fn used_token(
+        &self,
+        _: &Id,
+        _: MailPurpose,
+    ) -> Result<Option<(Account, PendingToken)>, StoreError> {
+        Ok(None)
+    }
     async fn issue_token(
         &self,
         _: &Account,
