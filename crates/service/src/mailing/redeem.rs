@@ -410,8 +410,8 @@ async fn announce_used(
     if used.check(token, ctx.call.now).is_err() {
         return Ok(());
     }
-    let revocations = [announce::sessions_below(account.generation, &account, ctx)];
-    announce::again(&revocations, ctx.store, clock, ctx.call).await
+    let revocation = announce::sessions_below(account.generation, &account, ctx);
+    announce::again(&revocation, ctx.store, clock, ctx.call).await
 }
 
 async fn refuse_verification(
