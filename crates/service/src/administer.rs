@@ -2,13 +2,14 @@
 //! into the outbox, in the transaction of the action.
 
 use portcullis_core::audit::{AdminAct, AuditKind};
-use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::mail::MailKind;
 use portcullis_core::session::Session;
 
+mod account_ref;
 mod limits;
 
+pub use self::account_ref::{AccountRef, find};
 pub use self::limits::{LimitState, LimitTarget, clear_limits, limits};
 
 use crate::announce;
@@ -20,20 +21,11 @@ use crate::ports::{Clock, SecureRandom};
 use crate::sessions;
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, RevocationStore,
-    SessionStore, SessionsEnd, StoreError, WriteOutcome,
+    SessionStore, SessionsEnd, WriteOutcome,
 };
 
 /// The attempts of an action on an account with concurrent changes.
 const MAX_ATTEMPTS: usize = 8;
-
-/// The account that an operator addresses.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum AccountRef {
-    /// The account with this address.
-    Email(EmailAddress),
-    /// The account with this id.
-    UserId(Id),
-}
 
 /// The outcome of an action.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,21 +40,6 @@ pub enum AdminOutcome {
     NoAccount,
     /// Concurrent updates exhausted the retries; nothing was done.
     Contended,
-}
-
-/// The account of `subject`, if it exists.
-///
-/// # Errors
-///
-/// [`StoreError`].
-pub async fn find(
-    subject: &AccountRef,
-    store: &impl AccountStore,
-) -> Result<Option<Account>, StoreError> {
-    match subject {
-        AccountRef::Email(email) => store.account(email).await,
-        AccountRef::UserId(id) => store.account_of(id).await,
-    }
 }
 
 /// Closes the account: revokes its sessions and rejects every login.

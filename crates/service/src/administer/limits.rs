@@ -6,7 +6,7 @@ use portcullis_core::audit::{AdminAct, AuditKind};
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 
-use super::{AccountRef, find};
+use super::account_ref::{AccountRef, find};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::limit::{LimitKey, bucket};
