@@ -208,7 +208,9 @@ impl Problem {
                 "too many failed logins: only a browser that has logged in before is let in; if the \
                  address has an account, a link is mailed to it that makes this one known"
             }
-            Self::FactorLocked => "too many wrong codes; reset the password to try again",
+            Self::FactorLocked => {
+                "too many wrong codes; log in with a recovery code and replace the factor"
+            }
             Self::BadCredentials => "the address or the password is wrong",
             Self::BadMailToken => "this link is invalid or expired; request a new one",
             Self::NewPasswordRequired => {

@@ -75,7 +75,7 @@ async fn revoke(key: &str, cli: &CliContext) -> Result<CommandOutput, Failure> {
     match outcome {
         KeyRevocation::Done => Ok(CommandOutput::good(
             format!(
-                "revoked: each edge rejects it within the bound of its policy, by default 30 s (audit: request {request_id})\n"
+                "revoked: each edge rejects it within the bound of its policy, by default 31 s (audit: request {request_id})\n"
             ),
             json!({"outcome": "done", "request_id": request_id}),
         )),

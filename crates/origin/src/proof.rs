@@ -69,7 +69,7 @@ fn by_secret(
         return Err(ProofError::MalformedClaims);
     }
     let hosts = settings.hosts.as_ref();
-    if hosts.is_some_and(|hosts| !hosts.contains(&identity.host)) {
+    if hosts.is_some_and(|hosts| !verification::is_listed(&identity.host, hosts)) {
         return Err(ProofError::WrongHost);
     }
     Ok(identity)

@@ -208,7 +208,7 @@ async fn the_identity_comes_from_the_assertion_and_unproved_headers_are_removed(
 async fn replay_on_another_method_target_host_or_time_fails() {
     use ProofError::{Expired, IssuedInFuture, WrongHost, WrongMethod, WrongTarget};
     let proof = EdgeProof::shared_key(ORIGIN, [SECRET]).expect("settings");
-    let own = proof.clone().with_hosts(["api.example"]);
+    let own = proof.clone().with_hosts(["API.example"]);
     let other = proof.clone().with_hosts(["www.example"]);
     let assertion = get("/a?b").with_secret(SECRET);
     let headers = [(ASSERTION, assertion.as_str())];

@@ -115,6 +115,13 @@ pub struct ReceivedRequest<'r> {
     pub leeway: Duration,
 }
 
+/// Whether `host` is in the list; host names compare without case ([RFC 3986 §3.2.2]).
+///
+/// [RFC 3986 §3.2.2]: https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2
+pub fn is_listed(host: &str, hosts: &[String]) -> bool {
+    hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host))
+}
+
 /// The claims of an assertion.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AssertionClaims {
@@ -197,7 +204,7 @@ impl AssertionClaims {
         }
         if request
             .hosts
-            .is_some_and(|hosts| !hosts.contains(&self.host))
+            .is_some_and(|hosts| !is_listed(&self.host, hosts))
         {
             return Err(ProofError::WrongHost);
         }
