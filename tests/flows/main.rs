@@ -13,6 +13,7 @@ mod change_password;
 mod chaos;
 mod connections;
 mod cors;
+mod cost;
 mod described_body;
 mod factors;
 mod faults;
