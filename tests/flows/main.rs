@@ -6,6 +6,7 @@ mod account_takeover;
 mod amr;
 mod audit;
 mod audit_completeness;
+mod audit_flood;
 mod bad_body;
 mod bad_request;
 mod breaker;

@@ -2,6 +2,7 @@
 
 use portcullis_core::audit::{AuditEvent, AuditKind, RefreshDenial};
 use portcullis_core::csrf::TokenSource;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::refresh::{Redemption, RefreshToken};
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
@@ -9,11 +10,13 @@ use portcullis_core::session::Session;
 use crate::context::ServiceContext;
 use crate::end_session::{Ending, end};
 use crate::error::UseCaseError;
+use crate::limit::{LimitKey, LimitOutcome, acquire};
 use crate::open_session::{TokenGrant, grant, idle_end};
 use crate::ports::{Clock, SecureRandom, Signer};
 use crate::settings::Audience;
 use crate::store::{
-    AccountStatus, AuditStore, RevocationStore, SessionStore, SessionWithAccount, WriteOutcome,
+    AccountStatus, AuditStore, LimitStore, RevocationStore, SessionStore, SessionWithAccount,
+    WriteOutcome,
 };
 
 /// The attempts after another request advanced the head first. One retry finds the successor; more
@@ -44,7 +47,8 @@ pub enum RefreshOutcome {
     Reused,
 }
 
-/// Refreshes the client's tokens or denies it with a reason. Writes an audit entry in both cases.
+/// Refreshes the client's tokens or denies it with a reason. Writes an audit entry in both cases,
+/// except for bad tokens beyond the limit of their network.
 ///
 /// # Errors
 ///
@@ -54,13 +58,17 @@ pub async fn refresh(
     request: &RefreshRequest,
     signer: &impl Signer,
     clock: &impl Clock,
-    ctx: ServiceContext<'_, impl SessionStore + RevocationStore + AuditStore, impl SecureRandom>,
+    ctx: ServiceContext<
+        '_,
+        impl SessionStore + RevocationStore + LimitStore + AuditStore,
+        impl SecureRandom,
+    >,
 ) -> Result<RefreshOutcome, UseCaseError> {
     let token = RefreshToken::parse(request.token.expose(), ctx.root_keys).ok();
     // SECURITY: a token that was issued as a cookie is no token in a body, and the other way round.
     let token = token.filter(|token| token.delivery() == request.carrier.delivery());
     let Some(token) = token else {
-        return refuse(RefreshDenial::NotOurs, None, None, ctx).await;
+        return refuse_garbage(ctx).await;
     };
     let audience = &request.audience;
     if !request
@@ -173,6 +181,18 @@ async fn end_family(
     };
     end(&ending, clock, ctx).await?;
     Ok(RefreshOutcome::Reused)
+}
+
+/// Refuses a token without a valid MAC, or of the other delivery.
+// SECURITY: such a token costs its sender nothing. Beyond the quota of the network it writes no
+// audit entry, and the outcome stays the same.
+async fn refuse_garbage(
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<RefreshOutcome, UseCaseError> {
+    match acquire(LimitKind::RefreshRefused, LimitKey::Network, ctx).await? {
+        LimitOutcome::Allowed(_counted) => refuse(RefreshDenial::NotOurs, None, None, ctx).await,
+        LimitOutcome::Limited(_) => Ok(RefreshOutcome::Refuse(RefreshDenial::NotOurs)),
+    }
 }
 
 async fn refuse(

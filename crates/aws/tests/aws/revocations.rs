@@ -251,8 +251,15 @@ async fn a_repeated_revocation_writes_a_feed_row_only_if_its_last_one_is_older_t
             (13, 14, Announced::Written, 2),
         ] {
             let request = id(&format!("r{stamp}"));
+            client.transport().order([]);
             let done = store.announce_again(&one, at(since), at(stamp), &request);
             assert_eq!(done.await.unwrap(), announced, "{one:?} {since}");
+            // A refused repetition is one read: DynamoDB charges a cancelled transaction.
+            let calls: &[&str] = match announced {
+                Announced::Before => &["GetItem"],
+                Announced::Written => &["GetItem", "TransactWriteItems"],
+            };
+            assert_eq!(client.transport().sent(), calls, "{one:?} {since}");
             let rows = store.feed(NOON, at(60)).await.unwrap().len();
             assert_eq!(rows, before.saturating_add(more), "{one:?} {since}");
         }

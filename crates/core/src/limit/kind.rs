@@ -79,6 +79,9 @@ scopes! {
     RefreshSession = "refresh_session", 30 in 5 * MINUTE;
     /// Refreshes from one network.
     RefreshAddress = "refresh_address", 3_000 in 10 * MINUTE;
+    /// Refresh tokens that no host issued for their transport, from one network. Beyond the quota
+    /// they get the same response, and no audit entry each.
+    RefreshRefused = "refresh_refused", 10 in 10 * MINUTE;
     /// Password confirmations of a logged-in user, by account.
     PasswordAccount = "password_account", 10 in HOUR;
     /// Calls of bearers for their own account, from one network.
@@ -114,6 +117,7 @@ impl LimitKind {
             | Self::LinkAddress
             | Self::RefreshSession
             | Self::RefreshAddress
+            | Self::RefreshRefused
             | Self::PasswordAccount
             | Self::AccountAddress
             | Self::ClientAddress => None,
@@ -121,8 +125,29 @@ impl LimitKind {
     }
 
     /// Whether its bucket is the network of the client.
-    pub fn counts_networks(self) -> bool {
-        self.as_str().ends_with("_address")
+    pub const fn counts_networks(self) -> bool {
+        match self {
+            Self::LoginKnownAddress
+            | Self::LoginAddress
+            | Self::RegisterAddress
+            | Self::MailAddress
+            | Self::LinkAddress
+            | Self::RefreshAddress
+            | Self::RefreshRefused
+            | Self::AccountAddress
+            | Self::ClientAddress => true,
+            Self::LoginEmail
+            | Self::LoginDevice
+            | Self::LoginKnown
+            | Self::FactorAccount
+            | Self::RecoveryAccount
+            | Self::RegisterEmail
+            | Self::ResetEmail
+            | Self::VerifyEmail
+            | Self::UnlockEmail
+            | Self::RefreshSession
+            | Self::PasswordAccount => false,
+        }
     }
 
     /// Whether the quota must fit into an exact window: attempts are refunded, and a guess too many
@@ -150,5 +175,14 @@ mod tests {
             );
         }
         assert_eq!(LimitKind::parse("everything"), None);
+    }
+
+    #[test]
+    fn the_kinds_that_count_networks_are_those_of_addresses_and_of_garbage_refresh_tokens() {
+        for kind in LimitKind::ALL {
+            let name = kind.as_str();
+            let counts = name.ends_with("_address") || name == "refresh_refused";
+            assert_eq!(kind.counts_networks(), counts, "{name}");
+        }
     }
 }

@@ -79,9 +79,14 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
     ) -> Result<Announced, StoreError> {
         const OPERATION: &str = "publishing a repeated revocation";
         let key = Key::revocation(&revocation.target);
-        let row = stamped_row(revocation, stamp, request_id);
         let some = core::slice::from_ref(revocation);
+        // Read first: DynamoDB charges a cancelled transaction like a committed one.
+        let found = self.row_of(&key, OPERATION).await?;
+        if found.is_some_and(|row| is_announced(&row, revocation, since)) {
+            return Ok(Announced::Before);
+        }
         let mut transaction = self.transaction();
+        let row = stamped_row(revocation, stamp, request_id);
         transaction.put_if(&key, row, &not_announced(revocation, since));
         self.announce_by(&mut transaction, some, stamp, request_id);
         let refusal = match self.commit(OPERATION, transaction).await? {
@@ -94,8 +99,7 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
         // SECURITY: only a recent row spares the announcement. A subject's row of a higher
         // generation stays, and may be old.
         if let RevocationTarget::Subject { .. } = &revocation.target {
-            let found = self.client.row(&key, self.now).await;
-            let found = found.map_err(|error| StoreError::new(OPERATION, error))?;
+            let found = self.row_of(&key, OPERATION).await?;
             if !found.is_some_and(|row| is_stamped(&row, since)) {
                 self.announce(some, stamp, request_id).await?;
                 return Ok(Announced::Written);
@@ -106,6 +110,12 @@ impl<T: Transport> RevocationStore for DynamoStore<'_, T> {
 }
 
 impl<T: Transport> DynamoStore<'_, T> {
+    /// The committed row under `key`, by a consistent read.
+    async fn row_of(&self, key: &Key, operation: &'static str) -> Result<Option<Item>, StoreError> {
+        let found = self.client.row(key, self.now).await;
+        found.map_err(|error| StoreError::new(operation, error))
+    }
+
     /// Writes the feed rows of `revocations` in `transaction`.
     pub(super) fn announce_by(
         &self,
@@ -194,6 +204,21 @@ fn not_announced(revocation: &Revocation, since: UnixTime) -> Expression {
         }
     };
     condition.with(":since", Attribute::number(since.as_secs()))
+}
+
+/// Whether `row` covers `revocation` with a feed row stamped `since` or later. An unreadable row
+/// covers nothing.
+fn is_announced(row: &Item, revocation: &Revocation, since: UnixTime) -> bool {
+    is_stamped(row, since)
+        && match &revocation.target {
+            RevocationTarget::Token(_)
+            | RevocationTarget::Session(_)
+            | RevocationTarget::Key(_) => true,
+            RevocationTarget::Subject { generation, .. } => {
+                let found = row.optional_number(GENERATION);
+                matches!(found, Ok(Some(found)) if found >= *generation)
+            }
+        }
 }
 
 /// Whether the last feed row of this row's revocation has a stamp of `since` or later.
