@@ -9,7 +9,7 @@ use portcullis_tests::system::{CHEAP, Peer, Reply};
 use serde_json::{Value, json};
 
 use super::{EntryKind, Trail};
-use crate::factors::call;
+use crate::factors::{call, second};
 use crate::limits::device;
 use crate::refresh::{form, refresh, refresh_token};
 use crate::{EMAIL, PASSWORD, token, with_account};
@@ -50,6 +50,7 @@ impl Attempt {
                 refresh(peer, &self.refresh).await
             }
             LimitKind::RefreshRefused => refresh(peer, "x").await,
+            LimitKind::ChallengeRefused => second(peer, "x", "code", "000000").await,
             LimitKind::PasswordAccount => {
                 let body = json!({"current_password": WRONG, "new_password": PASSWORD});
                 let path = "/v1/password/change";
@@ -103,6 +104,7 @@ pub(super) async fn drive() -> BTreeSet<EntryKind> {
             // Garbage gets the same response beyond the limit of its audit entries.
             let status = match scope {
                 LimitKind::RefreshRefused => 400,
+                LimitKind::ChallengeRefused => 401,
                 _ => 429,
             };
             assert_eq!(reply.status, status, "{}: {reply:?}", scope.as_str());

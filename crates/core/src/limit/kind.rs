@@ -82,6 +82,8 @@ scopes! {
     /// Refresh tokens that no host issued for their transport, from one network. Beyond the quota
     /// they get the same response, and no audit entry each.
     RefreshRefused = "refresh_refused", 10 in 10 * MINUTE;
+    /// Invalid challenges of a second step, from one network. As [`LimitKind::RefreshRefused`].
+    ChallengeRefused = "challenge_refused", 10 in 10 * MINUTE;
     /// Password confirmations of a logged-in user, by account.
     PasswordAccount = "password_account", 10 in HOUR;
     /// Calls of bearers for their own account, from one network.
@@ -118,6 +120,7 @@ impl LimitKind {
             | Self::RefreshSession
             | Self::RefreshAddress
             | Self::RefreshRefused
+            | Self::ChallengeRefused
             | Self::PasswordAccount
             | Self::AccountAddress
             | Self::ClientAddress => None,
@@ -134,6 +137,7 @@ impl LimitKind {
             | Self::LinkAddress
             | Self::RefreshAddress
             | Self::RefreshRefused
+            | Self::ChallengeRefused
             | Self::AccountAddress
             | Self::ClientAddress => true,
             Self::LoginEmail
@@ -178,10 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn the_kinds_that_count_networks_are_those_of_addresses_and_of_garbage_refresh_tokens() {
+    fn the_kinds_that_count_networks_are_those_of_addresses_and_of_garbage() {
         for kind in LimitKind::ALL {
             let name = kind.as_str();
-            let counts = name.ends_with("_address") || name == "refresh_refused";
+            let counts = name.ends_with("_address") || name.ends_with("_refused");
             assert_eq!(kind.counts_networks(), counts, "{name}");
         }
     }

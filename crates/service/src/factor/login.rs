@@ -2,6 +2,7 @@
 
 use portcullis_core::audit::{AuditKind, LoginDenial};
 use portcullis_core::id::Id;
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Device, Methods};
 
@@ -9,9 +10,12 @@ use super::challenge::{self, Challenged};
 use super::proof::{self, Proof};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
+use crate::limit::{LimitKey, LimitOutcome, acquire};
 use crate::open_session::{GrantTerms, TokenGrant, open};
 use crate::ports::{SecureRandom, Signer};
-use crate::store::{Account, AccountStatus, AccountStore, AuditStore, FactorStore, SessionStore};
+use crate::store::{
+    Account, AccountStatus, AccountStore, AuditStore, FactorStore, LimitStore, SessionStore,
+};
 
 /// The parsed request.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub fn challenged<S, C>(
 }
 
 /// Completes a login with the second factor or denies it with a reason. Writes an audit entry in
-/// both cases.
+/// both cases, except for invalid challenges beyond the limit of their network.
 ///
 /// # Errors
 ///
@@ -45,13 +49,13 @@ pub async fn login(
     signer: &impl Signer,
     ctx: ServiceContext<
         '_,
-        impl AccountStore + FactorStore + SessionStore + AuditStore,
+        impl AccountStore + FactorStore + SessionStore + LimitStore + AuditStore,
         impl SecureRandom,
     >,
 ) -> Result<Result<TokenGrant, LoginDenial>, UseCaseError> {
     let challenged = challenge::open(&request.challenge, &request.device, ctx);
     let Some(challenged) = challenged else {
-        return refuse(None, LoginDenial::BadChallenge, ctx).await;
+        return refuse_garbage(ctx).await;
     };
     let user_id = Some(&challenged.user_id);
     let account = ctx.store.account(&challenged.email).await?;
@@ -89,6 +93,18 @@ const fn is_open(account: &Account) -> bool {
     match account.status {
         AccountStatus::Active => true,
         AccountStatus::Disabled => false,
+    }
+}
+
+/// Refuses an invalid challenge.
+// SECURITY: such a challenge costs its sender nothing. Beyond the quota of the network it writes no
+// audit entry, and the outcome stays the same.
+async fn refuse_garbage(
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<Result<TokenGrant, LoginDenial>, UseCaseError> {
+    match acquire(LimitKind::ChallengeRefused, LimitKey::Network, ctx).await? {
+        LimitOutcome::Allowed(_counted) => refuse(None, LoginDenial::BadChallenge, ctx).await,
+        LimitOutcome::Limited(_) => Ok(Err(LoginDenial::BadChallenge)),
     }
 }
 
