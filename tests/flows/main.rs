@@ -17,6 +17,7 @@ mod cors;
 mod described_body;
 mod factors;
 mod faults;
+mod ipv6_sites;
 mod keys;
 mod lambda;
 mod limits;
