@@ -68,8 +68,9 @@ fn line(state: &LimitState) -> String {
         0 => String::new(),
         some => format!(", {some} failures in a row"),
     };
+    let site = if state.is_site { " (IPv6 /48)" } else { "" };
     format!(
-        "{:<20} {:<12} {decision}{failures}\n",
+        "{:<20} {:<12} {decision}{failures}{site}\n",
         state.kind.as_str(),
         state.quota.to_string()
     )
@@ -82,5 +83,6 @@ fn object(state: &LimitState) -> Value {
         "locked": state.is_locked,
         "retry_after": state.wait.map(|wait| wait.as_secs()),
         "failures": state.failures,
+        "ipv6_48": state.is_site,
     })
 }

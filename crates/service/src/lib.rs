@@ -52,6 +52,7 @@ pub mod pack;
 pub mod ports;
 mod reauthenticate;
 pub mod refresh;
+pub mod refused_sites;
 pub mod register;
 pub mod revoke;
 pub mod rotate;

@@ -1,51 +1,33 @@
 //! Rate limits: each attempt is counted before any work is done for it.
 
+pub(crate) mod bucket;
+#[cfg(test)]
+mod tests;
+
+pub use bucket::LimitKey;
+
 use core::time::Duration;
 
 use portcullis_core::audit::AuditKind;
-use portcullis_core::base64url;
 use portcullis_core::email::EmailAddress;
-use portcullis_core::id::Id;
-use portcullis_core::limit::client::ClientNetwork;
+use portcullis_core::limit::client::ClientSite;
 use portcullis_core::limit::device::{DEVICE_LIFETIME, KnownBrowser};
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota, device};
-use portcullis_core::root_keys::{Purpose, RootKeys};
 
+use self::bucket::{bucket, client_site, site_bucket};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::ports::{NoEntropy, SecureRandom};
 use crate::settings::LimitFailMode;
 use crate::store::{AuditStore, Bucket, LimitStore, StoreError};
 
-/// The number of bytes of a bucket's MAC in its row key; too long for an attacker to find a
-/// collision.
-const NAME_BYTES: usize = 16;
+/// One in 16 attempts of an IPv6 client counts in the bucket of its `/48`: a random byte below this
+/// number.
+const SAMPLED_BELOW: u8 = 16;
 
 /// A device cookie with a shorter remaining lifetime is renewed: half of the lifetime.
 const RENEWED_BEFORE: Duration = Duration::from_secs(DEVICE_LIFETIME.as_secs().div_euclid(2));
-
-/// The key under which attempts are counted together.
-#[derive(Clone, Copy, Debug)]
-pub enum LimitKey<'a> {
-    /// The attempts from the client's network. Requests without a known client address share one
-    /// key.
-    Network,
-    /// The attempts on one address, registered or not.
-    Email(&'a EmailAddress),
-    /// The attempts on one address from all browsers that became known in one generation of the
-    /// account. Cookies of an earlier generation must not fill the bucket of the current one.
-    KnownBrowsers(&'a EmailAddress, u64),
-    /// The attempts on one address from one known browser.
-    Device(&'a EmailAddress, &'a Id),
-    /// The attempts on one account.
-    Account(&'a Id),
-    /// The attempts on one second factor of an account. SECURITY: nothing that a client can do with
-    /// the password alone starts a new count, such as a password change.
-    Factor(&'a Id, &'a Id),
-    /// The attempts of one session.
-    Session(&'a Id),
-}
 
 /// The outcome for an attempt.
 #[derive(Debug)]
@@ -91,9 +73,66 @@ pub async fn acquire(
     let Some(quota) = limits.quotas.of(scope) else {
         return Ok(LimitOutcome::Allowed(Reservation::default()));
     };
-    let bucket = bucket(scope, quota, limit_key, ctx);
-    let attempt = attempt(ctx)?;
-    let counted = match (ctx.store.count(&bucket, attempt).await, limits.fail_mode) {
+    let site = match limit_key {
+        LimitKey::Network => client_site(ctx),
+        LimitKey::Email(_)
+        | LimitKey::KnownBrowsers(..)
+        | LimitKey::Device(..)
+        | LimitKey::Account(_)
+        | LimitKey::Factor(..)
+        | LimitKey::Session(_) => None,
+    };
+    let now = ctx.call.now;
+    if let Some(site) = site
+        && let Some(free_at) = limits.refused_sites.free_at(scope, site, now)
+    {
+        let limited = Limited::RetryAfter(now.until(free_at));
+        return Ok(LimitOutcome::Limited(limited));
+    }
+    let (attempt, is_sampled) = attempt(ctx)?;
+    let own = bucket(scope, quota, limit_key, ctx);
+    let mut reservation = match count(own, attempt, ctx).await? {
+        LimitOutcome::Limited(limited) => return Ok(LimitOutcome::Limited(limited)),
+        LimitOutcome::Allowed(counted) => counted,
+    };
+    // SECURITY: counted only if the network accepts the attempt, so that one network cannot use up
+    // the quota of its site.
+    if let Some(site) = site.filter(|_| is_sampled) {
+        match count_site(scope, quota, site, attempt, ctx).await? {
+            LimitOutcome::Limited(limited) => return Ok(LimitOutcome::Limited(limited)),
+            LimitOutcome::Allowed(counted) => reservation.add(counted),
+        }
+    }
+    Ok(LimitOutcome::Allowed(reservation))
+}
+
+/// Counts a sampled attempt in the bucket of its IPv6 site. After a refusal the host refuses all
+/// attempts of the site until the bucket accepts one again.
+async fn count_site(
+    scope: LimitKind,
+    quota: Quota,
+    site: ClientSite,
+    attempt: Attempt,
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<LimitOutcome, UseCaseError> {
+    let outcome = count(site_bucket(scope, quota, site, ctx), attempt, ctx).await?;
+    if let LimitOutcome::Limited(Limited::RetryAfter(wait)) = &outcome {
+        let free_at = ctx.call.now.plus(*wait);
+        let sites = &ctx.settings.limits.refused_sites;
+        sites.refuse(scope, site, free_at);
+    }
+    Ok(outcome)
+}
+
+/// Counts `attempt` in `bucket`.
+async fn count(
+    bucket: Bucket,
+    attempt: Attempt,
+    ctx: ServiceContext<'_, impl LimitStore + AuditStore, impl SecureRandom>,
+) -> Result<LimitOutcome, UseCaseError> {
+    let (scope, quota) = (bucket.scope, bucket.quota);
+    let fail_mode = ctx.settings.limits.fail_mode;
+    let counted = match (ctx.store.count(&bucket, attempt).await, fail_mode) {
         (Ok(counted), _) => counted,
         (Err(error), LimitFailMode::Closed) => return Err(error.into()),
         (Err(error), LimitFailMode::Open) => {
@@ -251,61 +290,11 @@ pub fn device_cookie<S>(
     Ok(Some(device::issue(root_keys, email, &browser, now)))
 }
 
-/// An identifier of an attempt of this request, unique by random bits.
-fn attempt<S>(ctx: ServiceContext<'_, S, impl SecureRandom>) -> Result<Attempt, NoEntropy> {
-    let [a, b, c, d, ..] = ctx.random.nonce()?;
-    Ok(Attempt::new(ctx.call.now, u32::from_le_bytes([a, b, c, d])))
-}
-
-/// The bucket of `limit_key`.
-pub(crate) fn bucket<S, C>(
-    scope: LimitKind,
-    quota: Quota,
-    limit_key: LimitKey<'_>,
-    ctx: ServiceContext<'_, S, C>,
-) -> Bucket {
-    let network;
-    let generation;
-    let (first, second): (&[u8], &[u8]) = match limit_key {
-        LimitKey::Network => {
-            let parsed = ClientNetwork::parse(&ctx.call.client_address);
-            network = parsed
-                .map(|network| network.to_string())
-                .unwrap_or_default();
-            (network.as_bytes(), b"")
-        }
-        LimitKey::Email(email) => (email.as_str().as_bytes(), b""),
-        LimitKey::KnownBrowsers(email, raised) => {
-            generation = raised.to_be_bytes();
-            (email.as_str().as_bytes(), &generation)
-        }
-        LimitKey::Device(email, nonce) => (email.as_str().as_bytes(), nonce.as_str().as_bytes()),
-        LimitKey::Account(user_id) => (user_id.as_str().as_bytes(), b""),
-        LimitKey::Factor(user_id, factor_id) => {
-            (user_id.as_str().as_bytes(), factor_id.as_str().as_bytes())
-        }
-        LimitKey::Session(session_id) => (session_id.as_str().as_bytes(), b""),
-    };
-    Bucket {
-        scope,
-        quota,
-        name: bucket_name(ctx.root_keys, scope, quota, [first, second]),
-    }
-}
-
-/// A count is valid only under its quota, so the quota is part of its key.
-fn bucket_name(
-    root_keys: &RootKeys,
-    scope: LimitKind,
-    quota: Quota,
-    [first, second]: [&[u8]; 2],
-) -> String {
-    let rule = if quota.is_exact() {
-        String::new()
-    } else {
-        quota.to_string()
-    };
-    let parts = [scope.as_str().as_bytes(), rule.as_bytes(), first, second];
-    let code = root_keys.mac(Purpose::LimitKey, &parts);
-    base64url::encode(code.get(..NAME_BYTES).unwrap_or(&code))
+/// An identifier of an attempt of this request, unique by random bits; and whether the attempt also
+/// counts in the bucket of its IPv6 site.
+// SECURITY: the random bits decide, so a client cannot choose attempts that do not count.
+fn attempt<S>(ctx: ServiceContext<'_, S, impl SecureRandom>) -> Result<(Attempt, bool), NoEntropy> {
+    let [a, b, c, d, sample, ..] = ctx.random.nonce()?;
+    let attempt = Attempt::new(ctx.call.now, u32::from_le_bytes([a, b, c, d]));
+    Ok((attempt, sample < SAMPLED_BELOW))
 }

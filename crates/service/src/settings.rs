@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use portcullis_core::limit::quotas::Quotas;
 
+use crate::refused_sites::RefusedSites;
+
 /// The rate limits of a host.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
@@ -11,6 +13,8 @@ pub struct Limits {
     pub quotas: Quotas,
     /// The handling of attempts that cannot be counted.
     pub fail_mode: LimitFailMode,
+    /// The IPv6 sites that are refused now. State and no setting: all clones share it.
+    pub refused_sites: RefusedSites,
 }
 
 /// The handling of attempts while the store cannot count.

@@ -7,6 +7,7 @@ use portcullis_core::limit::quotas::Quotas;
 use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
 use portcullis_core::route::Routes;
 use portcullis_core::token::algorithm::Algorithm;
+use portcullis_service::refused_sites::RefusedSites;
 use portcullis_service::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 use portcullis_service::settings::{LimitFailMode, Limits};
 
@@ -52,6 +53,7 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
             ))
             .expect("quotas"),
             fail_mode: LimitFailMode::Closed,
+            refused_sites: RefusedSites::default(),
         },
     }
 }

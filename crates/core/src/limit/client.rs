@@ -37,6 +37,34 @@ impl ClientNetwork {
     }
 }
 
+/// The `/48` of an IPv6 address, the usual assignment to a site ([RFC 6177 §2]). It contains 65536
+/// networks of one client.
+///
+/// [RFC 6177 §2]: https://www.rfc-editor.org/rfc/rfc6177#section-2
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ClientSite([u16; 3]);
+
+impl ClientSite {
+    /// The site of `network`; `None` for an IPv4 address.
+    pub const fn of(network: ClientNetwork) -> Option<Self> {
+        match network.0 {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => {
+                let [a, b, c, ..] = address.segments();
+                Some(Self([a, b, c]))
+            }
+        }
+    }
+}
+
+/// `2001:db8:1::/48`.
+impl fmt::Display for ClientSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c] = self.0;
+        write!(f, "{}/48", Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+    }
+}
+
 /// `203.0.113.7` or `2001:db8:1:2::/64`.
 impl fmt::Display for ClientNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,6 +78,21 @@ impl fmt::Display for ClientNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_48_is_a_site_and_an_ipv4_address_or_a_mapped_one_has_none() {
+        for (text, site) in [
+            ("203.0.113.7", None),
+            ("::ffff:203.0.113.7", None),
+            ("2001:db8:1:2:3:4:5:6", Some("2001:db8:1::/48")),
+            ("2001:db8:1:ffff::1", Some("2001:db8:1::/48")),
+            ("2001:db8:2::1", Some("2001:db8:2::/48")),
+        ] {
+            let found = ClientNetwork::parse(text).and_then(ClientSite::of);
+            let found = found.map(|site| site.to_string());
+            assert_eq!(found.as_deref(), site, "{text}");
+        }
+    }
 
     #[test]
     fn addresses_in_one_ipv6_64_count_as_one_client() {

@@ -2,6 +2,7 @@
 
 use portcullis_core::limit::quotas::{Quotas, QuotasError};
 use portcullis_core::secret::Secret;
+use portcullis_service::refused_sites::RefusedSites;
 use portcullis_service::settings::{LimitFailMode, Limits};
 
 use crate::client_address::{AddressSource, TrustedProxy};
@@ -36,6 +37,7 @@ pub(super) fn limits(env: &mut Environment<'_>) -> Limits {
     Limits {
         quotas: quotas.unwrap_or_default(),
         fail_mode: when_down.unwrap_or_default(),
+        refused_sites: RefusedSites::default(),
     }
 }
 

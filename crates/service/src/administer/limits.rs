@@ -9,7 +9,8 @@ use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 use super::account_ref::{AccountRef, find};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
-use crate::limit::{LimitKey, bucket};
+use crate::limit::LimitKey;
+use crate::limit::bucket::{bucket, client_site, site_bucket};
 use crate::ports::{RequestMeta, SecureRandom};
 use crate::store::{
     Account, AccountStore, AuditStore, Bucket, FactorStore, Factors, LimitAdminStore,
@@ -31,6 +32,8 @@ pub struct LimitState {
     pub kind: LimitKind,
     /// Its quota.
     pub quota: Quota,
+    /// Whether it is the sampled count of an IPv6 `/48`.
+    pub is_site: bool,
     /// The time after which the next attempt passes; `None` if it passes now.
     pub wait: Option<Duration>,
     /// Whether too many consecutive failures have locked it.
@@ -51,13 +54,16 @@ pub async fn limits(
 ) -> Result<Vec<LimitState>, UseCaseError> {
     let now = Attempt::first_of(ctx.call.now);
     let mut states = Vec::new();
-    for bucket in buckets(target, ctx).await? {
+    let sites = sites(target, ctx).into_iter().map(|bucket| (bucket, true));
+    let own = buckets(target, ctx).await?.into_iter();
+    for (bucket, is_site) in own.map(|bucket| (bucket, false)).chain(sites) {
         let Some(state) = ctx.store.bucket_state(&bucket, now).await? else {
             continue;
         };
         states.push(LimitState {
             kind: bucket.scope,
             quota: bucket.quota,
+            is_site,
             wait: match state.decision {
                 LimitDecision::RetryAfter(wait) => Some(wait),
                 LimitDecision::Allow | LimitDecision::LockedOut => None,
@@ -70,7 +76,7 @@ pub async fn limits(
 }
 
 /// Clears the counts of `target`, all or those of one limit, and so lifts a lock. Returns the number
-/// of cleared limits.
+/// of cleared limits. A host that refuses an IPv6 `/48` still does so until its retry time.
 ///
 /// # Errors
 ///
@@ -85,6 +91,7 @@ pub async fn clear_limits(
     >,
 ) -> Result<usize, UseCaseError> {
     let mut buckets = buckets(target, ctx).await?;
+    buckets.extend(sites(target, ctx));
     buckets.retain(|bucket| only.is_none_or(|only| only == bucket.scope));
     if buckets.is_empty() {
         return Ok(0);
@@ -155,14 +162,39 @@ fn of_account<'a>(
     .chain(factor)
 }
 
-fn of_network<S, C>(address: &str, ctx: ServiceContext<'_, S, C>) -> Vec<Bucket> {
-    let call = RequestMeta {
+/// The request of a client at `address`, in place of the operator's.
+fn call_from<S, C>(address: &str, ctx: ServiceContext<'_, S, C>) -> RequestMeta {
+    RequestMeta {
         client_address: address.to_owned(),
         ..ctx.call.clone()
-    };
-    let kinds = LimitKind::ALL.iter().filter(|kind| kind.counts_networks());
-    let keys: Vec<_> = kinds.map(|kind| (*kind, LimitKey::Network)).collect();
+    }
+}
+
+fn networks() -> impl Iterator<Item = LimitKind> {
+    let kinds = LimitKind::ALL.iter().copied();
+    kinds.filter(|kind| kind.counts_networks())
+}
+
+fn of_network<S, C>(address: &str, ctx: ServiceContext<'_, S, C>) -> Vec<Bucket> {
+    let call = call_from(address, ctx);
+    let keys: Vec<_> = networks().map(|kind| (kind, LimitKey::Network)).collect();
     named(&keys, ServiceContext { call: &call, ..ctx })
+}
+
+/// The buckets of the IPv6 site of a network.
+fn sites<S, C>(target: &LimitTarget, ctx: ServiceContext<'_, S, C>) -> Vec<Bucket> {
+    let LimitTarget::Network(address) = target else {
+        return Vec::new();
+    };
+    let call = call_from(address, ctx);
+    let ctx = ServiceContext { call: &call, ..ctx };
+    let Some(site) = client_site(ctx) else {
+        return Vec::new();
+    };
+    let quotas = &ctx.settings.limits.quotas;
+    networks()
+        .filter_map(|kind| Some(site_bucket(kind, quotas.of(kind)?, site, ctx)))
+        .collect()
 }
 
 /// The buckets of limits that have a quota.
