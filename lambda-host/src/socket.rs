@@ -26,8 +26,8 @@ use crate::problem::Problem;
 use crate::socket::places::Places;
 use crate::socket::timed_stream::{Deadlines, Handling, TimedStream};
 
-/// The silence after which a connection that only checks the health is closed.
-const HEALTH_IDLE: Duration = Duration::from_secs(5);
+/// Every timeout of a connection that only checks the health: the places for it are few.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The maximum time for open requests after the host is asked to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -66,13 +66,17 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
         };
         // Responses are small: waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let deadlines = Deadlines {
-            header: limits.header,
-            idle: match place.service {
-                places::Service::Every => limits.idle,
-                places::Service::Health => HEALTH_IDLE,
+        let deadlines = match place.service {
+            places::Service::Every => Deadlines {
+                header: limits.header,
+                idle: limits.idle,
+                write: limits.write,
             },
-            write: limits.write,
+            places::Service::Health => Deadlines {
+                header: HEALTH_TIMEOUT,
+                idle: HEALTH_TIMEOUT,
+                write: HEALTH_TIMEOUT,
+            },
         };
         let (reception, handling) = (reception.clone(), Handling::default());
         let (under_way, allowed) = (handling.clone(), place.service);

@@ -484,3 +484,67 @@ async fn recovery_code_guesses_are_limited_apart_from_totp_guesses() {
     system.clock.pass(30);
     token(&second(&peer, &open, "code", &code(&secret, NOON + 30)).await);
 }
+
+#[tokio::test]
+async fn codes_of_a_bearer_count_with_those_of_the_login() {
+    let (system, secret, recovery, bearer) = with_factor().await;
+    let peer = system.peer();
+    let codes = "/v1/factors/recovery-codes";
+    let ask = async |method: Method, path: &str, name: &str, code: &str| {
+        let body = json!({"current_password": PASSWORD, name: code});
+        call(&peer, method, path, &bearer, &body).await
+    };
+    let open = challenge(&peer).await;
+    for guess in 0..5 {
+        let reply = match guess % 2 {
+            0 => ask(Method::DELETE, TOTP, "code", "000000").await,
+            _ => second(&peer, &open, "code", "000000").await,
+        };
+        is_problem(&reply, 403, "wrong_code");
+    }
+    system.clock.pass(30);
+    let right = code(&secret, NOON + 30);
+    for reply in [
+        ask(Method::DELETE, TOTP, "code", &right).await,
+        ask(Method::POST, codes, "code", &right).await,
+        second(&peer, &open, "code", &right).await,
+    ] {
+        is_problem(&reply, 429, "rate_limited");
+    }
+    // Recovery codes have a count of their own. A right one is refunded.
+    for used in &recovery[..6] {
+        let renewed = ask(Method::POST, codes, "recovery_code", used).await;
+        let (status, _) = (renewed.status, &renewed.json);
+        assert!([200, 403].contains(&status), "{renewed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_locked_factor_accepts_no_totp_code_of_a_bearer() {
+    let (system, secret, recovery, bearer) = with_factor().await;
+    let quotas = [(
+        "PORTCULLIS_LIMITS",
+        "factor_account=32/1,password_account=off,login_email=off,login_address=off",
+    )];
+    let peer = system.another(CHEAP, &quotas).await.expect("a host");
+    let open = challenge(&peer).await;
+    for guess in 0..100 {
+        let wrong = second(&peer, &open, "code", "000000").await;
+        is_problem(&wrong, 403, "wrong_code");
+        if guess % 25 == 24 {
+            system.clock.pass(1);
+        }
+    }
+    let now = system.clock.now();
+    for (method, path) in [
+        (Method::DELETE, TOTP),
+        (Method::POST, "/v1/factors/recovery-codes"),
+    ] {
+        let body = json!({"current_password": PASSWORD, "code": code(&secret, now)});
+        let reply = call(&peer, method, path, &bearer, &body).await;
+        is_problem(&reply, 403, "factor_locked");
+    }
+    let body = json!({"current_password": PASSWORD, "recovery_code": recovery[0]});
+    let removed = call(&peer, Method::DELETE, TOTP, &bearer, &body).await;
+    assert_eq!(removed.status, 204, "{removed:?}");
+}

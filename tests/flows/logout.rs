@@ -253,3 +253,28 @@ async fn csrf_a_page_that_was_reloaded_gets_its_csrf_token_again() {
         is_problem(&reply, 401, "missing_refresh_token");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_no_json_does_not_prevent_a_logout_by_token_or_cookie() {
+    let system = with_account().await;
+    let peer = system.peer();
+    for body in ["bye", "{"] {
+        for kind in ["text/plain;charset=UTF-8", "application/json"] {
+            let bearer = format!("Bearer {}", token(&peer.login(EMAIL, PASSWORD).await));
+            let (cookie, _) = browser(&peer).await;
+            for credentials in [
+                vec![("authorization", bearer.as_str())],
+                vec![
+                    ("cookie", cookie.as_str()),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+            ] {
+                let before = sessions(&system).await;
+                let headers = [&credentials[..], &[("content-type", kind)]].concat();
+                let reply = send(&peer, "POST", "/v1/logout", &headers, body).await;
+                assert_eq!(reply.status, 204, "{kind}: {reply:?}");
+                assert_eq!(sessions(&system).await, before - 1);
+            }
+        }
+    }
+}

@@ -23,11 +23,12 @@ pub use self::login::{FactorLoginRequest, challenged, login};
 pub use self::proof::Proof;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
+use crate::limit::{self, LimitKey, LimitOutcome, Limited};
 use crate::mailing;
 use crate::ports::{NoEntropy, PasswordHasher, SecureRandom};
 use crate::reauthenticate::reauthenticate;
 use crate::store::{
-    Account, AccountStore, AuditStore, FactorStore, Factors, TotpFactor, WriteOutcome,
+    Account, AccountStore, AuditStore, FactorStore, Factors, LimitStore, TotpFactor, WriteOutcome,
 };
 
 /// The time within which a pending factor can be confirmed.
@@ -49,6 +50,15 @@ pub struct NewTotp {
     pub secret: Secret<[u8; TOTP_SECRET_BYTES]>,
     /// The account name for the device to show.
     pub account: Account,
+}
+
+/// The reason why a request with a code changed nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FactorRefusal {
+    /// The request was denied, with an audit entry.
+    Denied(FactorDenial),
+    /// Too many codes for the factor.
+    Limited(Limited),
 }
 
 /// Begins the enrolment of a TOTP factor and replaces one that was never activated.
@@ -135,11 +145,15 @@ pub async fn remove(
     change: &FactorChange,
     proof: &Proof,
     hasher: &impl PasswordHasher,
-    ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
-) -> Result<Result<(), FactorDenial>, UseCaseError> {
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + LimitStore + AuditStore,
+        impl SecureRandom,
+    >,
+) -> Result<Result<(), FactorRefusal>, UseCaseError> {
     let account = match proved(change, proof, hasher, ctx).await? {
         Ok(account) => account,
-        Err(denial) => return refuse(&change.user_id, denial, ctx).await,
+        Err(refusal) => return refuse_proof(&change.user_id, refusal, ctx).await,
     };
     let event = ctx.event(AuditKind::FactorRemoved, Some(&account.user_id))?;
     let notice = mailing::notice(MailKind::FactorRemoved, &account, ctx)?;
@@ -158,11 +172,15 @@ pub async fn renew_recovery_codes(
     change: &FactorChange,
     proof: &Proof,
     hasher: &impl PasswordHasher,
-    ctx: ServiceContext<'_, impl AccountStore + FactorStore + AuditStore, impl SecureRandom>,
-) -> Result<Result<Vec<RecoveryCode>, FactorDenial>, UseCaseError> {
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + LimitStore + AuditStore,
+        impl SecureRandom,
+    >,
+) -> Result<Result<Vec<RecoveryCode>, FactorRefusal>, UseCaseError> {
     let account = match proved(change, proof, hasher, ctx).await? {
         Ok(account) => account,
-        Err(denial) => return refuse(&change.user_id, denial, ctx).await,
+        Err(refusal) => return refuse_proof(&change.user_id, refusal, ctx).await,
     };
     let (codes, kept) = recovery_codes(&account, ctx)?;
     let event = ctx.event(AuditKind::RecoveryCodesRenewed, Some(&account.user_id))?;
@@ -187,22 +205,53 @@ pub async fn list<C>(
 }
 
 /// The account, if the password and the code are correct; the code is marked as used then.
+// SECURITY: codes are counted with those of the login, so a bearer with the password gets no guesses
+// beyond them, and none for a locked factor.
 async fn proved(
     change: &FactorChange,
     proof: &Proof,
     hasher: &impl PasswordHasher,
-    ctx: ServiceContext<'_, impl AccountStore + FactorStore, impl SecureRandom>,
-) -> Result<Result<Account, FactorDenial>, UseCaseError> {
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + LimitStore + AuditStore,
+        impl SecureRandom,
+    >,
+) -> Result<Result<Account, FactorRefusal>, UseCaseError> {
+    let denied = |denial| Ok(Err(FactorRefusal::Denied(denial)));
     let account = reauthenticate(&change.user_id, &change.password, hasher, ctx).await?;
     let Some(account) = account else {
-        return Ok(Err(FactorDenial::WrongPassword));
+        return denied(FactorDenial::WrongPassword);
     };
     let factors = ctx.store.factors(&account).await?;
-    if factors.active().is_none() {
-        return Ok(Err(FactorDenial::NoFactor));
+    let Some(factor) = factors.active() else {
+        return denied(FactorDenial::NoFactor);
+    };
+    let limit_key = LimitKey::Factor(&account.user_id, &factor.id);
+    let place = match limit::acquire(proof.limit(), limit_key, ctx).await? {
+        LimitOutcome::Allowed(place) => place,
+        LimitOutcome::Limited(limited) => return Ok(Err(FactorRefusal::Limited(limited))),
+    };
+    if !proof::spend(proof, &account, &factors, ctx).await? {
+        return denied(FactorDenial::WrongCode);
     }
-    let right = proof::spend(proof, &account, &factors, ctx).await?;
-    Ok(right.then_some(account).ok_or(FactorDenial::WrongCode))
+    // If this fails, the attempt still counts, which costs only its owner.
+    let _refunded = limit::refund(&place, ctx).await;
+    Ok(Ok(account))
+}
+
+/// As [`refuse`]; the limit has written its entry itself.
+async fn refuse_proof<T>(
+    user_id: &Id,
+    refusal: FactorRefusal,
+    ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
+) -> Result<Result<T, FactorRefusal>, UseCaseError> {
+    match refusal {
+        FactorRefusal::Limited(_) => Ok(Err(refusal)),
+        FactorRefusal::Denied(denial) => {
+            let refused: Result<T, FactorDenial> = refuse(user_id, denial, ctx).await?;
+            Ok(refused.map_err(FactorRefusal::Denied))
+        }
+    }
 }
 
 async fn factors_of<C>(

@@ -58,6 +58,7 @@ pub async fn end_replaced(
 
 /// Ends the session of a refresh token, current or used, that came from `source`, unless it is the
 /// session `ended`. Any other text and a request that another site may have caused change nothing.
+/// Returns whether the token was one of a session.
 ///
 /// # Errors
 ///
@@ -68,15 +69,16 @@ pub async fn logout_by_refresh_token(
     ended: Option<&str>,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl SessionStore + RevocationStore, impl SecureRandom>,
-) -> Result<(), UseCaseError> {
+) -> Result<bool, UseCaseError> {
     let Ok(token) = RefreshToken::parse(token.expose(), ctx.root_keys) else {
-        return Ok(());
+        return Ok(false);
     };
     let session_id = token.session_id();
     if ended == Some(session_id.as_str()) || !source.may_log_out(session_id, ctx.root_keys) {
-        return Ok(());
+        return Ok(false);
     }
-    end_family(&token, AuditKind::LoggedOut, clock, ctx).await
+    end_family(&token, AuditKind::LoggedOut, clock, ctx).await?;
+    Ok(true)
 }
 
 /// Ends the session of `caller`, whose access token has expired, if the session is still open.

@@ -10,7 +10,7 @@ use portcullis_core::audit::FactorDenial;
 use portcullis_core::factor::{RecoveryCode, TOTP_DIGITS, TOTP_STEP, TotpCode};
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::secret::Secret;
-use portcullis_service::factor::{self, FactorChange, NewTotp, Proof};
+use portcullis_service::factor::{self, FactorChange, FactorRefusal, NewTotp, Proof};
 use portcullis_service::limit::{LimitKey, Reservation};
 
 use self::bodies::{
@@ -139,7 +139,7 @@ pub(super) async fn remove(call: ApiCall, request: Request<Body>) -> Result<Resp
     let place = password_attempt(&open, &change).await?;
     open.run(factor::remove(&change, &proof, &hasher, ctx))
         .await?
-        .map_err(problem)?;
+        .map_err(refusal)?;
     open.refund(&place).await;
     Ok(empty(StatusCode::NO_CONTENT))
 }
@@ -164,7 +164,7 @@ pub(super) async fn renew_recovery_codes(
     let hasher = open.hasher();
     let place = password_attempt(&open, &change).await?;
     let end = factor::renew_recovery_codes(&change, &proof, &hasher, ctx);
-    let codes = open.run(end).await?.map_err(problem)?;
+    let codes = open.run(end).await?.map_err(refusal)?;
     open.refund(&place).await;
     Ok(recovery_codes(&codes))
 }
@@ -240,6 +240,13 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
+}
+
+fn refusal(refusal: FactorRefusal) -> Problem {
+    match refusal {
+        FactorRefusal::Denied(denial) => problem(denial),
+        FactorRefusal::Limited(limited) => limited.into(),
+    }
 }
 
 const fn problem(denial: FactorDenial) -> Problem {

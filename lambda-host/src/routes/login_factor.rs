@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::Request;
 use portcullis_core::audit::LoginDenial;
 use portcullis_core::limit::kind::LimitKind;
-use portcullis_service::factor::{self, FactorLoginRequest, Proof};
+use portcullis_service::factor::{self, FactorLoginRequest};
 use portcullis_service::limit::LimitKey;
 
 use crate::api_error::ApiError;
@@ -74,10 +74,7 @@ pub(super) async fn login_factor(
     let counted = match &challenged {
         Some(account) => {
             let limit_key = LimitKey::Factor(&account.user_id, &account.factor_id);
-            let kind = match request.proof {
-                Proof::Totp(_) => LimitKind::FactorAccount,
-                Proof::Recovery(_) => LimitKind::RecoveryAccount,
-            };
+            let kind = request.proof.limit();
             Some(open.acquire_refundable(kind, limit_key).await?)
         }
         None => {

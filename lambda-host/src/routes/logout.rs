@@ -60,8 +60,13 @@ request_body! {
     )
 )]
 pub(super) async fn logout(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    let body: Option<LogoutBody> = json_body::read_optional(request).await?;
-    let token = body.map(|body| body.refresh_token.text()).transpose()?;
+    // A bad body is a problem only if nothing else ends a session: a logout must not fail for it.
+    let body: Result<Option<LogoutBody>, _> = json_body::read_optional(request).await;
+    let token = body.and_then(|body| body.map(|body| body.refresh_token.text()).transpose());
+    let (token, fault) = match token {
+        Ok(token) => (token, None),
+        Err(problem) => (None, Some(problem)),
+    };
     let cookie = refresh_cookie::token(call.headers());
     let sources = [
         token.flatten().map(|token| (token, TokenSource::Explicit)),
@@ -76,6 +81,7 @@ pub(super) async fn logout(call: ApiCall, request: Request<Body>) -> Result<Resp
             .await?;
     }
     let ended = logout_bearer(&call, &open).await?;
+    let mut any_ended = ended.is_some();
     for (token, source) in sources.iter().flatten() {
         let use_case = logout::logout_by_refresh_token(
             token,
@@ -84,9 +90,12 @@ pub(super) async fn logout(call: ApiCall, request: Request<Body>) -> Result<Resp
             open.clock(),
             open.ctx(),
         );
-        open.run(use_case).await?;
+        any_ended |= open.run(use_case).await?;
     }
-    Ok(logged_out(&call))
+    match fault {
+        Some(problem) if !any_ended => Err(problem.into()),
+        Some(_) | None => Ok(logged_out(&call)),
+    }
 }
 
 /// Ends the session of the access token, and returns its ID. A token that is not ours changes

@@ -10,6 +10,9 @@ use portcullis_core::limit::client::ClientNetwork;
 /// dead one.
 pub(super) const HEALTH_PLACES: usize = 32;
 
+/// The share of one network in them.
+const HEALTH_PLACES_PER_ADDRESS: usize = 4;
+
 /// The open connections.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
@@ -22,6 +25,8 @@ pub(super) struct Places {
 struct Open {
     total: usize,
     networks: HashMap<ClientNetwork, usize>,
+    /// The networks of the places for health checks.
+    health: HashMap<ClientNetwork, usize>,
 }
 
 /// The requests that a connection may send.
@@ -65,6 +70,13 @@ impl Places {
         if own >= self.per_address {
             return None;
         }
+        if service == Service::Health {
+            let health = open.health.entry(network).or_default();
+            if *health >= HEALTH_PLACES_PER_ADDRESS {
+                return None;
+            }
+            *health = health.saturating_add(1);
+        }
         open.total = open.total.saturating_add(1);
         open.networks.insert(network, own.saturating_add(1));
         Some(Place {
@@ -80,12 +92,19 @@ impl Drop for Place {
         let open = self.places.open.lock();
         let mut open = open.unwrap_or_else(PoisonError::into_inner);
         open.total = open.total.saturating_sub(1);
-        let own = open.networks.get(&self.network).copied();
-        match own.unwrap_or_default().saturating_sub(1) {
-            0 => open.networks.remove(&self.network),
-            left => open.networks.insert(self.network, left),
-        };
+        leave(&mut open.networks, self.network);
+        if self.service == Service::Health {
+            leave(&mut open.health, self.network);
+        }
     }
+}
+
+fn leave(networks: &mut HashMap<ClientNetwork, usize>, network: ClientNetwork) {
+    let own = networks.get(&network).copied();
+    match own.unwrap_or_default().saturating_sub(1) {
+        0 => networks.remove(&network),
+        left => networks.insert(network, left),
+    };
 }
 
 #[cfg(test)]
@@ -118,8 +137,13 @@ mod tests {
         let full = [places.take(address(1)), places.take(address(2))];
         let all = full.iter().flatten().map(|place| place.service);
         assert_eq!(all.collect::<Vec<_>>(), [Service::Every; 2]);
-        let mut health: Vec<_> = (0..HEALTH_PLACES)
-            .map(|_| places.take(address(3)))
+        let own: Vec<_> = (0..9).map(|_| places.take(address(9))).collect();
+        assert_eq!(own.iter().flatten().count(), HEALTH_PLACES_PER_ADDRESS);
+        drop(own);
+        let networks = (10..).flat_map(|last| [last; HEALTH_PLACES_PER_ADDRESS]);
+        let mut health: Vec<_> = networks
+            .take(HEALTH_PLACES)
+            .map(|last| places.take(address(last)))
             .collect();
         let served = health.iter().flatten().map(|place| place.service);
         assert_eq!(served.collect::<Vec<_>>(), [Service::Health; HEALTH_PLACES]);

@@ -1,6 +1,7 @@
 //! Verifying a second factor: each code is accepted once, by one host.
 
 use portcullis_core::factor::{RecoveryCode, TOTP_SECRET_BYTES, TotpCode};
+use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::root_keys::Purpose;
 use portcullis_core::secret::Secret;
 
@@ -15,6 +16,16 @@ pub enum Proof {
     Totp(TotpCode),
     /// A recovery code.
     Recovery(RecoveryCode),
+}
+
+impl Proof {
+    /// The limit that counts its kind of codes.
+    pub const fn limit(&self) -> LimitKind {
+        match self {
+            Self::Totp(_) => LimitKind::FactorAccount,
+            Self::Recovery(_) => LimitKind::RecoveryAccount,
+        }
+    }
 }
 
 /// The time step of `code`, unless this step or a later one was used before.
