@@ -431,6 +431,31 @@ mod tests {
     }
 
     #[test]
+    fn an_aws_credential_with_white_space_is_refused_by_name_and_never_printed() {
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+        ] {
+            for value in [
+                "swordfish\n",
+                "\nswordfish",
+                " swordfish",
+                "swordfish ",
+                "sword fish",
+                "sword\r\nfish",
+                "sword\tfish",
+                "swordfish\u{a0}",
+            ] {
+                let message = reported(&[(name, value)]);
+                assert!(message.contains(name), "{name} {value:?}: {message}");
+                assert!(!message.contains("sword"), "{name} {value:?}");
+            }
+            assert!(read(&[(name, "sword/fish+9=")]).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
     fn an_invalid_lambda_variable_is_an_error_and_no_panic() {
         for (name, value) in [
             ("AWS_LAMBDA_RUNTIME_API", "not a host"),

@@ -5,6 +5,7 @@ use portcullis_aws::credentials::Credentials;
 use portcullis_aws::dynamodb::table::Tables;
 use portcullis_aws::endpoint::{Endpoint, Region};
 use portcullis_aws::operation::Service;
+use portcullis_core::secret::Secret;
 
 use crate::config::variable::{Environment, Fault, plain_or_loopback, table_name, token_text};
 use crate::settings::PORTCULLIS_DYNAMODB_ENDPOINT;
@@ -40,11 +41,19 @@ pub(super) fn services(env: &mut Environment<'_>) -> Option<Config> {
 
 pub(super) fn credentials(env: &mut Environment<'_>) -> Option<Credentials> {
     let key_id = env.required("AWS_ACCESS_KEY_ID", token_text);
-    let secret = env.secret("AWS_SECRET_ACCESS_KEY");
-    let session = env.optional_secret("AWS_SESSION_TOKEN");
+    // SECURITY: a value copied with a line break never signs a valid request. It fails at start.
+    let secret = env.required("AWS_SECRET_ACCESS_KEY", secret_word);
+    let session = env.optional("AWS_SESSION_TOKEN", secret_word);
     let credentials = Credentials::new(key_id?, secret?);
     Some(match session {
         Some(token) => credentials.with_session_token(token),
         None => credentials,
     })
+}
+
+/// Parses a secret of visible ASCII characters, without white space.
+fn secret_word(text: &str) -> Result<Secret<String>, Fault> {
+    let fits = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let fault = Fault::Invalid;
+    fits.then(|| Secret::new(text.to_owned())).ok_or(fault)
 }

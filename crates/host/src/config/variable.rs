@@ -104,11 +104,6 @@ impl<'a> Environment<'a> {
         self.required(variable, |text| Ok(Secret::new(text.to_owned())))
     }
 
-    /// The value of `variable` as a secret, if it is set.
-    pub(super) fn optional_secret(&mut self, variable: &'static str) -> Option<Secret<String>> {
-        self.optional(variable, |text| Ok(Secret::new(text.to_owned())))
-    }
-
     /// Records a fault; always returns `None`.
     pub(super) fn fault<T>(&mut self, variable: &'static str, fault: Fault) -> Option<T> {
         self.errors.push(ConfigError { variable, fault });
