@@ -5,7 +5,6 @@ use core::time::Duration;
 use std::ffi::OsString;
 
 use http::Uri;
-use portcullis_core::secret::Secret;
 use portcullis_core::token::claims::MAX_NAME_BYTES;
 use portcullis_core::transport_security::is_protected;
 
@@ -97,11 +96,6 @@ impl<'a> Environment<'a> {
         } else {
             self.fault(variable, Fault::Missing)
         }
-    }
-
-    /// The value of `variable` as a secret.
-    pub(super) fn secret(&mut self, variable: &'static str) -> Option<Secret<String>> {
-        self.required(variable, |text| Ok(Secret::new(text.to_owned())))
     }
 
     /// Records a fault; always returns `None`.
