@@ -3,7 +3,10 @@
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
 mod feedback;
+mod member_name;
 mod token;
+
+pub use self::member_name::MemberName;
 
 use std::borrow::Cow;
 
@@ -30,7 +33,7 @@ pub enum Problem {
     /// The path exists, but not with this method.
     MethodNotAllowed,
     /// The body's content type is not the required one.
-    UnsupportedMediaType,
+    UnsupportedMediaType(&'static str),
     /// The body is over the size limit.
     BodyTooLarge,
     /// The body did not arrive in time.
@@ -38,7 +41,7 @@ pub enum Problem {
     /// The body is not one JSON object with unique members, or it broke off.
     MalformedBody,
     /// The body has an unknown member.
-    UnknownMember,
+    UnknownMember(MemberName),
     /// The body lacks a member.
     MissingMember(&'static str),
     /// A member has the wrong type or value.
@@ -106,11 +109,11 @@ impl Problem {
                 StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MalformedBody
-            | Self::UnknownMember
+            | Self::UnknownMember(_)
             | Self::MissingMember(_)
             | Self::BadMember(_)
             | Self::BadEmail(_)
@@ -144,11 +147,11 @@ impl Problem {
         match self {
             Self::Denied(denial) => denial.code(),
             Self::MethodNotAllowed => "method_not_allowed",
-            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::MalformedBody => "malformed_body",
-            Self::UnknownMember => "unknown_member",
+            Self::UnknownMember(_) => "unknown_member",
             Self::MissingMember(_) => "missing_member",
             Self::BadMember(_) => "bad_member",
             Self::BadEmail(_) => "bad_email",
@@ -185,15 +188,21 @@ impl Problem {
         Cow::Borrowed(match self {
             Self::Denied(denial) => denial.detail(),
             Self::MethodNotAllowed => "this path requires another method",
-            Self::UnsupportedMediaType => {
-                "the content type or encoding of the body is not accepted"
+            Self::UnsupportedMediaType(wanted) => {
+                return format!(
+                    "the body must be {wanted}, without a content encoding and in UTF-8"
+                )
+                .into();
             }
             Self::BodyTooLarge => "the body is longer than 8 KiB",
             Self::BodyTimeout => "the body did not arrive in time",
             Self::MalformedBody => {
                 "the body must be one JSON object in UTF-8 with each member at most once"
             }
-            Self::UnknownMember => "the body has an unknown member",
+            Self::UnknownMember(MemberName::NONE) => "the body has an unknown member",
+            Self::UnknownMember(name) => {
+                return format!("the body has the unknown member {}", name.as_str()).into();
+            }
             Self::MissingMember(name) => return format!("the body lacks {name}").into(),
             Self::BadMember(name) => return format!("{name} is not what it must be").into(),
             Self::BadEmail(error) => return error.to_string().into(),
@@ -330,11 +339,11 @@ mod tests {
         Problem::Denied(Denial::MissingToken),
         Problem::Denied(Denial::UnknownRoute),
         Problem::MethodNotAllowed,
-        Problem::UnsupportedMediaType,
+        Problem::UnsupportedMediaType("application/json"),
         Problem::BodyTooLarge,
         Problem::BodyTimeout,
         Problem::MalformedBody,
-        Problem::UnknownMember,
+        Problem::UnknownMember(MemberName::NONE),
         Problem::MissingMember("email"),
         Problem::BadMember("password"),
         Problem::BadEmail(EmailError::NoAtSign),

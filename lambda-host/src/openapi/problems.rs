@@ -18,7 +18,7 @@ use utoipa::openapi::header::Header;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Ref, Schema, Type};
 
-use crate::problem::Problem;
+use crate::problem::{MemberName, Problem};
 
 /// Declares a type that stands for a list of problems in `responses(..)`:
 /// `problems!(LoginProblems: ANY, BODY, [Problem::BadCredentials]);`
@@ -62,11 +62,11 @@ pub(crate) const ANY: [Problem; 2] = [Problem::Denied(Denial::BadPath), Problem:
 
 /// Problems of a JSON body.
 pub(crate) const BODY: [Problem; 7] = [
-    Problem::UnsupportedMediaType,
+    Problem::UnsupportedMediaType("application/json"),
     Problem::BodyTooLarge,
     Problem::BodyTimeout,
     Problem::MalformedBody,
-    Problem::UnknownMember,
+    Problem::UnknownMember(MemberName::NONE),
     Problem::MissingMember("email"),
     Problem::BadMember("email"),
 ];

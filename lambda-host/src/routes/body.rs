@@ -40,9 +40,12 @@ pub(super) async fn read_form(request: Request<Body>) -> Result<Zeroizing<Vec<u8
     read_as(request, "application/x-www-form-urlencoded").await
 }
 
-async fn read_as(request: Request<Body>, media_type: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
+async fn read_as(
+    request: Request<Body>,
+    media_type: &'static str,
+) -> Result<Zeroizing<Vec<u8>>, Problem> {
     if !is_of(request.headers(), media_type) {
-        return Err(Problem::UnsupportedMediaType);
+        return Err(Problem::UnsupportedMediaType(media_type));
     }
     let (parts, body) = request.into_parts();
     collect_in_time(&parts, body).await
@@ -56,7 +59,7 @@ async fn read_as(request: Request<Body>, media_type: &str) -> Result<Zeroizing<V
 pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     is_of(headers, JSON)
         .then_some(())
-        .ok_or(Problem::UnsupportedMediaType)
+        .ok_or(Problem::UnsupportedMediaType(JSON))
 }
 
 /// Collects a body of any type.
@@ -183,7 +186,7 @@ mod tests {
             "application/x-www-form-urlencoded",
         ] {
             let refused = code(bad, Body::from("{}")).await;
-            assert_eq!(refused, Err(Problem::UnsupportedMediaType), "{bad}");
+            assert_eq!(refused, Err(Problem::UnsupportedMediaType(JSON)), "{bad}");
         }
         for (encoding, accepted) in [
             ("identity", true),
@@ -200,7 +203,7 @@ mod tests {
             let expected = if accepted {
                 Ok(())
             } else {
-                Err(Problem::UnsupportedMediaType)
+                Err(Problem::UnsupportedMediaType(JSON))
             };
             assert_eq!(read, expected, "{encoding}");
         }

@@ -55,6 +55,7 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
+    use crate::problem::MemberName;
     use portcullis_core::email::EmailError;
     use portcullis_core::json::Json;
     use portcullis_core::password::PasswordError;
@@ -112,7 +113,7 @@ mod tests {
             ),
             (
                 br#"{"email":"a@b.example","password":"x","admin":true}"#,
-                Problem::UnknownMember,
+                Problem::UnknownMember(MemberName::of("admin")),
             ),
             (
                 br#"{"email":"a@b.example"}"#,

@@ -18,7 +18,7 @@ use self::bodies::{
 };
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, BODY, LIMITED, PASSWORD, STORE, TOKEN, problems};
-use crate::problem::Problem;
+use crate::problem::{MemberName, Problem};
 use crate::routes::api_call::{ApiCall, OpenCall};
 use crate::routes::caller;
 use crate::routes::json_body;
@@ -196,7 +196,9 @@ pub(super) fn proof(code: Optional, recovery_code: Optional) -> Result<Proof, Pr
         (Some(code), None) => TotpCode::parse(code.expose()).map(Proof::Totp),
         (None, Some(code)) => RecoveryCode::parse(code.expose()).map(Proof::Recovery),
         (None, None) => return Err(Problem::MissingMember("code")),
-        (Some(_), Some(_)) => return Err(Problem::UnknownMember),
+        (Some(_), Some(_)) => {
+            return Err(Problem::UnknownMember(MemberName::of("recovery_code")));
+        }
     }
     .map_err(|_| Problem::BadCode)
 }
@@ -294,7 +296,7 @@ mod tests {
             (br#"{"recovery_code":"0000"}"#, Problem::BadCode),
             (
                 br#"{"code":"123456","recovery_code":"0000-0000-0000-0000"}"#,
-                Problem::UnknownMember,
+                Problem::UnknownMember(MemberName::of("recovery_code")),
             ),
         ] {
             assert_eq!(parsed(json).err(), Some(problem));

@@ -5,7 +5,7 @@ use http::Request;
 use portcullis_core::json::{Json, Object};
 use portcullis_core::secret::Secret;
 
-use crate::problem::Problem;
+use crate::problem::{MemberName, Problem};
 use crate::routes::body;
 use crate::routes::request_body::{Members, RequestBody};
 
@@ -77,10 +77,9 @@ fn take<B: RequestBody>(json: &[u8]) -> Result<(B, Result<(), Problem>), Problem
     let members = Json::parse_object(json).map_err(|_| Problem::MalformedBody)?;
     let mut members = JsonMembers(members);
     let body = B::take(&mut members);
-    let complete = if members.0.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::UnknownMember)
+    let complete = match members.0.iter().next() {
+        None => Ok(()),
+        Some((name, _)) => Err(Problem::UnknownMember(MemberName::of(name))),
     };
     Ok((body, complete))
 }

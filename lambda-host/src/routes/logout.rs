@@ -15,7 +15,7 @@ use portcullis_service::logout_all::{self, LogoutAllOutcome};
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, TOKEN, problems};
-use crate::problem::{Problem, TokenProblem};
+use crate::problem::{MemberName, Problem, TokenProblem};
 use crate::routes::api_call::{ApiCall, OpenCall};
 use crate::routes::request_body::{Optional, request_body};
 use crate::routes::response::empty;
@@ -25,8 +25,8 @@ use crate::routes::{json_body, refresh_cookie};
 problems!(
     LogoutProblems: ANY, STORE, LIMITED,
     [
-        Problem::UnsupportedMediaType, Problem::BodyTooLarge, Problem::BodyTimeout,
-        Problem::MalformedBody, Problem::UnknownMember, Problem::BadMember("refresh_token"),
+        Problem::UnsupportedMediaType("application/json"), Problem::BodyTooLarge, Problem::BodyTimeout,
+        Problem::MalformedBody, Problem::UnknownMember(MemberName::NONE), Problem::BadMember("refresh_token"),
         Problem::RevocationPending,
     ]
 );

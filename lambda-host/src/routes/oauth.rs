@@ -53,7 +53,7 @@ impl IntoResponse for OAuthError {
 
 /// Problems of the form and of the client.
 const FORM: [Problem; 6] = [
-    Problem::UnsupportedMediaType,
+    Problem::UnsupportedMediaType("application/x-www-form-urlencoded"),
     Problem::BodyTooLarge,
     Problem::BodyTimeout,
     Problem::MissingMember("token"),

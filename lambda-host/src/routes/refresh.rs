@@ -13,7 +13,7 @@ use portcullis_service::refresh::{self, RefreshOutcome, RefreshRequest};
 
 use crate::api_error::ApiError;
 use crate::openapi::problems::{ANY, LIMITED, STORE, problems};
-use crate::problem::{Problem, TokenProblem};
+use crate::problem::{MemberName, Problem, TokenProblem};
 use crate::routes::api_call::ApiCall;
 use crate::routes::json_body;
 use crate::routes::refresh_cookie::{self, GrantBody};
@@ -30,11 +30,11 @@ problems!(
         Problem::Token(TokenProblem::Reused),
         Problem::Token(TokenProblem::Conflict),
         Problem::RevocationPending,
-        Problem::UnsupportedMediaType,
+        Problem::UnsupportedMediaType("application/json"),
         Problem::BodyTooLarge,
         Problem::BodyTimeout,
         Problem::MalformedBody,
-        Problem::UnknownMember,
+        Problem::UnknownMember(MemberName::NONE),
         Problem::BadMember("resource"),
         Problem::Token(TokenProblem::InvalidTarget),
     ]
