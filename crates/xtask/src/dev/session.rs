@@ -38,8 +38,8 @@ Try it in another terminal. Register an account. (A password without a second fa
     ADA='{{"email": "ada@example.com", "password": "gates fall at nightfall"}}'
     curl -sS $HOST/v1/register -H 'content-type: application/json' -d "$ADA"; echo
 
-The verification mail is in the mailbox; open its link and press the button. (A deployment rejects a login
-before the verification; here this check is off.)
+After a moment the verification mail is in the mailbox. A deployment rejects a login before the verification; here
+this check is off, so you may skip it. The page behind the link asks for a new password, because curl registered.
 
     curl -sS http://127.0.0.1:{mailbox_port}/mailbox; echo
 
