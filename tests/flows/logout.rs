@@ -258,8 +258,8 @@ async fn csrf_a_page_that_was_reloaded_gets_its_csrf_token_again() {
 async fn a_body_that_is_no_json_does_not_prevent_a_logout_by_token_or_cookie() {
     let system = with_account().await;
     let peer = system.peer();
-    for body in ["bye", "{"] {
-        for kind in ["text/plain;charset=UTF-8", "application/json"] {
+    for body in ["bye", "{}"] {
+        for kind in ["text/plain;charset=UTF-8", "application/octet-stream"] {
             let bearer = format!("Bearer {}", token(&peer.login(EMAIL, PASSWORD).await));
             let (cookie, _) = browser(&peer).await;
             for credentials in [

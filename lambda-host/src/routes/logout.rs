@@ -60,12 +60,13 @@ request_body! {
     )
 )]
 pub(super) async fn logout(call: ApiCall, request: Request<Body>) -> Result<Response, ApiError> {
-    // A bad body is a problem only if nothing else ends a session: a logout must not fail for it.
+    // A body of another type is a problem only if nothing else ends a session: `sendBeacon` sends text.
     let body: Result<Option<LogoutBody>, _> = json_body::read_optional(request).await;
     let token = body.and_then(|body| body.map(|body| body.refresh_token.text()).transpose());
     let (token, fault) = match token {
         Ok(token) => (token, None),
-        Err(problem) => (None, Some(problem)),
+        Err(problem @ Problem::UnsupportedMediaType(_)) => (None, Some(problem)),
+        Err(problem) => return Err(problem.into()),
     };
     let cookie = refresh_cookie::token(call.headers());
     let sources = [
