@@ -243,3 +243,18 @@ function privateJwk(type, options, kid, alg) {
   const { privateKey } = generateKeyPairSync(type, options);
   return { ...privateKey.export({ format: "jwk" }), kid, alg };
 }
+
+test("cross-site tracing: no route forwards TRACE, which an origin would answer with the secret", async () => {
+  await system.startWorker({ PORTCULLIS_EDGE_SECRET: SECRET });
+  for (const method of ["TRACE", "TRACK", "trace"]) {
+    for (const path of ["/public/who", "/who"]) {
+      const answer = await system.ask(path, { method, headers: auth(token) });
+      assert.ok([400, 405, 501].includes(answer.status), `${method} ${path}: ${answer.status}`);
+      assert.doesNotMatch(answer.text, new RegExp(SECRET));
+      if (method === "TRACE") {
+        assert.equal(code(answer), "method_not_allowed");
+        assert.match(answer.headers.allow, /GET/);
+      }
+    }
+  }
+});

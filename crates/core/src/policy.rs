@@ -316,8 +316,18 @@ mod tests {
         assert_eq!(twice(get, ""), taken);
         assert_eq!(twice("", get), taken);
         let place = "routes[0].methods".to_owned();
-        let wrong = Err(PolicyError::Malformed(place, "methods in upper case"));
-        for bad in ["[]", r#"["get"]"#, r#"[""]"#, r#"["A B"]"#] {
+        let wrong = Err(PolicyError::Malformed(
+            place,
+            "methods in upper case, without TRACE and CONNECT",
+        ));
+        for bad in [
+            "[]",
+            r#"["get"]"#,
+            r#"[""]"#,
+            r#"["A B"]"#,
+            r#"["TRACE"]"#,
+            r#"["GET", "CONNECT"]"#,
+        ] {
             assert_eq!(
                 twice(&format!(r#", "methods": {bad}"#), get),
                 wrong,

@@ -353,9 +353,10 @@ fn add_allowing<'r>(
     found: &mut Vec<&'r Route>,
 ) -> Result<(), Refused<'r>> {
     let allows = |route: &Route| {
-        route.requirement.methods.is_empty()
-            || route.lists(method)
-            || method == "HEAD" && route.lists("GET")
+        !is_reflecting(method)
+            && (route.requirement.methods.is_empty()
+                || route.lists(method)
+                || method == "HEAD" && route.lists("GET"))
     };
     for route in routes {
         let same = routes.iter().filter(|other| other.pattern == route.pattern);
@@ -368,7 +369,9 @@ fn add_allowing<'r>(
                     .extend_from_slice(&other.requirement.methods);
             }
             let lists = |method: &str| refused.methods.iter().any(|own| own == method);
-            if lists("GET") && !lists("HEAD") {
+            if refused.methods.is_empty() {
+                refused.methods.extend(USUAL_METHODS.map(str::to_owned));
+            } else if lists("GET") && !lists("HEAD") {
                 refused.methods.push("HEAD".to_owned());
             }
             return Err((Denial::MethodNotAllowed, Some(Cow::Owned(refused))));
@@ -378,6 +381,21 @@ fn add_allowing<'r>(
         }
     }
     Ok(())
+}
+
+/// The methods in `Allow` of a path that allows all.
+const USUAL_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Whether no route allows the method. SECURITY: an origin reflects a `TRACE` request with all its
+/// headers ([RFC 9110 §9.3.8]), and the edge adds a secret to them. `TRACK` is the same, and
+/// `CONNECT` opens a tunnel.
+///
+/// [RFC 9110 §9.3.8]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.8
+pub fn is_reflecting(method: &str) -> bool {
+    let reflecting = ["TRACE", "TRACK", "CONNECT"];
+    reflecting
+        .iter()
+        .any(|one| one.eq_ignore_ascii_case(method))
 }
 
 /// The requirements of all `routes` as one.

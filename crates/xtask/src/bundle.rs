@@ -15,7 +15,7 @@ use crate::{
 /// The maximum size in bytes of wasm and JavaScript together (1 KB is 1000 bytes).
 const BUDGET: Size = Size {
     raw: 345_000,
-    gzip: 150_000,
+    gzip: 152_000,
 };
 
 #[derive(Args)]

@@ -273,6 +273,13 @@ fn spoofed_identity_and_client_headers_of_other_platforms_are_dropped() {
         "x-accel-mapping",
         "x-sendfile-type",
         "tailscale-user-login",
+        "cf-access-jwt-assertion",
+        "cf-access-authenticated-user-email",
+        "x-apigateway-api-userinfo",
+        "oidc-claim-sub",
+        "shib-user",
+        "sm-user",
+        "iv-user",
         "x-pomerium-jwt-assertion",
     ] {
         for separator in ["-", "_", "."] {

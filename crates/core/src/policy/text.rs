@@ -13,7 +13,9 @@ use crate::forwarding::{DEFAULT_IDENTITY_PREFIX, HeaderRules, REQUEST_ID_HEADER}
 use crate::json::Json;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
-use crate::route::{Access, Requirement, RevocationMode, Route, RoutePattern, Routes};
+use crate::route::{
+    Access, Requirement, RevocationMode, Route, RoutePattern, Routes, is_reflecting,
+};
 use crate::token::algorithm::Algorithm;
 use crate::token::scope::is_scope;
 
@@ -159,7 +161,11 @@ fn route(
         (Some("lookup"), Access::Token) => RevocationMode::Lookup,
         (Some(_), _) => return Err(PolicyError::Requirement(path)),
     };
-    let methods = members.texts_that("methods", is_method, "methods in upper case")?;
+    let methods = members.texts_that(
+        "methods",
+        is_method,
+        "methods in upper case, without TRACE and CONNECT",
+    )?;
     let exact = members.switch_or("exact", false)?;
     let encoded_slash = members.switch_or("encoded_slash", false)?;
     let cors = match members.object_or_false("cors")? {
@@ -200,7 +206,7 @@ fn route(
 
 fn is_method(method: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
-    !method.is_empty() && method.bytes().all(is_letter)
+    !method.is_empty() && method.bytes().all(is_letter) && !is_reflecting(method)
 }
 
 fn cors_rules(mut members: Members) -> Result<CorsRules, PolicyError> {
@@ -222,7 +228,11 @@ fn cors_rules(mut members: Members) -> Result<CorsRules, PolicyError> {
             }
         }
     };
-    let methods = members.texts_that("methods", is_method, "methods in upper case")?;
+    let methods = members.texts_that(
+        "methods",
+        is_method,
+        "methods in upper case, without TRACE and CONNECT",
+    )?;
     let named = "names of headers";
     let mut headers = members.texts_that("headers", is_header_name, named)?;
     if headers.is_empty() {

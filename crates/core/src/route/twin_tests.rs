@@ -569,3 +569,20 @@ proptest! {
         let _ = reached(&all(&patterns), &method, &path);
     }
 }
+
+#[test]
+fn cross_site_tracing_no_route_allows_a_method_that_reflects_the_headers() {
+    let routes = routes([open("/open/*"), methods("/a", &["GET"])], &[]);
+    for method in ["TRACE", "trace", "TRACK", "CONNECT"] {
+        for path in ["/open/x", "/a", "/open/X/"] {
+            let path = CanonicalPath::parse(path).expect("a path");
+            let (denial, requirement) = routes.find(method, &path).expect_err(method);
+            assert_eq!(denial, Denial::MethodNotAllowed, "{method}");
+            assert!(!requirement.expect("its route").methods.is_empty());
+        }
+    }
+    for method in ["GET", "PROPFIND", "TRACEX"] {
+        let path = CanonicalPath::parse("/open/x").expect("a path");
+        assert!(routes.find(method, &path).is_ok(), "{method}");
+    }
+}
