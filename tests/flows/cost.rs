@@ -76,7 +76,7 @@ async fn each_operation_costs_the_units_that_the_documentation_states() {
     bill.add(peer, "first proof of an address", verified).await;
     let wrong = peer.login(EMAIL, WRONG);
     bill.add(peer, "login, wrong password", wrong).await;
-    let unknown = peer.login("nobody@example.com", WRONG);
+    let unknown = peer.login("unknown@example.com", WRONG);
     bill.add(peer, "login, unknown address", unknown).await;
     let login = bill.add(peer, "login", peer.login(EMAIL, PASSWORD)).await;
     let device = login.cookie(DEVICE_COOKIE).expect("a cookie");
@@ -161,7 +161,7 @@ async fn enumeration_a_login_costs_the_same_for_every_address() {
     };
     let _ = peer.login(EMAIL, WRONG).await;
     bill.add(&peer, "x", peer.login(EMAIL, WRONG)).await;
-    bill.add(&peer, "x", peer.login("nobody@example.com", WRONG))
+    bill.add(&peer, "x", peer.login("unknown@example.com", WRONG))
         .await;
     let rows: Vec<_> = bill.rows.lines().collect();
     assert_eq!(rows[0], rows[1]);

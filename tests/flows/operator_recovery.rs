@@ -33,7 +33,7 @@ async fn limits_are_shown_and_cleared_for_an_account_and_for_a_network() {
     );
     assert!(used["retry_after"].as_u64().expect("a wait") > 3_000);
     // An address without an account has counts, too.
-    let other = "nobody@example.com";
+    let other = "unknown@example.com";
     let _ = peer.login(other, WRONG).await;
     let shown = run(&system, &["--json", "limits", "show", other]).await;
     assert_eq!(shown.json["limits"][0]["limit"], "login_email");
@@ -112,6 +112,6 @@ async fn the_operator_removes_a_lost_second_factor() {
     let path = "/v1/factors/totp";
     let gone = call(&peer, Method::DELETE, path, &bearer, &body).await;
     is_problem(&gone, 409, "no_factor");
-    let unknown = run(&system, &["users", "remove-factor", "nobody@example.com"]).await;
+    let unknown = run(&system, &["users", "remove-factor", "unknown@example.com"]).await;
     assert_eq!(unknown.code, Some(1));
 }

@@ -9,7 +9,7 @@
 //! use portcullis_origin::{EdgeIdentity, EdgeProof};
 //!
 //! async fn hello(identity: EdgeIdentity) -> String {
-//!     identity.subject.unwrap_or_else(|| "nobody".to_owned())
+//!     identity.subject.unwrap_or_else(|| "no identity".to_owned())
 //! }
 //!
 //! let secret = "0123456789abcdef0123456789abcdef";

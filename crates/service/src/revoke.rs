@@ -45,7 +45,7 @@ pub async fn revoke(
     }
     let now = ctx.call.now;
     match authenticate_token(gate, token.expose(), ctx.store, signatures, now).await? {
-        Authentication::Known(caller) => call_back(caller.get(), clock, ctx).await,
+        Authentication::Known(caller) => revoke_access_token(caller.get(), clock, ctx).await,
         // The first response may have been lost. The token is announced even if only its session
         // was revoked.
         Authentication::Revoked(caller) => {
@@ -64,7 +64,7 @@ pub async fn revoke(
     }
 }
 
-async fn call_back(
+async fn revoke_access_token(
     claims: &Claims,
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl RevocationStore, impl SecureRandom>,

@@ -61,8 +61,8 @@ pub(super) fn make_sound(request: &mut LambdaRequest) {
 /// Logs once that the target group of a load balancer has multi-value headers switched off: then it
 /// passes one `Set-Cookie` of a response and drops the others.
 fn warn_of_single_headers(event: &AlbTargetGroupRequest) {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if loses_cookies(event) && !TOLD.swap(true, Ordering::Relaxed) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if loses_cookies(event) && !WARNED.swap(true, Ordering::Relaxed) {
         warn!(
             "the load balancer's target group does not use multi-value headers, so a browser loses \
              cookies: set its attribute lambda.multi_value_headers.enabled to true"

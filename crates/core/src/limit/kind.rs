@@ -63,7 +63,7 @@ scopes! {
     /// Registrations from one network.
     RegisterAddress = "register_address", 60 in HOUR;
     /// Reset mails requested for an address. The window is no longer than the lifetime of a link, so
-    /// the owner always has a valid link or can request one, whoever else requests mails.
+    /// the owner always has a valid link or can request one, however many requests others send.
     ResetEmail = "reset_email", 3 in 30 * MINUTE;
     /// Verification mails requested for an address. Counted apart from reset mails, so that one kind
     /// of request does not prevent the other.

@@ -44,29 +44,28 @@ impl Default for ConnectionLimits {
 
 pub(super) fn limits(env: &mut Environment<'_>) -> ConnectionLimits {
     let usual = ConnectionLimits::default();
-    let seconds = |text: &str| positive(text, MAX_TIMEOUT);
-    let count = |text: &str| match text.parse() {
+    let mut seconds = |name, usual| {
+        env.optional(name, |text| positive(text, MAX_TIMEOUT))
+            .unwrap_or(usual)
+    };
+    let header = seconds("PORTCULLIS_HEADER_TIMEOUT", usual.header);
+    let body = seconds("PORTCULLIS_BODY_TIMEOUT", usual.body);
+    let idle = seconds("PORTCULLIS_IDLE_TIMEOUT", usual.idle);
+    let write = seconds("PORTCULLIS_WRITE_TIMEOUT", usual.write);
+    let mut count = |name, usual| env.optional(name, connections).unwrap_or(usual);
+    ConnectionLimits {
+        total: count("PORTCULLIS_MAX_CONNECTIONS", usual.total),
+        per_address: count("PORTCULLIS_MAX_CONNECTIONS_PER_ADDRESS", usual.per_address),
+        header,
+        body,
+        idle,
+        write,
+    }
+}
+
+fn connections(text: &str) -> Result<usize, Fault> {
+    match text.parse() {
         Ok(count) if (1..=MOST).contains(&count) => Ok(count),
         _ => Err(Fault::Invalid),
-    };
-    ConnectionLimits {
-        total: env
-            .optional("PORTCULLIS_MAX_CONNECTIONS", count)
-            .unwrap_or(usual.total),
-        per_address: env
-            .optional("PORTCULLIS_MAX_CONNECTIONS_PER_ADDRESS", count)
-            .unwrap_or(usual.per_address),
-        header: env
-            .optional("PORTCULLIS_HEADER_TIMEOUT", seconds)
-            .unwrap_or(usual.header),
-        body: env
-            .optional("PORTCULLIS_BODY_TIMEOUT", seconds)
-            .unwrap_or(usual.body),
-        idle: env
-            .optional("PORTCULLIS_IDLE_TIMEOUT", seconds)
-            .unwrap_or(usual.idle),
-        write: env
-            .optional("PORTCULLIS_WRITE_TIMEOUT", seconds)
-            .unwrap_or(usual.write),
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct NoticeText {
     pub(super) after: Vec<String>,
 }
 
-/// A change of an account that its owner is told about.
+/// A change of an account with a notice to its owner.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Notice {
     PasswordChanged,
@@ -100,8 +100,8 @@ impl Notice {
             Self::AccountDisabled => (
                 format!("Your account at {name} was disabled"),
                 format!(
-                    "Your account at {name} was disabled, and all its sessions were ended. Nobody \
-                     can log in to it."
+                    "Your account at {name} was disabled, and all its sessions were ended. You \
+                     cannot log in to it."
                 ),
             ),
             Self::AccountEnabled => (
