@@ -286,6 +286,24 @@ async fn token_inspect_explains_a_token_by_policy_and_keys() {
         check.text.contains("route  /*: any valid token"),
         "{check:?}"
     );
+    // One key is of a new type, and one fits no algorithm of the issuer.
+    let own = set.json["keys"][0].to_string();
+    let shared = system.folder().join("shared.json");
+    let issuer = format!(
+        r#"{{"issuer":"https://other.example","audience":"{AUDIENCE}","profile":"at+jwt","algorithms":"EdDSA",
+        "keys":{{"keys":[{own},{{"kty":"new","kid":"later"}},{{"kty":"EC","crv":"P-256","kid":"ec",
+        "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}}]}}}}"#
+    );
+    let text = format!(r#"{{"issuers":[{issuer}],"routes":[{{"path":"/*","access":"token"}}]}}"#);
+    std::fs::write(&shared, text).expect("written");
+    let check = run(&system, &["policy", "check", shared.to_str().expect("UTF-8")]).await;
+    assert_eq!(check.code, Some(0), "{check:?}");
+    for unused in [
+        r#"keys[1] "later": the key type or curve is not one in use here"#,
+        r#"key "ec": no algorithm of the issuer fits it"#,
+    ] {
+        assert!(check.text.contains(unused), "{check:?}");
+    }
     let bad = run(&system, &["policy", "check", keys]).await;
     assert_eq!(bad.code, Some(1));
 }

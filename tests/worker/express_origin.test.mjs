@@ -69,7 +69,8 @@ for (const [name, bindings, options] of [
     await system.startWorker({ ...bindings, PORTCULLIS_ORIGIN: url });
     use(() => options(url));
     const own = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
-    for (const path of ["/orders?page=2&q=%C3%A4+b", "/a/%E2%82%AC", "/who?"]) {
+    // The last ones have a character that the platform escapes on the way to the origin, or does not.
+    for (const path of ["/orders?page=2&q=%C3%A4+b", "/a/%E2%82%AC", "/who?", "/a^b|c", "/a?q='^|{}\u00c3\u00a4`", "/a?%zz"]) {
       for (const method of ["GET", "POST", "DELETE"]) {
         const answer = await system.ask(path, { method, headers: auth(token) });
         assert.equal(answer.status, 200, `${method} ${path}: ${answer.text} ${refused}`);

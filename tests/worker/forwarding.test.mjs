@@ -58,6 +58,36 @@ test("a redirect of the origin is forwarded, not followed", async () => {
   assert.equal(answer.headers.location, "http://127.0.0.1:9/elsewhere");
 });
 
+test("a response of the origin with an invalid status is 502 with the headers of the edge", async () => {
+  const server = http.createServer((request, response) => {
+    response.writeHead(Number(request.url.slice("/public/".length)), { "access-control-allow-origin": "*" });
+    response.end("of the origin");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const other = await System.start();
+  try {
+    const policy = JSON.parse(other.policy);
+    policy.cors = { origins: ["https://app.example"] };
+    await other.startWorker({
+      PORTCULLIS_ORIGIN: `http://127.0.0.1:${server.address().port}`,
+      PORTCULLIS_POLICY: JSON.stringify(policy),
+    });
+    for (const [status, expected] of [[200, 200], [299, 299], [599, 599], [600, 502], [700, 502], [999, 502]]) {
+      const headers = { origin: "https://app.example" };
+      const answer = await other.worker.dispatchFetch(`https://edge.example/public/${status}`, { headers });
+      const text = await answer.text();
+      assert.equal(answer.status, expected, text);
+      assert.equal(answer.headers.get("access-control-allow-origin"), "https://app.example");
+      assert.equal(answer.headers.get("strict-transport-security"), "max-age=31536000");
+      assert.equal(text === "of the origin", expected === status, text);
+    }
+  } finally {
+    await other.stop();
+    server.close();
+  }
+});
+
 test("the origin receives the identity headers", async () => {
   const headers = received(await system.ask("/who", { headers: auth(token) }));
   const claims = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));

@@ -171,9 +171,18 @@ test("no route ever answers at the path of the keys", async () => {
     [{ ...open, ...keyed }, "POST"],
   ]) {
     await system.startWorker(bindings);
-    const answer = await system.ask(`${KEYS}?a`, { method });
-    assert.equal(answer.status, 404, answer.text);
-    assert.equal(code(answer), "unknown_route");
+    for (const spelled of [
+      `${KEYS}?a`,
+      KEYS.replace("-", "%2D"),
+      KEYS.toUpperCase(),
+      `${KEYS}/`,
+      `${KEYS}%20`,
+      KEYS.replace("keys", "%256Beys"),
+    ]) {
+      const answer = await system.ask(spelled, { method });
+      assert.equal(answer.status, 404, answer.text);
+      assert.equal(code(answer), "unknown_route");
+    }
   }
 });
 
@@ -184,6 +193,15 @@ for (const [what, bindings] of [
   ["a short secret", { PORTCULLIS_EDGE_SECRET: "x".repeat(31) }],
   ["a secret with a space", { PORTCULLIS_EDGE_SECRET: "x ".repeat(20) }],
   ["a secret that is no text", { PORTCULLIS_EDGE_SECRET: { secret: SECRET } }],
+  ...[
+    "PORTCULLIS_BLACKLIST_TABLE",
+    "PORTCULLIS_DYNAMODB_ENDPOINT",
+    "PORTCULLIS_ISSUER",
+    "PORTCULLIS_ORIGIN",
+    "PORTCULLIS_POLICY",
+    "PORTCULLIS_RATE_PERIOD",
+    "AWS_SESSION_TOKEN",
+  ].map((name) => [`a JSON value as ${name}`, { [name]: { secret: SECRET } }]),
   ["the proof secret without a secret", { PORTCULLIS_ORIGIN_PROOF: "secret" }],
   ["the proof assertion without a secret or keys", { PORTCULLIS_ORIGIN_PROOF: "assertion" }],
   ["keys without the proof assertion", { PORTCULLIS_ASSERTION_KEYS: set(p256) }],

@@ -1,8 +1,11 @@
 //! `portcullis policy`: validates a policy and prints its issuers and routes.
 
+use core::fmt;
 use std::fs;
 use std::path::Path;
 
+use portcullis_core::json::Json;
+use portcullis_core::keys::set::JwkSet;
 use portcullis_core::policy::{self, KeySource, PolicyError};
 use portcullis_core::route::{Access, RevocationMode};
 use serde_json::{Value, json};
@@ -23,12 +26,12 @@ pub(crate) fn read(file: &Path) -> Result<String, Failure> {
 }
 
 fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
-    let text = read(file)?;
-    let policy = match policy::Policy::parse(&text, issuer) {
+    let text_of_policy = read(file)?;
+    let policy = match policy::Policy::parse(&text_of_policy, issuer) {
         Ok(policy) => policy,
         Err(error) => {
             // The parser of the edge has no positions: they would cost bytes in every Worker.
-            let place = serde_json::from_str::<Value>(&text).err();
+            let place = serde_json::from_str::<Value>(&text_of_policy).err();
             let error = match place.filter(|_| error == PolicyError::NotJson) {
                 Some(place) => format!("{error}: {place}"),
                 None => error.to_string(),
@@ -40,6 +43,7 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
         }
     };
     let mut text = String::from("the policy is valid\n");
+    let unused_keys = unused_keys(&policy, &text_of_policy);
     for trusted in &policy.issuers {
         let algorithms: Vec<_> = trusted.algorithms.iter().map(ToString::to_string).collect();
         let keys = match &trusted.keys {
@@ -53,6 +57,9 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
             algorithms.join(", "),
             trusted.max_lifetime.as_secs(),
         ));
+    }
+    for unused in &unused_keys {
+        text.push_str(&format!("unused {unused}\n"));
     }
     for route in policy.routes.iter() {
         let (pattern, requirement) = (&route.pattern, &route.requirement);
@@ -113,6 +120,45 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
         .iter()
         .map(|one| one.pattern.to_string())
         .collect();
-    let json = json!({"valid": true, "issuers": issuers, "routes": routes});
+    let json = json!({
+        "valid": true, "issuers": issuers, "routes": routes, "unused_keys": unused_keys,
+    });
     Ok(CommandOutput::good(text, json))
+}
+
+/// The fixed keys that can verify no token of their issuer, each with the reason.
+fn unused_keys(policy: &policy::Policy, text: &str) -> Vec<String> {
+    let parsed = Json::parse(text.as_bytes()).ok();
+    let issuers = parsed
+        .as_ref()
+        .and_then(|policy| member(policy, "issuers")?.as_array())
+        .unwrap_or_default();
+    let mut unused = Vec::new();
+    // Both are in the order of the text.
+    for (trusted, given) in policy.issuers.iter().zip(issuers) {
+        let KeySource::Fixed(set) = &trusted.keys else {
+            continue;
+        };
+        let mut add = |key: String, reason: &dyn fmt::Display| {
+            unused.push(format!("issuer {}: {key}: {reason}", trusted.issuer));
+        };
+        let named = |id: Option<&str>| id.map_or_else(String::new, |id| format!(" {id:?}"));
+        for (place, id, error) in member(given, "keys")
+            .map(JwkSet::skipped)
+            .unwrap_or_default()
+        {
+            add(format!("keys[{place}]{}", named(id)), &error);
+        }
+        for key in set.keys() {
+            if !key.allows_any(&trusted.algorithms) {
+                let reason = "no algorithm of the issuer fits it";
+                add(format!("key{}", named(key.id())), &reason);
+            }
+        }
+    }
+    unused
+}
+
+fn member<'p>(json: &'p Json, name: &str) -> Option<&'p Json> {
+    json.as_object()?.get(name)
 }

@@ -108,7 +108,7 @@ pub fn is_preflight(method: &str, origin: Option<&str>, requested_method: Option
 }
 
 /// The methods of a preflight response, where neither the rules nor the routes list methods.
-const USUAL_METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+pub(crate) const USUAL_METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 impl CorsRules {
     /// Rules that let no page read a response.
@@ -145,7 +145,7 @@ impl CorsRules {
 
     /// The headers of the response to a preflight. Empty if the page may not send the request.
     pub fn preflight_headers(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
-        self.preflight_headers_at(origin, &[])
+        self.preflight_headers_at(origin, &USUAL_METHODS)
     }
 
     /// As [`CorsRules::preflight_headers`], for a path with the methods `at_path`. They count where
@@ -157,10 +157,9 @@ impl CorsRules {
     ) -> Vec<(&'static str, String)> {
         let mut headers = self.allow_origin(origin);
         if !headers.is_empty() {
-            let methods = match (self.methods.as_slice(), at_path) {
-                ([], []) => USUAL_METHODS.join(", "),
-                ([], at_path) => at_path.join(", "),
-                (own, _) => own.join(", "),
+            let methods = match self.methods.as_slice() {
+                [] => at_path.join(", "),
+                own => own.join(", "),
             };
             headers.push(("access-control-allow-methods", methods));
             if !self.headers.is_empty() {

@@ -105,7 +105,8 @@ pub enum PolicyError {
     /// An unknown profile.
     #[error("issuer {0}: the profile is at+jwt")]
     Profile(String),
-    /// An issuer's fixed keys are malformed, or none of them is supported.
+    /// An issuer's fixed keys are malformed, or none of them is supported or fits an algorithm of the
+    /// issuer.
     #[error("issuer {0}: its keys are not acceptable: {1}")]
     Keys(String, JwkError),
     /// HS256 without a fixed key of its own, or combined with algorithms that use public keys.
@@ -136,6 +137,13 @@ pub enum PolicyError {
          as the final /*"
     )]
     Route(String),
+    /// No request can have a route: each path that its pattern covers is rejected or reserved.
+    #[error(
+        "route {0:?}: no request can reach it: the edge rejects a path with a second encoding of a \
+         slash or of dots unless the route says exact or encoded_slash, and publishes keys at \
+         /.well-known/portcullis-assertion-keys itself"
+    )]
+    Unreachable(String),
     /// A route's path has a parameter.
     #[error(
         "route {0:?}: parameters and regular expressions are not supported: write the path up to \
@@ -300,6 +308,62 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn a_route_that_no_request_can_reach_is_rejected() {
+        let with = |path: &str, members: &str| {
+            let route = format!(r#""path": "{path}"{members}"#);
+            parse(&DEMO.replacen(r#""path": "/public/*""#, &route, 1)).map(drop)
+        };
+        let keys = "/.well-known/portcullis-assertion-keys";
+        for path in [
+            "/a%252Fb",
+            "/a%252fb/*",
+            "/%252e%252e",
+            "/a%2500",
+            keys,
+            "/.well-known/Portcullis-assertion-keys/",
+        ] {
+            let unreachable = Err(PolicyError::Unreachable(path.to_owned()));
+            assert_eq!(with(path, ""), unreachable, "{path}");
+        }
+        for (path, members) in [
+            ("/a%252Fb", r#", "exact": true"#),
+            ("/a%252Fb", r#", "encoded_slash": true"#),
+            ("/%252e%252e", r#", "exact": true"#),
+            ("/.well-known/portcullis-assertion-keys/*", ""),
+            ("/c/*", r#", "methods": ["GET"]"#),
+        ] {
+            assert_eq!(with(path, members), Ok(()), "{path} {members}");
+        }
+        let exact = Err(PolicyError::Unreachable(keys.to_owned()));
+        assert_eq!(with(keys, r#", "exact": true"#), exact);
+    }
+
+    #[test]
+    fn fixed_keys_of_which_none_fits_an_algorithm_of_the_issuer_are_rejected() {
+        let keys = |algorithms: &str, keys: &str| {
+            let own = r#""algorithms": ["EdDSA"], "keys": "document""#;
+            let fixed = format!(r#""algorithms": {algorithms}, "keys": {{"keys": [{keys}]}}"#);
+            parse(&DEMO.replacen(own, &fixed, 1)).map(drop)
+        };
+        let okp = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}"#;
+        let ec = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","kid":"b"}"#;
+        let unfit = Err(PolicyError::Keys(
+            "https://us".to_owned(),
+            JwkError::WrongAlgorithm,
+        ));
+        assert_eq!(keys(r#""EdDSA""#, okp), Ok(()));
+        assert_eq!(keys(r#""EdDSA""#, ec), unfit);
+        assert_eq!(
+            keys(r#"["RS256", "ES384"]"#, &format!("{okp}, {ec}")),
+            unfit
+        );
+        assert_eq!(
+            keys(r#"["RS256", "ES256"]"#, &format!("{okp}, {ec}")),
+            Ok(())
+        );
     }
 
     #[test]

@@ -162,7 +162,9 @@ impl Denial {
             Self::UpgradeNotAllowed => "no route of this path allows the upgrade",
             Self::ForeignOrigin => "pages of this origin may not open a WebSocket here",
             Self::MissingToken => "a bearer token is required",
-            Self::MalformedAuthorization => "the Authorization header is not one bearer token",
+            Self::MalformedAuthorization => {
+                "not exactly one bearer token, or a WebSocket offers it as its only subprotocol"
+            }
             Self::TokenTooLarge => "the token is too large",
             Self::MalformedToken => "the token does not have three parts",
             Self::MalformedBase64 => "a part of the token is not canonical base64url",
@@ -242,7 +244,7 @@ mod tests {
                 Denial::MalformedAuthorization,
                 400,
                 Some(
-                    r#"Bearer error="invalid_request", error_description="the Authorization header is not one bearer token""#,
+                    r#"Bearer error="invalid_request", error_description="not exactly one bearer token, or a WebSocket offers it as its only subprotocol""#,
                 ),
             ),
             (Denial::StaleSnapshot, 503, None),

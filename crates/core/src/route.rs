@@ -6,10 +6,11 @@ use core::time::Duration;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::cors::CorsRules;
+use crate::assertion::KEYS_PATH;
+use crate::cors::{CorsRules, USUAL_METHODS as PREFLIGHT_METHODS};
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
-use crate::path::fold::{Folds, check_slashes, check_twins, fold};
+use crate::path::fold::{Folds, check_slashes, check_twins, fold, is_twin_of};
 
 /// The requirement of a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -193,18 +194,40 @@ impl Route {
         }
     }
 
-    /// The path of the pattern after `folds`.
-    fn folded(&self, folds: Folds, suffixes: &[String]) -> Cow<'_, str> {
-        let path = self.pattern.path.as_str();
-        if self.folds == Folds::NONE {
-            return Cow::Borrowed(path);
+    /// The length of its path after `folds`, if it then covers `path`.
+    fn covers(&self, path: &str, folds: Folds, suffixes: &[String]) -> Option<usize> {
+        let RoutePattern { path: own, subtree } = &self.pattern;
+        let length_if_covered = |own: &str| {
+            let rest = path.strip_prefix(own)?;
+            let covered = rest.is_empty() || *subtree && rest.starts_with('/');
+            covered.then_some(own.len())
+        };
+        if self.folds == Folds::NONE || folds == Folds::NONE {
+            return length_if_covered(own);
         }
-        let folds = if self.pattern.subtree {
+        let folds = if *subtree {
             folds.without_suffix()
         } else {
             folds
         };
-        fold(path, folds, suffixes)
+        folds
+            .of_pattern()
+            .filter_map(|folds| length_if_covered(&fold(own, folds, suffixes)))
+            .max()
+    }
+
+    /// Whether any request has this route.
+    pub fn is_reachable(&self) -> bool {
+        let path = match self.pattern.path.as_str() {
+            "" => "/",
+            path => path,
+        };
+        let readable = if self.exact {
+            check_slashes(path, self.encoded_slash)
+        } else {
+            check_twins(path, self.encoded_slash)
+        };
+        readable.is_ok() && (self.pattern.subtree || !is_twin_of(path, KEYS_PATH, &[]))
     }
 
     fn lists(&self, method: &str) -> bool {
@@ -267,14 +290,19 @@ impl Routes {
         }
     }
 
-    /// The methods of the most specific path that covers `path`; empty for all methods.
+    /// The methods that a page may use for `path`: those of the most specific path that covers it,
+    /// which the routes of its twins allow too.
     pub fn methods_of(&self, path: &CanonicalPath) -> Vec<&str> {
         let own = self.most_specific(path.as_str(), Folds::NONE);
-        if own.iter().any(|route| route.requirement.methods.is_empty()) {
-            return Vec::new();
-        }
-        let methods = own.iter().flat_map(|route| &route.requirement.methods);
-        methods.map(String::as_str).collect()
+        let mut methods: Vec<&str> = if own.iter().any(|route| route.requirement.methods.is_empty())
+        {
+            PREFLIGHT_METHODS.to_vec()
+        } else {
+            let methods = own.iter().flat_map(|route| &route.requirement.methods);
+            methods.map(String::as_str).collect()
+        };
+        methods.retain(|method| self.find(method, path).is_ok());
+        methods
     }
 
     /// All routes, the most specific first.
@@ -287,7 +315,7 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// [`Denial::UnknownRoute`] if no route covers the path; [`Denial::MethodNotAllowed`] if its
+    /// [`Denial::UnknownRoute`] if no route covers the path, or a twin of it is [`KEYS_PATH`]; [`Denial::MethodNotAllowed`] if its
     /// most specific path, or that of a twin, does not list the method; [`Denial::BadPath`] if a
     /// twin is ambiguous, or the route allows no `%2F`.
     pub fn find(
@@ -296,6 +324,11 @@ impl Routes {
         path: &CanonicalPath,
     ) -> Result<Cow<'_, Requirement>, Refused<'_>> {
         let path = path.as_str();
+        // SECURITY: the edge answers this path itself. An origin that trusts the keys there must
+        // never get them from a route.
+        if is_twin_of(path, KEYS_PATH, &self.format_suffixes) {
+            return Err((Denial::UnknownRoute, None));
+        }
         let bad_path = |denial| (denial, None);
         let own = self.most_specific(path, Folds::NONE);
         check_slashes(path, own.iter().any(|route| route.encoded_slash)).map_err(bad_path)?;
@@ -324,13 +357,10 @@ impl Routes {
         let mut best = (false, 0);
         let mut found = Vec::new();
         for route in &self.routes {
-            let pattern = route.folded(folds, &self.format_suffixes);
-            let rest = path.strip_prefix(pattern.as_ref());
-            let subtree = route.pattern.subtree;
-            if !rest.is_some_and(|rest| rest.is_empty() || subtree && rest.starts_with('/')) {
+            let Some(length) = route.covers(&path, folds, &self.format_suffixes) else {
                 continue;
-            }
-            let rank = (!subtree, pattern.len());
+            };
+            let rank = (!route.pattern.subtree, length);
             if found.is_empty() || rank > best {
                 best = rank;
                 found.clear();

@@ -8,25 +8,24 @@ use web_sys::{Response, ResponseInit};
 
 const HSTS_HEADER: &str = "strict-transport-security";
 
-/// Sets the headers on `response`, which may be one of the origin or of the edge.
+/// `response` with the headers; it may be one of the origin or of the edge.
 ///
 /// An origin's own `Strict-Transport-Security` stays. Over http the header has no meaning
 /// ([RFC 6797 §7.2]).
 ///
 /// [RFC 6797 §7.2]: https://www.rfc-editor.org/rfc/rfc6797#section-7.2
-pub fn complete(response: Response, is_https: bool, cors: Option<&CorsResponse<'_>>) -> Response {
-    if !is_https && cors.is_none() {
-        return response;
-    }
-    // Every name and value is valid, so the platform accepts them.
-    completed(&response, is_https, cors).unwrap_or(response)
-}
-
-fn completed(
-    response: &Response,
+///
+/// # Errors
+///
+/// An error of the platform. SECURITY: a response without these headers is not sent.
+pub fn complete(
+    response: Response,
     is_https: bool,
     cors: Option<&CorsResponse<'_>>,
 ) -> Result<Response, JsValue> {
+    if !is_https && cors.is_none() {
+        return Ok(response);
+    }
     // A response of `fetch` cannot be changed. A response is also a dictionary of its properties.
     let response = Response::new_with_opt_readable_stream_and_init(
         response.body().as_ref(),

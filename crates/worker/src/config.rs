@@ -81,7 +81,7 @@ impl Config {
     ///
     /// The first [`ConfigError`] found.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
-        let own_issuer = variable(env, "PORTCULLIS_ISSUER");
+        let own_issuer = text(env, "PORTCULLIS_ISSUER")?;
         if !own_issuer.as_deref().is_none_or(is_issuer) {
             return Err(ConfigError::Issuer);
         }
@@ -96,14 +96,14 @@ impl Config {
             secret: secret("PORTCULLIS_EDGE_SECRET")?,
             keys: secret("PORTCULLIS_ASSERTION_KEYS")?,
         })?;
-        let rate_period = rate_period(variable(env, "PORTCULLIS_RATE_PERIOD").as_deref())?;
+        let rate_period = rate_period(text(env, "PORTCULLIS_RATE_PERIOD")?.as_deref())?;
         let region = Region::parse(&required(env, "AWS_REGION")?)?;
         let mut aws = AwsConfig::of(region).map_err(endpoint("AWS_REGION"))?;
-        if let Some(address) = variable(env, "PORTCULLIS_DYNAMODB_ENDPOINT") {
+        if let Some(address) = text(env, "PORTCULLIS_DYNAMODB_ENDPOINT")? {
             aws.dynamodb =
                 Endpoint::parse(&address).map_err(endpoint("PORTCULLIS_DYNAMODB_ENDPOINT"))?;
         }
-        if let Some(table) = variable(env, "PORTCULLIS_BLACKLIST_TABLE") {
+        if let Some(table) = text(env, "PORTCULLIS_BLACKLIST_TABLE")? {
             aws.tables.blacklist = table;
         }
         let secret = Secret::new(one_word(
@@ -112,7 +112,7 @@ impl Config {
         )?);
         let key_id = one_word("AWS_ACCESS_KEY_ID", required(env, "AWS_ACCESS_KEY_ID")?)?;
         let mut credentials = Credentials::new(key_id, secret);
-        if let Some(token) = variable(env, "AWS_SESSION_TOKEN") {
+        if let Some(token) = text(env, "AWS_SESSION_TOKEN")? {
             let token = one_word("AWS_SESSION_TOKEN", token)?;
             credentials = credentials.with_session_token(Secret::new(token));
         }
@@ -146,7 +146,7 @@ fn check_features(env: &Env, policy: &Policy) -> Result<(), ConfigError> {
     }
     if cfg!(not(feature = "rate-limit")) {
         for name in ["RATE_LIMIT", "PORTCULLIS_RATE_PERIOD"] {
-            if !is_unset(env, name) {
+            if !matches!(text(env, name), Ok(None)) {
                 return Err(ConfigError::NotBuilt(name, "rate-limit"));
             }
         }
@@ -154,29 +154,20 @@ fn check_features(env: &Env, policy: &Policy) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A variable or a secret: the platform exposes both in the same way.
-fn variable(env: &Env, name: &str) -> Option<String> {
-    let value = js_sys::Reflect::get(env, &name.into()).ok()?.as_string()?;
-    (!value.is_empty()).then_some(value)
-}
-
-/// An optional variable or secret.
+/// An optional variable or secret: the platform exposes both in the same way. An empty one counts as
+/// not set.
 // SECURITY: fails closed. A value that is no text, such as a JSON variable, must not count as unset.
 fn text(env: &Env, name: &'static str) -> Result<Option<String>, ConfigError> {
-    match variable(env, name) {
-        None if !is_unset(env, name) => Err(ConfigError::NotText(name)),
-        text => Ok(text),
+    let value = js_sys::Reflect::get(env, &name.into()).unwrap_or(JsValue::NULL);
+    if value.is_undefined() {
+        return Ok(None);
     }
-}
-
-/// Whether there is no value at all; an empty variable counts as not set.
-fn is_unset(env: &Env, name: &str) -> bool {
-    let unset = |value: JsValue| value.is_undefined() || value.as_string().as_deref() == Some("");
-    js_sys::Reflect::get(env, &name.into()).is_ok_and(unset)
+    let text = value.as_string().ok_or(ConfigError::NotText(name))?;
+    Ok((!text.is_empty()).then_some(text))
 }
 
 fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
-    variable(env, name).ok_or(ConfigError::Missing(name))
+    text(env, name)?.ok_or(ConfigError::Missing(name))
 }
 
 fn is_issuer(text: &str) -> bool {

@@ -21,10 +21,8 @@ const SUBPROTOCOLS: &str = "sec-websocket-protocol";
 /// A request to forward.
 #[derive(Debug)]
 pub struct Forwarded<'r> {
-    /// The request of the client, with its method and body.
+    /// The request to the origin, with the headers of the client.
     pub request: &'r Request,
-    /// The URL at the origin.
-    pub target: &'r str,
     /// The verified caller; `None` on an open route.
     pub caller: Option<&'r Verified<Claims>>,
     /// The policy's rules for headers.
@@ -35,6 +33,16 @@ pub struct Forwarded<'r> {
     pub request_id: &'r Id,
     /// The header that proves to the origin that the request passed the edge.
     pub proof: Option<(&'static str, Secret<String>)>,
+}
+
+/// The request of the client with another target: method, headers and body are copied.
+///
+/// # Errors
+///
+/// An error of the platform.
+pub fn onward_request(request: &Request, target: &str) -> Result<Request, JsValue> {
+    // A request is also a dictionary of its properties.
+    Request::new_with_str_and_init(target, request.unchecked_ref::<RequestInit>())
 }
 
 /// Forwards a request with its method and body.
@@ -50,33 +58,41 @@ pub struct Forwarded<'r> {
 pub async fn forward(forwarded: &Forwarded<'_>) -> Result<Response, Denial> {
     let (request, request_id) = (forwarded.request, forwarded.request_id);
     let attempt = async {
-        // A request is also a dictionary of its properties: method, headers, body and the others
-        // are copied.
-        let onward = Request::new_with_str_and_init(
-            forwarded.target,
-            request.unchecked_ref::<RequestInit>(),
-        )?;
-        set_headers(&onward.headers(), forwarded)?;
+        set_headers(&request.headers(), forwarded)?;
         let init = RequestInit::new();
         init.set_redirect(RequestRedirect::Manual);
         if forwarded.caller.is_some() {
             init.set_cache(RequestCache::NoStore);
         }
         let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-        JsFuture::from(scope.fetch_with_request_and_init(&onward, &init)).await
+        JsFuture::from(scope.fetch_with_request_and_init(request, &init)).await
     };
     let answer: Result<JsValue, JsValue> = attempt.await;
-    match answer {
-        Ok(response) => Ok(response.unchecked_into()),
-        Err(error) => {
-            let reason = error.dyn_ref::<js_sys::Error>().map(js_sys::Error::name);
-            worker::console_error!(
-                r#"{{"event":"origin_unreachable","reason":"{}","request_id":"{request_id}"}}"#,
-                reason.map(String::from).unwrap_or_default(),
-            );
-            Err(Denial::OriginUnreachable)
+    let reason = match answer {
+        Ok(response) => {
+            let response: Response = response.unchecked_into();
+            if is_status(response.status()) {
+                return Ok(response);
+            }
+            "InvalidStatus".into()
         }
-    }
+        Err(error) => {
+            let name = error.dyn_ref::<js_sys::Error>().map(js_sys::Error::name);
+            name.map(String::from).unwrap_or_default()
+        }
+    };
+    worker::console_error!(
+        r#"{{"event":"origin_unreachable","reason":"{reason}","request_id":"{request_id}"}}"#,
+    );
+    Err(Denial::OriginUnreachable)
+}
+
+/// Whether a response of an origin may have the status ([RFC 9110 §15]): the platform can send no
+/// other. 101 is a WebSocket.
+///
+/// [RFC 9110 §15]: https://www.rfc-editor.org/rfc/rfc9110#section-15
+const fn is_status(status: u16) -> bool {
+    matches!(status, 101 | 200..=599)
 }
 
 fn set_headers(headers: &Headers, forwarded: &Forwarded<'_>) -> Result<(), JsValue> {

@@ -65,7 +65,7 @@ use worker::{Context, Env};
 use crate::browser_headers::complete;
 use crate::clock::now;
 use crate::edge_request::EdgeRequest;
-use crate::forward::{Forwarded, forward};
+use crate::forward::{Forwarded, forward, onward_request};
 use crate::isolate::Isolate;
 use crate::live::end_with_token;
 use crate::refuse::{no_content, public_keys, refuse};
@@ -88,7 +88,7 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
     let Some(request_id) = fresh_id() else {
         // The platform provides no random numbers.
         let refusal = refuse(Denial::NotConfigured, None, &Id::from_random([0; 16]));
-        return complete(refusal, is_https, None);
+        return complete(refusal, is_https, None).unwrap_or_else(|_| web_sys::Response::error());
     };
     let isolate = Isolate::current(env);
     let (path, _) = split(&url);
@@ -111,9 +111,14 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
         None => Err((Denial::NotConfigured, None)),
         Some(isolate) => pass(isolate, request, env, context, &request_id, preflight).await,
     };
-    let response = passed
-        .unwrap_or_else(|(denial, requirement)| refuse(denial, requirement.as_ref(), &request_id));
-    complete(response, is_https, cors.as_ref())
+    let complete = |response| complete(response, is_https, cors.as_ref());
+    passed
+        .and_then(|response| complete(response).map_err(|_| (Denial::OriginUnreachable, None)))
+        .or_else(|(denial, requirement)| {
+            complete(refuse(denial, requirement.as_ref(), &request_id))
+        })
+        // If the platform fails even here, the request is still rejected.
+        .unwrap_or_else(|_| web_sys::Response::error())
 }
 
 async fn pass(
@@ -181,23 +186,26 @@ async fn pass(
     };
     let target = isolate.origin().target(&routed.path, query);
     let connection = Connection::of_url(&url, address.as_deref());
-    let audience = isolate.origin().as_str();
+    let (audience, origin_proof) = (isolate.origin().as_str(), isolate.origin_proof());
+    let onward = onward_request(request, &target).map_err(|_| (Denial::OriginUnreachable, None))?;
+    // The platform's spelling of the target, which the origin receives.
+    let sent = origin_proof.binds_request().then(|| onward.url());
+    let sent = sent.as_deref().unwrap_or_default();
     let draft = || AssertionDraft {
         audience,
         issued_at: now(),
         request_id,
         method: &method,
-        target: target.get(audience.len()..).unwrap_or_default(),
+        target: sent.get(audience.len()..).unwrap_or_default(),
         host: connection.host,
         caller: caller.as_ref().map(Verified::get),
     };
-    let proof = isolate.origin_proof().header(draft).await.map_err(|_| {
+    let proof = origin_proof.header(draft).await.map_err(|_| {
         worker::console_error!("portcullis is not configured: the platform rejects the first key of PORTCULLIS_ASSERTION_KEYS");
         (Denial::NotConfigured, None)
     })?;
     let forwarded = Forwarded {
-        request,
-        target: &target,
+        request: &onward,
         caller: caller.as_ref(),
         rules: &gate.policy().headers,
         connection,

@@ -86,6 +86,11 @@ impl OriginProof {
         Ok(Some((ASSERTION_HEADER, assertion)))
     }
 
+    /// Whether the proof is a statement about one request.
+    pub const fn binds_request(&self) -> bool {
+        matches!(self, Self::SharedKey(_) | Self::PrivateKey(_))
+    }
+
     /// The public keys of the assertions as a JWK Set, if they have any.
     pub const fn public_keys(&self) -> Option<&str> {
         match self {

@@ -102,6 +102,11 @@ impl VerifyingKey {
         )
     }
 
+    /// Whether the key may verify signatures of at least one of `algorithms`.
+    pub fn allows_any(&self, algorithms: &[Algorithm]) -> bool {
+        algorithms.iter().any(|algorithm| self.allows(*algorithm))
+    }
+
     /// The [RFC 7638] thumbprint, SHA-256 in base64url: the `kid` of this issuer's own keys.
     ///
     /// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638#section-3

@@ -59,6 +59,22 @@ impl JwkSet {
         Ok(Self { keys })
     }
 
+    /// The keys of the set in `json` that [`JwkSet::from_json`] skips: the place in the set, the
+    /// `kid` and the reason of each.
+    pub fn skipped(json: &Json) -> Vec<(usize, Option<&str>, JwkError)> {
+        let members = json.as_object();
+        let keys = members.and_then(|members| members.get("keys"));
+        let keys = keys.and_then(Json::as_array).unwrap_or_default();
+        let mut skipped = Vec::new();
+        for (place, key) in keys.iter().enumerate() {
+            if let Err(error) = VerifyingKey::from_json(key) {
+                let id = key.as_object().and_then(|members| members.get("kid"));
+                skipped.push((place, id.and_then(Json::as_text), error));
+            }
+        }
+        skipped
+    }
+
     /// The keys.
     pub fn keys(&self) -> &[VerifyingKey] {
         &self.keys

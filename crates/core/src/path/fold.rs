@@ -85,6 +85,15 @@ impl Folds {
             .map(Self)
     }
 
+    /// The folds of a pattern for a path with these folds: also without each fold that changes a
+    /// path more than once. `/v.json.json` is a twin of `/v.json`, which has a suffix of its own.
+    pub(crate) fn of_pattern(self) -> impl Iterator<Item = Self> {
+        [0, SUFFIX, DOUBLE_ESCAPE, SUFFIX | DOUBLE_ESCAPE]
+            .into_iter()
+            .filter(move |left_out| self.0 & left_out == *left_out)
+            .map(move |left_out| Self(self.0 & !left_out))
+    }
+
     /// Without the fold of format suffixes, which only the end of a path has.
     pub(crate) const fn without_suffix(self) -> Self {
         Self(self.0 & !SUFFIX)
@@ -135,6 +144,12 @@ pub fn fold<'p>(path: &'p str, folds: Folds, suffixes: &[String]) -> Cow<'p, str
         trim_slash(&mut folded);
     }
     Cow::Owned(folded)
+}
+
+/// Whether `path` or a twin of it is `reserved`, a path in folded form.
+pub(crate) fn is_twin_of(path: &str, reserved: &str, suffixes: &[String]) -> bool {
+    // A fold lengthens no path.
+    path.len() >= reserved.len() && fold(path, Folds::of(path, suffixes), suffixes) == reserved
 }
 
 /// Rejects a path if a decoded form of it is ambiguous: an origin that decodes once more than the

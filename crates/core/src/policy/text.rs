@@ -113,6 +113,11 @@ fn issuer(mut members: Members, own_issuer: Option<&str>) -> Result<TrustedIssue
         .ok_or_else(incomplete)?;
     let keys = key_source(&members.required("keys")?)
         .map_err(|error| PolicyError::Keys(issuer.clone(), error))?;
+    if let KeySource::Fixed(set) = &keys
+        && !set.keys().iter().any(|key| key.allows_any(&algorithms))
+    {
+        return Err(PolicyError::Keys(issuer, JwkError::WrongAlgorithm));
+    }
     let symmetric = algorithms.iter().any(|algorithm| algorithm.is_symmetric());
     if symmetric && (algorithms.len() > 1 || matches!(keys, KeySource::Document)) {
         return Err(PolicyError::SharedSecret(issuer));
@@ -191,16 +196,19 @@ fn route(
         cors,
         upgrade,
     };
-    let pattern = RoutePattern::parse(&path);
-    let inserted = pattern.map(|pattern| {
-        let mut route = Route::new(pattern, requirement);
-        route.exact = exact;
-        route.encoded_slash = encoded_slash;
-        routes.insert(route)
-    });
-    match inserted {
-        Some(true) => Ok(()),
-        Some(false) | None => Err(PolicyError::Route(path)),
+    let Some(pattern) = RoutePattern::parse(&path) else {
+        return Err(PolicyError::Route(path));
+    };
+    let mut route = Route::new(pattern, requirement);
+    route.exact = exact;
+    route.encoded_slash = encoded_slash;
+    if !route.is_reachable() {
+        return Err(PolicyError::Unreachable(path));
+    }
+    if routes.insert(route) {
+        Ok(())
+    } else {
+        Err(PolicyError::Route(path))
     }
 }
 

@@ -62,8 +62,11 @@ pub fn cors_response<'g>(gate: &'g Gate, request: CorsRequest<'_>) -> Option<Cor
         });
     };
     let (headers, vary) = match (&path, &found, asked) {
-        (Ok(path), Ok(_), Some(_)) => {
-            let methods = routes.methods_of(path);
+        (Ok(path), Ok(_), Some(asked)) => {
+            let mut methods = routes.methods_of(path);
+            if !methods.contains(&asked) {
+                methods.push(asked);
+            }
             (rules.preflight_headers_at(origin, &methods), PREFLIGHT_VARY)
         }
         (_, _, Some(_)) => (rules.response_headers(origin), PREFLIGHT_VARY),
@@ -152,8 +155,17 @@ mod tests {
                 Ok(()),
                 "GET, HEAD, POST, PUT, PATCH, DELETE",
             ),
+            (
+                "/a",
+                "PROPFIND",
+                Ok(()),
+                "GET, HEAD, POST, PUT, PATCH, DELETE, PROPFIND",
+            ),
             ("/m", "POST", Ok(()), "GET, POST"),
             ("/m2", "PUT", Ok(()), "PUT, GET"),
+            // A twin has the methods that all of its routes allow.
+            ("/M", "POST", Ok(()), "GET, HEAD, POST"),
+            ("/M", "PUT", Err(Denial::MethodNotAllowed), ""),
             ("/m", "PUT", Err(Denial::MethodNotAllowed), ""),
             ("/m2", "POST", Err(Denial::MethodNotAllowed), ""),
             ("/m", "OPTIONS", Err(Denial::MethodNotAllowed), ""),
