@@ -26,6 +26,7 @@ mod logout;
 mod mail;
 mod new_password;
 mod operator;
+mod operator_identity;
 mod operator_recovery;
 mod refresh;
 mod refresh_reuse;

@@ -32,7 +32,8 @@ impl Credentials {
         }
     }
 
-    /// The access key id. It is not secret, but must not be logged.
+    /// The access key id. It is not secret. The audit entry of an operator's command records it; no
+    /// other entry and no log line does.
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }

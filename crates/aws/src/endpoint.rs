@@ -8,6 +8,7 @@ use portcullis_core::transport_security::is_protected;
 use thiserror::Error;
 
 use crate::operation::Service;
+use crate::sts;
 
 /// A region of AWS, for example `eu-central-1`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -112,6 +113,21 @@ impl Endpoint {
         Self::named("email", region)
     }
 
+    /// The public STS endpoint in `region`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Endpoint::of`].
+    pub fn of_sts(region: &Region) -> Result<Self, EndpointError> {
+        Self::named(sts::SIGNING_NAME, region)
+    }
+
+    /// Whether requests to this endpoint stay on the machine.
+    pub fn is_loopback(&self) -> bool {
+        // Without TLS, loopback addresses alone are protected.
+        self.0.host().is_some_and(|host| is_protected("http", host))
+    }
+
     fn named(service: &str, region: &Region) -> Result<Self, EndpointError> {
         let region = region.as_str();
         let suffix = if region.starts_with("cn-") {
@@ -159,6 +175,22 @@ mod tests {
                 .to_string(),
             "https://secretsmanager.cn-north-1.amazonaws.com.cn/"
         );
+    }
+
+    #[test]
+    fn an_endpoint_on_loopback_is_recognised_with_and_without_tls() {
+        for (text, expected) in [
+            ("http://127.0.0.1:8000", true),
+            ("https://127.0.0.1", true),
+            ("http://[::1]:8000", true),
+            ("https://localhost:1", true),
+            ("https://10.0.0.1", false),
+            ("https://127.0.0.1.evil.example", false),
+            ("https://sts.eu-central-1.amazonaws.com", false),
+        ] {
+            let endpoint = Endpoint::parse(text).unwrap();
+            assert_eq!(endpoint.is_loopback(), expected, "{text}");
+        }
     }
 
     #[test]

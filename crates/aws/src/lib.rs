@@ -1,5 +1,5 @@
-//! DynamoDB, Secrets Manager and SES over plain signed HTTP, for platforms that have no AWS SDK or
-//! no room for one.
+//! DynamoDB, Secrets Manager, SES and STS over plain signed HTTP, for platforms that have no AWS SDK
+//! or no room for one.
 //!
 //! An adapter provides a [`transport::Transport`], credentials and endpoints. [`client::Client`]
 //! signs, sends, reads and retries where that is safe. [`dynamodb`] holds the row layout and
@@ -45,4 +45,5 @@ mod script;
 pub mod secrets_manager;
 pub mod ses;
 pub mod sign;
+pub mod sts;
 pub mod transport;

@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     /// Read the host's settings from a file of NAME=value lines before the environment
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
-    /// Set the operator's name for the audit trail; default: the system user
+    /// Set the remark behind the AWS identity in the audit trail; default: the system user
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) actor: Option<String>,
     /// Print one JSON value instead of text

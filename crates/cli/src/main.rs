@@ -1,9 +1,10 @@
 //! `portcullis`: accounts, sessions, keys, tokens and policies from the operator's terminal.
 //!
 //! It uses the host's environment, or a file of it (`--env-file`), and the same use cases on the
-//! same store. Each change writes an audit entry with the operator's name. Commands without a store
-//! (`token inspect`, `policy check`, `completions`) need no environment either.
+//! same store. Each change writes an audit entry with the identity of the AWS credentials. Commands
+//! without a store (`token inspect`, `policy check`, `completions`) need no environment either.
 
+mod actor;
 mod arguments;
 mod audit;
 mod context;
@@ -71,10 +72,12 @@ fn with_office(
     arguments: &Arguments,
     work: impl AsyncFnOnce(&CliContext) -> Result<CommandOutput, Failure>,
 ) -> Result<CommandOutput, Failure> {
-    let cli = CliContext::open(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Setting(format!("the async runtime could not start: {error}")))?;
-    runtime.block_on(work(&cli))
+    runtime.block_on(async {
+        let cli = CliContext::open(arguments).await?;
+        work(&cli).await
+    })
 }

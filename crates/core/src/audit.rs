@@ -24,8 +24,8 @@ pub struct AuditEvent {
     pub user_id: Option<Id>,
     /// The session.
     pub session_id: Option<Id>,
-    /// The client's address as the platform reports it, or `operator:` and a name for a CLI
-    /// command.
+    /// The client's address as the platform reports it, or `operator:` with the AWS identity
+    /// and a remark for a CLI command.
     pub client_address: String,
     /// The request ID, which edge and origin see, too.
     pub request_id: Id,

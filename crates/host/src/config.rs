@@ -21,6 +21,7 @@ pub use self::connections::ConnectionLimits;
 
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
+use portcullis_aws::endpoint::Endpoint;
 use portcullis_core::cors::Origin;
 use portcullis_core::policy::MAX_LIFETIME;
 use portcullis_service::settings::Limits;
@@ -58,6 +59,8 @@ pub struct Config {
     pub aws: client::Config,
     /// The credentials that sign calls to AWS.
     pub credentials: Credentials,
+    /// The endpoint of STS, where STS can identify the credentials. The CLI alone asks it.
+    pub sts: Option<Endpoint>,
     /// The source of the signing key.
     pub signing_key: SecretSource,
     /// The settings of the key rotation.
@@ -157,6 +160,7 @@ impl Config {
             positive(text, MAX_LIFETIME)
         });
         let (aws, credentials) = (aws::services(env), aws::credentials(env));
+        let sts = aws::sts(env);
         let signing_key = key_source(
             env,
             "PORTCULLIS_SIGNING_SECRET",
@@ -186,6 +190,7 @@ impl Config {
             account_audience,
             client_id: client_id.unwrap_or_else(|| "portcullis".to_owned()),
             access_lifetime: access_lifetime.unwrap_or(Duration::from_secs(600)),
+            sts: aws::sts_or_region(sts, aws.as_ref()?),
             aws: aws?,
             credentials: credentials?,
             signing_key: signing_key?,
@@ -398,6 +403,8 @@ mod tests {
             ("PORTCULLIS_SMTPUTF8", "maybe"),
             ("PORTCULLIS_DISPOSABLE", "yes"),
             ("PORTCULLIS_SES_ENDPOINT", "ftp://127.0.0.1"),
+            ("PORTCULLIS_STS_ENDPOINT", "http://sts.example"),
+            ("PORTCULLIS_STS_ENDPOINT", "https://sts.example/path"),
             ("PORTCULLIS_SIGNING_SECRET", "both"),
             ("PORTCULLIS_SECRET_CACHE", "0"),
             ("PORTCULLIS_EDGE_JWKS_MAX_AGE", "1h"),
@@ -418,6 +425,24 @@ mod tests {
                 "{reported}"
             );
         }
+    }
+
+    #[test]
+    fn sts_is_asked_in_the_region_unless_dynamodb_is_on_loopback() {
+        let sts = |changes: &[(&str, &str)]| {
+            let endpoint = read(changes).expect("whole").sts;
+            endpoint.map(|endpoint| endpoint.to_string())
+        };
+        let local = ("PORTCULLIS_DYNAMODB_ENDPOINT", "http://127.0.0.1:8000");
+        let configured = ("PORTCULLIS_STS_ENDPOINT", "http://127.0.0.1:9000");
+        let region = Some("https://sts.eu-central-1.amazonaws.com/".to_owned());
+        assert_eq!(sts(&[]), region);
+        let private = ("PORTCULLIS_DYNAMODB_ENDPOINT", "https://dynamodb.example");
+        assert_eq!(sts(&[private]), region);
+        assert_eq!(sts(&[local]), None);
+        let set = Some("http://127.0.0.1:9000/".to_owned());
+        assert_eq!(sts(&[local, configured]), set);
+        assert_eq!(sts(&[configured]), set);
     }
 
     #[test]

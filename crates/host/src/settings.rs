@@ -236,6 +236,8 @@ settings! {
             "Endpoint of DynamoDB.";
         PORTCULLIS_SECRETS_ENDPOINT: "https URL, or http on loopback", "the region's endpoint", "native",
             "Endpoint of Secrets Manager.";
+        PORTCULLIS_STS_ENDPOINT: "https URL, or http on loopback", "the region's endpoint; none if the endpoint of DynamoDB is on loopback", "native",
+            "Endpoint of STS, which the CLI asks for the identity of its credentials; see [operator.md](../operator.md).";
         PORTCULLIS_TABLE: "table name, 3 to 255 characters", "`Portcullis`", "native",
             "Table of accounts, sessions and audit entries.";
         PORTCULLIS_BLACKLIST_TABLE: "table name, 3 to 255 characters", "`TokenBlacklist`", "native, Worker",

@@ -65,7 +65,7 @@ pub(super) async fn drive() -> BTreeSet<EntryKind> {
         let lines_now: BTreeSet<_> = {
             let rows = trail.news().await;
             for row in &rows {
-                assert_eq!(row["client_address"], "operator:grace", "{row}");
+                assert_eq!(row["client_address"], crate::operator::GRACE, "{row}");
             }
             rows.iter().map(super::reported).collect()
         };

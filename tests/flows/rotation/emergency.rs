@@ -64,7 +64,7 @@ async fn keys_rotate_rotates_and_reports_the_next_possible_time() {
     let rows = system.rows("Portcullis", "AUDIT#").await.expect("rows");
     let acts = rows.iter().filter(|row| row["action"] == "key_rotate");
     let actors: Vec<_> = acts.map(|row| &row["client_address"]).collect();
-    assert_eq!(actors, ["operator:grace"]);
+    assert_eq!(actors, [crate::operator::GRACE]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,18 +8,34 @@ use portcullis_aws::operation::Service;
 use portcullis_core::secret::Secret;
 
 use crate::config::variable::{Environment, Fault, plain_or_loopback, table_name, token_text};
-use crate::settings::PORTCULLIS_DYNAMODB_ENDPOINT;
+use crate::settings::{PORTCULLIS_DYNAMODB_ENDPOINT, PORTCULLIS_STS_ENDPOINT};
+
+fn endpoint(text: &str) -> Result<Endpoint, Fault> {
+    let fault = Fault::Invalid;
+    let text = plain_or_loopback(text)?;
+    Endpoint::parse(&text).map_err(|_| fault)
+}
+
+/// The configured endpoint of STS.
+pub(super) fn sts(env: &mut Environment<'_>) -> Option<Endpoint> {
+    env.optional(PORTCULLIS_STS_ENDPOINT, endpoint)
+}
+
+/// The endpoint at which STS identifies the credentials: the configured one, else the region's.
+/// None if DynamoDB is on this machine: its credentials belong to no AWS account.
+pub(super) fn sts_or_region(configured: Option<Endpoint>, aws: &Config) -> Option<Endpoint> {
+    configured.or_else(|| {
+        let region = &aws.region;
+        let is_local = aws.dynamodb.is_loopback();
+        (!is_local).then(|| Endpoint::of_sts(region).ok()).flatten()
+    })
+}
 
 pub(super) fn services(env: &mut Environment<'_>) -> Option<Config> {
     let region = env.required("AWS_REGION", |text| {
         let fault = Fault::Invalid;
         Region::parse(text).map_err(|_| fault)
     });
-    let endpoint = |text: &str| {
-        let fault = Fault::Invalid;
-        let text = plain_or_loopback(text)?;
-        Endpoint::parse(&text).map_err(|_| fault)
-    };
     let dynamodb = env.optional(PORTCULLIS_DYNAMODB_ENDPOINT, endpoint);
     let secrets_manager = env.optional("PORTCULLIS_SECRETS_ENDPOINT", endpoint);
     let main = env.optional("PORTCULLIS_TABLE", table_name);
