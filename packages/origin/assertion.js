@@ -2,9 +2,14 @@
 
 import { createHmac, timingSafeEqual, verify } from "node:crypto";
 
+import { parseJson } from "./json.js";
+
 const TYPE = "portcullis-assertion+jwt";
 const MAX_LENGTH = 32 * 1024;
 const MAX_LIFETIME = 60;
+const MAX_KEY_ID_BYTES = 256;
+// Members that change the meaning of the signature (RFC 7515 §4.1.11, RFC 7797 §3) or the source of the key.
+const FORBIDDEN = ["b64", "crit", "cty", "jku", "jwk", "x5u", "zip"];
 
 /** A refusal with its reason; no reason contains input of the client. */
 export class Refusal extends Error {
@@ -20,8 +25,8 @@ export async function verifyAssertion(assertion, { method, target }, options, fi
   const { header, claims, input, signature } = parse(assertion);
   // RFC 8725 §3.11: an explicit type, so that no other token of the same key passes as an assertion.
   check(header.typ === TYPE, "wrong_type");
-  // RFC 7515 §4.1.11: we understand no extension.
-  check(!Object.hasOwn(header, "crit"), "unsupported_extension");
+  check(!FORBIDDEN.some((name) => Object.hasOwn(header, name)), "forbidden_header");
+  check(header.kid === undefined || isKeyId(header.kid), "malformed");
   if (options.secrets) verifyMac(header, input, signature, options.secrets);
   else await verifySignature(header, input, signature, (kid) => findKey(kid, now));
   checkClaims(claims(), { method, target, now }, options);
@@ -52,7 +57,7 @@ function decode(text) {
 function object(bytes) {
   let value;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+    value = parseJson(bytes);
   } catch {
     throw new Refusal("malformed");
   }
@@ -93,9 +98,8 @@ function checkClaims(claims, { method, target, now }, { origin, leeway, hosts })
   const { aud, iat, exp, jti, htm, htp, host, sub, token_iss: issuer, scope, sid } = claims;
   check(Number.isSafeInteger(iat) && Number.isSafeInteger(exp) && iat < exp, "bad_claims");
   check(isText(jti) && isText(host), "bad_claims");
-  // An identity is whole or absent.
   const hasSubject = sub !== undefined;
-  check(hasSubject ? isText(sub) && isText(issuer) : issuer === undefined, "bad_claims");
+  check(isWholeIdentity(sub, issuer), "bad_claims");
   for (const claim of [scope, sid]) {
     check(claim === undefined || (hasSubject && typeof claim === "string"), "bad_claims");
   }
@@ -104,8 +108,18 @@ function checkClaims(claims, { method, target, now }, { origin, leeway, hosts })
   check(iat - leeway <= now, "not_yet_valid");
   check(now < exp + leeway, "expired");
   check(htm === method, "wrong_method");
-  check(htp === target, "wrong_target");
+  // RFC 9112 §3.2: a request target has no fragment, so servers differ in its end.
+  check(htp === target && !target.includes("#"), "wrong_target");
   check(!hosts || hosts.has(host.toLowerCase()), "wrong_host");
+}
+
+/** An identity is whole or absent, and its parts are not empty. */
+export function isWholeIdentity(subject, issuer) {
+  return subject === undefined ? issuer === undefined : isText(subject) && isText(issuer);
+}
+
+function isKeyId(value) {
+  return isText(value) && Buffer.byteLength(value) <= MAX_KEY_ID_BYTES;
 }
 
 function isText(value) {

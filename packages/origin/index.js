@@ -2,7 +2,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 
-import { Refusal, check, verifyAssertion } from "./assertion.js";
+import { Refusal, check, isWholeIdentity, verifyAssertion } from "./assertion.js";
 import { RemoteKeys } from "./keys.js";
 import { parseOptions } from "./options.js";
 import { deleteHeaders, values } from "./request.js";
@@ -101,20 +101,26 @@ async function proveBySecret(request, options) {
   check(sent.length === 1, "several_secrets");
   check(isOneOf(secret, options.secrets), "wrong_secret");
   const only = (name) => {
-    const [value = null, ...more] = values(request, name);
+    const [value, ...more] = values(request, name);
     check(more.length === 0, "duplicate_header");
+    // Text beyond ASCII has no one decoding in a header (RFC 9110 §5.5).
+    check(value === undefined || /^[\t\x20-\x7e]*$/.test(value), "bad_header");
     return value;
   };
   const identity = (name) => only(`${options.identityPrefix}${name}`);
   const host = only("x-forwarded-host");
   check(!options.hosts || options.hosts.has((host ?? "").toLowerCase()), "wrong_host");
+  const [subject, issuer, session] = [identity("subject"), identity("issuer"), identity("session")];
+  const granted = scopes(identity("scope"));
+  check(isWholeIdentity(subject, issuer), "bad_identity");
+  check(subject !== undefined || (session === undefined && granted.length === 0), "bad_identity");
   return {
-    subject: identity("subject"),
-    issuer: identity("issuer"),
-    scopes: scopes(identity("scope") ?? undefined),
-    session: identity("session"),
-    requestId: only("x-request-id"),
-    host,
+    subject: subject ?? null,
+    issuer: issuer ?? null,
+    scopes: granted,
+    session: session ?? null,
+    requestId: only("x-request-id") ?? null,
+    host: host ?? null,
   };
 }
 

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { edgeVerifier } from "../../packages/origin/index.js";
 import { App } from "./app.mjs";
 import { ED25519, NEXT_SECRET, NOON, ORIGIN, P256, SECRET, assertion, claims, encode, header, publicHalf, signature } from "./signer.mjs";
-import { FILES, vectors } from "./vectors.mjs";
+import { FILES, SECRET_FILE, secretVectors, vectors } from "./vectors.mjs";
 
 const BY_SECRET = { mode: "assertion", secrets: [SECRET] };
 const JWKS = { keys: [ED25519, P256].map(publicHalf) };
@@ -78,6 +78,26 @@ for (const [alg, name] of Object.entries(FILES)) {
     assert.deepEqual(JSON.parse(answer.text).portcullis, identity());
   });
 }
+
+test("every vector of the secret header is decided as it says", async () => {
+  const stored = JSON.parse(readFileSync(new URL(`../vectors/assertion/${SECRET_FILE}`, import.meta.url), "utf8"));
+  assert.deepEqual(stored, JSON.parse(JSON.stringify(secretVectors())));
+  assert.ok(stored.some(({ accepted }) => accepted));
+  for (const { name, secret, headers, accepted } of stored) {
+    const verify = edgeVerifier({ secrets: [secret], onRefused() {} });
+    const result = await verify({ method: "GET", url: "/", rawHeaders: headers.flat(), headers: {} });
+    assert.equal(result.accepted, accepted, `${name}: ${result.reason}`);
+    assert.notEqual(result.reason, "internal_error", name);
+  }
+});
+
+test("a fragment in the request target is refused, and is no part of the proved target", async (context) => {
+  const app = await App.start(context, BY_SECRET);
+  for (const [htp, target] of [["/orders", "/orders#x"], ["/orders#x", "/orders#x"], ["/orders#x", "/orders"], ["/", "/#"]]) {
+    assertRefused(await app.accepts(assertion(SECRET, claims({ htp })), "GET", target));
+  }
+  assert.deepEqual([...new Set(app.reasons)], ["wrong_target"]);
+});
 
 test("an open route has a request id and a host, and no identity", async (context) => {
   const app = await App.start(context, BY_SECRET);
@@ -207,7 +227,8 @@ test("the key in a header is not used", async (context) => {
   const app = await App.start(context, { keys: { keys: [publicHalf(P256)] } });
   const embedded = header(ED25519, { jwk: publicHalf(ED25519), jku: "https://evil.example/keys" });
   assertRefused(await app.accepts(assertion(ED25519, claims(), embedded)));
-  assert.deepEqual(app.reasons, ["unknown_key"]);
+  assertRefused(await app.accepts(assertion(ED25519)));
+  assert.deepEqual(app.reasons, ["forbidden_header", "unknown_key"]);
 });
 
 test("an ES256 signature in DER is refused", async (context) => {

@@ -65,7 +65,13 @@ fn by_secret(
         request_id: value(REQUEST_ID_HEADER)?.unwrap_or_default(),
         host: value("x-forwarded-host")?.unwrap_or_default(),
     };
-    if identity.subject.is_some() != identity.issuer.is_some() {
+    // An identity is whole or absent, and its parts are not empty.
+    let is_whole = match (&identity.subject, &identity.issuer) {
+        (Some(subject), Some(issuer)) => !subject.is_empty() && !issuer.is_empty(),
+        (None, None) => identity.scopes.is_empty() && identity.session.is_none(),
+        (_, _) => false,
+    };
+    if !is_whole {
         return Err(ProofError::MalformedClaims);
     }
     let hosts = settings.hosts.as_ref();

@@ -309,7 +309,7 @@ fn an_edge_secret_has_32_visible_ascii_characters() {
 
 proptest! {
     #[test]
-    fn any_text_survives_the_claims(method in "\\PC{1,8}", target in "\\PC*", host in "\\PC*", subject in "\\PC*") {
+    fn any_text_survives_the_claims(method in "\\PC{1,8}", target in "[\\PC--#]*", host in "\\PC+", subject in "\\PC+") {
         let id = Id::from_random([7; 16]);
         let identity = Identity { subject, scope: None, ..identity() };
         let caller = token_claims(&identity);
@@ -320,4 +320,72 @@ proptest! {
         prop_assert_eq!(claims.check(&request), Ok(()));
         prop_assert_eq!((claims.host, claims.identity), (host, Some(identity)));
     }
+}
+
+/// The claims of an accepted assertion, with the members `changes` in place of their own.
+fn changed(changes: &[(&str, &str)]) -> String {
+    let target = Json::quote(TARGET);
+    let (iat, exp) = (NOON.to_string(), (NOON + 60).to_string());
+    let origin = Json::quote(ORIGIN);
+    let usual = [
+        ("iat", &*iat),
+        ("exp", &*exp),
+        ("aud", &*origin),
+        ("jti", r#""j""#),
+        ("htm", r#""POST""#),
+        ("htp", &*target),
+        ("host", r#""h""#),
+        ("sub", r#""ada""#),
+        ("token_iss", r#""i""#),
+    ];
+    let members = usual.map(|(name, value)| {
+        let change = changes.iter().find(|(changed, _)| *changed == name);
+        format!(r#""{name}":{}"#, change.map_or(value, |(_, value)| value))
+    });
+    format!("{{{}}}", members.join(","))
+}
+
+#[test]
+fn an_identity_or_a_required_claim_that_is_empty_is_refused() {
+    assert!(AssertionClaims::parse(changed(&[]).as_bytes()).is_ok());
+    for name in ["jti", "host", "sub", "token_iss"] {
+        let payload = changed(&[(name, r#""""#)]);
+        let found = AssertionClaims::parse(payload.as_bytes());
+        assert_eq!(found, Err(ProofError::MalformedClaims), "{name}");
+    }
+}
+
+#[test]
+fn exp_is_after_iat() {
+    for (exp, is_valid) in [
+        (NOON + 1, true),
+        (NOON, false),
+        (NOON - 1, false),
+        (0, false),
+    ] {
+        let payload = changed(&[("exp", &exp.to_string())]);
+        let found = AssertionClaims::parse(payload.as_bytes());
+        assert_eq!(found.is_ok(), is_valid, "{exp}: {found:?}");
+    }
+}
+
+#[test]
+fn a_fragment_in_the_request_target_is_refused() {
+    for target in ["/a#b", "/#", "#", "/a?b#c"] {
+        let payload = changed(&[("htp", &Json::quote(target))]);
+        let claims = AssertionClaims::parse(payload.as_bytes()).expect("claims");
+        for target in [target, "/a", TARGET] {
+            let request = ReceivedRequest {
+                target,
+                ..received(NOON)
+            };
+            assert_eq!(claims.check(&request), Err(ProofError::WrongTarget));
+        }
+    }
+    let request = ReceivedRequest {
+        target: &format!("{TARGET}#x"),
+        ..received(NOON)
+    };
+    let claims = AssertionClaims::parse(changed(&[]).as_bytes()).expect("claims");
+    assert_eq!(claims.check(&request), Err(ProofError::WrongTarget));
 }

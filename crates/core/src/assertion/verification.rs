@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::assertion::{Identity, LIFETIME, MEDIA_TYPE};
+use crate::base64url;
 use crate::json::{Json, Object};
 use crate::time::UnixTime;
 use crate::token::jws::Jws;
@@ -87,7 +88,8 @@ impl core::error::Error for ProofError {}
 ///
 /// # Errors
 ///
-/// [`ProofError::Malformed`] or [`ProofError::WrongType`].
+/// [`ProofError::Malformed`], [`ProofError::WrongType`], or [`ProofError::WrongAlgorithm`] for an
+/// `alg` in a spelling that the edge does not write.
 pub fn parse(assertion: &str) -> Result<Jws<'_>, ProofError> {
     let jws =
         Jws::parse_within(assertion, MAX_ASSERTION_BYTES).map_err(|_| ProofError::Malformed)?;
@@ -95,7 +97,17 @@ pub fn parse(assertion: &str) -> Result<Jws<'_>, ProofError> {
     if jws.header.media_type.as_deref() != Some(MEDIA_TYPE) {
         return Err(ProofError::WrongType);
     }
+    if algorithm_text(&jws).as_deref() != Some(jws.header.algorithm.as_str()) {
+        return Err(ProofError::WrongAlgorithm);
+    }
     Ok(jws)
+}
+
+/// `alg` as written: a JWS may also have `Ed25519` for `EdDSA` (RFC 9864 §2.2).
+fn algorithm_text(jws: &Jws<'_>) -> Option<String> {
+    let (header, _) = jws.signing_input.split_once('.')?;
+    let members = Json::parse_object(&base64url::decode(header)?).ok()?;
+    members.get("alg")?.as_text().map(str::to_owned)
 }
 
 /// The request at the origin, and the origin's settings.
@@ -143,12 +155,14 @@ impl AssertionClaims {
     ///
     /// # Errors
     ///
-    /// [`ProofError::MalformedClaims`] for a missing claim, a claim of the wrong type, or a `sub`
-    /// without `token_iss` or the reverse.
+    /// [`ProofError::MalformedClaims`] for a missing claim, a claim of the wrong type, an empty
+    /// `jti`, `host`, `sub` or `token_iss`, a `sub` without `token_iss` or the reverse, or an `exp`
+    /// that is not after `iat`.
     pub fn parse(payload: &[u8]) -> Result<Self, ProofError> {
         let malformed = ProofError::MalformedClaims;
         let members = Json::parse_object(payload).map_err(|_| malformed)?;
         let required = |name| text(&members, name)?.ok_or(malformed);
+        let filled = |name| required(name).and_then(not_empty);
         let time = |name| {
             let seconds = members.get(name).and_then(Json::as_whole);
             seconds.map(UnixTime::from_secs).ok_or(malformed)
@@ -157,22 +171,26 @@ impl AssertionClaims {
         let (scope, session) = (optional("scope")?, optional("sid")?);
         let identity = match (optional("sub")?, optional("token_iss")?) {
             (Some(subject), Some(issuer)) => Some(Identity {
-                subject,
-                issuer,
+                subject: not_empty(subject)?,
+                issuer: not_empty(issuer)?,
                 scope,
                 session,
             }),
             (None, None) if scope.is_none() && session.is_none() => None,
             (_, _) => return Err(malformed),
         };
+        let (issued_at, expires_at) = (time("iat")?, time("exp")?);
+        if expires_at <= issued_at {
+            return Err(malformed);
+        }
         Ok(Self {
             audience: required("aud")?,
-            issued_at: time("iat")?,
-            expires_at: time("exp")?,
-            request_id: required("jti")?,
+            issued_at,
+            expires_at,
+            request_id: filled("jti")?,
             method: required("htm")?,
             target: required("htp")?,
-            host: required("host")?,
+            host: filled("host")?,
             identity,
         })
     }
@@ -199,7 +217,8 @@ impl AssertionClaims {
         if self.method != request.method {
             return Err(ProofError::WrongMethod);
         }
-        if self.target != request.target {
+        // RFC 9112 §3.2: a request target has no fragment, so servers differ in its end.
+        if self.target != request.target || self.target.contains('#') {
             return Err(ProofError::WrongTarget);
         }
         if request
@@ -209,6 +228,13 @@ impl AssertionClaims {
             return Err(ProofError::WrongHost);
         }
         Ok(())
+    }
+}
+
+fn not_empty(value: String) -> Result<String, ProofError> {
+    match value.is_empty() {
+        false => Ok(value),
+        true => Err(ProofError::MalformedClaims),
     }
 }
 

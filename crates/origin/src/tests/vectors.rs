@@ -13,6 +13,8 @@ const FILES: [&str; 3] = [
     include_str!("../../../../tests/vectors/assertion/es256.json"),
 ];
 
+const SECRET_HEADER: &str = include_str!("../../../../tests/vectors/assertion/secret_header.json");
+
 fn text<'v>(vector: &'v Object, name: &str) -> Option<&'v str> {
     vector.get(name).and_then(Json::as_text)
 }
@@ -54,4 +56,51 @@ async fn assertions_of_another_implementation_are_accepted_or_rejected_as_it_say
         }
     }
     assert!(counts.iter().all(|count| *count > 10), "{counts:?}");
+}
+
+#[tokio::test]
+async fn secret_headers_are_accepted_or_rejected_as_in_the_npm_package() {
+    let mut counts = [0_u32; 2];
+    let vectors = Json::parse(SECRET_HEADER.as_bytes()).expect("JSON");
+    for vector in vectors.into_array().expect("an array") {
+        let vector = vector.into_object().expect("an object");
+        let name = text(&vector, "name").expect("a name");
+        let accepted = vector.get("accepted") == Some(&Json::Bool(true));
+        let secret = text(&vector, "secret").expect("a secret");
+        let settings = EdgeProof::secret([secret]).expect("a layer").0;
+        let headers = vector.get("headers").and_then(Json::as_array);
+        let mut request = Request::builder();
+        for header in headers.expect("headers") {
+            let header = header.as_array().expect("a pair");
+            let part = |place: usize| header.get(place).and_then(Json::as_text).expect("text");
+            request = request.header(part(0), part(1));
+        }
+        let (mut parts, ()) = request.body(()).expect("a request").into_parts();
+        let outcome = check(&settings, &mut parts, UnixTime::from_secs(0)).await;
+        assert_eq!(outcome.is_ok(), accepted, "{name}: {outcome:?}");
+        counts[usize::from(accepted)] += 1;
+    }
+    assert!(counts.iter().all(|count| *count > 5), "{counts:?}");
+}
+
+/// `http` cuts off a fragment before the layer: the app sees the target that the assertion proves.
+#[tokio::test]
+async fn a_fragment_never_reaches_the_app() {
+    let vectors = Json::parse(FILES[0].as_bytes()).expect("JSON");
+    let first = vectors.into_array().expect("an array").swap_remove(0);
+    let vector = first.into_object().expect("an object");
+    let target = text(&vector, "target").expect("a target");
+    let request = Request::get(format!("{target}#x"))
+        .header(
+            "x-portcullis-assertion",
+            text(&vector, "assertion").expect("an assertion"),
+        )
+        .body(())
+        .expect("a request");
+    let (mut parts, ()) = request.into_parts();
+    let now = vector.get("now").and_then(Json::as_whole).expect("a time");
+    let settings = layer(&vector).0;
+    let outcome = check(&settings, &mut parts, UnixTime::from_secs(now)).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(parts.uri.to_string(), target);
 }
