@@ -37,6 +37,8 @@ pub struct RequestOrigin {
     pub platform_request_id: Option<Id>,
     /// The path, if it differs from the one in the request's target.
     pub path: Option<String>,
+    /// The reason for which the entry point refuses the request; the service writes the response.
+    pub refusal: Option<Problem>,
 }
 
 /// Serves requests.
@@ -80,7 +82,8 @@ impl HttpService {
         );
         let cors = CorsRequest::of(request.method(), request.headers());
         let rules = self.host.origins.cors();
-        let mut response = match rules.and_then(|rules| cors.preflight(rules)) {
+        let answerable = rules.filter(|_| arrival.refusal.is_none());
+        let mut response = match answerable.and_then(|rules| cors.preflight(rules)) {
             Some(response) => response,
             None => {
                 let answered = self.respond(arrival, request, &request_id);
@@ -140,6 +143,9 @@ impl HttpService {
         mut request: Request<Body>,
         request_id: &Id,
     ) -> Result<Request<Body>, ApiError> {
+        if let Some(problem) = arrival.refusal {
+            return Err(problem.into());
+        }
         let path = arrival
             .path
             .as_deref()

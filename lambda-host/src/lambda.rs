@@ -39,6 +39,8 @@ async fn answer(reception: &HttpService, request: lambda_http::Request) -> Respo
             .find_map(|name| Id::parse(&name).ok()),
         // The path without the stage of a REST API.
         path: Some(request.raw_http_path().to_owned()),
+        // An event has no bytes of HTTP/1.1: the gateway has parsed the request.
+        refusal: None,
     };
     let (parts, body) = request.into_parts();
     let body = match body {

@@ -32,6 +32,10 @@ pub enum Problem {
     Denied(Denial),
     /// The path exists, but not with this method.
     MethodNotAllowed,
+    /// The head of the request is ambiguous: its framing or its `Host` (RFC 9112 §3.2, §6.3).
+    MalformedRequest,
+    /// The body has a transfer coding besides `chunked` (RFC 9112 §6.1).
+    UnsupportedTransferCoding,
     /// The body's content type is not the required one.
     UnsupportedMediaType(&'static str),
     /// The body is over the size limit.
@@ -109,10 +113,12 @@ impl Problem {
                 StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedTransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::MalformedBody
+            Self::MalformedRequest
+            | Self::MalformedBody
             | Self::UnknownMember(_)
             | Self::MissingMember(_)
             | Self::BadMember(_)
@@ -147,6 +153,8 @@ impl Problem {
         match self {
             Self::Denied(denial) => denial.code(),
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::MalformedRequest => "malformed_request",
+            Self::UnsupportedTransferCoding => "unsupported_transfer_coding",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
@@ -188,6 +196,11 @@ impl Problem {
         Cow::Borrowed(match self {
             Self::Denied(denial) => denial.detail(),
             Self::MethodNotAllowed => "this path requires another method",
+            Self::MalformedRequest => {
+                "the request needs one valid Host and at most one of Content-Length and \
+                 Transfer-Encoding"
+            }
+            Self::UnsupportedTransferCoding => "the only transfer coding is chunked",
             Self::UnsupportedMediaType(wanted) => {
                 return format!(
                     "the body must be {wanted}, without a content encoding and in UTF-8"
@@ -318,7 +331,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Problem; 60] = [
+    const ALL: [Problem; 62] = [
         Problem::RateLimited { seconds: 61 },
         Problem::LoginLocked,
         Problem::NewPasswordRequired,
@@ -339,6 +352,8 @@ mod tests {
         Problem::Denied(Denial::MissingToken),
         Problem::Denied(Denial::UnknownRoute),
         Problem::MethodNotAllowed,
+        Problem::MalformedRequest,
+        Problem::UnsupportedTransferCoding,
         Problem::UnsupportedMediaType("application/json"),
         Problem::BodyTooLarge,
         Problem::BodyTimeout,
@@ -448,8 +463,10 @@ mod tests {
 
     #[test]
     fn every_error_code_is_in_the_openapi_description() {
-        // An unknown path and an unknown method belong to no endpoint.
+        // A malformed request, an unknown path and an unknown method belong to no endpoint.
         let of_none = [
+            Problem::MalformedRequest,
+            Problem::UnsupportedTransferCoding,
             Problem::Denied(Denial::UnknownRoute),
             Problem::MethodNotAllowed,
         ];

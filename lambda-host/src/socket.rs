@@ -1,5 +1,8 @@
 //! The socket entry point: HTTP/1.1, timeouts, a bounded number of connections, a graceful stop.
 
+mod framing;
+mod host_field;
+mod inspected_stream;
 mod places;
 mod timed_stream;
 
@@ -23,6 +26,8 @@ use tracing::{debug, info, warn};
 
 use crate::http_service::{HttpService, RequestOrigin, nameless};
 use crate::problem::Problem;
+use crate::socket::framing::FramingError;
+use crate::socket::inspected_stream::{InspectedStream, Verdicts};
 use crate::socket::places::Places;
 use crate::socket::timed_stream::{Deadlines, Handling, TimedStream};
 
@@ -79,23 +84,28 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
             },
         };
         let (reception, handling) = (reception.clone(), Handling::default());
-        let (under_way, allowed) = (handling.clone(), place.service);
+        let verdicts = Verdicts::default();
+        let stream = TimedStream::new(stream, deadlines, handling.clone());
+        let stream = InspectedStream::new(stream, verdicts.clone());
+        let allowed = place.service;
         let service = service_fn(move |request: Request<Incoming>| {
-            let (reception, handling) = (reception.clone(), under_way.clone());
+            let (reception, handling) = (reception.clone(), handling.clone());
+            let refusal = refusal(verdicts.next(), &request);
             async move {
                 handling.begin();
                 let is_served =
                     allowed == places::Service::Every || request.uri().path() == HEALTH_PATH;
-                let response = if is_served {
-                    see_through(reception, peer, request).await
-                } else {
+                let response = if !is_served {
                     closing(Problem::Busy.answer(&nameless()))
+                } else if refusal.is_some() {
+                    closing(see_through(reception, peer, refusal, request).await)
+                } else {
+                    see_through(reception, peer, None, request).await
                 };
                 handling.end();
                 Ok::<_, core::convert::Infallible>(response)
             }
         });
-        let stream = TimedStream::new(stream, deadlines, handling);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // The stream has the deadline of a head. This one would also end a silent connection.
@@ -119,6 +129,18 @@ pub async fn serve(listener: TcpListener, reception: HttpService, stop: impl Fut
     }
 }
 
+/// The reason to refuse a request by its head, before any other rule.
+fn refusal(framed: Result<(), FramingError>, request: &Request<Incoming>) -> Option<Problem> {
+    match framed {
+        Err(FramingError::Malformed) => Some(Problem::MalformedRequest),
+        Err(FramingError::UnsupportedCoding) => Some(Problem::UnsupportedTransferCoding),
+        Ok(()) if !host_field::is_valid(request.version(), request.headers()) => {
+            Some(Problem::MalformedRequest)
+        }
+        Ok(()) => None,
+    }
+}
+
 /// A response after which the connection ends.
 fn closing(mut response: Response) -> Response {
     let close = HeaderValue::from_static("close");
@@ -131,11 +153,13 @@ fn closing(mut response: Response) -> Response {
 async fn see_through(
     reception: HttpService,
     peer: SocketAddr,
+    refusal: Option<Problem>,
     request: Request<Incoming>,
 ) -> Response {
     let client_address = peer.ip().to_canonical().to_string();
     let arrival = RequestOrigin {
         client_address,
+        refusal,
         ..RequestOrigin::default()
     };
     let request = request.map(Body::new);

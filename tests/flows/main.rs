@@ -33,6 +33,7 @@ mod refresh_reuse;
 mod register_login_logout;
 mod rehash;
 mod request_id;
+mod request_smuggling;
 mod resources;
 mod revocation_retry;
 mod rotation;
