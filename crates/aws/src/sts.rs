@@ -270,16 +270,16 @@ mod tests {
             format!("{good}{good}"),
         ] {
             assert_ne!(document, good);
-            assert_eq!(super::arn(document.as_bytes()), None, "{document}");
+            assert_eq!(arn(document.as_bytes()), None, "{document}");
         }
         for end in 0..good.find("</GetCallerIdentityResult>").unwrap() {
-            assert_eq!(super::arn(good.get(..end).unwrap().as_bytes()), None);
+            assert_eq!(arn(good.get(..end).unwrap().as_bytes()), None);
         }
         for (length, fits) in [(MAX_RESPONSE_BYTES, true), (MAX_RESPONSE_BYTES + 1, false)] {
             let padded = format!("{good}{}", " ".repeat(length - good.len()));
-            assert_eq!(super::arn(padded.as_bytes()).is_some(), fits, "{length}");
+            assert_eq!(arn(padded.as_bytes()).is_some(), fits, "{length}");
         }
-        assert_eq!(super::arn(&[good.as_bytes(), &[0xff]].concat()), None);
+        assert_eq!(arn(&[good.as_bytes(), &[0xff]].concat()), None);
     }
 
     proptest! {
@@ -294,7 +294,7 @@ mod tests {
                 }),
             ],
         ) {
-            if let Some(arn) = super::arn(&body) {
+            if let Some(arn) = arn(&body) {
                 let plain = |byte: u8| byte.is_ascii_graphic() && byte != b';' && byte != b'<';
                 prop_assert!(arn.as_str().bytes().all(plain), "{arn}");
                 prop_assert!(arn.as_str().starts_with("arn:aws"), "{arn}");
