@@ -302,7 +302,11 @@ async fn token_inspect_explains_a_token_by_policy_and_keys() {
     );
     let text = format!(r#"{{"issuers":[{issuer}],"routes":[{{"path":"/*","access":"token"}}]}}"#);
     std::fs::write(&shared, text).expect("written");
-    let check = run(&system, &["policy", "check", shared.to_str().expect("UTF-8")]).await;
+    let check = run(
+        &system,
+        &["policy", "check", shared.to_str().expect("UTF-8")],
+    )
+    .await;
     assert_eq!(check.code, Some(0), "{check:?}");
     for unused in [
         r#"keys[1] "later": the key type or curve is not one in use here"#,

@@ -31,6 +31,7 @@
 //! # Ok::<(), portcullis_core::policy::PolicyError>(())
 //! ```
 
+pub mod account_claims;
 pub mod assertion;
 pub mod audit;
 pub mod base64url;

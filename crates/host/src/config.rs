@@ -22,6 +22,7 @@ pub use self::connections::ConnectionLimits;
 use portcullis_aws::client;
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::endpoint::Endpoint;
+use portcullis_core::account_claims::{AccountClaimError, AccountClaims};
 use portcullis_core::cors::Origin;
 use portcullis_core::policy::MAX_LIFETIME;
 use portcullis_service::settings::Limits;
@@ -83,6 +84,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// The rate limits.
     pub limits: Limits,
+    /// The scopes and roles of a new account.
+    pub new_account_claims: AccountClaims,
     /// The trusted source of the client's address.
     pub edge: TrustedProxy,
     /// The limits of connections to the socket.
@@ -176,6 +179,11 @@ impl Config {
         let hash_memory_mib = passwords::hash_memory(env);
         let mail = mail::mail(env, issuer.as_deref(), &passwords);
         let (limits, edge) = (limits::limits(env), limits::edge(env));
+        let mut new_account_claims = AccountClaims::default();
+        for (variable, add) in NEW_ACCOUNT_CLAIMS {
+            let parsed = env.optional(variable, |text| added(text, &new_account_claims, add));
+            new_account_claims = parsed.unwrap_or(new_account_claims);
+        }
         let origins = env.optional("PORTCULLIS_ALLOWED_ORIGINS", origins);
         let connections = connections::limits(env);
         let log = env.optional("PORTCULLIS_LOG", |text| {
@@ -204,12 +212,30 @@ impl Config {
             hash_memory_mib,
             mail: mail?,
             limits,
+            new_account_claims,
             edge: edge?,
             connections,
             origins: origins.unwrap_or_default(),
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
+}
+
+type AddClaim = fn(&mut AccountClaims, &str) -> Result<bool, AccountClaimError>;
+
+/// The scopes and the roles of a new account.
+const NEW_ACCOUNT_CLAIMS: [(&str, AddClaim); 2] = [
+    ("PORTCULLIS_NEW_ACCOUNT_SCOPES", AccountClaims::add_scope),
+    ("PORTCULLIS_NEW_ACCOUNT_ROLES", AccountClaims::add_role),
+];
+
+/// `claims` with the names in `text`, separated by commas.
+fn added(text: &str, claims: &AccountClaims, add: AddClaim) -> Result<AccountClaims, Fault> {
+    let mut claims = claims.clone();
+    for name in text.split(',') {
+        add(&mut claims, name.trim()).map_err(|_error| Fault::Invalid)?;
+    }
+    Ok(claims)
 }
 
 /// The maximum number of resources.

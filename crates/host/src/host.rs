@@ -181,6 +181,7 @@ impl Host {
             clients: HostClients::new(config.clients),
             settings: Settings {
                 limits: config.limits,
+                new_account_claims: config.new_account_claims,
                 issuing,
                 sessions: config.sessions,
                 passwords: config.passwords,

@@ -104,6 +104,10 @@ settings! {
             "`client_id` of the host's tokens.";
         PORTCULLIS_ACCESS_LIFETIME: "seconds, 1 to 86400", "`600`", "native",
             "Lifetime of an access token; it must not exceed `max_lifetime` of the policy.";
+        PORTCULLIS_NEW_ACCOUNT_SCOPES: "scopes, separated by commas, up to 1024 bytes", "none", "native",
+            "Scopes of a new account; a later change of this setting changes no account. See [tokens.md](../tokens.md).";
+        PORTCULLIS_NEW_ACCOUNT_ROLES: "roles, separated by commas, up to 1024 bytes", "none", "native",
+            "Roles of a new account, likewise.";
     }
     "Sessions and clients" {
         PORTCULLIS_SESSION_IDLE: "seconds, 60 to 34560000 (400 days)", "`1209600` (14 days)", "native",

@@ -21,7 +21,7 @@ use crate::ports::{Clock, SecureRandom};
 use crate::sessions;
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, RevocationStore,
-    SessionStore, SessionsEnd, WriteOutcome,
+    SessionStore, SessionsEnd, TokensEnd, WriteOutcome,
 };
 
 /// The attempts of an action on an account with concurrent changes.
@@ -59,7 +59,7 @@ pub async fn disable(
         if account.status == AccountStatus::Disabled {
             // The earlier revocation may have been too late for the edges to see, and the operator
             // got an error and retries.
-            let revocation = announce::sessions_below(account.generation, &account, ctx);
+            let revocation = announce::last_of(&account, ctx);
             announce::again(&revocation, ctx.store, clock, ctx.call).await?;
             return Ok(AdminOutcome::Unchanged);
         }
@@ -267,7 +267,7 @@ async fn end_sessions(
     clock: &impl Clock,
     ctx: ServiceContext<'_, impl AccountStore + RevocationStore, impl SecureRandom>,
 ) -> Result<WriteOutcome, UseCaseError> {
-    let revocation = announce::sessions_below(account.next_generation(), account, ctx);
+    let revocation = announce::tokens_of(account, ctx);
     let kind = match status {
         Some(AccountStatus::Disabled) => MailKind::AccountDisabled,
         Some(AccountStatus::Active) | None => MailKind::SessionsEnded,
@@ -277,8 +277,10 @@ async fn end_sessions(
     let change = AccountChange {
         status,
         sessions: Some(SessionsEnd {
-            revocation: &revocation,
-            stamp,
+            tokens: TokensEnd {
+                revocation: &revocation,
+                stamp,
+            },
             kept: None,
         }),
         mail: Some(&notice),

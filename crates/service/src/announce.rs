@@ -38,7 +38,8 @@ pub(crate) fn session(session_id: &Id, now: UnixTime) -> Revocation {
     }
 }
 
-/// Revokes every session of a subject below `generation`, for as long as [`session`] does.
+/// Revokes every token of a subject below the token generation `generation`, for as long as
+/// [`session`] does.
 pub(crate) fn subject(issuer: &str, user_id: &Id, generation: u64, now: UnixTime) -> Revocation {
     Revocation {
         target: RevocationTarget::Subject {
@@ -50,8 +51,17 @@ pub(crate) fn subject(issuer: &str, user_id: &Id, generation: u64, now: UnixTime
     }
 }
 
-/// Revokes every session of `account` below `generation`.
-pub(crate) fn sessions_below<S, C>(
+/// Revokes every token that `account` has now.
+pub(crate) fn tokens_of<S, C>(account: &Account, ctx: ServiceContext<'_, S, C>) -> Revocation {
+    tokens_below(account.next_token_generation(), account, ctx)
+}
+
+/// The last revocation of tokens of `account`.
+pub(crate) fn last_of<S, C>(account: &Account, ctx: ServiceContext<'_, S, C>) -> Revocation {
+    tokens_below(account.token_generation, account, ctx)
+}
+
+fn tokens_below<S, C>(
     generation: u64,
     account: &Account,
     ctx: ServiceContext<'_, S, C>,

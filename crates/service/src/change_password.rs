@@ -10,7 +10,6 @@ use portcullis_core::password::advice::PasswordRejection;
 use portcullis_core::password::rules::PasswordContext;
 use portcullis_core::refresh::RefreshToken;
 use portcullis_core::session::Session;
-use portcullis_core::time::UnixTime;
 
 use crate::announce;
 use crate::context::ServiceContext;
@@ -22,7 +21,7 @@ use crate::reauthenticate::reauthenticate;
 use crate::screen::{self, PasswordScreen};
 use crate::store::{
     Account, AccountChange, AccountStore, AuditStore, FactorStore, KeptSession, RetainedSession,
-    RevocationStore, SessionStore, SessionsEnd, WriteOutcome,
+    RevocationStore, SessionStore, SessionsEnd, TokensEnd, WriteOutcome,
 };
 
 /// The parsed request.
@@ -120,23 +119,29 @@ pub async fn change_password(
         generation: account.next_generation(),
         ..session.clone()
     };
+    let renewed_account = Account {
+        token_generation: account.next_token_generation(),
+        ..account.clone()
+    };
     // Signed before any change: a session without a token for it is useless.
     let grant = open_session::grant(
-        &renewed,
+        (&renewed, &renewed_account),
         &refresh,
         idle_ends_at,
         audience,
         tools.signer,
         ctx,
     )?;
-    let revocation = end_of_others(&account, stamp, ctx);
+    let revocation = announce::tokens_of(&account, ctx);
     let notice = mailing::notice(MailKind::PasswordChanged, &account, ctx)?;
     let change = AccountChange {
         password: Some(&hash),
         short_password: Some(request.new.needs_factor()),
         sessions: Some(SessionsEnd {
-            revocation: &revocation,
-            stamp,
+            tokens: TokensEnd {
+                revocation: &revocation,
+                stamp,
+            },
             kept: Some(KeptSession {
                 session: &request.session,
                 read: &session.head,
@@ -182,19 +187,6 @@ async fn screen_password<C>(
         second_factor: factors.active().is_some(),
     };
     Ok(screen::screen_password(password, &context, rules, screen).await?)
-}
-
-fn end_of_others<S, C>(
-    account: &Account,
-    now: UnixTime,
-    ctx: ServiceContext<'_, S, C>,
-) -> portcullis_core::revocation::Revocation {
-    announce::subject(
-        &ctx.settings.issuing.issuer,
-        &account.user_id,
-        account.next_generation(),
-        now,
-    )
 }
 
 async fn refuse(

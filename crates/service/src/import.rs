@@ -69,6 +69,8 @@ pub async fn import(
         created_at: ctx.call.now,
         verified_at: request.verified_at,
         generation: 0,
+        token_generation: 0,
+        claims: ctx.settings.new_account_claims.clone(),
         version: 1,
     };
     let event = ctx.event(AuditKind::Imported, Some(&account.user_id))?;

@@ -5,12 +5,12 @@ use core::time::Duration;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::Session;
 use portcullis_core::token::draft::AccessTokenDraft;
-use portcullis_core::token::scope::Scopes;
 
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::ports::{SecureRandom, SignError, Signer};
 use crate::settings::Audience;
+use crate::store::Account;
 
 /// A signed access token.
 #[derive(Debug)]
@@ -21,9 +21,9 @@ pub struct AccessToken {
     pub expires_in: Duration,
 }
 
-/// Signs an access token of `session` for `audience`.
+/// Signs an access token of `session` for `audience`, with the claims that `account` has now.
 pub(crate) fn access_token<S>(
-    session: &Session,
+    (session, account): (&Session, &Account),
     audience: &Audience,
     signer: &impl Signer,
     ctx: ServiceContext<'_, S, impl SecureRandom>,
@@ -36,12 +36,12 @@ pub(crate) fn access_token<S>(
         client_id: issuing.client_id.clone(),
         token_id: ctx.random.id()?,
         session_id: session.id.clone(),
-        generation: session.generation,
+        generation: account.token_generation,
         authenticated_at: session.opened_at,
         methods: session.methods,
         issued_at: ctx.call.now,
         lifetime: issuing.lifetime,
-        scopes: Scopes::default(),
+        account: account.claims.clone(),
     };
     let key = signer.key();
     let (Some(algorithm), Some(key_id)) = (key.algorithm(), key.id()) else {

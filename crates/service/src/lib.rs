@@ -71,6 +71,8 @@ mod test_support {
     use core::task::{Context, Poll, Waker};
     use core::time::Duration;
 
+    use portcullis_core::account_claims::AccountClaims;
+
     use crate::settings::Limits;
     use crate::settings::{Issuing, Mailing, PasswordRules, Sessions, Settings};
 
@@ -78,6 +80,7 @@ mod test_support {
     pub(crate) fn settings() -> Settings {
         Settings {
             limits: Limits::default(),
+            new_account_claims: AccountClaims::default(),
             issuing: Issuing {
                 issuer: "https://us".to_owned(),
                 audience: "api".to_owned(),

@@ -13,7 +13,7 @@ use crate::context::ServiceContext;
 use crate::end_session::{self, Ending, end, end_family};
 use crate::error::UseCaseError;
 use crate::ports::{Clock, SecureRandom};
-use crate::refresh::is_alive;
+use crate::refresh::live_account;
 use crate::store::{RevocationStore, SessionStore};
 
 /// The outcome of a logout.
@@ -43,7 +43,7 @@ pub async fn end_replaced(
         return Ok(());
     };
     let family = ctx.store.family(token.session_id()).await?;
-    let Some(family) = family.filter(is_alive) else {
+    let Some(family) = family.filter(|family| live_account(family).is_some()) else {
         return Ok(());
     };
     let ending = Ending {

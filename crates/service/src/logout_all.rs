@@ -12,7 +12,7 @@ use crate::error::UseCaseError;
 use crate::logout::LogoutOutcome;
 use crate::ports::{Clock, SecureRandom};
 use crate::store::{
-    Account, AccountChange, AccountStore, RevocationStore, SessionsEnd, WriteOutcome,
+    Account, AccountChange, AccountStore, RevocationStore, SessionsEnd, TokensEnd, WriteOutcome,
 };
 
 /// The attempts after concurrent changes of the account.
@@ -52,12 +52,14 @@ pub async fn logout_all(
         let Some(account) = account_of(caller, ctx).await? else {
             return Ok(LogoutAllOutcome::NoSession);
         };
-        let revocation = announce::sessions_below(account.next_generation(), &account, ctx);
+        let revocation = announce::tokens_of(&account, ctx);
         let stamp = clock.now();
         let change = AccountChange {
             sessions: Some(SessionsEnd {
-                revocation: &revocation,
-                stamp,
+                tokens: TokensEnd {
+                    revocation: &revocation,
+                    stamp,
+                },
                 kept: None,
             }),
             ..AccountChange::default()
@@ -93,7 +95,7 @@ pub async fn announce_again(
     let Some(account) = account_of(caller, ctx).await? else {
         return Ok(LogoutOutcome::NoSession);
     };
-    let revocation = announce::sessions_below(account.generation, &account, ctx);
+    let revocation = announce::last_of(&account, ctx);
     announce::again(&revocation, ctx.store, clock, ctx.call).await?;
     Ok(LogoutOutcome::Done)
 }

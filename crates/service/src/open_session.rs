@@ -72,7 +72,7 @@ pub(crate) async fn open(
     // Signed before the session is opened: a session without a delivered token would be an orphan.
     let idle_ends_at = session.head.idle_ends_at;
     let grant = grant(
-        &session,
+        (&session, account),
         &refresh,
         idle_ends_at,
         &terms.audience,
@@ -86,10 +86,10 @@ pub(crate) async fn open(
     }
 }
 
-/// The tokens of `session`: an access token for `audience`, and `refresh`, which is valid until
+/// The tokens of `session` of `account`: an access token for `audience`, and `refresh`, which is valid until
 /// `idle_ends_at`.
 pub(crate) fn grant<S>(
-    session: &Session,
+    (session, account): (&Session, &Account),
     refresh: &RefreshToken,
     idle_ends_at: UnixTime,
     audience: &Audience,
@@ -97,7 +97,7 @@ pub(crate) fn grant<S>(
     ctx: ServiceContext<'_, S, impl SecureRandom>,
 ) -> Result<TokenGrant, UseCaseError> {
     Ok(TokenGrant {
-        access: issue_token::access_token(session, audience, signer, ctx)?,
+        access: issue_token::access_token((session, account), audience, signer, ctx)?,
         refresh: refresh.to_text(ctx.root_keys),
         delivery: refresh.delivery(),
         idle: ctx.call.now.until(idle_ends_at),

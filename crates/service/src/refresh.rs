@@ -15,8 +15,8 @@ use crate::open_session::{TokenGrant, grant, idle_end};
 use crate::ports::{Clock, SecureRandom, Signer};
 use crate::settings::Audience;
 use crate::store::{
-    AccountStatus, AuditStore, LimitStore, RevocationStore, SessionStore, SessionWithAccount,
-    WriteOutcome,
+    Account, AccountStatus, AuditStore, LimitStore, RevocationStore, SessionStore,
+    SessionWithAccount, WriteOutcome,
 };
 
 /// The attempts after another request advanced the head first. One retry finds the successor; more
@@ -82,26 +82,27 @@ pub async fn refresh(
             return refuse(RefreshDenial::NoSession, Some(&token), None, ctx).await;
         };
         let session = &family.session;
-        if !is_alive(&family) {
+        let Some(account) = live_account(&family) else {
             let denial = RefreshDenial::SessionsEnded;
             return refuse(denial, Some(&token), Some(session), ctx).await;
-        }
+        };
+        let owned = (session, account);
         let grace = ctx.settings.sessions.grace;
         let denial = match session
             .head
             .redeem(&token, grace, ctx.root_keys, ctx.call.now)
         {
             Redemption::Rotate => {
-                match advance(&token, session, audience, signer, clock, ctx).await? {
+                match advance(&token, owned, audience, signer, clock, ctx).await? {
                     Some(grant) => return Ok(RefreshOutcome::Renew(grant)),
                     None => continue,
                 }
             }
             Redemption::StillCurrent => {
-                return repeat(&token, session, audience, signer, ctx).await;
+                return repeat(&token, owned, audience, signer, ctx).await;
             }
             Redemption::Replayed(successor) => {
-                return repeat(&successor, session, audience, signer, ctx).await;
+                return repeat(&successor, owned, audience, signer, ctx).await;
             }
             Redemption::Reused => return end_family(session, clock, ctx).await,
             Redemption::Conflict => return Err(UseCaseError::Contended),
@@ -113,10 +114,10 @@ pub async fn refresh(
     Err(UseCaseError::Contended)
 }
 
-/// Whether the account of `family` permits the session to continue.
-pub(crate) fn is_alive(family: &SessionWithAccount) -> bool {
+/// The account of `family`, if it permits the session to continue.
+pub(crate) fn live_account(family: &SessionWithAccount) -> Option<&Account> {
     let session = &family.session;
-    family.account.as_ref().is_some_and(|account| {
+    family.account.as_ref().filter(|account| {
         account.user_id == session.user_id
             && account.generation == session.generation
             && match account.status {
@@ -129,7 +130,7 @@ pub(crate) fn is_alive(family: &SessionWithAccount) -> bool {
 /// Marks `token` as used and stores its successor; `None` if a concurrent request was first.
 async fn advance(
     token: &RefreshToken,
-    session: &Session,
+    (session, account): (&Session, &Account),
     audience: &Audience,
     signer: &impl Signer,
     clock: &impl Clock,
@@ -143,7 +144,14 @@ async fn advance(
     let (next, head) = token.advance(secret, nonce, ctx.root_keys, now, idle_ends_at);
     // Signed before the token is used: if signing failed later, the client would lose its refresh
     // token.
-    let grant = grant(session, &next, idle_ends_at, audience, signer, ctx)?;
+    let grant = grant(
+        (session, account),
+        &next,
+        idle_ends_at,
+        audience,
+        signer,
+        ctx,
+    )?;
     let event = ctx.session_event(AuditKind::Refreshed, &session.user_id, &session.id)?;
     match ctx.store.advance(session, &head, &event).await? {
         WriteOutcome::Applied => Ok(Some(grant)),
@@ -154,13 +162,20 @@ async fn advance(
 /// Returns the current token again.
 async fn repeat(
     good: &RefreshToken,
-    session: &Session,
+    (session, account): (&Session, &Account),
     audience: &Audience,
     signer: &impl Signer,
     ctx: ServiceContext<'_, impl AuditStore, impl SecureRandom>,
 ) -> Result<RefreshOutcome, UseCaseError> {
     let idle_ends_at = session.head.idle_ends_at;
-    let grant = grant(session, good, idle_ends_at, audience, signer, ctx)?;
+    let grant = grant(
+        (session, account),
+        good,
+        idle_ends_at,
+        audience,
+        signer,
+        ctx,
+    )?;
     let event = ctx.session_event(AuditKind::RefreshRepeated, &session.user_id, &session.id)?;
     ctx.store.record(&event).await?;
     Ok(RefreshOutcome::Renew(grant))

@@ -79,6 +79,8 @@ pub async fn register(
         created_at: ctx.call.now,
         verified_at: None,
         generation: 0,
+        token_generation: 0,
+        claims: ctx.settings.new_account_claims.clone(),
         version: 1,
     };
     let made = match owner {

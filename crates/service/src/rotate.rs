@@ -9,6 +9,7 @@ pub mod manual;
 pub mod ports;
 pub mod revoke;
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::audit::{AuditEvent, AuditKind, KeyAct};
 use portcullis_core::id::Id;
 use portcullis_core::keys::document::KeyDocument;
@@ -22,7 +23,6 @@ use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::draft::AccessTokenDraft;
 use portcullis_core::token::jws::Jws;
-use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 
 use crate::context::ServiceContext;
@@ -365,7 +365,7 @@ impl<P: RotationPorts> Rotation<'_, P> {
             methods: Methods::default(),
             issued_at: UnixTime::default(),
             lifetime: core::time::Duration::from_secs(1),
-            scopes: Scopes::default(),
+            account: AccountClaims::default(),
         };
         let input = draft.signing_input(algorithm, key_id);
         let signature = key.sign(input.as_bytes())?;

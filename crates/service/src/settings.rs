@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::limit::quotas::Quotas;
 
 use crate::refused_sites::RefusedSites;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub mailing: Mailing,
     /// The rate limits.
     pub limits: Limits,
+    /// The scopes and roles of a new account.
+    pub new_account_claims: AccountClaims,
 }
 
 /// The lifetimes of sessions.

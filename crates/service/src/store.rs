@@ -3,6 +3,7 @@
 //! Each atomic operation is one call. Each write carries the identifier of its request, so a retry
 //! after a lost response recognises its own write.
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
@@ -23,7 +24,7 @@ mod mail;
 mod packs;
 
 pub use audit::{AuditReader, StoredEntry};
-pub use change::{AccountChange, KeptSession, RetainedSession, SessionsEnd};
+pub use change::{AccountChange, KeptSession, RetainedSession, SessionsEnd, TokensEnd};
 pub use domains::{DomainPage, DomainStore, PageCursor};
 pub use factors::{FactorStore, Factors, TotpFactor};
 pub use keys::{KeyChangeStore, KeyStore};
@@ -95,6 +96,11 @@ pub struct Account {
     pub verified_at: Option<UnixTime>,
     /// Incremented to revoke every session of the subject.
     pub generation: u64,
+    /// Incremented to revoke every access token of the subject: with its sessions, or alone. Its
+    /// tokens carry it (`gen`).
+    pub token_generation: u64,
+    /// The scopes, roles and custom claims of its access tokens.
+    pub claims: AccountClaims,
     /// Incremented by every write.
     pub version: u64,
 }

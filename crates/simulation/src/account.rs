@@ -1,5 +1,6 @@
 //! Accounts of simulated users.
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::Password;
@@ -27,6 +28,8 @@ pub(crate) fn account(world: &SimWorld, email: &str) -> EmailAddress {
         created_at: second(0, 0),
         verified_at: None,
         generation: 0,
+        token_generation: 0,
+        claims: AccountClaims::default(),
         version: 1,
     };
     let place = email.as_str().to_owned();

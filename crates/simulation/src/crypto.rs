@@ -3,6 +3,7 @@
 
 use std::hash::{DefaultHasher, Hasher as _};
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::base64url;
 use portcullis_core::id::Id;
 use portcullis_core::keys::jwk::VerifyingKey;
@@ -13,7 +14,6 @@ use portcullis_core::session::Methods;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
 use portcullis_core::token::draft::AccessTokenDraft;
-use portcullis_core::token::scope::Scopes;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 use portcullis_service::ports::{
     HashError, HashVerdict, NoEntropy, PasswordHasher, SecureRandom, SignError, SignatureVerifier,
@@ -87,7 +87,7 @@ pub(crate) fn forge(world: &SimWorld, key: &str) -> String {
         // Early enough that no edge rejects it as issued in the future.
         issued_at: second(world.now(), -1_000),
         lifetime: world.plan.lifetime,
-        scopes: Scopes::default(),
+        account: AccountClaims::default(),
     };
     let input = draft.signing_input(Algorithm::EdDsa, key);
     let signature = SimKey::new(key)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::forwarding::HeaderRules;
 use portcullis_core::limit::quotas::Quotas;
 use portcullis_core::policy::{KeySource, Policy, Staleness, TrustedIssuer};
@@ -55,6 +56,7 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
             fail_mode: LimitFailMode::Closed,
             refused_sites: RefusedSites::default(),
         },
+        new_account_claims: AccountClaims::default(),
     }
 }
 

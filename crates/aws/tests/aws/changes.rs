@@ -8,7 +8,7 @@ use portcullis_core::revocation::{Revocation, RevocationTarget, TokenIds};
 use portcullis_core::time::UnixTime;
 use portcullis_service::store::{
     Account, AccountChange, AccountStatus, AccountStore as _, KeptSession, RetainedSession,
-    RevocationStore as _, SessionStore as _, SessionsEnd, WriteOutcome,
+    RevocationStore as _, SessionStore as _, SessionsEnd, TokensEnd, WriteOutcome,
 };
 use serde_json::json;
 
@@ -128,8 +128,10 @@ async fn a_change_revokes_all_sessions_but_the_retained_one_in_one_transaction()
     let change = AccountChange {
         password: Some(&hash),
         sessions: Some(SessionsEnd {
-            revocation: &revocation,
-            stamp: NOON,
+            tokens: TokensEnd {
+                revocation: &revocation,
+                stamp: NOON,
+            },
             kept: Some(KeptSession {
                 session: &kept,
                 read: &session("s1").head,
@@ -189,8 +191,10 @@ async fn a_session_whose_refresh_token_was_rotated_since_cannot_be_retained() {
     ] {
         let change = AccountChange {
             sessions: Some(SessionsEnd {
-                revocation: &revocation,
-                stamp: NOON,
+                tokens: TokensEnd {
+                    revocation: &revocation,
+                    stamp: NOON,
+                },
                 kept: Some(KeptSession {
                     session: &kept,
                     read: &read,
@@ -228,8 +232,10 @@ async fn a_deleted_session_cannot_be_retained() {
         };
         let change = AccountChange {
             sessions: Some(SessionsEnd {
-                revocation: &revocation,
-                stamp: NOON,
+                tokens: TokensEnd {
+                    revocation: &revocation,
+                    stamp: NOON,
+                },
                 kept: Some(KeptSession {
                     session: &kept,
                     read: &session("s1").head,
@@ -260,8 +266,10 @@ async fn a_revocation_with_a_higher_generation_stays_and_does_not_block_a_change
     let revocation = below(1);
     let change = AccountChange {
         sessions: Some(SessionsEnd {
-            revocation: &revocation,
-            stamp: NOON,
+            tokens: TokensEnd {
+                revocation: &revocation,
+                stamp: NOON,
+            },
             kept: None,
         }),
         ..AccountChange::default()

@@ -8,6 +8,7 @@ use portcullis_aws::credentials::Credentials;
 use portcullis_aws::dynamodb::store::DynamoStore;
 use portcullis_aws::endpoint::{Endpoint, Region};
 use portcullis_aws::operation::Operation;
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::audit::{AuditEvent, AuditKind};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
@@ -137,6 +138,8 @@ pub(crate) fn ada() -> Account {
         created_at: NOON,
         verified_at: None,
         generation: 0,
+        token_generation: 0,
+        claims: AccountClaims::default(),
         version: 1,
     }
 }

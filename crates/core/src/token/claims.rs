@@ -4,7 +4,7 @@ use crate::denial::{Denial, RequiredClaim};
 use crate::json::{Json, Object};
 use crate::revocation::TokenIds;
 use crate::time::UnixTime;
-use crate::token::scope::Scopes;
+use crate::token::scope::{Roles, Scopes};
 
 /// The maximum length of a claim used as an identifier, in bytes. OpenID Connect Core §2 allows 255
 /// for `sub`; each identifier becomes part of a key in the store.
@@ -39,7 +39,7 @@ pub struct Claims {
     pub scopes: Scopes,
     /// The session identifier (`sid`).
     pub session_id: Option<String>,
-    /// The subject's generation at login (`gen`).
+    /// The token generation of the subject (`gen`).
     pub generation: Option<u64>,
     /// The time of the last authentication (`auth_time`).
     pub authenticated_at: Option<UnixTime>,
@@ -47,6 +47,12 @@ pub struct Claims {
     ///
     /// [RFC 8176]: https://www.rfc-editor.org/rfc/rfc8176
     pub methods: Vec<String>,
+    /// The roles (`roles`, [RFC 9068 §2.2.3.1]).
+    ///
+    /// [RFC 9068 §2.2.3.1]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3.1
+    pub roles: Roles,
+    /// All claims of the token.
+    pub all: Object,
 }
 
 impl Claims {
@@ -80,6 +86,8 @@ impl Claims {
             generation: whole(&members, "gen")?,
             authenticated_at: time(&members, "auth_time")?,
             methods: texts(&members, "amr")?.unwrap_or_default(),
+            roles: Roles::new(texts(&members, "roles")?.unwrap_or_default()),
+            all: members,
         };
         let forwarded = [
             Some(&claims.issuer),
@@ -192,12 +200,13 @@ mod tests {
     #[test]
     fn every_claim_is_parsed_into_its_field() {
         let claims = with(
-            r#""scope":"a b","sid":"s1","gen":3,"auth_time":900,"nbf":950,"amr":["pwd","otp"]"#,
+            r#""scope":"a b","sid":"s1","gen":3,"auth_time":900,"nbf":950,"amr":["pwd","otp"],"roles":["x y"]"#,
         );
         let claims =
             Claims::parse(claims.replace(r#""api""#, r#"["x","api"]"#).as_bytes()).expect("good");
         assert_eq!(claims.audience, ["x", "api"]);
         assert_eq!(claims.methods, ["pwd", "otp"]);
+        assert!(claims.roles.contains("x y"));
         assert_eq!(claims.expires_at, UnixTime::from_secs(2_000));
         assert_eq!(claims.not_before, Some(UnixTime::from_secs(950)));
         assert_eq!(claims.scopes.to_string(), "a b");
@@ -264,6 +273,8 @@ mod tests {
             r#""sid":7"#,
             r#""gen":"1""#,
             r#""amr":7"#,
+            r#""roles":7"#,
+            r#""roles":["a",null]"#,
             r#""amr":["pwd",1]"#,
             r#""iss":"us""#,
         ] {

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::account_claims::AccountClaims;
 use crate::base64url;
 use crate::id::Id;
 use crate::json::Json;
@@ -10,7 +11,6 @@ use crate::secret::Secret;
 use crate::session::Methods;
 use crate::time::UnixTime;
 use crate::token::algorithm::Algorithm;
-use crate::token::scope::Scopes;
 
 /// The claims of an access token to be issued ([RFC 9068 §2.2]).
 ///
@@ -29,7 +29,7 @@ pub struct AccessTokenDraft {
     pub token_id: Id,
     /// The session identifier (`sid`).
     pub session_id: Id,
-    /// The subject's generation at login (`gen`).
+    /// The token generation of the subject (`gen`).
     pub generation: u64,
     /// The time of the password check (`auth_time`).
     pub authenticated_at: UnixTime,
@@ -39,8 +39,8 @@ pub struct AccessTokenDraft {
     pub issued_at: UnixTime,
     /// The lifetime: `exp` is `iat` plus this duration.
     pub lifetime: Duration,
-    /// The granted scopes (`scope`).
-    pub scopes: Scopes,
+    /// The scopes (`scope`), roles (`roles`) and custom claims of the account.
+    pub account: AccountClaims,
 }
 
 /// The signing input: encoded header and payload, separated by a dot.
@@ -75,11 +75,21 @@ impl AccessTokenDraft {
             self.authenticated_at.as_secs(),
             Json::Array(self.methods.amr().iter().copied().map(Json::from).collect()),
         );
-        if !self.scopes.is_empty() {
-            claims.push_str(&format!(
-                r#","scope":{}"#,
-                Json::quote(&self.scopes.to_string())
-            ));
+        let AccountClaims {
+            scopes,
+            roles,
+            custom,
+        } = &self.account;
+        if !scopes.is_empty() {
+            let scopes = Json::quote(&scopes.to_string());
+            claims.push_str(&format!(r#","scope":{scopes}"#));
+        }
+        if !roles.is_empty() {
+            let roles = Json::Array(roles.iter().map(Json::from).collect());
+            claims.push_str(&format!(r#","roles":{roles}"#));
+        }
+        for (name, value) in custom.iter() {
+            claims.push_str(&format!(",{}:{value}", Json::quote(name)));
         }
         claims.push('}');
         SigningInput::new(&header, &claims)
@@ -113,8 +123,10 @@ impl fmt::Debug for SigningInput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account_claims::CustomClaims;
     use crate::token::claims::Claims;
     use crate::token::jws::Jws;
+    use crate::token::scope::{Roles, Scopes};
 
     #[test]
     fn tokens_issued_here_pass_our_own_verifier() {
@@ -131,7 +143,11 @@ mod tests {
             methods: Methods::Totp,
             issued_at: UnixTime::from_secs(1_000),
             lifetime: Duration::from_secs(600),
-            scopes: Scopes::parse("a b").expect("good"),
+            account: AccountClaims {
+                scopes: Scopes::parse("a b").expect("good"),
+                roles: Roles::parse("editor").expect("good"),
+                custom: CustomClaims::parse(r#"{"plan":{"name":"pro \"1\""}}"#).expect("good"),
+            },
         };
         let token = draft
             .signing_input(Algorithm::EdDsa, "k\"1")
@@ -141,7 +157,13 @@ mod tests {
         assert_eq!(jws.header.media_type.as_deref(), Some("at+jwt"));
         let claims = Claims::parse(&jws.payload).expect("strict claims");
         assert_eq!(claims.expires_at, UnixTime::from_secs(1_600));
-        assert_eq!((claims.generation, claims.scopes), (Some(4), draft.scopes));
+        assert_eq!(
+            (claims.generation, claims.scopes),
+            (Some(4), draft.account.scopes)
+        );
+        assert_eq!(claims.roles, draft.account.roles);
+        let plan = claims.all.get("plan").and_then(|plan| plan.get("name"));
+        assert_eq!(plan.and_then(Json::as_text), Some(r#"pro "1""#));
         assert_eq!(claims.authenticated_at, Some(draft.authenticated_at));
         assert_eq!(Methods::of_amr(&claims.methods), Some(Methods::Totp));
     }

@@ -35,6 +35,87 @@ impl Scopes {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The scopes.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Adds the scope `name`; `false` if it was there.
+    pub(crate) fn insert(&mut self, name: &str) -> bool {
+        insert(&mut self.0, name)
+    }
+
+    /// Removes the scope `name`; `false` if there is none.
+    pub fn remove(&mut self, name: &str) -> bool {
+        remove(&mut self.0, name)
+    }
+}
+
+/// The roles of an account or a token, in its order.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Roles(Vec<String>);
+
+impl Roles {
+    /// The roles `names`, which may have any characters.
+    pub const fn new(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// Parses roles of this issuer: names like scopes, separated by single spaces.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::MalformedClaims`], as [`Scopes::parse`].
+    pub fn parse(text: &str) -> Result<Self, Denial> {
+        Scopes::parse(text).map(|names| Self(names.0))
+    }
+
+    /// Whether the role `name` is included; the match is case-sensitive.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|own| own == name)
+    }
+
+    /// Whether the list is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The roles.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Adds the role `name`; `false` if it was there.
+    pub(crate) fn insert(&mut self, name: &str) -> bool {
+        insert(&mut self.0, name)
+    }
+
+    /// Removes the role `name`; `false` if there is none.
+    pub fn remove(&mut self, name: &str) -> bool {
+        remove(&mut self.0, name)
+    }
+}
+
+/// The roles separated by single spaces.
+impl core::fmt::Display for Roles {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+fn insert(names: &mut Vec<String>, name: &str) -> bool {
+    let is_new = names.iter().all(|own| own != name);
+    if is_new {
+        names.push(name.to_owned());
+    }
+    is_new
+}
+
+fn remove(names: &mut Vec<String>, name: &str) -> bool {
+    let before = names.len();
+    names.retain(|own| own != name);
+    names.len() < before
 }
 
 /// The scopes separated by single spaces, as in the claim.

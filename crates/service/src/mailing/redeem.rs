@@ -22,7 +22,7 @@ use crate::ports::{Clock, PasswordHasher, SecureRandom};
 use crate::screen::{self, PasswordScreen};
 use crate::store::{
     Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, MailTokenStore,
-    OutboxMail, RevocationStore, SessionsEnd, SpentToken, WriteOutcome,
+    OutboxMail, RevocationStore, SessionsEnd, SpentToken, TokensEnd, WriteOutcome,
 };
 
 /// The attempts after concurrent changes of the account.
@@ -335,15 +335,16 @@ impl Proof<'_> {
         forget_factors(account, ctx).await?;
         let stamp = clock.now();
         let generation = account.next_generation();
-        let issuer = &ctx.settings.issuing.issuer;
-        let revocation = announce::subject(issuer, &account.user_id, generation, stamp);
+        let revocation = announce::tokens_of(account, ctx);
         let change = AccountChange {
             password: self.password.map(|(hash, _)| hash),
             short_password: self.password.map(|(_, password)| password.needs_factor()),
             verified_at: Some(account.verified_at.unwrap_or(ctx.call.now)),
             sessions: Some(SessionsEnd {
-                revocation: &revocation,
-                stamp,
+                tokens: TokensEnd {
+                    revocation: &revocation,
+                    stamp,
+                },
                 kept: None,
             }),
             spends: Some(SpentToken {
@@ -410,7 +411,7 @@ async fn announce_used(
     if used.check(token, ctx.call.now).is_err() {
         return Ok(());
     }
-    let revocation = announce::sessions_below(account.generation, &account, ctx);
+    let revocation = announce::last_of(&account, ctx);
     announce::again(&revocation, ctx.store, clock, ctx.call).await
 }
 

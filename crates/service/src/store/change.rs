@@ -1,5 +1,6 @@
 //! The changes of an account that one transaction may make.
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::refresh::RefreshHead;
@@ -19,6 +20,10 @@ pub struct AccountChange<'a> {
     pub status: Option<AccountStatus>,
     /// The time when its address was verified.
     pub verified_at: Option<UnixTime>,
+    /// Its new scopes, roles and custom claims.
+    pub claims: Option<&'a AccountClaims>,
+    /// Revokes its access tokens alone. Not with `sessions`, which does so too.
+    pub tokens: Option<TokensEnd<'a>>,
     /// Revokes its sessions, any number of them.
     pub sessions: Option<SessionsEnd<'a>>,
     /// The token that the change depends on. Without a valid token nothing changes; with it the
@@ -28,14 +33,22 @@ pub struct AccountChange<'a> {
     pub mail: Option<&'a OutboxMail>,
 }
 
-/// Revokes every session of an account: increments its generation, and revokes and announces every
-/// session below it.
+/// Revokes the access tokens of an account: increments its token generation, and revokes and
+/// announces every token below it. Its sessions continue.
 #[derive(Clone, Copy, Debug)]
-pub struct SessionsEnd<'a> {
-    /// Revokes every session below [`Account::next_generation`].
+pub struct TokensEnd<'a> {
+    /// Revokes every token below [`Account::next_token_generation`].
     pub revocation: &'a Revocation,
     /// The stamp of its feed row.
     pub stamp: UnixTime,
+}
+
+/// Revokes every session of an account: increments its generation, and revokes and announces the
+/// access tokens of the sessions below it.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionsEnd<'a> {
+    /// Revokes the access tokens of these sessions.
+    pub tokens: TokensEnd<'a>,
     /// The one session that stays: it is moved to the new generation, and its client needs new
     /// tokens.
     pub kept: Option<KeptSession<'a>>,
@@ -61,7 +74,19 @@ pub struct RetainedSession {
     pub opened_at: UnixTime,
 }
 
+impl<'a> AccountChange<'a> {
+    /// The revocation of access tokens, alone or with sessions.
+    pub fn ended_tokens(&self) -> Option<TokensEnd<'a>> {
+        self.sessions.map(|end| end.tokens).or(self.tokens)
+    }
+}
+
 impl Account {
+    /// The next token generation: that of tokens issued after all earlier ones were revoked.
+    pub const fn next_token_generation(&self) -> u64 {
+        self.token_generation.saturating_add(1)
+    }
+
     /// The next generation: that of sessions opened after all earlier ones were revoked.
     pub const fn next_generation(&self) -> u64 {
         self.generation.saturating_add(1)

@@ -81,8 +81,9 @@ impl AccountStore for View {
         let (read, event) = (account.clone(), event.clone());
         let (password, status) = (change.password.cloned(), change.status);
         let ended = change
-            .sessions
+            .ended_tokens()
             .map(|end| (end.revocation.clone(), end.stamp));
+        let (ends_sessions, claims) = (change.sessions.is_some(), change.claims.cloned());
         let (lost, world) = (self.loses_write(), Rc::clone(&self.world));
         self.call("changing an account", move |tables, _| {
             let Some(account) = tables.accounts.get_mut(read.email.as_str()) else {
@@ -99,8 +100,12 @@ impl AccountStore for View {
             if let Some(password) = password {
                 account.password = password;
             }
+            if let Some(claims) = claims {
+                account.claims = claims;
+            }
             if let Some((revocation, stamp)) = ended {
-                account.generation += 1;
+                account.generation += u64::from(ends_sessions);
+                account.token_generation += 1;
                 tell_rows(&world, std::slice::from_ref(&revocation), stamp);
                 tables.revoke(&[revocation], stamp);
             }

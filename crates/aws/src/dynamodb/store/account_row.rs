@@ -1,9 +1,11 @@
 //! The row of an account.
 
+use portcullis_core::account_claims::{AccountClaims, CustomClaims};
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_core::password::PasswordHash;
 use portcullis_core::time::UnixTime;
+use portcullis_core::token::scope::{Roles, Scopes};
 use portcullis_service::store::{Account, AccountStatus};
 
 use super::columns::{
@@ -13,6 +15,10 @@ use super::{RowError, id, time};
 use crate::dynamodb::item::{Attribute, Item};
 
 const DISABLED: &str = "disabled";
+pub(super) const SCOPES: &str = "scopes";
+pub(super) const ROLES: &str = "roles";
+pub(super) const CLAIMS: &str = "claims";
+pub(super) const TOKEN_GENERATION: &str = "token_generation";
 pub(super) const EMAIL: &str = "email";
 /// The password needs a second factor. The presence of the attribute counts, not its value.
 pub(super) const SHORT_PASSWORD: &str = "short_password";
@@ -29,6 +35,9 @@ pub(super) fn user_row(account: &Account, request_id: &Id) -> Item {
         .with_number(GENERATION, account.generation)
         .with_number(VERSION, account.version)
         .with_text(REQUEST_ID, request_id.as_str());
+    let row = claims_attributes(&account.claims)
+        .into_iter()
+        .fold(row, |row, (name, value)| row.with(name, value));
     let row = match account.verified_at {
         Some(moment) => row.with_number(VERIFIED_AT, moment.as_secs()),
         None => row,
@@ -38,6 +47,35 @@ pub(super) fn user_row(account: &Account, request_id: &Id) -> Item {
     } else {
         row
     }
+}
+
+/// The attributes of `claims` that are not empty.
+pub(super) fn claims_attributes(claims: &AccountClaims) -> Vec<(&'static str, Attribute)> {
+    let AccountClaims {
+        scopes,
+        roles,
+        custom,
+    } = claims;
+    [
+        (SCOPES, scopes.is_empty(), scopes.to_string()),
+        (ROLES, roles.is_empty(), roles.to_string()),
+        (CLAIMS, custom.is_empty(), custom.to_string()),
+    ]
+    .into_iter()
+    .filter(|(_, is_empty, _)| !is_empty)
+    .map(|(name, _, text)| (name, Attribute::text(text)))
+    .collect()
+}
+
+fn read_claims(row: &Item) -> Result<AccountClaims, RowError> {
+    let scopes = row.optional_text(SCOPES)?.unwrap_or_default();
+    let roles = row.optional_text(ROLES)?.unwrap_or_default();
+    let custom = row.optional_text(CLAIMS)?.unwrap_or("{}");
+    Ok(AccountClaims {
+        scopes: Scopes::parse(scopes).map_err(|_denial| RowError::Value(SCOPES))?,
+        roles: Roles::parse(roles).map_err(|_denial| RowError::Value(ROLES))?,
+        custom: CustomClaims::parse(custom).map_err(|_error| RowError::Value(CLAIMS))?,
+    })
 }
 
 pub(super) const fn status_word(status: AccountStatus) -> &'static str {
@@ -65,6 +103,12 @@ pub(super) fn read_user(row: &Item, asked: &EmailAddress) -> Result<Account, Row
         created_at: time(row, CREATED_AT)?,
         verified_at: row.optional_number(VERIFIED_AT)?.map(UnixTime::from_secs),
         generation: row.number(GENERATION)?,
+        // A row of an account whose tokens were never revoked alone has none.
+        token_generation: match row.optional_number(TOKEN_GENERATION)? {
+            Some(own) => own,
+            None => row.number(GENERATION)?,
+        },
+        claims: read_claims(row)?,
         version: row.number(VERSION)?,
     })
 }
@@ -84,6 +128,12 @@ mod tests {
             created_at: UnixTime::from_secs(1),
             verified_at: Some(UnixTime::from_secs(2)),
             generation: 3,
+            token_generation: 3,
+            claims: AccountClaims {
+                scopes: Scopes::parse("admin read").unwrap(),
+                roles: Roles::parse("editor").unwrap(),
+                custom: CustomClaims::parse(r#"{"plan":"pro"}"#).unwrap(),
+            },
             version: 4,
         }
     }
@@ -98,6 +148,26 @@ mod tests {
         assert_eq!(format!("{read:?}"), format!("{:?}", account()));
         assert_eq!(read.email.as_typed(), "Ada@Example.com");
         assert_eq!(read.password.as_phc(), account().password.as_phc());
+    }
+
+    #[test]
+    fn an_account_without_claims_has_no_attributes_for_them() {
+        let plain = Account {
+            claims: AccountClaims::default(),
+            ..account()
+        };
+        let row = user_row(&plain, &Id::parse("r1").unwrap());
+        assert!(
+            [SCOPES, ROLES, CLAIMS]
+                .iter()
+                .all(|name| !row.contains(name))
+        );
+        let read = read_user(&row, &plain.email).unwrap();
+        assert!(read.claims.is_empty());
+        assert_eq!(read.token_generation, 3);
+        let raised = row.with_number(TOKEN_GENERATION, 5);
+        let read = read_user(&raised, &plain.email).unwrap();
+        assert_eq!((read.generation, read.token_generation), (3, 5));
     }
 
     #[test]
@@ -126,6 +196,14 @@ mod tests {
                 RowError::Value(PASSWORD),
             ),
             (USER_ID, Attribute::text(""), RowError::Value(USER_ID)),
+            (SCOPES, Attribute::text("a  b"), RowError::Value(SCOPES)),
+            (ROLES, Attribute::text(" "), RowError::Value(ROLES)),
+            (CLAIMS, Attribute::text("[]"), RowError::Value(CLAIMS)),
+            (
+                CLAIMS,
+                Attribute::text(r#"{"iss":1}"#),
+                RowError::Value(CLAIMS),
+            ),
             (
                 VERSION,
                 Attribute::text("4"),

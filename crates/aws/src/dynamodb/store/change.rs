@@ -4,7 +4,9 @@
 use portcullis_core::audit::AuditEvent;
 use portcullis_service::store::{Account, AccountChange, KeptSession, StoreError, WriteOutcome};
 
-use super::account_row::{SHORT_PASSWORD, status_word};
+use super::account_row::{
+    CLAIMS, ROLES, SCOPES, SHORT_PASSWORD, TOKEN_GENERATION, claims_attributes, status_word,
+};
 use super::audit::audit_row;
 use super::columns::{GENERATION, PASSWORD, REQUEST_ID, STATUS, VERIFIED_AT, VERSION};
 use super::outbox::enqueue;
@@ -26,14 +28,15 @@ pub(super) async fn change_account<T: Transport>(
     event: &AuditEvent,
 ) -> Result<WriteOutcome, StoreError> {
     let changed = changed(account, change);
-    let mut calls_back = change.sessions.is_some();
+    let ended = change.ended_tokens();
+    let mut calls_back = ended.is_some();
     loop {
         let mut transaction = store.transaction();
         update(&mut transaction, account, change, &changed, event);
-        if let Some(end) = &change.sessions {
-            if let Some(kept) = &end.kept {
-                keep(&mut transaction, account, kept, event);
-            }
+        if let Some(kept) = change.sessions.as_ref().and_then(|end| end.kept.as_ref()) {
+            keep(&mut transaction, account, kept, event);
+        }
+        if let Some(end) = &ended {
             store.announce_by(
                 &mut transaction,
                 core::slice::from_ref(end.revocation),
@@ -46,7 +49,7 @@ pub(super) async fn change_account<T: Transport>(
         }
         transaction.put(&Key::audit(event), audit_row(event));
         // Last, so that its reason is the last one.
-        if let Some(end) = change.sessions.as_ref().filter(|_| calls_back) {
+        if let Some(end) = ended.as_ref().filter(|_| calls_back) {
             revoke(
                 &mut transaction,
                 end.revocation,
@@ -95,6 +98,13 @@ fn changed(account: &Account, change: &AccountChange<'_>) -> Vec<(&'static str, 
     if change.sessions.is_some() {
         changed.push((GENERATION, Attribute::number(account.next_generation())));
     }
+    if change.ended_tokens().is_some() {
+        let next = Attribute::number(account.next_token_generation());
+        changed.push((TOKEN_GENERATION, next));
+    }
+    if let Some(claims) = change.claims {
+        changed.extend(claims_attributes(claims));
+    }
     changed
 }
 
@@ -110,6 +120,7 @@ fn update(
     let update = tokens::gone_with(change)
         .into_iter()
         .chain((change.short_password == Some(false)).then_some(SHORT_PASSWORD))
+        .chain(claims_gone_with(change))
         .fold(update, Expression::removing);
     let unchanged = match &change.spends {
         None => Expression::of("#version = :read"),
@@ -117,6 +128,17 @@ fn update(
     };
     let unchanged = unchanged.with(":read", Attribute::number(account.version));
     transaction.update_if(&Key::user(&account.email), &update, &unchanged);
+}
+
+/// The attributes of claims that become empty.
+fn claims_gone_with(change: &AccountChange<'_>) -> Vec<&'static str> {
+    let Some(claims) = change.claims else {
+        return Vec::new();
+    };
+    let set = claims_attributes(claims);
+    let mut gone = vec![SCOPES, ROLES, CLAIMS];
+    gone.retain(|name| set.iter().all(|(own, _)| own != name));
+    gone
 }
 
 /// Moves the retained session to the new generation, with its new refresh token.

@@ -5,6 +5,7 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
@@ -97,6 +98,8 @@ impl AccountStore for Outbox {
             created_at: NOON,
             verified_at: Some(NOON),
             generation: 0,
+            token_generation: 0,
+            claims: AccountClaims::default(),
             version: 0,
         }))
     }
