@@ -608,6 +608,7 @@ async fn an_imported_account_with_an_unverified_address_needs_a_new_password() {
         email: EmailAddress::parse(EMAIL).expect("an address"),
         password: PasswordHash::parse(line["hash"].as_str().expect("a hash")).expect("a hash"),
         verified_at: None,
+        user_id: None,
     };
     let outcome = import(&request, &host.hasher.with(ctx.root_keys, ""), ctx).await;
     assert!(matches!(

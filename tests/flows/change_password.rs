@@ -252,6 +252,7 @@ async fn imported(system: &System, email: &str, hash: &str, request: &str) -> Im
         email: EmailAddress::parse(email).expect("an address"),
         password: PasswordHash::parse(hash).expect("a hash"),
         verified_at: Some(now),
+        user_id: None,
     };
     import(&request, &host.hasher.with(ctx.root_keys, ""), ctx)
         .await

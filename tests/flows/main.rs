@@ -18,6 +18,7 @@ mod cost;
 mod described_body;
 mod factors;
 mod faults;
+mod import_user_ids;
 mod ipv6_sites;
 mod keys;
 mod lambda;

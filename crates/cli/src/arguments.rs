@@ -83,7 +83,7 @@ pub(crate) enum Users {
     RemoveFactor(User),
     /// Import accounts from another system with their password hashes
     Import {
-        /// Read one JSON object per line: email, password_hash and, if it was verified, verified_at
+        /// Read one account per line, as a JSON object or, in FILE.csv, as a record: email, password_hash; optional: verified_at, user_id
         file: PathBuf,
     },
     /// Delete an account and all its data

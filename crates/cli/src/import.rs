@@ -1,5 +1,7 @@
-//! `portcullis users import`: imports accounts of another system, one JSON object per line.
+//! `portcullis users import`: imports accounts of another system from a file with one account per
+//! line. Each line is a JSON object; in a file `*.csv`, a record under a header row.
 
+mod columns;
 mod django;
 
 use std::fs::File;
@@ -17,6 +19,7 @@ use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use serde_json::{Value, json};
 
 use crate::context::CliContext;
+use crate::import::columns::Columns;
 use crate::output::{CommandOutput, Failure};
 
 /// The maximum length of a line in bytes, far above an address and a hash.
@@ -43,16 +46,30 @@ pub(crate) async fn run(path: &Path, cli: &CliContext) -> Result<CommandOutput, 
     }
     let mut reader = BufReader::new(file);
     let (mut counts, mut number) = (Tally::default(), 0_u64);
+    let format = if is_csv(path) {
+        let header = next_line(&mut reader).map_err(failed)?;
+        let (header, bytes) = header.unwrap_or_default();
+        number = 1;
+        progress.inc(bytes);
+        Format::Csv(Columns::parse(&header).map_err(|error| {
+            progress.finish_and_clear();
+            Failure::Setting(format!("{}: line 1: {error}", path.display()))
+        })?)
+    } else {
+        Format::Json
+    };
     while let Some((line, bytes)) = next_line(&mut reader).map_err(failed)? {
         number = number.saturating_add(1);
         progress.inc(bytes);
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match read(&line) {
+        match format.read(&line) {
             Ok(request) => match one(&request, cli).await? {
                 ImportOutcome::Imported(user_id) => counts.imported.push((number, user_id)),
                 ImportOutcome::AddressTaken => counts.taken = counts.taken.saturating_add(1),
+                ImportOutcome::OtherUserId => counts.refused.push((number, "other_user_id")),
+                ImportOutcome::UserIdTaken => counts.refused.push((number, "user_id_taken")),
                 ImportOutcome::BadEmail(_) => counts.refused.push((number, "bad_email")),
                 ImportOutcome::BadVerifiedAt => counts.refused.push((number, "bad_verified_at")),
                 ImportOutcome::UnusableHash => counts.refused.push((number, "unusable_hash")),
@@ -101,27 +118,79 @@ fn next_line(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, u64)>> {
     }
 }
 
-/// `{"email": "..", "password_hash": "$..", "verified_at": seconds}`; the last member is optional.
-fn read(line: &[u8]) -> Result<ImportRequest, &'static str> {
-    if line.len() > MAX_LINE_BYTES {
-        return Err("too_long");
+/// Whether the file's extension is `csv`, without case.
+fn is_csv(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// The format of a file.
+enum Format {
+    /// One JSON object per line.
+    Json,
+    /// One record per line, with these columns.
+    Csv(Columns),
+}
+
+impl Format {
+    /// The account in `line`, or the code of its fault.
+    fn read(&self, line: &[u8]) -> Result<ImportRequest, &'static str> {
+        if line.len() > MAX_LINE_BYTES {
+            return Err("too_long");
+        }
+        match self {
+            Self::Json => ImportLine::from_json(line)?.check(),
+            Self::Csv(columns) => columns.read(line)?.check(),
+        }
     }
-    let mut members = Json::parse_object(line).map_err(|_| "malformed")?;
-    let email = text(&mut members, "email").ok_or("missing_email")?;
-    let hash = text(&mut members, "password_hash").ok_or("missing_password_hash")?;
-    let verified_at = match members.remove("verified_at") {
-        None | Some(Json::Null) => None,
-        Some(moment) => Some(moment.as_whole().ok_or("bad_verified_at")?),
-    };
-    if !members.is_empty() {
-        return Err("unknown_member");
+}
+
+/// The members of a line, before their checks.
+#[derive(Debug, Default)]
+struct ImportLine {
+    email: Option<String>,
+    password_hash: Option<String>,
+    /// In seconds since 1970.
+    verified_at: Option<u64>,
+    user_id: Option<String>,
+}
+
+impl ImportLine {
+    /// `{"email": "..", "password_hash": "$..", "verified_at": seconds, "user_id": ".."}`; the last
+    /// two members are optional.
+    fn from_json(line: &[u8]) -> Result<Self, &'static str> {
+        let mut members = Json::parse_object(line).map_err(|_| "malformed")?;
+        let read = Self {
+            email: text(&mut members, "email"),
+            password_hash: text(&mut members, "password_hash"),
+            verified_at: match members.remove("verified_at") {
+                None | Some(Json::Null) => None,
+                Some(moment) => Some(moment.as_whole().ok_or("bad_verified_at")?),
+            },
+            user_id: match members.remove("user_id") {
+                None | Some(Json::Null) => None,
+                Some(id) => Some(id.into_text().ok_or("bad_user_id")?),
+            },
+        };
+        if members.is_empty() {
+            Ok(read)
+        } else {
+            Err("unknown_member")
+        }
     }
-    Ok(ImportRequest {
-        email: EmailAddress::parse(&email).map_err(|_| "bad_email")?,
-        password: PasswordHash::parse(django::as_phc(&hash).expose())
-            .map_err(|_| "unusable_hash")?,
-        verified_at: verified_at.map(UnixTime::from_secs),
-    })
+
+    fn check(self) -> Result<ImportRequest, &'static str> {
+        let email = self.email.ok_or("missing_email")?;
+        let hash = self.password_hash.ok_or("missing_password_hash")?;
+        let user_id = self.user_id.as_deref().map(Id::parse).transpose();
+        Ok(ImportRequest {
+            email: EmailAddress::parse(&email).map_err(|_| "bad_email")?,
+            password: PasswordHash::parse(django::as_phc(&hash).expose())
+                .map_err(|_| "unusable_hash")?,
+            verified_at: self.verified_at.map(UnixTime::from_secs),
+            user_id: user_id.map_err(|_| "bad_user_id")?,
+        })
+    }
 }
 
 fn text(members: &mut Object, name: &str) -> Option<String> {
@@ -176,7 +245,9 @@ mod tests {
     fn an_import_line_has_an_address_a_hash_and_an_optional_verification_time() {
         let line =
             format!(r#"{{"email":"Ann@Example.com","password_hash":"{HASH}","verified_at":5}}"#);
-        let request = read(line.as_bytes()).expect("good");
+        let read = |line: &str| Format::Json.read(line.as_bytes());
+        let request = read(&line).expect("good");
+        assert_eq!(request.user_id, None);
         assert_eq!(request.email.as_str(), "ann@example.com");
         assert_eq!(request.verified_at, Some(UnixTime::from_secs(5)));
         for (line, fault) in [
@@ -203,7 +274,40 @@ mod tests {
                 "bad_verified_at",
             ),
         ] {
-            assert_eq!(read(line.as_bytes()).map(|_| ()), Err(fault), "{line}");
+            assert_eq!(read(&line).map(|_| ()), Err(fault), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_user_id_of_an_import_line_is_optional_and_validated() {
+        let longest = "a".repeat(64);
+        let with = |id: &str| {
+            let line =
+                format!(r#"{{"email":"a@b.example","password_hash":"{HASH}","user_id":{id}}}"#);
+            Format::Json.read(line.as_bytes())
+        };
+        let uuid = "0b9cbe0e-2e64-4f6b-9c4b-0b5c2b3c1f00";
+        for id in [uuid, "1", "_-", &longest] {
+            let request = with(&format!("\"{id}\"")).expect("good");
+            assert_eq!(request.user_id.expect("an id").as_str(), id);
+        }
+        assert_eq!(with("null").expect("good").user_id, None);
+        let long = format!("\"{longest}a\"");
+        for id in ["\"\"", "1", "\"a#b\"", "\"a b\"", "\"\u{e4}\"", "[]", &long] {
+            assert_eq!(with(id).map(|_| ()), Err("bad_user_id"), "{id}");
+        }
+    }
+
+    #[test]
+    fn the_extension_alone_selects_csv() {
+        for (path, expected) in [
+            ("accounts.csv", true),
+            ("/tmp/ACCOUNTS.CSV", true),
+            ("accounts.ndjson", false),
+            ("accounts.csv.json", false),
+            ("csv", false),
+        ] {
+            assert_eq!(is_csv(Path::new(path)), expected, "{path}");
         }
     }
 
@@ -222,7 +326,7 @@ mod tests {
             [(2, 2), (1, 1), (MAX_LINE_BYTES + 1, long + 1), (4, 4)]
         );
         assert_eq!(
-            read(&[b'x'; MAX_LINE_BYTES + 1]).map(|_| ()),
+            Format::Json.read(&[b'x'; MAX_LINE_BYTES + 1]).map(|_| ()),
             Err("too_long")
         );
     }

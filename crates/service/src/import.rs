@@ -10,7 +10,7 @@ use portcullis_core::time::UnixTime;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::ports::{PasswordHasher, SecureRandom};
-use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
+use crate::store::{Account, AccountStatus, AccountStore, ImportWrite};
 
 /// An account of the other system.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct ImportRequest {
     pub password: PasswordHash,
     /// The time when the other system verified its address, if it did.
     pub verified_at: Option<UnixTime>,
+    /// Its user id, if the other system's id is kept; otherwise a random id is generated.
+    pub user_id: Option<Id>,
 }
 
 /// The outcome of an import.
@@ -29,8 +31,14 @@ pub struct ImportRequest {
 pub enum ImportOutcome {
     /// The account was created under this id.
     Imported(Id),
-    /// The address already has an account; nothing was changed.
+    /// The address already has an account, under the requested user id if there is one; nothing was
+    /// changed.
     AddressTaken,
+    /// The address already has an account under another user id than the requested one; nothing was
+    /// changed.
+    OtherUserId,
+    /// The requested user id belongs to an account of another address; nothing was changed.
+    UserIdTaken,
     /// No mail can be sent to the address.
     BadEmail(EmailError),
     /// The address would have been verified in the future: the time is no number of seconds.
@@ -61,7 +69,10 @@ pub async fn import(
         return Ok(ImportOutcome::UnusableHash);
     }
     let account = Account {
-        user_id: ctx.random.id()?,
+        user_id: match &request.user_id {
+            Some(user_id) => user_id.clone(),
+            None => ctx.random.id()?,
+        },
         email: request.email.clone(),
         password: request.password.clone(),
         short_password: false,
@@ -75,7 +86,13 @@ pub async fn import(
     };
     let event = ctx.event(AuditKind::Imported, Some(&account.user_id))?;
     Ok(match ctx.store.import(&account, &event).await? {
-        WriteOutcome::Applied => ImportOutcome::Imported(account.user_id),
-        WriteOutcome::Conflict => ImportOutcome::AddressTaken,
+        ImportWrite::Applied => ImportOutcome::Imported(account.user_id),
+        // Tokens and rows of other systems refer to the requested id, so another account is not
+        // the same account.
+        ImportWrite::AddressTaken(existing) => match &request.user_id {
+            Some(requested) if *requested != existing => ImportOutcome::OtherUserId,
+            Some(_) | None => ImportOutcome::AddressTaken,
+        },
+        ImportWrite::UserIdTaken => ImportOutcome::UserIdTaken,
     })
 }

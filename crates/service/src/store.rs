@@ -133,6 +133,18 @@ pub enum WriteOutcome {
     Conflict,
 }
 
+/// The outcome of writing an imported account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum ImportWrite {
+    /// The account is created, now or by an earlier attempt of the same request.
+    Applied,
+    /// The address has an account under this user id; nothing was written.
+    AddressTaken(Id),
+    /// The user id belongs to an account of another address; nothing was written.
+    UserIdTaken,
+}
+
 /// The outcome of a repeated announcement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
@@ -176,8 +188,8 @@ pub trait AccountStore {
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError>;
 
-    /// Creates an account from another system without a mail to its owner. Returns
-    /// [`WriteOutcome::Conflict`] if the address is registered.
+    /// Creates an account from another system without a mail to its owner, atomically with its
+    /// audit row. Changes nothing if its address or its user id belongs to an account.
     ///
     /// # Errors
     ///
@@ -186,7 +198,7 @@ pub trait AccountStore {
         &self,
         account: &Account,
         event: &AuditEvent,
-    ) -> Result<WriteOutcome, StoreError>;
+    ) -> Result<ImportWrite, StoreError>;
 
     /// Costs as many rows, bytes and units as creating `account`, but creates nothing: only the
     /// mail and the audit row are written, since the address is registered.

@@ -14,9 +14,9 @@ use portcullis_core::session::Session;
 use portcullis_core::time::UnixTime;
 use portcullis_service::ports::Signer as _;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStore, Announced, AuditStore, Bucket, Counted, KeyStore,
-    LimitStore, OutboxMail, RetainedSession, RevocationStore, SessionStore, SessionWithAccount,
-    StoreError, WriteOutcome,
+    Account, AccountChange, AccountStore, Announced, AuditStore, Bucket, Counted, ImportWrite,
+    KeyStore, LimitStore, OutboxMail, RetainedSession, RevocationStore, SessionStore,
+    SessionWithAccount, StoreError, WriteOutcome,
 };
 
 use super::{READING_KEYS, View, tell_rows};
@@ -57,10 +57,21 @@ impl AccountStore for View {
         &self,
         account: &Account,
         event: &AuditEvent,
-    ) -> Result<WriteOutcome, StoreError> {
+    ) -> Result<ImportWrite, StoreError> {
         let (account, event) = (account.clone(), event.clone());
-        self.call("importing", move |tables, _| tables.make(account, &event))
-            .await
+        self.call("importing", move |tables, _| {
+            if let Some(existing) = tables.accounts.get(account.email.as_str()) {
+                return ImportWrite::AddressTaken(existing.user_id.clone());
+            }
+            if tables.account_of(&account.user_id).is_some() {
+                return ImportWrite::UserIdTaken;
+            }
+            match tables.make(account, &event) {
+                WriteOutcome::Applied => ImportWrite::Applied,
+                WriteOutcome::Conflict => ImportWrite::UserIdTaken,
+            }
+        })
+        .await
     }
 
     async fn register_decoy(

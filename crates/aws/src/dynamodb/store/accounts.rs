@@ -6,17 +6,18 @@ use portcullis_core::audit::AuditEvent;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_service::store::{
-    Account, AccountChange, AccountStore, OutboxMail, StoreError, WriteOutcome,
+    Account, AccountChange, AccountStore, ImportWrite, OutboxMail, StoreError, WriteOutcome,
 };
 
 use super::account_row::{EMAIL, read_user, user_row};
 use super::audit::audit_row;
 use super::columns::{CREATED_AT, REQUEST_ID, USER_ID};
 use super::outbox::enqueue;
-use super::{Committed, DynamoStore, RowError, change, erase, is_written_for};
+use super::{Committed, DynamoStore, RowError, change, erase, id, is_own_write, is_written_for};
 use crate::dynamodb::item::Item;
 use crate::dynamodb::table::{Key, TTL};
 use crate::dynamodb::write::NEW;
+use crate::error::AwsServiceError;
 use crate::transport::Transport;
 
 impl<T: Transport> AccountStore for DynamoStore<'_, T> {
@@ -53,15 +54,20 @@ impl<T: Transport> AccountStore for DynamoStore<'_, T> {
         mail: &OutboxMail,
         event: &AuditEvent,
     ) -> Result<WriteOutcome, StoreError> {
-        self.make_account(account, Some(mail), event).await
+        self.make_account(account, Some(mail), event)
+            .await?
+            .write_outcome(MAKING, |row| is_own_account(row, account, event))
     }
 
     async fn import(
         &self,
         account: &Account,
         event: &AuditEvent,
-    ) -> Result<WriteOutcome, StoreError> {
-        self.make_account(account, None, event).await
+    ) -> Result<ImportWrite, StoreError> {
+        match self.make_account(account, None, event).await? {
+            Committed::Done => Ok(ImportWrite::Applied),
+            Committed::Refused(refusal) => read_refused_import(refusal, account, event),
+        }
     }
 
     // SECURITY: the decoy writes the same number and size of rows, but in its own partition. A
@@ -121,8 +127,7 @@ impl<T: Transport> DynamoStore<'_, T> {
         account: &Account,
         mail: Option<&OutboxMail>,
         event: &AuditEvent,
-    ) -> Result<WriteOutcome, StoreError> {
-        const OPERATION: &str = "registering an account";
+    ) -> Result<Committed, StoreError> {
         let request_id = &event.request_id;
         let [user, user_by_id, domain] = rows_of(account, request_id);
         let mut transaction = self.transaction();
@@ -135,11 +140,40 @@ impl<T: Transport> DynamoStore<'_, T> {
             enqueue(&mut transaction, mail, request_id);
         }
         transaction.put(&Key::audit(event), audit_row(event));
-        self.commit(OPERATION, transaction)
-            .await?
-            .write_outcome(OPERATION, |row| {
-                is_written_for(row, request_id) && row.text(USER_ID) == Ok(account.user_id.as_str())
-            })
+        self.commit(MAKING, transaction).await
+    }
+}
+
+const MAKING: &str = "registering an account";
+
+/// Whether an earlier attempt of the same request has written `row`, the user's row.
+fn is_own_account(row: &Item, account: &Account, event: &AuditEvent) -> bool {
+    is_written_for(row, &event.request_id) && row.text(USER_ID) == Ok(account.user_id.as_str())
+}
+
+/// The reasons are in the order of the rows: the user's row, then the index from the user id, which
+/// only an operator chooses.
+fn read_refused_import(
+    refusal: AwsServiceError,
+    account: &Account,
+    event: &AuditEvent,
+) -> Result<ImportWrite, StoreError> {
+    let failed = |error| StoreError::new(MAKING, error);
+    let is_own_index = |row: &Item| is_written_for(row, &event.request_id);
+    match refusal.reasons() {
+        [user, ..] if is_own_write(user, |row| is_own_account(row, account, event)) => {
+            Ok(ImportWrite::Applied)
+        }
+        [user, ..] if user.is_condition() => match user.existing() {
+            Some(row) => id(row, USER_ID)
+                .map(ImportWrite::AddressTaken)
+                .map_err(failed),
+            None => Err(StoreError::new(MAKING, refusal)),
+        },
+        [_, index, ..] if index.is_condition() && !is_own_write(index, is_own_index) => {
+            Ok(ImportWrite::UserIdTaken)
+        }
+        _ => Err(StoreError::new(MAKING, refusal)),
     }
 }
 

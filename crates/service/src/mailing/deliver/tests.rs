@@ -15,7 +15,7 @@ use portcullis_core::time::UnixTime;
 
 use super::*;
 use crate::ports::{Mail, NoEntropy, RequestMeta};
-use crate::store::{AccountChange, OutboxMail, StoreError};
+use crate::store::{AccountChange, ImportWrite, OutboxMail, StoreError};
 use crate::test_support::settings;
 
 const NOON: UnixTime = UnixTime::from_secs(1_000);
@@ -114,8 +114,8 @@ impl AccountStore for Outbox {
     ) -> Result<WriteOutcome, StoreError> {
         Ok(WriteOutcome::Conflict)
     }
-    async fn import(&self, _: &Account, _: &AuditEvent) -> Result<WriteOutcome, StoreError> {
-        Ok(WriteOutcome::Conflict)
+    async fn import(&self, _: &Account, _: &AuditEvent) -> Result<ImportWrite, StoreError> {
+        Ok(ImportWrite::UserIdTaken)
     }
     async fn register_decoy(
         &self,
