@@ -12,6 +12,7 @@ mod bad_request;
 mod breaker;
 mod change_password;
 mod chaos;
+mod client_list;
 mod connections;
 mod cors;
 mod cost;

@@ -25,7 +25,7 @@ const NAMES: [&str; 8] = [
 ];
 
 /// A complete environment for a host on `database`, with its keys in files of `folder`.
-fn variables(database: &str, folder: &Path) -> Vec<(&'static str, String)> {
+pub(crate) fn variables(database: &str, folder: &Path) -> Vec<(&'static str, String)> {
     let file = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
     let (key, secret) = (file("key.json"), file("secret.json"));
     let values = [
@@ -45,18 +45,18 @@ fn variables(database: &str, folder: &Path) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn start(variables: Vec<(&'static str, String)>) -> Program {
+pub(crate) fn start(variables: Vec<(&'static str, String)>) -> Program {
     Program::start(host_program(false), variables).expect("a process")
 }
 
-fn says(line: &Value, text: &str) -> bool {
+pub(crate) fn says(line: &Value, text: &str) -> bool {
     line["message"]
         .as_str()
         .is_some_and(|message| message.contains(text))
 }
 
 /// The address on which a started host listens.
-async fn address_of(host: &mut Program) -> SocketAddr {
+pub(crate) async fn address_of(host: &mut Program) -> SocketAddr {
     let listening = host.line(|line| says(line, "listening")).await;
     let listening = listening.expect("a line");
     let address = listening["address"].as_str().expect("an address");

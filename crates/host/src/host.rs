@@ -150,6 +150,7 @@ impl Host {
         };
         let transport = HyperTransport::new(surroundings.timeouts, Arc::clone(&surroundings.clock));
         let client = Client::new(transport, config.credentials, config.aws, random.seed()?);
+        let secret_cache = config.rotation.secret_cache;
         let issuing = Issuing {
             account_audience: config
                 .account_audience
@@ -167,10 +168,7 @@ impl Host {
             hasher: HashPool::new(surroundings.hashing, limits, config.hashing),
             screen: HostScreen::new(config.breaches),
             signing_key: config.signing_key,
-            signing_keys: SigningKeys::new(
-                config.rotation.bounds.token_lifetime,
-                config.rotation.secret_cache,
-            ),
+            signing_keys: SigningKeys::new(config.rotation.bounds.token_lifetime, secret_cache),
             published_keys: JwksCache::new(config.rotation.bounds.jwks_max_age),
             rotation: config.rotation,
             gate: Gate::new(own_policy(&issuing)),
@@ -178,7 +176,7 @@ impl Host {
             edge: config.edge,
             connections: config.connections,
             origins: OwnOrigins::new(&issuing.issuer, config.origins),
-            clients: HostClients::new(config.clients),
+            clients: HostClients::new(config.clients, secret_cache),
             settings: Settings {
                 limits: config.limits,
                 new_account_claims: config.new_account_claims,

@@ -119,9 +119,9 @@ settings! {
         PORTCULLIS_ALLOWED_ORIGINS: "up to 32 origins such as `https://app.example`, separated by commas", "none", "native",
             "Origins whose pages count as own, beside the issuer's: they may call the host with cookies (CORS, CSRF check); see [sessions.md](../sessions.md).";
         PORTCULLIS_CLIENTS_FILE: "path", "none", "native",
-            "File with the clients that may introspect; set this or the secret, not both.";
+            "File with the clients that may introspect, read again after `PORTCULLIS_SECRET_CACHE`; set this or the secret, not both.";
         PORTCULLIS_CLIENTS_SECRET: "name or ARN", "none", "native",
-            "Secret with the clients that may introspect; set this or the file, not both.";
+            "Secret with the clients that may introspect, read again after `PORTCULLIS_SECRET_CACHE`; set this or the file, not both.";
     }
     "Keys and rotation" {
         PORTCULLIS_SIGNING_SECRET: "name or ARN", "required, or the file", "native",
@@ -131,7 +131,7 @@ settings! {
         PORTCULLIS_SIGNING_ALGORITHM: "`EdDSA`, `ES256` or `RS256`", "`EdDSA`", "native",
             "Algorithm of new signing keys.";
         PORTCULLIS_SECRET_CACHE: "seconds, 1 to 604800", "`300`", "native",
-            "Time for which a host uses the signing secret before it reads it again; see [rotation.md](../rotation.md).";
+            "Time for which a host uses the signing secret and the list of clients before it reads them again; see [rotation.md](../rotation.md).";
         PORTCULLIS_JWKS_MAX_AGE: "seconds, 1 to 604800", "`300`", "native",
             "`max-age` of the JWK Set; see [rotation.md](../rotation.md).";
         PORTCULLIS_EDGE_JWKS_MAX_AGE: "seconds, 1 to 604800", "`3600`, the maximum of a policy", "native",

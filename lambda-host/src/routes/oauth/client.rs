@@ -33,11 +33,12 @@ pub(super) async fn identify(call: &ApiCall, form: FormClient) -> Result<ClientK
     let open = call.open().await?;
     let ctx = open.ctx();
     let problem = match claim {
-        Ok(claim) => match client_auth::identify(&claim, clients, &host.settings.issuing.client_id)
-        {
-            known @ (ClientKind::FirstParty | ClientKind::Confidential) => return Ok(known),
-            ClientKind::Refused => Problem::Token(TokenProblem::BadClient),
-        },
+        Ok(claim) => {
+            match client_auth::identify(&claim, &clients, &host.settings.issuing.client_id) {
+                known @ (ClientKind::FirstParty | ClientKind::Confidential) => return Ok(known),
+                ClientKind::Refused => Problem::Token(TokenProblem::BadClient),
+            }
+        }
         Err(problem) => problem,
     };
     // Counted only on failure: an authenticated client has no limit here. Counted before the audit
