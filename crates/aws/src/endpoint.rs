@@ -8,7 +8,6 @@ use portcullis_core::transport_security::is_protected;
 use thiserror::Error;
 
 use crate::operation::Service;
-use crate::sts;
 
 /// A region of AWS, for example `eu-central-1`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -119,7 +118,7 @@ impl Endpoint {
     ///
     /// See [`Endpoint::of`].
     pub fn of_sts(region: &Region) -> Result<Self, EndpointError> {
-        Self::named(sts::SIGNING_NAME, region)
+        Self::named("sts", region)
     }
 
     /// Whether requests to this endpoint stay on the machine.

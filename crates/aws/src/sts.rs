@@ -18,8 +18,8 @@ use crate::endpoint::Endpoint;
 use crate::sign::SigV4Error;
 use crate::transport::{Transport, TransportError};
 
-/// The signing name of STS, which is its name in the host name, too.
-pub(crate) const SIGNING_NAME: &str = "sts";
+/// The signing name of STS.
+const SIGNING_NAME: &str = "sts";
 
 const FORM: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 
@@ -116,12 +116,12 @@ fn read(response: &Response<Bytes>) -> Result<CallerArn, StsError> {
     if response.status() != StatusCode::OK {
         return Err(StsError::Status(response.status()));
     }
-    arn(response.body()).ok_or(StsError::Answer)
+    arn_in(response.body()).ok_or(StsError::Answer)
 }
 
 /// The ARN in the response. It is no general XML parser: a document with a declaration of types, a
 /// comment, a CDATA section or a repeated element is refused.
-fn arn(body: &[u8]) -> Option<CallerArn> {
+fn arn_in(body: &[u8]) -> Option<CallerArn> {
     if body.len() > MAX_RESPONSE_BYTES {
         return None;
     }
@@ -213,7 +213,7 @@ mod tests {
             "arn:aws-us-gov:sts::123456789012:federated-user/ann",
             "arn:aws:sts::123456789012:user/moto",
         ] {
-            let parsed = super::arn(document(arn, "123456789012").as_bytes());
+            let parsed = arn_in(document(arn, "123456789012").as_bytes());
             assert_eq!(parsed.unwrap().to_string(), arn);
         }
     }
@@ -238,13 +238,13 @@ mod tests {
             "arn:aws:iam::123456789012:user/<b>ann</b>",
             " arn:aws:iam::123456789012:user/ann",
         ] {
-            let parsed = super::arn(document(arn, "123456789012").as_bytes());
+            let parsed = arn_in(document(arn, "123456789012").as_bytes());
             assert_eq!(parsed, None, "{arn:?}");
         }
         for (length, fits) in [(MAX_ARN_BYTES, true), (MAX_ARN_BYTES + 1, false)] {
             let prefix = "arn:aws:iam::123456789012:user/";
             let arn = format!("{prefix}{}", "a".repeat(length - prefix.len()));
-            let parsed = super::arn(document(&arn, "123456789012").as_bytes());
+            let parsed = arn_in(document(&arn, "123456789012").as_bytes());
             assert_eq!(parsed.is_some(), fits, "{length}");
         }
     }
@@ -270,16 +270,16 @@ mod tests {
             format!("{good}{good}"),
         ] {
             assert_ne!(document, good);
-            assert_eq!(arn(document.as_bytes()), None, "{document}");
+            assert_eq!(arn_in(document.as_bytes()), None, "{document}");
         }
         for end in 0..good.find("</GetCallerIdentityResult>").unwrap() {
-            assert_eq!(arn(good.get(..end).unwrap().as_bytes()), None);
+            assert_eq!(arn_in(good.get(..end).unwrap().as_bytes()), None);
         }
         for (length, fits) in [(MAX_RESPONSE_BYTES, true), (MAX_RESPONSE_BYTES + 1, false)] {
             let padded = format!("{good}{}", " ".repeat(length - good.len()));
-            assert_eq!(arn(padded.as_bytes()).is_some(), fits, "{length}");
+            assert_eq!(arn_in(padded.as_bytes()).is_some(), fits, "{length}");
         }
-        assert_eq!(arn(&[good.as_bytes(), &[0xff]].concat()), None);
+        assert_eq!(arn_in(&[good.as_bytes(), &[0xff]].concat()), None);
     }
 
     proptest! {
@@ -294,7 +294,7 @@ mod tests {
                 }),
             ],
         ) {
-            if let Some(arn) = arn(&body) {
+            if let Some(arn) = arn_in(&body) {
                 let plain = |byte: u8| byte.is_ascii_graphic() && byte != b';' && byte != b'<';
                 prop_assert!(arn.as_str().bytes().all(plain), "{arn}");
                 prop_assert!(arn.as_str().starts_with("arn:aws"), "{arn}");

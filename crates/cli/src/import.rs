@@ -3,23 +3,21 @@
 
 mod columns;
 mod django;
+mod import_line;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_core::json::{Json, Object};
-use portcullis_core::password::PasswordHash;
-use portcullis_core::time::UnixTime;
 use portcullis_service::import::{self, ImportOutcome, ImportRequest};
 use portcullis_service::ports::{RequestMeta, SecureRandom as _};
 use serde_json::{Value, json};
 
 use crate::context::CliContext;
 use crate::import::columns::Columns;
+use crate::import::import_line::ImportLine;
 use crate::output::{CommandOutput, Failure};
 
 /// The maximum length of a line in bytes, far above an address and a hash.
@@ -145,58 +143,6 @@ impl Format {
     }
 }
 
-/// The members of a line, before their checks.
-#[derive(Debug, Default)]
-struct ImportLine {
-    email: Option<String>,
-    password_hash: Option<String>,
-    /// In seconds since 1970.
-    verified_at: Option<u64>,
-    user_id: Option<String>,
-}
-
-impl ImportLine {
-    /// `{"email": "..", "password_hash": "$..", "verified_at": seconds, "user_id": ".."}`; the last
-    /// two members are optional.
-    fn from_json(line: &[u8]) -> Result<Self, &'static str> {
-        let mut members = Json::parse_object(line).map_err(|_| "malformed")?;
-        let read = Self {
-            email: text(&mut members, "email"),
-            password_hash: text(&mut members, "password_hash"),
-            verified_at: match members.remove("verified_at") {
-                None | Some(Json::Null) => None,
-                Some(moment) => Some(moment.as_whole().ok_or("bad_verified_at")?),
-            },
-            user_id: match members.remove("user_id") {
-                None | Some(Json::Null) => None,
-                Some(id) => Some(id.into_text().ok_or("bad_user_id")?),
-            },
-        };
-        if members.is_empty() {
-            Ok(read)
-        } else {
-            Err("unknown_member")
-        }
-    }
-
-    fn check(self) -> Result<ImportRequest, &'static str> {
-        let email = self.email.ok_or("missing_email")?;
-        let hash = self.password_hash.ok_or("missing_password_hash")?;
-        let user_id = self.user_id.as_deref().map(Id::parse).transpose();
-        Ok(ImportRequest {
-            email: EmailAddress::parse(&email).map_err(|_| "bad_email")?,
-            password: PasswordHash::parse(django::as_phc(&hash).expose())
-                .map_err(|_| "unusable_hash")?,
-            verified_at: self.verified_at.map(UnixTime::from_secs),
-            user_id: user_id.map_err(|_| "bad_user_id")?,
-        })
-    }
-}
-
-fn text(members: &mut Object, name: &str) -> Option<String> {
-    members.remove(name).and_then(Json::into_text)
-}
-
 impl Tally {
     fn answer(&self) -> CommandOutput {
         let mut text = format!(
@@ -237,6 +183,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_core::time::UnixTime;
+
     use super::*;
 
     const HASH: &str = "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";

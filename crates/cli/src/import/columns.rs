@@ -8,7 +8,7 @@
 use csv::{ReaderBuilder, StringRecord};
 use thiserror::Error;
 
-use crate::import::ImportLine;
+use crate::import::import_line::ImportLine;
 
 /// The mark with which some programs begin a file in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
