@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use portcullis_core::limit::kind::LimitKind;
-use portcullis_service::administer::{self, LimitState, LimitTarget};
+use portcullis_service::administer::{self, LimitPart, LimitState, LimitTarget};
 use serde_json::{Value, json};
 
 use crate::arguments::Limits;
@@ -59,30 +59,50 @@ fn list(states: &[LimitState]) -> CommandOutput {
 }
 
 fn line(state: &LimitState) -> String {
-    let decision = match (state.is_locked, state.wait) {
-        (true, _) => "locked".to_owned(),
-        (false, Some(wait)) => format!("used up, next attempt in {} s", wait.as_secs()),
-        (false, None) => "free".to_owned(),
+    let mut facts = vec![format!(
+        "{} of {} used in {} s",
+        state.used,
+        state.quota.attempts(),
+        state.quota.per().as_secs()
+    )];
+    if state.is_locked {
+        facts.push("locked".to_owned());
+    } else if let Some(wait) = state.wait {
+        facts.push(format!("used up, next attempt in {} s", wait.as_secs()));
+    }
+    if state.failures > 0 {
+        facts.push(format!("{} failures in a row", state.failures));
+    }
+    if let Some(left) = state.unused_in {
+        facts.push(format!("unused again in {} s", left.as_secs()));
+    }
+    let part = match &state.part {
+        LimitPart::Whole => String::new(),
+        LimitPart::Site => " (IPv6 /48)".to_owned(),
+        LimitPart::Browser(name) => format!(" (known browser {name})"),
+        LimitPart::Session(id) => format!(" (session {id})"),
     };
-    let failures = match state.failures {
-        0 => String::new(),
-        some => format!(", {some} failures in a row"),
-    };
-    let site = if state.is_site { " (IPv6 /48)" } else { "" };
-    format!(
-        "{:<20} {:<12} {decision}{failures}{site}\n",
-        state.kind.as_str(),
-        state.quota.to_string()
-    )
+    let (kind, facts) = (state.kind.as_str(), facts.join(", "));
+    format!("{kind:<20} {facts}{part}\n")
 }
 
 fn object(state: &LimitState) -> Value {
+    let (browser, session) = match &state.part {
+        LimitPart::Browser(name) => (Some(name.as_str()), None),
+        LimitPart::Session(id) => (None, Some(id.as_str())),
+        LimitPart::Whole | LimitPart::Site => (None, None),
+    };
     json!({
         "limit": state.kind.as_str(),
         "quota": state.quota.to_string(),
+        "used": state.used,
+        "attempts": state.quota.attempts(),
         "locked": state.is_locked,
         "retry_after": state.wait.map(|wait| wait.as_secs()),
+        "unused_in": state.unused_in.map(|left| left.as_secs()),
         "failures": state.failures,
-        "ipv6_48": state.is_site,
+        "ipv6_48": state.part == LimitPart::Site,
+        "known_browser": browser,
+        "session": session,
     })
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
-use portcullis_service::administer::{self, AccountRef, AdminOutcome};
+use portcullis_service::administer::{self, AccountDetails, AccountRef, AdminOutcome, TotpState};
 use portcullis_service::store::{Account, AccountStatus};
 use serde_json::{Value, json};
 
@@ -134,24 +134,41 @@ const fn status(account: &Account) -> &'static str {
     }
 }
 
-fn text(account: &Account) -> String {
+const fn totp(details: &AccountDetails) -> &'static str {
+    match details.totp {
+        TotpState::None => "none",
+        TotpState::Pending => "pending",
+        TotpState::Active => "active",
+    }
+}
+
+fn text(details: &AccountDetails) -> String {
+    let account = &details.account;
+    let browsers = details
+        .known_browsers
+        .map_or_else(|| "not counted".to_owned(), |known| known.to_string());
     let verified = account
         .verified_at
         .map_or_else(|| "no".to_owned(), |moment| moment.to_string());
     format!(
         "user id     {}\naddress     {}\nstatus      {}\ncreated     {}\nverified    {verified}\n\
-         password    {}\ngeneration  {}\nversion     {}\n",
+         password    {}\ntotp        {}\nrecovery    {} codes left\nsessions    {} open\n\
+         browsers    {browsers} known\ngeneration  {}\nversion     {}\n",
         account.user_id,
         account.email.as_typed(),
         status(account),
         account.created_at,
         scheme(account),
+        totp(details),
+        details.recovery_codes,
+        details.sessions,
         account.generation,
         account.version,
     )
 }
 
-fn json(account: &Account) -> Value {
+fn json(details: &AccountDetails) -> Value {
+    let account = &details.account;
     json!({
         "user_id": account.user_id.as_str(),
         "email": account.email.as_typed(),
@@ -159,6 +176,10 @@ fn json(account: &Account) -> Value {
         "created_at": account.created_at.as_secs(),
         "verified_at": account.verified_at.map(|moment| moment.as_secs()),
         "password_scheme": scheme(account),
+        "totp": totp(details),
+        "recovery_codes": details.recovery_codes,
+        "sessions": details.sessions,
+        "known_browsers": details.known_browsers,
         "generation": account.generation,
         "version": account.version,
     })

@@ -3,6 +3,7 @@
 
 use portcullis_core::audit::{AdminAct, AuditKind};
 use portcullis_core::id::Id;
+use portcullis_core::limit::Attempt;
 use portcullis_core::mail::MailKind;
 use portcullis_core::session::Session;
 
@@ -10,7 +11,7 @@ mod account_ref;
 mod limits;
 
 pub use self::account_ref::{AccountRef, find};
-pub use self::limits::{LimitState, LimitTarget, clear_limits, limits};
+pub use self::limits::{LimitPart, LimitState, LimitTarget, clear_limits, limits};
 
 use crate::announce;
 use crate::context::ServiceContext;
@@ -20,8 +21,8 @@ use crate::mailing;
 use crate::ports::{Clock, SecureRandom};
 use crate::sessions;
 use crate::store::{
-    Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, RevocationStore,
-    SessionStore, SessionsEnd, TokensEnd, WriteOutcome,
+    Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, LimitAdminStore,
+    RevocationStore, SessionStore, SessionsEnd, TokensEnd, WriteOutcome,
 };
 
 /// The attempts of an action on an account with concurrent changes.
@@ -169,6 +170,33 @@ pub async fn delete(
     Ok(AdminOutcome::Contended)
 }
 
+/// An account as the operator reads it.
+#[derive(Clone, Debug)]
+pub struct AccountDetails {
+    /// The account.
+    pub account: Account,
+    /// The state of its TOTP factor.
+    pub totp: TotpState,
+    /// The number of unused recovery codes.
+    pub recovery_codes: usize,
+    /// The number of open sessions; with a great many, of the newest.
+    pub sessions: usize,
+    /// The number of browsers that are known in the current generation and have sent a login since they
+    /// became known; `None` if the limit of known browsers is off.
+    pub known_browsers: Option<usize>,
+}
+
+/// The state of the TOTP factor of an account.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TotpState {
+    /// No factor.
+    None,
+    /// An enrolment began; login does not require the factor.
+    Pending,
+    /// Login requires the factor.
+    Active,
+}
+
 /// The account of `subject`, for the operator to read. Leaves an audit row, because it shows personal
 /// data.
 ///
@@ -177,15 +205,37 @@ pub async fn delete(
 /// [`UseCaseError`].
 pub async fn show(
     subject: &AccountRef,
-    ctx: ServiceContext<'_, impl AccountStore + AuditStore, impl SecureRandom>,
-) -> Result<Option<Account>, UseCaseError> {
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + SessionStore + LimitAdminStore + AuditStore,
+        impl SecureRandom,
+    >,
+) -> Result<Option<AccountDetails>, UseCaseError> {
     let Some(account) = find(subject, ctx.store).await? else {
         return Ok(None);
     };
     let act = AuditKind::Administered(AdminAct::Show);
     let event = ctx.event(act, Some(&account.user_id))?;
     ctx.store.record(&event).await?;
-    Ok(Some(account))
+    let factors = ctx.store.factors(&account).await?;
+    let known_browsers = match limits::known_browsers(&account, ctx) {
+        Some(group) => {
+            let now = Attempt::first_of(ctx.call.now);
+            Some(ctx.store.group_states(&group, now).await?.len())
+        }
+        None => None,
+    };
+    Ok(Some(AccountDetails {
+        totp: match (&factors.totp, factors.active()) {
+            (None, _) => TotpState::None,
+            (Some(_), None) => TotpState::Pending,
+            (Some(_), Some(_)) => TotpState::Active,
+        },
+        recovery_codes: factors.recovery.len(),
+        sessions: sessions::of_account(&account, ctx).await?.len(),
+        known_browsers,
+        account,
+    }))
 }
 
 /// Removes the second factor and the recovery codes of an account whose owner has lost both. Returns

@@ -196,7 +196,7 @@ async fn acquire_known(
         known_generation: Some(browser.generation),
         ..Reservation::default()
     };
-    let own = LimitKey::Device(email, &browser.nonce);
+    let own = LimitKey::Device(email, browser.generation, &browser.nonce);
     for (scope, limit_key) in [
         (LimitKind::LoginDevice, own),
         (

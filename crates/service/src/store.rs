@@ -28,7 +28,7 @@ pub use change::{AccountChange, KeptSession, RetainedSession, SessionsEnd, Token
 pub use domains::{DomainPage, DomainStore, PageCursor};
 pub use factors::{FactorStore, Factors, TotpFactor};
 pub use keys::{KeyChangeStore, KeyStore};
-pub use limits::{Bucket, BucketState, Counted, LimitAdminStore, LimitStore};
+pub use limits::{Bucket, BucketGroup, BucketState, Counted, LimitAdminStore, LimitStore};
 pub use mail::{MailTokenStore, NewMailToken, OutboxEntry, OutboxMail, OutboxStore, SpentToken};
 pub use packs::PackStore;
 

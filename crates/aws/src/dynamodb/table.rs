@@ -34,6 +34,9 @@ const MAX_KEY_PART: usize = 256;
 /// The prefix of the partitions of mail domains.
 pub(crate) const DOMAINS: &str = "EMAIL#";
 
+/// The prefix of the sort keys of buckets in a group.
+pub(crate) const LIMIT_MEMBER: &str = "MEMBER#";
+
 /// The names of the two tables.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tables {
@@ -159,9 +162,16 @@ impl Key {
         Self::main(format!("DIGEST#{}", day.day()), shard.to_string())
     }
 
-    /// The attempts of one bucket of a rate limit: `name` is a MAC, never an address.
-    pub fn limit(scope: &str, name: &str) -> Self {
-        Self::main(format!("LIMIT#{scope}#{name}"), "WINDOW")
+    /// The attempts of one bucket of a rate limit: `name` and `group` are MACs, never an address. The
+    /// buckets of a group share a partition, so that an operator can list them.
+    pub fn limit(scope: &str, name: &str, group: Option<&str>) -> Self {
+        match group {
+            None => Self::main(format!("LIMIT#{scope}#{name}"), "WINDOW"),
+            Some(group) => Self::main(
+                format!("LIMIT#{scope}#{group}"),
+                format!("{LIMIT_MEMBER}{name}"),
+            ),
+        }
     }
 
     /// A mail to be sent, in the order of its request.

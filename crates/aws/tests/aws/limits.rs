@@ -3,16 +3,19 @@
 use core::time::Duration;
 
 use futures_util::future::join_all;
+use portcullis_core::audit::{AdminAct, AuditKind};
 use portcullis_core::limit::fixed_window::FixedWindow;
 use portcullis_core::limit::kind::{LimitKind, MAX_FAILURES};
 use portcullis_core::limit::sliding_window::SlidingWindow;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota};
 use portcullis_core::time::UnixTime;
-use portcullis_service::store::{Bucket, Counted, LimitStore as _};
+use portcullis_service::store::{
+    Bucket, BucketGroup, Counted, LimitAdminStore as _, LimitStore as _,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::engine::{Engine, NOON, row, store};
+use crate::engine::{Engine, NOON, event, row, store};
 use crate::wire::Fault;
 
 fn bucket(scope: LimitKind, attempts: u32, seconds: u64) -> Bucket {
@@ -20,6 +23,7 @@ fn bucket(scope: LimitKind, attempts: u32, seconds: u64) -> Bucket {
         scope,
         quota: Quota::of(attempts, Duration::from_secs(seconds)),
         name: "2thCUY5jiJa8iP5o_7Kc2g".to_owned(),
+        group: None,
     }
 }
 
@@ -146,6 +150,65 @@ async fn a_hundred_failures_lock_out_and_a_successful_login_resets_the_count() {
     )
     .await;
     assert_eq!(kept["failures"], json!({"N": "1"}));
+}
+
+#[tokio::test]
+async fn the_buckets_of_a_group_are_listed_and_cleared_alone() {
+    let engine = Engine::start().await;
+    let client = engine.client();
+    let quota = Quota::of(4, Duration::from_secs(3_600));
+    let member = |group: &str, name: &str| Bucket {
+        scope: LimitKind::LoginDevice,
+        quota,
+        name: name.to_owned(),
+        group: Some(group.to_owned()),
+    };
+    let group = |name: &str| BucketGroup {
+        scope: LimitKind::LoginDevice,
+        quota,
+        name: name.to_owned(),
+    };
+    for (bucket, attempts) in [
+        (member("a", "1"), 4),
+        (member("a", "2"), 1),
+        (member("b", "1"), 2),
+    ] {
+        for second in 0..attempts {
+            let counted = store(&client).count(&bucket, at(second, 1)).await.unwrap();
+            assert_eq!(counted, PASSES);
+        }
+    }
+    let list = async |name: &str| {
+        let states = store(&client).group_states(&group(name), at(10, 0)).await;
+        let states = states.unwrap().into_iter();
+        let shown = states.map(|(bucket, state)| {
+            (
+                bucket,
+                state.used,
+                state.failures,
+                state.decision == LimitDecision::Allow,
+            )
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let expected = [
+        (member("a", "1"), 4, 4, false),
+        (member("a", "2"), 1, 1, true),
+    ];
+    assert_eq!(list("a").await, expected);
+    assert_eq!(list("b").await, [(member("b", "1"), 2, 2, true)]);
+    assert_eq!(list("c").await, []);
+    let state = store(&client)
+        .bucket_state(&member("a", "1"), at(10, 0))
+        .await;
+    assert_eq!(state.unwrap().map(|state| state.used), Some(4));
+    let event = event(AuditKind::Administered(AdminAct::ClearLimits), "r-1");
+    store(&client)
+        .clear_buckets(&[member("a", "1")], &event)
+        .await
+        .unwrap();
+    assert_eq!(list("a").await, [(member("a", "2"), 1, 1, true)]);
+    assert_eq!(list("b").await.len(), 1);
 }
 
 #[tokio::test]

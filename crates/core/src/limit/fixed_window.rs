@@ -1,5 +1,6 @@
 //! The fixed-window counter of a bucket with a quota too large for a sliding window.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use crate::limit::{Attempt, LimitDecision, Quota};
@@ -85,6 +86,32 @@ impl FixedWindow {
             .is_some_and(|full| full.saturating_sub(self.used) < half)
     }
 
+    /// The number of attempts that count at `now`, at most the quota.
+    pub fn used(&self, quota: Quota, now: UnixTime) -> u32 {
+        let Some(full) = self.full_for(Self::span(quota, now)) else {
+            return 0;
+        };
+        let left = u32::try_from(full.saturating_sub(self.used)).unwrap_or(u32::MAX);
+        quota.attempts().saturating_sub(left)
+    }
+
+    /// The time after which no attempt counts any more; `None` if none counts at `now`.
+    pub fn unused_in(&self, quota: Quota, now: UnixTime) -> Option<Duration> {
+        if self.used(quota, now) == 0 {
+            return None;
+        }
+        let span = Self::span(quota, now);
+        // An attempt counts in its own window and in the next one.
+        let windows = if self.full_at.contains_key(&span) {
+            2
+        } else {
+            1
+        };
+        let free = span.saturating_add(windows);
+        let free_at = free.saturating_mul(quota.per().as_secs());
+        Some(now.until(UnixTime::from_secs(free_at)))
+    }
+
     /// Whether `span` is full. It counts from the first attempt of the previous window, or from its
     /// own first attempt if that window had none.
     fn is_full(&self, span: u64) -> bool {
@@ -105,8 +132,6 @@ impl FixedWindow {
     reason = "the numbers and texts of a test are its own"
 )]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
     use proptest::prelude::*;
 
@@ -154,6 +179,33 @@ mod tests {
         assert_eq!(window.check(of_hundred(), at(100)), wait(7_100));
         assert_eq!(window.check(of_hundred(), at(7_199)), wait(1));
         assert_eq!(window.check(of_hundred(), at(7_200)), LimitDecision::Allow);
+    }
+
+    #[test]
+    fn the_used_attempts_are_those_of_this_window_and_the_previous_one() {
+        let quota = of_hundred();
+        let seconds = quota.per().as_secs();
+        let state = |window: &FixedWindow, second| {
+            let now = UnixTime::from_secs(NOON + second);
+            let left = window.unused_in(quota, now).map(|left| left.as_secs());
+            (window.used(quota, now), left)
+        };
+        assert_eq!(state(&FixedWindow::default(), 0), (0, None));
+        let window = with([0, 1, 2]);
+        for (second, expected) in [
+            (2, (3, Some(2 * seconds - 2))),
+            (seconds - 1, (3, Some(seconds + 1))),
+            (seconds, (3, Some(seconds))),
+            (2 * seconds - 1, (3, Some(1))),
+            (2 * seconds, (0, None)),
+        ] {
+            assert_eq!(state(&window, second), expected, "{second}");
+        }
+        let later = with([0, 1, 2, seconds + 5]);
+        assert_eq!(state(&later, seconds + 5), (4, Some(2 * seconds - 5)));
+        assert_eq!(state(&later, 2 * seconds), (1, Some(seconds)));
+        let full = with(core::iter::repeat_n(0, 1).chain(1..100));
+        assert_eq!(state(&full, 99).0, 100);
     }
 
     #[test]

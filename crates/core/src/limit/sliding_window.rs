@@ -1,6 +1,9 @@
 //! The exact sliding window: the last attempts of a bucket, one by one.
 
+use core::time::Duration;
+
 use crate::limit::{Attempt, LimitDecision, Quota};
+use crate::time::UnixTime;
 
 /// The last attempts that passed, latest first, and the number of consecutive failures.
 ///
@@ -26,6 +29,25 @@ impl SlidingWindow {
     /// The number of consecutive attempts that passed and were not settled as successful.
     pub const fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// The number of attempts that count at `now`, at most the quota.
+    pub fn used(&self, quota: Quota, now: UnixTime) -> u32 {
+        let counted = self.counted(quota, now).count();
+        u32::try_from(counted).unwrap_or(quota.attempts())
+    }
+
+    /// The time after which no attempt counts any more; `None` if none counts at `now`.
+    pub fn unused_in(&self, quota: Quota, now: UnixTime) -> Option<Duration> {
+        let ends = self.counted(quota, now);
+        let last = ends.map(|attempt| attempt.at().plus(quota.per())).max()?;
+        Some(now.until(last))
+    }
+
+    fn counted(&self, quota: Quota, now: UnixTime) -> impl Iterator<Item = &Attempt> {
+        let most = usize::try_from(quota.attempts()).unwrap_or(usize::MAX);
+        let latest = self.latest_first.iter().take(most);
+        latest.filter(move |attempt| now < attempt.at().plus(quota.per()))
     }
 
     /// The number of attempts after `attempt`; `None` if the window does not contain it.
@@ -82,10 +104,7 @@ impl SlidingWindow {
     reason = "the numbers and texts of a test are its own"
 )]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
-    use crate::time::UnixTime;
     use proptest::prelude::*;
 
     const NOON: u64 = 1_795_435_200;
@@ -114,6 +133,32 @@ mod tests {
         let window = window.shift(quota, at(60));
         assert_eq!(window.check(quota, None, at(69)), wait(1));
         assert_eq!(window.check(quota, None, at(70)), LimitDecision::Allow);
+    }
+
+    #[test]
+    fn the_used_attempts_are_those_inside_the_window_to_the_second() {
+        let quota = quota(3, 60);
+        let window = SlidingWindow::default()
+            .shift(quota, at(0))
+            .shift(quota, at(10));
+        let state = |window: &SlidingWindow, second| {
+            let now = UnixTime::from_secs(NOON + second);
+            let left = window.unused_in(quota, now).map(|left| left.as_secs());
+            (window.used(quota, now), left)
+        };
+        assert_eq!(state(&SlidingWindow::default(), 0), (0, None));
+        for (second, expected) in [
+            (10, (2, Some(60))),
+            (59, (2, Some(11))),
+            (60, (1, Some(10))),
+            (69, (1, Some(1))),
+            (70, (0, None)),
+        ] {
+            assert_eq!(state(&window, second), expected, "{second}");
+        }
+        let full = (20..30).fold(window, |window, second| window.shift(quota, at(second)));
+        assert_eq!(state(&full, 30), (3, Some(59)));
+        assert_eq!(state(&full.refund(at(29)), 30), (2, Some(58)));
     }
 
     #[test]

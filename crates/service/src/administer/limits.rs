@@ -3,18 +3,25 @@
 use core::time::Duration;
 
 use portcullis_core::audit::{AdminAct, AuditKind};
+use portcullis_core::id::Id;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota};
+use portcullis_core::session::Session;
 
 use super::account_ref::{AccountRef, find};
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::limit::LimitKey;
-use crate::limit::bucket::{bucket, client_site, site_bucket};
+use crate::limit::bucket::{bucket, client_site, device_group, site_bucket};
 use crate::ports::{RequestMeta, SecureRandom};
+use crate::sessions;
 use crate::store::{
-    Account, AccountStore, AuditStore, Bucket, FactorStore, Factors, LimitAdminStore,
+    Account, AccountStore, AuditStore, Bucket, BucketGroup, BucketState, FactorStore, Factors,
+    LimitAdminStore, SessionStore,
 };
+
+/// The most buckets that one transaction clears, below the 100 writes of a transaction.
+const MAX_CLEARED: usize = 90;
 
 /// The subject of the counts.
 #[derive(Clone, Debug)]
@@ -26,14 +33,18 @@ pub enum LimitTarget {
 }
 
 /// The state of one limit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LimitState {
     /// The limit.
     pub kind: LimitKind,
     /// Its quota.
     pub quota: Quota,
-    /// Whether it is the sampled count of an IPv6 `/48`.
-    pub is_site: bool,
+    /// The one of several counts of this kind.
+    pub part: LimitPart,
+    /// The number of counted attempts of the quota.
+    pub used: u32,
+    /// The time after which no attempt counts any more; `None` if none counts now.
+    pub unused_in: Option<Duration>,
     /// The time after which the next attempt passes; `None` if it passes now.
     pub wait: Option<Duration>,
     /// Whether too many consecutive failures have locked it.
@@ -42,37 +53,64 @@ pub struct LimitState {
     pub failures: u32,
 }
 
-/// The counts of `target` that are not empty. The counts of known browsers are not listed: only the
-/// cookie of a browser names its count.
+/// The one of several counts of one kind.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LimitPart {
+    /// The only count.
+    Whole,
+    /// The sampled count of an IPv6 `/48`.
+    Site,
+    /// The count of a known browser, by an HMAC of its cookie's identifier.
+    Browser(String),
+    /// The count of an open session.
+    Session(Id),
+}
+
+/// The counts of `target` that are not empty: those of an account with its known browsers and its
+/// open sessions, or those of a network.
 ///
 /// # Errors
 ///
 /// [`UseCaseError`].
 pub async fn limits(
     target: &LimitTarget,
-    ctx: ServiceContext<'_, impl AccountStore + FactorStore + LimitAdminStore, impl SecureRandom>,
+    ctx: ServiceContext<
+        '_,
+        impl AccountStore + FactorStore + SessionStore + LimitAdminStore,
+        impl SecureRandom,
+    >,
 ) -> Result<Vec<LimitState>, UseCaseError> {
     let now = Attempt::first_of(ctx.call.now);
     let mut states = Vec::new();
-    let sites = sites(target, ctx).into_iter().map(|bucket| (bucket, true));
-    let own = buckets(target, ctx).await?.into_iter();
-    for (bucket, is_site) in own.map(|bucket| (bucket, false)).chain(sites) {
-        let Some(state) = ctx.store.bucket_state(&bucket, now).await? else {
-            continue;
-        };
-        states.push(LimitState {
-            kind: bucket.scope,
-            quota: bucket.quota,
-            is_site,
-            wait: match state.decision {
-                LimitDecision::RetryAfter(wait) => Some(wait),
-                LimitDecision::Allow | LimitDecision::LockedOut => None,
-            },
-            is_locked: state.decision == LimitDecision::LockedOut,
-            failures: state.failures,
-        });
+    let found = counts(target, ctx).await?;
+    for (bucket, part) in found.buckets {
+        if let Some(state) = ctx.store.bucket_state(&bucket, now).await? {
+            states.push(limit_state(&bucket, part, state));
+        }
+    }
+    if let Some(group) = found.browsers {
+        for (bucket, state) in ctx.store.group_states(&group, now).await? {
+            let part = LimitPart::Browser(bucket.name.clone());
+            states.push(limit_state(&bucket, part, state));
+        }
     }
     Ok(states)
+}
+
+fn limit_state(bucket: &Bucket, part: LimitPart, state: BucketState) -> LimitState {
+    LimitState {
+        kind: bucket.scope,
+        quota: bucket.quota,
+        part,
+        used: state.used,
+        unused_in: state.unused_in,
+        wait: match state.decision {
+            LimitDecision::RetryAfter(wait) => Some(wait),
+            LimitDecision::Allow | LimitDecision::LockedOut => None,
+        },
+        is_locked: state.decision == LimitDecision::LockedOut,
+        failures: state.failures,
+    }
 }
 
 /// Clears the counts of `target`, all or those of one limit, and so lifts a lock. Returns the number
@@ -86,12 +124,21 @@ pub async fn clear_limits(
     only: Option<LimitKind>,
     ctx: ServiceContext<
         '_,
-        impl AccountStore + FactorStore + LimitAdminStore + AuditStore,
+        impl AccountStore + FactorStore + SessionStore + LimitAdminStore + AuditStore,
         impl SecureRandom,
     >,
 ) -> Result<usize, UseCaseError> {
-    let mut buckets = buckets(target, ctx).await?;
-    buckets.extend(sites(target, ctx));
+    let found = counts(target, ctx).await?;
+    let mut buckets: Vec<_> = found
+        .buckets
+        .into_iter()
+        .map(|(bucket, _)| bucket)
+        .collect();
+    if let Some(group) = found.browsers {
+        let now = Attempt::first_of(ctx.call.now);
+        let members = ctx.store.group_states(&group, now).await?;
+        buckets.extend(members.into_iter().map(|(bucket, _)| bucket));
+    }
     buckets.retain(|bucket| only.is_none_or(|only| only == bucket.scope));
     if buckets.is_empty() {
         return Ok(0);
@@ -101,21 +148,44 @@ pub async fn clear_limits(
         LimitTarget::Network(_) => None,
     };
     let owner = owner.map(|account| account.user_id);
-    let act = AuditKind::Administered(AdminAct::ClearLimits);
-    let event = ctx.event(act, owner.as_ref())?;
-    ctx.store.clear_buckets(&buckets, &event).await?;
+    for part in buckets.chunks(MAX_CLEARED) {
+        let act = AuditKind::Administered(AdminAct::ClearLimits);
+        let event = ctx.event(act, owner.as_ref())?;
+        ctx.store.clear_buckets(part, &event).await?;
+    }
     Ok(buckets.len())
 }
 
-async fn buckets<C>(
+/// The counts of a target.
+struct TargetCounts {
+    buckets: Vec<(Bucket, LimitPart)>,
+    /// The counts of its known browsers.
+    browsers: Option<BucketGroup>,
+}
+
+async fn counts<C>(
     target: &LimitTarget,
-    ctx: ServiceContext<'_, impl AccountStore + FactorStore, C>,
-) -> Result<Vec<Bucket>, UseCaseError> {
+    ctx: ServiceContext<'_, impl AccountStore + FactorStore + SessionStore, C>,
+) -> Result<TargetCounts, UseCaseError> {
     let subject = match target {
         LimitTarget::Account(subject) => subject,
-        LimitTarget::Network(address) => return Ok(of_network(address, ctx)),
+        LimitTarget::Network(address) => {
+            let own = of_network(address, ctx).into_iter();
+            let own = own.map(|bucket| (bucket, LimitPart::Whole));
+            let sites = sites(address, ctx).into_iter();
+            return Ok(TargetCounts {
+                buckets: own
+                    .chain(sites.map(|site| (site, LimitPart::Site)))
+                    .collect(),
+                browsers: None,
+            });
+        }
     };
     let account = find(subject, ctx.store).await?;
+    let open: Vec<Session> = match &account {
+        Some(account) => sessions::of_account(account, ctx).await?,
+        None => Vec::new(),
+    };
     let factors = match &account {
         Some(account) => ctx.store.factors(account).await?,
         None => Factors::default(),
@@ -139,7 +209,31 @@ async fn buckets<C>(
     if let Some(account) = &account {
         keys.extend(of_account(account, &factors));
     }
-    Ok(named(&keys, ctx))
+    let own = named(&keys, ctx).into_iter();
+    let own = own.map(|bucket| (bucket, LimitPart::Whole));
+    let of_sessions = open.iter().flat_map(|session| {
+        let key = (LimitKind::RefreshSession, LimitKey::Session(&session.id));
+        let buckets = named(&[key], ctx).into_iter();
+        buckets.map(|bucket| (bucket, LimitPart::Session(session.id.clone())))
+    });
+    Ok(TargetCounts {
+        buckets: own.chain(of_sessions).collect(),
+        browsers: account
+            .as_ref()
+            .and_then(|account| known_browsers(account, ctx)),
+    })
+}
+
+/// The counts of the browsers that are known in the current generation of `account`; `None` if the
+/// limit is off.
+pub(super) fn known_browsers<S, C>(
+    account: &Account,
+    ctx: ServiceContext<'_, S, C>,
+) -> Option<BucketGroup> {
+    let kind = LimitKind::LoginDevice;
+    let quota = ctx.settings.limits.quotas.of(kind)?;
+    let generation = account.generation;
+    Some(device_group(kind, quota, &account.email, generation, ctx))
 }
 
 fn of_account<'a>(
@@ -182,10 +276,7 @@ fn of_network<S, C>(address: &str, ctx: ServiceContext<'_, S, C>) -> Vec<Bucket>
 }
 
 /// The buckets of the IPv6 site of a network.
-fn sites<S, C>(target: &LimitTarget, ctx: ServiceContext<'_, S, C>) -> Vec<Bucket> {
-    let LimitTarget::Network(address) = target else {
-        return Vec::new();
-    };
+fn sites<S, C>(address: &str, ctx: ServiceContext<'_, S, C>) -> Vec<Bucket> {
     let call = call_from(address, ctx);
     let ctx = ServiceContext { call: &call, ..ctx };
     let Some(site) = client_site(ctx) else {

@@ -9,7 +9,7 @@ use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::root_keys::{Purpose, RootKeys};
 
 use crate::context::ServiceContext;
-use crate::store::Bucket;
+use crate::store::{Bucket, BucketGroup};
 
 /// The number of bytes of a bucket's MAC in its row key; too long for an attacker to find a
 /// collision.
@@ -26,8 +26,9 @@ pub enum LimitKey<'a> {
     /// The attempts on one address from all browsers that became known in one generation of the
     /// account. Cookies of an earlier generation must not fill the bucket of the current one.
     KnownBrowsers(&'a EmailAddress, u64),
-    /// The attempts on one address from one known browser.
-    Device(&'a EmailAddress, &'a Id),
+    /// The attempts on one address from one browser that became known in this generation of the
+    /// account. The browsers of one generation are a group.
+    Device(&'a EmailAddress, u64, &'a Id),
     /// The attempts on one account.
     Account(&'a Id),
     /// The attempts on one second factor of an account. SECURITY: nothing that a client can do with
@@ -59,7 +60,7 @@ pub(crate) fn bucket<S, C>(
             generation = raised.to_be_bytes();
             (email.as_str().as_bytes(), &generation)
         }
-        LimitKey::Device(email, nonce) => (email.as_str().as_bytes(), nonce.as_str().as_bytes()),
+        LimitKey::Device(email, _, nonce) => (email.as_str().as_bytes(), nonce.as_str().as_bytes()),
         LimitKey::Account(user_id) => (user_id.as_str().as_bytes(), b""),
         LimitKey::Factor(user_id, factor_id) => {
             (user_id.as_str().as_bytes(), factor_id.as_str().as_bytes())
@@ -70,6 +71,34 @@ pub(crate) fn bucket<S, C>(
         scope,
         quota,
         name: bucket_name(ctx.root_keys, scope, quota, [first, second]),
+        group: match limit_key {
+            LimitKey::Device(email, raised, _) => {
+                Some(device_group(scope, quota, email, raised, ctx).name)
+            }
+            LimitKey::Network
+            | LimitKey::Email(_)
+            | LimitKey::KnownBrowsers(..)
+            | LimitKey::Account(_)
+            | LimitKey::Factor(..)
+            | LimitKey::Session(_) => None,
+        },
+    }
+}
+
+/// The group of the buckets of all browsers that became known in the generation `raised`.
+pub(crate) fn device_group<S, C>(
+    scope: LimitKind,
+    quota: Quota,
+    email: &EmailAddress,
+    raised: u64,
+    ctx: ServiceContext<'_, S, C>,
+) -> BucketGroup {
+    let generation = raised.to_be_bytes();
+    let parts = [email.as_str().as_bytes(), &generation];
+    BucketGroup {
+        scope,
+        quota,
+        name: bucket_name(ctx.root_keys, scope, quota, parts),
     }
 }
 
@@ -86,6 +115,7 @@ pub(crate) fn site_bucket<S, C>(
         scope,
         quota,
         name: bucket_name(ctx.root_keys, scope, quota, [text.as_bytes(), b""]),
+        group: None,
     }
 }
 

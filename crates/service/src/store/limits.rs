@@ -1,5 +1,7 @@
 //! Rate limit windows: one write per attempt.
 
+use core::time::Duration;
+
 use portcullis_core::audit::AuditEvent;
 use portcullis_core::limit::kind::LimitKind;
 use portcullis_core::limit::{Attempt, LimitDecision, Quota};
@@ -15,6 +17,8 @@ pub struct Bucket {
     pub quota: Quota,
     /// The key as an HMAC under a host key, because the row must contain no address.
     pub name: String,
+    /// The group of the bucket, as such an HMAC. Only the buckets of a group can be listed.
+    pub group: Option<String>,
 }
 
 /// The result of counting an attempt.
@@ -59,8 +63,23 @@ pub trait LimitStore {
 pub struct BucketState {
     /// The decision on an attempt now.
     pub decision: LimitDecision,
+    /// The number of counted attempts of the quota.
+    pub used: u32,
+    /// The time after which no attempt counts any more; `None` if none counts now.
+    pub unused_in: Option<Duration>,
     /// The number of consecutive failures, where the limit counts them.
     pub failures: u32,
+}
+
+/// The buckets of one group, such as those of the known browsers of an account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BucketGroup {
+    /// The kind of limit.
+    pub scope: LimitKind,
+    /// The quota of each bucket.
+    pub quota: Quota,
+    /// As [`Bucket::group`].
+    pub name: String,
 }
 
 /// Shows and clears counts, for an operator.
@@ -79,6 +98,18 @@ pub trait LimitAdminStore {
         bucket: &Bucket,
         attempt: Attempt,
     ) -> Result<Option<BucketState>, StoreError>;
+
+    /// The buckets of `group` with their states at `attempt`; those in which nothing was counted have
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn group_states(
+        &self,
+        group: &BucketGroup,
+        attempt: Attempt,
+    ) -> Result<Vec<(Bucket, BucketState)>, StoreError>;
 
     /// Deletes the counts of `buckets`, with the audit row, atomically.
     ///

@@ -51,7 +51,7 @@ impl<T: Transport> LimitStore for DynamoStore<'_, T> {
         let call = if bucket.quota.is_exact() {
             self.limit_call(bucket, &change, &condition)
         } else {
-            let key = Key::limit(bucket.scope.as_str(), &bucket.name);
+            let key = limit_key(bucket);
             update_and_return(self.client.tables(), &key, &change, &condition)
         };
         let row = match self.limit_by(&call, COUNTING).await? {
@@ -150,7 +150,7 @@ impl<T: Transport> DynamoStore<'_, T> {
     }
 
     fn limit_call(&self, bucket: &Bucket, change: &Expression, condition: &Expression) -> ApiCall {
-        let key = Key::limit(bucket.scope.as_str(), &bucket.name);
+        let key = limit_key(bucket);
         update_if(self.client.tables(), &key, change, condition)
     }
 
@@ -186,6 +186,10 @@ enum Limited {
     Applied(Option<Item>),
     /// The row whose state failed the condition.
     Refused(Item),
+}
+
+fn limit_key(bucket: &Bucket) -> Key {
+    Key::limit(bucket.scope.as_str(), &bucket.name, bucket.group.as_deref())
 }
 
 const fn passed(is_half_used: bool) -> Counted {
