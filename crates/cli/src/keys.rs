@@ -1,6 +1,6 @@
 //! `portcullis keys`: shows, rotates and revokes the keys of the key document.
 
-use portcullis_core::keys::document::PublishedKey;
+use portcullis_core::keys::document::{KeyDocument, PublishedKey};
 use portcullis_core::time::UnixTime;
 use portcullis_host::rotation::RotationContext;
 use portcullis_service::rotate::RotateError;
@@ -27,9 +27,10 @@ async fn show(cli: &CliContext) -> Result<CommandOutput, Failure> {
     let now = cli.now();
     let mut text = format!("version {}\n", document.version());
     for key in document.keys() {
-        text.push_str(&line(key, now));
+        text.push_str(&line(key, &document, now));
     }
-    let keys: Vec<_> = document.keys().iter().map(|key| object(key, now)).collect();
+    let keys = document.keys().iter();
+    let keys: Vec<_> = keys.map(|key| object(key, &document, now)).collect();
     let json = json!({"version": document.version(), "keys": keys});
     Ok(if keys.is_empty() {
         text.push_str("no key has been published yet\n");
@@ -58,11 +59,40 @@ async fn rotate(cli: &CliContext) -> Result<CommandOutput, Failure> {
     // The newest key belongs to this rotation: no later rotation could have started.
     let newest = document.keys().iter().max_by_key(|key| key.sign_from);
     let now = cli.now();
-    let text = newest.map(|key| line(key, now)).unwrap_or_default();
-    let key = newest.map(|key| object(key, now));
-    let json = json!({"outcome": "done", "key": key, "request_id": version});
-    let text = format!("{text}rotation complete (audit: request {version})\n");
+    let keys = document.keys().iter();
+    let signing: Vec<_> = keys.filter(|key| signs(key, &document, now)).collect();
+    let json = json!({
+        "outcome": "done",
+        "key": newest.map(|key| object(key, &document, now)),
+        "signing": signing.iter().map(|key| object(key, &document, now)).collect::<Vec<_>>(),
+        "request_id": version,
+    });
+    let mut text = String::new();
+    for key in signing {
+        text.push_str(&line(key, &document, now));
+    }
+    if let Some(key) = newest.filter(|key| !signs(key, &document, now)) {
+        text.push_str(&line(key, &document, now));
+    }
+    text.push_str(&rotated(newest, now));
+    text.push_str(&format!("(audit: request {version})\n"));
     Ok(CommandOutput::good(text, json))
+}
+
+/// Tells from when the key of a completed rotation signs.
+fn rotated(newest: Option<&PublishedKey>, now: UnixTime) -> String {
+    let Some(key) = newest else {
+        return "the rotation is complete\n".to_owned();
+    };
+    let id = key.key.id().unwrap_or_default();
+    if now < key.sign_from {
+        let from = key.sign_from;
+        format!(
+            "the key {id} is published; it does not sign before {from}, and the previous key signs until then\n"
+        )
+    } else {
+        format!("the key {id} signs now\n")
+    }
 }
 
 async fn revoke(key: &str, cli: &CliContext) -> Result<CommandOutput, Failure> {
@@ -94,40 +124,55 @@ async fn desk(cli: &CliContext) -> Result<RotationContext<'_>, Failure> {
     desk.map_err(Failure::unavailable)
 }
 
+fn signs(key: &PublishedKey, document: &KeyDocument, now: UnixTime) -> bool {
+    let id = key.key.id();
+    id.is_some_and(|id| document.is_signing(id, now))
+}
+
+/// The time from which the key signs no more; `None` if it does not sign, or no successor is known.
+fn signs_until(key: &PublishedKey, document: &KeyDocument, now: UnixTime) -> Option<UnixTime> {
+    let next = document.next_signing_at(now);
+    next.filter(|_| signs(key, document, now))
+}
+
 /// The validity of a key at `now`.
-fn state(key: &PublishedKey, now: UnixTime) -> &'static str {
+fn state(key: &PublishedKey, document: &KeyDocument, now: UnixTime) -> &'static str {
     if !key.verifies(now) {
         "ended"
     } else if now < key.sign_from {
         "published"
-    } else if key.ends_at.is_some() {
-        "leaving"
-    } else {
+    } else if signs(key, document, now) {
         "signing"
+    } else {
+        "leaving"
     }
 }
 
-fn line(key: &PublishedKey, now: UnixTime) -> String {
+fn line(key: &PublishedKey, document: &KeyDocument, now: UnixTime) -> String {
     let algorithm = key.key.algorithm().map(|name| name.to_string());
+    let until = signs_until(key, document, now)
+        .map(|next| format!(" until {next}"))
+        .unwrap_or_default();
     let end = key
         .ends_at
         .map(|end| format!(", ends {end}"))
         .unwrap_or_default();
     format!(
-        "{:<9}  {:<6}  {}  signs from {}{end}\n",
-        state(key, now),
+        "{:<9}  {:<6}  {}  signs from {}{until}{end}\n",
+        state(key, document, now),
         algorithm.unwrap_or_default(),
         key.key.id().unwrap_or_default(),
         key.sign_from,
     )
 }
 
-fn object(key: &PublishedKey, now: UnixTime) -> Value {
+fn object(key: &PublishedKey, document: &KeyDocument, now: UnixTime) -> Value {
     json!({
         "kid": key.key.id(),
         "alg": key.key.algorithm().map(|name| name.to_string()),
-        "state": state(key, now),
+        "state": state(key, document, now),
         "sign_from": key.sign_from.as_secs(),
+        "signs_until": signs_until(key, document, now).map(UnixTime::as_secs),
         "ends_at": key.ends_at.map(UnixTime::as_secs),
     })
 }

@@ -10,7 +10,7 @@ use portcullis_service::rotate::revoke::KeyRevocation;
 use portcullis_tests::program::operator_program;
 use portcullis_tests::proxy::Fault;
 use portcullis_tests::system::{CHEAP, System, environment};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{document, kid, log_in, now, published, takes};
@@ -52,6 +52,20 @@ async fn keys_rotate_rotates_and_reports_the_next_possible_time() {
     );
     assert_eq!(said["key"]["state"], "published");
     let next = said["key"]["kid"].as_str().expect("a name");
+    // The old key signs until the new one does, although it has an end already.
+    let signing = &said["signing"][0];
+    assert_eq!(
+        (&signing["kid"], &signing["state"]),
+        (&json!(old), &json!("signing"))
+    );
+    assert_eq!(signing["signs_until"], said["key"]["sign_from"]);
+    assert!(signing["ends_at"].as_u64() > signing["signs_until"].as_u64());
+    let (_, shown) = operator(&system, &["show"]).await;
+    let states = shown["keys"].as_array().expect("keys").iter();
+    let states: Vec<_> = states
+        .map(|key| key["state"].as_str().expect("a state"))
+        .collect();
+    assert_eq!(states, ["signing", "published"]);
     assert_eq!(published(&peer).await.len(), 1, "read a moment ago");
     system.clock.pass(10);
     assert_eq!(published(&peer).await, [old.as_str(), next]);

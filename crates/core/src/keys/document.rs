@@ -98,6 +98,27 @@ impl KeyDocument {
             .find(|published| published.key.id() == Some(id))
     }
 
+    /// Whether hosts sign with the key `id` at `now`, as far as the document tells: a key without an end
+    /// from its `sign_from` on, else the last key with an end. Several keys without an end are those of
+    /// an unfinished rotation; the secret tells which of them signs.
+    pub fn is_signing(&self, id: &str, now: UnixTime) -> bool {
+        let can_sign = |key: &&PublishedKey| key.sign_from <= now && key.verifies(now);
+        let Some(key) = self.find(id).filter(can_sign) else {
+            return false;
+        };
+        let mut others = self.keys.iter().filter(can_sign);
+        key.ends_at.is_none()
+            || !others.any(|other| other.ends_at.is_none() || key.sign_from < other.sign_from)
+    }
+
+    /// The time from which another key signs in place of those that sign at `now`; `None` if no key
+    /// waits for its `sign_from`.
+    pub fn next_signing_at(&self, now: UnixTime) -> Option<UnixTime> {
+        let waiting = self.keys.iter().filter(|key| now < key.sign_from);
+        let waiting = waiting.filter(|key| key.ends_at.is_none());
+        waiting.map(|key| key.sign_from).min()
+    }
+
     /// Whether the key `id` was revoked. A revoked key is never published again.
     pub fn is_revoked(&self, id: &str) -> bool {
         self.revoked.iter().any(|revoked| revoked == id)
@@ -236,6 +257,53 @@ mod tests {
         let read = KeyDocument::parse(document.to_json().as_bytes()).expect("our own");
         assert_eq!(read.version(), 1);
         assert_eq!(read.to_json(), document.to_json());
+    }
+
+    /// A document of keys with these `sign_from` and `ends_at`, in seconds, named `0`, `1`, ...
+    fn document(times: &[(u64, Option<u64>)]) -> KeyDocument {
+        let keys = times.iter().enumerate().map(|(place, (from, end))| {
+            let end = end.map(|end| format!(r#","ends_at":{end}"#));
+            format!(
+                r#"{{"jwk":{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"{place}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}},"sign_from":{from}{}}}"#,
+                end.unwrap_or_default()
+            )
+        });
+        let keys: Vec<_> = keys.collect();
+        let json = format!(r#"{{"version":1,"keys":[{}]}}"#, keys.join(","));
+        KeyDocument::parse(json.as_bytes()).expect("a document")
+    }
+
+    #[test]
+    fn a_key_with_an_end_signs_until_its_successor_does() {
+        let signing = |document: &KeyDocument, now| {
+            let now = UnixTime::from_secs(now);
+            let all = ["0", "1", "2"].into_iter();
+            let all = all.filter(|id| document.is_signing(id, now));
+            (
+                all.collect::<Vec<_>>(),
+                document.next_signing_at(now).map(UnixTime::as_secs),
+            )
+        };
+        let rotated = document(&[(100, Some(500)), (300, None)]);
+        for (now, expected) in [
+            (99, (vec![], Some(300))),
+            (100, (vec!["0"], Some(300))),
+            (299, (vec!["0"], Some(300))),
+            (300, (vec!["1"], None)),
+            (500, (vec!["1"], None)),
+        ] {
+            assert_eq!(signing(&rotated, now), expected, "{now}");
+        }
+        // Of two keys with an end, the later one signs.
+        let twice = document(&[(100, Some(500)), (300, Some(900)), (700, None)]);
+        assert_eq!(signing(&twice, 400), (vec!["1"], Some(700)));
+        assert_eq!(signing(&twice, 700), (vec!["2"], None));
+        // An unfinished rotation: the document does not tell which of the two is current.
+        let unfinished = document(&[(100, None), (300, None)]);
+        assert_eq!(signing(&unfinished, 299), (vec!["0"], Some(300)));
+        assert_eq!(signing(&unfinished, 300), (vec!["0", "1"], None));
+        // A key that has ended signs no more, also without a successor.
+        assert_eq!(signing(&document(&[(100, Some(500))]), 500), (vec![], None));
     }
 
     #[test]
