@@ -117,7 +117,7 @@ async fn request_smuggling_two_lengths_are_400() {
         // CL.TE and TE.CL: a proxy that reads the other field finds a second request.
         format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0"),
         format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n\r\n0"),
-        format!("Transfer-Encoding: chunked\r\nContent-Length: nonsense\r\n\r\n0"),
+        "Transfer-Encoding: chunked\r\nContent-Length: nonsense\r\n\r\n0".to_owned(),
         "Content-Length: 0\r\nContent-Length: 0".to_owned(),
     ] {
         malformed(

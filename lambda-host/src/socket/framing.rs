@@ -63,7 +63,12 @@ impl FramingReader {
     pub(super) fn next_verdict(&mut self) -> Result<(), FramingError> {
         let refused = match self.place {
             Place::Refused(error) => error,
-            _ => FramingError::Malformed,
+            Place::Head
+            | Place::Body(_)
+            | Place::ChunkSize
+            | Place::Chunk(_)
+            | Place::ChunkEnd
+            | Place::Trailer => FramingError::Malformed,
         };
         self.verdicts.pop_front().unwrap_or(Err(refused))
     }
@@ -239,7 +244,7 @@ fn trim(value: &[u8]) -> &[u8] {
     let end = value
         .iter()
         .rposition(is_text)
-        .map_or(first, |last| last + 1);
+        .map_or(first, |last| last.saturating_add(1));
     value.get(first..end).unwrap_or_default()
 }
 

@@ -34,7 +34,7 @@ impl SlidingWindow {
     /// The number of attempts that count at `now`, at most the quota.
     pub fn used(&self, quota: Quota, now: UnixTime) -> u32 {
         let counted = self.counted(quota, now).count();
-        u32::try_from(counted).unwrap_or(quota.attempts())
+        u32::try_from(counted).unwrap_or(u32::MAX)
     }
 
     /// The time after which no attempt counts any more; `None` if none counts at `now`.
