@@ -29,6 +29,8 @@ pub struct AuditEvent {
     pub client_address: String,
     /// The request ID, which edge and origin see, too.
     pub request_id: Id,
+    /// The names that an operator's change is about, such as `scope admin`; never a value.
+    pub detail: Option<String>,
     /// The key of its MAC, so that no entry can be stored without one.
     pub sealer: AuditMac,
 }
@@ -50,6 +52,7 @@ impl AuditEvent {
             session_id: self.session_id.as_ref().map(Id::as_str),
             client_address: &self.client_address,
             request_id: self.request_id.as_str(),
+            detail: self.detail.as_deref(),
         }
     }
 }
@@ -167,6 +170,18 @@ pub enum AdminAct {
     RemoveFactor,
     /// Its counts of attempts, or those of a network, were cleared.
     ClearLimits,
+    /// It got scopes or roles.
+    Grant,
+    /// It lost scopes or roles.
+    Revoke,
+    /// A custom claim was set.
+    SetClaim,
+    /// A custom claim was removed.
+    UnsetClaim,
+    /// It was created without a password, and its owner was invited.
+    Invite,
+    /// Accounts were listed.
+    List,
 }
 
 /// The internal reason of a refused registration; the client gets no hint.
@@ -267,6 +282,12 @@ impl AuditKind {
             Self::Administered(AdminAct::Show) => "admin_show",
             Self::Administered(AdminAct::RemoveFactor) => "admin_remove_factor",
             Self::Administered(AdminAct::ClearLimits) => "admin_clear_limits",
+            Self::Administered(AdminAct::Grant) => "admin_grant",
+            Self::Administered(AdminAct::Revoke) => "admin_revoke",
+            Self::Administered(AdminAct::SetClaim) => "admin_set_claim",
+            Self::Administered(AdminAct::UnsetClaim) => "admin_unset_claim",
+            Self::Administered(AdminAct::Invite) => "admin_invite",
+            Self::Administered(AdminAct::List) => "admin_list",
             Self::KeysChanged(KeyAct::Publish) => "key_publish",
             Self::KeysChanged(KeyAct::Rotate) => "key_rotate",
             Self::KeysChanged(KeyAct::Revoke) => "key_revoke",
@@ -324,6 +345,8 @@ impl AuditKind {
             Self::MailGivenUp(MailKind::SessionsEnded) => "sessions_ended_not_delivered",
             Self::MailGivenUp(MailKind::SessionEnded) => "session_ended_not_delivered",
             Self::MailGivenUp(MailKind::AccountDeleted) => "account_deleted_not_delivered",
+            Self::MailGivenUp(MailKind::PermissionsChanged) => "permissions_changed_not_delivered",
+            Self::MailGivenUp(MailKind::Invite) => "invite_not_delivered",
             Self::VerificationRefused(denial)
             | Self::ResetRefused(denial)
             | Self::UnlockRefused(denial) => denial.as_str(),

@@ -44,11 +44,15 @@ pub enum MailKind {
     SessionEnded,
     /// The operator deleted the account.
     AccountDeleted,
+    /// The operator changed the scopes, roles or custom claims.
+    PermissionsChanged,
+    /// A link that sets the first password of an account which the operator created.
+    Invite,
 }
 
 impl MailKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Verify,
         Self::Reset,
         Self::Unlock,
@@ -62,6 +66,8 @@ impl MailKind {
         Self::SessionsEnded,
         Self::SessionEnded,
         Self::AccountDeleted,
+        Self::PermissionsChanged,
+        Self::Invite,
     ];
 
     /// A stable name for the store.
@@ -80,6 +86,8 @@ impl MailKind {
             Self::SessionsEnded => "sessions_ended",
             Self::SessionEnded => "session_ended",
             Self::AccountDeleted => "account_deleted",
+            Self::PermissionsChanged => "permissions_changed",
+            Self::Invite => "invite",
         }
     }
 
@@ -87,7 +95,9 @@ impl MailKind {
     /// sent to an unverified address.
     pub const fn is_notice(self) -> bool {
         match self {
-            Self::Verify | Self::Reset | Self::Unlock | Self::AlreadyRegistered => false,
+            Self::Verify | Self::Reset | Self::Unlock | Self::AlreadyRegistered | Self::Invite => {
+                false
+            }
             Self::PasswordChanged
             | Self::FactorAdded
             | Self::FactorRemoved
@@ -96,7 +106,8 @@ impl MailKind {
             | Self::AccountEnabled
             | Self::SessionsEnded
             | Self::SessionEnded
-            | Self::AccountDeleted => true,
+            | Self::AccountDeleted
+            | Self::PermissionsChanged => true,
         }
     }
 

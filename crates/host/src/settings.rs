@@ -184,6 +184,8 @@ settings! {
             "Lifetime of a link that resets a password.";
         PORTCULLIS_UNLOCK_LIFETIME: "seconds, 600 to 3600", "`3600`", "native",
             "Lifetime of a link that makes a browser known.";
+        PORTCULLIS_INVITE_LIFETIME: "seconds, 3600 to 2592000", "`604800`", "native",
+            "Lifetime of the link in an invitation (`portcullis users create --invite`).";
         PORTCULLIS_DISPOSABLE: "`refuse` or `allow`", "`allow`", "native",
             "Decision on registrations from disposable e-mail domains.";
         PORTCULLIS_DISPOSABLE_FILE: "path", "none", "native",

@@ -8,9 +8,13 @@ use portcullis_core::mail::MailKind;
 use portcullis_core::session::Session;
 
 mod account_ref;
+mod claims;
+mod invite;
 mod limits;
 
 pub use self::account_ref::{AccountRef, find};
+pub use self::claims::{ClaimChange, Permissions, change_claims};
+pub use self::invite::{InviteOutcome, invite};
 pub use self::limits::{LimitPart, LimitState, LimitTarget, clear_limits, limits};
 
 use crate::announce;
@@ -21,8 +25,9 @@ use crate::mailing;
 use crate::ports::{Clock, SecureRandom};
 use crate::sessions;
 use crate::store::{
-    Account, AccountChange, AccountStatus, AccountStore, AuditStore, FactorStore, LimitAdminStore,
-    RevocationStore, SessionStore, SessionsEnd, TokensEnd, WriteOutcome,
+    Account, AccountChange, AccountPage, AccountStatus, AccountStore, AuditStore, DomainStore,
+    FactorStore, LimitAdminStore, PageCursor, RevocationStore, SessionStore, SessionsEnd,
+    TokensEnd, WriteOutcome,
 };
 
 /// The attempts of an action on an account with concurrent changes.
@@ -308,6 +313,23 @@ pub async fn end_session(
     };
     end_session::end(&ending, clock, ctx).await?;
     Ok(AdminOutcome::Done)
+}
+
+/// One part of all accounts, which begins after `after`. Leaves one audit row for the first part,
+/// because it shows personal data.
+///
+/// # Errors
+///
+/// [`UseCaseError`].
+pub async fn list(
+    after: Option<PageCursor>,
+    ctx: ServiceContext<'_, impl DomainStore + AuditStore, impl SecureRandom>,
+) -> Result<AccountPage, UseCaseError> {
+    if after.is_none() {
+        let event = ctx.event(AuditKind::Administered(AdminAct::List), None)?;
+        ctx.store.record(&event).await?;
+    }
+    Ok(ctx.store.account_page(after).await?)
 }
 
 async fn end_sessions(

@@ -46,6 +46,7 @@ impl<S, C: SecureRandom> ServiceContext<'_, S, C> {
             session_id: None,
             client_address: self.call.client_address.clone(),
             request_id: self.call.request_id.clone(),
+            detail: None,
             sealer: self.root_keys.sealer(Purpose::Audit),
         })
     }

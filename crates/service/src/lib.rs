@@ -99,6 +99,7 @@ mod test_support {
                 verify_lifetime: Duration::from_secs(3_600),
                 reset_lifetime: Duration::from_secs(1_800),
                 unlock_lifetime: Duration::from_secs(1_800),
+                invite_lifetime: Duration::from_secs(1_800),
                 require_verified: true,
                 smtputf8: false,
             },

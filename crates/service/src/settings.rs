@@ -151,6 +151,8 @@ pub struct Mailing {
     pub reset_lifetime: Duration,
     /// The lifetime of an unlock link, from when its mail is sent.
     pub unlock_lifetime: Duration,
+    /// The lifetime of the link in an invitation.
+    pub invite_lifetime: Duration,
     /// Whether login requires a verified address.
     pub require_verified: bool,
     /// Whether the mailer delivers to local parts beyond ASCII (SMTPUTF8, RFC 6531).

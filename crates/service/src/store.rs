@@ -25,7 +25,7 @@ mod packs;
 
 pub use audit::{AuditReader, StoredEntry};
 pub use change::{AccountChange, KeptSession, RetainedSession, SessionsEnd, TokensEnd};
-pub use domains::{DomainPage, DomainStore, PageCursor};
+pub use domains::{AccountPage, DomainPage, DomainStore, PageCursor};
 pub use factors::{FactorStore, Factors, TotpFactor};
 pub use keys::{KeyChangeStore, KeyStore};
 pub use limits::{Bucket, BucketGroup, BucketState, Counted, LimitAdminStore, LimitStore};

@@ -43,6 +43,7 @@ pub(crate) fn settings(lifetime: Duration, mutation: Option<Mutation>) -> Settin
             verify_lifetime: hour,
             reset_lifetime: hour,
             unlock_lifetime: hour,
+            invite_lifetime: hour,
             require_verified: false,
             smtputf8: false,
         },

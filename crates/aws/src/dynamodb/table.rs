@@ -34,6 +34,12 @@ const MAX_KEY_PART: usize = 256;
 /// The prefix of the partitions of mail domains.
 pub(crate) const DOMAINS: &str = "EMAIL#";
 
+/// The partitions of accounts.
+pub(crate) const USERS: &str = "USER#";
+
+/// The sort key of an account.
+pub(crate) const PROFILE: &str = "PROFILE";
+
 /// The prefix of the sort keys of buckets in a group.
 pub(crate) const LIMIT_MEMBER: &str = "MEMBER#";
 
@@ -84,7 +90,7 @@ pub struct Key {
 impl Key {
     /// The account under an address.
     pub fn user(email: &EmailAddress) -> Self {
-        Self::main(format!("USER#{}", email.as_str()), "PROFILE")
+        Self::main(format!("{USERS}{}", email.as_str()), PROFILE)
     }
 
     /// The index from a user id to the account's address: for support, export and erasure.
@@ -94,7 +100,7 @@ impl Key {
 
     /// The partition of an account and its dependent rows.
     pub(crate) fn user_partition(email: &EmailAddress) -> String {
-        format!("USER#{}", email.as_str())
+        format!("{USERS}{}", email.as_str())
     }
 
     /// Any dependent row of an account, by its sort key.
@@ -109,30 +115,30 @@ impl Key {
 
     /// An account among those of its mail domain.
     pub fn domain(email: &EmailAddress) -> Self {
-        let sort = format!("USER#{}", email.as_str());
+        let sort = format!("{USERS}{}", email.as_str());
         Self::main(Self::domain_partition(email.domain()), sort)
     }
 
     /// A login session, next to its account and in the order of opening.
     pub fn session(email: &EmailAddress, opened_at: UnixTime, session_id: &Id) -> Self {
         let sort = format!("SESSION#{opened_at}#{session_id}");
-        Self::main(format!("USER#{}", email.as_str()), sort)
+        Self::main(format!("{USERS}{}", email.as_str()), sort)
     }
 
     /// The TOTP factor of an account. Another kind, of which there may be several, is
     /// `FACTOR#WEBAUTHN#<credential>`.
     pub fn totp(email: &EmailAddress) -> Self {
-        Self::main(format!("USER#{}", email.as_str()), "FACTOR#TOTP")
+        Self::main(format!("{USERS}{}", email.as_str()), "FACTOR#TOTP")
     }
 
     /// The recovery codes of an account.
     pub fn recovery_codes(email: &EmailAddress) -> Self {
-        Self::main(format!("USER#{}", email.as_str()), "FACTOR#RECOVERY")
+        Self::main(format!("{USERS}{}", email.as_str()), "FACTOR#RECOVERY")
     }
 
     /// The session row to which its locator points; `None` if it points to another kind of row.
     pub fn located_session(partition: &str, sort: &str) -> Option<Self> {
-        let is_session = partition.starts_with("USER#") && sort.starts_with("SESSION#");
+        let is_session = partition.starts_with(USERS) && sort.starts_with("SESSION#");
         is_session.then(|| Self::main(partition.to_owned(), sort))
     }
 
@@ -334,6 +340,7 @@ mod tests {
             session_id: None,
             client_address: String::new(),
             request_id: id("r1"),
+            detail: None,
             sealer: RootKeys::parse(br#"{"id":"1","key":"0123456789abcdef0123456789abcdef"}"#)
                 .unwrap()
                 .sealer(Purpose::Audit),

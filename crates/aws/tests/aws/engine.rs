@@ -190,6 +190,7 @@ pub(crate) fn event(kind: AuditKind, request_id: &str) -> AuditEvent {
         session_id: None,
         client_address: "192.0.2.1".to_owned(),
         request_id: id(request_id),
+        detail: None,
         sealer: root_keys().sealer(Purpose::Audit),
     }
 }

@@ -23,6 +23,8 @@ pub struct AuditEntry {
     pub client_address: String,
     /// The request ID.
     pub request_id: Id,
+    /// The names that an operator's change is about.
+    pub detail: Option<String>,
     /// The root key of its MAC.
     pub root: String,
     /// The stored MAC.
@@ -42,6 +44,7 @@ impl AuditEntry {
             session_id: self.session_id.as_ref().map(Id::as_str),
             client_address: &self.client_address,
             request_id: self.request_id.as_str(),
+            detail: self.detail.as_deref(),
         };
         root_keys.verify_mac(Purpose::Audit, &fields.parts(), &self.code)
     }
@@ -58,11 +61,12 @@ pub(super) struct Fields<'a> {
     pub(super) session_id: Option<&'a str>,
     pub(super) client_address: &'a str,
     pub(super) request_id: &'a str,
+    pub(super) detail: Option<&'a str>,
 }
 
 impl Fields<'_> {
-    pub(super) fn parts(&self) -> [&[u8]; 10] {
-        [
+    pub(super) fn parts(&self) -> Vec<&[u8]> {
+        let parts = [
             b"row",
             self.root.as_bytes(),
             self.id.as_bytes(),
@@ -74,7 +78,10 @@ impl Fields<'_> {
             self.session_id.unwrap_or_default().as_bytes(),
             self.client_address.as_bytes(),
             self.request_id.as_bytes(),
-        ]
+        ];
+        // An entry without it has the MAC of the versions that had no detail.
+        let detail = self.detail.map(str::as_bytes);
+        parts.into_iter().chain(detail).collect()
     }
 }
 
@@ -98,6 +105,7 @@ mod tests {
             session_id: None,
             client_address: "192.0.2.1".to_owned(),
             request_id: id("r1"),
+            detail: None,
             sealer: root_keys("1").sealer(Purpose::Audit),
         };
         AuditEntry {
@@ -109,6 +117,7 @@ mod tests {
             session_id: None,
             client_address: event.client_address.clone(),
             request_id: event.request_id.clone(),
+            detail: None,
             root: event.sealer.root().to_owned(),
             code: event.mac().to_vec(),
         }
@@ -119,7 +128,8 @@ mod tests {
         let root_keys = root_keys("1");
         assert!(line().is_genuine(&root_keys));
         let id = || Id::parse("other").expect("an id");
-        let alterations: [fn(&mut AuditEntry, Id); 10] = [
+        let alterations: [fn(&mut AuditEntry, Id); 11] = [
+            |line, _| line.detail = Some("scope admin".to_owned()),
             |line, id| line.id = id,
             |line, _| line.at = UnixTime::from_secs(1_795_435_201),
             |line, _| line.action = "logout".to_owned(),

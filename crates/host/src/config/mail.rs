@@ -43,6 +43,7 @@ pub(super) fn mail(
     let verify_lifetime = env.optional("PORTCULLIS_VERIFY_LIFETIME", link_lifetime);
     let reset_lifetime = env.optional("PORTCULLIS_RESET_LIFETIME", link_lifetime);
     let unlock_lifetime = env.optional("PORTCULLIS_UNLOCK_LIFETIME", link_lifetime);
+    let invite_lifetime = env.optional("PORTCULLIS_INVITE_LIFETIME", invite_lifetime);
     let require_verified = env.optional("PORTCULLIS_REQUIRE_VERIFIED", on_or_off);
     // SES delivers to ASCII local parts only.
     let has_ses = env.has("PORTCULLIS_MAIL_FROM") && !env.has("PORTCULLIS_MAILBOX");
@@ -74,6 +75,7 @@ pub(super) fn mail(
             verify_lifetime: verify_lifetime.unwrap_or(Duration::from_secs(3_600)),
             reset_lifetime: reset_lifetime.unwrap_or(Duration::from_secs(1_800)),
             unlock_lifetime: unlock_lifetime.unwrap_or(Duration::from_secs(3_600)),
+            invite_lifetime: invite_lifetime.unwrap_or(DEFAULT_INVITE_LIFETIME),
             require_verified: require_verified.unwrap_or(true),
             smtputf8: smtputf8.unwrap_or(false),
         },
@@ -118,6 +120,17 @@ fn delivery(env: &mut Environment<'_>, name: &str) -> Option<MailDelivery> {
 fn host(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
     uri.host().map(str::to_owned)
+}
+
+/// A week.
+const DEFAULT_INVITE_LIFETIME: Duration = Duration::from_secs(604_800);
+
+/// Parses the lifetime of an invitation, in seconds.
+fn invite_lifetime(text: &str) -> Result<Duration, Fault> {
+    let seconds = text.parse().unwrap_or(0);
+    let fits = (3_600..=2_592_000).contains(&seconds);
+    fits.then(|| Duration::from_secs(seconds))
+        .ok_or(Fault::Invalid)
 }
 
 fn link_lifetime(text: &str) -> Result<Duration, Fault> {

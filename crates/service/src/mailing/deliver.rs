@@ -217,6 +217,8 @@ async fn addressee(
         let wanted = match claimed.mail.kind {
             MailKind::Verify => active && account.verified_at.is_none(),
             MailKind::Reset | MailKind::Unlock => active,
+            // The owner has accepted an earlier invitation, or proved the address otherwise.
+            MailKind::Invite => active && account.verified_at.is_none(),
             MailKind::AlreadyRegistered => true,
             // A disabled account gets its notices, too.
             MailKind::PasswordChanged
@@ -227,7 +229,8 @@ async fn addressee(
             | MailKind::AccountEnabled
             | MailKind::SessionsEnded
             | MailKind::SessionEnded
-            | MailKind::AccountDeleted => account.verified_at.is_some(),
+            | MailKind::AccountDeleted
+            | MailKind::PermissionsChanged => account.verified_at.is_some(),
         };
         wanted && expected.is_none_or(|user_id| *user_id == account.user_id)
     }))
@@ -257,7 +260,9 @@ fn kind_for(account: &Account, kind: MailKind) -> MailKind {
         | MailKind::AccountEnabled
         | MailKind::SessionsEnded
         | MailKind::SessionEnded
-        | MailKind::AccountDeleted => kind,
+        | MailKind::AccountDeleted
+        | MailKind::PermissionsChanged
+        | MailKind::Invite => kind,
     }
 }
 
@@ -289,6 +294,12 @@ async fn link(
             &settings.reset_page,
             settings.reset_lifetime,
         ),
+        // An invitation is a reset of a password that the account does not have.
+        MailKind::Invite => (
+            MailPurpose::Reset,
+            &settings.reset_page,
+            settings.invite_lifetime,
+        ),
         MailKind::Unlock => (
             MailPurpose::Unlock,
             &settings.unlock_page,
@@ -303,7 +314,8 @@ async fn link(
         | MailKind::AccountEnabled
         | MailKind::SessionsEnded
         | MailKind::SessionEnded
-        | MailKind::AccountDeleted => return Ok(Link::None),
+        | MailKind::AccountDeleted
+        | MailKind::PermissionsChanged => return Ok(Link::None),
     };
     let token = MailToken::of_mail(ctx.root_keys, &claimed.mail.id, purpose, &account.user_id);
     let new = NewMailToken {

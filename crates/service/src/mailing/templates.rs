@@ -105,6 +105,25 @@ pub(super) fn write(
         MailKind::SessionsEnded => Notice::SessionsEnded.write(at, settings).into(),
         MailKind::SessionEnded => Notice::SessionEnded.write(at, settings).into(),
         MailKind::AccountDeleted => Notice::AccountDeleted.write(at, settings).into(),
+        MailKind::PermissionsChanged => Notice::PermissionsChanged.write(at, settings).into(),
+        MailKind::Invite => MessageTemplate {
+            subject: format!("Your account at {name}"),
+            before: format!(
+                "An account at {name} was created for this address. Open this link to set its \
+                 password:"
+            ),
+            link,
+            after: vec![
+                format!(
+                    "The link is valid for {} and works once. Later, request a new password on the \
+                     login page.",
+                    span(settings.invite_lifetime)
+                ),
+                "If you do not expect an account there, you do not need to do anything: without \
+                 this link, the account has no password."
+                    .to_owned(),
+            ],
+        },
     };
     letter.into_mail(to)
 }
@@ -161,6 +180,18 @@ impl MessageTemplate {
     }
 }
 
+/// A duration in whole days, hours or minutes.
+fn span(span: core::time::Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    match span.as_secs() {
+        DAY => "one day".to_owned(),
+        secs if secs % DAY == 0 => format!("{} days", secs / DAY),
+        3_600 => "one hour".to_owned(),
+        secs if secs % 3_600 == 0 => format!("{} hours", secs / 3_600),
+        _ => minutes(span),
+    }
+}
+
 fn minutes(span: core::time::Duration) -> String {
     match span.as_secs().div_ceil(60) {
         1 => "one minute".to_owned(),
@@ -201,6 +232,7 @@ mod tests {
             verify_lifetime: Duration::from_secs(3_600),
             reset_lifetime: Duration::from_secs(1_800),
             unlock_lifetime: Duration::from_secs(1_800),
+            invite_lifetime: Duration::from_secs(7 * 24 * 60 * 60),
             require_verified: true,
             smtputf8: false,
         }
@@ -216,7 +248,10 @@ mod tests {
     fn a_link_appears_only_in_the_mails_that_need_it() {
         for kind in MailKind::ALL {
             let mail = letter(kind, "Acme");
-            let has_link = matches!(kind, MailKind::Verify | MailKind::Reset | MailKind::Unlock);
+            let has_link = matches!(
+                kind,
+                MailKind::Verify | MailKind::Reset | MailKind::Unlock | MailKind::Invite
+            );
             for part in [&mail.text, &mail.html] {
                 assert_eq!(part.expose().contains("#u1.abc"), has_link, "{kind:?}");
                 assert!(part.expose().contains("Acme"));
@@ -255,6 +290,20 @@ mod tests {
                 let page = text.contains("https://login.example/r") && !text.contains('#');
                 assert_eq!(page, undone_by_reset, "{kind:?}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn an_invitation_says_how_long_its_link_is_valid() {
+        let text = letter(MailKind::Invite, "Acme").text;
+        assert!(text.expose().contains("valid for 7 days"));
+        for (secs, said) in [
+            (86_400, "one day"),
+            (3_600, "one hour"),
+            (7_200, "2 hours"),
+            (5_400, "90 minutes"),
+        ] {
+            assert_eq!(span(Duration::from_secs(secs)), said);
         }
     }
 

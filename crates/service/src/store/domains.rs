@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::StoreError;
+use super::{Account, StoreError};
 
-/// Counts accounts.
+/// Counts and lists accounts.
 #[expect(
     async_fn_in_trait,
     reason = "each adapter has its own store, so Send is inferred there"
@@ -24,6 +24,25 @@ pub trait DomainStore {
     ///
     /// [`StoreError`].
     async fn domain_page(&self, after: Option<PageCursor>) -> Result<DomainPage, StoreError>;
+
+    /// The accounts in one part of the table, which begins after `after`. Costs as much as
+    /// [`DomainStore::domain_page`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn account_page(&self, after: Option<PageCursor>) -> Result<AccountPage, StoreError>;
+}
+
+/// The accounts in one part of the table.
+#[derive(Clone, Debug, Default)]
+pub struct AccountPage {
+    /// Its accounts.
+    pub accounts: Vec<Account>,
+    /// The number of rows read.
+    pub rows: u64,
+    /// The start of the next part, if there is one.
+    pub next: Option<PageCursor>,
 }
 
 /// One part of the table.

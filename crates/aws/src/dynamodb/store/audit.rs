@@ -99,6 +99,7 @@ const OUTCOME: &str = "outcome";
 const CLIENT_ADDRESS: &str = "client_address";
 const ROOT: &str = "root";
 const CODE: &str = "code";
+const DETAIL: &str = "detail";
 const LINES: &str = "lines";
 const HASH: &str = "hash";
 const SEALED_AT: &str = "sealed_at";
@@ -136,6 +137,7 @@ fn read_line(row: &Item, sort: &str) -> Result<AuditEntry, RowError> {
         session_id: optional(SESSION_ID)?,
         client_address: row.text(CLIENT_ADDRESS)?.to_owned(),
         request_id: id(row, REQUEST_ID)?,
+        detail: row.optional_text(DETAIL)?.map(str::to_owned),
         root: row.text(ROOT)?.to_owned(),
         code: row.bytes(CODE)?,
     })
@@ -190,6 +192,9 @@ pub(super) fn audit_row(event: &AuditEvent) -> Item {
         .with_text(ROOT, event.sealer.root())
         .with(CODE, Attribute::bytes(&event.mac()))
         .with_number(TTL, event.at.plus(AUDIT_LIFETIME).as_secs());
+    if let Some(detail) = &event.detail {
+        row = row.with_text(DETAIL, detail);
+    }
     if let Some(user_id) = &event.user_id {
         row = row.with_text(USER_ID, user_id.as_str());
     }
@@ -217,6 +222,7 @@ mod tests {
             session_id: None,
             client_address: "192.0.2.1".to_owned(),
             request_id: Id::parse("r1").unwrap(),
+            detail: None,
             sealer: root_keys.sealer(Purpose::Audit),
         };
         let expected = Item::new()
@@ -230,6 +236,13 @@ mod tests {
             .with_text("user_id", "u1")
             .with_number("ttl", 1_000 + 400 * 86_400);
         assert!(audit_row(&event) == expected);
+        let detailed = AuditEvent {
+            detail: Some("scope admin".to_owned()),
+            ..event.clone()
+        };
+        let mac = Attribute::bytes(&detailed.mac());
+        let expected = expected.with("detail", Attribute::text("scope admin"));
+        assert!(audit_row(&detailed) == expected.with(CODE, mac));
         let key = Key::audit(&event);
         let row = audit_row(&event).under(&key);
         let StoredEntry::Line(line) = kept(&row, key.partition()) else {

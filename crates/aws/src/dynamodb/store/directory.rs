@@ -1,18 +1,20 @@
 //! Accounts by the domain of their address: one partition for each domain, a scan for all domains.
 
+use portcullis_core::email::EmailAddress;
 use portcullis_core::json::Json;
-use portcullis_service::store::{DomainPage, DomainStore, PageCursor, StoreError};
+use portcullis_service::store::{AccountPage, DomainPage, DomainStore, PageCursor, StoreError};
 
-use super::DynamoStore;
+use super::account_row::{EMAIL, read_user};
+use super::{DynamoStore, RowError};
 use crate::client::ApiCall;
 use crate::dynamodb::item::{Attribute, Item};
-use crate::dynamodb::table::{DOMAINS, Key, PARTITION_KEY, Table};
+use crate::dynamodb::table::{DOMAINS, Key, PARTITION_KEY, PROFILE, Table, USERS};
 use crate::error::{CallError, ResponseError};
 use crate::operation::Operation;
 use crate::transport::Transport;
 
 const COUNTING: &str = "counting the accounts of a domain";
-const SCANNING: &str = "reading the table for domains";
+const SCANNING: &str = "scanning the table";
 
 impl<T: Transport> DomainStore for DynamoStore<'_, T> {
     async fn accounts_of_domain(&self, domain: &str) -> Result<u64, StoreError> {
@@ -39,30 +41,18 @@ impl<T: Transport> DomainStore for DynamoStore<'_, T> {
 
     async fn domain_page(&self, after: Option<PageCursor>) -> Result<DomainPage, StoreError> {
         let values = Item::new().with(":p", Attribute::text(DOMAINS));
-        let mut call = ApiCall::new(Operation::Scan)
-            .with("TableName", self.client.tables().name(Table::Main))
+        let call = ApiCall::new(Operation::Scan)
             .with("FilterExpression", "begins_with(PK, :p)")
             .with("ExpressionAttributeValues", values.into_wire())
             .with("ProjectionExpression", PARTITION_KEY);
-        if let Some(PageCursor(after)) = after {
-            let key = Json::parse(after.as_bytes());
-            let key = key.map_err(|error| StoreError::new(SCANNING, error))?;
-            call = call.with("ExclusiveStartKey", key);
-        }
-        let answer = self.client.call(&call, self.now).await;
-        let mut answer = answer.map_err(|error| StoreError::new(SCANNING, error))?;
+        let scanned = self.scan(call, after).await?;
         let page = (|| {
             let mut page = DomainPage {
-                rows: whole(answer.remove("ScannedCount"), "ScannedCount")?,
-                next: answer
-                    .remove("LastEvaluatedKey")
-                    .map(|key| PageCursor(key.to_string())),
+                rows: scanned.rows,
+                next: scanned.next,
                 ..DomainPage::default()
             };
-            let items = answer.remove("Items").and_then(Json::into_array);
-            for item in items.ok_or(ResponseError::Lacks("Items"))? {
-                let item = item.into_object().ok_or(ResponseError::Lacks("Items"))?;
-                let item = Item::from_wire(item);
+            for item in scanned.items {
                 let domain = item.text(PARTITION_KEY).ok();
                 let domain = domain.and_then(|key| key.strip_prefix(DOMAINS));
                 let domain = domain.ok_or(ResponseError::Lacks(PARTITION_KEY))?;
@@ -72,6 +62,62 @@ impl<T: Transport> DomainStore for DynamoStore<'_, T> {
             Ok(page)
         })();
         page.map_err(|error: CallError| StoreError::new(SCANNING, error))
+    }
+
+    async fn account_page(&self, after: Option<PageCursor>) -> Result<AccountPage, StoreError> {
+        let values = Item::new()
+            .with(":p", Attribute::text(USERS))
+            .with(":s", Attribute::text(PROFILE));
+        let call = ApiCall::new(Operation::Scan)
+            .with("FilterExpression", "begins_with(PK, :p) AND SK = :s")
+            .with("ExpressionAttributeValues", values.into_wire());
+        let scanned = self.scan(call, after).await?;
+        let account = |row: Item| {
+            let email = EmailAddress::parse(row.text(EMAIL)?);
+            let email = email.map_err(|_| RowError::Value(EMAIL))?;
+            read_user(&row, &email)
+        };
+        let accounts: Result<_, RowError> = scanned.items.into_iter().map(account).collect();
+        Ok(AccountPage {
+            accounts: accounts.map_err(|error| StoreError::new(SCANNING, error))?,
+            rows: scanned.rows,
+            next: scanned.next,
+        })
+    }
+}
+
+/// One part of a scan.
+struct Scanned {
+    items: Vec<Item>,
+    rows: u64,
+    next: Option<PageCursor>,
+}
+
+impl<T: Transport> DynamoStore<'_, T> {
+    /// Scans one part of the main table, which begins after `after`.
+    async fn scan(&self, call: ApiCall, after: Option<PageCursor>) -> Result<Scanned, StoreError> {
+        let mut call = call.with("TableName", self.client.tables().name(Table::Main));
+        if let Some(PageCursor(after)) = after {
+            let key = Json::parse(after.as_bytes());
+            let key = key.map_err(|error| StoreError::new(SCANNING, error))?;
+            call = call.with("ExclusiveStartKey", key);
+        }
+        let answer = self.client.call(&call, self.now).await;
+        let mut answer = answer.map_err(|error| StoreError::new(SCANNING, error))?;
+        let scanned = (|| {
+            let rows = whole(answer.remove("ScannedCount"), "ScannedCount")?;
+            let next = answer
+                .remove("LastEvaluatedKey")
+                .map(|key| PageCursor(key.to_string()));
+            let items = answer.remove("Items").and_then(Json::into_array);
+            let items: Option<Vec<Item>> = items.and_then(|items| {
+                let item = |item: Json| item.into_object().map(Item::from_wire);
+                items.into_iter().map(item).collect()
+            });
+            let items = items.ok_or(ResponseError::Lacks("Items"))?;
+            Ok(Scanned { items, rows, next })
+        })();
+        scanned.map_err(|error: CallError| StoreError::new(SCANNING, error))
     }
 }
 

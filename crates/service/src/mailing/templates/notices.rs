@@ -24,6 +24,7 @@ pub(super) enum Notice {
     SessionsEnded,
     SessionEnded,
     AccountDeleted,
+    PermissionsChanged,
 }
 
 impl Notice {
@@ -46,7 +47,10 @@ impl Notice {
                      sent to this address and opens {page}"
                 ));
             }
-            Self::SessionsEnded | Self::SessionEnded | Self::AccountEnabled => {
+            Self::SessionsEnded
+            | Self::SessionEnded
+            | Self::AccountEnabled
+            | Self::PermissionsChanged => {
                 after.push(format!(
                     "The operator of {name} did this. If you did not expect it, ask the operator \
                      for the reason. If another person may know your password, request a new one on \
@@ -95,6 +99,12 @@ impl Notice {
                 format!(
                     "New recovery codes were created for your account at {name}. The earlier \
                      codes are no longer valid."
+                ),
+            ),
+            Self::PermissionsChanged => (
+                format!("The permissions of your account at {name} were changed"),
+                format!(
+                    "The scopes, roles or other permissions of your account at {name} were changed."
                 ),
             ),
             Self::AccountDisabled => (

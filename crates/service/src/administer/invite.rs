@@ -1,0 +1,70 @@
+//! Creates an account for a person who sets the password later.
+
+use portcullis_core::account_claims::AccountClaims;
+use portcullis_core::audit::{AdminAct, AuditKind};
+use portcullis_core::base64url;
+use portcullis_core::email::{EmailAddress, EmailError};
+use portcullis_core::id::Id;
+use portcullis_core::mail::MailKind;
+use portcullis_core::password::Password;
+use portcullis_core::secret::Secret;
+
+use crate::context::ServiceContext;
+use crate::error::UseCaseError;
+use crate::mailing;
+use crate::ports::{PasswordHasher, SecureRandom};
+use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
+
+/// The outcome of an invitation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum InviteOutcome {
+    /// The account was created under this id, and the mail is queued.
+    Invited(Id),
+    /// The address already has an account; nothing was changed.
+    AddressTaken,
+    /// No mail can be sent to the address.
+    BadEmail(EmailError),
+}
+
+/// Creates an account with `claims` for `email` and invites its owner by mail. The link in the mail
+/// proves the address, and the page behind it asks for the first password. Until then the account
+/// has a random password, which nobody knows.
+///
+/// # Errors
+///
+/// [`UseCaseError`]; either no account was created, or a retry finds the address registered.
+pub async fn invite(
+    email: &EmailAddress,
+    claims: &AccountClaims,
+    hasher: &impl PasswordHasher,
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<InviteOutcome, UseCaseError> {
+    if let Err(error) = email.check_deliverable(ctx.settings.mailing.smtputf8) {
+        return Ok(InviteOutcome::BadEmail(error));
+    }
+    let random = base64url::encode(ctx.random.secret()?.expose());
+    let Ok(password) = Password::parse(&Secret::new(random)) else {
+        return Err(UseCaseError::Contended);
+    };
+    let account = Account {
+        user_id: ctx.random.id()?,
+        email: email.clone(),
+        password: hasher.hash(&password).await?,
+        short_password: false,
+        status: AccountStatus::Active,
+        created_at: ctx.call.now,
+        verified_at: None,
+        generation: 0,
+        token_generation: 0,
+        claims: claims.clone(),
+        version: 1,
+    };
+    let user_id = Some(&account.user_id);
+    let mail = mailing::mail(MailKind::Invite, email, user_id, ctx)?;
+    let event = ctx.event(AuditKind::Administered(AdminAct::Invite), user_id)?;
+    Ok(match ctx.store.register(&account, &mail, &event).await? {
+        WriteOutcome::Applied => InviteOutcome::Invited(account.user_id),
+        WriteOutcome::Conflict => InviteOutcome::AddressTaken,
+    })
+}
