@@ -24,6 +24,7 @@ mod login;
 mod login_factor;
 mod logout;
 mod mail;
+mod me;
 mod metadata;
 mod oauth;
 mod openapi;
@@ -76,6 +77,8 @@ fn endpoints() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(logout::logout_all))
         .routes(routes!(refresh::refresh))
         .routes(routes!(csrf::csrf))
+        .routes(routes!(me::me))
+        .routes(routes!(me::user_info, me::post_user_info))
         .routes(routes!(sessions::sessions))
         .routes(routes!(sessions::end_session))
         .routes(routes!(oauth::token))

@@ -81,6 +81,36 @@ pub(crate) enum Users {
     Logout(User),
     /// Remove the second factor and the recovery codes of an account
     RemoveFactor(User),
+    /// List accounts; reads the whole table
+    List(AccountFilter),
+    /// Create an account and invite its owner, who sets the password
+    Create {
+        /// Pass the e-mail address of the owner
+        #[arg(allow_hyphen_values = true)]
+        email: String,
+        /// Send the owner a link to set the password
+        #[arg(long, required = true)]
+        invite: bool,
+        #[command(flatten)]
+        names: PermissionNames,
+    },
+    /// Give scopes and roles to an account
+    Grant {
+        #[command(flatten)]
+        user: User,
+        #[command(flatten)]
+        names: PermissionNames,
+    },
+    /// Take scopes and roles from an account, and revoke its access tokens
+    Revoke {
+        #[command(flatten)]
+        user: User,
+        #[command(flatten)]
+        names: PermissionNames,
+    },
+    /// Change the custom claims of an account
+    #[command(subcommand)]
+    Claims(Claims),
     /// Import accounts from another system with their password hashes
     Import {
         /// Read one account per line, as a JSON object or, in FILE.csv, as a record: email, password_hash; optional: verified_at, user_id
@@ -93,6 +123,52 @@ pub(crate) enum Users {
         /// Skip the confirmation
         #[arg(long)]
         yes: bool,
+    },
+}
+
+/// Scopes and roles.
+#[derive(Args, Debug)]
+pub(crate) struct PermissionNames {
+    /// Name a scope; may be repeated
+    #[arg(long = "scope", value_name = "SCOPE", allow_hyphen_values = true)]
+    pub(crate) scopes: Vec<String>,
+    /// Name a role; may be repeated
+    #[arg(long = "role", value_name = "ROLE", allow_hyphen_values = true)]
+    pub(crate) roles: Vec<String>,
+}
+
+/// Which accounts to list.
+#[derive(Args, Debug)]
+pub(crate) struct AccountFilter {
+    /// List only accounts with an address of this domain
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// List only accounts with this scope
+    #[arg(long)]
+    pub(crate) scope: Option<String>,
+    /// List only accounts with this role
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Claims {
+    /// Set a claim
+    Set {
+        #[command(flatten)]
+        user: User,
+        /// Name the claim
+        name: String,
+        /// Pass the value as JSON, for example '"pro"' or 3
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Remove a claim, and revoke the access tokens of the account
+    Unset {
+        #[command(flatten)]
+        user: User,
+        /// Name the claim
+        name: String,
     },
 }
 
@@ -251,6 +327,8 @@ mod tests {
             "limits clear -hAcQ2sd_xWzYh81xQ0aLw --limit login_email",
             "users remove-factor -hAcQ2sd_xWzYh81xQ0aLw",
             "users delete -GAcQ2sd_xWzYh81xQ0aLw --yes",
+            "users grant -GAcQ2sd_xWzYh81xQ0aLw --scope a --scope b --role r",
+            "users claims set -GAcQ2sd_xWzYh81xQ0aLw plan -3",
             "users delete --yes --GcQ2sd_xWzYh81xQ0aLw",
             "keys revoke -GAcQ2sd_xWzYh81xQ0aLw",
             "audit list --user -GAcQ2sd_xWzYh81xQ0aLw --session -VA --request --GA",

@@ -170,15 +170,19 @@ fn object(line: &AuditEntry, root_keys: &RootKeys) -> Value {
         "session_id": line.session_id.as_ref().map(Id::as_str),
         "client_address": line.client_address,
         "request_id": line.request_id.as_str(),
+        "detail": line.detail,
         "genuine": line.is_genuine(root_keys),
     })
 }
 
 fn sentence(line: &AuditEntry, root_keys: &RootKeys) -> String {
     let name = |id: Option<&Id>| id.map_or("-", Id::as_str).to_owned();
+    let detail = line.detail.as_ref();
+    let detail = detail.map(|detail| format!(" detail={:?}", detail));
+    let detail = detail.unwrap_or_default();
     // A modified entry may contain anything, including terminal control codes.
     format!(
-        "{} {} {} user={} session={} from={} request={}{}\n",
+        "{} {} {} user={} session={} from={} request={}{detail}{}\n",
         line.at,
         line.action.escape_debug(),
         line.outcome.escape_debug(),

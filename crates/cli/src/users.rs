@@ -2,11 +2,16 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
+use portcullis_core::account_claims::AccountClaims;
 use portcullis_core::email::EmailAddress;
 use portcullis_core::id::Id;
 use portcullis_service::administer::{self, AccountDetails, AccountRef, AdminOutcome, TotpState};
 use portcullis_service::store::{Account, AccountStatus};
 use serde_json::{Value, json};
+
+mod create;
+mod list;
+mod permissions;
 
 use crate::arguments::{User, Users};
 use crate::context::CliContext;
@@ -21,6 +26,11 @@ pub(crate) async fn run(command: &Users, cli: &CliContext) -> Result<CommandOutp
         | Users::Logout(user)
         | Users::RemoveFactor(user) => act(command, &subject(user)?, cli).await,
         Users::Import { file } => import::run(file, cli).await,
+        Users::Grant { user, names } => permissions::grant(user, names, cli).await,
+        Users::Revoke { user, names } => permissions::revoke(user, names, cli).await,
+        Users::Claims(command) => permissions::claims(command, cli).await,
+        Users::List(filter) => list::run(filter, cli).await,
+        Users::Create { email, names, .. } => create::run(email, names, cli).await,
         Users::Delete { user, yes } => {
             let subject = subject(user)?;
             if !yes && !confirmed(&user.user)? {
@@ -83,11 +93,16 @@ async fn act(
             administer::remove_factor(subject, ctx).await,
         ),
         Users::Delete { .. } => ("removed", administer::delete(subject, &clock, ctx).await),
-        Users::Show(_) | Users::Import { .. } => return show(subject, cli).await,
+        _ => return show(subject, cli).await,
     };
     let outcome = end.map_err(Failure::unavailable)?;
     // If the clock failed meanwhile, the duration of the write is unknown.
     clock.ensure_readable().map_err(Failure::unavailable)?;
+    report(outcome, done, cli)
+}
+
+/// The output of a command: `done`, or the reason why nothing was done.
+fn report(outcome: AdminOutcome, done: &str, cli: &CliContext) -> Result<CommandOutput, Failure> {
     let request_id = cli.call.request_id.as_str();
     match outcome {
         AdminOutcome::Done => Ok(CommandOutput::good(
@@ -144,6 +159,11 @@ const fn totp(details: &AccountDetails) -> &'static str {
 
 fn text(details: &AccountDetails) -> String {
     let account = &details.account;
+    let AccountClaims {
+        scopes,
+        roles,
+        custom,
+    } = &account.claims;
     let browsers = details
         .known_browsers
         .map_or_else(|| "not counted".to_owned(), |known| known.to_string());
@@ -153,7 +173,8 @@ fn text(details: &AccountDetails) -> String {
     format!(
         "user id     {}\naddress     {}\nstatus      {}\ncreated     {}\nverified    {verified}\n\
          password    {}\ntotp        {}\nrecovery    {} codes left\nsessions    {} open\n\
-         browsers    {browsers} known\ngeneration  {}\nversion     {}\n",
+         browsers    {browsers} known\nscopes      {scopes}\nroles       {roles}\n\
+         claims      {custom}\ngeneration  {}\nversion     {}\n",
         account.user_id,
         account.email.as_typed(),
         status(account),
@@ -168,7 +189,25 @@ fn text(details: &AccountDetails) -> String {
 }
 
 fn json(details: &AccountDetails) -> Value {
-    let account = &details.account;
+    let mut object = account_object(&details.account);
+    let more = json!({
+        "totp": totp(details),
+        "recovery_codes": details.recovery_codes,
+        "sessions": details.sessions,
+        "known_browsers": details.known_browsers,
+    });
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
+}
+
+fn account_object(account: &Account) -> Value {
+    let AccountClaims {
+        scopes,
+        roles,
+        custom,
+    } = &account.claims;
     json!({
         "user_id": account.user_id.as_str(),
         "email": account.email.as_typed(),
@@ -176,10 +215,9 @@ fn json(details: &AccountDetails) -> Value {
         "created_at": account.created_at.as_secs(),
         "verified_at": account.verified_at.map(|moment| moment.as_secs()),
         "password_scheme": scheme(account),
-        "totp": totp(details),
-        "recovery_codes": details.recovery_codes,
-        "sessions": details.sessions,
-        "known_browsers": details.known_browsers,
+        "scopes": scopes.iter().collect::<Vec<_>>(),
+        "roles": roles.iter().collect::<Vec<_>>(),
+        "claims": serde_json::from_str::<Value>(&custom.to_string()).unwrap_or_default(),
         "generation": account.generation,
         "version": account.version,
     })

@@ -47,6 +47,7 @@ pub mod login;
 pub mod logout;
 pub mod logout_all;
 pub mod mailing;
+pub mod me;
 pub mod open_session;
 pub mod pack;
 pub mod ports;

@@ -53,6 +53,9 @@ struct MetadataBody {
     introspection_endpoint: String,
     /// The client authentication there.
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    /// The URL of the claims about a user.
+    #[schema(format = "uri", example = "https://login.example/oauth2/userinfo")]
+    userinfo_endpoint: String,
     /// The grants of the token endpoint.
     grant_types_supported: Vec<&'static str>,
     /// The subject types, for OpenID Connect Discovery only.
@@ -101,6 +104,7 @@ fn metadata(host: &Host) -> MetadataBody {
             "client_secret_basic",
             "client_secret_post",
         ],
+        userinfo_endpoint: at("/oauth2/userinfo"),
         grant_types_supported: vec!["refresh_token"],
         subject_types_supported: None,
     }

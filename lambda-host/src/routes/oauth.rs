@@ -183,6 +183,8 @@ struct IntrospectionBody {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<String>,
 }
 
 /// Renews the tokens of a session (RFC 6749 §6).
@@ -307,5 +309,6 @@ fn active(claims: &Claims) -> IntrospectionBody {
         auth_time: claims.authenticated_at.map(UnixTime::as_secs),
         amr: Some(claims.methods.clone()).filter(|methods| !methods.is_empty()),
         scope: Some(scopes).filter(|scopes| !scopes.is_empty()),
+        roles: claims.roles.iter().map(str::to_owned).collect(),
     }
 }

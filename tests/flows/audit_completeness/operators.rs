@@ -51,6 +51,27 @@ pub(super) async fn drive() -> BTreeSet<EntryKind> {
         ),
         (&["keys", "revoke", kid], &["key_revoke success"]),
         (
+            &["users", "grant", "dora@example.com", "--role", "editor"],
+            &["admin_grant success"],
+        ),
+        (
+            &["users", "revoke", "dora@example.com", "--role", "editor"],
+            &["admin_revoke success"],
+        ),
+        (
+            &["users", "claims", "set", "dora@example.com", "plan", "1"],
+            &["admin_set_claim success"],
+        ),
+        (
+            &["users", "claims", "unset", "dora@example.com", "plan"],
+            &["admin_unset_claim success"],
+        ),
+        (
+            &["users", "create", "eve@example.com", "--invite"],
+            &["admin_invite success"],
+        ),
+        (&["users", "list"], &["admin_list success"]),
+        (
             &["users", "show", "dora@example.com"],
             &["admin_show success"],
         ),
