@@ -30,6 +30,7 @@ mod new_password;
 mod operator;
 mod operator_identity;
 mod operator_recovery;
+mod permissions;
 mod refresh;
 mod refresh_reuse;
 mod register_login_logout;

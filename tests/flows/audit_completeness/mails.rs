@@ -161,7 +161,7 @@ async fn given_up(office: &Dispatcher, trail: &mut Trail<'_>) {
     let refused = async || {
         ses.refuse(400, "MessageRejected");
         let report = tasks::run_due(&peer.host).await.expect("a round");
-        assert_eq!(report.mails_given_up, 1);
+        assert_eq!(report.mails_given_up, 1, "{report:?}");
     };
     // The effects of the last lock have expired.
     system.clock.pass(2 * 3_600);
@@ -183,6 +183,8 @@ async fn given_up(office: &Dispatcher, trail: &mut Trail<'_>) {
     refused().await;
     let lines = ["mail reset_not_delivered", "password_reset_token success"];
     trail.left_behind(&lines).await;
+    // Later than the last link to the other address.
+    system.clock.pass(1);
     let _ = office.forgot(EMAIL).await;
     let _ = office.deliver().await;
     let mailed = link(office, ANN, "password/reset#");
@@ -194,7 +196,12 @@ async fn given_up(office: &Dispatcher, trail: &mut Trail<'_>) {
     trail
         .left_behind(&["mail password_changed_not_delivered"])
         .await;
-    notices_given_up(&notice, trail, refused).await;
+    notices_given_up(&notice, trail, &refused).await;
+    // An invitation, to an address that is not verified.
+    put_as(&notice, MailKind::Invite, Some(email), trail).await;
+    refused().await;
+    let lines = ["mail invite_not_delivered", "password_reset_token success"];
+    trail.left_behind(&lines).await;
     let _ = peer.login(EMAIL, NEXT).await;
     let _ = trail.news().await;
     refused().await;
@@ -204,24 +211,33 @@ async fn given_up(office: &Dispatcher, trail: &mut Trail<'_>) {
 
 /// Notices that the transport refuses permanently. `tests/flows/mail/notices.rs` causes each by its
 /// change; here each is `notice`, the row of another one, with its kind.
-async fn notices_given_up(notice: &Value, trail: &mut Trail<'_>, refused: impl AsyncFn()) {
+async fn notices_given_up(notice: &Value, trail: &mut Trail<'_>, refused: &impl AsyncFn()) {
     for kind in MailKind::ALL {
         if !kind.is_notice() || kind == MailKind::PasswordChanged {
             continue;
         }
-        let members = notice.as_object().expect("a row").iter();
-        let mut item: Map<String, Value> = members
-            .map(|(name, value)| match value {
-                Value::String(text) => (name.clone(), json!({"S": text})),
-                number => (name.clone(), json!({"N": number.to_string()})),
-            })
-            .collect();
-        item.insert("kind".to_owned(), json!({"S": kind.as_str()}));
-        let put = json!({"TableName": "Portcullis", "Item": item});
-        let written = trail.system.engine_call("PutItem", &put).await;
-        let _ = written.expect("written");
+        put_as(notice, kind, None, trail).await;
         refused().await;
         let line = format!("mail {}_not_delivered", kind.as_str());
         trail.left_behind(&[&line]).await;
     }
+}
+
+/// Writes the row `notice` again, as a mail of `kind`, to `email` or its own address.
+async fn put_as(notice: &Value, kind: MailKind, email: Option<&str>, trail: &Trail<'_>) {
+    let members = notice.as_object().expect("a row").iter();
+    let mut item: Map<String, Value> = members
+        .map(|(name, value)| match value {
+            Value::String(text) => (name.clone(), json!({"S": text})),
+            number => (name.clone(), json!({"N": number.to_string()})),
+        })
+        .collect();
+    item.insert("kind".to_owned(), json!({"S": kind.as_str()}));
+    if let Some(email) = email {
+        item.insert("email".to_owned(), json!({"S": email}));
+        let _ = item.remove("user_id");
+    }
+    let put = json!({"TableName": "Portcullis", "Item": item});
+    let written = trail.system.engine_call("PutItem", &put).await;
+    let _ = written.expect("written");
 }
