@@ -11,11 +11,14 @@ mod account_ref;
 mod claims;
 mod invite;
 mod limits;
+mod outcome;
 
 pub use self::account_ref::{AccountRef, find};
 pub use self::claims::{ClaimChange, Permissions, change_claims};
 pub use self::invite::{InviteOutcome, invite};
 pub use self::limits::{LimitPart, LimitState, LimitTarget, clear_limits, limits};
+pub use self::outcome::AdminOutcome;
+use self::outcome::MAX_ATTEMPTS;
 
 use crate::announce;
 use crate::context::ServiceContext;
@@ -29,24 +32,6 @@ use crate::store::{
     FactorStore, LimitAdminStore, PageCursor, RevocationStore, SessionStore, SessionsEnd,
     TokensEnd, WriteOutcome,
 };
-
-/// The attempts of an action on an account with concurrent changes.
-const MAX_ATTEMPTS: usize = 8;
-
-/// The outcome of an action.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-pub enum AdminOutcome {
-    /// The action is done, and every edge knows its revocations.
-    Done,
-    /// The account was already in this state; nothing was changed. Its revocations were announced
-    /// again.
-    Unchanged,
-    /// The account does not exist.
-    NoAccount,
-    /// Concurrent updates exhausted the retries; nothing was done.
-    Contended,
-}
 
 /// Closes the account: revokes its sessions and rejects every login.
 ///

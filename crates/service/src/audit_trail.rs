@@ -121,7 +121,7 @@ pub async fn read(
     for shard in 0..store.audit_shards() {
         for kept in store.audit_lines(day, shard).await? {
             match kept {
-                StoredEntry::Line(line) if filter.fits(&line) => lines.push(line),
+                StoredEntry::Line(line) if filter.fits(&line) => lines.push(*line),
                 // `verify` reports a row that holds no entry.
                 StoredEntry::Line(_) | StoredEntry::Unreadable(_) => {}
             }

@@ -4,7 +4,8 @@ use portcullis_core::account_claims::{AccountClaimError, AccountClaims};
 use portcullis_core::audit::{AdminAct, AuditEvent, AuditKind};
 use portcullis_core::mail::MailKind;
 
-use super::{AccountRef, AdminOutcome, MAX_ATTEMPTS, find};
+use super::account_ref::{AccountRef, find};
+use super::outcome::{AdminOutcome, MAX_ATTEMPTS};
 use crate::announce;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;

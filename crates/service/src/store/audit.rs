@@ -11,7 +11,7 @@ use crate::store::{StoreError, WriteOutcome};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum StoredEntry {
     /// An entry, genuine or not.
-    Line(AuditEntry),
+    Line(Box<AuditEntry>),
     /// No entry, or not at its place; identified by its place in its shard.
     Unreadable(String),
 }

@@ -54,6 +54,13 @@ Call the origin through the Worker: 401 without the token, 200 with it, 403 with
     curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
     curl -sS -w '\n%{{http_code}}\n' $WORKER/admin/ -H "authorization: Bearer $TOKEN"
 
+Give the account the scope with the operator's CLI. The next token has it: 200.
+
+    {terminal} --env-file {env_file} users grant ada@example.com --scope admin
+    LOGIN=$(curl -sS $HOST/v1/login -H 'content-type: application/json' -d "$ADA")
+    TOKEN=$(echo "$LOGIN" | sed -E 's/.*"access_token": ?"([^"]+)".*/\1/')
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/admin/ -H "authorization: Bearer $TOKEN"
+
 Log out. The Worker rejects the same token after its next poll (within 10 s).
 
     curl -sS -w '%{{http_code}}\n' -X POST $HOST/v1/logout -H "authorization: Bearer $TOKEN"

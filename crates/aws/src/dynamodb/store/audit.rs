@@ -111,7 +111,7 @@ fn kept(row: &Item, partition: &str) -> StoredEntry {
         Ok(line) => {
             let key = Key::audit_line(&line.id, line.at);
             if key.partition() == partition && key.sort() == sort {
-                StoredEntry::Line(line)
+                StoredEntry::Line(Box::new(line))
             } else {
                 StoredEntry::Unreadable(sort.to_owned())
             }
