@@ -39,6 +39,13 @@ pub fn without_own_cookies(value: &str) -> Option<String> {
     found.then_some(kept)
 }
 
+/// Our own cookies in a `Cookie` value, for the host alone; `None` without one.
+pub fn own_cookies(value: &str) -> Option<String> {
+    let pairs = value.split([';', ',']).filter(|pair| is_own(pair));
+    let own: Vec<&str> = pairs.map(|pair| pair.trim_matches(is_blank)).collect();
+    (!own.is_empty()).then(|| own.join("; "))
+}
+
 const fn is_blank(char: char) -> bool {
     matches!(char, ' ' | '\t')
 }
@@ -58,6 +65,24 @@ fn is_own(pair: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_host_gets_its_own_cookies_alone() {
+        for (value, own) in [
+            (
+                "a=1; __Host-portcullis-refresh=x; b=2",
+                Some("__Host-portcullis-refresh=x"),
+            ),
+            (
+                "__host-PORTCULLIS-a=1 ,\t__Host-portcullis-b=2;",
+                Some("__host-PORTCULLIS-a=1; __Host-portcullis-b=2"),
+            ),
+            ("a=1; b=__Host-portcullis-refresh", None),
+            ("", None),
+        ] {
+            assert_eq!(own_cookies(value).as_deref(), own, "{value}");
+        }
+    }
 
     #[test]
     fn own_cookies_are_removed_and_all_other_bytes_stay() {

@@ -293,6 +293,11 @@ pub struct Connection<'r> {
 }
 
 impl<'r> Connection<'r> {
+    /// The address of the client, if the platform tells one.
+    pub const fn client(&self) -> Option<&'r str> {
+        self.client
+    }
+
     /// The connection of a request for the absolute `url` from the address `client`, as the platform
     /// tells both. A text that is no address counts as none.
     pub fn of_url(url: &'r str, client: Option<&'r str>) -> Self {

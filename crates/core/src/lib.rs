@@ -46,6 +46,7 @@ pub mod email;
 pub mod factor;
 pub mod forwarding;
 pub mod gate;
+pub mod host_route;
 pub mod id;
 pub mod identity;
 pub mod json;

@@ -224,6 +224,10 @@ settings! {
             "The policy; see [policy.md](../policy.md).";
         PORTCULLIS_ORIGIN: "https and host, with an optional port; http on loopback only", "required", "Worker",
             "Origin that receives admitted requests.";
+        PORTCULLIS_HOST: "https and host, with an optional port; http on loopback only", "none: the host has an address of its own", "Worker",
+            "Address of the auth host, which the Worker then serves under the path of `PORTCULLIS_ISSUER`; see [one-origin.md](../one-origin.md).";
+        PORTCULLIS_HOST_EDGE_SECRET: "32 or more printable ASCII characters without blanks", "required with `PORTCULLIS_HOST`", "Worker",
+            "The value of `PORTCULLIS_EDGE_SECRET` at the host; a secret.";
         PORTCULLIS_ORIGIN_PROOF: "`secret`, `assertion` or `none`", "`secret` if `PORTCULLIS_EDGE_SECRET` is set, else `none`", "Worker",
             "Proof to the origin that a request passed the edge: the secret itself in `x-portcullis-edge-secret`, or a signed assertion in `x-portcullis-assertion`.";
         PORTCULLIS_ASSERTION_KEYS: "JWK Set of one or two private keys, each with `kid` and `alg` `EdDSA` or `ES256`", "none: the assertion has an HMAC under `PORTCULLIS_EDGE_SECRET`", "Worker",

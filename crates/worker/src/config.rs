@@ -4,7 +4,9 @@ use http::Uri;
 use portcullis_aws::client::Config as AwsConfig;
 use portcullis_aws::credentials::Credentials;
 use portcullis_aws::endpoint::{Endpoint, EndpointError, Region, RegionError};
+use portcullis_core::assertion::is_edge_secret;
 use portcullis_core::denial::RatePeriod;
+use portcullis_core::host_route::HostRoute;
 use portcullis_core::path::CanonicalPath;
 use portcullis_core::policy::{Policy, PolicyError};
 use portcullis_core::route::RevocationMode;
@@ -23,6 +25,8 @@ pub struct Config {
     pub policy: Policy,
     /// The origin of authorized requests (`PORTCULLIS_ORIGIN`).
     pub origin: Origin,
+    /// The auth host behind this Worker (`PORTCULLIS_HOST`, `PORTCULLIS_HOST_EDGE_SECRET`).
+    pub host: Option<AuthHost>,
     /// The proof that a request passed the edge (`PORTCULLIS_ORIGIN_PROOF`,
     /// `PORTCULLIS_EDGE_SECRET`, `PORTCULLIS_ASSERTION_KEYS`).
     pub origin_proof: OriginProof,
@@ -35,6 +39,17 @@ pub struct Config {
     /// The secrets `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for temporary credentials,
     /// `AWS_SESSION_TOKEN`.
     pub credentials: Credentials,
+}
+
+/// The auth host, which the Worker reaches under the path of its issuer.
+#[derive(Debug)]
+pub struct AuthHost {
+    /// The paths of the issuer.
+    pub route: HostRoute,
+    /// The address of the host.
+    pub origin: Origin,
+    /// The host's own `PORTCULLIS_EDGE_SECRET`.
+    pub secret: Secret<String>,
 }
 
 /// A variable is missing or invalid. The error contains its name, and never the value of a secret.
@@ -55,6 +70,16 @@ pub enum ConfigError {
     /// The proof to the origin is invalid.
     #[error("{0}")]
     OriginProof(#[from] OriginProofError),
+    /// The issuer has no path, so its host has no paths of its own.
+    #[error(
+        "PORTCULLIS_HOST needs a PORTCULLIS_ISSUER with a path, such as https://app.example/auth"
+    )]
+    HostPath,
+    /// The secret for the host is invalid.
+    #[error(
+        "PORTCULLIS_HOST_EDGE_SECRET must have 32 or more printable ASCII characters without blanks"
+    )]
+    HostSecret,
     /// The value is no text.
     #[error("{0} is not a text")]
     NotText(&'static str),
@@ -91,6 +116,16 @@ impl Config {
         let endpoint = |name| move |error| ConfigError::Endpoint(name, error);
         let origin = Origin::parse(&origin).map_err(endpoint("PORTCULLIS_ORIGIN"))?;
         let secret = |name| Ok::<_, ConfigError>(text(env, name)?.map(Secret::new));
+        let host = match text(env, "PORTCULLIS_HOST")? {
+            None => None,
+            Some(address) => Some(AuthHost {
+                route: host_route(own_issuer.as_deref()).ok_or(ConfigError::HostPath)?,
+                origin: Origin::parse(&address).map_err(endpoint("PORTCULLIS_HOST"))?,
+                secret: secret("PORTCULLIS_HOST_EDGE_SECRET")?
+                    .filter(|secret| is_edge_secret(secret.expose()))
+                    .ok_or(ConfigError::HostSecret)?,
+            }),
+        };
         let origin_proof = OriginProof::of(ProofSettings {
             kind: text(env, "PORTCULLIS_ORIGIN_PROOF")?,
             secret: secret("PORTCULLIS_EDGE_SECRET")?,
@@ -119,6 +154,7 @@ impl Config {
         Ok(Self {
             policy,
             origin,
+            host,
             origin_proof,
             rate_period,
             aws,
@@ -168,6 +204,11 @@ fn text(env: &Env, name: &'static str) -> Result<Option<String>, ConfigError> {
 
 fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
     text(env, name)?.ok_or(ConfigError::Missing(name))
+}
+
+fn host_route(issuer: Option<&str>) -> Option<HostRoute> {
+    let uri: Uri = issuer?.parse().ok()?;
+    HostRoute::new(uri.path())
 }
 
 fn is_issuer(text: &str) -> bool {
@@ -265,6 +306,25 @@ mod tests {
         ] {
             assert!(!is_issuer(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_host_has_the_paths_of_an_issuer_with_a_path() {
+        let covers = |issuer| {
+            let route = host_route(Some(issuer))?;
+            Some(route.covers("/auth/v1/login").is_some())
+        };
+        assert_eq!(covers("https://app.example/auth"), Some(true));
+        assert_eq!(covers("http://127.0.0.1:8787/auth"), Some(true));
+        assert_eq!(covers("https://app.example/other"), Some(false));
+        for bad in [
+            "https://app.example",
+            "https://app.example/",
+            "https://app.example/auth/",
+        ] {
+            assert_eq!(covers(bad), None, "{bad}");
+        }
+        assert_eq!(host_route(None), None);
     }
 
     #[test]

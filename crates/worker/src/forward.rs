@@ -2,9 +2,11 @@
 //! unchanged.
 
 use js_sys::futures::JsFuture;
-use portcullis_core::cookie::without_own_cookies;
+use portcullis_core::cookie::{own_cookies, without_own_cookies};
 use portcullis_core::denial::Denial;
-use portcullis_core::forwarding::{Connection, HeaderRules};
+use portcullis_core::forwarding::{
+    CLIENT_ADDRESS_HEADER, Connection, EDGE_SECRET_HEADER, HeaderRules, REQUEST_ID_HEADER,
+};
 use portcullis_core::id::Id;
 use portcullis_core::identity::identity_headers;
 use portcullis_core::secret::Secret;
@@ -56,12 +58,65 @@ pub fn onward_request(request: &Request, target: &str) -> Result<Request, JsValu
 ///
 /// [`Denial::OriginUnreachable`] if no response arrived.
 pub async fn forward(forwarded: &Forwarded<'_>) -> Result<Response, Denial> {
-    let (request, request_id) = (forwarded.request, forwarded.request_id);
+    let set = |headers: &Headers| set_headers(headers, forwarded);
+    let guarded = forwarded.caller.is_some();
+    send(forwarded.request, guarded, forwarded.request_id, set).await
+}
+
+/// A request to forward to the auth host.
+#[derive(Debug)]
+pub struct ForHost<'r> {
+    /// The request to the host, with the headers of the client.
+    pub request: &'r Request,
+    /// The policy's rules for headers.
+    pub rules: &'r HeaderRules,
+    /// The platform's facts about the client's connection.
+    pub connection: Connection<'r>,
+    /// The request ID.
+    pub request_id: &'r Id,
+    /// The secret by which the host knows the edge.
+    pub secret: &'r Secret<String>,
+}
+
+/// Forwards a request to the auth host, which authenticates the caller itself: it gets the bearer
+/// token and its own cookies, and no cookie of the app.
+///
+/// # Errors
+///
+/// [`Denial::OriginUnreachable`] if no response arrived.
+pub async fn forward_to_host(for_host: &ForHost<'_>) -> Result<Response, Denial> {
+    let set = |headers: &Headers| set_host_headers(headers, for_host);
+    send(for_host.request, true, for_host.request_id, set).await
+}
+
+fn set_host_headers(headers: &Headers, for_host: &ForHost<'_>) -> Result<(), JsValue> {
+    drop_headers(headers, for_host.rules)?;
+    headers.delete("upgrade")?;
+    if let Some(cookies) = headers.get("cookie")? {
+        match own_cookies(&cookies) {
+            Some(own) => headers.set("cookie", &own)?,
+            None => headers.delete("cookie")?,
+        }
+    }
+    headers.set(REQUEST_ID_HEADER, for_host.request_id.as_str())?;
+    headers.set(EDGE_SECRET_HEADER, for_host.secret.expose())?;
+    if let Some(address) = for_host.connection.client() {
+        headers.set(CLIENT_ADDRESS_HEADER, address)?;
+    }
+    Ok(())
+}
+
+async fn send(
+    request: &Request,
+    bypasses_caches: bool,
+    request_id: &Id,
+    set: impl FnOnce(&Headers) -> Result<(), JsValue>,
+) -> Result<Response, Denial> {
     let attempt = async {
-        set_headers(&request.headers(), forwarded)?;
+        set(&request.headers())?;
         let init = RequestInit::new();
         init.set_redirect(RequestRedirect::Manual);
-        if forwarded.caller.is_some() {
+        if bypasses_caches {
             init.set_cache(RequestCache::NoStore);
         }
         let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
@@ -95,8 +150,8 @@ const fn is_status(status: u16) -> bool {
     matches!(status, 101 | 200..=599)
 }
 
-fn set_headers(headers: &Headers, forwarded: &Forwarded<'_>) -> Result<(), JsValue> {
-    let (rules, caller) = (forwarded.rules, forwarded.caller);
+/// Drops the headers of the client that a server could take for those of the edge.
+fn drop_headers(headers: &Headers, rules: &HeaderRules) -> Result<(), JsValue> {
     // Collected first: an iterator skips entries when headers are deleted.
     let names = js_sys::Array::from(&headers.keys().into());
     for name in names.iter().filter_map(|name| name.as_string()) {
@@ -104,6 +159,12 @@ fn set_headers(headers: &Headers, forwarded: &Forwarded<'_>) -> Result<(), JsVal
             headers.delete(&name)?;
         }
     }
+    Ok(())
+}
+
+fn set_headers(headers: &Headers, forwarded: &Forwarded<'_>) -> Result<(), JsValue> {
+    let (rules, caller) = (forwarded.rules, forwarded.caller);
+    drop_headers(headers, rules)?;
     if !rules.forwards_authorization(caller.is_some()) {
         headers.delete("authorization")?;
     }

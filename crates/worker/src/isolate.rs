@@ -19,7 +19,7 @@ use worker::Env;
 
 use crate::cache_api::CacheApi;
 use crate::clock::{PlatformClock, now};
-use crate::config::{Config, Origin};
+use crate::config::{AuthHost, Config, Origin};
 use crate::lookup_cache::LookupCache;
 use crate::metrics::Metrics;
 use crate::origin_proof::OriginProof;
@@ -41,6 +41,7 @@ thread_local! {
 pub struct Isolate {
     gate: Gate,
     origin: Origin,
+    host: Option<AuthHost>,
     origin_proof: OriginProof,
     rate_period: RatePeriod,
     client: Client<FetchTransport>,
@@ -83,6 +84,7 @@ impl Isolate {
         Some(Rc::new(Self {
             gate: Gate::new(config.policy),
             origin: config.origin,
+            host: config.host,
             origin_proof: config.origin_proof,
             rate_period: config.rate_period,
             client: Client::new(FetchTransport, credentials, aws, seed),
@@ -103,6 +105,11 @@ impl Isolate {
     /// The origin of authorized requests.
     pub const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The auth host behind this Worker, if there is one.
+    pub const fn host(&self) -> Option<&AuthHost> {
+        self.host.as_ref()
     }
 
     /// The proof to the origin.

@@ -54,7 +54,8 @@ use portcullis_core::assertion::{AssertionDraft, KEYS_PATH};
 use portcullis_core::denial::Denial;
 use portcullis_core::forwarding::Connection;
 use portcullis_core::id::Id;
-use portcullis_core::route::Requirement;
+use portcullis_core::path::CanonicalPath;
+use portcullis_core::route::{Requirement, is_reflecting};
 use portcullis_core::token::verifier::Verified;
 use portcullis_core::upgrade::UpgradeRequest;
 use portcullis_service::edge::authorize::authorize;
@@ -65,7 +66,7 @@ use worker::{Context, Env};
 use crate::browser_headers::complete;
 use crate::clock::now;
 use crate::edge_request::EdgeRequest;
-use crate::forward::{Forwarded, forward, onward_request};
+use crate::forward::{ForHost, Forwarded, forward, forward_to_host, onward_request};
 use crate::isolate::Isolate;
 use crate::live::end_with_token;
 use crate::refuse::{no_content, public_keys, refuse};
@@ -96,7 +97,13 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
     let header = |name| header(&headers, name);
     let (origin, requested_method) = (header("origin"), header("access-control-request-method"));
     // The keys of the edge are for every page.
-    let gate = isolate.as_ref().filter(|_| path != KEYS_PATH);
+    let host_path = isolate
+        .as_ref()
+        .and_then(|isolate| isolate.host()?.route.covers(path));
+    // The host has CORS rules of its own.
+    let gate = isolate
+        .as_ref()
+        .filter(|_| path != KEYS_PATH && host_path.is_none());
     let mut cors = gate.and_then(|isolate| {
         let cors_request = CorsRequest {
             method: &method,
@@ -109,7 +116,10 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
     let preflight = cors.as_mut().and_then(|cors| cors.preflight.take());
     let passed = match &isolate {
         None => Err((Denial::NotConfigured, None)),
-        Some(isolate) => pass(isolate, request, env, context, &request_id, preflight).await,
+        Some(isolate) => match host_path {
+            Some(path) => pass_to_host(isolate, request, env, &request_id, &path).await,
+            None => pass(isolate, request, env, context, &request_id, preflight).await,
+        },
     };
     let complete = |response| complete(response, is_https, cors.as_ref());
     passed
@@ -119,6 +129,37 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
         })
         // If the platform fails even here, the request is still rejected.
         .unwrap_or_else(|_| web_sys::Response::error())
+}
+
+/// Forwards a request for `path` to the auth host, without a decision of the policy.
+async fn pass_to_host(
+    isolate: &Rc<Isolate>,
+    request: &web_sys::Request,
+    env: &Env,
+    request_id: &Id,
+    path: &CanonicalPath,
+) -> Result<web_sys::Response, (Denial, Option<Requirement>)> {
+    let refused = |denial| (denial, None);
+    let host = isolate.host().ok_or(refused(Denial::NotConfigured))?;
+    let (method, url) = (request.method(), request.url());
+    let address = header(&request.headers(), "cf-connecting-ip");
+    limit::check_rate(env, address.as_deref(), isolate.rate_period())
+        .await
+        .map_err(refused)?;
+    if is_reflecting(&method) {
+        return Err(refused(Denial::UnknownRoute));
+    }
+    let (_, query) = split(&url);
+    let onward = onward_request(request, &host.origin.target(path, query))
+        .map_err(|_| refused(Denial::OriginUnreachable))?;
+    let for_host = ForHost {
+        request: &onward,
+        rules: &isolate.gate().policy().headers,
+        connection: Connection::of_url(&url, address.as_deref()),
+        request_id,
+        secret: &host.secret,
+    };
+    forward_to_host(&for_host).await.map_err(refused)
 }
 
 async fn pass(

@@ -18,11 +18,12 @@ pub(super) struct Folder {
     _lock: File,
 }
 
-/// Credentials of the local database, random and created once for each `data/`. The engine does not
-/// check them.
+/// Credentials of the local database, which the engine does not check, and the secret by which the
+/// host knows the Worker. Random and created once for each `data/`.
 pub(super) struct Secrets {
     pub(super) access_key_id: String,
     pub(super) secret_access_key: String,
+    pub(super) edge_secret: String,
 }
 
 impl Folder {
@@ -68,23 +69,28 @@ impl Folder {
         let path = self.path("data/credentials");
         if !path.exists() {
             let secrets = format!(
-                "PORTCULLIS{}\n{}\n",
+                "PORTCULLIS{}\n{}\n{}\n",
                 random_hex::<5>()?,
+                random_hex::<20>()?,
                 random_hex::<20>()?
             );
             write_private(&path, &secrets)?;
         }
         let text = read(&path)?;
         let mut lines = text.lines().map(str::to_owned);
-        let (Some(access_key_id), Some(secret_access_key)) = (lines.next(), lines.next()) else {
+        let mut line = || lines.next();
+        let (Some(access_key_id), Some(secret_access_key), Some(edge_secret)) =
+            (line(), line(), line())
+        else {
             bail!(
-                "{} does not hold two lines: start with --fresh",
+                "{} does not hold three lines: start with --fresh",
                 path.display()
             );
         };
         Ok(Secrets {
             access_key_id,
             secret_access_key,
+            edge_secret,
         })
     }
 
@@ -97,10 +103,20 @@ impl Folder {
         let path = self.path(name);
         let lines: String = variables
             .iter()
-            .map(|(name, value)| format!("{name}={value}\n"))
+            .map(|(name, value)| format!("{name}={}\n", quoted(value)))
             .collect();
         write_private(&path, &lines)?;
         Ok(path)
+    }
+}
+
+/// A value for a file of variables: a JSON text in single quotes, anything else as it is.
+fn quoted(value: &str) -> String {
+    if value.starts_with('{') {
+        // Both spellings are the same JSON.
+        format!("'{}'", value.replace('\'', "\\u0027"))
+    } else {
+        value.to_owned()
     }
 }
 

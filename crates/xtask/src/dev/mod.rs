@@ -6,6 +6,7 @@
 
 mod folder;
 mod health;
+mod own_app;
 mod ports;
 mod session;
 mod system;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use self::{folder::Folder, ports::Ports, system::System};
+use self::{folder::Folder, own_app::OwnApp, ports::Ports, system::System};
 use crate::{build, setup, step::step, test, workspace::Workspace};
 
 #[derive(Args)]
@@ -25,6 +26,12 @@ pub(crate) struct Options {
     /// Start with an empty database and new keys
     #[arg(long)]
     fresh: bool,
+    /// Put the Worker before this app of yours, not before the demo origin
+    #[arg(long, value_name = "URL")]
+    origin: Option<String>,
+    /// Use this policy, not the one in wrangler.toml
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Inject faults into calls of the database and Secrets Manager with this seed (default 1)
     #[arg(
         long,
@@ -43,17 +50,20 @@ pub(crate) struct Options {
 /// process directly.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     options.ports.check(options.chaos.is_some())?;
+    let own = OwnApp::read(options.origin.as_deref(), options.policy.as_deref())?;
     let folder = Folder::open(&workspace.path(&options.folder), options.fresh)?;
     setup::run(workspace)?;
     test::local_programs(workspace)?;
     build::worker(workspace)?;
     let secrets = folder.secrets()?;
-    let mut system = System::new(workspace, &folder, &secrets, &options.ports);
+    let mut system = System::new(workspace, &folder, &secrets, &options.ports, &own);
     step("start the database", || system.start_database())?;
     if let Some(seed) = options.chaos {
         step("start the chaos proxy", || system.start_chaos(seed))?;
     }
-    step("start the origin", || system.start_origin())?;
+    if own.origin.is_none() {
+        step("start the origin", || system.start_origin())?;
+    }
     step("start the mailbox", || system.start_mailbox())?;
     step("start Secrets Manager", || system.start_secrets())?;
     step("start the rotation function", || system.start_rotation())?;
@@ -62,7 +72,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let terminal = workspace.binary("portcullis");
     println!(
         "{}",
-        session::text(&options.ports, &options.folder, &terminal)
+        session::text(&options.ports, &options.folder, &terminal, &own)
     );
     if let Some(seed) = options.chaos {
         println!("{}", session::chaos(options.ports.chaos_port, seed));

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use super::own_app::OwnApp;
 use super::ports::Ports;
 
 /// The text. Each line to be pasted is indented by four spaces, and no other line is.
-pub(super) fn text(ports: &Ports, folder: &Path, terminal: &Path) -> String {
+pub(super) fn text(ports: &Ports, folder: &Path, terminal: &Path, own: &OwnApp) -> String {
     let Ports {
         worker_port,
         host_port,
@@ -19,14 +20,22 @@ pub(super) fn text(ports: &Ports, folder: &Path, terminal: &Path) -> String {
     let logs = folder.join("logs").display().to_string();
     let terminal = terminal.display();
     let env_file = folder.join("host.env").display().to_string();
+    let demo = format!("http://127.0.0.1:{origin_port}");
+    let origin = own.origin.as_ref().unwrap_or(&demo);
+    let operator = format!("{terminal} --env-file {env_file}");
+    let (calls, path) = if own.is_demo() {
+        (demo_calls(&operator), "/hello")
+    } else {
+        (own_calls(&operator), "/")
+    };
     format!(
         r#"
 Portcullis is up. Ctrl-C stops it.
 
   Worker    http://127.0.0.1:{worker_port}
-  host      http://127.0.0.1:{host_port}
+  host      http://127.0.0.1:{host_port}, through the Worker http://127.0.0.1:{worker_port}/auth
   DynamoDB  http://127.0.0.1:{dynamodb_port}
-  origin    http://127.0.0.1:{origin_port}
+  origin    {origin}
   mailbox   http://127.0.0.1:{mailbox_port}/mailbox
   secrets   http://127.0.0.1:{secrets_port}
   logs      {logs}
@@ -34,7 +43,7 @@ Portcullis is up. Ctrl-C stops it.
 Try it in another terminal. Register an account. (A password without a second factor needs at least
 15 characters: NIST SP 800-63B-4, section 3.1.1.2.)
 
-    WORKER=http://127.0.0.1:{worker_port} HOST=http://127.0.0.1:{host_port}
+    WORKER=http://127.0.0.1:{worker_port} HOST=http://127.0.0.1:{worker_port}/auth
     ADA='{{"email": "ada@example.com", "password": "gates fall at nightfall"}}'
     curl -sS $HOST/v1/register -H 'content-type: application/json' -d "$ADA"; echo
 
@@ -48,24 +57,12 @@ Log in and store the token.
     LOGIN=$(curl -sS $HOST/v1/login -H 'content-type: application/json' -d "$ADA")
     TOKEN=$(echo "$LOGIN" | sed -E 's/.*"access_token": ?"([^"]+)".*/\1/')
 
-Call the origin through the Worker: 401 without the token, 200 with it, 403 without the admin scope.
-
-    curl -sS -w '\n%{{http_code}}\n' $WORKER/hello
-    curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
-    curl -sS -w '\n%{{http_code}}\n' $WORKER/admin/ -H "authorization: Bearer $TOKEN"
-
-Give the account the scope with the operator's CLI. The next token has it: 200.
-
-    {terminal} --env-file {env_file} users grant ada@example.com --scope admin
-    LOGIN=$(curl -sS $HOST/v1/login -H 'content-type: application/json' -d "$ADA")
-    TOKEN=$(echo "$LOGIN" | sed -E 's/.*"access_token": ?"([^"]+)".*/\1/')
-    curl -sS -w '\n%{{http_code}}\n' $WORKER/admin/ -H "authorization: Bearer $TOKEN"
-
+{calls}
 Log out. The Worker rejects the same token after its next poll (within 10 s).
 
     curl -sS -w '%{{http_code}}\n' -X POST $HOST/v1/logout -H "authorization: Bearer $TOKEN"
     sleep 10
-    curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
+    curl -sS -w '\n%{{http_code}}\n' $WORKER{path} -H "authorization: Bearer $TOKEN"
 
 Show the account with the operator's CLI.
 
@@ -75,6 +72,40 @@ Rotate the signing key: the next key is published now, and signs after every cac
 
     {terminal} --env-file {env_file} keys rotate
     {terminal} --env-file {env_file} keys show
+"#
+    )
+}
+
+/// Calls of the demo, whose policy has a public, an admin and a guarded part.
+fn demo_calls(operator: &str) -> String {
+    format!(
+        r#"Call the origin through the Worker: 401 without the token, 200 with it, 403 without the admin scope.
+
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/hello
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/hello -H "authorization: Bearer $TOKEN"
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/admin/ -H "authorization: Bearer $TOKEN"
+
+Give the account the scope with the operator's CLI. The next token has it: 200.
+
+    {operator} users grant ada@example.com --scope admin
+    LOGIN=$(curl -sS $HOST/v1/login -H 'content-type: application/json' -d "$ADA")
+    TOKEN=$(echo "$LOGIN" | sed -E 's/.*"access_token": ?"([^"]+)".*/\1/')
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/admin/ -H "authorization: Bearer $TOKEN"
+"#
+    )
+}
+
+/// Calls of an app and a policy that only their owner knows.
+fn own_calls(operator: &str) -> String {
+    format!(
+        r#"Call your app through the Worker, without the token and with it. Your policy decides.
+
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/
+    curl -sS -w '\n%{{http_code}}\n' $WORKER/ -H "authorization: Bearer $TOKEN"
+
+If a route requires a scope, give it to the account. The next token has it.
+
+    {operator} users grant ada@example.com --scope SCOPE
 "#
     )
 }
@@ -107,9 +138,11 @@ mod tests {
             secrets_port: 6,
             chaos_port: 7,
         };
-        let text = text(&ports, Path::new("elsewhere"), Path::new("portcullis"));
+        let (folder, terminal) = (Path::new("elsewhere"), Path::new("portcullis"));
+        let text = text(&ports, folder, terminal, &OwnApp::default());
         for part in [
-            "WORKER=http://127.0.0.1:1 HOST=http://127.0.0.1:2",
+            "WORKER=http://127.0.0.1:1 HOST=http://127.0.0.1:1/auth",
+            "http://127.0.0.1:2,",
             ":3\n",
             ":4\n",
             ":5/mailbox\n",

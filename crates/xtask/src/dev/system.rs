@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use super::{
     folder::{Folder, Secrets},
     health,
+    own_app::OwnApp,
     ports::Ports,
 };
 use crate::{
@@ -41,6 +42,7 @@ pub(super) struct System<'a> {
     folder: &'a Folder,
     secrets: &'a Secrets,
     ports: &'a Ports,
+    own: &'a OwnApp,
     /// The addresses of the database for host and Worker, and of Secrets Manager for the host.
     database_port: u16,
     secrets_port: u16,
@@ -59,12 +61,14 @@ impl<'a> System<'a> {
         folder: &'a Folder,
         secrets: &'a Secrets,
         ports: &'a Ports,
+        own: &'a OwnApp,
     ) -> Self {
         Self {
             workspace,
             folder,
             secrets,
             ports,
+            own,
             database_port: ports.dynamodb_port,
             secrets_port: ports.secrets_port,
             programs: Vec::new(),
@@ -181,12 +185,18 @@ impl<'a> System<'a> {
     }
 
     /// The settings of host, rotation function and CLI.
-    fn host_variables(&self) -> [(&'static str, String); 16] {
+    fn host_variables(&self) -> [(&'static str, String); 18] {
         let port = self.ports.host_port;
         let file = |name: &str| self.folder.path(name).to_string_lossy().into_owned();
         [
             ("PORTCULLIS_LISTEN", local(port)),
-            ("PORTCULLIS_ISSUER", url(port)),
+            ("PORTCULLIS_ISSUER", issuer(self.ports)),
+            // Its clients come through the Worker, and directly.
+            ("PORTCULLIS_EDGE_SECRET", self.secrets.edge_secret.clone()),
+            (
+                "PORTCULLIS_CLIENT_IP_SOURCE",
+                "header:x-portcullis-client-ip".to_owned(),
+            ),
             ("PORTCULLIS_AUDIENCE", AUDIENCE.to_owned()),
             ("PORTCULLIS_SIGNING_SECRET", SIGNING_SECRET.to_owned()),
             ("PORTCULLIS_SECRETS_ENDPOINT", url(self.secrets_port)),
@@ -210,19 +220,27 @@ impl<'a> System<'a> {
 
     pub(super) fn start_worker(&mut self) -> Result<()> {
         let port = self.ports.worker_port;
-        let issuer = url(self.ports.host_port);
-        let variables = self.folder.write_variables(
-            "worker.env",
-            &[
-                ("AWS_ACCESS_KEY_ID", &self.secrets.access_key_id),
-                ("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key),
-                ("AWS_REGION", REGION),
-                ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
-                ("PORTCULLIS_DYNAMODB_ENDPOINT", &url(self.database_port)),
-                ("PORTCULLIS_ISSUER", &issuer),
-                ("PORTCULLIS_ORIGIN", &url(self.ports.origin_port)),
-            ],
-        )?;
+        let demo = url(self.ports.origin_port);
+        let issuer = issuer(self.ports);
+        let (database, host) = (url(self.database_port), url(self.ports.host_port));
+        let mut variables = vec![
+            ("AWS_ACCESS_KEY_ID", self.secrets.access_key_id.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", &self.secrets.secret_access_key),
+            ("AWS_REGION", REGION),
+            ("PORTCULLIS_BLACKLIST_TABLE", BLACKLIST),
+            ("PORTCULLIS_DYNAMODB_ENDPOINT", &database),
+            ("PORTCULLIS_ISSUER", &issuer),
+            ("PORTCULLIS_HOST", &host),
+            ("PORTCULLIS_HOST_EDGE_SECRET", &self.secrets.edge_secret),
+            (
+                "PORTCULLIS_ORIGIN",
+                self.own.origin.as_ref().unwrap_or(&demo),
+            ),
+        ];
+        if let Some(policy) = &self.own.policy {
+            variables.push(("PORTCULLIS_POLICY", policy));
+        }
+        let variables = self.folder.write_variables("worker.env", &variables)?;
         // The script itself, because `npx` would be an intermediate process that does not forward
         // signals.
         let mut wrangler = node::script(self.workspace, "wrangler/bin/wrangler.js");
@@ -245,7 +263,7 @@ impl<'a> System<'a> {
             .arg(self.folder.path("wrangler/state"));
         self.keep_inside(&mut wrangler);
         self.start("worker", &mut wrangler, || {
-            health::status(port, "/public/ready") == Some(200)
+            health::status(port, "/auth/health") == Some(200)
         })
     }
 
@@ -336,6 +354,11 @@ fn last_lines(log: &Path) -> String {
         .unwrap_or_default()
         .join("\n");
     format!("the last lines of {}:\n{last}", log.display())
+}
+
+/// App, login and API have one origin, that of the Worker.
+fn issuer(ports: &Ports) -> String {
+    format!("{}/auth", url(ports.worker_port))
 }
 
 /// Removes settings of a real deployment from the environment: a local run must not reach it.
