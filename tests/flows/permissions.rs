@@ -60,6 +60,16 @@ async fn a_grant_takes_effect_at_the_next_token_and_a_revoke_ends_access_tokens_
         own(&peer, "/v1/me", &alive).await["roles"],
         json!(["editor"])
     );
+    for name in ["r, role superadmin", "a\nb", "a\u{1b}[31m", &"x".repeat(65)] {
+        for act in ["grant", "revoke"] {
+            let refused = run(&system, &["users", act, EMAIL, "--role", name]).await;
+            assert_eq!(
+                refused.code,
+                Some(2),
+                "audit log injection by {name:?}: {refused:?}"
+            );
+        }
+    }
     // Said again after a lost answer, the revoke is announced again and ends no newer token.
     let again = run(
         &system,
@@ -124,6 +134,26 @@ async fn custom_claims_are_set_changed_and_removed_and_reserved_ones_are_refused
         assert_eq!(refused.code, Some(2), "{name}: {refused:?}");
         assert!(refused.text.contains(reason), "{name}: {refused:?}");
     }
+    for name in ["a b", "iss", "x\nadmin_grant"] {
+        let refused = run(&system, &["users", "claims", "unset", EMAIL, name]).await;
+        assert_eq!(refused.code, Some(2), "{name}: {refused:?}");
+    }
+    // Every number keeps its form.
+    let exact = r#"[12345678901234567890,1.10,1e400,-0]"#;
+    assert_eq!(
+        set("exact", "[12345678901234567890,1.10,-0]").await.code,
+        Some(0)
+    );
+    assert_eq!(
+        set("exact", exact).await.code,
+        Some(2),
+        "a number beyond an f64"
+    );
+    for path in ["/v1/me", "/oauth2/userinfo"] {
+        let reply = call(&peer, "GET", path, &first).await;
+        let text = reply.json.to_string();
+        assert!(text.contains("12345678901234567890"), "{path}: {text}");
+    }
     // A changed value makes the earlier token say more than the next one will.
     assert_eq!(set("plan", r#""free""#).await.code, Some(0));
     is_problem(&call(&peer, "GET", "/v1/me", &first).await, 401, "revoked");
@@ -160,10 +190,21 @@ async fn an_invited_owner_sets_the_password_by_the_mailed_link_and_has_the_scope
         (taken.code, &taken.json["outcome"]),
         (Some(1), &json!("address_taken"))
     );
+    let acts = run(
+        system,
+        &["--json", "audit", "list", "--action", "admin_invite"],
+    )
+    .await;
+    assert_eq!(acts.json["lines"][0]["detail"], "scope admin", "{acts:?}");
     // The command ran on the machine's clock.
     system.clock.pass(60);
     post.deliver().await;
     let mail = post.last();
+    // A stranger who asks for a reset ends no invitation, which lives longer.
+    assert_eq!(post.forgot("eve@example.com").await.status, 202);
+    post.deliver().await;
+    assert_ne!(post.last().token(), mail.token());
+    system.clock.pass(3_600);
     assert!(
         mail.text.contains("Open this link to set its password"),
         "{mail:?}"
@@ -177,6 +218,11 @@ async fn an_invited_owner_sets_the_password_by_the_mailed_link_and_has_the_scope
     assert_eq!(claims(&token(&login))["scope"], "admin");
     let me = own(peer, "/v1/me", &token(&login)).await;
     assert_eq!(me["email_verified"], true);
+    let reset_link = post.last();
+    let again = post
+        .reset(reset_link.token(), "another long password")
+        .await;
+    is_problem(&again, 400, "bad_mail_token");
     let again = post.reset(mail.token(), "another long password").await;
     is_problem(&again, 400, "bad_mail_token");
 }

@@ -97,3 +97,35 @@ fn unwritable(error: &io::Error) -> ExitCode {
     let _ = writeln!(io::stderr(), "error: the output cannot be written: {error}");
     ExitCode::from(3)
 }
+
+/// `text` for a terminal: control and format characters, such as those that reverse the direction of
+/// text, are escaped.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '"' | '\'' | '\\' => shown.push(letter),
+            _ => shown.extend(letter.escape_debug()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn control_and_format_characters_never_reach_the_terminal() {
+        for (text, shown) in [
+            ("ann@example.com", "ann@example.com"),
+            (r#"{"plan":"pro\u0007"}"#, r#"{"plan":"pro\u0007"}"#),
+            ("\u{1b}[31m", "\\u{1b}[31m"),
+            ("a\u{9b}31m", "a\\u{9b}31m"),
+            ("a\u{202e}b\u{2066}", "a\\u{202e}b\\u{2066}"),
+            ("käse 日本", "käse 日本"),
+        ] {
+            assert_eq!(printable(text), shown);
+        }
+    }
+}

@@ -16,7 +16,7 @@ mod permissions;
 use crate::arguments::{User, Users};
 use crate::context::CliContext;
 use crate::import;
-use crate::output::{CommandOutput, Failure};
+use crate::output::{CommandOutput, Failure, printable};
 
 pub(crate) async fn run(command: &Users, cli: &CliContext) -> Result<CommandOutput, Failure> {
     match command {
@@ -164,6 +164,7 @@ fn text(details: &AccountDetails) -> String {
         roles,
         custom,
     } = &account.claims;
+    let custom = printable(&custom.to_string());
     let browsers = details
         .known_browsers
         .map_or_else(|| "not counted".to_owned(), |known| known.to_string());
@@ -176,7 +177,7 @@ fn text(details: &AccountDetails) -> String {
          browsers    {browsers} known\nscopes      {scopes}\nroles       {roles}\n\
          claims      {custom}\ngeneration  {}\nversion     {}\n",
         account.user_id,
-        account.email.as_typed(),
+        printable(account.email.as_typed()),
         status(account),
         account.created_at,
         scheme(account),

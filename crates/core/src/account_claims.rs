@@ -190,17 +190,27 @@ impl fmt::Display for CustomClaims {
     }
 }
 
-/// A name that is a `scope-token` ([RFC 6749 §3.3]). A comma would separate names in a header.
+/// Checks the name of a scope or role: a `scope-token` ([RFC 6749 §3.3]). A comma would separate
+/// names in a header.
+///
+/// # Errors
+///
+/// [`AccountClaimError::Name`].
 ///
 /// [RFC 6749 §3.3]: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
-fn check_name(name: &str) -> Result<(), AccountClaimError> {
+pub fn check_name(name: &str) -> Result<(), AccountClaimError> {
     let fits = crate::token::scope::is_scope(name)
         && name.len() <= MAX_CLAIM_NAME_BYTES
         && !name.contains(',');
     fits.then_some(()).ok_or(AccountClaimError::Name)
 }
 
-fn check_claim(name: &str) -> Result<(), AccountClaimError> {
+/// Checks the name of a custom claim.
+///
+/// # Errors
+///
+/// [`AccountClaimError::Name`] and [`AccountClaimError::Reserved`].
+pub fn check_claim(name: &str) -> Result<(), AccountClaimError> {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
     let fits = (1..=MAX_CLAIM_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_letter);
     if !fits {

@@ -298,6 +298,7 @@ impl AuditKind {
             Self::BrowserUnlocked | Self::UnlockRefused(_) => "login_unlock",
             Self::MailTokenIssued(MailPurpose::Verify) => "email_verify_token",
             Self::MailTokenIssued(MailPurpose::Reset) => "password_reset_token",
+            Self::MailTokenIssued(MailPurpose::Invite) => "invite_token",
             Self::MailGivenUp(_) => "mail",
             Self::EmailVerified | Self::VerificationRefused(_) => "email_verify",
             Self::PasswordReset | Self::ResetRefused(_) => "password_reset",

@@ -10,6 +10,9 @@ use crate::id::Id;
 use crate::refresh::Delivery;
 use crate::root_keys::{MAC_BYTES, Purpose, RootKeys};
 
+/// The header in which a page sends the CSRF token.
+pub const CSRF_HEADER: &str = "x-portcullis-csrf";
+
 /// The source of a secret: sent explicitly, or added by a browser.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TokenSource {

@@ -126,6 +126,9 @@ pub enum MailPurpose {
     Reset,
     /// To log in from an unknown browser after too many failed logins.
     Unlock,
+    /// To set the first password of an account that the operator created. It lives long, and a
+    /// reset that another person requests must not replace it.
+    Invite,
 }
 
 impl MailPurpose {
@@ -135,6 +138,7 @@ impl MailPurpose {
             Self::Verify => "verify",
             Self::Reset => "reset",
             Self::Unlock => "unlock",
+            Self::Invite => "invite",
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use js_sys::futures::JsFuture;
 use portcullis_core::cookie::{own_cookies, without_own_cookies};
+use portcullis_core::csrf::CSRF_HEADER;
 use portcullis_core::denial::Denial;
 use portcullis_core::forwarding::{
     CLIENT_ADDRESS_HEADER, Connection, EDGE_SECRET_HEADER, HeaderRules, REQUEST_ID_HEADER,
@@ -90,8 +91,13 @@ pub async fn forward_to_host(for_host: &ForHost<'_>) -> Result<Response, Denial>
 }
 
 fn set_host_headers(headers: &Headers, for_host: &ForHost<'_>) -> Result<(), JsValue> {
+    // A page proves by this header that it is no other site; the rules drop all others of its prefix.
+    let csrf = headers.get(CSRF_HEADER)?;
     drop_headers(headers, for_host.rules)?;
     headers.delete("upgrade")?;
+    if let Some(csrf) = csrf {
+        headers.set(CSRF_HEADER, &csrf)?;
+    }
     if let Some(cookies) = headers.get("cookie")? {
         match own_cookies(&cookies) {
             Some(own) => headers.set("cookie", &own)?,

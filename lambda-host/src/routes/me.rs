@@ -1,5 +1,7 @@
 //! `GET /v1/me` and `/oauth2/userinfo`: the account of the bearer, as it is now.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
 use http::StatusCode;
 use portcullis_core::denial::Denial;
@@ -8,7 +10,7 @@ use portcullis_service::limit::LimitKey;
 use portcullis_service::me;
 use portcullis_service::store::Account;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
@@ -18,6 +20,9 @@ use crate::routes::api_call::ApiCall;
 use crate::routes::response::json;
 
 problems!(MeProblems: ANY, STORE, LIMITED, TOKEN);
+
+/// Custom claims, each with its value as the token has it: no number changes its form.
+type CustomClaims = BTreeMap<String, Box<RawValue>>;
 
 /// The account of the bearer.
 #[derive(Serialize, ToSchema)]
@@ -36,7 +41,8 @@ struct MeBody {
     /// The roles of the next access token.
     roles: Vec<String>,
     /// The custom claims of the next access token.
-    claims: Map<String, Value>,
+    #[schema(value_type = Object)]
+    claims: CustomClaims,
 }
 
 /// The claims about the bearer (OpenID Connect Core 1.0 §5.3), with the custom claims beside them.
@@ -59,7 +65,8 @@ struct UserInfoBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     roles: Vec<String>,
     #[serde(flatten)]
-    claims: Map<String, Value>,
+    #[schema(value_type = Object)]
+    claims: CustomClaims,
 }
 
 /// The account of the bearer.
@@ -133,7 +140,7 @@ fn roles(account: &Account) -> Vec<String> {
     account.claims.roles.iter().map(str::to_owned).collect()
 }
 
-fn custom_claims(account: &Account) -> Result<Map<String, Value>, ApiError> {
+fn custom_claims(account: &Account) -> Result<CustomClaims, ApiError> {
     let claims = account.claims.custom.to_string();
     // Both parsers read what the strict one has written.
     serde_json::from_str(&claims).map_err(|_error| Problem::Internal.into())

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use http::header::HeaderMap;
-use portcullis_core::csrf::{self, TokenSource};
+use portcullis_core::csrf::{self, CSRF_HEADER, TokenSource};
 use portcullis_core::id::Id;
 use portcullis_core::refresh::{Delivery, RefreshToken};
 use portcullis_core::root_keys::RootKeys;
@@ -23,7 +23,6 @@ use crate::routes::same_origin::{is_own_page, one};
 const NAME: &str = "__Host-portcullis-refresh";
 
 /// The header with the CSRF token.
-const CSRF_HEADER: &str = "x-portcullis-csrf";
 
 /// Parses the member `transport` of a body; the default is the body.
 ///

@@ -46,7 +46,7 @@ kinds! {
     Administered(AdminAct: Disable, Enable, LogOut, EndSession, Delete, Show, RemoveFactor,
         ClearLimits, Grant, Revoke, SetClaim, UnsetClaim, Invite, List),
     KeysChanged(KeyAct: Publish, Rotate, Revoke),
-    MailTokenIssued(MailPurpose: Verify, Reset, Unlock),
+    MailTokenIssued(MailPurpose: Verify, Reset, Unlock, Invite),
     MailGivenUp(MailKind: Verify, Reset, Unlock, AlreadyRegistered, PasswordChanged,
         FactorAdded, FactorRemoved, RecoveryCodesRenewed, AccountDisabled, AccountEnabled,
         SessionsEnded, SessionEnded, AccountDeleted, PermissionsChanged, Invite),

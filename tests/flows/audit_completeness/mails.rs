@@ -200,7 +200,7 @@ async fn given_up(office: &Dispatcher, trail: &mut Trail<'_>) {
     // An invitation, to an address that is not verified.
     put_as(&notice, MailKind::Invite, Some(email), trail).await;
     refused().await;
-    let lines = ["mail invite_not_delivered", "password_reset_token success"];
+    let lines = ["invite_token success", "mail invite_not_delivered"];
     trail.left_behind(&lines).await;
     let _ = peer.login(EMAIL, NEXT).await;
     let _ = trail.news().await;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{account_object, status};
 use crate::arguments::AccountFilter;
 use crate::context::CliContext;
-use crate::output::{CommandOutput, Failure};
+use crate::output::{CommandOutput, Failure, printable};
 
 pub(super) async fn run(
     filter: &AccountFilter,
@@ -72,7 +72,7 @@ fn line(account: &Account) -> String {
     };
     let mut line = format!(
         "{}  {}  {}  {verified}",
-        account.email.as_typed(),
+        printable(account.email.as_typed()),
         account.user_id,
         status(account),
     );

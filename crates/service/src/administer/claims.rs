@@ -1,6 +1,6 @@
 //! The operator's changes of scopes, roles and custom claims.
 
-use portcullis_core::account_claims::{AccountClaimError, AccountClaims};
+use portcullis_core::account_claims::{AccountClaimError, AccountClaims, check_claim, check_name};
 use portcullis_core::audit::{AdminAct, AuditEvent, AuditKind};
 use portcullis_core::mail::MailKind;
 
@@ -45,6 +45,22 @@ pub struct Permissions {
     pub roles: Vec<String>,
 }
 
+impl Permissions {
+    /// The names for the audit trail. Each is checked, so no name contains a separator.
+    pub(super) fn detail(&self) -> String {
+        let scopes = self.scopes.iter().map(|scope| format!("scope {scope}"));
+        let roles = self.roles.iter().map(|role| format!("role {role}"));
+        scopes.chain(roles).collect::<Vec<_>>().join(", ")
+    }
+
+    fn check(&self) -> Result<(), AccountClaimError> {
+        self.scopes
+            .iter()
+            .chain(&self.roles)
+            .try_for_each(|name| check_name(name))
+    }
+}
+
 impl ClaimChange {
     fn apply(&self, claims: &mut AccountClaims) -> Result<(), AccountClaimError> {
         match self {
@@ -56,7 +72,9 @@ impl ClaimChange {
                     claims.add_role(role)?;
                 }
             }
-            Self::Revoke(Permissions { scopes, roles }) => {
+            Self::Revoke(permissions) => {
+                permissions.check()?;
+                let Permissions { scopes, roles } = permissions;
                 for scope in scopes {
                     claims.scopes.remove(scope);
                 }
@@ -68,6 +86,7 @@ impl ClaimChange {
                 claims.custom.set(name, value)?;
             }
             Self::Unset { name } => {
+                check_claim(name)?;
                 claims.custom.unset(name);
             }
         }
@@ -91,12 +110,7 @@ impl ClaimChange {
     /// The names for the audit trail. The value of a claim may be personal data.
     fn detail(&self) -> String {
         match self {
-            Self::Grant(Permissions { scopes, roles })
-            | Self::Revoke(Permissions { scopes, roles }) => {
-                let scopes = scopes.iter().map(|scope| format!("scope {scope}"));
-                let roles = roles.iter().map(|role| format!("role {role}"));
-                scopes.chain(roles).collect::<Vec<_>>().join(", ")
-            }
+            Self::Grant(permissions) | Self::Revoke(permissions) => permissions.detail(),
             Self::Set { name, .. } | Self::Unset { name } => format!("claim {name}"),
         }
     }

@@ -1,7 +1,7 @@
 //! Creates an account for a person who sets the password later.
 
 use portcullis_core::account_claims::AccountClaims;
-use portcullis_core::audit::{AdminAct, AuditKind};
+use portcullis_core::audit::{AdminAct, AuditEvent, AuditKind};
 use portcullis_core::base64url;
 use portcullis_core::email::{EmailAddress, EmailError};
 use portcullis_core::id::Id;
@@ -9,6 +9,7 @@ use portcullis_core::mail::MailKind;
 use portcullis_core::password::Password;
 use portcullis_core::secret::Secret;
 
+use super::claims::Permissions;
 use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::mailing;
@@ -62,9 +63,23 @@ pub async fn invite(
     };
     let user_id = Some(&account.user_id);
     let mail = mailing::mail(MailKind::Invite, email, user_id, ctx)?;
-    let event = ctx.event(AuditKind::Administered(AdminAct::Invite), user_id)?;
+    let event = AuditEvent {
+        detail: permissions(claims),
+        ..ctx.event(AuditKind::Administered(AdminAct::Invite), user_id)?
+    };
     Ok(match ctx.store.register(&account, &mail, &event).await? {
         WriteOutcome::Applied => InviteOutcome::Invited(account.user_id),
         WriteOutcome::Conflict => InviteOutcome::AddressTaken,
     })
+}
+
+/// The scopes and roles of a new account for the audit trail, if it has any.
+fn permissions(claims: &AccountClaims) -> Option<String> {
+    let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    let permissions = Permissions {
+        scopes: names(claims.scopes.iter().collect()),
+        roles: names(claims.roles.iter().collect()),
+    };
+    let detail = permissions.detail();
+    (!detail.is_empty()).then_some(detail)
 }

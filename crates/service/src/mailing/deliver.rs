@@ -294,9 +294,9 @@ async fn link(
             &settings.reset_page,
             settings.reset_lifetime,
         ),
-        // An invitation is a reset of a password that the account does not have.
+        // The page sets the first password as it sets a new one.
         MailKind::Invite => (
-            MailPurpose::Reset,
+            MailPurpose::Invite,
             &settings.reset_page,
             settings.invite_lifetime,
         ),

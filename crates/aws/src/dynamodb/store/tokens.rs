@@ -143,6 +143,16 @@ impl Names {
                 unspent: "#version = :read AND #reset_token = :token \
                           AND attribute_not_exists(#reset_used)",
             },
+            MailPurpose::Invite => Self {
+                digest: "invite_token",
+                ends_at: "invite_ends_at",
+                asked_at: "invite_asked_at",
+                used: "invite_used",
+                latest: "#user_id = :owner AND (attribute_not_exists(#invite_asked_at) \
+                         OR #invite_asked_at < :asked OR (#invite_token = :same AND attribute_not_exists(#invite_used)))",
+                unspent: "#version = :read AND #invite_token = :token \
+                          AND attribute_not_exists(#invite_used)",
+            },
             MailPurpose::Unlock => Self {
                 digest: "unlock_token",
                 ends_at: "unlock_ends_at",
@@ -190,17 +200,17 @@ pub(super) fn used_by(change: &AccountChange<'_>) -> Option<(&'static str, Attri
     Some((Names::of(token.purpose).used, Attribute::flag(true)))
 }
 
-/// The attributes that a change removes: if every session ends, those of a pending reset, which was
-/// requested under the old password. A verification that keeps the password leaves the reset
-/// pending: both links are in the mailbox that was just proved.
+/// The attributes that a change removes: if every session ends, those of a pending reset or
+/// invitation, which was requested under the old password. A verification that keeps the password
+/// leaves them pending: both links are in the mailbox that was just proved.
 pub(super) fn gone_with(change: &AccountChange<'_>) -> Vec<&'static str> {
     let spent = change.spends.map(|token| token.purpose);
     let keeps = change.verified_at.is_some() && change.password.is_none();
     let ended = change.sessions.filter(|_| !keeps);
-    let ended = ended.map(|_| Names::of(MailPurpose::Reset));
-    let ended = ended.filter(|_| spent != Some(MailPurpose::Reset));
-    ended
-        .into_iter()
+    let pending = [MailPurpose::Reset, MailPurpose::Invite].into_iter();
+    pending
+        .filter(|purpose| ended.is_some() && spent != Some(*purpose))
+        .map(Names::of)
         .flat_map(|names| [names.digest, names.ends_at])
         .collect()
 }

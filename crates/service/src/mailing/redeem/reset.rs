@@ -1,7 +1,7 @@
 //! Resets a password.
 
 use portcullis_core::audit::AuditKind;
-use portcullis_core::mail::{MailKind, MailPurpose, MailTokenDenial};
+use portcullis_core::mail::{MailKind, MailPurpose, MailTokenDenial, MailTokenDigest};
 use portcullis_core::password::Password;
 use portcullis_core::password::advice::PasswordRejection;
 
@@ -12,7 +12,9 @@ use crate::error::UseCaseError;
 use crate::mailing::notice;
 use crate::ports::{Clock, PasswordHasher, SecureRandom};
 use crate::screen::PasswordScreen;
-use crate::store::{AccountStore, AuditStore, FactorStore, MailTokenStore, RevocationStore};
+use crate::store::{
+    Account, AccountStore, AuditStore, FactorStore, MailTokenStore, RevocationStore,
+};
 
 /// The outcome of a reset.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,10 +51,12 @@ pub async fn reset(
 ) -> Result<ResetOutcome, UseCaseError> {
     let mut hash = None;
     for _ in 0..MAX_ATTEMPTS {
-        let (account, digest) = match owner(token, MailPurpose::Reset, ctx).await? {
+        let (account, digest, purpose) = match resettable(token, ctx).await? {
             Ok(found) => found,
             Err(denial) => {
-                announce_used(token, MailPurpose::Reset, clock, ctx).await?;
+                for purpose in PURPOSES {
+                    announce_used(token, purpose, clock, ctx).await?;
+                }
                 return refuse_reset(token, denial, ctx).await;
             }
         };
@@ -70,7 +74,7 @@ pub async fn reset(
         let notice = notice(MailKind::PasswordChanged, &account, ctx)?;
         let proof = Proof {
             account: &account,
-            purpose: MailPurpose::Reset,
+            purpose,
             digest: &digest,
             password: Some((hash, password)),
             audit: AuditKind::PasswordReset,
@@ -81,6 +85,27 @@ pub async fn reset(
         }
     }
     refuse_reset(token, MailTokenDenial::Used, ctx).await
+}
+
+/// The purposes of tokens that set a password.
+const PURPOSES: [MailPurpose; 2] = [MailPurpose::Reset, MailPurpose::Invite];
+
+/// The account that accepts `token` for one of [`PURPOSES`] now.
+async fn resettable(
+    token: &Presented,
+    ctx: ServiceContext<'_, impl MailTokenStore, impl SecureRandom>,
+) -> Result<Result<(Account, MailTokenDigest, MailPurpose), MailTokenDenial>, UseCaseError> {
+    let mut refused = MailTokenDenial::Unknown;
+    for purpose in PURPOSES {
+        match owner(token, purpose, ctx).await? {
+            Ok((account, digest)) => return Ok(Ok((account, digest, purpose))),
+            // A used token says less than an expired one of the other purpose.
+            Err(denial) if refused == MailTokenDenial::Unknown => refused = denial,
+            Err(MailTokenDenial::Unknown | MailTokenDenial::Used) => {}
+            Err(denial) => refused = denial,
+        }
+    }
+    Ok(Err(refused))
 }
 
 async fn refuse_reset(
