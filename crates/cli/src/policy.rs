@@ -7,7 +7,7 @@ use std::path::Path;
 use portcullis_core::json::Json;
 use portcullis_core::keys::set::JwkSet;
 use portcullis_core::policy::{self, KeySource, PolicyError};
-use portcullis_core::route::{Access, RevocationMode};
+use portcullis_core::route::{Access, AnyOf, Requirement, RevocationMode};
 use serde_json::{Value, json};
 
 use crate::arguments::Policy;
@@ -65,8 +65,7 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
         let (pattern, requirement) = (&route.pattern, &route.requirement);
         let asks = match requirement.access {
             Access::Open => "public".to_owned(),
-            Access::Token if requirement.scopes.is_empty() => "any valid token".to_owned(),
-            Access::Token => format!("a token with {}", requirement.scopes.join(" and ")),
+            Access::Token => rights(requirement),
         };
         let stale = requirement
             .serve_stale
@@ -124,6 +123,27 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
         "valid": true, "issuers": issuers, "routes": routes, "unused_keys": unused_keys,
     });
     Ok(CommandOutput::good(text, json))
+}
+
+/// The scopes and roles that a route requires.
+fn rights(requirement: &Requirement) -> String {
+    let one_of = |list: &AnyOf| {
+        let (kind, names) = match list {
+            AnyOf::Scopes(names) => ("scope", names),
+            AnyOf::Roles(names) => ("role", names),
+        };
+        match names.as_slice() {
+            [only] => format!("the {kind} {only}"),
+            names => format!("one {kind} of {}", names.join(", ")),
+        }
+    };
+    let lists = requirement.any_of.iter().map(one_of);
+    let all: Vec<_> = requirement.scopes.iter().cloned().chain(lists).collect();
+    if all.is_empty() {
+        "any valid token".to_owned()
+    } else {
+        format!("a token with {}", all.join(" and "))
+    }
 }
 
 /// The fixed keys that can verify no token of their issuer, each with the reason.

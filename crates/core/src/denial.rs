@@ -76,11 +76,13 @@ pub enum Denial {
     /// The signature does not match.
     BadSignature,
 
-    // Revocation and scopes.
+    // Revocation, scopes and roles.
     /// The token, its session, its key or its subject is revoked.
     Revoked,
     /// The token lacks a scope that the route requires (RFC 6750 §3.1).
     InsufficientScope,
+    /// The token has no role of a list that the route requires (RFC 6750 §3.1).
+    InsufficientRole,
 
     // Failures on our side.
     /// Keys and revocations are older than the policy allows.
@@ -214,6 +216,7 @@ impl Denial {
             Self::BadSignature => "bad_signature",
             Self::Revoked => "revoked",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientRole => "insufficient_role",
             Self::StaleSnapshot => "stale_snapshot",
             Self::RevocationUnknown => "revocation_unknown",
             Self::NotConfigured => "not_configured",

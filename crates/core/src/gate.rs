@@ -54,7 +54,7 @@ impl Gate {
     /// Decides whether `caller` satisfies `requirement` at `now`.
     ///
     /// The decision covers everything that can change after the signature check: the age of
-    /// `snapshot`, the times of the token, the end of its key, revocations and scopes. A caller of
+    /// `snapshot`, the times of the token, the end of its key, revocations, scopes and roles. A caller of
     /// an issuer that the policy no longer trusts is denied.
     ///
     /// # Errors
@@ -134,15 +134,7 @@ impl Gate {
         if requirement.revocation == RevocationMode::Lookup && !snapshot.is_looked_up() {
             return Err(Denial::RevocationUnknown);
         }
-        if requirement
-            .scopes
-            .iter()
-            .all(|scope| claims.scopes.contains(scope))
-        {
-            Ok(())
-        } else {
-            Err(Denial::InsufficientScope)
-        }
+        requirement.check_rights(claims)
     }
 
     /// Checks that `snapshot` may decide about a token of this route. Revocations may be old if the

@@ -150,10 +150,10 @@ pub enum PolicyError {
          the parameter as a subtree, such as /users/* for /users/:id"
     )]
     RouteParameter(String),
-    /// A route's access, scopes or revocation check are inconsistent.
+    /// A route's access, scopes, roles or revocation check are inconsistent.
     #[error(
-        "route {0:?}: access is open (with nothing else) or token; scopes are scope tokens; \
-         revocation is feed or lookup"
+        "route {0:?}: access is open (without scopes, roles and revocation) or token; scopes are \
+         scope tokens; revocation is feed or lookup"
     )]
     Requirement(String),
 }
@@ -194,7 +194,7 @@ impl Policy {
 mod tests {
     use super::*;
     use crate::path::CanonicalPath;
-    use crate::route::RevocationMode;
+    use crate::route::{AnyOf, RevocationMode};
 
     const DEMO: &str = r#"{
         "issuers": [{"issuer": "$PORTCULLIS_ISSUER", "audience": "https://api.example",
@@ -264,6 +264,57 @@ mod tests {
             (r#""access": "open", "revocation": "lookup""#, wrong),
         ] {
             assert_eq!(mode(members), expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn alternatives_of_scopes_and_roles_are_valid_on_a_guarded_route_only() {
+        let with = |members: &str| {
+            let admin = r#""path": "/admin/*", "access": "token", "scopes": ["admin"]"#;
+            let policy = parse(&DEMO.replace(admin, &format!(r#""path": "/a", {members}"#)))?;
+            let path = CanonicalPath::parse("/a").expect("canonical");
+            let found = policy.routes.find("GET", &path).expect("covered");
+            Ok(found.any_of.clone())
+        };
+        let list = |names: &[&str]| names.iter().map(|one| (*one).to_owned()).collect();
+        assert_eq!(with(r#""access": "token""#), Ok(vec![]));
+        assert_eq!(
+            with(r#""access": "token", "scopes_any": ["a", "b"], "roles": "chief editor""#),
+            Ok(vec![
+                AnyOf::Scopes(list(&["a", "b"])),
+                AnyOf::Roles(list(&["chief editor"]))
+            ])
+        );
+        let longest = "\u{e4}".repeat(128);
+        for role in ["a", "a,b", "%", longest.as_str()] {
+            let accepted = with(&format!(r#""access": "token", "roles": ["{role}"]"#));
+            assert_eq!(accepted, Ok(vec![AnyOf::Roles(list(&[role]))]), "{role}");
+        }
+        let long = format!("{longest}a");
+        for role in ["", "a\\n", "\\u0000", "\\u007f", "\\u0085", long.as_str()] {
+            assert!(
+                with(&format!(r#""access": "token", "roles": ["a", "{role}"]"#)).is_err(),
+                "{role}"
+            );
+        }
+        for members in [
+            r#""roles": []"#,
+            r#""roles": [1]"#,
+            r#""roles": {}"#,
+            r#""roles": null"#,
+            r#""scopes_any": []"#,
+            r#""scopes_any": ["a b"]"#,
+            r#""scopes_any": [""]"#,
+            r#""scopes_any": [["a"]]"#,
+        ] {
+            let rejected = with(&format!(r#""access": "token", {members}"#));
+            assert!(rejected.is_err(), "{members}");
+        }
+        for members in [r#""roles": ["a"]"#, r#""scopes_any": ["a"]"#] {
+            assert_eq!(
+                with(&format!(r#""access": "open", {members}"#)).err(),
+                Some(PolicyError::Requirement("/a".to_owned()))
+            );
         }
     }
 

@@ -22,7 +22,7 @@ pub struct DenialResponse {
 
 impl DenialResponse {
     /// The response to a request denied for `denial`. `requirement` is that of its route, if known:
-    /// it lists the sufficient scopes and the allowed methods.
+    /// it lists the scopes and the allowed methods.
     pub fn new(denial: Denial, requirement: Option<&Requirement>, request_id: &Id) -> Self {
         let status = denial.status();
         let mut headers = vec![
@@ -85,7 +85,7 @@ fn challenge(denial: Denial, requirement: Option<&Requirement>) -> Option<String
     );
     if denial == Denial::InsufficientScope {
         let scopes = requirement
-            .map(|requirement| requirement.scopes.join(" "))
+            .map(|requirement| requirement.named_scopes().join(" "))
             .unwrap_or_default();
         value.push_str(&format!(r#", scope="{scopes}""#));
     }
@@ -118,7 +118,10 @@ impl Denial {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadPath | Self::MalformedAuthorization => 400,
-            Self::UpgradeNotAllowed | Self::ForeignOrigin | Self::InsufficientScope => 403,
+            Self::UpgradeNotAllowed
+            | Self::ForeignOrigin
+            | Self::InsufficientScope
+            | Self::InsufficientRole => 403,
             Self::UnknownRoute => 404,
             Self::MethodNotAllowed => 405,
             Self::RateLimited(_) => 429,
@@ -190,6 +193,7 @@ impl Denial {
             Self::BadSignature => "the signature does not match",
             Self::Revoked => "the token was revoked",
             Self::InsufficientScope => "the token lacks a required scope",
+            Self::InsufficientRole => "the token lacks a required role",
             Self::StaleSnapshot => "the keys or revocations are stale",
             Self::RevocationUnknown => "the revocation lookup failed",
             Self::NotConfigured => "the gate is not configured",
@@ -202,17 +206,18 @@ impl Denial {
 mod tests {
     use super::*;
     use crate::denial::RatePeriod;
-    use crate::route::Access;
+    use crate::route::{Access, AnyOf};
 
     fn refuse(denial: Denial) -> DenialResponse {
         let requirement = Requirement {
-            access: Access::Token,
             scopes: vec!["a".into(), "b".into()],
-            serve_stale: None,
-            revocation: crate::route::RevocationMode::Feed,
+            any_of: vec![
+                AnyOf::Scopes(vec!["b".into(), "c".into()]),
+                AnyOf::Roles(vec!["secret-role".into()]),
+                AnyOf::Scopes(vec!["d".into()]),
+            ],
             methods: vec!["GET".into(), "HEAD".into()],
-            cors: None,
-            upgrade: false,
+            ..Requirement::new(Access::Token)
         };
         DenialResponse::new(denial, Some(&requirement), &Id::from_random([0; 16]))
     }
@@ -237,7 +242,14 @@ mod tests {
                 Denial::InsufficientScope,
                 403,
                 Some(
-                    r#"Bearer error="insufficient_scope", error_description="the token lacks a required scope", scope="a b""#,
+                    r#"Bearer error="insufficient_scope", error_description="the token lacks a required scope", scope="a b c d""#,
+                ),
+            ),
+            (
+                Denial::InsufficientRole,
+                403,
+                Some(
+                    r#"Bearer error="insufficient_scope", error_description="the token lacks a required role""#,
                 ),
             ),
             (

@@ -11,6 +11,7 @@ use crate::cors::{CorsRules, USUAL_METHODS as PREFLIGHT_METHODS};
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
 use crate::path::fold::{Folds, check_slashes, check_twins, fold, is_twin_of};
+use crate::token::claims::Claims;
 
 /// The requirement of a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Requirement {
     pub access: Access,
     /// The required scopes; the token needs all of them.
     pub scopes: Vec<String>,
+    /// Lists of scopes and of roles; the token needs at least one of each list.
+    pub any_of: Vec<AnyOf>,
     /// The maximum age of revocations at which this route still serves, if it is longer than the
     /// policy's hard bound.
     pub serve_stale: Option<Duration>,
@@ -30,6 +33,15 @@ pub struct Requirement {
     pub cors: Option<Arc<CorsRules>>,
     /// Whether a client may open a WebSocket.
     pub upgrade: bool,
+}
+
+/// Alternatives: a token needs at least one of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AnyOf {
+    /// Scopes.
+    Scopes(Vec<String>),
+    /// Roles.
+    Roles(Vec<String>),
 }
 
 /// The revocation check of a route.
@@ -89,6 +101,62 @@ pub struct Routes {
 pub type Refused<'r> = (Denial, Option<Cow<'r, Requirement>>);
 
 impl Requirement {
+    /// The requirement of a route that says nothing but `access`.
+    pub const fn new(access: Access) -> Self {
+        Self {
+            access,
+            scopes: Vec::new(),
+            any_of: Vec::new(),
+            serve_stale: None,
+            revocation: RevocationMode::Feed,
+            methods: Vec::new(),
+            cors: None,
+            upgrade: false,
+        }
+    }
+
+    /// Checks the scopes and roles of a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::InsufficientScope`] before [`Denial::InsufficientRole`].
+    pub fn check_rights(&self, claims: &Claims) -> Result<(), Denial> {
+        let has_scope = |name: &String| claims.scopes.contains(name);
+        let has_role = |name: &String| claims.roles.contains(name);
+        let mut decided = if self.scopes.iter().all(has_scope) {
+            Ok(())
+        } else {
+            Err(Denial::InsufficientScope)
+        };
+        for list in &self.any_of {
+            match list {
+                AnyOf::Scopes(names) if !names.iter().any(has_scope) => {
+                    return Err(Denial::InsufficientScope);
+                }
+                AnyOf::Roles(names) if !names.iter().any(has_role) => {
+                    decided = decided.and(Err(Denial::InsufficientRole));
+                }
+                AnyOf::Scopes(_) | AnyOf::Roles(_) => {}
+            }
+        }
+        decided
+    }
+
+    /// The scopes that the route names, each once: the required ones, and every alternative.
+    pub fn named_scopes(&self) -> Vec<&str> {
+        let alternatives = self.any_of.iter().filter_map(|list| match list {
+            AnyOf::Scopes(names) => Some(names),
+            AnyOf::Roles(_) => None,
+        });
+        let mut named = Vec::new();
+        for scope in self.scopes.iter().chain(alternatives.flatten()) {
+            if !named.contains(&scope.as_str()) {
+                named.push(scope.as_str());
+            }
+        }
+        named
+    }
+
     /// Adds the conditions of `other`: the strictest of each counts.
     fn add(&mut self, other: &Self) {
         let upgrade = self.upgrade && other.upgrade;
@@ -102,11 +170,9 @@ impl Requirement {
             (_, Access::Open) => {}
             (Access::Open, Access::Token) => other.clone_into(self),
             (Access::Token, Access::Token) => {
-                for scope in &other.scopes {
-                    if !self.scopes.contains(scope) {
-                        self.scopes.push(scope.clone());
-                    }
-                }
+                add_missing(&mut self.scopes, &other.scopes);
+                // SECURITY: two lists are two conditions, so they are never merged into one.
+                add_missing(&mut self.any_of, &other.any_of);
                 let bounds = self.serve_stale.zip(other.serve_stale);
                 self.serve_stale = bounds.map(|(one, two)| one.min(two));
                 // A lookup reads newer revocations than any feed has.
@@ -117,6 +183,22 @@ impl Requirement {
         }
         self.upgrade = upgrade;
         self.cors = cors;
+    }
+}
+
+fn add_missing<T: Clone + PartialEq>(own: &mut Vec<T>, others: &[T]) {
+    for other in others {
+        if !own.contains(other) {
+            own.push(other.clone());
+        }
+    }
+}
+
+impl AnyOf {
+    /// Whether there are no alternatives.
+    pub const fn is_empty(&self) -> bool {
+        let (Self::Scopes(names) | Self::Roles(names)) = self;
+        names.is_empty()
     }
 }
 
@@ -210,10 +292,7 @@ impl Route {
         } else {
             folds
         };
-        folds
-            .of_pattern()
-            .filter_map(|folds| length_if_covered(&fold(own, folds, suffixes)))
-            .max()
+        length_if_covered(&fold(own, folds, suffixes))
     }
 
     /// Whether any request has this route.
@@ -350,14 +429,29 @@ impl Routes {
         Ok(all_of(&found))
     }
 
-    /// The routes with the most specific pattern that covers `path`, where path and patterns are
-    /// compared after `folds`. Several patterns may have one folded form.
+    /// The routes with the most specific pattern that covers `path` after `folds`. Several patterns
+    /// may have one folded form.
+    // SECURITY: an origin may fold its patterns too, or compare them as they are written. The most
+    // specific pattern of each reading counts.
     fn most_specific(&self, path: &str, folds: Folds) -> Vec<&Route> {
         let path = fold(path, folds, &self.format_suffixes);
+        let mut all: Vec<&Route> = Vec::new();
+        for of_pattern in folds.of_pattern() {
+            for route in self.most_specific_of(&path, of_pattern) {
+                if !all.iter().any(|known| ptr::eq(*known, route)) {
+                    all.push(route);
+                }
+            }
+        }
+        all
+    }
+
+    /// The routes with the most specific pattern that covers `path` if the patterns have `folds`.
+    fn most_specific_of(&self, path: &str, folds: Folds) -> Vec<&Route> {
         let mut best = (false, 0);
         let mut found = Vec::new();
         for route in &self.routes {
-            let Some(length) = route.covers(&path, folds, &self.format_suffixes) else {
+            let Some(length) = route.covers(path, folds, &self.format_suffixes) else {
                 continue;
             };
             let rank = (!route.pattern.subtree, length);
@@ -433,13 +527,8 @@ fn all_of<'r>(routes: &[&'r Route]) -> Cow<'r, Requirement> {
     match routes {
         [] => Cow::Owned(Requirement {
             // Not reached: a route was found.
-            access: Access::Token,
-            scopes: Vec::new(),
-            serve_stale: None,
             revocation: RevocationMode::Lookup,
-            methods: Vec::new(),
-            cors: None,
-            upgrade: false,
+            ..Requirement::new(Access::Token)
         }),
         [only] => Cow::Borrowed(&only.requirement),
         [first, others @ ..] => {
@@ -453,6 +542,9 @@ fn all_of<'r>(routes: &[&'r Route]) -> Cow<'r, Requirement> {
 }
 
 #[cfg(test)]
+mod requirement_tests;
+
+#[cfg(test)]
 mod twin_tests;
 
 #[cfg(test)]
@@ -463,13 +555,8 @@ mod tests {
         let mut routes = Routes::default();
         for pattern in patterns {
             let requirement = Requirement {
-                access: Access::Token,
                 scopes: vec![(*pattern).to_owned()],
-                serve_stale: None,
-                revocation: RevocationMode::Feed,
-                methods: vec![],
-                cors: None,
-                upgrade: false,
+                ..Requirement::new(Access::Token)
             };
             let pattern = RoutePattern::parse(pattern).expect("a pattern");
             assert!(routes.insert(Route::new(pattern, requirement)));
@@ -521,13 +608,8 @@ mod tests {
         }
         let mut routes = routes(&["/a/*"]);
         let again = Requirement {
-            access: Access::Open,
-            scopes: vec![],
-            serve_stale: None,
-            revocation: RevocationMode::Feed,
             methods: vec!["GET".to_owned()],
-            cors: None,
-            upgrade: false,
+            ..Requirement::new(Access::Open)
         };
         let pattern = RoutePattern::parse("/a/*").expect("a pattern");
         assert!(!routes.insert(Route::new(pattern, again)));

@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
     use crate::cors::{AllowedOrigins, CorsRules};
-    use crate::route::{Access, RevocationMode};
+    use crate::route::Access;
 
     const HANDSHAKE: UpgradeRequest<'static> = UpgradeRequest {
         method: "GET",
@@ -146,13 +146,9 @@ mod tests {
             })
         };
         Requirement {
-            access: Access::Token,
-            scopes: vec![],
-            serve_stale: None,
-            revocation: RevocationMode::Feed,
-            methods: vec![],
             cors: origins.map(rules),
             upgrade,
+            ..Requirement::new(Access::Token)
         }
     }
 

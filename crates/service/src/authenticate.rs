@@ -5,7 +5,7 @@ use portcullis_core::bearer::bearer_token;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::revocation::{Revocations, TokenIds};
-use portcullis_core::route::{Access, Requirement, RevocationMode};
+use portcullis_core::route::{Access, Requirement};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
@@ -73,15 +73,7 @@ pub async fn authenticate_token(
         .revocations_of(caller.get().revocable(caller.key_id()))
         .await?;
     let snapshot = snapshot.with_revocations(revoked, now);
-    let requirement = Requirement {
-        access: Access::Token,
-        scopes: Vec::new(),
-        serve_stale: None,
-        revocation: RevocationMode::Feed,
-        methods: Vec::new(),
-        cors: None,
-        upgrade: false,
-    };
+    let requirement = Requirement::new(Access::Token);
     Ok(
         match gate.decide(&requirement, Some(&caller), &snapshot, now) {
             Ok(()) => Authentication::Known(Box::new(caller)),

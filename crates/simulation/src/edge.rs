@@ -107,13 +107,8 @@ impl SimEdge {
         is_kept: bool,
     ) -> Result<(), Denial> {
         let requirement = Requirement {
-            access: Access::Token,
-            scopes: vec![],
-            serve_stale: None,
             revocation,
-            methods: Vec::new(),
-            cors: None,
-            upgrade: false,
+            ..Requirement::new(Access::Token)
         };
         let visit = SimRequest {
             edge: Rc::clone(self),

@@ -14,7 +14,7 @@ use crate::json::Json;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
 use crate::route::{
-    Access, Requirement, RevocationMode, Route, RoutePattern, Routes, is_reflecting,
+    Access, AnyOf, Requirement, RevocationMode, Route, RoutePattern, Routes, is_reflecting,
 };
 use crate::token::algorithm::Algorithm;
 use crate::token::scope::is_scope;
@@ -30,6 +30,9 @@ const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The time for which browsers keep a preflight response.
 const DEFAULT_PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+
+/// The maximum length of a role, in characters.
+const MAX_ROLE_CHARS: usize = 128;
 
 /// The headers of a refusal that a page may need to read.
 const EXPOSED_BY_THE_EDGE: [&str; 3] = ["www-authenticate", "retry-after", REQUEST_ID_HEADER];
@@ -166,6 +169,17 @@ fn route(
         (Some("lookup"), Access::Token) => RevocationMode::Lookup,
         (Some(_), _) => return Err(PolicyError::Requirement(path)),
     };
+    let scopes_any = members.texts_that("scopes_any", is_scope, "scope tokens, at least one")?;
+    let roles = members.texts_that(
+        "roles",
+        is_role,
+        "roles of 1 to 128 characters without control characters, at least one",
+    )?;
+    let lists = [AnyOf::Scopes(scopes_any), AnyOf::Roles(roles)];
+    let any_of: Vec<_> = lists.into_iter().filter(|list| !list.is_empty()).collect();
+    if access == Access::Open && !any_of.is_empty() {
+        return Err(PolicyError::Requirement(path));
+    }
     let methods = members.texts_that(
         "methods",
         is_method,
@@ -190,6 +204,7 @@ fn route(
     let requirement = Requirement {
         access,
         scopes,
+        any_of,
         serve_stale,
         revocation,
         methods,
@@ -210,6 +225,10 @@ fn route(
     } else {
         Err(PolicyError::Route(path))
     }
+}
+
+fn is_role(name: &str) -> bool {
+    (1..=MAX_ROLE_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
 fn is_method(method: &str) -> bool {

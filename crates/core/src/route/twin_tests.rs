@@ -8,14 +8,9 @@ use super::*;
 /// One route of a test: its pattern and the members that differ from the usual ones.
 fn route(pattern: &str) -> Route {
     let requirement = Requirement {
-        access: Access::Token,
         // A scope of its own, so that a test sees which routes were reached.
         scopes: vec![pattern.to_owned()],
-        serve_stale: None,
-        revocation: RevocationMode::Feed,
-        methods: vec![],
-        cors: None,
-        upgrade: false,
+        ..Requirement::new(Access::Token)
     };
     let parsed = RoutePattern::parse(pattern).expect("a pattern");
     Route::new(parsed, requirement)

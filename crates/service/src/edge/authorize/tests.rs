@@ -7,7 +7,7 @@
 
 use core::cell::{Cell, RefCell};
 
-use portcullis_core::route::{Access, RevocationMode};
+use portcullis_core::route::Access;
 use portcullis_core::token::signature::{SignatureCheck, SignatureVerdict};
 
 use super::*;
@@ -29,15 +29,7 @@ const COLD: u64 = 10_000;
 /// The denial of a token with a known key: these tests sign nothing.
 const JUDGED: Denial = Denial::InsufficientScope;
 
-const NEED: Requirement = Requirement {
-    access: Access::Token,
-    scopes: Vec::new(),
-    serve_stale: None,
-    revocation: RevocationMode::Feed,
-    methods: Vec::new(),
-    cors: None,
-    upgrade: false,
-};
+const NEED: Requirement = Requirement::new(Access::Token);
 
 /// One request of an isolate, and the events while it waits.
 struct Guest {

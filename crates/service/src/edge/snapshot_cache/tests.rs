@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use portcullis_core::route::{Access, RevocationMode};
+use portcullis_core::route::Access;
 use portcullis_core::snapshot::{LEASE_DURATION, RETRY_INTERVAL};
 
 use super::*;
@@ -21,15 +21,7 @@ impl Clock for At {
     }
 }
 
-const NEED: Requirement = Requirement {
-    access: Access::Token,
-    scopes: Vec::new(),
-    serve_stale: None,
-    revocation: RevocationMode::Feed,
-    methods: Vec::new(),
-    cors: None,
-    upgrade: false,
-};
+const NEED: Requirement = Requirement::new(Access::Token);
 
 fn prepare(knowledge: &SnapshotCache, now: u64) -> RefreshPlan {
     knowledge.plan(&Gate::new(policy()), &NEED, false, at(now))
