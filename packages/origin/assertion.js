@@ -95,7 +95,7 @@ async function verifySignature(header, input, signature, findKey) {
 }
 
 function checkClaims(claims, { method, target, now }, { origin, leeway, hosts }) {
-  const { aud, iat, exp, jti, htm, htp, host, sub, token_iss: issuer, scope, sid } = claims;
+  const { aud, iat, exp, jti, htm, htp, host, sub, token_iss: issuer, scope, sid, roles } = claims;
   check(Number.isSafeInteger(iat) && Number.isSafeInteger(exp) && iat < exp, "bad_claims");
   check(isText(jti) && isText(host), "bad_claims");
   const hasSubject = sub !== undefined;
@@ -103,6 +103,7 @@ function checkClaims(claims, { method, target, now }, { origin, leeway, hosts })
   for (const claim of [scope, sid]) {
     check(claim === undefined || (hasSubject && typeof claim === "string"), "bad_claims");
   }
+  check(roles === undefined || (hasSubject && isTexts(roles)), "bad_claims");
   check(aud === origin, "wrong_audience");
   check(exp - iat <= MAX_LIFETIME, "lifetime_too_long");
   check(iat - leeway <= now, "not_yet_valid");
@@ -120,6 +121,10 @@ export function isWholeIdentity(subject, issuer) {
 
 function isKeyId(value) {
   return isText(value) && Buffer.byteLength(value) <= MAX_KEY_ID_BYTES;
+}
+
+function isTexts(value) {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
 }
 
 function isText(value) {

@@ -6,6 +6,8 @@ export interface Identity {
   readonly subject: string | null;
   readonly issuer: string | null;
   readonly scopes: readonly string[];
+  /** With the secret header: those of the identity header `roles`, which the policy must set. */
+  readonly roles: readonly string[];
   readonly session: string | null;
   readonly requestId: string | null;
   /** The public host[:port] of the request. */

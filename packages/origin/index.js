@@ -87,6 +87,7 @@ async function proveByAssertion(request, options, findKey) {
     subject: claims.sub ?? null,
     issuer: claims.token_iss ?? null,
     scopes: scopes(claims.scope),
+    roles: named(claims.roles ?? []),
     session: claims.sid ?? null,
     requestId: claims.jti,
     host: claims.host,
@@ -112,12 +113,14 @@ async function proveBySecret(request, options) {
   check(!options.hosts || options.hosts.has((host ?? "").toLowerCase()), "wrong_host");
   const [subject, issuer, session] = [identity("subject"), identity("issuer"), identity("session")];
   const granted = scopes(identity("scope"));
+  const roles = decoded(identity("roles"));
   check(isWholeIdentity(subject, issuer), "bad_identity");
-  check(subject !== undefined || (session === undefined && granted.length === 0), "bad_identity");
+  check(subject !== undefined || (session === undefined && granted.length === 0 && roles.length === 0), "bad_identity");
   return {
     subject: subject ?? null,
     issuer: issuer ?? null,
     scopes: granted,
+    roles,
     session: session ?? null,
     requestId: only("x-request-id") ?? null,
     host: host ?? null,
@@ -134,5 +137,18 @@ function isOneOf(secret, secrets) {
 }
 
 function scopes(scope = "") {
-  return Object.freeze(scope.split(" ").filter((name) => name !== ""));
+  return named(scope.split(" "));
+}
+
+/** The values of a header that the edge made: percent-encoded, separated by commas. */
+function decoded(header = "") {
+  try {
+    return named(header.split(",").map(decodeURIComponent));
+  } catch {
+    throw new Refusal("bad_header");
+  }
+}
+
+function named(names) {
+  return Object.freeze(names.filter((name) => name !== ""));
 }

@@ -17,6 +17,7 @@ const identity = (changes) => ({
   subject: "ada",
   issuer: "https://issuer.example",
   scopes: ["orders:read", "orders:write"],
+  roles: ["editor", "chief, editor"],
   session: "session-1",
   requestId: "AQEBAQEBAQEBAQEBAQEBAQ",
   host: "app.example",
@@ -35,13 +36,14 @@ for (const [alg, name] of Object.entries(FILES)) {
 
   test(`every vector of ${alg} is decided as it says`, async () => {
     assert.ok(stored.some(({ accepted }) => accepted));
-    for (const { name, secret, jwks, now, origin, method, target, assertion, accepted } of stored) {
+    for (const { name, secret, jwks, now, origin, method, target, assertion, accepted, roles } of stored) {
       const key = secret ? { mode: "assertion", secrets: [secret] } : { keys: jwks };
       const verify = edgeVerifier({ ...key, origin, now: () => now, onRefused() {} });
       const rawHeaders = ["X-Portcullis-Assertion", assertion];
       const result = await verify({ method, url: target, rawHeaders, headers: {} });
       assert.equal(result.accepted, accepted, `${name}: ${result.reason}`);
       assert.notEqual(result.reason, "internal_error", name);
+      if (roles) assert.deepEqual(result.identity.roles, roles, name);
     }
   });
 
@@ -83,11 +85,12 @@ test("every vector of the secret header is decided as it says", async () => {
   const stored = JSON.parse(readFileSync(new URL(`../vectors/assertion/${SECRET_FILE}`, import.meta.url), "utf8"));
   assert.deepEqual(stored, JSON.parse(JSON.stringify(secretVectors())));
   assert.ok(stored.some(({ accepted }) => accepted));
-  for (const { name, secret, headers, accepted } of stored) {
+  for (const { name, secret, headers, accepted, roles } of stored) {
     const verify = edgeVerifier({ secrets: [secret], onRefused() {} });
     const result = await verify({ method: "GET", url: "/", rawHeaders: headers.flat(), headers: {} });
     assert.equal(result.accepted, accepted, `${name}: ${result.reason}`);
     assert.notEqual(result.reason, "internal_error", name);
+    if (roles) assert.deepEqual(result.identity.roles, roles, name);
   }
 });
 
@@ -101,9 +104,9 @@ test("a fragment in the request target is refused, and is no part of the proved 
 
 test("an open route has a request id and a host, and no identity", async (context) => {
   const app = await App.start(context, BY_SECRET);
-  const anonymous = claims({ sub: undefined, token_iss: undefined, scope: undefined, sid: undefined });
+  const anonymous = claims({ sub: undefined, token_iss: undefined, scope: undefined, sid: undefined, roles: undefined });
   const answer = await app.accepts(assertion(SECRET, anonymous));
-  assert.deepEqual(JSON.parse(answer.text).portcullis, identity({ subject: null, issuer: null, scopes: [], session: null }));
+  assert.deepEqual(JSON.parse(answer.text).portcullis, identity({ subject: null, issuer: null, scopes: [], roles: [], session: null }));
 });
 
 test("a part of an identity is refused", async (context) => {

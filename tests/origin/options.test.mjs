@@ -106,7 +106,7 @@ test("secret mode: the identity is that of the edge's headers, and the app does 
   ];
   const seen = JSON.parse((await app.ask(headers)).text);
   assert.deepEqual(seen.portcullis, {
-    subject: "ada", issuer: "https://issuer.example", scopes: ["a", "b"], session: "s", requestId: "r", host: "app.example",
+    subject: "ada", issuer: "https://issuer.example", scopes: ["a", "b"], roles: [], session: "s", requestId: "r", host: "app.example",
   });
   assert.equal(seen.headers["x-auth-subject"], "ada");
   assert.ok(!JSON.stringify(seen).includes(SECRET));

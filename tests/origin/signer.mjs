@@ -47,6 +47,7 @@ export function claims(changes = {}) {
     token_iss: "https://issuer.example",
     scope: "orders:read orders:write",
     sid: "session-1",
+    roles: ["editor", "chief, editor"],
   };
   return { ...usual, ...changes };
 }

@@ -20,7 +20,7 @@ export function vectors(alg) {
   const headed = (name, changes) => vector(name, signer.assertion(key, signer.claims(), signer.header(key, changes)), false);
   const valid = signer.assertion(key);
   const [head, payload, signature] = valid.split(".");
-  const anonymous = { sub: undefined, token_iss: undefined, scope: undefined, sid: undefined };
+  const anonymous = { sub: undefined, token_iss: undefined, scope: undefined, sid: undefined, roles: undefined };
   const post = signer.assertion(key, signer.claims({ htm: "POST", htp: "/" }));
   const written = (name, change, accepted = false) =>
     vector(name, signer.assertion(key, change(JSON.stringify(signer.claims()))), accepted);
@@ -33,7 +33,19 @@ export function vectors(alg) {
   const escaped = signer.assertion(key, signer.claims({ htp: "/a%2Fb/%C3%A9/?x=%20&&y" }));
 
   const cases = [
-    vector("a valid assertion with an identity", valid, true),
+    vector("a valid assertion with an identity", valid, true, { roles: ["editor", "chief, editor"] }),
+    vector("a role beyond ASCII and an empty one", signer.assertion(key, signer.claims({ roles: ["chef d'\u00e9quipe", "", "100%"] })), true, {
+      roles: ["chef d'\u00e9quipe", "100%"],
+    }),
+    vector("empty roles of a subject", signer.assertion(key, signer.claims({ roles: [] })), true, { roles: [] }),
+    vector("no roles of a subject", signer.assertion(key, signer.claims({ roles: undefined })), true, { roles: [] }),
+    claimed("roles without a subject", { ...anonymous, roles: ["editor"] }),
+    claimed("empty roles without a subject", { ...anonymous, roles: [] }),
+    claimed("roles as a text", { roles: "editor" }),
+    claimed("roles as null", { roles: null }),
+    claimed("roles as an object", { roles: { 0: "editor" } }),
+    claimed("a role that is a number", { roles: ["editor", 1] }),
+    claimed("a role that is null", { roles: ["editor", null] }),
     claimed("a valid assertion without an identity", anonymous, true),
     claimed("a valid assertion without scope and session", { scope: undefined, sid: undefined }, true),
     vector("another method and the root", post, true, { method: "POST", target: "/" }),
@@ -174,15 +186,26 @@ export function vectors(alg) {
 export function secretVectors() {
   const proof = ["x-portcullis-edge-secret", SECRET];
   const [subject, issuer] = [["x-auth-subject", "ada"], ["x-auth-issuer", "https://issuer.example"]];
+  const roles = ["x-auth-roles", "editor,chief%2C%20editor"];
   const [scope, session] = [["x-auth-scope", "orders:read"], ["x-auth-session", "session-1"]];
   const host = ["x-forwarded-host", "app.example"];
   const id = ["x-request-id", "AQEBAQEBAQEBAQEBAQEBAQ"];
-  const all = [proof, subject, issuer, scope, session, host, id];
+  const all = [proof, subject, issuer, scope, roles, session, host, id];
   const without = (...left) => all.filter((header) => !left.includes(header));
   const replaced = (header, value) => all.map((own) => (own === header ? [header[0], value] : own));
-  const vector = (name, headers, accepted = false) => ({ name, secret: SECRET, headers, accepted });
+  const vector = (name, headers, accepted = false, changes = {}) => ({ name, secret: SECRET, headers, accepted, ...changes });
+  const held = (value, decoded) =>
+    vector(`the roles ${value}`, replaced(roles, value), decoded !== undefined, decoded && { roles: decoded });
   return [
-    vector("a whole identity", all, true),
+    vector("a whole identity", all, true, { roles: ["editor", "chief, editor"] }),
+    vector("no roles", without(roles), true, { roles: [] }),
+    held("", []),
+    held(",editor,", ["editor"]),
+    held("100%25,a%2cb", ["100%", "a,b"]),
+    held("chef%20d'%C3%A9quipe", ["chef d'\u00e9quipe"]),
+    ...["%", "editor,%2", "%2x", "%C3", "%C0%80", "%ED%A0%80", "%FF"].map((value) => held(value)),
+    vector("roles without a subject", [proof, roles]),
+    vector("empty roles without a subject", [proof, ["x-auth-roles", ""]], true),
     vector("no identity", [proof, host, id], true),
     vector("the secret alone", [proof], true),
     vector("a subject and an issuer", [proof, subject, issuer], true),

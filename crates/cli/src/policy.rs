@@ -65,6 +65,7 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
         let (pattern, requirement) = (&route.pattern, &route.requirement);
         let asks = match requirement.access {
             Access::Open => "public".to_owned(),
+            Access::Optional => "public, with the identity of a valid token".to_owned(),
             Access::Token => rights(requirement),
         };
         let stale = requirement
@@ -107,6 +108,11 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
         "headers under {} are the edge's own; the origin gets {token}{open}\n",
         policy.headers.identity_prefix(),
     ));
+    for (name, claim) in policy.headers.claims() {
+        text.push_str(&format!(
+            "header {name} has the claim {claim:?} of the token\n"
+        ));
+    }
     text.push_str(&format!(
         "a logout takes effect within {} s, within {} s if the store fails; any other path is rejected\n",
         policy.revocations.soft.as_secs(),

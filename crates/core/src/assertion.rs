@@ -48,6 +48,8 @@ pub struct Identity {
     pub scope: Option<String>,
     /// The session of the token (`sid`).
     pub session: Option<String>,
+    /// The roles of the token (`roles`).
+    pub roles: Vec<String>,
 }
 
 /// The claims of an assertion to be signed.
@@ -100,6 +102,13 @@ impl AssertionDraft<'_> {
             ),
         ] {
             add(&mut claims, name, value);
+        }
+        let roles = caller.map(|caller| caller.roles.iter().map(Json::quote));
+        let roles: Vec<_> = roles.into_iter().flatten().collect();
+        if !roles.is_empty() {
+            for part in [r#","roles":["#, &roles.join(","), "]"] {
+                claims.push_str(part);
+            }
         }
         claims.push('}');
         SigningInput::new(&header, &claims)

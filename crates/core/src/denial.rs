@@ -47,7 +47,7 @@ pub enum Denial {
     MalformedClaims,
     /// A required claim is missing.
     MissingClaim(RequiredClaim),
-    /// A claim cannot be forwarded as a header value.
+    /// A claim cannot be forwarded as a header value, or all of them are too long.
     UnforwardableClaim,
     /// The token is bound to a key (`cnf`), without proof of possession.
     BoundToken,

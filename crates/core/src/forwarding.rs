@@ -8,7 +8,13 @@
 //!
 //! [RFC 3875 §4.1.18]: https://www.rfc-editor.org/rfc/rfc3875#section-4.1.18
 
+use crate::denial::Denial;
+pub use crate::forwarding::claim_headers::{MAX_CLAIM_HEADER_BYTES, decode_values};
+use crate::forwarding::claim_headers::{RESERVED_CLAIMS, value_of};
 use crate::limit::client::ClientNetwork;
+use crate::token::claims::Claims;
+
+mod claim_headers;
 
 /// The request ID, the same at the edge and at the origin.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
@@ -36,8 +42,11 @@ pub(crate) const SUBJECT: &str = "subject";
 pub(crate) const SCOPE: &str = "scope";
 pub(crate) const SESSION: &str = "session";
 
+/// The header that only the claim `roles` may have: an origin reads the roles there.
+const ROLES: &str = "roles";
+
 /// The names of the identity headers behind their prefix.
-pub const IDENTITY_SUFFIXES: &[&str] = &[ISSUER, SUBJECT, SCOPE, SESSION];
+pub const IDENTITY_SUFFIXES: &[&str] = &[ISSUER, SUBJECT, SCOPE, SESSION, ROLES];
 
 /// The default prefix of the identity headers.
 pub const DEFAULT_IDENTITY_PREFIX: &str = "x-auth-";
@@ -168,6 +177,8 @@ pub struct HeaderRules {
     prefix: String,
     pass: Vec<String>,
     drop: Vec<String>,
+    /// Each header of a claim, with the name of the claim.
+    claims: Vec<(String, String)>,
     /// Whether the edge sets `Forwarded` ([RFC 7239]).
     ///
     /// [RFC 7239]: https://www.rfc-editor.org/rfc/rfc7239
@@ -184,6 +195,7 @@ impl Default for HeaderRules {
             prefix: DEFAULT_IDENTITY_PREFIX.to_owned(),
             pass: Vec::new(),
             drop: Vec::new(),
+            claims: Vec::new(),
             forwarded: false,
             open_authorization: false,
             strip_token: true,
@@ -214,6 +226,55 @@ impl HeaderRules {
             .any(|name| NEVER_IN_DROP.contains(&name.as_str()));
         let spoofable = pass.iter().any(|name| rules.is_set_by_the_edge(name));
         (named && is_prefix && !spoofable && !needed).then_some(Self { pass, ..rules })
+    }
+
+    /// The same rules with further identity headers: `claims` has the name of each header and of its
+    /// claim.
+    ///
+    /// `None` if the name of a header is not in lower case, is not under the prefix, is another header
+    /// of the edge or is in `pass`, if `roles` under the prefix has another claim, or if a claim is
+    /// one of those that are no header of a claim, such as `sub`.
+    pub fn with_claims(self, claims: Vec<(String, String)>) -> Option<Self> {
+        let is_free = |name: &str, claim: &str| {
+            let suffix = name.strip_prefix(&self.prefix).unwrap_or_default();
+            !suffix.is_empty()
+                && comparable(name) == name
+                && (!self.is_set_by_the_edge(name) || suffix == ROLES && claim == ROLES)
+                && !self.pass.iter().any(|passed| passed == name)
+                && !claim.is_empty()
+                && !RESERVED_CLAIMS.contains(&claim)
+        };
+        let accepted = claims.iter().all(|(name, claim)| is_free(name, claim));
+        accepted.then_some(Self { claims, ..self })
+    }
+
+    /// Each header of a claim, with the name of the claim.
+    pub fn claims(&self) -> impl Iterator<Item = (&str, &str)> {
+        let claims = self.claims.iter();
+        claims.map(|(name, claim)| (name.as_str(), claim.as_str()))
+    }
+
+    /// The headers of the claims of a token, each with its value.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::UnforwardableClaim`] if all of them exceed [`MAX_CLAIM_HEADER_BYTES`].
+    pub fn claim_headers(&self, token: &Claims) -> Result<Vec<(&str, String)>, Denial> {
+        let mut headers = Vec::new();
+        let mut length = 0_usize;
+        for (name, claim) in &self.claims {
+            if let Some(value) = value_of(token, claim) {
+                length = length
+                    .saturating_add(name.len())
+                    .saturating_add(value.len());
+                headers.push((name.as_str(), value));
+            }
+        }
+        // SECURITY: never in part. An origin must not read a missing header as a missing right.
+        if length > MAX_CLAIM_HEADER_BYTES {
+            return Err(Denial::UnforwardableClaim);
+        }
+        Ok(headers)
     }
 
     /// The prefix of the identity headers.
@@ -279,6 +340,7 @@ impl HeaderRules {
             || compared.starts_with(RESERVED_PREFIX)
             || identity(&self.prefix)
             || identity(DEFAULT_IDENTITY_PREFIX)
+            || self.claims.iter().any(|(name, _)| name == compared)
     }
 }
 

@@ -69,9 +69,9 @@ impl Gate {
         now: UnixTime,
     ) -> Result<(), Denial> {
         let caller = match (requirement.access, caller) {
-            (Access::Open, _) => return Ok(()),
+            (Access::Open, _) | (Access::Optional, None) => return Ok(()),
             (Access::Token, None) => return Err(Denial::MissingToken),
-            (Access::Token, Some(caller)) => caller,
+            (Access::Token | Access::Optional, Some(caller)) => caller,
         };
         let status = status_of(caller, snapshot);
         // A revoked token stays revoked, however old the snapshot is.
@@ -134,7 +134,9 @@ impl Gate {
         if requirement.revocation == RevocationMode::Lookup && !snapshot.is_looked_up() {
             return Err(Denial::RevocationUnknown);
         }
-        requirement.check_rights(claims)
+        requirement.check_rights(claims)?;
+        // SECURITY: the identity of an accepted token is forwarded as a whole.
+        self.policy.headers.claim_headers(claims).map(drop)
     }
 
     /// Checks that `snapshot` may decide about a token of this route. Revocations may be old if the

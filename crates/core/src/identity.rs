@@ -1,18 +1,24 @@
 //! The identity headers for the origin; the edge removes any that a client sent.
 
+use crate::denial::Denial;
 pub use crate::forwarding::REQUEST_ID_HEADER;
-use crate::forwarding::{ISSUER, SCOPE, SESSION, SUBJECT};
+use crate::forwarding::{HeaderRules, ISSUER, SCOPE, SESSION, SUBJECT};
 use crate::id::Id;
 use crate::token::claims::Claims;
 use crate::token::verifier::Verified;
 
-/// The headers to set on the forwarded request, with their names under `prefix`; every value is
-/// visible ASCII, with single spaces between scopes.
+/// The headers to set on the forwarded request by `rules`; every value is visible ASCII, with single
+/// spaces between scopes.
+///
+/// # Errors
+///
+/// As [`HeaderRules::claim_headers`]; a gate with these rules accepts no such caller.
 pub fn identity_headers(
-    prefix: &str,
+    rules: &HeaderRules,
     caller: Option<&Verified<Claims>>,
     request_id: &Id,
-) -> Vec<(String, String)> {
+) -> Result<Vec<(String, String)>, Denial> {
+    let prefix = rules.identity_prefix();
     let mut headers = vec![(REQUEST_ID_HEADER.to_owned(), request_id.to_string())];
     if let Some(claims) = caller.map(Verified::get) {
         let mut set = |name: &str, value| headers.push((format!("{prefix}{name}"), value));
@@ -22,8 +28,14 @@ pub fn identity_headers(
         if let Some(id) = claims.session_id.clone() {
             set(SESSION, id);
         }
+        let of_claims = rules.claim_headers(claims)?;
+        headers.extend(
+            of_claims
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
     }
-    headers
+    Ok(headers)
 }
 
 #[cfg(test)]
@@ -34,8 +46,8 @@ mod tests {
     fn an_anonymous_request_is_forwarded_with_only_a_request_id() {
         let id = Id::from_random([1; 16]);
         assert_eq!(
-            identity_headers("x-auth-", None, &id),
-            [(REQUEST_ID_HEADER.to_owned(), id.to_string())]
+            identity_headers(&HeaderRules::default(), None, &id),
+            Ok(vec![(REQUEST_ID_HEADER.to_owned(), id.to_string())])
         );
     }
 }

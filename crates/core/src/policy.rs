@@ -125,6 +125,16 @@ pub enum PolicyError {
          that the edge sets; drop has no header that every request needs"
     )]
     Headers,
+    /// A header of a claim is not under the prefix, is another header, or its claim is reserved.
+    #[error(
+        "headers.claims: each header is in lower case under identity_prefix, is no other identity \
+         header and is not in pass; roles under the prefix is the claim roles; a claim is none of \
+         iss, sub, aud, exp, iat, nbf, jti and cnf"
+    )]
+    ClaimHeaders,
+    /// A route forwards an identity that it cannot have.
+    #[error("route {0:?}: identity is if_present, on a route with the access open")]
+    Identity(String),
     /// The origins of CORS rules are missing, invalid or too broad.
     #[error("cors: origins lists https origins, or is \"*\" without credentials")]
     Cors,
@@ -194,7 +204,7 @@ impl Policy {
 mod tests {
     use super::*;
     use crate::path::CanonicalPath;
-    use crate::route::{AnyOf, RevocationMode};
+    use crate::route::{Access, AnyOf, RevocationMode};
 
     const DEMO: &str = r#"{
         "issuers": [{"issuer": "$PORTCULLIS_ISSUER", "audience": "https://api.example",
@@ -564,6 +574,77 @@ mod tests {
         let denied = Err(PolicyError::Upgrade("/public/*".to_owned()));
         assert_eq!(route(lookup), denied);
         assert!(route(r#""access": "token", "upgrade": "websocket""#).is_err());
+    }
+
+    #[test]
+    fn headers_of_claims_parse_or_are_rejected() {
+        let claims = |claims: &str| {
+            let member = format!(r#""headers": {{"claims": {claims}}}, "routes""#);
+            parse(&DEMO.replacen(r#""routes""#, &member, 1)).map(|policy| policy.headers)
+        };
+        let rules = claims(r#"{"x-auth-plan": "plan", "x-auth-roles": "roles"}"#);
+        assert_ne!(rules, Ok(HeaderRules::default()));
+        assert_eq!(claims("{}"), Ok(HeaderRules::default()));
+        for bad in [
+            r#"{"X-Auth-Plan": "plan"}"#,
+            r#"{"x-plan": "plan"}"#,
+            r#"{"x-auth-subject": "plan"}"#,
+            r#"{"x-auth-roles": "groups"}"#,
+            r#"{"x-auth-plan": "sub"}"#,
+            r#"{"x-auth-plan": "iss"}"#,
+        ] {
+            assert_eq!(claims(bad), Err(PolicyError::ClaimHeaders), "{bad}");
+        }
+        let place = "headers.claims.x-auth-plan".to_owned();
+        assert_eq!(
+            claims(r#"{"x-auth-plan": 1}"#),
+            Err(PolicyError::Malformed(place, "a text"))
+        );
+        assert!(claims(r#"["plan"]"#).is_err());
+        let spoofable = r#"{"claims": {"x-auth-plan": "plan"}, "pass": "x-auth-plan"}"#;
+        let member = format!(r#""headers": {spoofable}, "routes""#);
+        let parsed = parse(&DEMO.replacen(r#""routes""#, &member, 1)).map(drop);
+        assert_eq!(parsed, Err(PolicyError::ClaimHeaders));
+    }
+
+    #[test]
+    fn an_open_route_may_forward_the_identity_of_a_token_if_present() {
+        let access = |members: &str| {
+            let json = DEMO.replacen(r#""access": "open""#, members, 1);
+            let policy = parse(&json)?;
+            let path = CanonicalPath::parse("/public/a").expect("canonical");
+            let found = policy.routes.find("GET", &path).expect("covered");
+            Ok(found.access)
+        };
+        let rejected = Err(PolicyError::Identity("/public/*".to_owned()));
+        for (members, expected) in [
+            (r#""access": "open""#, Ok(Access::Open)),
+            (
+                r#""access": "open", "identity": "if_present""#,
+                Ok(Access::Optional),
+            ),
+            (
+                r#""access": "open", "identity": "required""#,
+                rejected.clone(),
+            ),
+            (r#""access": "open", "identity": "none""#, rejected.clone()),
+            (r#""access": "token", "identity": "if_present""#, rejected),
+        ] {
+            assert_eq!(access(members), expected, "{members}");
+        }
+        let optional = r#""access": "open", "identity": "if_present""#;
+        for more in [
+            r#""scopes": ["a"]"#,
+            r#""scopes_any": ["a"]"#,
+            r#""roles": ["a"]"#,
+            r#""revocation": "feed""#,
+            r#""revocation": "lookup""#,
+        ] {
+            let denied = access(&format!("{optional}, {more}"));
+            let wrong = PolicyError::Requirement("/public/*".to_owned());
+            assert_eq!(denied, Err(wrong), "{more}");
+        }
+        assert!(access(r#""access": "open", "identity": true"#).is_err());
     }
 
     #[test]

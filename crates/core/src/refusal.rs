@@ -178,7 +178,7 @@ impl Denial {
             Self::MissingKeyId => "the token has no kid",
             Self::MalformedClaims => "the claims are not a strict JSON object or have a wrong type",
             Self::MissingClaim(_) => "the token lacks a required claim",
-            Self::UnforwardableClaim => "a claim has characters that cannot be forwarded",
+            Self::UnforwardableClaim => "a claim cannot be forwarded: its characters or its length",
             Self::BoundToken => "the token is sender-constrained, which is not supported",
             Self::UnknownIssuer => "the issuer of the token is not trusted",
             Self::WrongAudience => "the token has another audience",

@@ -59,6 +59,8 @@ pub enum RevocationMode {
 pub enum Access {
     /// Every client; no identity is forwarded.
     Open,
+    /// Every client; the identity of an accepted token is forwarded (`"identity": "if_present"`).
+    Optional,
     /// Only a client with a valid token.
     Token,
 }
@@ -167,8 +169,15 @@ impl Requirement {
             Some(Arc::new(CorsRules::for_no_page()))
         };
         match (self.access, other.access) {
-            (_, Access::Open) => {}
-            (Access::Open, Access::Token) => other.clone_into(self),
+            (Access::Open | Access::Token, Access::Open | Access::Optional) => {}
+            // SECURITY: an identity is forwarded only if each route forwards one.
+            (Access::Optional, Access::Open) | (Access::Open | Access::Optional, Access::Token) => {
+                other.clone_into(self)
+            }
+            (Access::Optional, Access::Optional) => {
+                let bounds = self.serve_stale.zip(other.serve_stale);
+                self.serve_stale = bounds.map(|(one, two)| one.min(two));
+            }
             (Access::Token, Access::Token) => {
                 add_missing(&mut self.scopes, &other.scopes);
                 // SECURITY: two lists are two conditions, so they are never merged into one.

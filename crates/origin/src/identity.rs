@@ -1,5 +1,7 @@
 //! The caller and the request, as the edge proved them.
 
+use portcullis_core::forwarding::decode_values;
+
 /// The identity of an accepted request, in its extensions. An application must read the identity
 /// from here alone, and from no header.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -10,6 +12,9 @@ pub struct EdgeIdentity {
     pub issuer: Option<String>,
     /// The scopes of that token.
     pub scopes: Vec<String>,
+    /// The roles of that token. With the secret header they are those of the identity header `roles`, which the
+    /// policy must set.
+    pub roles: Vec<String>,
     /// The session of that token.
     pub session: Option<String>,
     /// The request ID.
@@ -25,6 +30,13 @@ impl EdgeIdentity {
             .filter(|scope| !scope.is_empty())
             .map(str::to_owned)
             .collect()
+    }
+
+    /// The roles in the value of the header; `None` if it is malformed.
+    pub(crate) fn roles(text: &str) -> Option<Vec<String>> {
+        let mut roles = decode_values(text)?;
+        roles.retain(|role| !role.is_empty());
+        Some(roles)
     }
 }
 

@@ -61,6 +61,8 @@ fn by_secret(
         subject: identity("subject")?,
         issuer: identity("issuer")?,
         scopes: EdgeIdentity::scopes(&identity("scope")?.unwrap_or_default()),
+        roles: EdgeIdentity::roles(&identity("roles")?.unwrap_or_default())
+            .ok_or(ProofError::MalformedClaims)?,
         session: identity("session")?,
         request_id: value(REQUEST_ID_HEADER)?.unwrap_or_default(),
         host: value("x-forwarded-host")?.unwrap_or_default(),
@@ -68,7 +70,9 @@ fn by_secret(
     // An identity is whole or absent, and its parts are not empty.
     let is_whole = match (&identity.subject, &identity.issuer) {
         (Some(subject), Some(issuer)) => !subject.is_empty() && !issuer.is_empty(),
-        (None, None) => identity.scopes.is_empty() && identity.session.is_none(),
+        (None, None) => {
+            identity.scopes.is_empty() && identity.roles.is_empty() && identity.session.is_none()
+        }
         (_, _) => false,
     };
     if !is_whole {
@@ -114,6 +118,8 @@ async fn by_assertion(
         identity.issuer = Some(caller.issuer);
         identity.scopes = EdgeIdentity::scopes(&caller.scope.unwrap_or_default());
         identity.session = caller.session;
+        identity.roles = caller.roles;
+        identity.roles.retain(|role| !role.is_empty());
     }
     Ok(identity)
 }

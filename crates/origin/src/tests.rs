@@ -36,7 +36,7 @@ const fn noon() -> UnixTime {
 }
 
 fn caller() -> Claims {
-    let payload = r#"{"iss":"https://login.example","sub":"user","aud":"a","iat":1,"exp":2,"jti":"j","client_id":"c","scope":"a b","sid":"s"}"#;
+    let payload = r#"{"iss":"https://login.example","sub":"user","aud":"a","iat":1,"exp":2,"jti":"j","client_id":"c","scope":"a b","sid":"s","roles":["editor"]}"#;
     Claims::parse(payload.as_bytes()).expect("claims")
 }
 
@@ -197,6 +197,7 @@ async fn the_identity_comes_from_the_assertion_and_unproved_headers_are_removed(
         subject: Some("user".to_owned()),
         issuer: Some("https://login.example".to_owned()),
         scopes: vec!["a".to_owned(), "b".to_owned()],
+        roles: vec!["editor".to_owned()],
         session: Some("s".to_owned()),
         request_id: Id::from_random([7; 16]).to_string(),
         host: "api.example".to_owned(),

@@ -26,7 +26,7 @@ const SUBPROTOCOLS: &str = "sec-websocket-protocol";
 pub struct Forwarded<'r> {
     /// The request to the origin, with the headers of the client.
     pub request: &'r Request,
-    /// The verified caller; `None` on an open route.
+    /// The caller whose token was accepted; `None` if there is none.
     pub caller: Option<&'r Verified<Claims>>,
     /// The policy's rules for headers.
     pub rules: &'r HeaderRules,
@@ -188,7 +188,8 @@ fn set_headers(headers: &Headers, forwarded: &Forwarded<'_>) -> Result<(), JsVal
             Some(others) => headers.set("cookie", others)?,
         }
     }
-    for (name, value) in identity_headers(rules.identity_prefix(), caller, forwarded.request_id) {
+    let identity = identity_headers(rules, caller, forwarded.request_id);
+    for (name, value) in identity.map_err(|denial| JsValue::from_str(denial.code()))? {
         headers.set(&name, &value)?;
     }
     for (name, value) in rules.forwarding_headers(&forwarded.connection) {

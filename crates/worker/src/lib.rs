@@ -220,7 +220,7 @@ async fn pass(
             let admitted = authorize(&edge_request, &routed.requirement, token).await;
             edge_request.isolate.emit_metrics(env);
             match admitted {
-                Ok(caller) => Some(caller),
+                Ok(caller) => caller,
                 Err(denial) => return Err((denial, Some(routed.requirement.into_owned()))),
             }
         }

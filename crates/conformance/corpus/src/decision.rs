@@ -13,7 +13,7 @@ use portcullis_core::path::CanonicalPath;
 use portcullis_core::policy::Policy;
 use portcullis_core::refusal::DenialResponse;
 use portcullis_core::revocation::{Revocation, RevocationTarget, Revocations, TokenIds};
-use portcullis_core::route::Requirement;
+use portcullis_core::route::{Access, Requirement};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
@@ -142,13 +142,15 @@ async fn pass<'g>(
         verify_and_decide(gate, &requirement, token, snapshot, signatures, question).await;
     match decided {
         Ok(caller) => Ok((approach.path, Some(caller))),
+        Err(_) if requirement.access == Access::Optional => Ok((approach.path, None)),
         Err(denial) => Err((denial, Some(requirement))),
     }
 }
 
 fn allow(id: &str, gate: &Gate, path: &CanonicalPath, caller: Option<&Verified<Claims>>) -> String {
-    let prefix = gate.policy().headers.identity_prefix();
-    let headers = identity_headers(prefix, caller, &Id::from_random(REQUEST_ID));
+    let rules = &gate.policy().headers;
+    let headers = identity_headers(rules, caller, &Id::from_random(REQUEST_ID));
+    let headers = headers.unwrap_or_default();
     let headers = headers
         .iter()
         .map(|(name, value)| format!("{}:{}", Json::quote(name), Json::quote(value)));

@@ -6,7 +6,7 @@ use super::verification::{
 };
 use super::*;
 use crate::token::jws::Jws;
-use crate::token::scope::Scopes;
+use crate::token::scope::{Roles, Scopes};
 
 const NOON: u64 = 1_800_000_000;
 const ORIGIN: &str = "https://origin.example";
@@ -18,6 +18,7 @@ fn identity() -> Identity {
         issuer: "https://login.example".to_owned(),
         scope: Some("a b".to_owned()),
         session: Some("s".to_owned()),
+        roles: vec!["editor".to_owned(), "chief \"x\"".to_owned()],
     }
 }
 
@@ -30,6 +31,7 @@ fn token_claims(identity: &Identity) -> Claims {
         issuer: identity.issuer.clone(),
         scopes: Scopes::parse(identity.scope.as_deref().unwrap_or_default()).expect("scopes"),
         session_id: identity.session.clone(),
+        roles: Roles::new(identity.roles.clone()),
         ..claims
     }
 }
@@ -79,7 +81,7 @@ fn the_edge_states_origin_method_target_host_and_identity() {
     assert_eq!(
         text,
         format!(
-            r#"{{"iat":1800000000,"exp":1800000060,"aud":"https://origin.example","jti":"{id}","htm":"POST","htp":"/a/%E2%82%AC?b=\\c&d","host":"api.example:8443","sub":"user\"1","token_iss":"https://login.example","scope":"a b","sid":"s"}}"#
+            r#"{{"iat":1800000000,"exp":1800000060,"aud":"https://origin.example","jti":"{id}","htm":"POST","htp":"/a/%E2%82%AC?b=\\c&d","host":"api.example:8443","sub":"user\"1","token_iss":"https://login.example","scope":"a b","sid":"s","roles":["editor","chief \"x\""]}}"#
         )
     );
     let claims = AssertionClaims::parse(&jws.payload).expect("claims");

@@ -169,14 +169,19 @@ impl AssertionClaims {
         };
         let optional = |name| text(&members, name);
         let (scope, session) = (optional("scope")?, optional("sid")?);
+        let roles = members
+            .get("roles")
+            .map(|roles| texts(roles).ok_or(malformed));
+        let roles = roles.transpose()?;
         let identity = match (optional("sub")?, optional("token_iss")?) {
             (Some(subject), Some(issuer)) => Some(Identity {
                 subject: not_empty(subject)?,
                 issuer: not_empty(issuer)?,
                 scope,
                 session,
+                roles: roles.unwrap_or_default(),
             }),
-            (None, None) if scope.is_none() && session.is_none() => None,
+            (None, None) if scope.is_none() && session.is_none() && roles.is_none() => None,
             (_, _) => return Err(malformed),
         };
         let (issued_at, expires_at) = (time("iat")?, time("exp")?);
@@ -236,6 +241,12 @@ fn not_empty(value: String) -> Result<String, ProofError> {
         false => Ok(value),
         true => Err(ProofError::MalformedClaims),
     }
+}
+
+/// An array of strings.
+fn texts(value: &Json) -> Option<Vec<String>> {
+    let values = value.as_array()?.iter();
+    values.map(|one| one.as_text().map(str::to_owned)).collect()
 }
 
 fn text(members: &Object, name: &str) -> Result<Option<String>, ProofError> {

@@ -131,6 +131,16 @@ impl Members {
         }
     }
 
+    /// All remaining members, which must be strings.
+    pub(super) fn texts_by_name(self) -> Result<Vec<(String, String)>, PolicyError> {
+        let place = self.place;
+        let text = |(name, value): (String, Json)| match value.into_text() {
+            Some(text) => Ok((name, text)),
+            None => Err(wrong(&format!("{place}.{name}"), "a text")),
+        };
+        self.members.into_iter().map(text).collect()
+    }
+
     /// Rejects all remaining members as unknown.
     pub(super) fn end(self) -> Result<(), PolicyError> {
         match self.members.iter().next() {

@@ -160,6 +160,11 @@ fn route(
         "token" if scopes.iter().all(|scope| is_scope(scope)) => Access::Token,
         _ => return Err(PolicyError::Requirement(path)),
     };
+    let access = match (members.optional_text("identity")?.as_deref(), access) {
+        (None, access) => access,
+        (Some("if_present"), Access::Open) => Access::Optional,
+        (Some(_), _) => return Err(PolicyError::Identity(path)),
+    };
     let serve_stale = members.seconds("serve_stale")?;
     if serve_stale.is_some_and(|bound| bound > MAX_STALENESS) {
         return Err(PolicyError::Range("serve_stale"));
@@ -177,7 +182,7 @@ fn route(
     )?;
     let lists = [AnyOf::Scopes(scopes_any), AnyOf::Roles(roles)];
     let any_of: Vec<_> = lists.into_iter().filter(|list| !list.is_empty()).collect();
-    if access == Access::Open && !any_of.is_empty() {
+    if access != Access::Token && !any_of.is_empty() {
         return Err(PolicyError::Requirement(path));
     }
     let methods = members.texts_that(
@@ -305,6 +310,10 @@ fn header_rules(members: &mut Members) -> Result<HeaderRules, PolicyError> {
         };
         rules =
             HeaderRules::new(prefix, names("pass")?, names("drop")?).ok_or(PolicyError::Headers)?;
+        if let Some(claims) = text.object("claims")? {
+            let claims = claims.texts_by_name()?;
+            rules = rules.with_claims(claims).ok_or(PolicyError::ClaimHeaders)?;
+        }
         rules.forwarded = text.switch_or("forwarded", false)?;
         rules.open_authorization = text.switch_or("open_authorization", false)?;
         text.end()?;

@@ -41,7 +41,7 @@ fn lists() -> impl Strategy<Value = Vec<AnyOf>> {
 }
 
 fn access() -> impl Strategy<Value = Access> {
-    prop::sample::select(vec![Access::Open, Access::Token])
+    prop::sample::select(vec![Access::Open, Access::Optional, Access::Token])
 }
 
 fn requirement() -> impl Strategy<Value = Requirement> {
@@ -51,10 +51,12 @@ fn requirement() -> impl Strategy<Value = Requirement> {
         let mut made = Requirement::new(access);
         made.upgrade = upgrade;
         // As in a policy: an open route requires nothing of a token.
+        if access != Access::Open {
+            made.serve_stale = serve_stale;
+        }
         if access == Access::Token {
             made.scopes = scopes;
             made.any_of = any_of;
-            made.serve_stale = serve_stale;
             if lookup {
                 made.revocation = RevocationMode::Lookup;
             }
@@ -72,7 +74,7 @@ fn sum(one: &Requirement, other: &Requirement) -> Requirement {
 /// Whether a token with these claims, or a request without a token, may pass.
 fn passes(requirement: &Requirement, token: Option<&Claims>) -> bool {
     match (requirement.access, token) {
-        (Access::Open, _) => true,
+        (Access::Open | Access::Optional, _) => true,
         (Access::Token, None) => false,
         (Access::Token, Some(claims)) => requirement.check_rights(claims).is_ok(),
     }
@@ -125,6 +127,8 @@ proptest! {
             let both = passes(&one, token) && passes(&other, token);
             prop_assert_eq!(passes(&sum, token), both);
         }
+        let identity = [&one, &other].map(|own| own.access != Access::Open);
+        prop_assert_eq!(sum.access == Access::Optional, sum.access != Access::Token && identity == [true; 2]);
         prop_assert_eq!(sum.upgrade, one.upgrade && other.upgrade);
         let guarded = [&one, &other].map(|own| (own.access == Access::Token).then_some(own));
         let guarded = || guarded.iter().flatten();

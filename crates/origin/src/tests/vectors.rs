@@ -1,11 +1,12 @@
 //! Assertions of an independent implementation in JavaScript, which the npm package checks as well.
 
 use http::Request;
+use http::request::Parts;
 use portcullis_core::json::{Json, Object};
 use portcullis_core::time::UnixTime;
 
 use super::super::proof::check;
-use crate::EdgeProof;
+use crate::{EdgeIdentity, EdgeProof};
 
 const FILES: [&str; 3] = [
     include_str!("../../../../tests/vectors/assertion/hs256.json"),
@@ -17,6 +18,20 @@ const SECRET_HEADER: &str = include_str!("../../../../tests/vectors/assertion/se
 
 fn text<'v>(vector: &'v Object, name: &str) -> Option<&'v str> {
     vector.get(name).and_then(Json::as_text)
+}
+
+/// Where a vector has roles, the identity has exactly these.
+fn assert_roles(vector: &Object, parts: &Parts, name: &str) {
+    let Some(expected) = vector.get("roles").and_then(Json::as_array) else {
+        return;
+    };
+    let expected: Option<Vec<_>> = expected.iter().map(Json::as_text).collect();
+    let identity = parts.extensions.get::<EdgeIdentity>().expect(name);
+    assert_eq!(
+        Some(identity.roles.iter().map(String::as_str).collect()),
+        expected,
+        "{name}"
+    );
 }
 
 /// The layer with the keys of a vector.
@@ -52,6 +67,7 @@ async fn assertions_of_another_implementation_are_accepted_or_rejected_as_it_say
             let settings = layer(&vector).0;
             let outcome = check(&settings, &mut parts, UnixTime::from_secs(now)).await;
             assert_eq!(outcome.is_ok(), accepted, "{name}: {outcome:?}");
+            assert_roles(&vector, &parts, name);
             counts[usize::from(accepted)] += 1;
         }
     }
@@ -78,6 +94,7 @@ async fn secret_headers_are_accepted_or_rejected_as_in_the_npm_package() {
         let (mut parts, ()) = request.body(()).expect("a request").into_parts();
         let outcome = check(&settings, &mut parts, UnixTime::from_secs(0)).await;
         assert_eq!(outcome.is_ok(), accepted, "{name}: {outcome:?}");
+        assert_roles(&vector, &parts, name);
         counts[usize::from(accepted)] += 1;
     }
     assert!(counts.iter().all(|count| *count > 5), "{counts:?}");

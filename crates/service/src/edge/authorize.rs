@@ -8,7 +8,7 @@ use std::rc::Rc;
 use portcullis_core::denial::Denial;
 use portcullis_core::gate::Gate;
 use portcullis_core::revocation::{Revocations, TokenIds};
-use portcullis_core::route::{Requirement, RevocationMode};
+use portcullis_core::route::{Access, Requirement, RevocationMode};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
@@ -73,12 +73,58 @@ pub trait EdgeRequest: Clock + Lookup {
     fn on_authorized(&self, requirement: &Requirement, snapshot: &Snapshot);
 }
 
-/// Authorizes `token` for a route with `requirement`.
+/// Authorizes `token` for a route with `requirement`. An open route has no caller, and where its identity is optional,
+/// only that of an accepted token.
 ///
 /// # Errors
 ///
-/// The [`Denial`]; [`Denial::StaleSnapshot`] if no usable snapshot is available.
+/// The [`Denial`]; [`Denial::StaleSnapshot`] if no usable snapshot is available. None on an open route.
 pub async fn authorize(
+    request: &impl EdgeRequest,
+    requirement: &Requirement,
+    token: &str,
+) -> Result<Option<Verified<Claims>>, Denial> {
+    match requirement.access {
+        Access::Open => Ok(None),
+        Access::Optional => Ok(identify(request, requirement, token).await.ok()),
+        Access::Token => require(request, requirement, token).await.map(Some),
+    }
+}
+
+/// The caller on a route where the identity is optional.
+async fn identify(
+    request: &impl EdgeRequest,
+    requirement: &Requirement,
+    token: &str,
+) -> Result<Verified<Claims>, Denial> {
+    let (gate, signatures) = (request.gate(), request.signatures());
+    let held = request.snapshot_cache().current();
+    let held = held.unwrap_or_else(|| Rc::new(Snapshot::unread(gate.policy())));
+    // SECURITY: a token that is bad by the snapshot of the isolate, fresh or not, causes no read. A token with an unknown
+    // key causes no read of the keys either, only the refresh that is due.
+    let known = match verify(gate, token, &held, signatures, request.now()).await {
+        Ok(caller) => {
+            gate.decide_by_usable(requirement, &caller, &held, request.now())?;
+            Some(caller)
+        }
+        Err(Denial::UnknownKey) => None,
+        Err(denial) => return Err(denial),
+    };
+    let snapshot = current_snapshot(request, requirement)
+        .await
+        .ok_or(Denial::StaleSnapshot)?;
+    let caller = match known.filter(|_| Rc::ptr_eq(&held, &snapshot)) {
+        Some(caller) => {
+            gate.check_staleness(requirement, &snapshot, request.now())?;
+            caller
+        }
+        None => verify_and_decide(gate, requirement, token, &snapshot, signatures, request).await?,
+    };
+    request.on_authorized(requirement, &snapshot);
+    Ok(caller)
+}
+
+async fn require(
     request: &impl EdgeRequest,
     requirement: &Requirement,
     token: &str,
@@ -180,7 +226,8 @@ async fn decide_or_look_up(
 ) -> Result<(), Denial> {
     match decided {
         // SECURITY: the lookup runs after the signature check, so forged tokens cause no store reads.
-        Err(Denial::RevocationUnknown) => {
+        // A route where the identity is optional never causes one.
+        Err(Denial::RevocationUnknown) if requirement.access == Access::Token => {
             let now = request.now();
             let ids = caller.get().revocable(caller.key_id());
             let revoked = request.look_up(requirement, snapshot, ids).await;
@@ -249,6 +296,9 @@ async fn with_newer_keys(
         }
     }
 }
+
+#[cfg(test)]
+mod identify_tests;
 
 #[cfg(test)]
 mod tests;

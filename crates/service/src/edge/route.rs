@@ -18,7 +18,7 @@ pub struct RoutedRequest<'g, 't> {
     pub path: CanonicalPath,
     /// The requirement of its route and of the routes of its twins.
     pub requirement: Cow<'g, Requirement>,
-    /// The token to verify; `None` on an open route.
+    /// The token to verify; `None` on a route that forwards no identity, or without a token where none is needed.
     pub token: Option<&'t str>,
 }
 
@@ -35,8 +35,8 @@ pub struct RequestHead<'t> {
     pub subprotocols: Option<&'t str>,
 }
 
-/// Finds the route of a request and the token it presents. A token on an open route is ignored, because no identity
-/// is forwarded there.
+/// Finds the route of a request and the token it presents. A token on an open route is ignored, unless the route
+/// forwards the identity of a token.
 ///
 /// # Errors
 ///
@@ -81,6 +81,8 @@ pub fn route_head<'g, 't>(
     let subprotocols = head.subprotocols.filter(|_| is_websocket);
     let token = match requirement.access {
         Access::Open => None,
+        // Without a readable token the request has no identity.
+        Access::Optional => token_of(head.authorization, subprotocols).unwrap_or_default(),
         Access::Token => match token_of(head.authorization, subprotocols) {
             Ok(Some(token)) => Some(token),
             Ok(None) => return Err((Denial::MissingToken, Some(requirement))),
