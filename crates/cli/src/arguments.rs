@@ -298,12 +298,80 @@ pub(crate) struct Inspect {
 pub(crate) enum Policy {
     /// Validate a policy and print its issuers and routes
     Check {
-        /// Read the policy from this JSON file
+        /// Read the policy from this file: FILE.toml as TOML, any other as JSON
         file: PathBuf,
         /// Set $PORTCULLIS_ISSUER of the policy
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
+        /// Accept one finding, as its help names it, for example open-method=/contact
+        #[arg(long, value_name = "RULE=PATH")]
+        accept: Vec<String>,
     },
+    /// Check a policy and write the compact JSON for PORTCULLIS_POLICY
+    Build(Build),
+    /// Explain the decision of the edge about one request, step by step
+    Explain(Explain),
+    /// Compare the decisions about the requests of a table with the expected ones
+    Test(PolicyTest),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// Set the method of the request
+    pub(crate) method: String,
+    /// Set the URL of the request; a path alone is a path of https://edge.example
+    pub(crate) url: String,
+    /// Decide by this policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// Send this access token, or - to read it from standard input, which hides it from process lists
+    #[arg(long, value_name = "TOKEN|-")]
+    pub(crate) token: Option<String>,
+    /// Set $PORTCULLIS_ISSUER of the policy
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// Verify the signature with this JWK Set, key document or single JWK
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Send this header; may be repeated
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// Decide at this Unix time instead of now
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) at: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PolicyTest {
+    /// Read the requests and the expected decisions from this TOML file
+    pub(crate) file: PathBuf,
+    /// Decide by this policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// Set $PORTCULLIS_ISSUER of the policy
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// Verify signatures with this JWK Set, key document or single JWK
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Decide at this Unix time instead of now
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) at: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Build {
+    /// Read the policy from this file: FILE.toml as TOML, any other as JSON
+    pub(crate) file: PathBuf,
+    /// Write the JSON to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Set $PORTCULLIS_ISSUER for the check; the JSON keeps the placeholder
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// Accept one finding, as its help names it, for example open-method=/contact
+    #[arg(long, value_name = "RULE=PATH")]
+    pub(crate) accept: Vec<String>,
 }
 
 #[cfg(test)]

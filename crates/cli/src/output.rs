@@ -11,6 +11,8 @@ pub(crate) struct CommandOutput {
     text: String,
     json: Value,
     found: bool,
+    /// Text for people beside the result: it goes to standard error.
+    note: String,
 }
 
 /// A failed command.
@@ -29,6 +31,7 @@ impl CommandOutput {
             text,
             json,
             found: true,
+            note: String::new(),
         }
     }
 
@@ -38,6 +41,7 @@ impl CommandOutput {
             text,
             json,
             found: false,
+            note: String::new(),
         }
     }
 
@@ -46,10 +50,18 @@ impl CommandOutput {
         Self::good(text, Value::Null)
     }
 
+    /// The same output with `note` on standard error, so that standard output has the result alone.
+    #[must_use]
+    pub(crate) fn with_note(self, note: String) -> Self {
+        Self { note, ..self }
+    }
+
     pub(crate) fn print(&self, as_json: bool) -> ExitCode {
         let written = if as_json && !self.json.is_null() {
             write_out(&format!("{}\n", self.json))
         } else {
+            // Standard error may be closed; the result still counts.
+            let _ = io::stderr().write_all(self.note.as_bytes());
             write_out(&self.text)
         };
         match written {

@@ -1,49 +1,142 @@
-//! `portcullis policy`: validates a policy and prints its issuers and routes.
+//! `portcullis policy`: checks, builds, explains and tests a policy.
+
+mod build;
+mod decision;
+mod explain;
+mod findings;
+mod holes;
+mod json_tree;
+mod node;
+mod schema;
+mod secrets;
+mod source;
+mod suite;
+mod toml_tree;
 
 use core::fmt;
-use std::fs;
 use std::path::Path;
 
 use portcullis_core::json::Json;
 use portcullis_core::keys::set::JwkSet;
-use portcullis_core::policy::{self, KeySource, PolicyError};
+use portcullis_core::policy::{self, KeySource};
 use portcullis_core::route::{Access, AnyOf, Requirement, RevocationMode};
 use serde_json::{Value, json};
 
 use crate::arguments::Policy;
 use crate::output::{CommandOutput, Failure};
+use crate::policy::findings::{Finding, Judgement, judge};
+pub(crate) use crate::policy::source::load;
+use crate::policy::source::{Form, Source, read_text};
 
 pub(crate) fn run(command: &Policy) -> Result<CommandOutput, Failure> {
     match command {
-        Policy::Check { file, issuer } => check(file, issuer.as_deref()),
+        Policy::Check {
+            file,
+            issuer,
+            accept,
+        } => check(file, issuer.as_deref(), accept),
+        Policy::Build(arguments) => build::run(arguments),
+        Policy::Explain(arguments) => explain::run(arguments),
+        Policy::Test(arguments) => suite::run(arguments),
     }
 }
 
-/// The text of the policy in `file`.
-pub(crate) fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file)
-        .map_err(|error| Failure::Setting(format!("{}: {error}", file.display())))
+/// The findings about a file, and its policy if no finding refuses it.
+struct Checked {
+    text: String,
+    findings: Vec<Finding>,
+    accepted: Option<(Source, policy::Policy)>,
 }
 
-fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
-    let text_of_policy = read(file)?;
-    let policy = match policy::Policy::parse(&text_of_policy, issuer) {
-        Ok(policy) => policy,
-        Err(error) => {
-            // The parser of the edge has no positions: they would cost bytes in every Worker.
-            let place = serde_json::from_str::<Value>(&text_of_policy).err();
-            let error = match place.filter(|_| error == PolicyError::NotJson) {
-                Some(place) => format!("{error}: {place}"),
-                None => error.to_string(),
-            };
-            return Ok(CommandOutput::bad(
-                format!("{}: {error}\n", file.display()),
-                json!({"valid": false, "error": error}),
-            ));
+impl Checked {
+    /// Checks `file`. `accept` has the exceptions that the operator allows.
+    fn of(file: &Path, issuer: Option<&str>, accept: &[String]) -> Result<Self, Failure> {
+        let text = read_text(file)?;
+        Ok(Self::of_text(text, Form::of(file), issuer, accept))
+    }
+
+    fn of_text(text: String, form: Form, issuer: Option<&str>, accept: &[String]) -> Self {
+        let source = match Source::parse(&text, form) {
+            Ok(source) => source,
+            Err(finding) => {
+                return Self {
+                    text,
+                    findings: vec![finding],
+                    accepted: None,
+                };
+            }
+        };
+        let Judgement {
+            policy,
+            repaired,
+            mut findings,
+        } = judge(&source.root, issuer);
+        if let Some((root, policy)) = &repaired {
+            // Its places are those of the text, and a replaced route has no finding.
+            let found = holes::find(root, policy);
+            let (found, unused) = holes::without_accepted(found, accept);
+            findings.extend(found);
+            findings.extend(unused.into_iter().map(|flag| {
+                let message = format!("--accept {flag} accepts nothing");
+                Finding::error("accept", 0..0, message)
+            }));
         }
+        findings.sort_by_key(|finding| finding.span.start);
+        let accepted = policy
+            .filter(|_| !findings.iter().any(Finding::is_error))
+            .map(|policy| (source, policy));
+        Self {
+            text,
+            findings,
+            accepted,
+        }
+    }
+
+    fn lines(&self, file: &Path) -> String {
+        let line = |finding: &Finding| finding.line(file, &self.text) + "\n";
+        self.findings.iter().map(line).collect()
+    }
+
+    fn json(&self) -> Vec<Value> {
+        let json = |finding: &Finding| finding.json(&self.text);
+        self.findings.iter().map(json).collect()
+    }
+
+    /// The output for a policy that is refused.
+    fn refused(&self, file: &Path) -> CommandOutput {
+        let first = self.findings.iter().find(|finding| finding.is_error());
+        let error = first.map(|finding| finding.message.clone());
+        let json = json!({"valid": false, "error": error, "findings": self.json()});
+        CommandOutput::bad(self.lines(file), json)
+    }
+}
+
+fn check(file: &Path, issuer: Option<&str>, accept: &[String]) -> Result<CommandOutput, Failure> {
+    let mut checked = Checked::of(file, issuer, accept)?;
+    let Some((source, policy)) = checked.accepted.take() else {
+        return Ok(checked.refused(file));
     };
+    let secrets = secrets::find(&source.root);
+    checked
+        .findings
+        .extend(secrets.into_iter().map(Finding::as_warning));
+    let mut text = checked.lines(file);
+    text.push_str(&described(&policy, &source.root.to_json()));
+    let routes = policy.routes.iter().map(|one| one.pattern.to_string());
+    let json = json!({
+        "valid": true,
+        "issuers": policy.issuers.iter().map(|one| &one.issuer).collect::<Vec<_>>(),
+        "routes": routes.collect::<Vec<_>>(),
+        "unused_keys": unused_keys(&policy, &source.root.to_json()),
+        "findings": checked.json(),
+    });
+    Ok(CommandOutput::good(text, json))
+}
+
+/// The issuers, the routes and the headers of a policy, for people.
+fn described(policy: &policy::Policy, json: &str) -> String {
     let mut text = String::from("the policy is valid\n");
-    let unused_keys = unused_keys(&policy, &text_of_policy);
+    let unused_keys = unused_keys(policy, json);
     for trusted in &policy.issuers {
         let algorithms: Vec<_> = trusted.algorithms.iter().map(ToString::to_string).collect();
         let keys = match &trusted.keys {
@@ -119,16 +212,7 @@ fn check(file: &Path, issuer: Option<&str>) -> Result<CommandOutput, Failure> {
         // One second more, because times are whole seconds.
         policy.revocations.hard.as_secs().saturating_add(1),
     ));
-    let issuers: Vec<_> = policy.issuers.iter().map(|one| &one.issuer).collect();
-    let routes: Vec<_> = policy
-        .routes
-        .iter()
-        .map(|one| one.pattern.to_string())
-        .collect();
-    let json = json!({
-        "valid": true, "issuers": issuers, "routes": routes, "unused_keys": unused_keys,
-    });
-    Ok(CommandOutput::good(text, json))
+    text
 }
 
 /// The scopes and roles that a route requires.
@@ -188,3 +272,6 @@ fn unused_keys(policy: &policy::Policy, text: &str) -> Vec<String> {
 fn member<'p>(json: &'p Json, name: &str) -> Option<&'p Json> {
     json.as_object()?.get(name)
 }
+
+#[cfg(test)]
+mod tests;

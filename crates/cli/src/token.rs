@@ -1,7 +1,7 @@
 //! `portcullis token`: decodes a token and shows the decision of a gate about it.
 
 mod decode;
-mod verdict;
+pub(crate) mod verdict;
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -10,7 +10,6 @@ use std::path::Path;
 use portcullis_core::keys::document::KeyDocument;
 use portcullis_core::keys::jwk::VerifyingKey;
 use portcullis_core::keys::set::JwkSet;
-use portcullis_core::policy::Policy;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::jws::MAX_TOKEN_BYTES;
@@ -31,11 +30,9 @@ pub(crate) fn run(command: &Token) -> Result<CommandOutput, Failure> {
 
 fn inspect(arguments: &Inspect) -> Result<CommandOutput, Failure> {
     let token = read_token(&arguments.token)?;
-    let policy = arguments.policy.as_deref().map(policy::read).transpose()?;
-    let policy = policy
-        .map(|text| Policy::parse(&text, arguments.issuer.as_deref()))
-        .transpose()
-        .map_err(|error| Failure::Setting(format!("the policy: {error}")))?;
+    let issuer = arguments.issuer.as_deref();
+    let policy = arguments.policy.as_deref();
+    let policy = policy.map(|file| policy::load(file, issuer)).transpose()?;
     let keys = arguments.keys.as_deref().map(read_keys).transpose()?;
     let now = match arguments.at {
         Some(secs) => UnixTime::from_secs(secs),
@@ -56,7 +53,7 @@ fn inspect(arguments: &Inspect) -> Result<CommandOutput, Failure> {
     })
 }
 
-fn read_token(argument: &str) -> Result<Secret<String>, Failure> {
+pub(crate) fn read_token(argument: &str) -> Result<Secret<String>, Failure> {
     if argument != "-" {
         return Ok(Secret::new(argument.trim().to_owned()));
     }
@@ -71,7 +68,7 @@ fn read_token(argument: &str) -> Result<Secret<String>, Failure> {
 }
 
 /// Keys in any format of Portcullis: a key document, a JWK Set, a single JWK.
-fn read_keys(file: &Path) -> Result<Keys, Failure> {
+pub(crate) fn read_keys(file: &Path) -> Result<Keys, Failure> {
     let json =
         fs::read(file).map_err(|error| Failure::Setting(format!("{}: {error}", file.display())))?;
     if let Ok(document) = KeyDocument::parse(&json) {

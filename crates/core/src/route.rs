@@ -411,6 +411,20 @@ impl Routes {
         method: &str,
         path: &CanonicalPath,
     ) -> Result<Cow<'_, Requirement>, Refused<'_>> {
+        self.matching(method, path).map(|found| all_of(&found))
+    }
+
+    /// The routes with the requirements that [`Routes::find`] joins: those of the path first, then
+    /// those that its twins reach.
+    ///
+    /// # Errors
+    ///
+    /// As [`Routes::find`].
+    pub fn matching(
+        &self,
+        method: &str,
+        path: &CanonicalPath,
+    ) -> Result<Vec<&Route>, Refused<'_>> {
         let path = path.as_str();
         // SECURITY: the edge answers this path itself. An origin that trusts the keys there must
         // never get them from a route.
@@ -428,14 +442,14 @@ impl Routes {
         let encoded_slash = found.iter().all(|route| route.encoded_slash);
         if found.iter().all(|route| route.exact) {
             check_slashes(path, encoded_slash).map_err(bad_path)?;
-            return Ok(all_of(&found));
+            return Ok(found);
         }
         check_twins(path, encoded_slash).map_err(bad_path)?;
         let folds = Folds::of(path, &self.format_suffixes).union(self.folds);
         for folds in folds.subsets() {
             add_allowing(&self.most_specific(path, folds), method, &mut found)?;
         }
-        Ok(all_of(&found))
+        Ok(found)
     }
 
     /// The routes with the most specific pattern that covers `path` after `folds`. Several patterns

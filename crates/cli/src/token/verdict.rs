@@ -9,14 +9,13 @@ use portcullis_core::policy::{KeySource, Policy};
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::claims::Claims;
 use portcullis_core::token::jws::Jws;
-use portcullis_core::token::signature::SignatureVerdict;
-use portcullis_core::token::verifier::Verifier;
+use portcullis_core::token::verifier::{Verified, Verifier};
 use portcullis_jwt::NativeVerifier;
 use serde_json::{Value, json};
 
 /// The keys for the signature check.
 #[derive(Debug)]
-pub(super) enum Keys {
+pub(crate) enum Keys {
     Document(KeyDocument),
     Set(JwkSet),
     One(Box<VerifyingKey>),
@@ -24,7 +23,7 @@ pub(super) enum Keys {
 
 /// The verdict about a token on the basis of the given inputs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum TokenVerdict {
+pub(crate) enum TokenVerdict {
     /// A gate accepts it; revocations are not checked.
     Accepted,
     /// All checks but the signature passed; no key was given.
@@ -97,6 +96,19 @@ fn decide(
     keys: Option<&Keys>,
     now: UnixTime,
 ) -> Result<TokenVerdict, Denial> {
+    Ok(match verify(token, policy, keys, now)? {
+        Some(_) => TokenVerdict::Accepted,
+        None => TokenVerdict::Unchecked,
+    })
+}
+
+/// Verifies `token` at `now`; `None` if all checks but the signature passed and no key is given.
+pub(crate) fn verify(
+    token: &str,
+    policy: &Policy,
+    keys: Option<&Keys>,
+    now: UnixTime,
+) -> Result<Option<Verified<Claims>>, Denial> {
     let mut ring = KeyRing::default();
     let mut has_keys = false;
     for trusted in &policy.issuers {
@@ -110,17 +122,14 @@ fn decide(
     let inspected = match Verifier::new(&policy.issuers).inspect(token, &ring, now) {
         Ok(inspected) => inspected,
         // The key lookup is the last check before the signature: all earlier checks passed.
-        Err(Denial::UnknownKey) if !has_keys => return Ok(TokenVerdict::Unchecked),
+        Err(Denial::UnknownKey) if !has_keys => return Ok(None),
         Err(denial) => return Err(denial),
     };
     let check = inspected.check()?;
     let valid = NativeVerifier
         .check_now(&check)
         .map_err(|_| Denial::UnusableKey)?;
-    match valid {
-        SignatureVerdict::Valid => Ok(TokenVerdict::Accepted),
-        SignatureVerdict::Invalid => Err(Denial::BadSignature),
-    }
+    inspected.accept(valid).map(Some)
 }
 
 fn put(ring: &mut KeyRing, issuer: &str, keys: &Keys) {
