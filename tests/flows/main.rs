@@ -31,6 +31,7 @@ mod operator;
 mod operator_identity;
 mod operator_recovery;
 mod permissions;
+mod policy_tools;
 mod refresh;
 mod refresh_reuse;
 mod register_login_logout;

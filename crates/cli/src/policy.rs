@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::Policy;
 use crate::output::{CommandOutput, Failure};
-use crate::policy::findings::{Finding, Judgement, judge};
+use crate::policy::findings::{Finding, Judgement, Severity, judge};
 pub(crate) use crate::policy::source::load;
 use crate::policy::source::{Form, Source, read_text};
 
@@ -50,12 +50,23 @@ struct Checked {
 
 impl Checked {
     /// Checks `file`. `accept` has the exceptions that the operator allows.
-    fn of(file: &Path, issuer: Option<&str>, accept: &[String]) -> Result<Self, Failure> {
+    fn of(
+        file: &Path,
+        issuer: Option<&str>,
+        accept: &[String],
+        secrets: Severity,
+    ) -> Result<Self, Failure> {
         let text = read_text(file)?;
-        Ok(Self::of_text(text, Form::of(file), issuer, accept))
+        Ok(Self::of_text(text, Form::of(file), issuer, accept, secrets))
     }
 
-    fn of_text(text: String, form: Form, issuer: Option<&str>, accept: &[String]) -> Self {
+    fn of_text(
+        text: String,
+        form: Form,
+        issuer: Option<&str>,
+        accept: &[String],
+        secrets: Severity,
+    ) -> Self {
         let source = match Source::parse(&text, form) {
             Ok(source) => source,
             Err(finding) => {
@@ -81,6 +92,8 @@ impl Checked {
                 Finding::error("accept", 0..0, message)
             }));
         }
+        // A policy that is refused for another reason may have secrets, too.
+        findings.extend(secrets::find(&source.root, secrets));
         findings.sort_by_key(|finding| finding.span.start);
         let accepted = policy
             .filter(|_| !findings.iter().any(Finding::is_error))
@@ -112,14 +125,10 @@ impl Checked {
 }
 
 fn check(file: &Path, issuer: Option<&str>, accept: &[String]) -> Result<CommandOutput, Failure> {
-    let mut checked = Checked::of(file, issuer, accept)?;
+    let mut checked = Checked::of(file, issuer, accept, Severity::Warning)?;
     let Some((source, policy)) = checked.accepted.take() else {
         return Ok(checked.refused(file));
     };
-    let secrets = secrets::find(&source.root);
-    checked
-        .findings
-        .extend(secrets.into_iter().map(Finding::as_warning));
     let mut text = checked.lines(file);
     text.push_str(&described(&policy, &source.root.to_json()));
     let routes = policy.routes.iter().map(|one| one.pattern.to_string());

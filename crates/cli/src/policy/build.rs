@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{Checked, secrets};
+use super::Checked;
+use super::findings::Severity;
 use crate::arguments::Build;
 use crate::output::{CommandOutput, Failure};
 
@@ -18,15 +19,10 @@ pub(super) fn run(arguments: &Build) -> Result<CommandOutput, Failure> {
         .issuer
         .as_deref()
         .unwrap_or("https://issuer.invalid");
-    let mut checked = Checked::of(file, Some(issuer), &arguments.accept)?;
+    let mut checked = Checked::of(file, Some(issuer), &arguments.accept, Severity::Error)?;
     let Some((source, _)) = checked.accepted.take() else {
         return Ok(checked.refused(file));
     };
-    let secrets = secrets::find(&source.root);
-    if !secrets.is_empty() {
-        checked.findings.extend(secrets);
-        return Ok(checked.refused(file));
-    }
     let policy = source.root.to_json();
     let size = policy.len();
     let mut report = checked.lines(file);

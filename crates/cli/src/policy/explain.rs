@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::decision::{AskedRequest, Decision, Outcome, TokenStep, decide};
 use crate::arguments::Explain;
 use crate::output::{CommandOutput, Failure};
-use crate::policy::load;
+use crate::policy::{load, rights};
 use crate::token::{read_keys, read_token};
 
 pub(super) fn run(arguments: &Explain) -> Result<CommandOutput, Failure> {
@@ -189,10 +189,9 @@ fn required(requirement: &Requirement) -> String {
         RevocationMode::Feed => "",
         RevocationMode::Lookup => ", revocation lookup",
     };
-    match (requirement.access, requirement.scopes.as_slice()) {
-        (Access::Open, _) => "open, without a token".to_owned(),
-        (Access::Token, []) => format!("any valid token{lookup}"),
-        (Access::Token, scopes) => format!("a token with {}{lookup}", scopes.join(" and ")),
+    match requirement.access {
+        Access::Open => "open, without a token".to_owned(),
+        Access::Token => format!("{}{lookup}", rights(requirement)),
     }
 }
 

@@ -61,12 +61,6 @@ impl Finding {
         self
     }
 
-    #[must_use]
-    pub(crate) const fn as_warning(mut self) -> Self {
-        self.severity = Severity::Warning;
-        self
-    }
-
     pub(crate) fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
@@ -257,12 +251,8 @@ impl Blamed {
         let Some(at) = first_failing(error, root, "issuers", issuer) else {
             return missing;
         };
-        let advice = match error {
-            PolicyError::NoOwnIssuer => {
-                Some("give the issuer of the host: --issuer URL".to_owned())
-            }
-            _ => None,
-        };
+        let advice = (*error == PolicyError::NoOwnIssuer)
+            .then(|| "give the issuer of the host: --issuer URL".to_owned());
         Self {
             place: format!("issuers[{at}].{member}"),
             part: Part::Issuer(at),
@@ -332,12 +322,16 @@ impl Blamed {
     }
 
     fn finding(&self, error: &PolicyError, root: &Node) -> Finding {
-        let code = match error {
-            PolicyError::NotJson => "syntax",
-            PolicyError::Malformed(_, "known") => "unknown_member",
-            PolicyError::Malformed(_, "there") => "missing_member",
-            PolicyError::Malformed(_, _) => "wrong_type",
-            _ => "invalid",
+        let code = if let PolicyError::Malformed(_, wanted) = error {
+            match *wanted {
+                "known" => "unknown_member",
+                "there" => "missing_member",
+                _ => "wrong_type",
+            }
+        } else if *error == PolicyError::NotJson {
+            "syntax"
+        } else {
+            "invalid"
         };
         let shown = error.to_string();
         let message = if self.place.is_empty() || shown.contains(self.place.as_str()) {

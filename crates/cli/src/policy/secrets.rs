@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::findings::Finding;
+use super::findings::{Finding, Severity};
 use super::node::{Member, Node, join};
 
 /// The members of a private JWK (RFC 7518 §6.2.2, §6.3.2, RFC 8037 §2).
@@ -15,10 +15,13 @@ const PUBLIC: [&str; 9] = ["n", "e", "x", "y", "kid", "x5c", "x5t", "x5t#S256", 
 /// The name of the rule.
 pub(crate) const SECRET: &str = "secret";
 
-/// The secrets in `root`. No message quotes one.
-pub(crate) fn find(root: &Node) -> Vec<Finding> {
+/// The secrets in `root`, as findings of one severity. No message quotes one.
+pub(crate) fn find(root: &Node, severity: Severity) -> Vec<Finding> {
     let mut findings = Vec::new();
     search(root, "", &root.span, &mut findings);
+    for finding in &mut findings {
+        finding.severity = severity;
+    }
     findings
 }
 
@@ -94,7 +97,7 @@ mod tests {
 
     fn found(json: &str) -> Vec<String> {
         let source = Source::parse(json, Form::Json).expect("JSON");
-        find(&source.root)
+        find(&source.root, Severity::Error)
             .into_iter()
             .map(|finding| finding.message)
             .collect()

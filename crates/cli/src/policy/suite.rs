@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &PolicyTest) -> Result<CommandOutput, Failure> {
     let now = time_or_now(arguments.at)?;
     let file = arguments.file.as_path();
     let text = read_text(file)?;
-    let folder = file.parent().unwrap_or(Path::new(""));
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
     let tests = parse(&text, folder, gate.policy(), now)
         .map_err(|finding| Failure::Setting(finding.line(file, &text)))?;
     for test in &tests {

@@ -5,7 +5,13 @@ use super::*;
 const TOML: &str = include_str!("../../../../examples/policy/portcullis.toml");
 
 fn checked(text: &str, form: Form) -> Checked {
-    Checked::of_text(text.to_owned(), form, Some("https://us"), &[])
+    Checked::of_text(
+        text.to_owned(),
+        form,
+        Some("https://us"),
+        &[],
+        Severity::Warning,
+    )
 }
 
 fn lines(text: &str, form: Form) -> Vec<String> {
@@ -154,7 +160,7 @@ fn toml_syntax_and_values_that_json_lacks_have_a_place() {
 
 #[test]
 fn a_missing_issuer_of_the_host_names_the_option() {
-    let checked = Checked::of_text(TOML.to_owned(), Form::Toml, None, &[]);
+    let checked = Checked::of_text(TOML.to_owned(), Form::Toml, None, &[], Severity::Warning);
     let lines = checked.lines(Path::new("p"));
     assert!(
         checked.accepted.is_none() && lines.contains("--issuer URL"),
