@@ -197,7 +197,8 @@ fn dead_routes(root: &Node, routes: &[Written<'_>], policy: &Policy) -> Vec<Find
             .copied()
             .filter(|method| !is_found(method))
             .collect();
-        if dead.is_empty() {
+        // A route without a list does not promise a method of its own.
+        if dead.is_empty() || route.methods.is_empty() && dead.len() < methods.len() {
             continue;
         }
         let message = format!(
@@ -352,6 +353,14 @@ mod tests {
         let exact = r#"{"path": "/Pay", "methods": "GET", "access": "token", "exact": true},
                        {"path": "/pay", "methods": "PUT", "access": "token", "exact": true}"#;
         assert_eq!(codes(exact), [""; 0]);
+        let pair = |methods: &str| {
+            codes(&format!(
+                r#"{{"path": "/Pay", "access": "token"}},
+                   {{"path": "/pay", "methods": {methods}, "access": "token"}}"#
+            ))
+        };
+        assert_eq!(pair(r#"["POST"]"#), [""; 0]);
+        assert_eq!(pair(r#"["M-SEARCH"]"#), [DEAD_ROUTE]);
         // Neither the most specific route nor the broadest is dead.
         let nested = r#"{"path": "/*", "access": "token"}, {"path": "/a/*", "access": "token"},
                         {"path": "/a", "access": "token"}, {"path": "/", "access": "open"}"#;

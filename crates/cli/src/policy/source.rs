@@ -61,5 +61,10 @@ pub(crate) fn load(file: &Path, issuer: Option<&str>) -> Result<Policy, Failure>
     let unusable = |error: String| Failure::Setting(format!("the policy: {error}"));
     let source = Source::parse(&text, Form::of(file))
         .map_err(|finding| unusable(finding.line(file, &text)))?;
-    Policy::parse(&source.root.to_json(), issuer).map_err(|error| unusable(error.to_string()))
+    Policy::parse(&source.root.to_json(), issuer).map_err(|error| {
+        unusable(format!(
+            "{error}; `portcullis policy check {}` shows the place",
+            file.display()
+        ))
+    })
 }

@@ -159,6 +159,25 @@ fn toml_syntax_and_values_that_json_lacks_have_a_place() {
 }
 
 #[test]
+fn nesting_is_limited_in_both_forms() {
+    for (text, form) in [
+        (
+            format!("a = {}1{}", "[".repeat(70), "]".repeat(70)),
+            Form::Toml,
+        ),
+        (format!("a{} = 1", ".a".repeat(70)), Form::Toml),
+        (format!("a{} = 1", ".a".repeat(100_000)), Form::Toml),
+        (format!("{}1{}", "[".repeat(70), "]".repeat(70)), Form::Json),
+        (format!("{}1", "[".repeat(100_000)), Form::Json),
+    ] {
+        let found = lines(&text, form);
+        let first = found.first().map(String::as_str).unwrap_or_default();
+        assert!(first.contains("error[syntax]"), "{form:?}: {first}");
+        assert!(!first.contains("not valid JSON"), "{form:?}: {first}");
+    }
+}
+
+#[test]
 fn a_missing_issuer_of_the_host_names_the_option() {
     let checked = Checked::of_text(TOML.to_owned(), Form::Toml, None, &[], Severity::Warning);
     let lines = checked.lines(Path::new("p"));

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use portcullis_core::json::MAX_DEPTH;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -20,20 +21,20 @@ pub(crate) fn parse(text: &str) -> Result<Node, Finding> {
         )
     })?;
     let span = table.span();
-    node_of_table(table.into_inner(), span)
+    node_of_table(table.into_inner(), span, 0)
 }
 
 fn clamp(span: Range<usize>, end: usize) -> Range<usize> {
     span.start.min(end)..span.end.min(end)
 }
 
-fn node_of_table(table: DeTable<'_>, span: Range<usize>) -> Result<Node, Finding> {
+fn node_of_table(table: DeTable<'_>, span: Range<usize>, depth: usize) -> Result<Node, Finding> {
     let mut members = Vec::new();
     for (name, value) in table {
         members.push(Member {
             span: name.span(),
             name: name.into_inner().into_owned(),
-            value: node(value)?,
+            value: node(value, depth.saturating_add(1))?,
         });
     }
     members.sort_by_key(|member| member.span.start);
@@ -41,8 +42,12 @@ fn node_of_table(table: DeTable<'_>, span: Range<usize>) -> Result<Node, Finding
     Ok(Node { span, value })
 }
 
-fn node(value: Spanned<DeValue<'_>>) -> Result<Node, Finding> {
+fn node(value: Spanned<DeValue<'_>>, depth: usize) -> Result<Node, Finding> {
     let span = value.span();
+    if depth > MAX_DEPTH {
+        let message = format!("TOML: more than {MAX_DEPTH} levels of nesting");
+        return Err(Finding::syntax(span, message));
+    }
     let value = match value.into_inner() {
         DeValue::String(text) => NodeValue::Text(text.into_owned()),
         DeValue::Boolean(value) => NodeValue::Bool(value),
@@ -66,10 +71,13 @@ fn node(value: Spanned<DeValue<'_>>) -> Result<Node, Finding> {
             return Err(Finding::syntax(span, message));
         }
         DeValue::Array(elements) => {
-            let elements: Result<_, _> = elements.into_iter().map(node).collect();
+            let elements: Result<_, _> = elements
+                .into_iter()
+                .map(|element| node(element, depth.saturating_add(1)))
+                .collect();
             NodeValue::Array(elements?)
         }
-        DeValue::Table(table) => return node_of_table(table, span),
+        DeValue::Table(table) => return node_of_table(table, span, depth),
     };
     Ok(Node { span, value })
 }
