@@ -224,18 +224,20 @@ fn described(policy: &policy::Policy, json: &str) -> String {
     text
 }
 
+/// One of the scopes or roles of a list.
+fn one_of(list: &AnyOf) -> String {
+    let (kind, names) = match list {
+        AnyOf::Scopes(names) => ("scope", names),
+        AnyOf::Roles(names) => ("role", names),
+    };
+    match names.as_slice() {
+        [only] => format!("the {kind} {only}"),
+        names => format!("one {kind} of {}", names.join(", ")),
+    }
+}
+
 /// The scopes and roles that a route requires.
 fn rights(requirement: &Requirement) -> String {
-    let one_of = |list: &AnyOf| {
-        let (kind, names) = match list {
-            AnyOf::Scopes(names) => ("scope", names),
-            AnyOf::Roles(names) => ("role", names),
-        };
-        match names.as_slice() {
-            [only] => format!("the {kind} {only}"),
-            names => format!("one {kind} of {}", names.join(", ")),
-        }
-    };
     let lists = requirement.any_of.iter().map(one_of);
     let all: Vec<_> = requirement.scopes.iter().cloned().chain(lists).collect();
     if all.is_empty() {

@@ -420,11 +420,7 @@ impl Routes {
     /// # Errors
     ///
     /// As [`Routes::find`].
-    pub fn matching(
-        &self,
-        method: &str,
-        path: &CanonicalPath,
-    ) -> Result<Vec<&Route>, Refused<'_>> {
+    pub fn matching(&self, method: &str, path: &CanonicalPath) -> Result<Vec<&Route>, Refused<'_>> {
         let path = path.as_str();
         // SECURITY: the edge answers this path itself. An origin that trusts the keys there must
         // never get them from a route.

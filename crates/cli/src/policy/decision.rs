@@ -18,7 +18,7 @@ use portcullis_core::path::CanonicalPath;
 use portcullis_core::policy::KeySource;
 use portcullis_core::refusal::DenialResponse;
 use portcullis_core::revocation::Revocations;
-use portcullis_core::route::{Requirement, RevocationMode, Route};
+use portcullis_core::route::{Access, Requirement, RevocationMode, Route};
 use portcullis_core::snapshot::Snapshot;
 use portcullis_core::time::UnixTime;
 use portcullis_core::token::algorithm::Algorithm;
@@ -206,35 +206,43 @@ fn steps<'g>(
         None => None,
         Some(token) => {
             let is_assumed = request.claims.is_some() && header("authorization").is_none();
-            let checked = verified(gate, token, is_assumed, keys, now);
-            let (caller, step) = match checked {
-                Ok(checked) => checked,
+            let requirement = routed.requirement.as_ref();
+            match accepted(gate, requirement, token, is_assumed, keys, now) {
+                Ok((caller, step)) => {
+                    decision.token = step;
+                    Some(caller)
+                }
                 Err(denial) => {
                     decision.token = TokenStep::Refused(denial);
-                    return Err((denial, Some(routed.requirement)));
+                    if requirement.access != Access::Optional {
+                        return Err((denial, Some(routed.requirement)));
+                    }
+                    None
                 }
-            };
-            decision.token = step;
-            let policy = gate.policy();
-            let none = Revocations::default;
-            let mut snapshot = Snapshot::new(policy, &KeyDocument::default(), none(), now);
-            if routed.requirement.revocation == RevocationMode::Lookup {
-                snapshot = snapshot.for_one(none(), now);
             }
-            let requirement = routed.requirement.as_ref();
-            if let Err(denial) = gate.decide(requirement, Some(&caller), &snapshot, now) {
-                return Err((denial, Some(routed.requirement)));
-            }
-            Some(caller)
         }
     };
-    Ok(forwarded(
-        gate,
-        request,
-        url,
-        caller.as_ref(),
-        authorization,
-    ))
+    forwarded(gate, request, url, caller.as_ref(), authorization.clone())
+        .map_err(|denial| (denial, Some(routed.requirement)))
+}
+
+/// The caller of a token that passes every check of the route, with an empty list of revocations.
+fn accepted(
+    gate: &Gate,
+    requirement: &Requirement,
+    token: &str,
+    is_assumed: bool,
+    keys: Option<&Keys>,
+    now: UnixTime,
+) -> Result<(Verified<Claims>, TokenStep), Denial> {
+    let (caller, step) = verified(gate, token, is_assumed, keys, now)?;
+    let none = Revocations::default;
+    let mut snapshot = Snapshot::new(gate.policy(), &KeyDocument::default(), none(), now);
+    if requirement.revocation == RevocationMode::Lookup {
+        snapshot = snapshot.for_one(none(), now);
+    }
+    gate.decide(requirement, Some(&caller), &snapshot, now)?;
+    Ok((caller, step))
 }
 
 /// The verified caller. Without a key, and for the claims of a test, the signature counts as valid.
@@ -295,7 +303,7 @@ fn forwarded(
     url: &str,
     caller: Option<&Verified<Claims>>,
     authorization: Option<String>,
-) -> Outcome {
+) -> Result<Outcome, Denial> {
     let rules = &gate.policy().headers;
     let mut headers = Vec::new();
     let mut dropped = Vec::new();
@@ -321,7 +329,7 @@ fn forwarded(
         }
     }
     let id = Id::from_random([0; 16]);
-    for (name, value) in identity_headers(rules.identity_prefix(), caller, &id) {
+    for (name, value) in identity_headers(rules, caller, &id)? {
         let is_random = name == REQUEST_ID_HEADER;
         headers.push((
             name,
@@ -337,7 +345,7 @@ fn forwarded(
     for (name, value) in rules.forwarding_headers(&connection) {
         headers.push((name.to_owned(), value));
     }
-    Outcome::Forwarded { headers, dropped }
+    Ok(Outcome::Forwarded { headers, dropped })
 }
 
 fn denied(denial: Denial, requirement: Option<&Requirement>) -> Outcome {

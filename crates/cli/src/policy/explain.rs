@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::decision::{AskedRequest, Decision, Outcome, TokenStep, decide};
 use crate::arguments::Explain;
 use crate::output::{CommandOutput, Failure};
-use crate::policy::{load, rights};
+use crate::policy::{load, one_of, rights};
 use crate::token::{read_keys, read_token};
 
 pub(super) fn run(arguments: &Explain) -> Result<CommandOutput, Failure> {
@@ -129,8 +129,13 @@ pub(super) fn json(decision: &Decision) -> Value {
         .collect();
     let requirement = decision.requirement.as_ref().map(|requirement| {
         json!({
-            "access": match requirement.access { Access::Open => "open", Access::Token => "token" },
+            "access": match requirement.access {
+                Access::Open => "open",
+                Access::Optional => "open, identity if present",
+                Access::Token => "token",
+            },
             "scopes": requirement.scopes,
+            "any_of": requirement.any_of.iter().map(one_of).collect::<Vec<_>>(),
             "revocation": match requirement.revocation {
                 RevocationMode::Feed => "feed",
                 RevocationMode::Lookup => "lookup",
@@ -191,6 +196,7 @@ fn required(requirement: &Requirement) -> String {
     };
     match requirement.access {
         Access::Open => "open, without a token".to_owned(),
+        Access::Optional => "open, with the identity of a valid token".to_owned(),
         Access::Token => format!("{}{lookup}", rights(requirement)),
     }
 }

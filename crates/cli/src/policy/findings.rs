@@ -216,7 +216,8 @@ impl Blamed {
             PolicyError::Range(name @ ("revocations" | "keys")) => Self::top(name),
             PolicyError::Range("serve_stale") => Self::route(error, root, issuer, "serve_stale"),
             PolicyError::Range(_) => Self::cors(error, root, issuer, "max_age"),
-            PolicyError::Headers => Self::top("headers"),
+            PolicyError::Headers | PolicyError::ClaimHeaders => Self::top("headers"),
+            PolicyError::Identity(_) => Self::route(error, root, issuer, "identity"),
             PolicyError::Cors => Self::cors(error, root, issuer, "origins"),
             PolicyError::Upgrade(_) => Self::route(error, root, issuer, "upgrade"),
             PolicyError::Route(_)
