@@ -107,6 +107,24 @@ test("a person verifies an address and sets a new password by the links in their
   assert.deepEqual(faults, [], "the pages break no rule of their own policy");
 });
 
+test("a second link in the same tab replaces the first one, and its token leaves the address bar too", async () => {
+  const email = "second@example.com";
+  const page = await browser.newPage();
+  await register(page, email);
+  const first = await mailedLink(email, "/email/verify");
+  await page.waitForTimeout(1_100);
+  assert.equal((await system.post("/v1/email/resend", { email })).status, 202);
+  const second = await mailedLink(email, "/email/verify", [first]);
+  await page.goto(first);
+  // Only the fragment changes, as when a person pastes the link into the address bar.
+  await page.evaluate((hash) => (location.hash = hash), new URL(second).hash);
+  await page.waitForFunction(() => location.hash === "");
+  await page.getByRole("button").click();
+  await page.getByText("Done.").waitFor();
+  assert.equal((await logIn(email, PASSWORD)).status, 200);
+  await page.close();
+});
+
 test("account takeover: a link of an address that another registered first asks for a new password", async () => {
   const email = "victim@example.com";
   const attackers = "the attacker chose this one";

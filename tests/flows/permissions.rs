@@ -181,21 +181,21 @@ async fn an_invited_owner_sets_the_password_by_the_mailed_link_and_has_the_scope
     ];
     let invited = run(system, &create).await;
     assert_eq!(invited.code, Some(0), "{invited:?}");
-    let taken = run(
-        system,
-        &["--json", "users", "create", "eve@example.com", "--invite"],
-    )
-    .await;
-    assert_eq!(
-        (taken.code, &taken.json["outcome"]),
-        (Some(1), &json!("address_taken"))
-    );
+    let again = async || {
+        let create = ["--json", "users", "create", "eve@example.com", "--invite"];
+        let said = run(system, &create).await;
+        (said.code, said.json["outcome"].clone())
+    };
+    assert_eq!(again().await, (Some(0), json!("invited_again")));
     let acts = run(
         system,
         &["--json", "audit", "list", "--action", "admin_invite"],
     )
     .await;
-    assert_eq!(acts.json["lines"][0]["detail"], "scope admin", "{acts:?}");
+    let details = acts.json["lines"].as_array().expect("a list").iter();
+    let mut details: Vec<_> = details.map(|line| line["detail"].clone()).collect();
+    details.sort_by_key(Value::is_null);
+    assert_eq!(details, [json!("scope admin"), Value::Null], "{acts:?}");
     // The command ran on the machine's clock.
     system.clock.pass(60);
     post.deliver().await;
@@ -204,7 +204,6 @@ async fn an_invited_owner_sets_the_password_by_the_mailed_link_and_has_the_scope
     assert_eq!(post.forgot("eve@example.com").await.status, 202);
     post.deliver().await;
     assert_ne!(post.last().token(), mail.token());
-    system.clock.pass(3_600);
     assert!(
         mail.text.contains("Open this link to set its password"),
         "{mail:?}"
@@ -218,6 +217,7 @@ async fn an_invited_owner_sets_the_password_by_the_mailed_link_and_has_the_scope
     assert_eq!(claims(&token(&login))["scope"], "admin");
     let me = own(peer, "/v1/me", &token(&login)).await;
     assert_eq!(me["email_verified"], true);
+    assert_eq!(again().await, (Some(1), json!("address_taken")));
     let reset_link = post.last();
     let again = post
         .reset(reset_link.token(), "another long password")

@@ -2,7 +2,6 @@
 //! after the cache time of secrets.
 
 use core::time::Duration;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use tokio::sync::Mutex;
 use tracing::error;
 
 use crate::error_chain::ErrorChain;
+use crate::regular_file;
 use crate::secret_source::{SecretError, SecretSource, current_version};
 use crate::transport::AwsClient;
 
@@ -140,7 +140,7 @@ async fn load(
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut document = Vec::new();
-    let file = File::open(path)?;
+    let file = regular_file::open(path)?;
     file.take(MAX_FILE_BYTES.saturating_add(1))
         .read_to_end(&mut document)?;
     if u64::try_from(document.len()).is_ok_and(|length| length <= MAX_FILE_BYTES) {

@@ -2,11 +2,13 @@
 //! regenerates the list.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
-use std::{fs, io};
 
 use portcullis_core::email::EmailAddress;
 use thiserror::Error;
+
+use crate::regular_file;
 
 /// One domain per line, sorted by bytes.
 const KNOWN: &str = include_str!("disposable/domains.txt");
@@ -46,7 +48,8 @@ impl Disposable {
         let more = match config.more {
             None => String::new(),
             Some(path) => {
-                fs::read_to_string(&path).map_err(|error| DisposableError(path, error))?
+                let text = regular_file::open(&path).and_then(io::read_to_string);
+                text.map_err(|error| DisposableError(path, error))?
             }
         };
         let more = more.lines().map(|line| line.trim().to_lowercase());
@@ -73,6 +76,8 @@ impl Disposable {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn refuses(disposable: &Disposable, email: &str) -> bool {

@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod own_origins;
 pub mod owned_file;
 pub mod random;
+mod regular_file;
 pub mod root_keys;
 pub mod rotation;
 pub mod screen;

@@ -1,7 +1,7 @@
 //! Secrets in a file, for a host that is alone on its machine: created at the first start, readable
 //! by its owner only.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::random::SystemRandom;
+use crate::regular_file;
 
 /// The maximum file size: four times an RSA key of 4096 bits.
 const MAX_BYTES: u64 = 16 * 1024;
@@ -44,7 +45,7 @@ pub(crate) fn load_or_make<E: From<OwnedFileError>>(
 }
 
 fn read(path: &Path) -> io::Result<Secret<String>> {
-    let file = File::open(path)?;
+    let file = regular_file::open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         warn!(path = %path.display(), "other users of this machine may read this secret");
     }

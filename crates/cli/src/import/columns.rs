@@ -105,12 +105,48 @@ fn whole(field: &str) -> Option<u64> {
     is_digits.then(|| field.parse().ok()).flatten()
 }
 
+/// Whether each field with a quote has one at each end, and every quote in it is doubled ([RFC 4180
+/// §2.5 and §2.7]).
+///
+/// [RFC 4180 §2.5 and §2.7]: https://www.rfc-editor.org/rfc/rfc4180#section-2
+fn has_strict_quotes(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut rest = line;
+    loop {
+        let end = if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let mut bytes = quoted.iter().enumerate().peekable();
+            let closing = loop {
+                match bytes.next() {
+                    None => return false,
+                    Some((_, b'"')) if matches!(bytes.peek(), Some((_, b'"'))) => {
+                        let _ = bytes.next();
+                    }
+                    Some((at, b'"')) => break at,
+                    Some(_) => {}
+                }
+            };
+            closing.saturating_add(2)
+        } else {
+            let end = rest.iter().position(|byte| *byte == b',');
+            let end = end.unwrap_or(rest.len());
+            if rest.iter().take(end).any(|byte| *byte == b'"') {
+                return false;
+            }
+            end
+        };
+        match rest.split_at_checked(end) {
+            Some((_, [])) => return true,
+            Some((_, [b',', more @ ..])) => rest = more,
+            _ => return false,
+        }
+    }
+}
+
 /// The only record of `line`.
 fn record(line: &[u8]) -> Option<StringRecord> {
-    // RFC 4180 §2.5 and §2.7: a quoted field has a quote at each end, and each quote in it is
-    // doubled. The parser itself accepts a missing end.
-    let quotes = line.iter().filter(|byte| **byte == b'"').count();
-    if !quotes.is_multiple_of(2) {
+    // The parser itself accepts a missing end and text behind it.
+    if !has_strict_quotes(line) {
         return None;
     }
     let mut reader = ReaderBuilder::new()
@@ -168,6 +204,34 @@ mod tests {
             Columns::parse(marked.as_bytes()),
             Columns::parse(HEADER.as_bytes())
         );
+    }
+
+    #[test]
+    fn a_record_with_text_beside_a_quoted_field_is_refused() {
+        for line in [
+            r#""a@b.example"evil,$x"#,
+            r#"""a@b.example,$x"#,
+            r#"a"b@c.example,$x"#,
+            r#""a,$x"#,
+            r#"a,"$x"#,
+            r#"a,"$x" "#,
+            r#" "a",$x"#,
+            r#"a,$x""#,
+        ] {
+            assert!(!has_strict_quotes(line.as_bytes()), "{line}");
+            assert_eq!(record(line.as_bytes()), None, "{line}");
+        }
+        for (line, fields) in [
+            ("", vec![]),
+            ("a,b", vec!["a", "b"]),
+            ("a,\r\n", vec!["a", ""]),
+            ("\"a,\"\"b\"\"\",\"\"\n", vec!["a,\"b\"", ""]),
+            (",\"\"\"\"", vec!["", "\""]),
+        ] {
+            assert!(has_strict_quotes(line.as_bytes()), "{line}");
+            let read = record(line.as_bytes()).unwrap_or_default();
+            assert_eq!(read.iter().collect::<Vec<_>>(), fields, "{line}");
+        }
     }
 
     #[test]

@@ -29,6 +29,18 @@ pub(super) async fn run(
                 json!({"outcome": "invited", "user_id": user_id.as_str(), "request_id": request_id}),
             ))
         }
+        InviteOutcome::InvitedAgain(user_id) => {
+            let request_id = cli.call.request_id.as_str();
+            Ok(CommandOutput::good(
+                format!(
+                    "invited {user_id} again; its scopes and roles are unchanged (audit: request \
+                     {request_id})\n"
+                ),
+                json!({
+                    "outcome": "invited_again", "user_id": user_id.as_str(), "request_id": request_id,
+                }),
+            ))
+        }
         InviteOutcome::AddressTaken => Ok(CommandOutput::bad(
             "the address has an account already\n".to_owned(),
             json!({"outcome": "address_taken"}),

@@ -14,7 +14,7 @@ use crate::context::ServiceContext;
 use crate::error::UseCaseError;
 use crate::mailing;
 use crate::ports::{PasswordHasher, SecureRandom};
-use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
+use crate::store::{Account, AccountChange, AccountStatus, AccountStore, WriteOutcome};
 
 /// The outcome of an invitation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,7 +22,10 @@ use crate::store::{Account, AccountStatus, AccountStore, WriteOutcome};
 pub enum InviteOutcome {
     /// The account was created under this id, and the mail is queued.
     Invited(Id),
-    /// The address already has an account; nothing was changed.
+    /// The address has an account that nobody has proved yet. Its owner is invited again; nothing
+    /// else was changed.
+    InvitedAgain(Id),
+    /// The address has an account that was proved or is disabled; nothing was changed.
     AddressTaken,
     /// No mail can be sent to the address.
     BadEmail(EmailError),
@@ -43,6 +46,9 @@ pub async fn invite(
 ) -> Result<InviteOutcome, UseCaseError> {
     if let Err(error) = email.check_deliverable(ctx.settings.mailing.smtputf8) {
         return Ok(InviteOutcome::BadEmail(error));
+    }
+    if let Some(known) = ctx.store.account(email).await? {
+        return invite_again(&known, ctx).await;
     }
     let random = base64url::encode(ctx.random.secret()?.expose());
     let Ok(password) = Password::parse(&Secret::new(random)) else {
@@ -71,6 +77,28 @@ pub async fn invite(
         WriteOutcome::Applied => InviteOutcome::Invited(account.user_id),
         WriteOutcome::Conflict => InviteOutcome::AddressTaken,
     })
+}
+
+/// Invites the owner of `account` again, for example after the link has expired. The link replaces the
+/// earlier one.
+async fn invite_again(
+    account: &Account,
+    ctx: ServiceContext<'_, impl AccountStore, impl SecureRandom>,
+) -> Result<InviteOutcome, UseCaseError> {
+    if account.verified_at.is_some() || account.status == AccountStatus::Disabled {
+        return Ok(InviteOutcome::AddressTaken);
+    }
+    let user_id = Some(&account.user_id);
+    let mail = mailing::mail(MailKind::Invite, &account.email, user_id, ctx)?;
+    let change = AccountChange {
+        mail: Some(&mail),
+        ..AccountChange::default()
+    };
+    let event = ctx.event(AuditKind::Administered(AdminAct::Invite), user_id)?;
+    match ctx.store.change_account(account, &change, &event).await? {
+        WriteOutcome::Applied => Ok(InviteOutcome::InvitedAgain(account.user_id.clone())),
+        WriteOutcome::Conflict => Err(UseCaseError::Contended),
+    }
 }
 
 /// The scopes and roles of a new account for the audit trail, if it has any.

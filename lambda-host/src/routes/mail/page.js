@@ -6,6 +6,8 @@ const password = document.getElementById("password");
 const answer = document.getElementById("answer");
 // Gone from the address bar and the history before anybody looks over a shoulder.
 history.replaceState(null, "", location.pathname);
+// Another link opened in the same tab changes only the fragment: the page starts again with its token.
+addEventListener("hashchange", () => location.reload());
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   answer.textContent = "One moment.";
