@@ -61,6 +61,7 @@ before(async () => {
   policy.routes = [
     { path: "/ws/*", access: "token", upgrade: true },
     { path: "/open/*", access: "open", upgrade: true },
+    { path: "/maybe/*", access: "open", identity: "if_present", upgrade: true },
     { path: "/any/*", access: "token", upgrade: true, cors: { origins: "*" } },
     { path: "/sure/*", access: "token", revocation: "lookup" },
     { path: "/*", access: "token" },
@@ -272,6 +273,37 @@ test("an event stream of an open route does not end with a token", PATIENCE, asy
   assert.ok(chunk.length > 0);
   assert.deepEqual(ended, []);
   request.destroy();
+});
+
+test("an event stream of an open route ends with the token that is its identity, and with no other", PATIENCE, async () => {
+  const bad = http.request(new URL("/maybe/events", system.workerUrl), { headers: bearerOf(`${tokenFor(300)}x`), agent: false });
+  bad.end();
+  const [stays] = await once(bad, "response");
+  let chunks = 0;
+  stays.on("data", () => (chunks += 1)).on("close", () => (chunks = NaN));
+  const token = tokenFor(3);
+  const stream = await read("/maybe/events", token);
+  assert.equal(stream.status, 200);
+  assert.ok(stream.length > 0);
+  assert.equal((await system.ask("/x", { headers: auth(token) })).status, 401);
+  await eventually(() => ended.includes("cancelled"), "the origin's request ends");
+  const before = chunks;
+  await eventually(() => chunks > before + 1, "the stream without an identity goes on");
+  assert.deepEqual(received.map(({ headers }) => headers["x-auth-subject"]), [undefined, "alice"]);
+  bad.destroy();
+});
+
+test("a WebSocket of an open route with an optional identity closes with its token, and opens without one", PATIENCE, async () => {
+  const opened = await open("/maybe/chat", { protocols: [subprotocol(tokenFor(3)), "chat"] });
+  assert.equal(received[0].headers["x-auth-subject"], "alice");
+  assert.equal(await opened.closed, 4401);
+  for (const protocols of [["chat"], [subprotocol("a.b.c"), "chat"]]) {
+    const anonymous = await open("/maybe/chat", { protocols });
+    assert.equal(received.at(-1).headers["x-auth-subject"], undefined);
+    assert.equal(received.at(-1).headers["sec-websocket-protocol"], "chat");
+    anonymous.socket.close();
+    await anonymous.closed;
+  }
 });
 
 test("a response keeps its length and its bytes, short or long", PATIENCE, async () => {
