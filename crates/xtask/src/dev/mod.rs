@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// Put the Worker before this app of yours, not before the demo origin
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// Use this policy, not the one in wrangler.toml
+    /// Use this policy (JSON or .toml), not the one in wrangler.toml
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Inject faults into calls of the database and Secrets Manager with this seed (default 1)
@@ -50,10 +50,16 @@ pub(crate) struct Options {
 /// process directly.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     options.ports.check(options.chaos.is_some())?;
-    let own = OwnApp::read(options.origin.as_deref(), options.policy.as_deref())?;
+    let mut own = OwnApp::at(options.origin.as_deref())?;
     let folder = Folder::open(&workspace.path(&options.folder), options.fresh)?;
     setup::run(workspace)?;
     test::local_programs(workspace)?;
+    if let Some(file) = &options.policy {
+        let issuer = system::issuer(&options.ports);
+        step("check the policy", || {
+            own.build_policy(workspace, file, &issuer)
+        })?;
+    }
     build::worker(workspace)?;
     let secrets = folder.secrets()?;
     let mut system = System::new(workspace, &folder, &secrets, &options.ports, &own);

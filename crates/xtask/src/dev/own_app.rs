@@ -1,23 +1,23 @@
 //! The app and the policy of the user, in place of the demo.
 
-use std::path::Path;
+use std::path::{self, Path};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::workspace::read;
+use crate::workspace::Workspace;
 
 /// `--origin` and `--policy`; the demo's own where one is not given.
 #[derive(Default)]
 pub(super) struct OwnApp {
     /// The address of the app.
     pub(super) origin: Option<String>,
-    /// The policy, in one line.
+    /// The policy as compact JSON.
     pub(super) policy: Option<String>,
 }
 
 impl OwnApp {
-    /// Reads the policy and checks the form of both.
-    pub(super) fn read(origin: Option<&str>, policy: Option<&Path>) -> Result<Self> {
+    /// Checks the address of the app.
+    pub(super) fn at(origin: Option<&str>) -> Result<Self> {
         if let Some(origin) = origin {
             let loopback = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
             let is_local = loopback.iter().any(|start| origin.starts_with(start));
@@ -28,26 +28,34 @@ impl OwnApp {
         }
         Ok(Self {
             origin: origin.map(str::to_owned),
-            policy: policy.map(one_line).transpose()?,
+            policy: None,
         })
     }
 
+    /// Checks the policy in `file` with the operator's CLI, as a deployment does, and takes it.
+    pub(super) fn build_policy(
+        &mut self,
+        workspace: &Workspace,
+        file: &Path,
+        issuer: &str,
+    ) -> Result<()> {
+        let mut build = workspace.program(workspace.binary("portcullis"));
+        build
+            .args(["policy", "build", "--issuer", issuer])
+            // A path on the command line is relative to the caller's folder.
+            .arg(path::absolute(file).context("the current folder is unknown")?);
+        let output = build.output().context("cannot run the operator's CLI")?;
+        let findings = String::from_utf8_lossy(&output.stderr);
+        let policy = String::from_utf8(output.stdout).context("the policy is not UTF-8")?;
+        ensure!(output.status.success(), "{policy}{findings}");
+        self.policy = Some(policy.trim().to_owned());
+        Ok(())
+    }
+
     /// Whether the demo's origin and policy are in use, which the printed session knows.
-    pub(super) fn is_demo(&self) -> bool {
+    pub(super) const fn is_demo(&self) -> bool {
         self.origin.is_none() && self.policy.is_none()
     }
-}
-
-/// The JSON text without line breaks, which no string in it can contain. The Worker checks it.
-fn one_line(path: &Path) -> Result<String> {
-    let text = read(path)?.replace(['\n', '\r'], " ");
-    let text = text.trim();
-    ensure!(
-        text.starts_with('{'),
-        "{} is no JSON object",
-        path.display()
-    );
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -61,16 +69,15 @@ mod tests {
             "http://localhost:3000",
             "https://app.example",
         ] {
-            assert!(OwnApp::read(Some(origin), None).is_ok_and(|own| !own.is_demo()));
+            assert!(OwnApp::at(Some(origin)).is_ok_and(|own| !own.is_demo()));
         }
         for bad in [
             "http://app.example",
             "127.0.0.1:3000",
             "http://127.0.0.1.evil.example",
         ] {
-            assert!(OwnApp::read(Some(bad), None).is_err(), "{bad}");
+            assert!(OwnApp::at(Some(bad)).is_err(), "{bad}");
         }
-        assert!(OwnApp::read(None, None).is_ok_and(|own| own.is_demo()));
-        assert!(OwnApp::read(None, Some(Path::new("/no/such/file"))).is_err());
+        assert!(OwnApp::at(None).is_ok_and(|own| own.is_demo()));
     }
 }

@@ -357,7 +357,7 @@ fn last_lines(log: &Path) -> String {
 }
 
 /// App, login and API have one origin, that of the Worker.
-fn issuer(ports: &Ports) -> String {
+pub(super) fn issuer(ports: &Ports) -> String {
     format!("{}/auth", url(ports.worker_port))
 }
 
