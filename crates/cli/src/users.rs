@@ -93,7 +93,13 @@ async fn act(
             administer::remove_factor(subject, ctx).await,
         ),
         Users::Delete { .. } => ("removed", administer::delete(subject, &clock, ctx).await),
-        _ => return show(subject, cli).await,
+        Users::Show(_)
+        | Users::List(_)
+        | Users::Create { .. }
+        | Users::Grant { .. }
+        | Users::Revoke { .. }
+        | Users::Claims(_)
+        | Users::Import { .. } => return show(subject, cli).await,
     };
     let outcome = end.map_err(Failure::unavailable)?;
     // If the clock failed meanwhile, the duration of the write is unknown.

@@ -255,7 +255,7 @@ mod tests {
                 "{bad:?}"
             );
         }
-        assert_eq!(claims.add_scope(&long[..64]), Ok(true));
+        assert_eq!(claims.add_scope(&"a".repeat(64)), Ok(true));
         let mut full = AccountClaims::default();
         // Each with its separator has 64 bytes; the last one has none.
         for at in 0..16 {

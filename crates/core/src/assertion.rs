@@ -103,12 +103,14 @@ impl AssertionDraft<'_> {
         ] {
             add(&mut claims, name, value);
         }
-        let roles = caller.map(|caller| caller.roles.iter().map(Json::quote));
-        let roles: Vec<_> = roles.into_iter().flatten().collect();
-        if !roles.is_empty() {
-            for part in [r#","roles":["#, &roles.join(","), "]"] {
-                claims.push_str(part);
-            }
+        let mut separator = r#","roles":["#;
+        for role in caller.into_iter().flat_map(|caller| caller.roles.iter()) {
+            claims.push_str(separator);
+            claims.push_str(&Json::quote(role));
+            separator = ",";
+        }
+        if separator == "," {
+            claims.push(']');
         }
         claims.push('}');
         SigningInput::new(&header, &claims)

@@ -244,8 +244,12 @@ impl HeaderRules {
                 && !claim.is_empty()
                 && !RESERVED_CLAIMS.contains(&claim)
         };
-        let accepted = claims.iter().all(|(name, claim)| is_free(name, claim));
-        accepted.then_some(Self { claims, ..self })
+        if !claims.iter().all(|(name, claim)| is_free(name, claim)) {
+            return None;
+        }
+        let mut rules = self;
+        rules.claims = claims;
+        Some(rules)
     }
 
     /// Each header of a claim, with the name of the claim.
@@ -259,7 +263,7 @@ impl HeaderRules {
     /// # Errors
     ///
     /// [`Denial::UnforwardableClaim`] if all of them exceed [`MAX_CLAIM_HEADER_BYTES`].
-    pub fn claim_headers(&self, token: &Claims) -> Result<Vec<(&str, String)>, Denial> {
+    pub fn claim_headers(&self, token: &Claims) -> Result<Vec<(String, String)>, Denial> {
         let mut headers = Vec::new();
         let mut length = 0_usize;
         for (name, claim) in &self.claims {
@@ -267,7 +271,7 @@ impl HeaderRules {
                 length = length
                     .saturating_add(name.len())
                     .saturating_add(value.len());
-                headers.push((name.as_str(), value));
+                headers.push((name.clone(), value));
             }
         }
         // SECURITY: never in part. An origin must not read a missing header as a missing right.

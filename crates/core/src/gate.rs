@@ -108,6 +108,7 @@ impl Gate {
         self.decide_by(status, requirement, caller, snapshot, now)
     }
 
+    #[inline(never)]
     fn decide_by(
         &self,
         status: RevocationStatus,
@@ -159,6 +160,7 @@ impl Gate {
         self.check_ages(requirement, snapshot, now, ages)
     }
 
+    #[inline(never)]
     fn check_ages(
         &self,
         requirement: &Requirement,

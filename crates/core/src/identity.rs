@@ -28,12 +28,7 @@ pub fn identity_headers(
         if let Some(id) = claims.session_id.clone() {
             set(SESSION, id);
         }
-        let of_claims = rules.claim_headers(claims)?;
-        headers.extend(
-            of_claims
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value)),
-        );
+        headers.append(&mut rules.claim_headers(claims)?);
     }
     Ok(headers)
 }

@@ -127,9 +127,8 @@ pub enum PolicyError {
     Headers,
     /// A header of a claim is not under the prefix, is another header, or its claim is reserved.
     #[error(
-        "headers.claims: each header is in lower case under identity_prefix, is no other identity \
-         header and is not in pass; roles under the prefix is the claim roles; a claim is none of \
-         iss, sub, aud, exp, iat, nbf, jti and cnf"
+        "headers.claims: a header is in lower case under identity_prefix, free and not in pass; \
+         a claim is not reserved"
     )]
     ClaimHeaders,
     /// A route forwards an identity that it cannot have.

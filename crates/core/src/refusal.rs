@@ -85,7 +85,7 @@ fn challenge(denial: Denial, requirement: Option<&Requirement>) -> Option<String
     );
     if denial == Denial::InsufficientScope {
         let scopes = requirement
-            .map(|requirement| requirement.named_scopes().join(" "))
+            .map(Requirement::named_scopes)
             .unwrap_or_default();
         value.push_str(&format!(r#", scope="{scopes}""#));
     }

@@ -144,16 +144,19 @@ impl Requirement {
         decided
     }
 
-    /// The scopes that the route names, each once: the required ones, and every alternative.
-    pub fn named_scopes(&self) -> Vec<&str> {
-        let alternatives = self.any_of.iter().filter_map(|list| match list {
-            AnyOf::Scopes(names) => Some(names),
-            AnyOf::Roles(_) => None,
-        });
-        let mut named = Vec::new();
-        for scope in self.scopes.iter().chain(alternatives.flatten()) {
-            if !named.contains(&scope.as_str()) {
-                named.push(scope.as_str());
+    /// The scopes that the route names, separated by spaces: the required ones, and every alternative.
+    pub fn named_scopes(&self) -> String {
+        let mut named = self.scopes.join(" ");
+        for list in &self.any_of {
+            if let AnyOf::Scopes(names) = list {
+                for name in names {
+                    if !named.split(' ').any(|known| known == name) {
+                        if !named.is_empty() {
+                            named.push(' ');
+                        }
+                        named.push_str(name);
+                    }
+                }
             }
         }
         named
@@ -172,7 +175,7 @@ impl Requirement {
             (Access::Open | Access::Token, Access::Open | Access::Optional) => {}
             // SECURITY: an identity is forwarded only if each route forwards one.
             (Access::Optional, Access::Open) | (Access::Open | Access::Optional, Access::Token) => {
-                other.clone_into(self)
+                other.clone_into(self);
             }
             (Access::Optional, Access::Optional) => {
                 let bounds = self.serve_stale.zip(other.serve_stale);
@@ -200,14 +203,6 @@ fn add_missing<T: Clone + PartialEq>(own: &mut Vec<T>, others: &[T]) {
         if !own.contains(other) {
             own.push(other.clone());
         }
-    }
-}
-
-impl AnyOf {
-    /// Whether there are no alternatives.
-    pub const fn is_empty(&self) -> bool {
-        let (Self::Scopes(names) | Self::Roles(names)) = self;
-        names.is_empty()
     }
 }
 

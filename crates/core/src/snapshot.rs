@@ -24,6 +24,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The snapshot before any read: the policy's own fixed keys.
+    // Once in the Worker, not once for each caller.
+    #[inline(never)]
     pub fn unread(policy: &Policy) -> Self {
         let mut keys = KeyRing::default();
         for trusted in &policy.issuers {

@@ -140,7 +140,9 @@ async fn pass_to_host(
     path: &CanonicalPath,
 ) -> Result<web_sys::Response, (Denial, Option<Requirement>)> {
     let refused = |denial| (denial, None);
-    let host = isolate.host().ok_or(refused(Denial::NotConfigured))?;
+    let host = isolate
+        .host()
+        .ok_or_else(|| refused(Denial::NotConfigured))?;
     let (method, url) = (request.method(), request.url());
     let address = header(&request.headers(), "cf-connecting-ip");
     limit::check_rate(env, address.as_deref(), isolate.rate_period())

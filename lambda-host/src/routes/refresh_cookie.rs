@@ -22,8 +22,6 @@ use crate::routes::same_origin::{is_own_page, one};
 /// The cookie that holds the refresh token.
 const NAME: &str = "__Host-portcullis-refresh";
 
-/// The header with the CSRF token.
-
 /// Parses the member `transport` of a body; the default is the body.
 ///
 /// # Errors

@@ -23,13 +23,11 @@ const VERIFIED_BY: &[(&str, &str)] = &[
 
 /// The header value of the claim `name`; `None` if the token has none that can be a header.
 pub(super) fn value_of(claims: &Claims, name: &str) -> Option<String> {
-    let mut rules = VERIFIED_BY.iter();
-    if let Some((_, verified)) = rules.find(|(own, _)| *own == name) {
+    for (own, verified) in VERIFIED_BY {
         // SECURITY: an account may claim the address of another user.
-        claims
-            .all
-            .get(verified)
-            .filter(|is| **is == Json::Bool(true))?;
+        if *own == name && claims.all.get(verified).and_then(Json::as_bool) != Some(true) {
+            return None;
+        }
     }
     header_value(claims.all.get(name)?)
 }
@@ -42,7 +40,12 @@ pub(super) fn value_of(claims: &Claims, name: &str) -> Option<String> {
 fn header_value(claim: &Json) -> Option<String> {
     let values = match claim {
         Json::Array(values) => values.as_slice(),
-        value => core::slice::from_ref(value),
+        Json::Null
+        | Json::Bool(_)
+        | Json::Whole(_)
+        | Json::Decimal(_)
+        | Json::Text(_)
+        | Json::Object(_) => core::slice::from_ref(claim),
     };
     let mut text = String::new();
     for (place, value) in values.iter().enumerate() {
@@ -61,15 +64,12 @@ fn header_value(claim: &Json) -> Option<String> {
 }
 
 fn encode(value: &str, text: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().map(char::from);
     for byte in value.bytes() {
         if byte.is_ascii_graphic() && !matches!(byte, b'%' | b',') {
             text.push(char::from(byte));
         } else {
-            text.push('%');
-            text.extend(digit(byte >> 4));
-            text.extend(digit(byte & 15));
+            // Into a string, which never fails.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
 }

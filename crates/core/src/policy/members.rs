@@ -134,11 +134,14 @@ impl Members {
     /// All remaining members, which must be strings.
     pub(super) fn texts_by_name(self) -> Result<Vec<(String, String)>, PolicyError> {
         let place = self.place;
-        let text = |(name, value): (String, Json)| match value.into_text() {
-            Some(text) => Ok((name, text)),
-            None => Err(wrong(&format!("{place}.{name}"), "a text")),
-        };
-        self.members.into_iter().map(text).collect()
+        let mut texts = Vec::with_capacity(self.members.len());
+        for (name, value) in self.members {
+            let Some(text) = value.into_text() else {
+                return Err(wrong(&format!("{place}.{name}"), "a text"));
+            };
+            texts.push((name, text));
+        }
+        Ok(texts)
     }
 
     /// Rejects all remaining members as unknown.

@@ -180,8 +180,13 @@ fn route(
         is_role,
         "roles of 1 to 128 characters without control characters, at least one",
     )?;
-    let lists = [AnyOf::Scopes(scopes_any), AnyOf::Roles(roles)];
-    let any_of: Vec<_> = lists.into_iter().filter(|list| !list.is_empty()).collect();
+    let mut any_of = Vec::new();
+    if !scopes_any.is_empty() {
+        any_of.push(AnyOf::Scopes(scopes_any));
+    }
+    if !roles.is_empty() {
+        any_of.push(AnyOf::Roles(roles));
+    }
     if access != Access::Token && !any_of.is_empty() {
         return Err(PolicyError::Requirement(path));
     }

@@ -97,31 +97,40 @@ async fn identify(
     requirement: &Requirement,
     token: &str,
 ) -> Result<Verified<Claims>, Denial> {
-    let (gate, signatures) = (request.gate(), request.signatures());
+    let gate = request.gate();
     let held = request.snapshot_cache().current();
-    let held = held.unwrap_or_else(|| Rc::new(Snapshot::unread(gate.policy())));
-    // SECURITY: a token that is bad by the snapshot of the isolate, fresh or not, causes no read. A token with an unknown
-    // key causes no read of the keys either, only the refresh that is due.
-    let known = match verify(gate, token, &held, signatures, request.now()).await {
-        Ok(caller) => {
-            gate.decide_by_usable(requirement, &caller, &held, request.now())?;
-            Some(caller)
+    let mut snapshot = held.unwrap_or_else(|| Rc::new(Snapshot::unread(gate.policy())));
+    let mut is_refreshed = false;
+    loop {
+        let verified = verify(gate, token, &snapshot, request.signatures(), request.now()).await;
+        // SECURITY: a token that is bad by the snapshot of the isolate, fresh or not, causes no read. A token with an
+        // unknown key causes no read of the keys either, only the refresh that is due.
+        let decided = verified.and_then(|caller| {
+            let decided = gate.decide_by_usable(requirement, &caller, &snapshot, request.now());
+            decided.map(|()| caller)
+        });
+        if decided
+            .as_ref()
+            .is_err_and(|denial| *denial != Denial::UnknownKey)
+        {
+            return decided;
         }
-        Err(Denial::UnknownKey) => None,
-        Err(denial) => return Err(denial),
-    };
-    let snapshot = current_snapshot(request, requirement)
-        .await
-        .ok_or(Denial::StaleSnapshot)?;
-    let caller = match known.filter(|_| Rc::ptr_eq(&held, &snapshot)) {
-        Some(caller) => {
+        let newest = if is_refreshed {
+            Rc::clone(&snapshot)
+        } else {
+            let newest = current_snapshot(request, requirement).await;
+            newest.ok_or(Denial::StaleSnapshot)?
+        };
+        if Rc::ptr_eq(&newest, &snapshot) {
+            let caller = decided?;
+            // A stale key set verifies no signature.
             gate.check_staleness(requirement, &snapshot, request.now())?;
-            caller
+            request.on_authorized(requirement, &snapshot);
+            return Ok(caller);
         }
-        None => verify_and_decide(gate, requirement, token, &snapshot, signatures, request).await?,
-    };
-    request.on_authorized(requirement, &snapshot);
-    Ok(caller)
+        is_refreshed = true;
+        snapshot = newest;
+    }
 }
 
 async fn require(

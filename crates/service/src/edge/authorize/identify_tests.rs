@@ -232,14 +232,16 @@ fn a_token_that_a_guarded_route_refuses_is_no_identity_and_causes_no_read() {
 fn a_bad_token_causes_no_read_of_a_stale_or_missing_snapshot_either() {
     for (denial, authorization) in refused() {
         // The first read may show the key, and only the feed shows a revocation.
-        let visits = match denial {
-            Denial::UnknownKey => vec![],
-            Denial::Revoked => vec![Visit::warm(COLD + 12)],
-            _ => vec![
+        let visits = if denial == Denial::UnknownKey {
+            vec![]
+        } else if denial == Denial::Revoked {
+            vec![Visit::warm(COLD + 12)]
+        } else {
+            vec![
                 Visit::cold(),
                 Visit::warm(COLD + 12),
                 Visit::warm(COLD + 60),
-            ],
+            ]
         };
         for visit in visits {
             let asked = visit.ask("/optional", Some(&authorization));
