@@ -319,7 +319,7 @@ pub(crate) enum Policy {
 pub(crate) struct Explain {
     /// Set the method of the request
     pub(crate) method: String,
-    /// Set the URL of the request; a path alone is a path of https://edge.example
+    /// Set the URL of the request; a path alone is a path at edge.example
     pub(crate) url: String,
     /// Decide by this policy
     #[arg(long, value_name = "FILE")]

@@ -14,8 +14,8 @@ use crate::{
 
 /// The maximum size in bytes of wasm and JavaScript together (1 KB is 1000 bytes).
 const BUDGET: Size = Size {
-    raw: 345_000,
-    gzip: 152_000,
+    raw: 368_000,
+    gzip: 162_000,
 };
 
 #[derive(Args)]
