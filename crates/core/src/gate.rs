@@ -135,6 +135,11 @@ impl Gate {
         if requirement.revocation == RevocationMode::Lookup && !snapshot.is_looked_up() {
             return Err(Denial::RevocationUnknown);
         }
+        // RFC 8707 §2: a token for one resource is no token for another.
+        let mut resources = requirement.resources.iter();
+        if resources.any(|one| !claims.audience.iter().any(|name| name == one.identifier())) {
+            return Err(Denial::WrongAudience);
+        }
         requirement.check_rights(claims)?;
         // SECURITY: the identity of an accepted token is forwarded as a whole.
         self.policy.headers.claim_headers(claims).map(drop)

@@ -59,6 +59,7 @@ pub mod policy;
 pub mod refresh;
 pub mod refusal;
 pub mod registration;
+pub mod resource;
 pub mod revocation;
 pub mod root_keys;
 pub mod route;

@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::forwarding::HeaderRules;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
+use crate::resource::ResourceMetadata;
 use crate::route::Routes;
 use crate::token::algorithm::Algorithm;
 
@@ -40,6 +41,8 @@ pub struct Policy {
     pub keys: Staleness,
     /// The headers of forwarded requests.
     pub headers: HeaderRules,
+    /// The metadata of its resources.
+    pub published: Vec<ResourceMetadata>,
 }
 
 /// An issuer and the rules for its tokens.
@@ -131,6 +134,14 @@ pub enum PolicyError {
          a claim is not reserved"
     )]
     ClaimHeaders,
+    /// A resource is no URL in canonical form or no audience of an issuer, two have one metadata
+    /// path, or a route without a required token names one.
+    #[error(
+        "resource {0:?}: an https URL (http on loopback) in lower case without query, fragment and \
+         final slash, which is an audience of an issuer; each with a path of its own; on routes \
+         with the access token"
+    )]
+    Resource(String),
     /// A route forwards an identity that it cannot have.
     #[error("route {0:?}: identity is if_present, on a route with the access open")]
     Identity(String),
@@ -177,6 +188,12 @@ impl Policy {
     /// The first [`PolicyError`] found.
     pub fn parse(json: &str, own_issuer: Option<&str>) -> Result<Self, PolicyError> {
         text::parse(json, own_issuer)
+    }
+
+    /// The metadata that the edge publishes at `path`.
+    pub fn published_at(&self, path: &str) -> Option<&str> {
+        let found = self.published.iter().find(|one| one.path == path);
+        found.map(|one| one.document.as_str())
     }
 
     /// The issuer with the identifier `name`.
@@ -424,6 +441,108 @@ mod tests {
             keys(r#"["RS256", "ES256"]"#, &format!("{okp}, {ec}")),
             Ok(())
         );
+    }
+
+    #[test]
+    fn a_resource_is_an_audience_and_has_metadata_at_a_reserved_path() {
+        let with = |top: &str, admin: &str, public: &str| {
+            let json = DEMO
+                .replace(
+                    r#""https://api.example""#,
+                    r#"["https://api.example", "https://api.example/mcp"]"#,
+                )
+                .replacen(r#""routes""#, &format!(r#"{top} "routes""#), 1)
+                .replacen(
+                    r#""scopes": ["admin"]"#,
+                    &format!(r#""scopes": ["admin"] {admin}"#),
+                    1,
+                )
+                .replacen(
+                    r#""access": "open""#,
+                    &format!(r#""access": "open" {public}"#),
+                    1,
+                );
+            parse(&json)
+        };
+        let own = r#", "resource": "https://api.example/mcp""#;
+        let policy = with(r#""resource": "https://api.example","#, own, "").expect("a policy");
+        let at = |path: &str| {
+            let path = CanonicalPath::parse(path).expect("canonical");
+            let found = policy.routes.find("GET", &path).expect("covered");
+            let names = found
+                .resources
+                .iter()
+                .map(|one| one.identifier().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(at("/x"), ["https://api.example"]);
+        assert_eq!(at("/admin/x"), ["https://api.example/mcp"]);
+        assert_eq!(at("/public/x"), [""; 0]);
+        let twin = ["https://api.example", "https://api.example/mcp"];
+        assert_eq!(at("/ADMIN/x"), twin, "a twin needs both audiences");
+        let well_known = "/.well-known/oauth-protected-resource";
+        for (path, part) in [
+            (
+                well_known.to_owned(),
+                r#""resource":"https://api.example","#,
+            ),
+            (
+                format!("{well_known}/mcp"),
+                r#""scopes_supported":["admin"]"#,
+            ),
+        ] {
+            let document = policy.published_at(&path).expect("published");
+            assert!(document.contains(part), "{document}");
+            assert!(document.contains(r#""authorization_servers":["https://us"]"#));
+            for spelled in [path.clone(), path.to_uppercase(), format!("{path}/")] {
+                let spelled = CanonicalPath::parse(&spelled).expect("canonical");
+                let denied = policy
+                    .routes
+                    .find("GET", &spelled)
+                    .map_err(|(denial, _)| denial);
+                assert_eq!(denied.err(), Some(crate::denial::Denial::UnknownRoute));
+            }
+        }
+        assert!(
+            policy
+                .published_at(&format!("{well_known}/other"))
+                .is_none()
+        );
+        for (top, admin, public, blamed) in [
+            (
+                r#""resource": "https://other.example","#,
+                "",
+                "",
+                "https://other.example",
+            ),
+            (
+                r#""resource": "http://api.example","#,
+                "",
+                "",
+                "http://api.example",
+            ),
+            (
+                "",
+                r#", "resource": "https://api.example/""#,
+                "",
+                "https://api.example/",
+            ),
+            ("", "", own, "https://api.example/mcp"),
+        ] {
+            let error = Some(PolicyError::Resource(blamed.to_owned()));
+            assert_eq!(
+                with(top, admin, public).err(),
+                error,
+                "{top}{admin}{public}"
+            );
+        }
+        assert!(with("", r#", "resource": 7"#, "").is_err());
+        let without = with(
+            r#""resource": "https://api.example","#,
+            r#", "resource": false"#,
+            "",
+        );
+        assert_eq!(without.expect("a policy").published.len(), 1);
     }
 
     #[test]

@@ -71,7 +71,11 @@ pub fn problem_json(status: u16, detail: &str, code: &str, request_id: &Id) -> S
 fn challenge(denial: Denial, requirement: Option<&Requirement>) -> Option<String> {
     let error = match (denial, denial.status()) {
         // RFC 6750 §3.1: no error code for a request without a token.
-        (Denial::MissingToken, _) => return Some("Bearer".to_owned()),
+        (Denial::MissingToken, _) => {
+            let mut value = "Bearer".to_owned();
+            add_resource(&mut value, " ", requirement, true);
+            return Some(value);
+        }
         // Another token would not help.
         (Denial::UpgradeNotAllowed | Denial::ForeignOrigin, _) => return None,
         (Denial::MalformedAuthorization, _) => "invalid_request",
@@ -89,7 +93,32 @@ fn challenge(denial: Denial, requirement: Option<&Requirement>) -> Option<String
             .unwrap_or_default();
         value.push_str(&format!(r#", scope="{scopes}""#));
     }
+    add_resource(&mut value, ", ", requirement, false);
     Some(value)
+}
+
+/// Adds the URL of the metadata of the route's resource ([RFC 9728 §5.1]), and the scopes that it
+/// needs if a client has to get a token first.
+///
+/// [RFC 9728 §5.1]: https://www.rfc-editor.org/rfc/rfc9728#section-5.1
+fn add_resource(
+    value: &mut String,
+    separator: &str,
+    requirement: Option<&Requirement>,
+    with_scopes: bool,
+) {
+    let Some(requirement) = requirement else {
+        return;
+    };
+    let Some(resource) = requirement.resources.first() else {
+        return;
+    };
+    let url = resource.metadata_url();
+    value.push_str(&format!(r#"{separator}resource_metadata="{url}""#));
+    let scopes = requirement.named_scopes();
+    if with_scopes && !scopes.is_empty() {
+        value.push_str(&format!(r#", scope="{scopes}""#));
+    }
 }
 
 /// The reason phrase of the status, the title for `about:blank` ([RFC 9110 §15]).

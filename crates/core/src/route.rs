@@ -11,6 +11,7 @@ use crate::cors::{CorsRules, USUAL_METHODS as PREFLIGHT_METHODS};
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
 use crate::path::fold::{Folds, check_slashes, check_twins, fold, is_twin_of};
+use crate::resource::Resource;
 use crate::token::claims::Claims;
 
 /// The requirement of a route.
@@ -33,6 +34,8 @@ pub struct Requirement {
     pub cors: Option<Arc<CorsRules>>,
     /// Whether a client may open a WebSocket.
     pub upgrade: bool,
+    /// The resources that the route belongs to; the token needs each as an audience.
+    pub resources: Vec<Arc<Resource>>,
 }
 
 /// Alternatives: a token needs at least one of them.
@@ -97,6 +100,8 @@ pub struct Routes {
     folds: Folds,
     /// The CORS rules of requests without a route.
     cors: Option<Arc<CorsRules>>,
+    /// Further paths that the edge answers itself.
+    reserved: Vec<String>,
 }
 
 /// A request without a route that allows it, with a requirement for the response if one is known.
@@ -114,6 +119,7 @@ impl Requirement {
             methods: Vec::new(),
             cors: None,
             upgrade: false,
+            resources: Vec::new(),
         }
     }
 
@@ -185,6 +191,7 @@ impl Requirement {
                 add_missing(&mut self.scopes, &other.scopes);
                 // SECURITY: two lists are two conditions, so they are never merged into one.
                 add_missing(&mut self.any_of, &other.any_of);
+                add_missing(&mut self.resources, &other.resources);
                 let bounds = self.serve_stale.zip(other.serve_stale);
                 self.serve_stale = bounds.map(|(one, two)| one.min(two));
                 // A lookup reads newer revocations than any feed has.
@@ -350,6 +357,11 @@ impl Routes {
         true
     }
 
+    /// Keeps the paths `reserved` for the edge itself.
+    pub fn reserve(&mut self, reserved: Vec<String>) {
+        self.reserved = reserved;
+    }
+
     /// Applies `cors` to the refusals of requests without a route.
     #[must_use]
     pub fn with_cors(self, cors: Option<Arc<CorsRules>>) -> Self {
@@ -417,9 +429,13 @@ impl Routes {
     /// As [`Routes::find`].
     pub fn matching(&self, method: &str, path: &CanonicalPath) -> Result<Vec<&Route>, Refused<'_>> {
         let path = path.as_str();
-        // SECURITY: the edge answers this path itself. An origin that trusts the keys there must
-        // never get them from a route.
-        if is_twin_of(path, KEYS_PATH, &self.format_suffixes) {
+        // SECURITY: the edge answers these paths itself. An origin that trusts the keys there, and a
+        // client that trusts the metadata there, must never get them from a route.
+        let reserved = self.reserved.iter().map(String::as_str).chain([KEYS_PATH]);
+        if reserved
+            .into_iter()
+            .any(|own| is_twin_of(path, own, &self.format_suffixes))
+        {
             return Err((Denial::UnknownRoute, None));
         }
         let bad_path = |denial| (denial, None);

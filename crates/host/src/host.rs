@@ -314,6 +314,7 @@ fn own_policy(issuing: &Issuing) -> Policy {
         hard: now,
     };
     Policy {
+        published: Vec::new(),
         issuers: vec![TrustedIssuer {
             issuer: issuing.issuer.clone(),
             audience: issuing.audiences().map(str::to_owned).collect(),

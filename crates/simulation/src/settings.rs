@@ -70,6 +70,7 @@ pub(crate) fn policy(lifetime: Duration, mutation: Option<Mutation>) -> Policy {
         REVOCATIONS_HARD
     };
     Policy {
+        published: Vec::new(),
         issuers: vec![TrustedIssuer {
             issuer: ISSUER.to_owned(),
             audience: vec![AUDIENCE.to_owned()],

@@ -69,7 +69,7 @@ use crate::edge_request::EdgeRequest;
 use crate::forward::{ForHost, Forwarded, forward, forward_to_host, onward_request};
 use crate::isolate::Isolate;
 use crate::live::end_with_token;
-use crate::refuse::{no_content, public_keys, refuse};
+use crate::refuse::{no_content, public_document, public_preflight, refuse};
 
 /// The handler of the `fetch` event.
 #[cfg(feature = "entry")]
@@ -100,10 +100,12 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
     let host_path = isolate
         .as_ref()
         .and_then(|isolate| isolate.host()?.route.covers(path));
-    // The host has CORS rules of its own.
-    let gate = isolate
+    let published = isolate
         .as_ref()
-        .filter(|_| path != KEYS_PATH && host_path.is_none());
+        .and_then(|isolate| isolate.gate().policy().published_at(path));
+    // The host has CORS rules of its own, and published documents are for every page.
+    let is_own = path == KEYS_PATH || host_path.is_some() || published.is_some();
+    let gate = isolate.as_ref().filter(|_| !is_own);
     let mut cors = gate.and_then(|isolate| {
         let cors_request = CorsRequest {
             method: &method,
@@ -117,6 +119,9 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
     let passed = match &isolate {
         None => Err((Denial::NotConfigured, None)),
         Some(isolate) => match host_path {
+            None if published.is_some() => limited(isolate, request, env)
+                .await
+                .and_then(|_address| publish(&method, published)),
             Some(path) => pass_to_host(isolate, request, env, &request_id, &path).await,
             None => pass(isolate, request, env, context, &request_id, preflight).await,
         },
@@ -129,6 +134,33 @@ pub async fn answer(request: &web_sys::Request, env: &Env, context: &Context) ->
         })
         // If the platform fails even here, the request is still rejected.
         .unwrap_or_else(|_| web_sys::Response::error())
+}
+
+/// Counts the request by the client's address, which it returns.
+async fn limited(
+    isolate: &Rc<Isolate>,
+    request: &web_sys::Request,
+    env: &Env,
+) -> Result<Option<String>, (Denial, Option<Requirement>)> {
+    let address = header(&request.headers(), "cf-connecting-ip");
+    limit::check_rate(env, address.as_deref(), isolate.rate_period())
+        .await
+        .map_err(|denial| (denial, None))?;
+    Ok(address)
+}
+
+/// The metadata of a resource (RFC 9728 §3), which the policy alone decides. A page may send headers
+/// of its own, such as the version of its protocol.
+fn publish(
+    method: &str,
+    document: Option<&str>,
+) -> Result<web_sys::Response, (Denial, Option<Requirement>)> {
+    let response = match (method, document) {
+        ("GET" | "HEAD", Some(document)) => public_document("application/json", document),
+        ("OPTIONS", Some(_)) => public_preflight(),
+        (_, _) => return Err((Denial::UnknownRoute, None)),
+    };
+    response.ok_or((Denial::NotConfigured, None))
 }
 
 /// Forwards a request for `path` to the auth host, without a decision of the policy.
@@ -144,10 +176,7 @@ async fn pass_to_host(
         .host()
         .ok_or_else(|| refused(Denial::NotConfigured))?;
     let (method, url) = (request.method(), request.url());
-    let address = header(&request.headers(), "cf-connecting-ip");
-    limit::check_rate(env, address.as_deref(), isolate.rate_period())
-        .await
-        .map_err(refused)?;
+    let address = limited(isolate, request, env).await?;
     if is_reflecting(&method) {
         return Err(refused(Denial::UnknownRoute));
     }
@@ -187,7 +216,7 @@ async fn pass(
         let keys = isolate.origin_proof().public_keys();
         return keys
             .filter(|_| matches!(request.method().as_str(), "GET" | "HEAD"))
-            .and_then(public_keys)
+            .and_then(|keys| public_document("application/jwk-set+json", keys))
             .ok_or((Denial::UnknownRoute, None));
     }
     if let Some(outcome) = preflight {

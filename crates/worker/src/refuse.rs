@@ -24,16 +24,27 @@ pub fn refuse(denial: Denial, requirement: Option<&Requirement>, request_id: &Id
     response(refusal.status, headers, Some(&refusal.body)).unwrap_or_else(|_| Response::error())
 }
 
-/// The response with a public JWK Set ([RFC 7517 §8.5.2]).
+/// The response with a document for every page: a JWK Set ([RFC 7517 §8.5.2]) or metadata.
 ///
 /// [RFC 7517 §8.5.2]: https://www.rfc-editor.org/rfc/rfc7517#section-8.5.2
-pub fn public_keys(set: &str) -> Option<Response> {
+pub fn public_document(media_type: &str, document: &str) -> Option<Response> {
     let headers = [
-        ("content-type", "application/jwk-set+json"),
+        ("content-type", media_type),
         ("cache-control", "public, max-age=300"),
         ("access-control-allow-origin", "*"),
     ];
-    response(200, headers.into_iter(), Some(set)).ok()
+    response(200, headers.into_iter(), Some(document)).ok()
+}
+
+/// The response to a preflight for such a document.
+pub fn public_preflight() -> Option<Response> {
+    let headers = [
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-methods", "GET, HEAD"),
+        ("access-control-allow-headers", "*"),
+        ("access-control-max-age", "86400"),
+    ];
+    response(204, headers.into_iter(), None).ok()
 }
 
 /// The response to a preflight, without its CORS headers.

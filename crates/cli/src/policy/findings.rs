@@ -217,6 +217,7 @@ impl Blamed {
             PolicyError::Range("serve_stale") => Self::route(error, root, issuer, "serve_stale"),
             PolicyError::Range(_) => Self::cors(error, root, issuer, "max_age"),
             PolicyError::Headers | PolicyError::ClaimHeaders => Self::top("headers"),
+            PolicyError::Resource(named) => Self::resource(named, error, root, issuer),
             PolicyError::Identity(_) => Self::route(error, root, issuer, "identity"),
             PolicyError::Cors => Self::cors(error, root, issuer, "origins"),
             PolicyError::Upgrade(_) => Self::route(error, root, issuer, "upgrade"),
@@ -305,6 +306,14 @@ impl Blamed {
             part: Part::Route(at),
             advice,
         }
+    }
+
+    fn resource(named: &str, error: &PolicyError, root: &Node, issuer: Option<&str>) -> Self {
+        let top = root.get("resource").and_then(Node::as_text);
+        if top == Some(named) {
+            return Self::top("resource");
+        }
+        Self::route(error, root, issuer, "resource")
     }
 
     fn cors(error: &PolicyError, root: &Node, issuer: Option<&str>, member: &str) -> Self {

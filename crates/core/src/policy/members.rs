@@ -80,6 +80,22 @@ impl Members {
             .ok_or_else(|| wrong(&self.path(name), "a text"))
     }
 
+    /// The optional string `name`, or `Some(None)` for `false`.
+    pub(super) fn text_or_false(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<Option<String>>, PolicyError> {
+        let place = self.path(name);
+        match self.members.remove(name) {
+            None => Ok(None),
+            Some(Json::Bool(false)) => Ok(Some(None)),
+            Some(value) => value
+                .into_text()
+                .map(|text| Some(Some(text)))
+                .ok_or_else(|| wrong(&place, "a text or false")),
+        }
+    }
+
     /// The array of strings `name`; a single string counts as an array of one.
     pub(super) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, PolicyError> {
         let texts = match self.members.remove(name) {

@@ -1,6 +1,7 @@
 //! Parses the JSON text of a policy into a checked [`Policy`].
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::members::Members;
@@ -13,6 +14,7 @@ use crate::forwarding::{DEFAULT_IDENTITY_PREFIX, HeaderRules, REQUEST_ID_HEADER}
 use crate::json::Json;
 use crate::keys::jwk::JwkError;
 use crate::keys::set::JwkSet;
+use crate::resource::{Resource, ResourceMetadata};
 use crate::route::{
     Access, AnyOf, Requirement, RevocationMode, Route, RoutePattern, Routes, is_reflecting,
 };
@@ -73,10 +75,15 @@ pub(super) fn parse(json: &str, own_issuer: Option<&str>) -> Result<Policy, Poli
     let cors = members.object("cors")?.map(cors_rules).transpose()?;
     let cors = cors.map(Arc::new);
     let mut routes = Routes::with_format_suffixes(suffixes).with_cors(cors.clone());
+    let resource = members.optional_text("resource")?;
+    let resource = resource.map(resource_of).transpose()?;
     for text in members.objects("routes")? {
-        route(text, &mut routes, cors.as_ref())?;
+        route(text, &mut routes, cors.as_ref(), resource.as_ref())?;
     }
+    let published = published(&issuers, &routes)?;
+    routes.reserve(published.iter().map(|one| one.path.clone()).collect());
     let policy = Policy {
+        published,
         issuers,
         routes,
         revocations: ageing(&mut members, "revocations", REVOCATIONS)?,
@@ -152,6 +159,7 @@ fn route(
     mut members: Members,
     routes: &mut Routes,
     cors: Option<&Arc<CorsRules>>,
+    resource: Option<&Arc<Resource>>,
 ) -> Result<(), PolicyError> {
     let path = members.text("path")?;
     let scopes = members.texts("scopes")?.unwrap_or_default();
@@ -203,6 +211,14 @@ fn route(
         Some(Some(own)) => Some(Arc::new(cors_rules(own)?)),
     };
     let upgrade = members.switch_or("upgrade", false)?;
+    let resource = match (members.text_or_false("resource")?, access) {
+        (None, Access::Token) => resource.cloned(),
+        (None | Some(None), _) => None,
+        (Some(Some(own)), Access::Token) => Some(resource_of(own)?),
+        (Some(Some(own)), Access::Open | Access::Optional) => {
+            return Err(PolicyError::Resource(own));
+        }
+    };
     members.end()?;
     // A WebSocket is checked by the feed while it is open.
     if upgrade && revocation == RevocationMode::Lookup {
@@ -220,6 +236,7 @@ fn route(
         methods,
         cors,
         upgrade,
+        resources: resource.into_iter().collect(),
     };
     let Some(pattern) = RoutePattern::parse(&path) else {
         return Err(PolicyError::Route(path));
@@ -235,6 +252,53 @@ fn route(
     } else {
         Err(PolicyError::Route(path))
     }
+}
+
+fn resource_of(identifier: String) -> Result<Arc<Resource>, PolicyError> {
+    let resource = Resource::parse(&identifier).map(Arc::new);
+    resource.ok_or(PolicyError::Resource(identifier))
+}
+
+/// The metadata of each resource of `routes`.
+fn published(
+    issuers: &[TrustedIssuer],
+    routes: &Routes,
+) -> Result<Vec<ResourceMetadata>, PolicyError> {
+    let mut published: Vec<ResourceMetadata> = Vec::new();
+    let mut known: Vec<&Arc<Resource>> = Vec::new();
+    for resource in routes.iter().flat_map(|route| &route.requirement.resources) {
+        if known.contains(&resource) {
+            continue;
+        }
+        let of_resource = |trusted: &&TrustedIssuer| {
+            let mut audience = trusted.audience.iter();
+            audience.any(|name| name == resource.identifier())
+        };
+        let servers = issuers.iter().filter(of_resource);
+        let servers: Vec<_> = servers.map(|trusted| trusted.issuer.as_str()).collect();
+        let mut scopes = BTreeSet::new();
+        for route in routes.iter() {
+            let requirement = &route.requirement;
+            if requirement.resources.contains(resource) {
+                let named = requirement.named_scopes();
+                scopes.extend(
+                    named
+                        .split(' ')
+                        .filter(|name| !name.is_empty())
+                        .map(str::to_owned),
+                );
+            }
+        }
+        let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
+        let metadata = resource.metadata(&servers, &scopes);
+        if servers.is_empty() || published.iter().any(|one| one.path == metadata.path) {
+            let identifier = resource.identifier().to_owned();
+            return Err(PolicyError::Resource(identifier));
+        }
+        known.push(resource);
+        published.push(metadata);
+    }
+    Ok(published)
 }
 
 fn is_role(name: &str) -> bool {
