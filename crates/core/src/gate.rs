@@ -136,8 +136,8 @@ impl Gate {
             return Err(Denial::RevocationUnknown);
         }
         // RFC 8707 §2: a token for one resource is no token for another.
-        let mut resources = requirement.resources.iter();
-        if resources.any(|one| !claims.audience.iter().any(|name| name == one.identifier())) {
+        let resource = requirement.resource.as_ref();
+        if resource.is_some_and(|resource| !resource.is_in(&claims.audience)) {
             return Err(Denial::WrongAudience);
         }
         requirement.check_rights(claims)?;

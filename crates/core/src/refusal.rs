@@ -110,7 +110,7 @@ fn add_resource(
     let Some(requirement) = requirement else {
         return;
     };
-    let Some(resource) = requirement.resources.first() else {
+    let Some(resource) = &requirement.resource else {
         return;
     };
     let url = resource.metadata_url();

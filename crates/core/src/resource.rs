@@ -13,10 +13,12 @@ use crate::path::CanonicalPath;
 /// [RFC 9728 §3.1]: https://www.rfc-editor.org/rfc/rfc9728#section-3.1
 const METADATA: &str = "/.well-known/oauth-protected-resource";
 
-/// The identifier of a protected resource.
+/// A protected resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Resource {
     identifier: String,
+    /// The identifiers of the resources of twins.
+    others: Vec<String>,
     metadata_path: String,
     metadata_url: String,
 }
@@ -51,6 +53,7 @@ impl Resource {
         let metadata_path = format!("{METADATA}{path}");
         Some(Self {
             identifier: identifier.to_owned(),
+            others: Vec::new(),
             metadata_url: format!("{origin}{metadata_path}"),
             metadata_path,
         })
@@ -59,6 +62,29 @@ impl Resource {
     /// The identifier, which is the audience of its tokens.
     pub fn identifier(&self) -> &str {
         &self.identifier
+    }
+
+    /// This resource and `other`: a token needs the audiences of both.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        let mut joined = self.clone();
+        for identifier in other.identifiers() {
+            if !joined.identifiers().any(|own| own == identifier) {
+                joined.others.push(identifier.to_owned());
+            }
+        }
+        joined
+    }
+
+    /// Whether the audience of a token contains each identifier.
+    pub fn is_in(&self, audience: &[String]) -> bool {
+        self.identifiers()
+            .all(|identifier| audience.iter().any(|name| name == identifier))
+    }
+
+    fn identifiers(&self) -> impl Iterator<Item = &str> {
+        let others = self.others.iter().map(String::as_str);
+        core::iter::once(self.identifier.as_str()).chain(others)
     }
 
     /// The path of its metadata.
@@ -119,6 +145,25 @@ mod tests {
             assert!(url.ends_with(resource.metadata_path()));
             assert_eq!(resource.identifier(), identifier);
         }
+    }
+
+    #[test]
+    fn joined_resources_need_every_audience() {
+        let resource = |text: &str| Resource::parse(text).expect("a resource");
+        let (one, two) = (resource("https://a.example"), resource("https://b.example"));
+        let both = one.joined(&two).joined(&one).joined(&two);
+        let audience = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert!(both.is_in(&audience(&["https://b.example", "x", "https://a.example"])));
+        for less in [&["https://a.example"][..], &["https://b.example"], &[]] {
+            assert!(!both.is_in(&audience(less)), "{less:?}");
+        }
+        assert!(one.is_in(&audience(&["https://a.example"])));
+        assert_eq!(both.metadata_url(), one.metadata_url());
     }
 
     #[test]

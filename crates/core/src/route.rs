@@ -1,8 +1,9 @@
 //! Routes, which map a method and a path to a requirement.
 
-use core::fmt;
+mod pattern;
+mod requirement;
+
 use core::ptr;
-use core::time::Duration;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -11,69 +12,9 @@ use crate::cors::{CorsRules, USUAL_METHODS as PREFLIGHT_METHODS};
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
 use crate::path::fold::{Folds, check_slashes, check_twins, fold, is_twin_of};
-use crate::resource::Resource;
-use crate::token::claims::Claims;
 
-/// The requirement of a route.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Requirement {
-    /// Whether a token is required.
-    pub access: Access,
-    /// The required scopes; the token needs all of them.
-    pub scopes: Vec<String>,
-    /// Lists of scopes and of roles; the token needs at least one of each list.
-    pub any_of: Vec<AnyOf>,
-    /// The maximum age of revocations at which this route still serves, if it is longer than the
-    /// policy's hard bound.
-    pub serve_stale: Option<Duration>,
-    /// The revocation check.
-    pub revocation: RevocationMode,
-    /// The methods of the route; empty for all methods.
-    pub methods: Vec<String>,
-    /// The CORS rules that the edge applies; `None` if CORS is left to the origin.
-    pub cors: Option<Arc<CorsRules>>,
-    /// Whether a client may open a WebSocket.
-    pub upgrade: bool,
-    /// The resources that the route belongs to; the token needs each as an audience.
-    pub resources: Vec<Arc<Resource>>,
-}
-
-/// Alternatives: a token needs at least one of them.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum AnyOf {
-    /// Scopes.
-    Scopes(Vec<String>),
-    /// Roles.
-    Roles(Vec<String>),
-}
-
-/// The revocation check of a route.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum RevocationMode {
-    /// By the feed in the snapshot, without a read for this request.
-    #[default]
-    Feed,
-    /// By a lookup of the token's own rows for this request.
-    Lookup,
-}
-
-/// The access rule.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Access {
-    /// Every client; no identity is forwarded.
-    Open,
-    /// Every client; the identity of an accepted token is forwarded (`"identity": "if_present"`).
-    Optional,
-    /// Only a client with a valid token.
-    Token,
-}
-
-/// A path, or a path and everything under it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RoutePattern {
-    path: String,
-    subtree: bool,
-}
+pub use self::pattern::RoutePattern;
+pub use self::requirement::{Access, AnyOf, Requirement, RevocationMode};
 
 /// A route of a policy.
 #[derive(Clone, Debug)]
@@ -106,174 +47,6 @@ pub struct Routes {
 
 /// A request without a route that allows it, with a requirement for the response if one is known.
 pub type Refused<'r> = (Denial, Option<Cow<'r, Requirement>>);
-
-impl Requirement {
-    /// The requirement of a route that says nothing but `access`.
-    pub const fn new(access: Access) -> Self {
-        Self {
-            access,
-            scopes: Vec::new(),
-            any_of: Vec::new(),
-            serve_stale: None,
-            revocation: RevocationMode::Feed,
-            methods: Vec::new(),
-            cors: None,
-            upgrade: false,
-            resources: Vec::new(),
-        }
-    }
-
-    /// Checks the scopes and roles of a token.
-    ///
-    /// # Errors
-    ///
-    /// [`Denial::InsufficientScope`] before [`Denial::InsufficientRole`].
-    pub fn check_rights(&self, claims: &Claims) -> Result<(), Denial> {
-        let has_scope = |name: &String| claims.scopes.contains(name);
-        let has_role = |name: &String| claims.roles.contains(name);
-        let mut decided = if self.scopes.iter().all(has_scope) {
-            Ok(())
-        } else {
-            Err(Denial::InsufficientScope)
-        };
-        for list in &self.any_of {
-            match list {
-                AnyOf::Scopes(names) if !names.iter().any(has_scope) => {
-                    return Err(Denial::InsufficientScope);
-                }
-                AnyOf::Roles(names) if !names.iter().any(has_role) => {
-                    decided = decided.and(Err(Denial::InsufficientRole));
-                }
-                AnyOf::Scopes(_) | AnyOf::Roles(_) => {}
-            }
-        }
-        decided
-    }
-
-    /// The scopes that the route names, separated by spaces: the required ones, and every alternative.
-    pub fn named_scopes(&self) -> String {
-        let mut named = self.scopes.join(" ");
-        for list in &self.any_of {
-            if let AnyOf::Scopes(names) = list {
-                for name in names {
-                    if !named.split(' ').any(|known| known == name) {
-                        if !named.is_empty() {
-                            named.push(' ');
-                        }
-                        named.push_str(name);
-                    }
-                }
-            }
-        }
-        named
-    }
-
-    /// Adds the conditions of `other`: the strictest of each counts.
-    fn add(&mut self, other: &Self) {
-        let upgrade = self.upgrade && other.upgrade;
-        // SECURITY: rules that differ let no page read the response.
-        let cors = if self.cors == other.cors {
-            self.cors.take()
-        } else {
-            Some(Arc::new(CorsRules::for_no_page()))
-        };
-        match (self.access, other.access) {
-            (Access::Open | Access::Token, Access::Open | Access::Optional) => {}
-            // SECURITY: an identity is forwarded only if each route forwards one.
-            (Access::Optional, Access::Open) | (Access::Open | Access::Optional, Access::Token) => {
-                other.clone_into(self);
-            }
-            (Access::Optional, Access::Optional) => {
-                let bounds = self.serve_stale.zip(other.serve_stale);
-                self.serve_stale = bounds.map(|(one, two)| one.min(two));
-            }
-            (Access::Token, Access::Token) => {
-                add_missing(&mut self.scopes, &other.scopes);
-                // SECURITY: two lists are two conditions, so they are never merged into one.
-                add_missing(&mut self.any_of, &other.any_of);
-                add_missing(&mut self.resources, &other.resources);
-                let bounds = self.serve_stale.zip(other.serve_stale);
-                self.serve_stale = bounds.map(|(one, two)| one.min(two));
-                // A lookup reads newer revocations than any feed has.
-                if other.revocation == RevocationMode::Lookup {
-                    self.revocation = RevocationMode::Lookup;
-                }
-            }
-        }
-        self.upgrade = upgrade;
-        self.cors = cors;
-    }
-}
-
-fn add_missing<T: Clone + PartialEq>(own: &mut Vec<T>, others: &[T]) {
-    for other in others {
-        if !own.contains(other) {
-            own.push(other.clone());
-        }
-    }
-}
-
-impl RoutePattern {
-    /// Parses `/exact/path` or `/subtree/*`. `/admin/*` also covers `/admin`, so the root of a
-    /// guarded subtree is guarded.
-    ///
-    /// `None` unless the path is canonical and has no other `*`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (path, subtree) = match text.strip_suffix("/*") {
-            Some(path) => (path, true),
-            None => (text, false),
-        };
-        let root = subtree && path.is_empty();
-        let canonical = root || CanonicalPath::parse(path).is_ok_and(|read| read.as_str() == path);
-        let open_end = subtree && path.ends_with('/');
-        (canonical && !path.contains('*') && !open_end).then(|| Self {
-            path: path.to_owned(),
-            subtree,
-        })
-    }
-
-    /// Whether a segment looks like a parameter or a regular expression of another router, which
-    /// would be compared as text.
-    pub fn has_parameter(text: &str) -> bool {
-        let looks_alike = |segment: &str| {
-            let first = segment.bytes().next();
-            let has = |byte| matches!(byte, b'{' | b'}' | b'<' | b'>' | b'\\' | b'?' | b'|');
-            // `/users(1)` and `/items[0]` are literal paths, `/c++` too.
-            let repeated = segment.ends_with('+') && !segment.ends_with("++");
-            matches!(first, Some(b':' | b'(' | b'^' | b'['))
-                || segment.ends_with('$')
-                || repeated
-                || segment.bytes().any(has)
-                || has_character_class(segment)
-        };
-        text.split('/').any(looks_alike)
-    }
-
-    /// Exact patterns first, then by length.
-    fn rank(&self) -> (bool, usize) {
-        (!self.subtree, self.path.len())
-    }
-}
-
-/// Whether a segment has brackets with anything but one index or name, such as `[a-z]` or `[^/]`.
-fn has_character_class(segment: &str) -> bool {
-    let is_index = |text: &str| {
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        !text.is_empty() && text.bytes().all(is_word)
-    };
-    segment.split('[').skip(1).any(|rest| {
-        let index = rest.split_once(']');
-        !index.is_some_and(|(index, _)| is_index(index))
-    })
-}
-
-/// The form that [`RoutePattern::parse`] accepts.
-impl fmt::Display for RoutePattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)?;
-        f.write_str(if self.subtree { "/*" } else { "" })
-    }
-}
 
 impl Route {
     /// A route with twins and without `%2F`.
@@ -572,76 +345,7 @@ fn all_of<'r>(routes: &[&'r Route]) -> Cow<'r, Requirement> {
 }
 
 #[cfg(test)]
-mod requirement_tests;
-
-#[cfg(test)]
 mod twin_tests;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn routes(patterns: &[&str]) -> Routes {
-        let mut routes = Routes::default();
-        for pattern in patterns {
-            let requirement = Requirement {
-                scopes: vec![(*pattern).to_owned()],
-                ..Requirement::new(Access::Token)
-            };
-            let pattern = RoutePattern::parse(pattern).expect("a pattern");
-            assert!(routes.insert(Route::new(pattern, requirement)));
-        }
-        routes
-    }
-    fn found(routes: &Routes, path: &str) -> Option<String> {
-        let path = CanonicalPath::parse(path).expect("canonical");
-        let found = routes.find("GET", &path).ok();
-        found.map(|requirement| requirement.scopes.concat())
-    }
-
-    #[test]
-    fn the_most_specific_route_wins_in_any_order() {
-        let patterns = ["/*", "/admin/*", "/admin/health", "/admin/deep/*"];
-        let reversed: Vec<_> = patterns.into_iter().rev().collect();
-        for routes in [routes(&patterns), routes(&reversed)] {
-            for (path, pattern) in [
-                ("/", "/*"),
-                ("/x", "/*"),
-                ("/admin", "/admin/*"),
-                ("/admin/", "/admin/*"),
-                ("/admin/x/", "/admin/*"),
-                ("/admin/x", "/admin/*"),
-                ("/administrator", "/*"),
-                ("/admin/health", "/admin/health"),
-                ("/admin/health/", "/admin/*/admin/health"),
-                ("/admin/deep/x/y", "/admin/deep/*"),
-                ("/Admin", "/*/admin/*"),
-            ] {
-                assert_eq!(found(&routes, path).as_deref(), Some(pattern), "{path}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_path_without_a_route_has_no_requirement() {
-        assert_eq!(found(&routes(&["/a", "/b/*"]), "/c"), None);
-        assert_eq!(found(&routes(&["/a"]), "/a/b"), None);
-        assert_eq!(found(&routes(&["/"]), "/a"), None);
-    }
-
-    #[test]
-    fn a_route_pattern_is_canonical_and_unique() {
-        for bad in [
-            "", "a", "*", "/a*", "/*/b", "/a/*/b", "/%61", "/a//*", "/a/../b", "//*", "/a/**",
-        ] {
-            assert_eq!(RoutePattern::parse(bad), None, "{bad}");
-        }
-        let mut routes = routes(&["/a/*"]);
-        let again = Requirement {
-            methods: vec!["GET".to_owned()],
-            ..Requirement::new(Access::Open)
-        };
-        let pattern = RoutePattern::parse("/a/*").expect("a pattern");
-        assert!(!routes.insert(Route::new(pattern, again)));
-    }
-}
+mod tests;

@@ -236,7 +236,7 @@ fn route(
         methods,
         cors,
         upgrade,
-        resources: resource.into_iter().collect(),
+        resource,
     };
     let Some(pattern) = RoutePattern::parse(&path) else {
         return Err(PolicyError::Route(path));
@@ -266,7 +266,10 @@ fn published(
 ) -> Result<Vec<ResourceMetadata>, PolicyError> {
     let mut published: Vec<ResourceMetadata> = Vec::new();
     let mut known: Vec<&Arc<Resource>> = Vec::new();
-    for resource in routes.iter().flat_map(|route| &route.requirement.resources) {
+    for resource in routes
+        .iter()
+        .filter_map(|route| route.requirement.resource.as_ref())
+    {
         if known.contains(&resource) {
             continue;
         }
@@ -279,7 +282,7 @@ fn published(
         let mut scopes = BTreeSet::new();
         for route in routes.iter() {
             let requirement = &route.requirement;
-            if requirement.resources.contains(resource) {
+            if requirement.resource.as_ref() == Some(resource) {
                 let named = requirement.named_scopes();
                 scopes.extend(
                     named

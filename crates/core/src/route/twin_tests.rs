@@ -1,5 +1,7 @@
 //! Twins: spellings of a path that an origin may serve with the handler of another route.
 
+use core::time::Duration;
+
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
