@@ -35,7 +35,7 @@ after(() => system.stop());
 test("the edge publishes the metadata of each resource for every page, without a token and without the origin", async () => {
   for (const [path, expected] of [
     [WELL_KNOWN, { resource: API, scopes_supported: ["admin"] }],
-    [`${WELL_KNOWN}/mcp`, { resource: MCP, scopes_supported: ["read", "tools", "write"] }],
+    [`${WELL_KNOWN}/mcp`, { resource: MCP, scopes_supported: ["tools", "read", "write"] }],
   ]) {
     const answer = await system.ask(path, { headers: ["origin", "https://page.example"] });
     assert.equal(answer.status, 200, answer.text);

@@ -1,7 +1,6 @@
 //! Parses the JSON text of a policy into a checked [`Policy`].
 
 use core::time::Duration;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::members::Members;
@@ -279,20 +278,21 @@ fn published(
         };
         let servers = issuers.iter().filter(of_resource);
         let servers: Vec<_> = servers.map(|trusted| trusted.issuer.as_str()).collect();
-        let mut scopes = BTreeSet::new();
+        // Each once, in the order of the routes.
+        let mut named = String::new();
         for route in routes.iter() {
             let requirement = &route.requirement;
             if requirement.resource.as_ref() == Some(resource) {
-                let named = requirement.named_scopes();
-                scopes.extend(
-                    named
-                        .split(' ')
-                        .filter(|name| !name.is_empty())
-                        .map(str::to_owned),
-                );
+                named.push_str(&requirement.named_scopes());
+                named.push(' ');
             }
         }
-        let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
+        let mut scopes: Vec<&str> = Vec::new();
+        for scope in named.split(' ') {
+            if !scope.is_empty() && !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
         let metadata = resource.metadata(&servers, &scopes);
         if servers.is_empty() || published.iter().any(|one| one.path == metadata.path) {
             let identifier = resource.identifier().to_owned();
